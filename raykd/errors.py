@@ -1,0 +1,135 @@
+"""The errors raykd raises, and the exit code each one ends the command line with.
+
+RaykdError
+  SpecError          the user's file, option or override is wrong: exit code 2
+    UnknownName      a method, task, family ... that does not exist
+  ShapeError         tensors handed to a loss do not fit together (a ValueError too)
+  SetupError         cluster, disk, credentials, network, missing package: exit code 4
+  DataError          rows, columns or labels are not what the task needs: exit code 2
+  TeacherError       preparing or serving the teacher failed: exit code 1
+  TrialError         one trial failed; the sweep goes on
+  SweepFailed        nothing usable came out: exit code 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One thing that is wrong with what the user wrote.
+
+    Attributes:
+        message: What was got and what was expected, in the user's words.
+        path: Dotted place in the file (``methods.ckd.alpha``), empty for the file as a whole.
+        hint: The next thing to do, or empty.
+        file: File name as the user gave it, or empty for an option.
+        line: 1-based line, 0 when unknown.
+        column: 1-based column, 0 when unknown.
+        source: The text of that line.
+    """
+
+    message: str
+    path: str = ""
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    source: str = ""
+
+    def render(self) -> str:
+        """The problem as the console shows it: place, message, source line with a caret, hint."""
+        place = self.file
+        if place and self.line:
+            place += f":{self.line}" + (f":{self.column}" if self.column else "")
+        head = ": ".join(part for part in (place, self.path, self.message) if part)
+        lines = [f"error: {head}"]
+        if self.source:
+            gutter = f"{self.line:>6} | "
+            lines.append(gutter + self.source)
+            if self.column:
+                lines.append(" " * (len(gutter) - 2) + "| " + " " * (self.column - 1) + "^")
+        if self.hint:
+            lines.append(" " * 7 + f"= {self.hint}")
+        return "\n".join(lines)
+
+
+class RaykdError(Exception):
+    """Base of everything raykd raises on purpose; ``exit_code`` is what the command returns."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.hint))
+
+    def problems(self) -> Sequence[Problem]:
+        """What to show, one entry per cause."""
+        return (Problem(message=self.message, hint=self.hint),)
+
+
+def _rebuild(kind: type[RaykdError], message: str, hint: str) -> RaykdError:
+    return kind(message, hint=hint)
+
+
+class SpecError(RaykdError, ValueError):
+    """The user's file or override cannot be used; carries every problem found, in file order."""
+
+    exit_code = 2
+
+    def __init__(self, message: str = "", *, hint: str = "", found: Sequence[Problem] = ()) -> None:
+        super().__init__(message or "; ".join(p.message for p in found), hint=hint)
+        self._found = tuple(found)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_spec, (type(self), self.message, self.hint, self._found))
+
+    def problems(self) -> Sequence[Problem]:
+        """Every problem of the file, sorted by line."""
+        if not self._found:
+            return super().problems()
+        return tuple(sorted(self._found, key=lambda p: (p.file, p.line, p.column)))
+
+
+def _rebuild_spec(
+    kind: type[SpecError], message: str, hint: str, found: tuple[Problem, ...]
+) -> SpecError:
+    return kind(message, hint=hint, found=found)
+
+
+class UnknownName(SpecError):
+    """A method, task, family, algorithm or scheduler of that name does not exist."""
+
+
+class ShapeError(RaykdError, ValueError):
+    """Tensors handed to a loss do not fit together."""
+
+
+class SetupError(RaykdError):
+    """The surroundings are at fault: cluster, disk, network, credentials, a missing package."""
+
+    exit_code = 4
+
+
+class DataError(RaykdError, ValueError):
+    """The rows are not what the task needs."""
+
+    exit_code = 2
+
+
+class TeacherError(RaykdError):
+    """Preparing or serving the teacher failed."""
+
+
+class TrialError(RaykdError):
+    """One trial failed."""
+
+
+class SweepFailed(RaykdError):
+    """The sweep ran and nothing usable came out."""

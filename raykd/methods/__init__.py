@@ -1,0 +1,1 @@
+"""Distillation methods, one file each; the file name is the YAML name."""

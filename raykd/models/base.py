@@ -1,0 +1,110 @@
+"""What the rest of raykd knows of a model: its anatomy and its outputs.
+
+Axes: B batch, L position, D hidden width, C class, H attention head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anatomy:
+    """The sizes of a model that methods may depend on.
+
+    Attributes:
+        layers: Number of blocks; hidden states are numbered 0 (embeddings) to `layers`.
+        hidden: Width of the hidden states.
+        heads: Attention heads per block.
+        vocabulary: Number of token ids.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    vocabulary: int
+
+
+class Outputs:
+    """What one model says about one batch; reading a signal that was not asked for is an error.
+
+    Args:
+        logits: ``[B, C]`` or None.
+        hidden_states: Layer number (0 = embedding output) to ``[B, L, D]``.
+        attentions: Block number (from 0) to ``[B, H, L, L]``.
+        task_loss: The task's own loss on the batch's labels, a scalar, or None.
+    """
+
+    __slots__ = ("_attentions", "_hidden_states", "_logits", "_task_loss")
+
+    def __init__(
+        self,
+        *,
+        logits: Tensor | None = None,
+        hidden_states: Mapping[int, Tensor] | None = None,
+        attentions: Mapping[int, Tensor] | None = None,
+        task_loss: Tensor | None = None,
+    ) -> None:
+        self._logits = logits
+        self._hidden_states = dict(hidden_states or {})
+        self._attentions = dict(attentions or {})
+        self._task_loss = task_loss
+
+    @property
+    def logits(self) -> Tensor:
+        """Class logits, ``[B, C]``."""
+        if self._logits is None:
+            raise LookupError("logits were not declared in the method's signals")
+        return self._logits
+
+    @property
+    def task_loss(self) -> Tensor:
+        """The task's own loss on the labels, a scalar."""
+        if self._task_loss is None:
+            raise LookupError("this side has no task loss (teachers have none)")
+        return self._task_loss
+
+    def hidden(self, layer: int) -> Tensor:
+        """Hidden state of one layer (0 = embedding output), ``[B, L, D]``."""
+        if layer not in self._hidden_states:
+            raise LookupError(f"hidden state {layer} was not declared in the method's signals")
+        return self._hidden_states[layer]
+
+    def stacked(self, layers: tuple[int, ...]) -> Tensor:
+        """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
+        return torch.stack([self.hidden(k) for k in layers], dim=1)
+
+    def attention(self, block: int) -> Tensor:
+        """Attention probabilities of one block (from 0), ``[B, H, L, L]``."""
+        if block not in self._attentions:
+            raise LookupError(f"attention {block} was not declared in the method's signals")
+        return self._attentions[block]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelShape:
+    """A model with random weights, given by its sizes.
+
+    Attributes:
+        family: Name of the family, e.g. ``bert``.
+        layers: Number of blocks.
+        hidden: Width.
+        heads: Attention heads per block; must divide `hidden`.
+        intermediate: Width of the feed-forward part, 4 x `hidden` when None.
+        vocabulary: Largest vocabulary that a tokenizer trained for it may have.
+        max_positions: Longest sequence.
+        dropout: Dropout of hidden states and attention probabilities.
+    """
+
+    family: str
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int | None = None
+    vocabulary: int = 8192
+    max_positions: int = 512
+    dropout: float = 0.1

@@ -1,0 +1,1 @@
+"""Model families, one file each; the file name is the Hugging Face model type."""

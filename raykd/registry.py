@@ -1,0 +1,120 @@
+"""Finds extensions by name: the name in YAML is the name of a module, nothing is registered anywhere.
+
+``load("methods", "ckd")`` imports ``raykd.methods.ckd`` and returns its ``METHOD``. A dotted name
+(``my_package.my_file``) reaches a module outside the package. A module may hold several variants: its
+attribute is then a mapping, and ``glue/rte`` is the entry ``rte`` of ``raykd.data.tasks.glue``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from raykd.errors import SetupError, UnknownName
+
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "methods": ("raykd.methods", "METHOD"),
+    "tasks": ("raykd.data.tasks", "TASK"),
+    "families": ("raykd.models.families", "FAMILY"),
+    "algorithms": ("raykd.search.algorithms", "ALGORITHM"),
+    "schedulers": ("raykd.search.schedulers", "SCHEDULER"),
+    "sections": ("raykd.report.sections", "SECTION"),
+}
+_SINGULAR = {
+    "methods": "method",
+    "tasks": "task",
+    "families": "model family",
+    "algorithms": "search algorithm",
+    "schedulers": "scheduler",
+    "sections": "report section",
+}
+_NOT_EXTENSIONS = {"base"}
+
+
+def kinds() -> tuple[str, ...]:
+    """The extension points there are."""
+    return tuple(_KINDS)
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names of the shipped modules of one kind, sorted, without importing them."""
+    package = importlib.import_module(_KINDS[kind][0])
+    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(n for n in found if n not in _NOT_EXTENSIONS and not n.startswith("_")))
+
+
+def variants(kind: str) -> tuple[str, ...]:
+    """Like `names`, with modules that hold several variants spelled out (``glue/rte``)."""
+    spelled: list[str] = []
+    for name in names(kind):
+        value = getattr(module(kind, name), _KINDS[kind][1])
+        spelled += [f"{name}/{v}" for v in value] if isinstance(value, Mapping) else [name]
+    return tuple(spelled)
+
+
+def module(kind: str, name: str) -> ModuleType:
+    """Import the module behind a name.
+
+    Raises:
+        UnknownName: If there is no such module; the message suggests near ones.
+        SetupError: If the module exists but something it imports does not.
+    """
+    package, _ = _KINDS[kind]
+    base = name.partition("/")[0]
+    path = base if "." in base else f"{package}.{base}"
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and (path == exc.name or path.startswith(exc.name + ".")):
+            raise unknown(kind, name, names(kind)) from exc
+        raise SetupError(
+            f"{_SINGULAR[kind]} '{name}' needs the package '{exc.name}', which is not installed",
+            hint=f"install it: pip install {exc.name}",
+        ) from exc
+
+
+def load(kind: str, name: str) -> Any:  # what it is depends on the kind; callers state the type
+    """The extension object behind a name.
+
+    Raises:
+        UnknownName: If the module, the variant or the module's attribute does not exist.
+        SetupError: If the module cannot be imported for another reason.
+    """
+    attribute = _KINDS[kind][1]
+    found = module(kind, name)
+    if not hasattr(found, attribute):
+        raise UnknownName(f"module '{found.__name__}' defines no {attribute}")
+    value = getattr(found, attribute)
+    base, _, variant = name.partition("/")
+    if isinstance(value, Mapping):
+        if variant not in value:
+            raise unknown(kind, name, [f"{base}/{v}" for v in value])
+        return value[variant]
+    if variant:
+        raise unknown(kind, name, [base])
+    return value
+
+
+def params_of(kind: str, name: str) -> type[Any]:
+    """The ``Params`` dataclass that the module of an extension declares."""
+    found = module(kind, name)
+    declared: type[Any] = found.Params
+    return declared
+
+
+def suggestion(name: str, candidates: tuple[str, ...] | list[str]) -> str:
+    """``did you mean 'x'?`` when something is close, else an empty string."""
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def unknown(kind: str, name: str, candidates: tuple[str, ...] | list[str]) -> UnknownName:
+    """The error for a name that does not exist, with what to do next."""
+    hint = " ".join(
+        part for part in (suggestion(name, candidates), f"(all of them: raykd ls {kind})") if part
+    )
+    return UnknownName(f"unknown {_SINGULAR[kind]} '{name}'", hint=hint)

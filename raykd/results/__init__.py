@@ -1,0 +1,1 @@
+"""Records of a sweep, their storage, statistics and caveats."""

@@ -1,0 +1,219 @@
+"""Records of a sweep: what the run folder stores and the report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from raykd.params import Scalar
+
+
+class Status(StrEnum):
+    """What became of a trial."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """One evaluation of a student on the select split.
+
+    Attributes:
+        step: Optimizer steps done.
+        epoch: Passes done, may be fractional.
+        seconds: Since the trial began.
+        metrics: Metric name to value; metrics of the select split carry no prefix.
+        terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
+    """
+
+    step: int
+    epoch: float
+    seconds: float
+    metrics: Mapping[str, float]
+    terms: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResult:
+    """One student trained once.
+
+    Attributes:
+        sweep: Name of the run folder.
+        task: Task name.
+        label: Arm.
+        method: Method name.
+        trial_id: Unique in the sweep: ``glue-rte.ckd.s007`` (search), ``glue-rte.ckd.c0.11``.
+        number: Number of the trial in its study; the rank of the configuration in confirm.
+        stage: ``search`` or ``confirm``.
+        status: What became of it.
+        params: Searched and fixed parameters of method and training that were set or searched.
+        searched: Names among `params` that were searched.
+        seed: Seed of the trial.
+        objective: Value of the first objective on the select split (last evaluation), or None.
+        metrics: Last metrics on the select split; in confirm also ``report/<metric>`` ones.
+        history: Every evaluation.
+        started: Wall-clock time, seconds since the epoch.
+        seconds: Wall time in the slot.
+        device_seconds: `seconds` times the devices (GPUs, else CPUs) it held.
+        node: Host it ran on.
+        slot: Slot it ran on.
+        attempts: 1 unless a worker died under it.
+        error: Last line of the error, or empty.
+        traceback: The whole error, or empty.
+        checkpoint: Folder of the saved student relative to the run folder, or empty.
+    """
+
+    sweep: str
+    task: str
+    label: str
+    method: str
+    trial_id: str
+    number: int
+    stage: str
+    status: Status
+    params: Mapping[str, Scalar]
+    searched: tuple[str, ...] = ()
+    seed: int = 0
+    objective: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Evaluation, ...] = ()
+    started: float = 0.0
+    seconds: float = 0.0
+    device_seconds: float = 0.0
+    node: str = ""
+    slot: int = -1
+    attempts: int = 1
+    error: str = ""
+    traceback: str = ""
+    checkpoint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherRecord:
+    """How the teacher of one task was prepared.
+
+    Attributes:
+        task: Task name.
+        model: What the user named.
+        fingerprint: Identity of teacher, rows, tokenizer, length, precision and signals.
+        rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
+        metrics: ``select/<metric>`` and ``report/<metric>``.
+        parameters: Number of weights.
+        forwards: Examples passed through it to record outputs and scores in this preparation.
+        distinct: Distinct examples among them.
+        store_bytes: Size of what students read from the object store.
+        stored: Signal name to bytes.
+        seconds: Time of the preparation.
+        cached: Whether the preparation was read from the cache (forwards are then those of the
+            run that filled it).
+        history: Evaluations during fine-tuning.
+    """
+
+    task: str
+    model: str
+    fingerprint: str
+    rows: int
+    metrics: Mapping[str, float]
+    parameters: int
+    forwards: int
+    distinct: int
+    store_bytes: int
+    stored: Mapping[str, int]
+    seconds: float
+    cached: bool
+    history: tuple[Evaluation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRecord:
+    """A task as it was swept.
+
+    Attributes:
+        name: Task name.
+        metric: The objective.
+        mode: ``max`` or ``min``.
+        metrics: All metrics.
+        rows: Rows per role: ``teacher``, ``train``, ``select``, ``report``.
+        select_on: The select split in words.
+        report_on: The report split in words.
+        data_fingerprint: Hash of the rows.
+        truncated: Rows of train that were cut to the maximum length.
+        student: The student in words.
+        student_parameters: Number of weights.
+    """
+
+    name: str
+    metric: str
+    mode: str
+    metrics: tuple[str, ...]
+    rows: Mapping[str, int]
+    select_on: str
+    report_on: str
+    data_fingerprint: str
+    truncated: int
+    student: str
+    student_parameters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepResult:
+    """Everything a report needs, read from a run folder.
+
+    Attributes:
+        name: Name of the search space.
+        run: Name of the run folder.
+        spec: The resolved search space as plain data (`SweepSpec.as_dict`).
+        spec_text: The resolved search space as YAML.
+        command: The command line that repeats it.
+        env: Versions, host, devices, git commit, package versions.
+        baseline: Label that the arms are compared with.
+        tasks: Tasks in order.
+        teachers: One per task.
+        trials: Search and confirm trials in order of start.
+        spans: Timeline entries beside trials: teacher preparation, slot start, node events; each a
+            mapping with ``name``, ``kind``, ``start``, ``end`` (seconds since the epoch).
+        started: When the sweep began.
+        finished: When it ended, 0 when it did not.
+        interrupted: Whether it was stopped by the user.
+        notes: Things worth telling, e.g. a setting that was ignored.
+    """
+
+    name: str
+    run: str
+    spec: Mapping[str, Any]
+    spec_text: str
+    command: str
+    env: Mapping[str, Any]
+    baseline: str
+    tasks: tuple[TaskRecord, ...]
+    teachers: tuple[TeacherRecord, ...]
+    trials: tuple[TrialResult, ...]
+    spans: tuple[Mapping[str, Any], ...] = ()
+    started: float = 0.0
+    finished: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Arms in the order of the file."""
+        return tuple(self.spec["methods"])
+
+    def of(self, task: str, label: str, stage: str) -> tuple[TrialResult, ...]:
+        """The trials of one arm in one stage."""
+        return tuple(t for t in self.trials if (t.task, t.label, t.stage) == (task, label, stage))
+
+    def task(self, name: str) -> TaskRecord:
+        """The record of one task."""
+        return next(t for t in self.tasks if t.name == name)
+
+    def teacher(self, task: str) -> TeacherRecord | None:
+        """The teacher of one task, None when it was not prepared."""
+        return next((t for t in self.teachers if t.task == task), None)

@@ -1,0 +1,1 @@
+"""Search algorithms and schedulers, and the studies they work on."""

@@ -1,0 +1,1 @@
+"""Search algorithms, one file each; the file name is the YAML name."""

@@ -1,0 +1,1 @@
+"""The search-space file: reading, checking, and what it means."""

@@ -1,0 +1,175 @@
+"""What a search-space file means; positions and messages live in `raykd.spec.load`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from raykd.params import Scalar
+from raykd.spec.domains import Domain
+
+Number = int | float
+
+
+class Section(BaseModel):
+    """Base of every part: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True
+    )
+
+
+class SplitRef(Section):
+    """A split, or a part of it: ``{split: train, fraction: 0.1}``."""
+
+    split: str
+    fraction: Number | None = Field(default=None, gt=0, lt=1)
+
+
+class DataSpec(Section):
+    """Rows: where they are, how long they may be, which part drives the search."""
+
+    root: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    student_rows: int | None = Field(default=None, ge=1)
+    max_length: int = Field(default=128, ge=4)
+    select_on: SplitRef = SplitRef(split="train", fraction=0.1)
+    report_on: SplitRef = SplitRef(split="validation")
+    seed: int = 0
+
+
+class ShapeSpec(Section):
+    """A model with random weights: ``{family: bert, layers: 2, hidden: 96, heads: 2}``."""
+
+    family: str
+    layers: int = Field(ge=1)
+    hidden: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    intermediate: int | None = Field(default=None, ge=1)
+    vocabulary: int = Field(default=8192, ge=16)
+    max_positions: int = Field(default=512, ge=8)
+    dropout: Number = Field(default=0.1, ge=0, lt=1)
+
+
+class TeacherSpec(Section):
+    """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
+
+    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``.
+    """
+
+    model: str | ShapeSpec | None = None
+    checkpoint: str | None = None
+    finetune: Mapping[str, Scalar] = Field(default_factory=dict)
+    serve: Literal["auto", "outputs", "weights"] = "auto"
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+
+
+class FromTeacher(Section):
+    """A student cut from the teacher: chosen blocks, numbered from 0."""
+
+    layers: tuple[int, ...] = Field(min_length=1)
+    weights: Literal["finetuned", "pretrained"] = "pretrained"
+
+
+class StudentSpec(Section):
+    """The student: a pretrained model, sizes for random weights, or layers of the teacher."""
+
+    model: str | ShapeSpec | None = None
+    from_teacher: FromTeacher | None = None
+
+
+class Arm(Section):
+    """Parameters of one side of a trial: constants, and domains to search."""
+
+    fixed: Mapping[str, Scalar] = Field(default_factory=dict)
+    domains: Mapping[str, Domain] = Field(default_factory=dict)
+
+
+class MethodSpec(Arm):
+    """One arm of the comparison."""
+
+    label: str
+    method: str
+    start: tuple[Mapping[str, Scalar], ...] = ()
+
+
+class Named(Section):
+    """A search algorithm or scheduler and its parameters."""
+
+    name: str
+    params: Mapping[str, Scalar] = Field(default_factory=dict)
+
+
+class Objective(Section):
+    """What the search improves."""
+
+    metric: str = "auto"
+    mode: Literal["auto", "max", "min"] = "auto"
+
+
+class SearchSpec(Section):
+    """The search: algorithm, budget, early stopping."""
+
+    algorithm: Named = Named(name="tpe")
+    scheduler: Named = Named(name="none")
+    scope: Literal["per_method"] = "per_method"
+    trials: int = Field(default=20, ge=1)
+    time_budget_s: float | None = None
+    max_concurrent: int | Literal["auto"] = "auto"
+    objective: tuple[Objective, ...] = (Objective(),)
+    seed: int = 0
+
+
+class ConfirmSpec(Section):
+    """The best configurations again, on fresh seeds; an empty list of seeds skips it."""
+
+    top_k: int = Field(default=1, ge=1)
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+
+class ResourceSpec(Section):
+    """What one trial runs on."""
+
+    workers: int = Field(default=1, ge=1)
+    cpus_per_worker: Number = Field(default=1, gt=0)
+    gpus_per_worker: Number | Literal["auto"] = Field(default="auto")
+    max_failures: int = Field(default=2, ge=0)
+    isolate: bool = False
+
+
+class ReportSpec(Section):
+    """Where the report goes and what arms are compared with."""
+
+    path: str = "reports/{name}.html"
+    baseline: str | None = None
+
+
+class SweepSpec(Section):
+    """A whole search-space file."""
+
+    name: str
+    description: str = ""
+    tasks: tuple[str, ...] = Field(min_length=1)
+    data: DataSpec = DataSpec()
+    teacher: TeacherSpec
+    student: StudentSpec
+    train: Arm
+    methods: Mapping[str, MethodSpec]
+    search: SearchSpec = SearchSpec()
+    confirm: ConfirmSpec = ConfirmSpec()
+    resources: ResourceSpec = ResourceSpec()
+    report: ReportSpec = ReportSpec()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the results."""
+        decisive = {k: v for k, v in self.as_dict().items() if k not in ("description", "report")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

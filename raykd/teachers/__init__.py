@@ -1,0 +1,1 @@
+"""Preparing a teacher once and serving it to every trial."""

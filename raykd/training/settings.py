@@ -1,0 +1,44 @@
+"""The settings of training, the ``train`` section of a search space; free of heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """How a model is trained; the same loop serves teachers and students."""
+
+    epochs: int = param(3, low=1, help="Passes over the training rows.")
+    batch_size: int = param(
+        32, low=1, help="Rows per optimizer step over all workers together, however many there are."
+    )
+    lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate of AdamW.")
+    warmup_ratio: float = param(
+        0.1, low=0.0, high=1.0, help="Share of the steps over which the rate rises from 0."
+    )
+    schedule: str = param(
+        "linear", choices=("linear", "constant"), help="Shape of the rate after warm-up."
+    )
+    weight_decay: float = param(
+        0.01, low=0.0, help="AdamW decay; biases and normalisation weights are left out."
+    )
+    adam_epsilon: float = param(1e-8, low=0.0, open=True, help="Epsilon of AdamW.")
+    max_grad_norm: float | None = param(
+        1.0, low=0.0, open=True, help="Gradients are clipped to this norm; null = no clipping."
+    )
+    precision: str = param(
+        "auto",
+        choices=("auto", "fp32", "bf16"),
+        help="auto = bf16 autocast where the device has it, else fp32.",
+    )
+    dropout: float | None = param(
+        None, low=0.0, high=0.9, help="Dropout of the model; null = the model's own."
+    )
+    length_grouping: bool = param(
+        True, help="Batch rows of similar length (order of batches is shuffled), to pad less."
+    )
+    evals_per_epoch: int = param(1, low=1, help="Evaluations on select_on in each epoch.")
+    eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")

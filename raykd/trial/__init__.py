@@ -1,0 +1,1 @@
+"""One trial, and the slots that trials are leased to."""
