@@ -1,0 +1,170 @@
+"""Rebuilds the state of a sweep from its event log, also of one that was killed half-way."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raykd.results.codec import from_dict
+from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
+
+Event = Mapping[str, Any]  # one line of events.jsonl
+
+
+@dataclass(slots=True)
+class Replay:
+    """What the events add up to so far; feed it with `apply`.
+
+    Args:
+        run: Name of the run folder.
+        spec: The resolved search space as plain data.
+
+    Attributes:
+        tasks: Task name to record.
+        teachers: Task name to record.
+        finished_trials: Trial id to its latest result.
+        spans: Timeline entries beside trials.
+        started: Time of the first event of the sweep.
+        finished: Time of the last ``sweep_finished``, 0 when it is still open.
+        interrupted: Whether the user stopped it.
+        notes: Things worth telling.
+        last: Time of the last event.
+    """
+
+    run: str
+    spec: Mapping[str, Any]
+    tasks: dict[str, TaskRecord] = field(default_factory=dict)
+    teachers: dict[str, TeacherRecord] = field(default_factory=dict)
+    finished_trials: dict[str, TrialResult] = field(default_factory=dict)
+    spans: list[Mapping[str, Any]] = field(default_factory=list)
+    started: float = 0.0
+    finished: float = 0.0
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+    last: float = 0.0
+    _open: dict[str, Event] = field(default_factory=dict)
+    _reports: dict[str, list[Evaluation]] = field(default_factory=dict)
+    _slot_starts: dict[int, Event] = field(default_factory=dict)
+    _slot_nodes: dict[int, str] = field(default_factory=dict)
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events in the order of the log; kinds that mean nothing here are passed over.
+
+        Raises:
+            KeyError: If an event lacks a field of its kind.
+            TypeError: If a record in an event lacks a field.
+        """
+        handlers: Mapping[str, Callable[[Event], None]] = {
+            "sweep_started": self._sweep_started,
+            "sweep_resumed": self._sweep_resumed,
+            "sweep_finished": self._sweep_finished,
+            "teacher_ready": self._teacher_ready,
+            "slot": self._slot,
+            "trial_started": self._trial_started,
+            "trial_report": self._trial_report,
+            "trial_finished": self._trial_finished,
+            "note": self._note,
+        }
+        for event in events:
+            self.last = max(self.last, float(event.get("time", 0.0)))
+            handler = handlers.get(str(event.get("event")))
+            if handler is not None:
+                handler(event)
+
+    def trials(self) -> tuple[TrialResult, ...]:
+        """Every trial in order of start; those that never finished are ``interrupted``."""
+        cut = {i: self._cut_short(e) for i, e in self._open.items()}
+        together = {**self.finished_trials, **cut}
+        return tuple(sorted(together.values(), key=lambda t: (t.started, t.trial_id)))
+
+    def _sweep_started(self, event: Event) -> None:
+        self.started = self.started or float(event["time"])
+
+    def _sweep_resumed(self, event: Event) -> None:
+        self.finished = 0.0
+        self.interrupted = False
+        self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
+
+    def _sweep_finished(self, event: Event) -> None:
+        self.finished = float(event["time"])
+        self.interrupted = event.get("status") == "interrupted"
+        if event.get("status") == "failed":
+            self._add_note("the sweep ended with an error")
+
+    def _teacher_ready(self, event: Event) -> None:
+        task = str(event["task"])
+        self.teachers[task] = from_dict(TeacherRecord, event["teacher"])
+        self.tasks[task] = from_dict(TaskRecord, event["record"])
+        end = float(event["time"])
+        start = end - self.teachers[task].seconds
+        if not self.teachers[task].cached:
+            self.spans.append(_span(f"teacher {task}", "teacher", start, end))
+
+    def _slot(self, event: Event) -> None:
+        slot, state, time = int(event["slot"]), event["state"], float(event["time"])
+        self._slot_nodes[slot] = str(event.get("node") or self._slot_nodes.get(slot, ""))
+        if state == "starting":
+            self._slot_starts[slot] = event
+        elif state == "ready" and slot in self._slot_starts:
+            start = float(self._slot_starts.pop(slot)["time"])
+            self.spans.append(_span(f"slot {slot} start", "slot", start, time, slot))
+        elif state == "lost":
+            self.spans.append(_span(f"slot {slot} lost", "lost", time, time, slot))
+
+    def _trial_started(self, event: Event) -> None:
+        trial = str(event["trial_id"])
+        self._open[trial] = event
+        self._reports[trial] = []
+        self.finished_trials.pop(trial, None)
+
+    def _trial_report(self, event: Event) -> None:
+        reports = self._reports.setdefault(str(event["trial_id"]), [])
+        reports.append(from_dict(Evaluation, event["evaluation"]))
+
+    def _trial_finished(self, event: Event) -> None:
+        result = from_dict(TrialResult, event["result"])
+        self._open.pop(result.trial_id, None)
+        reports = self._reports.pop(result.trial_id, [])
+        if not result.history and reports:
+            result = dataclasses.replace(result, history=tuple(reports))
+        self.finished_trials[result.trial_id] = result
+
+    def _note(self, event: Event) -> None:
+        self._add_note(str(event["message"]))
+
+    def _add_note(self, message: str) -> None:
+        if message not in self.notes:
+            self.notes.append(message)
+
+    def _cut_short(self, event: Event) -> TrialResult:
+        """The record of a trial that started and never ended."""
+        trial, label = str(event["trial_id"]), str(event["label"])
+        method = self.spec["methods"].get(label, {})
+        domains = {**self.spec["train"]["domains"], **method.get("domains", {})}
+        history = tuple(self._reports.get(trial, ()))
+        slot = int(event.get("slot", -1))
+        return TrialResult(
+            sweep=self.run,
+            task=str(event["task"]),
+            label=label,
+            method=str(method.get("method", label)),
+            trial_id=trial,
+            number=int(event["number"]),
+            stage=str(event["stage"]),
+            status=Status.INTERRUPTED,
+            params=dict(event["params"]),
+            searched=tuple(name for name in event["params"] if name in domains),
+            metrics=dict(history[-1].metrics) if history else {},
+            history=history,
+            started=float(event["time"]),
+            seconds=history[-1].seconds if history else 0.0,
+            node=self._slot_nodes.get(slot, ""),
+            slot=slot,
+            error="started and never finished",
+        )
+
+
+def _span(name: str, kind: str, start: float, end: float, slot: int = -1) -> Mapping[str, Any]:
+    return {"name": name, "kind": kind, "start": start, "end": end, "slot": slot}
