@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 Array = npt.NDArray[Any]
@@ -96,6 +97,16 @@ class Batch:
     token_type_ids: Tensor
     labels: Tensor
     index: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; `index` stays on the host, where recorded outputs are looked up."""
+        return Batch(
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            attention_mask=self.attention_mask.to(device, non_blocking=True),
+            token_type_ids=self.token_type_ids.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            index=self.index,
+        )
 
 
 class Task(ABC):

@@ -1,0 +1,43 @@
+"""How a model begins: from given weights, or from sizes and a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from raykd.models.base import Anatomy, ModelShape
+from raykd.models.load import build_model
+from raykd.models.weights import ModelState, restore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSource:
+    """A model that can be built any number of times, the same for the same seed.
+
+    Attributes:
+        kind: Kind of task; chooses the head.
+        num_labels: Width of the logits.
+        anatomy: Its sizes.
+        state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
+        shape: Sizes of a model with random weights, when there is no `state`.
+    """
+
+    kind: str
+    num_labels: int
+    anatomy: Anatomy
+    state: ModelState | None = None
+    shape: ModelShape | None = None
+
+    def build(self, seed: int) -> nn.Module:
+        """A new model with weights of its own."""
+        if self.state is not None:
+            return restore(self.state, seed=seed)
+        assert self.shape is not None
+        return build_model(
+            self.shape,
+            vocabulary=self.anatomy.vocabulary,
+            kind=self.kind,
+            num_labels=self.num_labels,
+            seed=seed,
+        )

@@ -1,0 +1,213 @@
+"""All arms of a task in one Ray Tune run: equal budgets, one study and one scheduler for each arm.
+
+One run instead of one per arm keeps every slot busy while an arm ends, and pays Tune's start once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from raykd.params import Scalar
+from raykd.results.records import Status
+from raykd.search.study import StudySearch
+
+PENDING_TRIALS = 1
+"""Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
+
+
+class Ledger(ABC):
+    """What the sweep does when a trial is suggested, evaluated or over."""
+
+    @abstractmethod
+    def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
+        """Put the job of a trial on the board; returns the config of `raykd.trial.lease`."""
+
+    @abstractmethod
+    def evaluated(self, label: str, number: int, evaluation: Mapping[str, Any]) -> None:
+        """Record an evaluation."""
+
+    @abstractmethod
+    def finished(
+        self, label: str, number: int, status: Status, event: Mapping[str, Any] | None
+    ) -> None:
+        """Record the end of a trial, before the study is told."""
+
+    @abstractmethod
+    def cancel(self, label: str, number: int) -> None:
+        """Stop the job of a trial."""
+
+
+@dataclass(slots=True)
+class _Live:
+    label: str
+    number: int
+    objective: float = math.nan
+    stopped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """One arm: its study and its scheduler.
+
+    Attributes:
+        study: The searcher of the cell.
+        scheduler: Early stopping among the trials of this arm.
+        metrics: Objectives, the first one drives the scheduler.
+    """
+
+    study: StudySearch
+    scheduler: TrialScheduler
+    metrics: tuple[str, ...]
+
+
+class ArmsSearch(Searcher):
+    """Suggests trials of all arms in turn, so that no arm is ahead of another.
+
+    Args:
+        arms: By label.
+        ledger: Keeps the records.
+        max_concurrent: Trials at the same time.
+    """
+
+    def __init__(self, arms: Mapping[str, Arm], ledger: Ledger, max_concurrent: int) -> None:
+        super().__init__(metric="objective", mode="max")
+        self.arms = dict(arms)
+        self.ledger = ledger
+        self.live: dict[str, _Live] = {}
+        self._max_live = max_concurrent + PENDING_TRIALS
+        self._started = {label: arm.study.counted() for label, arm in arms.items()}
+        self._ending = False
+
+    def end(self) -> None:
+        """Suggest nothing more."""
+        self._ending = True
+
+    def remaining(self) -> int:
+        """Trials not yet suggested."""
+        return sum(
+            max(0, arm.study.space.budget - self._started[label])
+            for label, arm in self.arms.items()
+        )
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial of the arm that is furthest behind."""
+        if self._ending or self.remaining() == 0:
+            return str(Searcher.FINISHED)
+        if len(self.live) >= self._max_live:
+            return None
+        open_arms = [n for n, a in self.arms.items() if self._started[n] < a.study.space.budget]
+        label = min(open_arms, key=lambda n: self._started[n] / self.arms[n].study.space.budget)
+        chosen = self.arms[label].study.suggest(trial_id)
+        self._started[label] += 1
+        self.live[trial_id] = _Live(label, chosen["number"])
+        return self.ledger.launch(label, chosen["number"], chosen["params"])
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: `ArmsScheduler` sees every result first, also the one that stops a trial."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Record the end of a trial and tell its study."""
+        live = self.live.pop(trial_id)
+        event = json.loads(result["event"]) if result and "event" in result else None
+        study = self.arms[live.label].study
+        kind = event["kind"] if event else ""
+        if kind == "done":
+            assert event is not None
+            values = [_value(event["metrics"], m) for m in self.arms[live.label].metrics]
+            finite = all(math.isfinite(v) for v in values)
+            if not finite:
+                event["error"] = f"the objective is not a number: {values}"
+            status = Status.COMPLETED if finite else Status.FAILED
+            self.ledger.finished(live.label, live.number, status, event)
+            study.complete(trial_id, values)
+        elif kind == "failed" or error:
+            self.ledger.finished(live.label, live.number, Status.FAILED, event)
+            study.fail(trial_id)
+        elif live.stopped:
+            self.ledger.finished(live.label, live.number, Status.PRUNED, event)
+            study.prune(trial_id)
+        else:
+            self.ledger.finished(live.label, live.number, Status.INTERRUPTED, event)
+            study.abandon(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the studies are the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the studies are the state."""
+
+
+class ArmsScheduler(FIFOScheduler):  # type: ignore[misc]  # ray.tune has no type information
+    """Passes each trial's evaluations to the scheduler of its arm, and its verdict to the board.
+
+    Args:
+        search: The searcher that knows which arm a trial belongs to.
+    """
+
+    def __init__(self, search: ArmsSearch) -> None:
+        super().__init__()
+        self._search = search
+        for arm in search.arms.values():
+            _replay(arm)
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Hand a new trial to the scheduler of its arm."""
+        label = self._search.live[trial.trial_id].label
+        self._search.arms[label].scheduler.on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Record an evaluation and ask the arm's scheduler whether to go on."""
+        if result.get("done") or "event" not in result:
+            return str(TrialScheduler.CONTINUE)
+        event = json.loads(result["event"])
+        if event["kind"] not in ("evaluation", "done"):
+            return str(TrialScheduler.CONTINUE)
+        live = self._search.live[trial.trial_id]
+        arm = self._search.arms[live.label]
+        evaluation = event["evaluation"]
+        live.objective = _value(evaluation["metrics"], arm.metrics[0])
+        self._search.ledger.evaluated(live.label, live.number, evaluation)
+        arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
+        if len(arm.metrics) > 1 or not math.isfinite(live.objective):
+            return str(TrialScheduler.CONTINUE)
+        seen = {"epoch": evaluation["epoch"], "objective": live.objective}
+        verdict = arm.scheduler.on_trial_result(tune_controller, trial, seen)
+        if event["kind"] == "done" or verdict != TrialScheduler.STOP:
+            return str(TrialScheduler.CONTINUE)
+        live.stopped = True
+        self._search.ledger.cancel(live.label, live.number)
+        return str(TrialScheduler.STOP)
+
+    def debug_string(self) -> str:
+        """Nothing to add."""
+        return ""
+
+
+def _value(metrics: Mapping[str, float], name: str) -> float:
+    return float(metrics.get(name, math.nan))
+
+
+def _replay(arm: Arm) -> None:
+    """Fill the rungs of an arm's scheduler with the trials of an earlier driver."""
+    if len(arm.metrics) > 1:
+        return
+    for trial in arm.study.study.get_trials(deepcopy=False):
+        stand_in = SimpleNamespace(trial_id=f"earlier-{trial.number}")
+        steps: Sequence[int] = sorted(trial.intermediate_values)
+        if not steps or not trial.state.is_finished():
+            continue
+        arm.scheduler.on_trial_add(None, stand_in)
+        for step in steps:
+            seen = {"epoch": step / 1000, "objective": trial.intermediate_values[step]}
+            arm.scheduler.on_trial_result(None, stand_in, seen)

@@ -1,0 +1,171 @@
+"""One cell's Optuna study behind Ray Tune's searcher interface; the study is the only resumable truth.
+
+Differs from `OptunaSearch` where that one misleads a sampler or a restart: a trial stopped early is told
+PRUNED (there: COMPLETE with its short-run value), a NaN objective is a failed trial (there: a trial
+that stays open), the report at which a stop was decided is kept, and nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from raykd.params import Scalar
+from raykd.search.space import suggest
+from raykd.spec.domains import Domain
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+RETRY_OF = "retry_of"
+"""User attribute of a trial that repeats an interrupted one, whose number it holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellSpace:
+    """What one cell searches.
+
+    Attributes:
+        study_name: Unique in the storage.
+        domains: Searched parameters.
+        fixed: Constants.
+        directions: ``maximize`` or ``minimize`` for each objective.
+        start: Points to try first; searched names only, what they lack is drawn.
+        budget: Trials that have to finish.
+    """
+
+    study_name: str
+    domains: Mapping[str, Domain]
+    fixed: Mapping[str, Scalar]
+    directions: tuple[str, ...]
+    start: tuple[Mapping[str, Scalar], ...]
+    budget: int
+
+
+class StudySearch(OptunaSearch):
+    """The searcher of one cell.
+
+    Args:
+        space: What to search.
+        storage: Where the study lives.
+        sampler: Made with the number of trials that exist, so that a resumed search does not
+            replay the random stream of the first run.
+    """
+
+    def __init__(
+        self,
+        space: CellSpace,
+        storage: optuna.storages.BaseStorage,
+        sampler: Callable[[int], optuna.samplers.BaseSampler],
+    ) -> None:
+        self.space = space
+        before = _existing(space, storage)
+        modes = ["max" if d == "maximize" else "min" for d in space.directions]
+        super().__init__(
+            space=lambda trial: None,
+            metric=[f"objective_{k}" for k in range(len(modes))] if len(modes) > 1 else "objective",
+            mode=modes if len(modes) > 1 else modes[0],
+            study_name=space.study_name,
+            storage=storage,
+            sampler=sampler(before),
+        )
+        self.study: optuna.Study = self._ot_study
+        if before == 0:
+            for point in space.start:
+                self.study.enqueue_trial(dict(point))
+
+    def counted(self) -> int:
+        """Trials that used up the budget: finished and not tried again."""
+        repeated = _repeated(self.study)
+        trials = self.study.get_trials(deepcopy=False, states=FINISHED)
+        return sum(t.number not in repeated for t in trials)
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Ask the study for a trial; returns its number and searched parameters."""
+        trial = self.study.ask()
+        self._ot_trials[trial_id] = trial
+        chosen = suggest(trial, self.space.domains, self.space.fixed)
+        return {"number": trial.number, "params": chosen}
+
+    def report(self, trial_id: str, epoch: float, objective: float) -> None:
+        """Record an intermediate value; the step is the epoch in thousandths."""
+        if len(self.space.directions) == 1 and math.isfinite(objective):
+            self._ot_trials[trial_id].report(objective, round(epoch * 1000))
+
+    def complete(self, trial_id: str, values: Sequence[float]) -> None:
+        """Tell the result of a trial that ran to its end; not finite counts as failed."""
+        if all(math.isfinite(v) for v in values):
+            self.study.tell(self._ot_trials.pop(trial_id), list(values))
+        else:
+            self.fail(trial_id)
+
+    def prune(self, trial_id: str) -> None:
+        """Tell that a trial was stopped early; Optuna keeps its last reported value."""
+        self.study.tell(self._ot_trials.pop(trial_id), state=TrialState.PRUNED)
+
+    def fail(self, trial_id: str) -> None:
+        """Tell that a trial failed."""
+        self.study.tell(self._ot_trials.pop(trial_id), state=TrialState.FAIL)
+
+    def abandon(self, trial_id: str) -> None:
+        """Leave a trial open: it was interrupted, and a resumed sweep enqueues it again."""
+        self._ot_trials.pop(trial_id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Not used: `raykd.search.arms` reports through `report`."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Not used: `raykd.search.arms` tells through `complete`, `prune`, `fail`."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the study is the state."""
+
+
+def _existing(space: CellSpace, storage: optuna.storages.BaseStorage) -> int:
+    names = optuna.get_all_study_names(storage)
+    if space.study_name not in names:
+        return 0
+    study = optuna.load_study(study_name=space.study_name, storage=storage)
+    return len(study.get_trials(deepcopy=False))
+
+
+def reopen(study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialState]) -> int:
+    """Settle the trials that an earlier driver left open.
+
+    Args:
+        study: The study of a cell.
+        settled: By number, the trials whose end is on record (the driver died between recording
+            and telling): their values, or the state they ended in. All others are enqueued again.
+
+    Returns:
+        How many were enqueued again.
+    """
+    repeated = _repeated(study)
+    again = 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        end = settled.get(trial.number)
+        if isinstance(end, TrialState):
+            study.tell(trial.number, state=end)
+        elif end is not None:
+            study.tell(trial.number, list(end))
+        else:
+            # Enqueued before it is failed: a driver that dies in between loses nothing.
+            if trial.number not in repeated:
+                study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+                again += 1
+            study.tell(trial.number, state=TrialState.FAIL)
+    return again
+
+
+def _repeated(study: optuna.Study) -> set[int]:
+    trials = study.get_trials(deepcopy=False)
+    return {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs}

@@ -1,0 +1,255 @@
+"""Prepares a task once: fine-tunes or loads the teacher and records what students will read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from raykd import registry
+from raykd.data.base import Encoded, Task
+from raykd.data.collate import Collator
+from raykd.errors import TeacherError
+from raykd.methods.base import Setting, Signals
+from raykd.models import weights
+from raykd.models.base import Anatomy, Outputs
+from raykd.models.cut import take_layers
+from raykd.models.source import ModelSource
+from raykd.models.weights import ModelState
+from raykd.results.records import Evaluation
+from raykd.teachers.recorded import RecordedOutputs, record
+from raykd.training.device import World
+from raykd.training.loop import FitJob, fit
+from raykd.training.seeding import seed_everything
+from raykd.training.settings import TrainSettings
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with phase, units done, units in all, and a detail to show."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentCut:
+    """A student made of some of the teacher's blocks (numbered from 0)."""
+
+    layers: tuple[int, ...]
+    weights: Literal["finetuned", "pretrained"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskInputs:
+    """What the preparation of a task works on.
+
+    Attributes:
+        task: Task name.
+        teacher_splits: Rows as the teacher reads them: ``train``, ``select``, ``report``, and
+            ``finetune`` when it is fine-tuned.
+        student_splits: ``train``, ``select``, ``report`` as the student reads them.
+        teacher: How the teacher begins.
+        teacher_pad: Padding token of the teacher.
+        finetune: Settings of fine-tuning, None for a teacher that is used as it is.
+        finetune_seed: Seed of fine-tuning.
+        student: How a student begins, or which blocks of the teacher it is made of.
+        student_pad: Padding token of the student.
+        same_tokens: Whether both split text alike.
+        max_length: Longest row in tokens.
+        signals: Everything the sweep's methods read from the teacher.
+        mode: Serve recorded outputs, or the weights.
+        dtype: How recorded hidden states are kept.
+        fingerprint: Identity of all of the above.
+    """
+
+    task: str
+    teacher_splits: Mapping[str, Encoded]
+    student_splits: Mapping[str, Encoded]
+    teacher: ModelSource
+    teacher_pad: int
+    finetune: TrainSettings | None
+    finetune_seed: int
+    student: ModelSource | StudentCut
+    student_pad: int
+    same_tokens: bool
+    max_length: int
+    signals: Signals
+    mode: Literal["outputs", "weights"]
+    dtype: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A task ready for trials; the same object on every node.
+
+    Attributes:
+        task: Task name.
+        fingerprint: Identity of everything it was made from.
+        splits: ``train``, ``select``, ``report`` as the student reads them.
+        pad_id: Padding token of the student.
+        max_length: Longest row in tokens.
+        same_tokens: Whether teacher and student split text alike.
+        teacher_anatomy: Sizes of the teacher.
+        student: How students begin.
+        recorded: The teacher's outputs on ``train``, None when it is served by its weights.
+        live: The teacher itself, None when its outputs are served.
+        live_pad: Padding token of the teacher.
+        metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
+        history: Evaluations during fine-tuning.
+        parameters: The teacher's number of weights.
+        forwards: Rows passed through the teacher after fine-tuning.
+        distinct: Distinct rows among them.
+        seconds: Time of the preparation.
+    """
+
+    task: str
+    fingerprint: str
+    splits: Mapping[str, Encoded]
+    pad_id: int
+    max_length: int
+    same_tokens: bool
+    teacher_anatomy: Anatomy
+    student: ModelSource
+    recorded: RecordedOutputs | None
+    live: ModelSource | None
+    metrics: Mapping[str, float]
+    history: tuple[Evaluation, ...]
+    parameters: int
+    forwards: int
+    distinct: int
+    seconds: float
+
+
+def prepare(
+    inputs: TaskInputs, world: World, progress: Progress
+) -> tuple[Prepared, ModelState] | None:
+    """Fine-tune or load the teacher, score it, record its outputs, make the student's beginning.
+
+    Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
+    that gets the result, with the fine-tuned weights.
+
+    Raises:
+        TeacherError: Fine-tuning diverged, or outputs are not finite.
+    """
+    began = time.monotonic()
+    task: Task = registry.load("tasks", inputs.task)
+    seed_everything(inputs.finetune_seed)
+    model = inputs.teacher.build(inputs.finetune_seed).to(world.device)
+    history: tuple[Evaluation, ...] = ()
+    if inputs.finetune is not None:
+        history = _finetune(model, task, inputs, world, progress)
+    if world.rank != 0:
+        return None
+    model.eval()
+    state = weights.capture(model)
+    recorded, metrics, forwards = _record_and_score(model, task, inputs, world.device, progress)
+    prepared = Prepared(
+        task=inputs.task,
+        fingerprint=inputs.fingerprint,
+        splits=inputs.student_splits,
+        pad_id=inputs.student_pad,
+        max_length=inputs.max_length,
+        same_tokens=inputs.same_tokens,
+        teacher_anatomy=inputs.teacher.anatomy,
+        student=_student(inputs, state),
+        recorded=recorded if inputs.mode == "outputs" else None,
+        live=replace(inputs.teacher, state=state) if inputs.mode == "weights" else None,
+        metrics=metrics,
+        history=history,
+        parameters=sum(p.numel() for p in model.parameters()),
+        forwards=forwards,
+        distinct=sum(len(inputs.teacher_splits[s]) for s in ("train", "select", "report")),
+        seconds=time.monotonic() - began,
+    )
+    return prepared, state
+
+
+def _finetune(
+    model: nn.Module, task: Task, inputs: TaskInputs, world: World, progress: Progress
+) -> tuple[Evaluation, ...]:
+    settings = inputs.finetune
+    assert settings is not None
+    no_teacher = registry.load("methods", "none")
+    setting = Setting(
+        teacher=inputs.teacher.anatomy,
+        student=inputs.teacher.anatomy,
+        kind=task.kind,
+        num_labels=task.num_labels,
+    )
+    total = settings.epochs * settings.evals_per_epoch
+    progress("finetune", 0, total, "")
+
+    def report(evaluation: Evaluation) -> bool:
+        done = round(evaluation.epoch * settings.evals_per_epoch)
+        value = evaluation.metrics[task.metric]
+        progress("finetune", done, total, f"{task.metric} {value:.4f}")
+        return False
+
+    result = fit(
+        FitJob(
+            model=model,
+            method=no_teacher(registry.params_of("methods", "none")(), setting),
+            task=task,
+            train=inputs.teacher_splits["finetune"],
+            select=inputs.teacher_splits["select"],
+            teacher=lambda batch: Outputs(),
+            settings=settings,
+            collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
+            seed=inputs.finetune_seed,
+            world=world,
+            report=report,
+        )
+    )
+    return result.history
+
+
+def _record_and_score(
+    model: nn.Module, task: Task, inputs: TaskInputs, device: torch.device, progress: Progress
+) -> tuple[RecordedOutputs, dict[str, float], int]:
+    splits = inputs.teacher_splits
+    total = sum(len(splits[name]) for name in ("train", "select", "report"))
+    before = 0
+    metrics: dict[str, float] = {}
+
+    def run(name: str, signals: Signals) -> RecordedOutputs:
+        nonlocal before
+        out = record(
+            model,
+            splits[name],
+            signals,
+            pad_id=inputs.teacher_pad,
+            max_length=inputs.max_length,
+            dtype=inputs.dtype,
+            device=device,
+            batch_size=inputs.finetune.eval_batch_size if inputs.finetune else 64,
+            progress=lambda done: progress("record", before + done, total, name),
+        )
+        before += len(splits[name])
+        return out
+
+    for name in ("select", "report"):
+        logits = run(name, Signals(logits=True)).logits
+        scores = task.score(logits, splits[name].labels)
+        metrics |= {f"{name}/{metric}": value for metric, value in scores.items()}
+    wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
+    recorded = run("train", wanted)
+    return recorded, metrics, before
+
+
+def _student(inputs: TaskInputs, finetuned: ModelState) -> ModelSource:
+    if isinstance(inputs.student, ModelSource):
+        return inputs.student
+    cut = inputs.student
+    if cut.weights == "finetuned":
+        base = finetuned
+    elif inputs.teacher.state is not None:
+        base = inputs.teacher.state
+    else:
+        raise TeacherError(
+            "student.from_teacher.weights: pretrained, but the teacher begins with random weights",
+            hint="use weights: finetuned",
+        )
+    state = take_layers(base, cut.layers, keep_head=cut.weights == "finetuned")
+    anatomy = replace(inputs.teacher.anatomy, layers=len(cut.layers))
+    return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)

@@ -1,0 +1,84 @@
+"""A teacher as a trial sees it: the same call whether its outputs were recorded or it runs live."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from raykd.data.base import Batch
+from raykd.methods.base import Signals
+from raykd.models.base import Outputs
+from raykd.models.forward import forward
+from raykd.teachers.prepare import Prepared
+from raykd.teachers.recorded import RecordedOutputs
+from raykd.training.device import World
+
+Reader = Callable[[Batch], Outputs]
+
+
+class Teacher(ABC):
+    """Gives a method what it declared, and nothing else."""
+
+    def reader(self, signals: Signals) -> Reader:
+        """The function a training loop calls for each batch."""
+        if not signals.any:
+            return lambda batch: Outputs()
+        return lambda batch: self._outputs(batch, signals)
+
+    @abstractmethod
+    def _outputs(self, batch: Batch, signals: Signals) -> Outputs: ...
+
+
+class RecordedTeacher(Teacher):
+    """Looks outputs up by row number.
+
+    Args:
+        recorded: The outputs.
+        device: Where batches are.
+    """
+
+    def __init__(self, recorded: RecordedOutputs, device: torch.device) -> None:
+        self._recorded = recorded
+        self._device = device
+
+    def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
+        layers = signals.hidden_states
+        assert layers != "all"
+        rows = batch.index.numpy()
+        hidden = {}
+        if layers:
+            length = batch.input_ids.shape[1]
+            found = self._recorded.gather_hidden(rows, length, layers)
+            hidden = {k: v.to(self._device, non_blocking=True) for k, v in found.items()}
+        logits = None
+        if signals.logits:
+            logits = torch.from_numpy(self._recorded.logits[rows])
+            logits = logits.to(self._device, non_blocking=True)
+        return Outputs(logits=logits, hidden_states=hidden)
+
+
+class LiveTeacher(Teacher):
+    """Runs the teacher's weights on every batch, without gradient and dropout.
+
+    Args:
+        model: The teacher.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model.eval().requires_grad_(False)
+
+    def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
+        assert signals.hidden_states != "all"
+        with torch.no_grad():
+            return forward(self._model, batch, hidden_states=signals.hidden_states)
+
+
+def open_teacher(prepared: Prepared, world: World) -> Teacher:
+    """The teacher of a prepared task on this process's device."""
+    if prepared.recorded is not None:
+        return RecordedTeacher(prepared.recorded, world.device)
+    assert prepared.live is not None
+    return LiveTeacher(prepared.live.build(seed=0).to(world.device))

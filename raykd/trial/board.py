@@ -1,0 +1,235 @@
+"""The board: one queue of jobs, leased to slots, with heartbeats and stop flags.
+
+Drivers submit a job and pull its events; the rank-0 worker of a slot takes a job, pushes events and
+learns from every answer whether to go on. Nothing here waits without a limit: a worker that falls
+silent loses its lease and the job goes to another slot with its attempt counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+LEASE_SILENCE_S = 30.0
+"""A leased job whose worker has not been heard of for this long goes to another slot."""
+
+CLOSE = "close"
+IDLE = "idle"
+GO = "go"
+STOP = "stop"
+
+
+@dataclass(slots=True)
+class _Job:
+    payload: Any
+    max_failures: int
+    events: list[dict[str, Any]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    slot: int | None = None
+    attempt: int = 0
+    heard: float = 0.0
+    over: bool = False
+    cancelled: bool = False
+
+
+class BoardState:
+    """The board itself; made an actor by `open_board`, so that it can be tested without Ray.
+
+    Args:
+        silence_s: Seconds without a sign of life after which a lease is given to another slot.
+    """
+
+    def __init__(self, silence_s: float = LEASE_SILENCE_S) -> None:
+        self._silence_s = silence_s
+        self._jobs: dict[str, _Job] = {}
+        self._queue: deque[str] = deque()
+        self._queued = asyncio.Event()
+        self._shared: dict[str, Any] = {}
+        self._notices: list[dict[str, Any]] = []
+        self._noticed = asyncio.Event()
+        self._closed = False
+        self._retire: set[int] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    # What the driver calls ---------------------------------------------------------------------
+
+    async def share(self, key: str, value: Any) -> None:
+        """Lay down something all jobs may read (a teacher handle, a task)."""
+        self._shared[key] = value
+
+    async def submit(self, job_id: str, payload: Any, max_failures: int) -> None:
+        """Queue a job. Submitting an id again only attaches to it: the job is not run twice."""
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._watch_leases())
+        if job_id in self._jobs:
+            return
+        self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures)
+        self._enqueue(job_id)
+
+    async def pull(self, job_id: str, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
+        """Events of a job from position `cursor` on; an empty list after `timeout_s` of silence."""
+        job = self._jobs[job_id]
+        if len(job.events) <= cursor:
+            job.arrived.clear()
+            await _wait(job.arrived, timeout_s)
+        return job.events[cursor:]
+
+    async def cancel(self, job_id: str) -> None:
+        """Stop a job: its worker learns it with the answer to its next report."""
+        job = self._jobs.get(job_id)
+        if job is not None and not job.over:
+            self._end(job_id, {"kind": "cancelled"}, cancelled=True)
+
+    async def forget(self, job_id: str) -> None:
+        """Drop a job that is over and whose events were read."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.over:
+            job.payload = None
+            job.events = job.events[-1:]
+
+    async def notices(self, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
+        """What happened to slots and leases, from position `cursor` on."""
+        if len(self._notices) <= cursor:
+            self._noticed.clear()
+            await _wait(self._noticed, timeout_s)
+        return self._notices[cursor:]
+
+    async def close(self) -> None:
+        """Send every worker home and end every job."""
+        self._closed = True
+        self._queued.set()
+        for job_id, job in self._jobs.items():
+            if not job.over:
+                self._end(job_id, {"kind": "cancelled"}, cancelled=True)
+
+    async def retire(self, slot: int) -> None:
+        """End one slot after its current job."""
+        self._retire.add(slot)
+        self._queued.set()
+
+    async def slot_failed(self, slot: int, reason: str) -> None:
+        """The supervisor's word that a slot is gone; its job goes to another one."""
+        self._notice("slot", slot=slot, state="lost", reason=reason)
+        self._release(slot, "the slot was lost")
+
+    async def fail_pending(self, reason: str) -> None:
+        """No slot is left: end every job with the reason."""
+        for job_id, job in self._jobs.items():
+            if not job.over:
+                self._end(job_id, {"kind": "failed", "error": reason, "traceback": ""})
+
+    # What workers call -------------------------------------------------------------------------
+
+    async def read(self, key: str) -> Any:
+        """What was laid down under a key."""
+        return self._shared[key]
+
+    async def hello(self, slot: int, node: str) -> None:
+        """A worker group is up. If it held a job before, it died under it."""
+        self._release(slot, "its worker was restarted")
+        self._notice("slot", slot=slot, state="ready", node=node)
+
+    async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
+        """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
+        if not self._queue and not self._closed and slot not in self._retire:
+            self._queued.clear()
+            await _wait(self._queued, timeout_s)
+        if self._closed or slot in self._retire:
+            self._retire.discard(slot)
+            return CLOSE, 0, None
+        while self._queue:
+            job_id = self._queue.popleft()
+            job = self._jobs[job_id]
+            if not job.over:
+                job.slot, job.heard = slot, time.monotonic()
+                job.attempt += 1
+                self._notice("leased", job=job_id, slot=slot, node=node, attempt=job.attempt)
+                return job_id, job.attempt, job.payload
+        return IDLE, 0, None
+
+    async def push(self, job_id: str, attempt: int, event: dict[str, Any]) -> str:
+        """An event of a running job; answers `GO` or `STOP`."""
+        job = self._jobs.get(job_id)
+        if job is None or job.over or job.attempt != attempt:
+            return STOP
+        job.heard = time.monotonic()
+        if event["kind"] in ("done", "failed"):
+            self._end(job_id, event)
+        else:
+            job.events.append({**event, "attempt": attempt})
+            job.arrived.set()
+        return GO
+
+    async def beat(self, job_id: str, attempt: int) -> str:
+        """A sign of life; answers `GO` or `STOP`."""
+        job = self._jobs.get(job_id)
+        if job is None or job.over or job.attempt != attempt:
+            return STOP
+        job.heard = time.monotonic()
+        return GO
+
+    async def goodbye(self, slot: int) -> None:
+        """A worker group ends on purpose."""
+        self._notice("slot", slot=slot, state="ended")
+
+    # Inside ------------------------------------------------------------------------------------
+
+    def _enqueue(self, job_id: str) -> None:
+        self._queue.append(job_id)
+        self._queued.set()
+
+    def _end(self, job_id: str, event: dict[str, Any], *, cancelled: bool = False) -> None:
+        job = self._jobs[job_id]
+        job.over, job.cancelled = True, cancelled
+        job.events.append({**event, "attempt": job.attempt, "slot": job.slot})
+        job.slot = None
+        job.arrived.set()
+
+    def _release(self, slot: int, why: str) -> None:
+        for job_id, job in self._jobs.items():
+            if job.slot == slot and not job.over:
+                self._lost(job_id, why)
+
+    def _lost(self, job_id: str, why: str) -> None:
+        job = self._jobs[job_id]
+        job.slot = None
+        if job.attempt > job.max_failures:
+            reason = f"given up after {job.attempt} attempts: {why}"
+            self._end(job_id, {"kind": "failed", "error": reason, "traceback": ""})
+            return
+        job.events.append({"kind": "requeued", "why": why, "attempt": job.attempt})
+        job.arrived.set()
+        self._queue.appendleft(job_id)
+        self._queued.set()
+
+    def _notice(self, kind: str, **what: Any) -> None:
+        self._notices.append({"time": time.time(), "kind": kind, **what})
+        self._noticed.set()
+
+    async def _watch_leases(self) -> None:
+        while not self._closed:
+            await asyncio.sleep(min(1.0, self._silence_s / 4))
+            now = time.monotonic()
+            for job_id, job in list(self._jobs.items()):
+                if job.slot is not None and not job.over and now - job.heard > self._silence_s:
+                    self._lost(job_id, f"no sign of life for {self._silence_s:.0f} s")
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return
+
+
+def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:
+    """Start the board of a sweep as a named actor that takes no resources."""
+    actor = ray.remote(BoardState).options(
+        name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000
+    )
+    return actor.remote(silence_s)

@@ -1,0 +1,159 @@
+"""One trial: build the student and the method, train, report. Runs with or without Ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from raykd import params, registry
+from raykd.data.base import Task
+from raykd.data.collate import Collator
+from raykd.methods.base import Method, Setting
+from raykd.models import weights
+from raykd.params import Scalar
+from raykd.results.records import Evaluation
+from raykd.teachers.prepare import Prepared
+from raykd.teachers.serve import Teacher, open_teacher
+from raykd.training.device import World
+from raykd.training.evaluate import latency_ms, score
+from raykd.training.loop import FitJob, fit
+from raykd.training.seeding import seed_everything
+from raykd.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialConfig:
+    """Everything that decides a trial, beside the prepared task.
+
+    Attributes:
+        trial_id: Unique in the sweep.
+        task: Task name.
+        label: Arm.
+        method: Method name.
+        number: Trial number in its study, or rank of the configuration in confirm.
+        stage: ``search`` or ``confirm``.
+        coefficients: Parameters of the method.
+        train: Parameters of training.
+        seed: Decides initial weights, dropout and the order of rows.
+        report: Whether to score the report split at the end.
+        latency: Whether to measure the student's latency.
+        state_path: Where to keep the state that an interrupted trial continues from, or None.
+        save_path: Where to save the trained student, or None.
+    """
+
+    trial_id: str
+    task: str
+    label: str
+    method: str
+    number: int
+    stage: str
+    coefficients: Mapping[str, Scalar]
+    train: Mapping[str, Scalar]
+    seed: int
+    report: bool = False
+    latency: bool = False
+    state_path: str | None = None
+    save_path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialOutcome:
+    """What a trial that was not stopped ends with.
+
+    Attributes:
+        evaluation: The last evaluation on the select split.
+        metrics: Its metrics, with ``report/<metric>`` where the report split was scored.
+        seconds: Wall time.
+        stopped: Whether the report callback asked to stop.
+    """
+
+    evaluation: Evaluation
+    metrics: Mapping[str, float]
+    seconds: float
+    stopped: bool
+
+
+def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[object]:
+    """The method of a trial, set up for the prepared pair."""
+    declared = registry.params_of("methods", config.method)
+    setting = Setting(
+        teacher=prepared.teacher_anatomy,
+        student=prepared.student.anatomy,
+        kind=task.kind,
+        num_labels=task.num_labels,
+        same_tokens=prepared.same_tokens,
+    )
+    kind: type[Method[object]] = registry.load("methods", config.method)
+    return kind(params.build(declared, config.coefficients), setting)
+
+
+def run_trial(
+    config: TrialConfig,
+    prepared: Prepared,
+    world: World,
+    report: Callable[[Evaluation], bool],
+    teacher: Teacher | None = None,
+) -> TrialOutcome:
+    """Train one student.
+
+    Args:
+        config: What to train.
+        prepared: The task: rows, recorded teacher, how students begin.
+        world: This process among the ranks of the trial.
+        report: Called on rank 0 after every evaluation but the last; True stops the trial.
+        teacher: An opened teacher to reuse, else one is opened.
+
+    Raises:
+        TrialError: The loss became NaN or infinite.
+    """
+    began = time.monotonic()
+    seed_everything(config.seed)
+    task: Task = registry.load("tasks", config.task)
+    settings = params.build(TrainSettings, config.train)
+    method = build_method(config, prepared, task)
+    model = prepared.student.build(config.seed).to(world.device)
+    teacher = teacher or open_teacher(prepared, world)
+    collator = Collator(
+        prepared.pad_id, max_length=prepared.max_length, margin=method.signals().margin
+    )
+
+    def pass_on(evaluation: Evaluation) -> bool:
+        is_last = evaluation.epoch >= settings.epochs
+        return False if is_last else report(evaluation)
+
+    result = fit(
+        FitJob(
+            model=model,
+            method=method,
+            task=task,
+            train=prepared.splits["train"],
+            select=prepared.splits["select"],
+            teacher=teacher.reader(method.signals()),
+            settings=settings,
+            collator=collator,
+            seed=config.seed,
+            world=world,
+            report=pass_on,
+            state_path=Path(config.state_path) if config.state_path else None,
+        )
+    )
+    last = result.history[-1]
+    metrics = dict(last.metrics)
+    if not result.stopped:
+        if config.report:
+            scored = score(model, task, prepared.splits["report"], settings, collator, world)
+            metrics |= {f"report/{name}": value for name, value in scored.items()}
+        if config.latency:
+            metrics["latency_ms"] = latency_ms(
+                model, task, prepared.splits["select"], settings, collator, world
+            )
+        if config.save_path and world.rank == 0:
+            weights.save(weights.capture(model), Path(config.save_path))
+    return TrialOutcome(
+        evaluation=last,
+        metrics=metrics,
+        seconds=time.monotonic() - began,
+        stopped=result.stopped,
+    )

@@ -1,0 +1,204 @@
+"""The train loop of a slot: take a job from the board, run it, report, take the next.
+
+Every rank of a slot runs `slot_loop`; rank 0 talks to the board and tells the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import os
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ray
+import torch
+from ray import train
+
+from raykd.errors import RaykdError, TrialError
+from raykd.results.records import Evaluation
+from raykd.teachers import store
+from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.teachers.serve import Teacher, open_teacher
+from raykd.teachers.store import TeacherHandle
+from raykd.training.device import World
+from raykd.trial import board as boards
+from raykd.trial.run import TrialConfig, run_trial
+
+POLL_S = 2.0
+BEAT_S = 5.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareJob:
+    """Prepare the teacher of a task; `inputs` is a reference to its `TaskInputs`."""
+
+    inputs: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrialJob:
+    """Train one student; `key` names the teacher handle on the board."""
+
+    config: TrialConfig
+    key: str
+
+
+class Slot:
+    """One rank of a slot.
+
+    Args:
+        settings: ``board``, ``namespace``, ``slot``, ``threads``, ``recycle_after``.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        context = train.get_context()
+        self.world = World(
+            rank=context.get_world_rank(),
+            size=context.get_world_size(),
+            device=train.torch.get_device(),
+        )
+        self.board = ray.get_actor(settings["board"], namespace=settings["namespace"])
+        self.slot: int = settings["slot"]
+        self.recycle_after: int | None = settings["recycle_after"]
+        self.node = ray.util.get_node_ip_address()
+        self._opened: tuple[TeacherHandle, Prepared, Teacher] | None = None
+
+    def serve(self) -> None:
+        """Run jobs until the board sends the slot home."""
+        done = 0
+        self._call(lambda: self.board.hello.remote(self.slot, self.node))
+        while self.recycle_after is None or done < self.recycle_after:
+            job_id, attempt, payload = self._take()
+            if job_id == boards.CLOSE:
+                self._call(lambda: self.board.goodbye.remote(self.slot))
+                return
+            if job_id == boards.IDLE:
+                continue
+            self._run(job_id, attempt, payload)
+            done += 1
+
+    def _take(self) -> tuple[str, int, Any]:
+        taken: tuple[str, int, Any] = self._call(
+            lambda: self.board.take.remote(self.slot, self.node, POLL_S)
+        )
+        return taken
+
+    def _call(self, request: Callable[[], Any]) -> Any:
+        """Ask the board on rank 0 and tell every rank the answer."""
+        answer = ray.get(request()) if self.world.rank == 0 else None
+        return self.world.broadcast(answer)
+
+    def _run(self, job_id: str, attempt: int, payload: PrepareJob | TrialJob) -> None:
+        def push(event: dict[str, Any]) -> str:
+            answer: str = ray.get(self.board.push.remote(job_id, attempt, event))
+            return answer
+
+        with self._heartbeat(job_id, attempt):
+            try:
+                if isinstance(payload, PrepareJob):
+                    end = self._prepare(payload, push)
+                else:
+                    end = self._trial(payload, push)
+            except Exception as exc:
+                # Whatever a trial dies of is the trial's failure; the slot goes on. With several
+                # ranks the others may wait in a collective call, so the group must start afresh.
+                end = {
+                    "kind": "failed",
+                    "error": _last_line(exc),
+                    "hint": exc.hint if isinstance(exc, RaykdError) else "",
+                    "traceback": traceback.format_exc(),
+                }
+                if self.world.rank == 0:
+                    push(end)
+                if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
+                    raise
+                end = None
+            if end is not None and self.world.rank == 0:
+                push(end)
+        gc.collect()
+        if self.world.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _prepare(
+        self, job: PrepareJob, push: Callable[[dict[str, Any]], str]
+    ) -> dict[str, Any] | None:
+        inputs: TaskInputs = ray.get(job.inputs[0])
+
+        def progress(phase: str, done: int, total: int, detail: str) -> None:
+            if self.world.rank == 0:
+                push(
+                    {"kind": "progress", "phase": phase, "done": done, "total": total,
+                     "detail": detail}
+                )  # fmt: skip
+
+        result = prepare(inputs, self.world, progress)
+        if result is None:
+            return None
+        return {"kind": "done", "result": (ray.put(result),)}
+
+    def _trial(self, job: TrialJob, push: Callable[[dict[str, Any]], str]) -> dict[str, Any] | None:
+        handle, prepared, teacher = self._open(job.key)
+        store.verify(handle, prepared)
+
+        def report(evaluation: Evaluation) -> bool:
+            event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
+            return push(event) == boards.STOP
+
+        outcome = run_trial(job.config, prepared, self.world, report, teacher)
+        store.verify(handle, prepared)
+        if self.world.rank != 0 or outcome.stopped:
+            return None
+        return {
+            "kind": "done",
+            "evaluation": dataclasses.asdict(outcome.evaluation),
+            "metrics": dict(outcome.metrics),
+            "seconds": outcome.seconds,
+        }
+
+    def _open(self, key: str) -> tuple[TeacherHandle, Prepared, Teacher]:
+        """The prepared task of a job; kept while jobs of the same task follow each other."""
+        if self._opened is None or self._opened[0].fingerprint != key:
+            self._opened = None
+            handle: TeacherHandle = ray.get(self.board.read.remote(key))
+            prepared = store.fetch(handle)
+            self._opened = (handle, prepared, open_teacher(prepared, self.world))
+        return self._opened
+
+    @contextlib.contextmanager
+    def _heartbeat(self, job_id: str, attempt: int) -> Iterator[None]:
+        """Tell the board from another thread that this job is alive."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT_S):
+                ray.get(self.board.beat.remote(job_id, attempt))
+
+        thread = threading.Thread(target=beat, daemon=True)
+        if self.world.rank == 0:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if thread.is_alive():
+                thread.join()
+
+
+def _last_line(exc: Exception) -> str:
+    text = str(exc).strip().splitlines()
+    head = "" if isinstance(exc, TrialError) else f"{type(exc).__name__}: "
+    return head + (text[-1] if text else "")
+
+
+def slot_loop(settings: dict[str, Any]) -> None:
+    """What a `TorchTrainer` of a slot runs on every rank."""
+    # The store's arrays are read-only, and raykd copies before it writes (store.verify checks).
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(settings["threads"])
+    Slot(settings).serve()
