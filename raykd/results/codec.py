@@ -1,4 +1,4 @@
-"""Records to plain data and back: the one JSON form shared by events, teacher files and the report."""
+"""Records to plain data and back: the one JSON form of events, teacher files and the report."""
 
 from __future__ import annotations
 

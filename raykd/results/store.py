@@ -177,7 +177,7 @@ def _check_version(folder: Path, env: Mapping[str, Any]) -> None:
     version = env.get("version", VERSION)
     if version != VERSION:
         raise RaykdError(
-            f"{folder} was written in version {version} of the run folder, this raykd reads {VERSION}",
+            f"{folder} is a run folder of version {version}, this raykd reads version {VERSION}",
             hint="install the version of raykd named in its env.json",
         )
 

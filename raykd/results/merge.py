@@ -1,0 +1,98 @@
+"""Several runs as one comparison: records side by side, labels told apart, differences kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raykd.errors import RaykdError
+from raykd.results.records import SweepResult
+
+
+def merge(results: Sequence[SweepResult]) -> SweepResult:
+    """One result from several; a single one is returned as it is.
+
+    A label that several runs have is written ``run/label``. The baseline and the arm without
+    teacher are those of the first run. `SweepResult.env` gets ``merged``: per run its packages,
+    training settings, data and teacher fingerprints, for `raykd.results.diagnose`.
+
+    Raises:
+        RaykdError: Without any run.
+    """
+    if not results:
+        raise RaykdError("no run was given", hint="raykd report runs/NAME [runs/OTHER ...]")
+    if len(results) == 1:
+        return results[0]
+    results = _distinct_names(results)
+    counts = Counter(label for r in results for label in r.labels)
+    parts = [_relabelled(r, counts, keep_none=i == 0) for i, r in enumerate(results)]
+    first = parts[0]
+    methods = {label: m for p in parts for label, m in p.spec["methods"].items()}
+    tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
+    teachers = {t.task: t for p in reversed(parts) for t in p.teachers}
+    spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}}
+    env = {**first.env, "merged": [_identity(r) for r in results]}
+    trials = sorted((t for p in parts for t in p.trials), key=lambda t: (t.started, t.trial_id))
+    return dataclasses.replace(
+        first,
+        name=" + ".join(dict.fromkeys(p.name for p in parts)),
+        run=" + ".join(p.run for p in parts),
+        spec=spec,
+        spec_text="\n".join(f"# {p.run}\n{p.spec_text}" for p in parts),
+        command="\n".join(p.command for p in parts),
+        env=env,
+        tasks=tuple(dict(reversed(tasks.items())).values()),
+        teachers=tuple(dict(reversed(teachers.items())).values()),
+        trials=tuple(trials),
+        spans=tuple(span for p in parts for span in p.spans),
+        started=min(p.started for p in parts),
+        finished=max(p.finished for p in parts),
+        interrupted=any(p.interrupted for p in parts),
+        notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
+    )
+
+
+def _distinct_names(results: Sequence[SweepResult]) -> list[SweepResult]:
+    """Run names made unique; folders of different places may have the same name."""
+    seen: Counter[str] = Counter()
+    named = []
+    for result in results:
+        seen[result.run] += 1
+        count = seen[result.run]
+        run = result.run if count == 1 else f"{result.run} ({count})"
+        named.append(dataclasses.replace(result, run=run))
+    return named
+
+
+def _relabelled(result: SweepResult, counts: Mapping[str, int], keep_none: bool) -> SweepResult:
+    """A run with labels, trial ids and domains that stand next to those of other runs."""
+
+    def name(label: str) -> str:
+        is_reference = keep_none and label in (result.baseline, "none")
+        return label if counts[label] == 1 or is_reference else f"{result.run}/{label}"
+
+    train = result.spec["train"]
+    methods: dict[str, Any] = {}
+    for label, method in result.spec["methods"].items():
+        # Training domains may differ from run to run, so each arm carries its own from here on.
+        both = {
+            part: {**train.get(part, {}), **method.get(part, {})} for part in ("fixed", "domains")
+        }
+        methods[name(label)] = {**method, **both}
+    trials = tuple(
+        dataclasses.replace(t, label=name(t.label), trial_id=f"{result.run}/{t.trial_id}")
+        for t in result.trials
+    )
+    return dataclasses.replace(result, spec={**result.spec, "methods": methods}, trials=trials)
+
+
+def _identity(result: SweepResult) -> dict[str, Any]:
+    return {
+        "run": result.run,
+        "packages": dict(result.env.get("packages", {})),
+        "train": result.spec["train"],
+        "data": {t.name: t.data_fingerprint for t in result.tasks},
+        "teachers": {t.task: t.fingerprint for t in result.teachers},
+    }
