@@ -78,6 +78,15 @@ class Outputs:
         """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
         return torch.stack([self.hidden(k) for k in layers], dim=1)
 
+    def scored(self, task_loss: Tensor) -> Outputs:
+        """The same outputs with the task's own loss filled in."""
+        return Outputs(
+            logits=self._logits,
+            hidden_states=self._hidden_states,
+            attentions=self._attentions,
+            task_loss=task_loss,
+        )
+
     def attention(self, block: int) -> Tensor:
         """Attention probabilities of one block (from 0), ``[B, H, L, L]``."""
         if block not in self._attentions:

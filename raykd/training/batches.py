@@ -1,0 +1,133 @@
+"""Which rows form a batch, in which order, on which rank; and their way to the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from raykd.data.base import Array, Batch, Encoded
+from raykd.training.seeding import derive_seed
+
+PREFETCH = 2
+"""Batches copied to a GPU ahead of the one in use."""
+
+
+class Collate(Protocol):
+    """Pads rows to a batch."""
+
+    def __call__(self, encoded: Encoded, rows: Array) -> Batch:
+        """The batch of some rows."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LengthGroupedBatches:
+    """The global batches of every epoch; the same for any number of ranks.
+
+    An epoch is a seeded shuffle of the rows, cut into windows of some batches. Inside a window rows
+    are sorted by length and cut into batches, so that rows of a batch are of similar length;
+    finally the batches of the epoch are shuffled, so that lengths come in no order.
+
+    Attributes:
+        lengths: Tokens per row, ``[N]``.
+        batch_size: Rows per batch over all ranks.
+        seed: Decides the order.
+        grouped: False leaves the plain shuffle.
+        window: Batches in a window. Wider windows pad less and mix rows less.
+    """
+
+    lengths: Array
+    batch_size: int
+    seed: int
+    grouped: bool = True
+    window: int = 32
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.lengths) // self.batch_size)
+
+    def epoch(self, number: int) -> list[Array]:
+        """Row numbers of every batch of one epoch; every row occurs once.
+
+        Args:
+            number: Epoch, from 0.
+        """
+        random = np.random.default_rng(derive_seed(self.seed, "order", number))
+        rows = random.permutation(len(self.lengths))
+        if not self.grouped:
+            return self._cut(rows)
+        span = self.window * self.batch_size
+        batches: list[Array] = []
+        for begin in range(0, len(rows), span):
+            window = rows[begin : begin + span]
+            # Stable: rows of equal length stay in shuffled order.
+            batches += self._cut(window[np.argsort(self.lengths[window], kind="stable")])
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def _cut(self, rows: Array) -> list[Array]:
+        return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+
+
+def shard(rows: Array, rank: int, size: int) -> tuple[Array, float]:
+    """The rows of a global batch that one rank computes, and the weight of its mean loss.
+
+    The weights make the mean over ranks of (weight times mean loss of the rank) the mean over the
+    global batch, however unevenly it divides. A rank without rows computes one row with weight 0:
+    all ranks must take part in every step.
+
+    Args:
+        rows: Row numbers of the global batch, ``[B]``.
+        rank: Number of this rank.
+        size: How many ranks there are.
+    """
+    if size == 1:
+        return rows, 1.0
+    own = rows[rank::size]
+    if len(own) == 0:
+        return rows[:1], 0.0
+    return own, len(own) * size / len(rows)
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device, copied without waiting.
+
+    `Batch.index` stays on the CPU: recorded teacher outputs are looked up there, and reading it
+    back from a GPU would halt the step.
+    """
+    if device.type == "cpu":
+        return batch
+    moved = {
+        field.name: getattr(batch, field.name).pin_memory().to(device, non_blocking=True)
+        for field in dataclasses.fields(batch)
+        if field.name != "index"
+    }
+    return dataclasses.replace(batch, **moved)
+
+
+def stream(
+    batches: Iterable[Array],
+    encoded: Encoded,
+    collate: Collate,
+    *,
+    rank: int = 0,
+    size: int = 1,
+    device: torch.device,
+) -> Iterator[tuple[Batch, float]]:
+    """This rank's part of every batch on its device, with its weight (see `shard`).
+
+    For a GPU the next batches are made and copied while it still computes the present one.
+    """
+    ready: deque[tuple[Batch, float]] = deque()
+    ahead = PREFETCH if device.type == "cuda" else 0
+    for rows in batches:
+        own, weight = shard(rows, rank, size)
+        ready.append((on_device(collate(encoded, own), device), weight))
+        if len(ready) > ahead:
+            yield ready.popleft()
+    yield from ready

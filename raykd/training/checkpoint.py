@@ -1,0 +1,172 @@
+"""The state of a training in the middle, in one safetensors file, so that it goes on bit for bit.
+
+Tensors are stored as such, everything else as JSON in the header of the file; nothing is pickled. A
+file appears whole under its name or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from raykd.errors import SetupError
+from raykd.results.records import Evaluation
+from raykd.training.seeding import RandomState
+
+_RECORD = "raykd"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainState:
+    """What a training needs to go on.
+
+    Attributes:
+        identity: Hash of what decides the training; a state goes on only where it was made.
+        step: Optimizer steps done; epoch and position in it follow.
+        seconds: Time spent so far.
+        history: Evaluations so far.
+        weights: State of the trained module, buffers included.
+        moments: AdamW's state per parameter number.
+        random: Generators of every rank.
+    """
+
+    identity: str
+    step: int
+    seconds: float
+    history: tuple[Evaluation, ...]
+    weights: Mapping[str, Tensor]
+    moments: Mapping[int, Mapping[str, Tensor]]
+    random: tuple[RandomState, ...]
+
+
+def save(state: TrainState, path: Path) -> None:
+    """Write a state; an earlier one under the same name stays until the new one is complete.
+
+    Raises:
+        SetupError: The folder cannot be written, or the disk is full.
+    """
+    tensors = {f"weights.{name}": tensor for name, tensor in state.weights.items()}
+    for number, moment in state.moments.items():
+        tensors |= {f"adamw.{number}.{name}": tensor for name, tensor in moment.items()}
+    for rank, random in enumerate(state.random):
+        tensors |= {f"random.{rank}.{kind}": tensor for kind, tensor in random.tensors.items()}
+    record = {
+        "identity": state.identity,
+        "step": state.step,
+        "seconds": state.seconds,
+        "history": [dataclasses.asdict(evaluation) for evaluation in state.history],
+        "random": [{"python": r.python, "numpy": r.numpy} for r in state.random],
+    }
+    write_tensors(path, tensors, record)
+
+
+def load(path: Path) -> TrainState:
+    """Read a state that `save` wrote; tensors are on the CPU.
+
+    Raises:
+        SetupError: The file cannot be read.
+    """
+    tensors, record = read_tensors(path)
+    weights: dict[str, Tensor] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
+    random: list[dict[str, Tensor]] = [{} for _ in record["random"]]
+    for key, tensor in tensors.items():
+        kind, _, rest = key.partition(".")
+        number, _, name = rest.partition(".")
+        if kind == "weights":
+            weights[rest] = tensor
+        elif kind == "adamw":
+            moments.setdefault(int(number), {})[name] = tensor
+        else:
+            random[int(number)][name] = tensor
+    return TrainState(
+        identity=record["identity"],
+        step=record["step"],
+        seconds=record["seconds"],
+        history=tuple(Evaluation(**evaluation) for evaluation in record["history"]),
+        weights=weights,
+        moments=moments,
+        random=tuple(
+            RandomState(python=plain["python"], numpy=plain["numpy"], tensors=states)
+            for plain, states in zip(record["random"], random, strict=True)
+        ),
+    )
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """An optimizer's tensors by parameter number."""
+    return {n: dict(s) for n, s in optimizer.state_dict()["state"].items()}
+
+
+def restore(state: TrainState, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put weights and optimizer back to a state."""
+    module.load_state_dict(dict(state.weights))
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state.moments, "param_groups": groups})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON record as one safetensors file, whole or not at all.
+
+    Args:
+        path: The file; its folder is made.
+        tensors: On any device; storage may be shared.
+        record: JSON-ready.
+
+    Raises:
+        SetupError: The folder cannot be written, or the disk is full. An earlier file is untouched.
+    """
+    plain = _separate(tensors)
+    num_bytes = sum(t.nbytes for t in plain.values())
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(plain, part, metadata={_RECORD: json.dumps(record)})
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, SafetensorError) as exc:
+        part.unlink(missing_ok=True)
+        raise SetupError(
+            f"cannot write {num_bytes:,} bytes to folder '{path.parent}': {exc}",
+            hint="free space there or choose another folder; what was written before is intact",
+        ) from exc
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote: tensors on the CPU, and the record.
+
+    Raises:
+        SetupError: The file cannot be read, or is something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            record: dict[str, Any] = json.loads((file.metadata() or {})[_RECORD])
+            return {key: file.get_tensor(key) for key in file.keys()}, record  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as exc:
+        raise SetupError(
+            f"'{path}' cannot be read as a saved state: {exc}",
+            hint="delete it; the training then begins anew",
+        ) from exc
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, contiguous, no two sharing storage, as the format demands."""
+    plain: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        kept = tensor.detach().cpu().contiguous()
+        pointer = kept.untyped_storage().data_ptr()
+        plain[name] = kept.clone() if pointer in seen else kept
+        seen.add(pointer)
+    return plain

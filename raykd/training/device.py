@@ -1,0 +1,150 @@
+"""Where training runs: the ranks of a trial, the device of this process, the precision it uses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from raykd.errors import SetupError
+
+T = TypeVar("T")
+
+MIN_CPU_BF16_WIDTH = 96
+"""Narrowest model for which ``auto`` picks bf16 on a CPU.
+
+Casting costs a fixed time per operation, the matrix units win with the width. Forward and backward
+of three BERT blocks, batch 32, on one core with avx512_bf16 and amx, fp32 time divided by bf16
+time:
+
+====== ========= ========= ==========
+ width length 12 length 32 length 128
+====== ========= ========= ==========
+    48      0.94      1.01       1.16
+    96      1.03      1.22       1.32
+   192      1.42      1.61       1.58
+   384      1.90      2.15       2.00
+   768      2.28      2.77       2.73
+====== ========= ========= ==========
+
+``python -m tests.benchmarks.precision`` repeats the measurement.
+"""
+
+
+def choose_device() -> torch.device:
+    """The CUDA device of this process if it sees one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among the ranks that train one model together.
+
+    With `size` above 1 the default process group of `torch.distributed` must exist.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: How many there are.
+        device: Where this process computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=choose_device)
+
+    def broadcast(self, obj: T) -> T:
+        """What rank 0 passed, on every rank; the value of the others is ignored."""
+        if self.size == 1:
+            return obj
+        box = [obj]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gather(self, obj: T) -> list[T]:
+        """What every rank passed, in the order of the ranks, on every rank."""
+        if self.size == 1:
+            return [obj]
+        boxes: list[T | None] = [None] * self.size
+        dist.all_gather_object(boxes, obj)
+        return [box for box in boxes if box is not None]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Elementwise sum over the ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The number format of matrix products.
+
+    Attributes:
+        name: ``fp32`` or ``bf16``.
+        device_type: ``cpu`` or ``cuda``.
+    """
+
+    name: str
+    device_type: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """A context in which a model computes in this precision; nothing happens for fp32."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device_type, dtype=torch.bfloat16)
+
+
+def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Precision:
+    """What the setting ``precision`` means on this device for this model.
+
+    ``auto`` is bf16 on a GPU that supports it, and on a CPU with bf16 instructions when the model
+    is at least `MIN_CPU_BF16_WIDTH` wide; else fp32.
+
+    Args:
+        asked: ``auto``, ``fp32`` or ``bf16``.
+        device: Where the model runs.
+        model: The model; only its width matters.
+
+    Raises:
+        SetupError: bf16 was asked for and the device has no instructions for it.
+    """
+    if asked == "fp32":
+        return Precision("fp32", device.type)
+    supported = has_bf16(device)
+    if asked == "bf16":
+        if not supported:
+            raise SetupError(
+                f"train.precision is bf16, but this {_in_words(device)} has no bf16 instructions",
+                hint="set train.precision to auto or fp32",
+            )
+        return Precision("bf16", device.type)
+    wins = device.type == "cuda" or width(model) >= MIN_CPU_BF16_WIDTH
+    return Precision("bf16" if supported and wins else "fp32", device.type)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # The last name is the ARM feature.
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def width(model: nn.Module) -> int:
+    """The usual input width of a model's linear layers, 0 when it has none."""
+    widths = Counter(m.in_features for m in model.modules() if isinstance(m, nn.Linear))
+    return widths.most_common(1)[0][0] if widths else 0
+
+
+def _in_words(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"GPU ({torch.cuda.get_device_name(device)})"
+    return "CPU (avx512_bf16 or amx_bf16 on x86, bf16 on ARM)"

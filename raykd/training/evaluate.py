@@ -1,0 +1,121 @@
+"""A model's predictions on a split, their score, and how long one row takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from raykd.data.base import Array, Encoded, Task
+from raykd.errors import TrialError
+from raykd.models.forward import forward
+from raykd.training.batches import Collate, on_device, stream
+from raykd.training.device import World, choose_precision
+from raykd.training.settings import TrainSettings
+
+LATENCY_ROWS = 30
+LATENCY_WARMUP = 5
+
+
+def predict(
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> Array:
+    """Logits of every row, without gradient, dropout or hidden states.
+
+    Batches are sorted by length and dealt to the ranks as wholes, so that the logits do not depend
+    on the number of ranks. Every rank returns all of them.
+
+    Args:
+        model: On the device of `world`; its mode (training or not) is left as it was.
+        task: Gives the width of the logits.
+        encoded: The rows, at least one.
+        settings: Precision and rows per batch.
+        collate: Pads rows.
+        world: The ranks.
+
+    Returns:
+        float32 ``[N, C]``.
+    """
+    order = np.argsort(encoded.lengths(), kind="stable")
+    size = settings.eval_batch_size
+    batches = [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    parts: list[torch.Tensor] = []
+    # One autocast context around all batches: the weights are cast once.
+    with torch.inference_mode(), precision.autocast():
+        for batch, _ in stream(batches, encoded, collate, device=world.device):
+            parts.append(forward(model, batch).logits.float())
+        logits = torch.zeros(len(encoded), task.num_labels, device=world.device)
+        if parts:
+            rows = torch.from_numpy(np.concatenate(batches)).to(world.device)
+            logits[rows] = torch.cat(parts)
+        # A row is non-zero on one rank only, so the sum is exact.
+        world.sum(logits)
+    model.train(was_training)
+    array: Array = logits.cpu().numpy()
+    return array
+
+
+def score(
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> Mapping[str, float]:
+    """Every metric of the task on a split; see `predict` for the arguments.
+
+    Raises:
+        TrialError: A logit or a metric is not finite.
+    """
+    logits = predict(model, task, encoded, settings, collate, world)
+    finite: Array = np.isfinite(logits).all(axis=1)
+    if not finite.all():
+        raise TrialError(
+            f"the logits of {int((~finite).sum()):,} of {len(finite):,} rows are NaN or infinite",
+            hint="lower lr",
+        )
+    metrics = task.score(logits, encoded.labels)
+    wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
+    if wrong:
+        raise TrialError(f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {len(encoded):,} rows")
+    return metrics
+
+
+def latency_ms(
+    model: nn.Module,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> float:
+    """Median milliseconds from one tokenised row to its logits, in batches of one row.
+
+    Rows are spread over the lengths of the split. Every rank measures itself; nothing is exchanged.
+    """
+    order = np.argsort(encoded.lengths(), kind="stable")
+    picked = order[np.linspace(0, len(order) - 1, LATENCY_ROWS).astype(int)]
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    seconds: list[float] = []
+    with torch.inference_mode(), precision.autocast():
+        for row in np.concatenate([picked[:LATENCY_WARMUP], picked]):
+            began = time.perf_counter()
+            batch = on_device(collate(encoded, np.asarray([row])), world.device)
+            forward(model, batch).logits.float().cpu()
+            seconds.append(time.perf_counter() - began)
+    model.train(was_training)
+    return statistics.median(seconds[LATENCY_WARMUP:]) * 1e3

@@ -1,0 +1,323 @@
+"""The training loop, for students and teachers, on one process or several; plain PyTorch.
+
+One step: the method runs both models and returns loss terms, whose sum is minimised. Nothing in a
+step waits for the device; losses are looked at when the model is evaluated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from raykd.data.base import Batch, Encoded, Task
+from raykd.errors import RaykdError, SetupError
+from raykd.methods.base import Forward, Method
+from raykd.models.base import Outputs
+from raykd.models.forward import forward
+from raykd.results.records import Evaluation
+from raykd.training import checkpoint
+from raykd.training.batches import Collate, LengthGroupedBatches, stream
+from raykd.training.device import Precision, World, choose_precision
+from raykd.training.evaluate import score
+from raykd.training.optim import Optimizer
+from raykd.training.seeding import (
+    capture_random,
+    derive_seed,
+    restore_random,
+    seed_everything,
+)
+from raykd.training.settings import TrainSettings
+from raykd.training.terms import TermLedger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FitJob:
+    """One training.
+
+    Attributes:
+        model: Trained in place; moved to the device of `world`.
+        method: What is minimised; its modules are trained along.
+        task: Gives the task loss and the metrics.
+        train: Rows to learn from.
+        select: Rows to evaluate on, or None: evaluations then carry loss terms only.
+        teacher: The teacher's outputs for a batch. `Batch.index` is on the CPU, the rest of the
+            batch and the outputs are on the device. For training without teacher: a callable giving
+            `Outputs()`.
+        settings: How to train.
+        collator: Pads rows to batches.
+        seed: Decides the order of rows and everything random in the steps.
+        world: The ranks.
+        report: Called on rank 0 after every evaluation; True ends the training.
+        state_path: Where the state to go on from is kept, or None. A state found there is used;
+            when the training ends by itself or by `report` the file is deleted.
+        state_every_s: Least time between two saved states; they are saved after evaluations.
+    """
+
+    model: nn.Module
+    method: Method[Any]  # a method's parameters are its own affair
+    task: Task
+    train: Encoded
+    select: Encoded | None
+    teacher: Forward
+    settings: TrainSettings
+    collator: Collate
+    seed: int
+    world: World
+    report: Callable[[Evaluation], bool]
+    state_path: Path | None = None
+    state_every_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FitResult:
+    """How a training ended.
+
+    Attributes:
+        history: Every evaluation, those before a resumption included.
+        stopped: Whether `FitJob.report` ended it before the last step.
+        steps: Optimizer steps done.
+    """
+
+    history: tuple[Evaluation, ...]
+    stopped: bool
+    steps: int
+
+
+def fit(job: FitJob) -> FitResult:
+    """Train a model; call it on every rank.
+
+    The result is a function of the job: generators are seeded here, so what the process did before
+    does not matter. A loss of several rows per rank that is a mean over rows gives the same
+    gradient for any number of ranks; terms that compare rows with each other see the rows of their
+    rank.
+
+    Raises:
+        TrialError: A loss term, a prediction or a metric became NaN or infinite.
+        SetupError: The state could not be saved or read, or the asked precision does not exist
+            here.
+    """
+    return _Training(job).run()
+
+
+def override_dropout(model: nn.Module, probability: float) -> None:
+    """Give every dropout of a model this probability."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+
+
+class _Step(nn.Module):
+    """Everything trained, as one module: from a batch to the values of the loss terms.
+
+    The whole step is in `forward` because `DistributedDataParallel` must see every use of a
+    parameter there, those of the method's own modules included.
+    """
+
+    def __init__(self, job: FitJob, precision: Precision) -> None:
+        super().__init__()
+        self.model = job.model
+        self.extra = job.method.modules()
+        self.names: tuple[str, ...] = ()
+        self._method = job.method
+        self._task = job.task
+        self._teacher = job.teacher
+        self._precision = precision
+        signals = job.method.student_signals()
+        anatomy = job.method.setting.student
+        self._hidden_states = _listed(signals.hidden_states, anatomy.layers + 1)
+        self._attentions = _listed(signals.attentions, anatomy.layers)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Values of the loss terms, float32 ``[number of terms]``, in the order of `names`."""
+        terms = self._method.step(batch, self._student, self._teacher)
+        self.names = tuple(terms)
+        return torch.stack([term.float() for term in terms.values()])
+
+    def _student(self, batch: Batch) -> Outputs:
+        with self._precision.autocast():
+            outputs = forward(
+                self.model, batch, hidden_states=self._hidden_states, attentions=self._attentions
+            )
+        return outputs.scored(self._task.loss(outputs.logits.float(), batch))
+
+
+def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
+    return tuple(range(count)) if layers == "all" else layers
+
+
+class _Training:
+    """The moving parts of one `fit`."""
+
+    def __init__(self, job: FitJob) -> None:
+        self.job = job
+        self.world = job.world
+        settings = job.settings
+        seed_everything(derive_seed(job.seed, "train", self.world.rank))
+        job.model.to(self.world.device)
+        if settings.dropout is not None:
+            override_dropout(job.model, settings.dropout)
+        precision = choose_precision(settings.precision, self.world.device, job.model)
+        self.module = _Step(job, precision).to(self.world.device).train()
+        self.batches = LengthGroupedBatches(
+            lengths=job.train.lengths(),
+            batch_size=settings.batch_size,
+            seed=job.seed,
+            grouped=settings.length_grouping,
+        )
+        self.total = settings.epochs * len(self.batches)
+        self.optimizer = Optimizer(self.module, settings, self.total)
+        self.ledger = TermLedger(self.world)
+        self.step = 0
+        self.history: list[Evaluation] = []
+        self.began = self.saved = time.monotonic()
+
+    def run(self) -> FitResult:
+        stopped = self._resume()
+        trained = _distributed(self.module, self.world)
+        pauses = _evaluation_steps(len(self.batches), self.job.settings.evals_per_epoch)
+        while self.step < self.total and not stopped:
+            stopped = self._epoch(trained, pauses)
+        if self.job.state_path is not None and self.world.rank == 0:
+            self.job.state_path.unlink(missing_ok=True)
+        return FitResult(history=tuple(self.history), stopped=stopped, steps=self.step)
+
+    def _epoch(self, trained: nn.Module, pauses: frozenset[int]) -> bool:
+        """The rest of the present epoch; whether the verdict was to stop."""
+        number, done = divmod(self.step, len(self.batches))
+        coming = stream(
+            self.batches.epoch(number)[done:],
+            self.job.train,
+            self.job.collator,
+            rank=self.world.rank,
+            size=self.world.size,
+            device=self.world.device,
+        )
+        for position, (batch, weight) in enumerate(coming, start=done + 1):
+            terms = trained(batch)
+            if weight != 1.0:
+                terms = terms * weight
+            terms.sum().backward()
+            self.optimizer.step(self.step)
+            self.step += 1
+            self.ledger.add(self.module.names, terms.detach(), self.step)
+            if position in pauses and self._evaluate():
+                return True
+        return False
+
+    def _evaluate(self) -> bool:
+        """Evaluate, report, keep the state when it is time; whether to stop before the end."""
+        job = self.job
+        terms = self.ledger.means(self.step)
+        metrics = (
+            score(job.model, job.task, job.select, job.settings, job.collator, self.world)
+            if job.select is not None
+            else {}
+        )
+        evaluation = Evaluation(
+            step=self.step,
+            epoch=self.step / len(self.batches),
+            seconds=time.monotonic() - self.began,
+            metrics=dict(metrics),
+            terms=terms,
+        )
+        self.history.append(evaluation)
+        stop, save = self._verdict(evaluation)
+        if self.step == self.total:
+            return False
+        if save and not stop:
+            self._save()
+        return stop
+
+    def _verdict(self, evaluation: Evaluation) -> tuple[bool, bool]:
+        """Rank 0's decisions, on every rank: stop, and save the state."""
+        verdict = (True, False)
+        try:
+            if self.world.rank == 0:
+                stop = bool(self.job.report(evaluation))
+                due = time.monotonic() - self.saved >= self.job.state_every_s
+                verdict = (stop, self.job.state_path is not None and due)
+        finally:
+            # Also when `report` raises: the other ranks wait for a verdict, and then stop.
+            verdict = self.world.broadcast(verdict)
+        return verdict
+
+    def _identity(self) -> str:
+        return f"{derive_seed(self.job.seed, repr(self.job.settings), len(self.job.train)):08x}"
+
+    def _save(self) -> None:
+        random = self.world.gather(capture_random(self.world.device))
+        failure: RaykdError | None = None
+        if self.world.rank == 0:
+            assert self.job.state_path is not None
+            state = checkpoint.TrainState(
+                identity=self._identity(),
+                step=self.step,
+                seconds=time.monotonic() - self.began,
+                history=tuple(self.history),
+                weights=self.module.state_dict(),
+                moments=checkpoint.moments_of(self.optimizer.adamw),
+                random=tuple(random),
+            )
+            try:
+                checkpoint.save(state, self.job.state_path)
+            except SetupError as exc:
+                failure = exc
+        failure = self.world.broadcast(failure)
+        if failure is not None:
+            raise failure
+        self.saved = time.monotonic()
+
+    def _resume(self) -> bool:
+        """Go on from a saved state if there is one; False, a training is not stopped by it."""
+        path = self.job.state_path
+        found: checkpoint.TrainState | RaykdError | None = None
+        if path is not None and self.world.rank == 0 and path.exists():
+            try:
+                found = checkpoint.load(path)
+            except SetupError as exc:
+                found = exc
+        found = self.world.broadcast(found)
+        if found is None:
+            return False
+        if isinstance(found, RaykdError):
+            raise found
+        if found.identity != self._identity():
+            raise SetupError(
+                f"'{path}' holds the state of a training with other settings, seed or rows",
+                hint="delete it; the training then begins anew",
+            )
+        checkpoint.restore(found, self.module, self.optimizer.adamw)
+        self.step = found.step
+        self.history = list(found.history)
+        self.began = time.monotonic() - found.seconds
+        if len(found.random) == self.world.size:
+            restore_random(found.random[self.world.rank], self.world.device)
+        else:
+            # Made by another number of ranks: the generators cannot go on, a fixed seed can.
+            seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
+        return False
+
+
+def _distributed(module: _Step, world: World) -> nn.Module:
+    if world.size == 1:
+        return module
+    return DistributedDataParallel(
+        module,
+        device_ids=[world.device] if world.device.type == "cuda" else None,
+        # Methods may leave out parts of the student, e.g. its head.
+        find_unused_parameters=True,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
+
+
+def _evaluation_steps(per_epoch: int, evaluations: int) -> frozenset[int]:
+    """Positions in an epoch (from 1) after which to evaluate; its end is always one."""
+    return frozenset(max(1, round(per_epoch * k / evaluations)) for k in range(1, evaluations + 1))
