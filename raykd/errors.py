@@ -25,7 +25,7 @@ class Problem:
         message: What was got and what was expected, in the user's words.
         path: Dotted place in the file (``methods.ckd.alpha``), empty for the file as a whole.
         hint: The next thing to do, or empty.
-        file: File name as the user gave it, or empty for an option.
+        file: File name as the user gave it, or the option (``--set``).
         line: 1-based line, 0 when unknown.
         column: 1-based column, 0 when unknown.
         source: The text of that line.
@@ -47,7 +47,7 @@ class Problem:
         head = ": ".join(part for part in (place, self.path, self.message) if part)
         lines = [f"error: {head}"]
         if self.source:
-            gutter = f"{self.line:>6} | "
+            gutter = f"{self.line or '':>6} | "
             lines.append(gutter + self.source)
             if self.column:
                 lines.append(" " * (len(gutter) - 2) + "| " + " " * (self.column - 1) + "^")

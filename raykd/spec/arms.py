@@ -1,0 +1,129 @@
+"""What an arm can turn into: its combinations, the signals they read, and why a pair is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from raykd import registry
+from raykd.params import Scalar, build
+from raykd.spec.domains import Domain
+from raykd.spec.schema import MethodSpec, SweepSpec
+
+if TYPE_CHECKING:
+    from raykd.data.base import Task
+    from raykd.methods.base import Method, Setting, Signals
+    from raykd.models.base import Anatomy
+
+MAX_COMBINATIONS = 4096
+
+
+def combinations(arm: MethodSpec) -> Iterator[Mapping[str, Scalar]]:
+    """The parameter sets an arm can reach, one per combination of choices.
+
+    A numeric domain stands at its high end, where its term is switched on. A conditional domain is
+    left out where its condition does not hold. At most `MAX_COMBINATIONS` are given.
+    """
+    names = list(arm.domains)
+    options = [_ends(arm.domains[name]) for name in names]
+    for drawn in itertools.islice(itertools.product(*options), MAX_COMBINATIONS):
+        values = {**arm.fixed, **dict(zip(names, drawn, strict=True))}
+        yield _without_inactive(values, arm.domains)
+
+
+def _ends(domain: Domain) -> tuple[Scalar, ...]:
+    if domain.kind == "choice":
+        return domain.choices
+    assert domain.high is not None
+    return (int(domain.high) if domain.kind in ("int", "logint") else domain.high,)
+
+
+def _without_inactive(
+    values: dict[str, Scalar], domains: Mapping[str, Domain]
+) -> Mapping[str, Scalar]:
+    """Drop what is switched off, until nothing depends on something dropped."""
+    while True:
+        off = [n for n in values if n in domains and not domains[n].active(values)]
+        if not off:
+            return values
+        values = {name: value for name, value in values.items() if name not in off}
+
+
+def is_complete(arm: MethodSpec) -> bool:
+    """Whether `combinations` gives all of them."""
+    total = 1
+    for domain in arm.domains.values():
+        total *= len(_ends(domain))
+    return total <= MAX_COMBINATIONS
+
+
+def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method's own Params
+    """The method's ``Params`` for one combination.
+
+    Raises:
+        SpecError: If the values do not go together.
+    """
+    return build(registry.params_of("methods", method), values)
+
+
+def built(arm: MethodSpec, setting: Setting) -> Iterator[Method[Any]]:
+    """The method of an arm, once per combination."""
+    method = registry.load("methods", arm.method)
+    for values in combinations(arm):
+        yield method(parameters(arm.method, values), setting)
+
+
+def setting_of(
+    task: Task, teacher_anatomy: Anatomy, student_anatomy: Anatomy, same_tokens: bool
+) -> Setting:
+    """The pair on one task, as methods see it."""
+    from raykd.methods.base import Setting
+
+    return Setting(
+        teacher=teacher_anatomy,
+        student=student_anatomy,
+        kind=task.kind,
+        num_labels=task.num_labels,
+        same_tokens=same_tokens,
+    )
+
+
+def union_signals(
+    spec: SweepSpec,
+    task: Task,
+    teacher_anatomy: Anatomy,
+    student_anatomy: Anatomy,
+    same_tokens: bool,
+) -> Signals:
+    """Everything that some trial of the sweep may read from the teacher of a task.
+
+    An arm with more combinations than can be listed counts with all that its method may ever read.
+    """
+    from raykd.methods.base import Signals
+
+    setting = setting_of(task, teacher_anatomy, student_anatomy, same_tokens)
+    union = Signals()
+    for arm in spec.methods.values():
+        for method in built(arm, setting):
+            union = union.union(method.signals())
+        if not is_complete(arm):
+            union = union.union(registry.load("methods", arm.method).requires)
+    return union
+
+
+def refusals(
+    spec: SweepSpec,
+    task: Task,
+    teacher_anatomy: Anatomy,
+    student_anatomy: Anatomy,
+    same_tokens: bool,
+) -> list[tuple[str, str]]:
+    """Labels that cannot work on this pair and task, each with the reason in the user's words."""
+    setting = setting_of(task, teacher_anatomy, student_anatomy, same_tokens)
+    refused: list[tuple[str, str]] = []
+    for label, arm in spec.methods.items():
+        reason = next((r for r in (m.refusal() for m in built(arm, setting)) if r), "")
+        if reason:
+            refused.append((label, reason))
+    return refused

@@ -1,0 +1,94 @@
+"""Writes a `SweepSpec` in the form of a search-space file, with every default spelled out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from raykd.params import Scalar
+from raykd.spec.domains import Domain
+from raykd.spec.schema import Arm, MethodSpec, Named, SearchSpec, Section, SweepSpec
+
+
+def to_yaml(spec: SweepSpec) -> str:
+    """The resolved search space; `raykd.spec.load.load_spec` reads it back to an equal spec."""
+    sections = {
+        "name": spec.name,
+        "description": spec.description,
+        "tasks": _flow(spec.tasks),
+        "data": _section(spec.data),
+        "teacher": _section(spec.teacher),
+        "student": _section(spec.student),
+        "train": _arm(spec.train),
+        "methods": {label: _method(arm) for label, arm in spec.methods.items()},
+        "search": _search(spec.search),
+        "confirm": _section(spec.confirm),
+        "resources": _section(spec.resources),
+        "report": _section(spec.report),
+    }
+    yaml = YAML(typ="rt", pure=True)
+    yaml.width = 4096  # one domain, one line
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    yaml.dump(sections, stream)
+    return stream.getvalue()
+
+
+def _section(section: Section) -> dict[str, Any]:
+    """A section without what is null; nested ones go on one line."""
+    plain = section.model_dump(exclude_none=True)
+    return {key: _flow(value) for key, value in plain.items() if value != {}}
+
+
+def _flow(value: Any) -> Any:
+    """Mappings and lists on one line, scalars as they are."""
+    if isinstance(value, Mapping):
+        mapping = CommentedMap({key: _flow(item) for key, item in value.items()})
+        mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list | tuple):
+        sequence = CommentedSeq([_flow(item) for item in value])
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    domains = {name: _domain(domain) for name, domain in arm.domains.items()}
+    return dict(arm.fixed) | domains
+
+
+def _method(arm: MethodSpec) -> dict[str, Any]:
+    head = {} if arm.method == arm.label else {"method": arm.method}
+    start = {"start": [_flow(point) for point in arm.start]} if arm.start else {}
+    return head | _arm(arm) | start
+
+
+def _domain(domain: Domain) -> Any:
+    values: tuple[Scalar, ...] = domain.choices
+    if domain.kind != "choice":
+        numbers = [n for n in (domain.low, domain.high, domain.step) if n is not None]
+        whole = domain.kind in ("int", "logint")
+        values = tuple(int(n) if whole else n for n in numbers)
+    when = {"when": domain.when} if domain.when else {}
+    return _flow({domain.kind: values} | when)
+
+
+def _search(search: SearchSpec) -> dict[str, Any]:
+    plain = _section(search)
+    budget = plain.pop("time_budget_s", None)
+    objectives = [_flow(objective.model_dump()) for objective in search.objective]
+    return (
+        {"algorithm": _named(search.algorithm), "scheduler": _named(search.scheduler)}
+        | {k: v for k, v in plain.items() if k not in ("algorithm", "scheduler")}
+        | ({"time_budget": budget} if budget is not None else {})
+        | {"objective": objectives[0] if len(objectives) == 1 else objectives}
+    )
+
+
+def _named(named: Named) -> Any:
+    return _flow({"name": named.name} | dict(named.params)) if named.params else named.name

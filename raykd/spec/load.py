@@ -1,0 +1,222 @@
+"""Reads a search-space file into a `SweepSpec`, or says everything that is wrong at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raykd import registry
+from raykd.errors import Problem, UnknownName
+from raykd.spec.dump import to_yaml
+from raykd.spec.method_section import NAME, NO_TEACHER, as_arm, read_methods, read_train
+from raykd.spec.model_section import read_student, read_teacher
+from raykd.spec.nodes import Entry, Findings, Node
+from raykd.spec.overrides import apply_overrides
+from raykd.spec.schema import (
+    ConfirmSpec,
+    DataSpec,
+    MethodSpec,
+    ReportSpec,
+    ResourceSpec,
+    SplitRef,
+    SweepSpec,
+)
+from raykd.spec.search_section import read_search
+from raykd.spec.sections import read_section, unknown_keys
+from raykd.spec.yaml_loader import read_file
+
+__all__ = ["load_spec", "placed", "spec_from_dict", "to_yaml"]
+
+REQUIRED = ("name", "tasks", "teacher", "student", "train", "methods")
+DEFAULT_BASELINE = "kd"
+
+
+def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """Read and check a search-space file.
+
+    Args:
+        path: The file.
+        overrides: ``a.b=c`` texts, as given to ``--set``; later ones win.
+
+    Raises:
+        SpecError: With every problem of the file and the overrides.
+        SetupError: If an extension that the file names needs a package that is not installed.
+    """
+    findings = Findings()
+    root = read_file(path, findings)
+    apply_overrides(root, overrides, findings)
+    spec = _read_root(root, findings)
+    findings.raise_any()
+    assert spec is not None, "a file without problems has a meaning"
+    return spec
+
+
+def spec_from_dict(plain: Mapping[str, Any]) -> SweepSpec:
+    """The inverse of `SweepSpec.as_dict`, for a run folder that was written before."""
+    return SweepSpec.model_validate_json(json.dumps(plain))
+
+
+def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) -> Problem:
+    """A problem found later (models, cluster), with the place in the file that its path names.
+
+    A path that the file does not spell out gets the place of its nearest section, or none.
+    """
+    findings = Findings()
+    root = read_file(path, findings)
+    apply_overrides(root, overrides, findings)
+    entries, mark = root.entries, None
+    for key in problem.path.split("."):
+        if key not in entries:
+            break
+        mark, entries = entries[key].mark, entries[key].node.entries
+    if mark is None:
+        return dataclasses.replace(problem, file=str(path))
+    return dataclasses.replace(
+        problem, file=mark.source.name, line=mark.line, column=mark.column, source=mark.text()
+    )
+
+
+def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
+    entries = root.entries
+    meant = unknown_keys(entries, SweepSpec.model_fields, "", findings)
+    missing = [key for key in REQUIRED if key not in entries and key not in meant]
+    for key in missing:
+        findings.problems.append(
+            Problem(message="this section is required", path=key, file=root.mark.source.name)
+        )
+    name = _read_name(entries.get("name"), findings)
+    description = _read_text(entries.get("description"), "description", findings)
+    tasks, metrics = _read_tasks(entries.get("tasks"), findings)
+    data = _read_data(entries.get("data"), findings)
+    teacher = read_teacher(entries["teacher"], findings) if "teacher" in entries else None
+    student = read_student(entries["student"], teacher, findings) if "student" in entries else None
+    train = read_train(entries.get("train", Entry(root.mark, Node({}, "", root.mark))), findings)
+    methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
+    search = read_search(entries.get("search"), metrics, findings)
+    confirm = _read_confirm(entries.get("confirm"), findings)
+    resources = _read_resources(entries.get("resources"), findings)
+    report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
+    if findings.problems:
+        return None
+    return SweepSpec.model_validate(
+        {
+            "name": name, "description": description, "tasks": tasks, "data": data,
+            "teacher": teacher, "student": student, "train": as_arm(train), "methods": methods,
+            "search": search, "confirm": confirm, "resources": resources, "report": report,
+        }
+    )  # fmt: skip
+
+
+def _read_text(entry: Entry | None, key: str, findings: Findings) -> str:
+    if entry is None or entry.node.value is None:
+        return ""
+    if not isinstance(entry.node.value, str):
+        message = f"'{key}' must be text, got {entry.node.typed()}"
+        findings.add(entry.node.mark, key, message, f'quote it: {key}: "..."')
+        return ""
+    return entry.node.value
+
+
+def _read_name(entry: Entry | None, findings: Findings) -> str:
+    before = len(findings.problems)
+    name = _read_text(entry, "name", findings)
+    if entry is not None and len(findings.problems) == before and not NAME.fullmatch(name):
+        message = f"'name' has letters, digits, '_' and '-', got '{name}'"
+        findings.add(entry.node.mark, "name", message, "it names the run folder and the report")
+    return name
+
+
+def _read_tasks(
+    entry: Entry | None, findings: Findings
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The task names and the metrics of each."""
+    names: list[str] = []
+    metrics: list[tuple[str, ...]] = []
+    if entry is not None and not entry.node.items:
+        message = f"'tasks' must be a list of at least one task, got {entry.node.typed()}"
+        findings.add(entry.node.mark, "tasks", message, "for example tasks: [glue/rte]")
+    for node in entry.node.items if entry is not None else []:
+        if not isinstance(node.value, str):
+            findings.add(node.mark, "tasks", f"a task is a name, got {node.typed()}")
+            continue
+        if node.value in names:
+            findings.add(node.mark, "tasks", f"task '{node.value}' is listed twice")
+            continue
+        names.append(node.value)
+        try:
+            metrics.append(tuple(registry.load("tasks", node.value).metrics))
+        except UnknownName as exc:
+            findings.add(node.mark, "tasks", exc.message, exc.hint)
+    return tuple(names), metrics
+
+
+def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
+    parsed: dict[str, SplitRef] = {}
+    by_hand = ("select_on", "report_on")
+    given = entry.node.entries if entry is not None else {}
+    before = len(findings.problems)
+    for key in by_hand:
+        if key in given and given[key].node.value is not None:
+            split = read_section(SplitRef, given[key], f"data.{key}", findings)
+            if split is not None:
+                parsed[key] = split
+    made = read_section(DataSpec, entry, "data", findings, parsed=parsed, by_hand=by_hand)
+    return made if len(findings.problems) == before else None
+
+
+def _read_confirm(entry: Entry | None, findings: Findings) -> ConfirmSpec | None:
+    made = read_section(ConfirmSpec, entry, "confirm", findings)
+    if made is None or entry is None or "seeds" not in entry.node.entries:
+        return made
+    for k, node in enumerate(entry.node.entries["seeds"].node.items):
+        if made.seeds[k] in made.seeds[:k]:
+            message = f"seed {made.seeds[k]} is listed twice"
+            findings.add(node.mark, "confirm.seeds", message, "arms are paired by seed")
+    return made
+
+
+def _read_resources(entry: Entry | None, findings: Findings) -> ResourceSpec | None:
+    made = read_section(ResourceSpec, entry, "resources", findings)
+    if made is not None and made.gpus_per_worker != "auto" and made.gpus_per_worker < 0:
+        assert entry is not None
+        node = entry.node.entries["gpus_per_worker"].node
+        message = f"'gpus_per_worker' must be >= 0 or auto, got {node.text}"
+        findings.add(node.mark, "resources.gpus_per_worker", message)
+    return made
+
+
+def _read_report(
+    entry: Entry | None,
+    blocks: Entry | None,
+    methods: Mapping[str, MethodSpec],
+    findings: Findings,
+) -> ReportSpec | None:
+    """The ``report`` section with the baseline filled in."""
+    made = read_section(ReportSpec, entry, "report", findings)
+    if made is None:
+        return None
+    labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
+    if made.baseline is None:
+        without = next((m.label for m in methods.values() if m.method == NO_TEACHER), NO_TEACHER)
+        baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else without
+        return made.model_copy(update={"baseline": baseline})
+    assert entry is not None
+    if made.baseline not in labels and blocks is not None:
+        node = entry.node.entries["baseline"].node
+        message = f"'baseline' must be one of the labels, got {made.baseline}"
+        hint = registry.suggestion(made.baseline, labels) or f"labels: {', '.join(labels)}"
+        findings.add(node.mark, "report.baseline", message, hint)
+    _check_template(made.path, entry, findings)
+    return made
+
+
+def _check_template(template: str, entry: Entry, findings: Findings) -> None:
+    try:
+        template.format(name="name")
+    except (KeyError, IndexError, ValueError, AttributeError):
+        node = entry.node.entries["path"].node
+        message = f"'path' may hold {{name}} and no other braces, got {template}"
+        findings.add(node.mark, "report.path", message, "for example reports/{name}.html")

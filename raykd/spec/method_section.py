@@ -1,0 +1,223 @@
+"""Reads the ``train`` and ``methods`` sections: constants, domains, conditions and start points."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from raykd import registry
+from raykd.errors import SpecError, UnknownName
+from raykd.params import ParamInfo, Scalar, describe, unknown_key
+from raykd.registry import suggestion
+from raykd.spec.nodes import Entry, Findings, join
+from raykd.spec.schema import Arm, MethodSpec
+from raykd.spec.searched import Values, check_conditions, check_constant, read_value
+from raykd.spec.sections import is_section, unknown_keys
+from raykd.training.settings import TrainSettings
+
+RESERVED = ("method", "start")
+NO_TEACHER = "none"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+def train_infos() -> dict[str, ParamInfo]:
+    """The settings of training by name."""
+    return {info.name: info for info in describe(TrainSettings)}
+
+
+def read_train(entry: Entry, findings: Findings) -> Values:
+    """Read the ``train`` section."""
+    values = Values()
+    if not is_section(entry, "train", findings):
+        return values
+    infos = train_infos()
+    meant = unknown_keys(entry.node.entries, infos, "train", findings)
+    for name, value in entry.node.entries.items():
+        if name in infos:
+            read_value(name, value, "train", infos[name], values, findings)
+    check_conditions(values, infos, "train", "train", meant, findings)
+    return values
+
+
+def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, MethodSpec]:
+    """Read the ``methods`` section; an arm without teacher is added when the file has none.
+
+    Args:
+        entry: The section.
+        train: The ``train`` section; start points may name what it searches.
+        findings: Receives the problems.
+    """
+    arms: dict[str, MethodSpec] = {}
+    if not isinstance(entry.node.value, dict) or not entry.node.entries:
+        message = f"'methods' must name at least one method, got {entry.node.typed()}"
+        findings.add(entry.node.mark, "methods", message, "for example  kd: {}")
+        return arms
+    for label, block in entry.node.entries.items():
+        arm = _read_arm(label, block, train, findings)
+        if arm is not None:
+            arms[label] = arm
+    if not any(arm.method == NO_TEACHER for arm in arms.values()):
+        label = NO_TEACHER if NO_TEACHER not in entry.node.entries else "no-teacher"
+        arms[label] = MethodSpec(label=label, method=NO_TEACHER)
+    return arms
+
+
+def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> MethodSpec | None:
+    path = join("methods", label)
+    if not NAME.fullmatch(label):
+        message = f"a label has letters, digits, '_' and '-', got '{label}'"
+        findings.add(block.mark, path, message)
+        return None
+    if not is_section(block, path, findings):
+        return None
+    method = _method_of(label, block, path, findings)
+    if method is None:
+        return None
+    before = len(findings.problems)
+    infos = {i.name: i for i in describe(registry.params_of("methods", method))}
+    values, meant = Values(), set[str]()
+    for name, entry in block.node.entries.items():
+        if name in infos:
+            read_value(name, entry, path, infos[name], values, findings)
+        elif name not in RESERVED:
+            meant |= _unknown_parameter(name, entry, method, path, infos, findings)
+    check_conditions(values, infos, label, path, meant, findings)
+    start = _read_start(label, block, values, train, infos, findings)
+    if len(findings.problems) > before:
+        return None
+    arm = MethodSpec(
+        label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
+    )
+    _check_together(arm, block, path, findings)
+    return arm
+
+
+def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str | None:
+    """The method of an arm, when there is one of that name."""
+    named = block.node.entries.get("method")
+    method, mark, place = label, block.mark, path
+    if named is not None:
+        mark, place = named.node.mark, join(path, "method")
+        if not isinstance(named.node.value, str):
+            findings.add(mark, place, f"'method' must be text, got {named.node.typed()}")
+            return None
+        method = named.node.value
+    try:
+        registry.load("methods", method)
+    except UnknownName as exc:
+        hint = exc.hint
+        if named is None:
+            hint += "; an arm with a name of its own says  method: NAME"
+        findings.add(mark, place, exc.message, hint)
+        return None
+    return method
+
+
+def _unknown_parameter(
+    name: str,
+    entry: Entry,
+    method: str,
+    path: str,
+    infos: Mapping[str, ParamInfo],
+    findings: Findings,
+) -> set[str]:
+    problem = unknown_key(name, tuple(infos.values()), f"method '{method}'", method)
+    hint = problem.hint
+    if name in train_infos():
+        hint = f"'{name}' is a setting of training and stands under train"
+    findings.add(entry.mark, join(path, name), problem.message, hint)
+    return {known for known in infos if suggestion(name, list(infos)).endswith(f"'{known}'?")}
+
+
+def _read_start(
+    label: str,
+    block: Entry,
+    values: Values,
+    train: Values,
+    infos: Mapping[str, ParamInfo],
+    findings: Findings,
+) -> tuple[Mapping[str, Scalar], ...]:
+    """The points that are tried first, each checked against what is searched."""
+    entry = block.node.entries.get("start")
+    if entry is None or entry.node.value is None:
+        return ()
+    path = f"methods.{label}.start"
+    if not all(isinstance(node.value, dict) for node in entry.node.items) or not entry.node.items:
+        message = f"'start' must be a list of points, got {entry.node.typed()}"
+        findings.add(entry.node.mark, path, message, "for example  start: [{alpha: 0.9}]")
+        return ()
+    points: list[Mapping[str, Scalar]] = []
+    both = {**train_infos(), **infos}
+    for k, node in enumerate(entry.node.items):
+        place = f"{path}[{k}]"
+        point: dict[str, Scalar] = {}
+        for name, value in node.entries.items():
+            side = values if name in infos else train
+            if name not in both:
+                _unknown_parameter(name, value, label, place, infos, findings)
+            elif check_constant(value.node, join(place, name), both[name], findings):
+                _check_point(name, value, place, label, side, findings)
+                point[name] = value.node.scalar()
+        _check_active(point, node.entries, values, place, findings)
+        points.append(point)
+    return tuple(points)
+
+
+def _check_point(
+    name: str, entry: Entry, place: str, label: str, side: Values, findings: Findings
+) -> None:
+    where, value = join(place, name), entry.node.scalar()
+    if name in side.domains:
+        domain = side.domains[name]
+        if not domain.contains(value):
+            message = f"'{name}' is searched in {domain.describe()}, got {entry.node.text}"
+            findings.add(entry.node.mark, where, message, "widen the domain or change the point")
+    elif name in side.fixed:
+        if side.fixed[name] != value:
+            typed = side.entries[name].node.text
+            message = f"'{name}' is set to {typed}, so no point can have {entry.node.text}"
+            findings.add(entry.node.mark, where, message, "search it, or leave it out of the point")
+    elif name not in side.entries:
+        message = f"'{name}' is not searched, so a start point cannot set it"
+        findings.add(entry.mark, where, message, f"give {label} a domain for it, or set it")
+
+
+def _check_active(
+    point: Mapping[str, Scalar],
+    entries: Mapping[str, Entry],
+    values: Values,
+    place: str,
+    findings: Findings,
+) -> None:
+    """A point may not set what its own other values switch off."""
+    chosen = {**values.fixed, **point}
+    for name in point:
+        domain = values.domains.get(name)
+        if domain is None:
+            continue
+        for other, wanted in domain.when.items():
+            if other in chosen and chosen[other] != wanted:
+                asked = values.entries[name].node.entries["when"].node.entries[other].node.text
+                message = f"'{name}' is used only when '{other}' is {asked}"
+                findings.add(entries[name].mark, join(place, name), message)
+
+
+def _check_together(arm: MethodSpec, block: Entry, path: str, findings: Findings) -> None:
+    """Let the method's own checks see every combination of choices."""
+    from raykd.spec.arms import combinations, parameters
+
+    for values in combinations(arm):
+        try:
+            parameters(arm.method, values)
+        except SpecError as exc:
+            for problem in exc.problems():
+                mark = block.node.entries[problem.path].mark if (
+                    problem.path in block.node.entries
+                ) else block.mark  # fmt: skip
+                findings.add(mark, join(path, problem.path), problem.message, problem.hint)
+            return
+
+
+def as_arm(values: Values) -> Arm:
+    """The ``train`` section as the schema holds it."""
+    return Arm(fixed=values.fixed, domains=values.domains)

@@ -1,0 +1,152 @@
+"""Reads the ``teacher`` and ``student`` sections."""
+
+from __future__ import annotations
+
+from raykd import registry
+from raykd.params import ParamInfo, Scalar
+from raykd.spec.method_section import train_infos
+from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.spec.schema import FromTeacher, ShapeSpec, StudentSpec, TeacherSpec
+from raykd.spec.searched import check_constant
+from raykd.spec.sections import is_section, read_section, unknown_keys
+
+
+def finetune_infos() -> dict[str, ParamInfo]:
+    """What ``teacher.finetune`` may hold: the settings of training, ``rows`` and ``seed``."""
+    extra = {
+        "rows": ParamInfo(
+            name="rows", type=int, optional=True, default=None, low=1, high=None, open=False,
+            choices=(), help="Rows the teacher is fine-tuned on; null = all.", symbol="",
+        ),
+        "seed": ParamInfo(
+            name="seed", type=int, optional=False, default=0, low=None, high=None, open=False,
+            choices=(), help="Seed of the fine-tuning.", symbol="",
+        ),
+    }  # fmt: skip
+    return train_infos() | extra
+
+
+def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
+    """Read the ``teacher`` section; None when something is wrong."""
+    if not is_section(entry, "teacher", findings):
+        return None
+    before = len(findings.problems)
+    model = _read_model(entry, "teacher", findings)
+    finetune = _read_finetune(entry, findings)
+    _exactly_one(entry, "teacher", ("model", "checkpoint"), findings)
+    made = read_section(
+        TeacherSpec, entry, "teacher", findings,
+        parsed={"model": model, "finetune": finetune}, by_hand=("model", "finetune"),
+    )  # fmt: skip
+    given = entry.node.entries.get("finetune")
+    if made is not None and made.checkpoint is not None and made.finetune and given is not None:
+        message = "a checkpoint is fine-tuned already, so 'finetune' has no effect"
+        hint = "remove finetune, or name the model with teacher.model"
+        findings.add(given.mark, "teacher.finetune", message, hint)
+    return made if len(findings.problems) == before else None
+
+
+def read_student(
+    entry: Entry, teacher: TeacherSpec | None, findings: Findings
+) -> StudentSpec | None:
+    """Read the ``student`` section; None when something is wrong."""
+    if not is_section(entry, "student", findings):
+        return None
+    before = len(findings.problems)
+    model = _read_model(entry, "student", findings)
+    layers = entry.node.entries.get("from_teacher")
+    cut = None
+    if layers is not None and layers.node.value is not None:
+        cut = read_section(FromTeacher, layers, "student.from_teacher", findings)
+        if cut is not None and teacher is not None:
+            _check_layers(cut, layers, teacher, findings)
+    _exactly_one(entry, "student", ("model", "from_teacher"), findings)
+    made = read_section(
+        StudentSpec, entry, "student", findings,
+        parsed={"model": model, "from_teacher": cut}, by_hand=("model", "from_teacher"),
+    )  # fmt: skip
+    return made if len(findings.problems) == before else None
+
+
+def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findings) -> None:
+    given = [
+        key
+        for key, value in entry.node.entries.items()
+        if key in keys and value.node.value is not None
+    ]
+    if len(given) == 2:
+        mark = entry.node.entries[given[1]].mark
+        message = f"give either '{keys[0]}' or '{keys[1]}', not both"
+        findings.add(mark, join(path, given[1]), message, "remove one of them")
+    elif not given and not set(entry.node.entries) - set(_known(path)):
+        findings.add(entry.mark, path, f"needs '{keys[0]}' or '{keys[1]}'")
+
+
+def _known(path: str) -> tuple[str, ...]:
+    return tuple((TeacherSpec if path == "teacher" else StudentSpec).model_fields)
+
+
+def _read_model(entry: Entry, path: str, findings: Findings) -> str | ShapeSpec | None:
+    found = entry.node.entries.get("model")
+    where = join(path, "model")
+    if found is None or found.node.value is None:
+        return None
+    if isinstance(found.node.value, dict):
+        return _read_shape(found, where, findings)
+    if not isinstance(found.node.value, str) or not found.node.value:
+        message = f"'model' must be a name, a folder or sizes, got {found.node.typed()}"
+        hint = "sizes look like {family: bert, layers: 2, hidden: 96, heads: 2}"
+        findings.add(found.node.mark, where, message, hint)
+        return None
+    return found.node.value
+
+
+def _read_shape(entry: Entry, where: str, findings: Findings) -> ShapeSpec | None:
+    shape = read_section(ShapeSpec, entry, where, findings)
+    family = entry.node.entries.get("family")
+    if family is not None and isinstance(family.node.value, str):
+        # Families import transformers: the name is looked up without loading the module.
+        known, name = registry.names("families"), family.node.value
+        if name not in known and "." not in name:
+            problem = registry.unknown("families", name, known)
+            findings.add(family.node.mark, join(where, "family"), problem.message, problem.hint)
+    if shape is not None and shape.hidden % shape.heads:
+        mark = entry.node.entries["heads"].node.mark
+        message = f"'heads' must divide 'hidden' ({shape.hidden}), got {shape.heads}"
+        findings.add(mark, join(where, "heads"), message)
+    return shape
+
+
+def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
+    found = entry.node.entries.get("finetune")
+    values: dict[str, Scalar] = {}
+    if found is None or not is_section(found, "teacher.finetune", findings):
+        return values
+    infos = finetune_infos()
+    unknown_keys(found.node.entries, infos, "teacher.finetune", findings)
+    for name, value in found.node.entries.items():
+        where = f"teacher.finetune.{name}"
+        if name not in infos:
+            continue
+        if isinstance(value.node.value, dict):
+            message = f"'{name}' must be one value: the teacher is prepared once, not searched"
+            findings.add(value.node.mark, where, message)
+        elif check_constant(value.node, where, infos[name], findings):
+            values[name] = value.node.scalar()
+    return values
+
+
+def _check_layers(cut: FromTeacher, entry: Entry, teacher: TeacherSpec, findings: Findings) -> None:
+    where = "student.from_teacher.layers"
+    nodes: list[Node] = entry.node.entries["layers"].node.items
+    blocks = teacher.model.layers if isinstance(teacher.model, ShapeSpec) else None
+    for k, node in enumerate(nodes):
+        number = cut.layers[k]
+        if number in cut.layers[:k]:
+            findings.add(node.mark, where, f"layer {number} is listed twice")
+        elif number < 0:
+            message = f"layers are numbered from 0, got {number}"
+            findings.add(node.mark, where, message)
+        elif blocks is not None and number >= blocks:
+            message = f"the teacher has {blocks} layers (0 to {blocks - 1}), got {number}"
+            findings.add(node.mark, where, message)

@@ -1,0 +1,126 @@
+"""A parsed file as a tree that remembers where everything stands, and the list of what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from raykd.errors import Problem, SpecError
+from raykd.params import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where text came from.
+
+    Attributes:
+        name: File name as the user gave it, or ``--set``.
+        lines: Its text, line by line; the whole option for ``--set``.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A position: line and column count from 1; line 0 means an option, which has no lines."""
+
+    source: Source
+    line: int
+    column: int
+
+    def text(self) -> str:
+        """The line it points into."""
+        row = max(self.line - 1, 0)
+        return self.source.lines[row] if row < len(self.source.lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping: where the key stands, and its value."""
+
+    mark: Mark
+    node: Node
+
+
+@dataclass(slots=True)
+class Node:
+    """A scalar, a list or a mapping; mappings change when overrides are applied.
+
+    Attributes:
+        value: The scalar, the nodes of a list, or the entries of a mapping by key.
+        text: A scalar as typed.
+        mark: Where it begins.
+    """
+
+    value: Scalar | list[Node] | dict[str, Entry]
+    text: str
+    mark: Mark
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is a single value."""
+        return not isinstance(self.value, list | dict)
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The entries of a mapping; empty for anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def items(self) -> list[Node]:
+        """The nodes of a list; empty for anything else."""
+        return self.value if isinstance(self.value, list) else []
+
+    def scalar(self) -> Scalar:
+        """The value of a scalar node."""
+        assert not isinstance(self.value, list | dict)
+        return self.value
+
+    def plain(self) -> Any:
+        """Scalars, tuples and dicts without positions (lists as tuples: the schema is frozen)."""
+        if isinstance(self.value, dict):
+            return {key: entry.node.plain() for key, entry in self.value.items()}
+        if isinstance(self.value, list):
+            return tuple(node.plain() for node in self.value)
+        return self.value
+
+    def typed(self) -> str:
+        """What the user typed, for messages: ``1e-5``, ``[0, 1000]``, ``a mapping``."""
+        if isinstance(self.value, dict):
+            return "a mapping"
+        if isinstance(self.value, list):
+            return "[" + ", ".join(node.typed() for node in self.value) + "]"
+        return self.text
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything found wrong so far."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, mark: Mark, path: str, message: str, hint: str = "") -> None:
+        """Note one problem at a position."""
+        self.problems.append(
+            Problem(
+                message=message,
+                path=path,
+                hint=hint,
+                file=mark.source.name,
+                line=mark.line,
+                column=mark.column,
+                source=mark.text(),
+            )
+        )
+
+    def raise_any(self) -> None:
+        """Raise all of them at once, if there are any."""
+        if self.problems:
+            raise SpecError(found=self.problems)
+
+
+def join(path: str, key: str) -> str:
+    """The dotted path of a key inside `path`."""
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,161 @@
+"""Reads the ``search`` section: algorithm, scheduler, objective, budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from raykd import registry
+from raykd.errors import UnknownName
+from raykd.params import Scalar, describe
+from raykd.registry import suggestion
+from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.spec.schema import Named, Objective, SearchSpec
+from raykd.spec.searched import check_constant
+from raykd.spec.sections import is_section, read_section
+
+LATENCY = "latency_ms"
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+_BY_HAND = ("algorithm", "scheduler", "objective", "time_budget")
+
+
+def read_search(
+    entry: Entry | None, metrics: Sequence[Sequence[str]], findings: Findings
+) -> SearchSpec | None:
+    """Read the ``search`` section; None when something is wrong.
+
+    Args:
+        entry: The section, None when the file has none.
+        metrics: The metrics of each task; empty when no task could be found.
+        findings: Receives the problems.
+    """
+    if entry is None:
+        return SearchSpec()
+    if not is_section(entry, "search", findings):
+        return None
+    before = len(findings.problems)
+    given = {k: e for k, e in entry.node.entries.items() if k in _BY_HAND}
+    parsed: dict[str, object] = {}
+    for kind, key in (("algorithms", "algorithm"), ("schedulers", "scheduler")):
+        named = _read_named(kind, key, given[key], findings) if key in given else None
+        if named is not None:
+            parsed[key] = named
+    if "objective" in given:
+        parsed["objective"] = _read_objectives(given["objective"], metrics, findings)
+        _check_single(given, parsed, findings)
+    budget = given.get("time_budget")
+    parsed["time_budget_s"] = None if budget is None else _read_budget(budget, findings)
+    made = read_section(SearchSpec, entry, "search", findings, parsed=parsed, by_hand=_BY_HAND)
+    concurrent = entry.node.entries.get("max_concurrent")
+    limit = "auto" if made is None else made.max_concurrent
+    if concurrent is not None and limit != "auto" and limit < 1:
+        message = f"'max_concurrent' must be >= 1 or auto, got {concurrent.node.text}"
+        findings.add(concurrent.node.mark, "search.max_concurrent", message)
+    return made if len(findings.problems) == before else None
+
+
+def _read_named(kind: str, key: str, entry: Entry, findings: Findings) -> Named | None:
+    path = join("search", key)
+    named = entry.node.entries.get("name") if entry.node.entries else entry
+    if named is None or not isinstance(named.node.value, str):
+        got = "a mapping without 'name'" if named is None else entry.node.typed()
+        message = f"'{key}' must be a name, or {{name: ..., parameters}}, got {got}"
+        hint = f"what there is: raykd ls {kind}"
+        findings.add(entry.node.mark, path, message, hint)
+        return None
+    name = named.node.value
+    try:
+        registry.load(kind, name)
+    except UnknownName as exc:
+        findings.add(named.node.mark, path, exc.message, exc.hint)
+        return None
+    infos = {info.name: info for info in describe(registry.params_of(kind, name))}
+    params: dict[str, Scalar] = {}
+    for parameter, value in entry.node.entries.items():
+        where = join(path, parameter)
+        if parameter == "name":
+            continue
+        if parameter not in infos:
+            close = suggestion(parameter, list(infos))
+            hint = f"{close} (all of them: raykd show {name})".strip()
+            message = f"{key} '{name}' has no parameter '{parameter}'"
+            findings.add(value.mark, where, message, hint)
+        elif check_constant(value.node, where, infos[parameter], findings):
+            params[parameter] = value.node.scalar()
+    return Named(name=name, params=params)
+
+
+def _read_objectives(
+    entry: Entry, metrics: Sequence[Sequence[str]], findings: Findings
+) -> tuple[Objective, ...]:
+    """One objective or a list of them; a wrong one is left out."""
+    path = "search.objective"
+    nodes = entry.node.items or [entry.node]
+    found: list[Objective] = []
+    for k, node in enumerate(nodes):
+        where = f"{path}[{k}]" if entry.node.items else path
+        if not isinstance(node.value, dict):
+            message = f"an objective is {{metric: ..., mode: ...}}, got {node.typed()}"
+            findings.add(node.mark, where, message, "for example {metric: auto, mode: auto}")
+            continue
+        objective = read_section(Objective, Entry(node.mark, node), where, findings)
+        if objective is None:
+            continue
+        if objective.metric in [other.metric for other in found]:
+            message = f"'{objective.metric}' is an objective already"
+            findings.add(_metric_node(node).mark, where, message)
+        _check_metric(
+            objective.metric, _metric_node(node), join(where, "metric"), metrics, findings
+        )
+        found.append(objective)
+    return tuple(found)
+
+
+def _metric_node(node: Node) -> Node:
+    return node.entries["metric"].node if "metric" in node.entries else node
+
+
+def _check_metric(
+    metric: str, node: Node, where: str, metrics: Sequence[Sequence[str]], findings: Findings
+) -> None:
+    if metric in ("auto", LATENCY) or not metrics:
+        return
+    shared = [m for m in metrics[0] if all(m in others for others in metrics)]
+    if metric not in shared:
+        known = ["auto", *shared, LATENCY]
+        every = "the task has" if len(metrics) == 1 else "all tasks have"
+        message = f"unknown metric '{metric}'; {every} {', '.join(shared) or 'none in common'}"
+        hint = suggestion(metric, known) or f"one of {', '.join(known)}"
+        findings.add(node.mark, where, message, hint)
+
+
+def _check_single(given: dict[str, Entry], parsed: dict[str, object], findings: Findings) -> None:
+    """Early stopping needs one number to compare."""
+    scheduler, objectives = parsed.get("scheduler"), parsed["objective"]
+    assert isinstance(objectives, tuple)
+    if isinstance(scheduler, Named) and scheduler.name != "none" and len(objectives) > 1:
+        names = ", ".join(objective.metric for objective in objectives)
+        message = f"{scheduler.name} needs one objective, the file has {len(objectives)} ({names})"
+        hint = "use scheduler: none, or keep one objective"
+        findings.add(given["scheduler"].mark, "search.scheduler", message, hint)
+
+
+def _read_budget(entry: Entry, findings: Findings) -> float | None:
+    if entry.node.value is None:
+        return None
+    seconds = _seconds(entry.node.value) if entry.node.is_scalar else None
+    if seconds is None or seconds <= 0:
+        message = f"'time_budget' must be a duration, got {entry.node.typed()}"
+        hint = "for example 6h, 1h30m, 90s, or a number of seconds"
+        findings.add(entry.node.mark, "search.time_budget", message, hint)
+        return None
+    return seconds
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        return None
+    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([dhms])", value))
