@@ -1,0 +1,66 @@
+"""Chooses rows: a part of train for the search, the rows of teacher and student; names the data.
+
+Every choice is the beginning of a seeded permutation, so smaller choices lie within larger ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from raykd.data.base import Array, Rows
+from raykd.errors import DataError
+
+_CARVE, _CHOOSE = 1, 2  # separate random streams: the carved part tells nothing about the choice
+
+
+def carve(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
+    """Split row numbers into the rest and a carved part.
+
+    Args:
+        num_rows: Rows there are.
+        fraction: Share of the carved part, in (0, 1); at least one row goes to each side.
+        seed: Decides which.
+
+    Returns:
+        Rest and carved part, both sorted int64; together all rows, none in both.
+
+    Raises:
+        DataError: If there are fewer than two rows.
+    """
+    if num_rows < 2:
+        raise DataError(
+            f"cannot carve {fraction:g} out of {num_rows} row(s)",
+            hint="raise data.limit, or select on a split of its own",
+        )
+    order = np.random.default_rng([seed, _CARVE]).permutation(num_rows)
+    count = min(max(round(num_rows * fraction), 1), num_rows - 1)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def choose(rows: Array, count: int | None, seed: int) -> Array:
+    """Some of the given row numbers, sorted; all of them when `count` is None or not smaller.
+
+    For one seed and the same `rows`, a smaller choice is contained in a larger one: the student's
+    rows are rows that the teacher has seen, too.
+    """
+    if count is None or count >= len(rows):
+        return rows
+    order = np.random.default_rng([seed, _CHOOSE]).permutation(len(rows))
+    return np.sort(rows[order[:count]])
+
+
+def fingerprint(splits: Mapping[str, Rows]) -> str:
+    """Hash of the texts, their order and the labels of several splits, 16 hex digits."""
+    digest = hashlib.sha256()
+    for name in sorted(splits):
+        rows = splits[name]
+        digest.update(f"{name} {len(rows)} {rows.labels.dtype} {len(rows.texts)}\n".encode())
+        digest.update(np.ascontiguousarray(rows.labels).tobytes())
+        for column in rows.texts:
+            # Lengths first: the same characters cut differently are different data.
+            digest.update(np.fromiter(map(len, column), np.int64, len(column)).tobytes())
+            digest.update("".join(column).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]

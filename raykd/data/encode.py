@@ -1,0 +1,57 @@
+"""Tokenises rows, without padding.
+
+Axes: N row.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from raykd.data.base import Encoded, Rows
+
+ROWS_AT_ONCE = 4096
+"""Rows given to the tokenizer in one call; bounds the memory of its own records."""
+
+
+def encode(rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    """Token ids of all rows.
+
+    Rows longer than `max_length` are cut from the longer text of the pair first.
+
+    Args:
+        rows: One or two text columns.
+        tokenizer: A fast ``PreTrainedTokenizerBase``.
+        max_length: Most tokens of a row, special tokens included.
+    """
+    ids, types, lengths = [], [], []
+    truncated = 0
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = [list(column[start : start + ROWS_AT_ONCE]) for column in rows.texts]
+        found = tokenizer(
+            part[0],
+            part[1] if len(part) > 1 else None,
+            truncation="longest_first" if len(part) > 1 else "only_first",
+            max_length=max_length,
+            return_attention_mask=False,
+        )
+        sizes = np.fromiter(map(len, found["input_ids"]), np.int64)
+        total = int(sizes.sum())
+        ids.append(np.fromiter(chain.from_iterable(found["input_ids"]), np.int32, total))
+        if "token_type_ids" in found:
+            flat = chain.from_iterable(found["token_type_ids"])
+            types.append(np.fromiter(flat, np.int8, total))
+        else:
+            types.append(np.zeros(total, np.int8))
+        lengths.append(sizes)
+        full = np.flatnonzero(sizes == max_length)
+        truncated += sum(bool(found.encodings[i].overflowing) for i in full)
+    return Encoded(
+        input_ids=np.concatenate(ids),
+        token_type_ids=np.concatenate(types),
+        offsets=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+        labels=rows.labels,
+        truncated=truncated,
+    )

@@ -1,0 +1,79 @@
+"""Metrics of classification and regression, with the conventions of the GLUE benchmark.
+
+All are higher-is-better and defined for every input: where a coefficient has no value (a constant
+prediction, say) it is 0.0.
+
+Axes: N row, C class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from raykd.data.base import Array
+
+Metric = Callable[[Array, Array], float]
+"""Takes predictions and labels, both ``[N]``."""
+
+
+def accuracy(predicted: Array, labels: Array) -> float:
+    """Share of rows predicted right."""
+    return float(np.mean(predicted == labels))
+
+
+def f1(predicted: Array, labels: Array) -> float:
+    """F1 of class 1, 0.0 when it is neither predicted nor present."""
+    hits = int(np.sum((predicted == 1) & (labels == 1)))
+    total = int(np.sum(predicted == 1)) + int(np.sum(labels == 1))
+    return 2 * hits / total if total else 0.0
+
+
+def matthews(predicted: Array, labels: Array) -> float:
+    """Matthews correlation coefficient for any number of classes, 0.0 for a constant prediction."""
+    classes = int(max(predicted.max(), labels.max())) + 1
+    table = np.zeros((classes, classes))
+    np.add.at(table, (labels.astype(np.int64), predicted.astype(np.int64)), 1.0)
+    truth, guess, total = table.sum(1), table.sum(0), table.sum()
+    covariance = np.trace(table) * total - truth @ guess
+    spread = (total**2 - guess @ guess) * (total**2 - truth @ truth)
+    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def pearson(predicted: Array, labels: Array) -> float:
+    """Linear correlation, 0.0 when either side is constant."""
+    x, y = predicted.astype(np.float64), labels.astype(np.float64)
+    x, y = x - x.mean(), y - y.mean()
+    spread = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / spread if spread > 0 else 0.0
+
+
+def spearman(predicted: Array, labels: Array) -> float:
+    """Correlation of ranks (ties get their mean rank), 0.0 when either side is constant."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(predicted), rankdata(labels))
+
+
+CLASSIFICATION: Mapping[str, Metric] = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
+REGRESSION: Mapping[str, Metric] = {"pearson": pearson, "spearman": spearman}
+
+
+def score_classes(names: tuple[str, ...], logits: Array, labels: Array) -> dict[str, float]:
+    """Metrics of class logits ``[N, C]`` against class ids ``[N]``; NaN if any logit is not finite.
+
+    A NaN reaches the caller on purpose: a diverged model must not look like a bad one.
+    """
+    if not np.isfinite(logits).all():
+        return dict.fromkeys(names, float("nan"))
+    predicted = logits.argmax(axis=1)
+    return {name: CLASSIFICATION[name](predicted, labels) for name in names}
+
+
+def score_values(names: tuple[str, ...], logits: Array, labels: Array) -> dict[str, float]:
+    """Metrics of predicted values ``[N, 1]`` against scores ``[N]``; NaN if any is not finite."""
+    if not np.isfinite(logits).all():
+        return dict.fromkeys(names, float("nan"))
+    predicted = logits[:, 0]
+    return {name: REGRESSION[name](predicted, labels) for name in names}
