@@ -1,0 +1,65 @@
+"""``raykd env``: the surroundings, to paste into an issue."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from raykd.cli.output import Output
+
+PACKAGES = ("raykd", "ray", "torch", "transformers", "optuna", "datasets", "plotly", "pyarrow")
+
+
+def env(output: Output) -> None:
+    """Show versions, devices, cluster address and room on disk."""
+    found = surroundings()
+    if output.is_json:
+        output.record(found)
+        return
+    facts = {"python": found["python"], "system": found["system"]}
+    facts |= {name: version or "not installed" for name, version in found["packages"].items()}
+    facts["processors"] = str(found["cpus"])
+    facts["devices"] = ", ".join(found["devices"]) or "no GPU"
+    facts["cluster"] = found["cluster"] or "none (RAY_ADDRESS is not set)"
+    for place, free in found["disk_free_bytes"].items():
+        facts[f"free in {place}"] = f"{free / 1e9:.1f} GB"
+    output.facts(facts)
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, devices, cluster address and free disk space as plain data."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cpus": len(os.sched_getaffinity(0)),
+        "devices": _devices(),
+        "cluster": os.environ.get("RAY_ADDRESS", ""),
+        "disk_free_bytes": _disk_room(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _devices() -> list[str]:
+    if not _version("torch"):
+        return []
+    import torch
+
+    return [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+
+
+def _disk_room() -> dict[str, int]:
+    """Free bytes where runs are written, where models are cached, and in shared memory."""
+    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache"))
+    places = {".": Path(), str(cache): cache, "/dev/shm": Path("/dev/shm")}
+    return {name: shutil.disk_usage(path).free for name, path in places.items() if path.exists()}

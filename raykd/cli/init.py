@@ -1,0 +1,57 @@
+"""``raykd init``: a search space to start from."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import SetupError, SpecError, UnknownName
+
+DEFAULT = "quickstart"
+
+
+def init(
+    output: Output,
+    name: Annotated[str, typer.Argument(help="Which shipped search space.")] = DEFAULT,
+    to: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="[default: NAME.yaml]")
+    ] = None,
+) -> None:
+    """Copy a shipped search space, comments included."""
+    available = shipped()
+    if name not in available:
+        from raykd.registry import suggestion
+
+        hint = suggestion(name, list(available)) or f"one of {', '.join(available)}"
+        raise UnknownName(f"there is no shipped search space '{name}'", hint=hint)
+    target = to or Path(f"{name}.yaml")
+    if target.exists():
+        raise SpecError(f"{target} exists already", hint="choose another file with -o")
+    try:
+        target.write_text(available[name].read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as exc:
+        raise SetupError(f"cannot write {target}: {exc.strerror}") from exc
+    if output.is_json:
+        output.record({"name": name, "file": str(target)})
+    else:
+        output.text(str(target))
+    output.note(f"next: raykd validate {target}")
+
+
+def shipped() -> Mapping[str, Traversable]:
+    """The shipped search spaces by name.
+
+    In a wheel they are the package ``raykd.search_spaces``. An editable install leaves them where
+    they are in the repository, beside the package.
+    """
+    folder: Traversable = importlib.resources.files("raykd") / "search_spaces"
+    if not folder.is_dir():
+        folder = Path(__file__).parents[2] / "search_spaces"
+    files = [f for f in folder.iterdir() if f.name.endswith(".yaml")] if folder.is_dir() else []
+    return {f.name.removesuffix(".yaml"): f for f in sorted(files, key=lambda f: f.name)}

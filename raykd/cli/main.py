@@ -1,0 +1,175 @@
+"""The ``raykd`` command: finds the commands, shows errors, sets the exit code.
+
+A command is a file in this folder with a function of the file's own name, e.g. ``sweep`` in
+``sweep.py``; adding the file adds the command. The function's docstring is its help, its annotated
+arguments (``typer.Argument``, ``typer.Option``) are its options. An argument named ``output``
+receives the `raykd.cli.output.Output` that all printing goes through. The common options (``-q``,
+``-v``, ``--format``, ``--log-file``) are added here, except one that the function declares itself.
+A command returns its exit code, None for 0, and lets every `RaykdError` pass: it is shown here.
+A command file imports nothing heavy before its function runs: ``raykd --help`` imports all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+import raykd
+from raykd import cli
+from raykd.cli.output import Format, Output
+from raykd.errors import Problem, RaykdError
+
+_NOT_COMMANDS = {"main", "output", "console"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: Arguments after the program's name; those of the process when None.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage or file, 3 an arm without a completed trial,
+        4 surroundings, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    output = Output(format=_format_in(arguments), verbose="-v" in arguments)
+    try:
+        code = get_command(_app())(arguments, prog_name="raykd", standalone_mode=False, obj=output)
+        return int(code or 0)
+    except KeyboardInterrupt:
+        return 130
+    except (typer.Abort, typer.TyperException, RaykdError) as exc:
+        return _show(exc, output)
+    except Exception as exc:
+        output.problem(
+            Problem(
+                message=f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__,
+                hint="this is a bug in raykd" + ("" if output.verbose else ", -v shows where"),
+            ),
+            traceback.format_exc(),
+        )
+        return 1
+    finally:
+        output.close()
+
+
+def _show(exc: BaseException, output: Output) -> int:
+    """Show an expected error and give its exit code."""
+    if isinstance(exc, typer.Abort):
+        return 130
+    trace = "".join(traceback.format_exception(exc))
+    if isinstance(exc, RaykdError):
+        for problem in exc.problems():
+            output.problem(problem, trace)
+            trace = ""
+        return exc.exit_code
+    assert isinstance(exc, typer.TyperException)
+    context = getattr(exc, "ctx", None)
+    path = context.command_path if context is not None else "raykd"
+    message = exc.format_message().rstrip(".")
+    output.problem(Problem(message=message, hint=f"{path} --help lists what there is"), trace)
+    return exc.exit_code
+
+
+def _format_in(arguments: Sequence[str]) -> Format | None:
+    """The format asked for, read early so that a wrong option is answered in it."""
+    for k, argument in enumerate(arguments):
+        value = argument.partition("=")[2]
+        if argument == "--format" and k + 1 < len(arguments):
+            value = arguments[k + 1]
+        if argument.startswith("--format") and value in ("rich", "plain", "json"):
+            return Format(value)
+    return None
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        name="raykd",
+        help="Sweep distillation methods and their coefficients on Ray.",
+        no_args_is_help=True,
+        add_completion=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+    )
+    app.callback()(_root)
+    for name, function in commands().items():
+        app.command(name)(_with_common_options(function))
+    return app
+
+
+def commands() -> dict[str, Callable[..., int | None]]:
+    """The commands by name: each file of this folder with a function of its own name."""
+    found: dict[str, Callable[..., int | None]] = {}
+    for module in pkgutil.iter_modules(cli.__path__):
+        if module.name in _NOT_COMMANDS:
+            continue
+        imported = importlib.import_module(f"raykd.cli.{module.name}")
+        function = getattr(imported, module.name, None)
+        if callable(function):
+            found[module.name] = function
+    return found
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"raykd {raykd.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Sweep distillation methods and their coefficients on Ray."""
+
+
+def _common(
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More, and tracebacks.")] = False,
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", help="How to print; by default as suits the terminal."),
+    ] = None,
+    log_file: Annotated[
+        str | None, typer.Option("--log-file", metavar="FILE", help="Also write a log there.")
+    ] = None,
+) -> None:
+    """The options that every command has."""
+
+
+def _with_common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """The function as Typer sees it: without `output`, with the common options at the end."""
+    own = inspect.signature(function, eval_str=True).parameters
+    added = [
+        p
+        for p in inspect.signature(_common, eval_str=True).parameters.values()
+        if p.name not in own
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    def run(context: typer.Context, **given: Any) -> int | None:  # whatever the command declares
+        output: Output = context.obj
+        output.configure(**{p.name: given.pop(p.name) for p in added})
+        if "output" in own:
+            given["output"] = output
+        return function(**given)
+
+    shown = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.values()]
+    signature = [context, *(p for p in shown if p.name != "output"), *added]
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature]
+    run.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in signature}
+    run.__name__ = function.__name__
+    run.__doc__ = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0]
+    return run

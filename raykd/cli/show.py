@@ -1,0 +1,143 @@
+"""``raykd show``: one page on one thing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import UnknownName
+
+KINDS = ("methods", "tasks", "families", "algorithms", "schedulers")
+
+
+def show(
+    output: Output,
+    name: Annotated[str, typer.Argument(help="A method, task, family, algorithm or scheduler.")],
+) -> None:
+    """Show what a thing is, needs and can be set to."""
+    pages = [page for kind in KINDS if (page := _page(kind, name)) is not None]
+    if not pages:
+        raise _unknown(name)
+    for page in pages:
+        if output.is_json:
+            output.record(page)
+        else:
+            _print(page, output)
+
+
+def _print(page: dict[str, Any], output: Output) -> None:
+    output.text(f"{page['kind']} {page['name']}" + (f": {page['title']}" if page["title"] else ""))
+    if page["facts"]:
+        output.facts(page["facts"])
+    if page["parameters"]:
+        output.text("")
+        columns = ("parameter", "default", "allowed", "symbol", "meaning")
+        rows = [
+            (p["name"], p["default"], p["bounds"], p["symbol"], p["help"])
+            for p in page["parameters"]
+        ]
+        output.table(columns, rows)
+    elif page["parameters"] is not None:
+        output.text("  no parameters")
+
+
+def _page(kind: str, name: str) -> dict[str, Any] | None:
+    """What is known of a name in one kind, None when there is no such name."""
+    from raykd import registry
+
+    if kind in ("families", "schedulers", "algorithms") and name not in registry.names(kind):
+        return None
+    try:
+        found = registry.load(kind, name) if kind != "families" else None
+    except UnknownName:
+        return None
+    singular = {"families": "model family", "algorithms": "search algorithm"}
+    page: dict[str, Any] = {
+        "kind": singular.get(kind, kind.removesuffix("s")),
+        "name": name,
+        "title": "",
+        "facts": {},
+        "parameters": None,
+    }
+    if kind == "tasks":
+        return page | {"title": found.about, "facts": _task_facts(found)}
+    if kind == "methods":
+        page |= {"title": found.title, "facts": _method_facts(found)}
+    else:
+        page["title"] = _first_line(kind, name)
+    return page | {"parameters": None if kind == "families" else _parameters(kind, name)}
+
+
+def _parameters(kind: str, name: str) -> list[dict[str, str]]:
+    from raykd import registry
+    from raykd.params import describe
+    from raykd.params import show as typed
+
+    return [
+        {
+            "name": info.name,
+            "default": typed(info.default),
+            "bounds": info.bounds() + (", null" if info.optional else ""),
+            "symbol": info.symbol,
+            "help": info.help,
+        }
+        for info in describe(registry.params_of(kind, name))
+    ]
+
+
+def _first_line(kind: str, name: str) -> str:
+    """The first line of a module's docstring, read without importing the module."""
+    import ast
+    import importlib.util
+
+    from raykd import registry
+
+    package = {"families": "raykd.models.families"}.get(kind, f"raykd.search.{kind}")
+    spec = importlib.util.find_spec(f"{package}.{name}")
+    if spec is None or spec.origin is None:
+        return (registry.module(kind, name).__doc__ or "").partition("\n")[0]
+    with open(spec.origin, encoding="utf-8") as file:
+        text = ast.get_docstring(ast.parse(file.read())) or ""
+    return text.partition("\n")[0]
+
+
+def _task_facts(task: Any) -> dict[str, str]:
+    labels = ", ".join(task.labels) or "a score"
+    return {
+        "kind": task.kind,
+        "labels": labels,
+        "metric": task.metric,
+        "all metrics": ", ".join(task.metrics),
+    }
+
+
+def _method_facts(method: Any) -> dict[str, str]:
+    return {
+        "paper": method.reference or "none",
+        "reads from the teacher": _signals(method.requires),
+        "serves": " and ".join(method.kinds) + " tasks",
+    }
+
+
+def _signals(signals: Any) -> str:
+    words = [
+        ("logits", signals.logits),
+        ("hidden states", signals.hidden_states),
+        ("attention maps", signals.attentions),
+        ("rationales", signals.rationales),
+        ("generated text", signals.generation),
+        ("the live model", signals.weights),
+    ]
+    return ", ".join(word for word, used in words if used) or "nothing"
+
+
+def _unknown(name: str) -> UnknownName:
+    from raykd import registry
+
+    every = [*registry.names("methods"), *registry.variants("tasks")]
+    for kind in ("families", "algorithms", "schedulers"):
+        every += registry.names(kind)
+    hint = registry.suggestion(name, every) or "raykd ls lists what there is"
+    return UnknownName(f"nothing is called '{name}'", hint=hint)
