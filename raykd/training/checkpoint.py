@@ -6,6 +6,7 @@ file appears whole under its name or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -136,7 +137,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
             os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, SafetensorError) as exc:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise SetupError(
             f"cannot write {num_bytes:,} bytes to folder '{path.parent}': {exc}",
             hint="free space there or choose another folder; what was written before is intact",

@@ -1,0 +1,63 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from raykd.errors import TrialError
+from raykd.training.device import World
+from raykd.training.evaluate import latency_ms, predict, score
+from raykd.training.settings import TrainSettings
+from tests.unit.training.toys import COLLATOR, CPU, FirstToken, bert, encoded
+
+WORLD = World(0, 1, CPU)
+ROWS = encoded(37)
+
+
+def logits(model, size):
+    settings = TrainSettings(eval_batch_size=size, precision="fp32")
+    return predict(model, FirstToken(), ROWS, settings, COLLATOR, WORLD)
+
+
+def test_predictions_come_in_the_order_of_rows():
+    model = bert()
+    np.testing.assert_allclose(logits(model, 8), logits(model, 1), atol=1e-6)
+    assert logits(model, 8).dtype == np.float32
+
+
+def test_predictions_have_no_dropout_and_keep_the_mode():
+    model = bert(dropout=0.5).train()
+    before = torch.get_rng_state()
+    np.testing.assert_array_equal(logits(model, 8), logits(model, 8))
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_score_is_the_tasks_score():
+    metrics = score(bert(), FirstToken(), ROWS, TrainSettings(), COLLATOR, WORLD)
+    by_hand = (logits(bert(), 128).argmax(1) == ROWS.labels).mean()
+    assert metrics == {"accuracy": by_hand}
+
+
+def test_predictions_that_are_not_finite_end_the_trial():
+    model = bert()
+    model.classifier.bias.data[0] = float("nan")
+    with pytest.raises(TrialError, match="logits of 37 of 37 rows are NaN"):
+        score(model, FirstToken(), ROWS, TrainSettings(), COLLATOR, WORLD)
+
+
+def test_a_metric_that_is_not_finite_ends_the_trial():
+    class Undefined(FirstToken):
+        def score(self, logits, labels):
+            return {"accuracy": float("nan")}
+
+    with pytest.raises(TrialError, match="metric 'accuracy' is nan"):
+        score(bert(), Undefined(), ROWS, TrainSettings(), COLLATOR, WORLD)
+
+
+def test_latency_is_time_per_row():
+    short = encoded(5)
+    small = latency_ms(bert(), short, TrainSettings(precision="fp32"), COLLATOR, WORLD)
+    settings = dataclasses.replace(TrainSettings(), precision="fp32")
+    deep = latency_ms(bert(layers=12), short, settings, COLLATOR, WORLD)
+    assert 0 < small < deep
