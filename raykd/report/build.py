@@ -1,0 +1,163 @@
+"""Builds the report: one HTML file from one or several run folders, and nothing else.
+
+The same run folders give the same bytes; nothing in the file is loaded from a network.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import markupsafe
+import plotly.offline
+
+from raykd import registry
+from raykd.errors import SetupError
+from raykd.report.charts import duration, slug
+from raykd.report.section import Section, environment
+from raykd.results.codec import to_dict
+from raykd.results.merge import merge
+from raykd.results.records import SweepResult
+from raykd.results.store import load_results
+
+PLOTLY_FILE = "plotly.min.js"
+PlotlyJs = Literal["inline", "directory"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedSection:
+    """A section as the page places it."""
+
+    key: str
+    title: str
+    heading: str
+    body: markupsafe.Markup
+
+
+def build_report(
+    run: str | Path | Sequence[str | Path], out: Path | None = None, plotlyjs: PlotlyJs = "inline"
+) -> Path:
+    """Write the report of a run, or the comparison of several.
+
+    Args:
+        run: Run folder, or several.
+        out: The file; default ``report.html`` in the run folder, for several runs
+            ``comparison.html`` beside the first.
+        plotlyjs: ``inline`` for one self-contained file (about 5 MB), ``directory`` to put
+            ``plotly.min.js`` beside it once (a report is then some 0.3 MB).
+
+    Returns:
+        The file.
+
+    Raises:
+        RaykdError: If a run folder cannot be read.
+        SetupError: If the file cannot be written.
+    """
+    runs = [Path(run)] if isinstance(run, str | Path) else [Path(r) for r in run]
+    result = merge([load_results(r) for r in runs])
+    target = out or (
+        runs[0] / "report.html" if len(runs) == 1 else runs[0].parent / "comparison.html"
+    )
+    page = render_page(result, plotlyjs)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if plotlyjs == "directory":
+            _replace(target.parent / PLOTLY_FILE, plotly.offline.get_plotlyjs())
+        _replace(target, page)
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write the report to {target}: {exc.strerror or exc}",
+            hint="free some space or give another place: raykd report RUN --out FILE",
+        ) from exc
+    return target
+
+
+def render_page(result: SweepResult, plotlyjs: PlotlyJs = "inline") -> str:
+    """The page as text."""
+    page: dict[str, Any] = {
+        "title": result.name,
+        "run": result.run,
+        "description": result.spec.get("description", ""),
+        "interrupted": result.interrupted or not result.finished,
+        "facts": _facts(result),
+        "sections": render_sections(result),
+        "css": markupsafe.Markup(_asset("report.css")),
+        "js": markupsafe.Markup(_asset("report.js")),
+        "plotly": _plotly_tag(plotlyjs),
+        "data": as_data(result),
+    }
+    return environment().get_template("page.html").render(r=page)
+
+
+def sections() -> tuple[tuple[str, Section[Any]], ...]:
+    """Every section there is with its name, in page order."""
+    found = [(name, registry.load("sections", name)) for name in registry.names("sections")]
+    return tuple(sorted(found, key=lambda pair: (pair[1].order, pair[0])))
+
+
+def render_sections(result: SweepResult) -> list[RenderedSection]:
+    """The sections that have something to say about this sweep."""
+    rendered = []
+    for name, section in sections():
+        record = section.record(result)
+        if record is not None:
+            rendered.append(
+                RenderedSection(
+                    key=slug(name),
+                    title=section.title,
+                    heading=record.heading,
+                    body=markupsafe.Markup(section.render(record)),
+                )
+            )
+    return rendered
+
+
+def as_data(result: SweepResult) -> dict[str, Any]:
+    """The whole result as plain data, as the page and ``--format json`` carry it."""
+    return {
+        "name": result.name,
+        "run": result.run,
+        "spec": result.spec,
+        "command": result.command,
+        "env": result.env,
+        "baseline": result.baseline,
+        "started": result.started,
+        "finished": result.finished,
+        "interrupted": result.interrupted,
+        "notes": list(result.notes),
+        "tasks": [to_dict(t) for t in result.tasks],
+        "teachers": [to_dict(t) for t in result.teachers],
+        "trials": [to_dict(t) for t in result.trials],
+    }
+
+
+def _facts(result: SweepResult) -> str:
+    parts = [f"{len(result.tasks)} task{'s' * (len(result.tasks) != 1)}"]
+    parts += [f"{len(result.labels)} arms", f"{len(result.trials)} trials"]
+    if result.started:
+        began = datetime.datetime.fromtimestamp(result.started, tz=datetime.UTC)
+        parts.append(f"started {began:%Y-%m-%d %H:%M} UTC")
+    if result.finished:
+        parts.append(f"took {duration(result.finished - result.started)}")
+    return ", ".join(parts)
+
+
+def _plotly_tag(plotlyjs: PlotlyJs) -> markupsafe.Markup:
+    if plotlyjs == "directory":
+        return markupsafe.Markup(f'<script src="{PLOTLY_FILE}"></script>')
+    return markupsafe.Markup("<script>" + plotly.offline.get_plotlyjs() + "</script>")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("raykd.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _replace(target: Path, text: str) -> None:
+    part = target.with_name(target.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, target)

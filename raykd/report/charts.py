@@ -1,0 +1,171 @@
+"""The look of all charts: one plotly template, one style per arm, and the figure with its numbers.
+
+Colours of text and grid come from the page's style sheet, so charts follow dark mode and print.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import markupsafe
+import plotly.graph_objects as go
+
+from raykd.results.codec import json_safe
+
+GREY = "#8a8a8a"
+# Okabe and Ito's palette without black (invisible on a dark page) and yellow (on a light one).
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": _FONT, "size": 13, "color": "#333333"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 60, "r": 20, "t": 20, "b": 50},
+        "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#111111"}},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        "xaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
+        "yaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
+        "colorway": list(_COLOURS),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one arm looks in every chart: never by colour alone."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
+    """A style per arm in the order of the file; the arm without teacher is grey."""
+    styles: dict[str, Style] = {}
+    coloured = 0
+    for i, label in enumerate(labels):
+        is_none = label == "none"
+        colour = GREY if is_none else _COLOURS[coloured % len(_COLOURS)]
+        coloured += not is_none
+        styles[label] = Style(colour, _SYMBOLS[i % len(_SYMBOLS)], _DASHES[i % len(_DASHES)])
+    return styles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A chart on the page.
+
+    Attributes:
+        key: Unique id of its element.
+        title: What is drawn.
+        finding: One sentence on what it shows, also its description for screen readers.
+        spec: Data and layout for plotly.
+        height: Pixels.
+        columns: Head of the table of its numbers.
+        rows: The numbers, as shown.
+    """
+
+    key: str
+    title: str
+    finding: str
+    spec: Mapping[str, Any]
+    height: int
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def figure(
+    chart: go.Figure,
+    *,
+    key: str,
+    title: str,
+    finding: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    height: int = 340,
+) -> Figure:
+    """Finish a plotly figure: the page's template, no title (the caption has it), fixed size."""
+    chart.update_layout(template=TEMPLATE, title=None, height=height)
+    return Figure(
+        key=slug(key),
+        title=title,
+        finding=finding,
+        spec=json.loads(chart.to_json()),
+        height=height,
+        columns=tuple(columns),
+        rows=tuple(tuple(row) for row in rows),
+    )
+
+
+def plain(text: object) -> str:
+    """User text for plotly, which reads a little HTML in its strings."""
+    return html.escape(str(text), quote=False)
+
+
+def slug(text: str) -> str:
+    """Text as an element id. Distinct texts keep distinct ids unless they differ in punctuation."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-") or "x"
+
+
+def as_script_json(value: Any) -> markupsafe.Markup:
+    """Plain data as JSON that is safe inside a script element, whatever strings it holds."""
+    dumped = json.dumps(json_safe(value), ensure_ascii=True, allow_nan=False, sort_keys=True)
+    escaped = dumped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return markupsafe.Markup(escaped)
+
+
+def line(x: Sequence[Any], y: Sequence[Any], name: str, style: Style, **more: Any) -> go.Scatter:
+    """A line of one arm."""
+    return go.Scatter(
+        x=list(x),
+        y=list(y),
+        name=plain(name),
+        mode=more.pop("mode", "lines+markers"),
+        line={"color": style.colour, "dash": style.dash, "width": 2, **more.pop("line", {})},
+        marker={"color": style.colour, "symbol": style.symbol, "size": 7},
+        **more,
+    )
+
+
+def reference_line(chart: go.Figure, value: float, text: str, *, axis: str, dash: str) -> None:
+    """A labelled line across the chart at a value of the ``x`` or ``y`` axis."""
+    add = chart.add_vline if axis == "x" else chart.add_hline
+    position = "top" if axis == "x" else "top right"
+    add(value, line={"color": GREY, "dash": dash, "width": 1.5}, annotation_text=plain(text),
+        annotation_position=position)  # fmt: skip
+
+
+def short(value: object) -> str:
+    """A parameter or number as the tables show it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``41 s``, ``12 min``, ``3.4 h``."""
+    if seconds != seconds:
+        return "n/a"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes in words: ``1.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} TB"

@@ -1,0 +1,226 @@
+"""All arms: confirmed means with intervals, differences, cost; over several tasks their ranks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from raykd.report.charts import (
+    Figure,
+    arm_styles,
+    duration,
+    figure,
+    plain,
+    reference_line,
+)
+from raykd.report.section import Section, template
+from raykd.results.records import Status, SweepResult
+from raykd.results.stats import mean_ranks
+from raykd.results.summary import (
+    NO_TEACHER,
+    ArmSummary,
+    Scale,
+    arm_summaries,
+    metric_of,
+    ranked,
+    scale_of,
+    teacher_score,
+)
+
+COLUMNS = (
+    "arm", "confirmed mean", "95 % interval", "sd", "seeds", "difference to baseline",
+    "p (Holm)", "gap recovered", "best in search", "completed", "pruned", "failed",
+    "device hours", "median trial",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One arm's cells in the order of `COLUMNS`."""
+
+    cells: tuple[str, ...]
+    is_leader: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskArms:
+    """The table and chart of one task."""
+
+    task: str
+    student: str
+    rows: tuple[Row, ...]
+    chart: Figure | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmsRecord:
+    """All tasks, and the matrix of tasks and arms when there are several."""
+
+    heading: str
+    columns: tuple[str, ...]
+    baseline: str
+    tasks: tuple[TaskArms, ...]
+    matrix_columns: tuple[str, ...]
+    matrix: tuple[tuple[str, ...], ...]
+
+
+def record(result: SweepResult) -> ArmsRecord | None:
+    """The comparison; None before any task was prepared."""
+    if not result.tasks:
+        return None
+    ranks = _ranks(result)
+    columns, matrix = _matrix(result, ranks) if len(result.tasks) > 1 else ((), ())
+    return ArmsRecord(
+        heading=_heading(result, ranks),
+        columns=COLUMNS,
+        baseline=result.baseline,
+        tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
+        matrix_columns=columns,
+        matrix=matrix,
+    )
+
+
+def render(r: ArmsRecord) -> str:
+    """Tables first: they are readable without script."""
+    return template("arms", r)
+
+
+def _task(result: SweepResult, task: str, index: int) -> TaskArms:
+    arms = arm_summaries(result, task)
+    scale = scale_of(result, task)
+    info = result.task(task)
+    order = ranked(arms, info.mode)
+    leader = order[0].label if order else ""
+    return TaskArms(
+        task=task,
+        student=f"{info.student}, {info.student_parameters:,} weights",
+        rows=tuple(
+            Row(cells=_cells(a, scale, result.baseline), is_leader=a.label == leader) for a in arms
+        ),
+        chart=_dots(result, task, arms, f"arms-{index}") if order else None,
+    )
+
+
+def _cells(arm: ArmSummary, scale: Scale, baseline: str) -> tuple[str, ...]:
+    e, d = arm.confirmed, arm.versus
+    interval = f"{scale.show(e.low)} to {scale.show(e.high)}" if e and e.has_interval else "n/a"
+    if arm.label == baseline:
+        difference = "baseline"
+    elif d is None:
+        difference = "n/a"
+    else:
+        sure = "" if not d.undecided else ", not told apart"
+        ends = f"{scale.signed(d.estimate.low)} to {scale.signed(d.estimate.high)}"
+        ends = f" ({ends}{sure})" if d.estimate.has_interval else " (one seed)"
+        difference = scale.signed(d.estimate.mean) + ends
+    return (
+        arm.label,
+        scale.show(arm.score),
+        interval,
+        scale.show(e.sd) if e else "n/a",
+        str(e.n if e else 0),
+        difference,
+        "n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}",
+        "n/a" if arm.gap is None else f"{arm.gap * 100:.0f} %",
+        scale.show(arm.best.objective) if arm.best else "n/a",
+        str(arm.counts.get(Status.COMPLETED, 0)),
+        str(arm.counts.get(Status.PRUNED, 0)),
+        str(arm.counts.get(Status.FAILED, 0)),
+        f"{arm.device_seconds / 3600:.2f}",
+        duration(arm.trial_seconds),
+    )
+
+
+def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str) -> Figure:
+    """Means with intervals as bars, seeds as dots; the teacher as a line."""
+    scale, styles = scale_of(result, task), arm_styles(result.labels)
+    metric, mode = metric_of(result, task)
+    chart = go.Figure()
+    for arm in reversed(ranked(arms, mode)):
+        e, style = arm.confirmed, styles[arm.label]
+        assert e is not None
+        half = 0.0 if math.isnan(e.half_width) else e.half_width
+        chart.add_scatter(
+            x=[v * scale.factor for v in arm.seeds.values()], y=[plain(arm.label)] * e.n,
+            mode="markers", showlegend=False, hovertemplate="seed %{customdata}: %{x:.4g}",
+            customdata=[str(s) for s in arm.seeds], name=plain(arm.label),
+            marker={"symbol": f"{style.symbol}-open", "size": 8, "color": style.colour},
+        )  # fmt: skip
+        chart.add_scatter(
+            x=[e.mean * scale.factor], y=[plain(arm.label)], mode="markers", showlegend=False,
+            name=plain(arm.label), hovertemplate="mean %{x:.4g}",
+            marker={"symbol": style.symbol, "size": 13, "color": style.colour},
+            error_x={"array": [half * scale.factor], "color": style.colour, "thickness": 2.5},
+        )  # fmt: skip
+    teacher = teacher_score(result, task)
+    none = next((a.score for a in arms if a.label == NO_TEACHER), None)
+    if none is not None:
+        reference_line(chart, none * scale.factor, "no teacher", axis="x", dash="dot")
+    if teacher is not None:
+        reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
+    unit = " (points)" if scale.factor == 100 else ""
+    chart.update_layout(margin={"t": 35}, xaxis_title=f"{metric}{unit}")
+    chart.update_yaxes(type="category")
+    return figure(
+        chart,
+        key=key,
+        title=f"{metric} of every arm on {task}",
+        finding="Filled marks are means with their 95 % intervals, open marks the seeds.",
+        columns=("arm", "mean", "low", "high", "seeds"),
+        rows=[
+            (
+                a.label,
+                scale.show(a.score),
+                scale.show(a.confirmed.low),
+                scale.show(a.confirmed.high),
+                ", ".join(f"{s}: {scale.show(v)}" for s, v in a.seeds.items()),
+            )
+            for a in arms
+            if a.confirmed
+        ],
+        height=130 + 55 * sum(a.confirmed is not None for a in arms),
+    )
+
+
+def _ranks(result: SweepResult) -> dict[str, float]:
+    scores = [
+        {a.label: a.score for a in arm_summaries(result, t.name) if a.score is not None}
+        for t in result.tasks
+    ]
+    return mean_ranks(scores, [t.mode for t in result.tasks])
+
+
+def _matrix(
+    result: SweepResult, ranks: dict[str, float]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    tables = {t.name: {a.label: a for a in arm_summaries(result, t.name)} for t in result.tasks}
+    rows = []
+    for label in result.labels:
+        cells = [
+            scale_of(result, task).show(arms[label].score) if label in arms else "n/a"
+            for task, arms in tables.items()
+        ]
+        rank = f"{ranks[label]:.2f}" if label in ranks else "n/a"
+        rows.append((label, *cells, rank))
+    teacher = [scale_of(result, t).show(teacher_score(result, t)) for t in tables]
+    rows.append(("(teacher)", *teacher, ""))
+    return ("arm", *tables, "mean rank"), tuple(rows)
+
+
+def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
+    if not ranks:
+        return "No arm was confirmed on fresh seeds yet"
+    if len(result.tasks) > 1:
+        best = min(ranks, key=lambda label: ranks[label])
+        return f"{best} has the best mean rank, {ranks[best]:.2f} of {len(ranks)} arms"
+    task = result.tasks[0].name
+    scale = scale_of(result, task)
+    order = ranked(arm_summaries(result, task), result.tasks[0].mode)
+    listed = ", ".join(f"{a.label} {scale.show(a.score)}" for a in order)
+    teacher = teacher_score(result, task)
+    return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
+
+
+SECTION = Section(order=20, title="All arms", record=record, render=render)

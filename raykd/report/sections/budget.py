@@ -1,0 +1,144 @@
+"""Was the budget enough: the best score so far, against trials and against device hours."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import optuna.visualization
+import plotly.graph_objects as go
+
+from raykd.report.charts import Figure, arm_styles, figure, line, plain
+from raykd.report.section import Section, template
+from raykd.report.studies import num_completed, study_of
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.stats import best_so_far
+from raykd.results.summary import metric_of, scale_of
+
+MAX_POINTS = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetRecord:
+    """Two charts per task."""
+
+    heading: str
+    tasks: tuple[tuple[str, tuple[Figure, ...]], ...]
+
+
+def record(result: SweepResult) -> BudgetRecord | None:
+    """None when no search trial was completed."""
+    shown = []
+    still: list[str] = []
+    for index, task in enumerate(t.name for t in result.tasks):
+        labels = [n for n in result.labels if num_completed(study_of(result, task, n))]
+        if labels:
+            charts = (
+                _by_trials(result, task, labels, index),
+                _by_time(result, task, labels, index),
+            )
+            shown.append((task, charts))
+            still += [
+                f"{n} on {task}" if len(result.tasks) > 1 else n
+                for n in labels
+                if _improved_late(result, task, n)
+            ]
+    if not shown:
+        return None
+    heading = "Every arm had stopped improving in the last quarter of its trials"
+    if still:
+        heading = f"Still improving in the last quarter of the trials: {', '.join(still)}"
+    return BudgetRecord(heading=heading, tasks=tuple(shown))
+
+
+def render(r: BudgetRecord) -> str:
+    """The charts."""
+    return template("figures", r)
+
+
+def search_trials(result: SweepResult, task: str, label: str) -> list[TrialResult]:
+    """Search trials of an arm by number."""
+    return sorted(result.of(task, label, "search"), key=lambda t: t.number)
+
+
+def _scores(trials: list[TrialResult]) -> list[float | None]:
+    return [t.objective if t.status is Status.COMPLETED else None for t in trials]
+
+
+def _improved_late(result: SweepResult, task: str, label: str) -> bool:
+    trials = search_trials(result, task, label)
+    best = best_so_far(_scores(trials), metric_of(result, task)[1])
+    quarter = best[max(0, len(best) * 3 // 4 - 1)]
+    return len(best) >= 4 and quarter != best[-1]
+
+
+def _by_trials(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+    """Optuna's history of all arms in one chart, in the style of the page."""
+    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    metric, mode = metric_of(result, task)
+    studies = [study_of(result, task, label) for label in labels]
+    chart = optuna.visualization.plot_optimization_history(studies, target_name=metric)
+    kept = []
+    for trace in chart.data:
+        owner = next((n for n in labels if (trace.name or "").endswith(f" of {plain(n)}")), None)
+        if owner is None or not len(trace.x or ()):
+            continue
+        style = styles[owner]
+        is_best = trace.name.startswith("Best")
+        trace.update(
+            name=plain(owner), legendgroup=owner, showlegend=is_best,
+            mode="lines" if is_best else "markers",
+            marker={"color": style.colour, "symbol": style.symbol, "size": 6, "opacity": 0.45},
+        )  # fmt: skip
+        if is_best:
+            trace.line = {"color": style.colour, "dash": style.dash, "width": 2.5, "shape": "hv"}
+        kept.append(trace)
+    chart = go.Figure(data=kept)
+    chart.update_layout(xaxis_title="trial", yaxis_title=_axis(metric, scale.factor))
+    rows = []
+    for label in labels:
+        best = best_so_far(_scores(search_trials(result, task, label)), mode)
+        marks = sorted({len(best) // 4, len(best) // 2, len(best) * 3 // 4, len(best)} - {0})
+        rows += [(label, str(n), scale.show(best[n - 1])) for n in marks]
+    return figure(
+        chart,
+        key=f"history-{index}",
+        title=f"Best score so far on {task}, by trials",
+        finding="Lines are the best completed trial so far on the select split, marks the trials.",
+        columns=("arm", "after trials", "best"),
+        rows=rows,
+    )
+
+
+def _by_time(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    metric, mode = metric_of(result, task)
+    chart = go.Figure()
+    rows = []
+    for label in labels:
+        trials = search_trials(result, task, label)
+        hours = [s / 3600 for s in itertools.accumulate(t.device_seconds for t in trials)]
+        best = best_so_far(_scores(trials), mode)
+        points = [(h, b) for h, b in zip(hours, best, strict=True) if b is not None]
+        points = points[:: max(1, len(points) // MAX_POINTS)]
+        chart.add_trace(
+            line([h for h, _ in points], [b * scale.factor for _, b in points], label,
+                 styles[label], line={"shape": "hv"})
+        )  # fmt: skip
+        rows.append((label, f"{hours[-1]:.3f}", scale.show(best[-1])))
+    chart.update_layout(xaxis_title="device hours", yaxis_title=_axis(metric, scale.factor))
+    return figure(
+        chart,
+        key=f"history-time-{index}",
+        title=f"Best score so far on {task}, by device time",
+        finding="The same search charged by the device hours each arm used.",
+        columns=("arm", "device hours", "best"),
+        rows=rows,
+    )
+
+
+def _axis(metric: str, factor: float) -> str:
+    return f"{metric} (points)" if factor == 100 else metric
+
+
+SECTION = Section(order=30, title="Was the budget enough?", record=record, render=render)

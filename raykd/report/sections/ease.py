@@ -1,0 +1,124 @@
+"""How easy is each method to tune: the spread of its scores over the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import optuna.visualization
+import plotly.graph_objects as go
+
+from raykd.report.charts import Figure, arm_styles, figure, line, plain
+from raykd.report.section import Section, template
+from raykd.report.studies import num_completed, study_of
+from raykd.results.records import Status, SweepResult
+from raykd.results.stats import expected_best, share_at_least
+from raykd.results.summary import best_trial, metric_of, scale_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EaseRecord:
+    """Two charts per task and the share of trials as good as the baseline's best."""
+
+    heading: str
+    tasks: tuple[tuple[str, tuple[Figure, ...]], ...]
+
+
+def record(result: SweepResult) -> EaseRecord | None:
+    """None when no search trial was completed."""
+    shown = []
+    findings = []
+    for index, task in enumerate(t.name for t in result.tasks):
+        labels = [n for n in result.labels if num_completed(study_of(result, task, n))]
+        if labels:
+            shown.append(
+                (task, (_edf(result, task, labels, index), _expected(result, task, labels, index)))
+            )
+            findings.append(_finding(result, task, labels))
+    if not shown:
+        return None
+    return EaseRecord(heading="; ".join(f for f in findings if f), tasks=tuple(shown))  # fmt: skip
+
+
+def render(r: EaseRecord) -> str:
+    """The charts."""
+    return template("figures", r)
+
+
+def scores(result: SweepResult, task: str, label: str) -> list[float]:
+    """Objectives of the completed search trials of an arm."""
+    trials = result.of(task, label, "search")
+    return [t.objective for t in trials if t.status is Status.COMPLETED and t.objective is not None]
+
+
+def shares(result: SweepResult, task: str, labels: list[str]) -> dict[str, float]:
+    """Share of completed trials at least as good as the baseline's best one."""
+    _, mode = metric_of(result, task)
+    bar = best_trial(result.of(task, result.baseline, "search"), mode)
+    if bar is None or bar.objective is None:
+        return {}
+    found = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in labels}
+    return {n: s for n, s in found.items() if s is not None}
+
+
+def _finding(result: SweepResult, task: str, labels: list[str]) -> str:
+    others = {n: s for n, s in shares(result, task, labels).items() if n != result.baseline}
+    if not others:
+        return f"{task}: nothing to compare with the baseline"
+    listed = ", ".join(f"{s * 100:.0f} % of {n}" for n, s in others.items())
+    return f"{task}: {listed} trials reach the best of {result.baseline}"
+
+
+def _edf(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    metric, mode = metric_of(result, task)
+    studies = [study_of(result, task, label) for label in labels]
+    chart = optuna.visualization.plot_edf(studies, target_name=metric)
+    for label in labels:
+        style = styles[label]
+        chart.update_traces(
+            line={"color": style.colour, "dash": style.dash, "width": 2.5},
+            selector={"name": plain(label)},
+        )
+    unit = " (points)" if scale.factor == 100 else ""
+    chart.update_layout(xaxis_title=f"{metric}{unit}", yaxis_title="share of trials at or below")
+    better = "left" if mode == "min" else "right"
+    reach = shares(result, task, labels)
+    return figure(
+        chart,
+        key=f"edf-{index}",
+        title=f"Distribution of the search scores on {task}",
+        finding=f"Further to the {better} is better, steeper is easier. Completed trials only.",
+        columns=("arm", "completed trials", "lowest", "highest", "reach the baseline's best"),
+        rows=[
+            (n, str(len(s := scores(result, task, n))), scale.show(min(s)), scale.show(max(s)),
+             f"{reach[n] * 100:.0f} %" if n in reach else "n/a")
+            for n in labels
+        ],
+    )  # fmt: skip
+
+
+def _expected(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    metric, mode = metric_of(result, task)
+    chart = go.Figure()
+    rows = []
+    for label in labels:
+        curve = expected_best(scores(result, task, label), mode)
+        numbers = list(range(1, len(curve) + 1))
+        values = [v * scale.factor for v in curve]
+        chart.add_trace(line(numbers, values, label, styles[label], mode="lines"))
+        marks = sorted({1, len(curve) // 2, len(curve)} - {0})
+        rows += [(label, str(n), scale.show(curve[n - 1])) for n in marks]
+    unit = " (points)" if scale.factor == 100 else ""
+    chart.update_layout(xaxis_title="trials", yaxis_title=f"expected best {metric}{unit}")
+    return figure(
+        chart,
+        key=f"expected-{index}",
+        title=f"Expected best score on {task} with fewer trials",
+        finding="What the best of n of these trials would score on average on the select split.",
+        columns=("arm", "trials", "expected best"),
+        rows=rows,
+    )
+
+
+SECTION = Section(order=40, title="How easy is each method to tune?", record=record, render=render)

@@ -1,0 +1,210 @@
+"""Which knobs matter: per arm importances, slices, the five best configurations, all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import optuna
+import optuna.visualization
+import plotly.graph_objects as go
+
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, plain, short
+from raykd.report.section import Section, template
+from raykd.report.studies import (
+    MIN_TRIALS_FOR_IMPORTANCE,
+    importances,
+    num_completed,
+    shown_params,
+    study_of,
+)
+from raykd.results.diagnose import domains_of
+from raykd.results.records import Status, SweepResult
+from raykd.results.summary import metric_of, scale_of
+
+NUM_BEST = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmKnobs:
+    """One arm on one task.
+
+    Attributes:
+        title: Arm and task.
+        finding: Which parameter mattered most, or why that cannot be told.
+        figures: Importances, slices, parallel coordinates; fewer when there is too little.
+        columns: Head of the table of the best configurations.
+        best: The best configurations.
+        is_open: Whether the panel starts open.
+    """
+
+    title: str
+    finding: str
+    figures: tuple[Figure, ...]
+    columns: tuple[str, ...]
+    best: tuple[tuple[str, ...], ...]
+    is_open: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnobsRecord:
+    """All arms that searched something."""
+
+    heading: str
+    arms: tuple[ArmKnobs, ...]
+
+
+def record(result: SweepResult) -> KnobsRecord | None:
+    """None when nothing was searched or completed."""
+    arms: list[ArmKnobs] = []
+    findings: list[str] = []
+    for task in result.tasks:
+        for label in result.labels:
+            study = study_of(result, task.name, label)
+            if not domains_of(result, label) or not num_completed(study):
+                continue
+            weights = importances(study)
+            where = f" on {task.name}" if len(result.tasks) > 1 else ""
+            if weights:
+                findings.append(f"{next(iter(weights))} for {label}{where}")
+            arms.append(_arm(result, task.name, label, study, weights, not arms))
+    if not arms:
+        return None
+    heading = f"What mattered most: {', '.join(findings)}"
+    if not findings:
+        heading = (
+            "Too few completed trials to tell which knobs matter "
+            f"({MIN_TRIALS_FOR_IMPORTANCE} per arm are needed)"
+        )
+    return KnobsRecord(heading=heading, arms=tuple(arms))
+
+
+def render(r: KnobsRecord) -> str:
+    """One panel per arm."""
+    return template("knobs", r)
+
+
+def _arm(
+    result: SweepResult,
+    task: str,
+    label: str,
+    study: optuna.Study,
+    weights: dict[str, float],
+    is_open: bool,
+) -> ArmKnobs:
+    style = arm_styles(result.labels)[label]
+    metric, mode = metric_of(result, task)
+    unit = f"{metric} (points)" if scale_of(result, task).factor == 100 else metric
+    key = f"{result.tasks.index(result.task(task))}-{result.labels.index(label)}"
+    figures = []
+    finding = f"{num_completed(study)} completed trials are too few to rank the knobs."
+    if weights:
+        top, share = next(iter(weights.items()))
+        finding = f"{top} carries {share * 100:.0f} % of the importance."
+        figures.append(_importance(study, weights, style, f"importance-{key}", label))
+    if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
+        figures.append(_slices(study, style, unit, f"slice-{key}", label))
+        figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", label))
+    columns, best = _best(result, task, label, mode)
+    return ArmKnobs(
+        title=f"{label} on {task}",
+        finding=finding,
+        figures=tuple(figures),
+        columns=columns,
+        best=best,
+        is_open=is_open,
+    )
+
+
+def _importance(
+    study: optuna.Study, weights: dict[str, float], style: Style, key: str, label: str
+) -> Figure:
+    chart = optuna.visualization.plot_param_importances(study)
+    chart.update_traces(marker={"color": style.colour}, showlegend=False)
+    chart.update_layout(
+        xaxis_title="share of importance", yaxis_title=None, xaxis_range=[0, 1.12], showlegend=False
+    )
+    return figure(
+        chart,
+        key=key,
+        title=f"Importance of the searched parameters of {label}",
+        finding="Shares by PED-ANOVA; from few trials they are rough.",
+        columns=("parameter", "importance"),
+        rows=[(name, f"{w * 100:.0f} %") for name, w in weights.items()],
+        height=110 + 36 * len(weights),
+    )
+
+
+def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) -> Figure:
+    chart = optuna.visualization.plot_slice(study, target_name=unit)
+    marker = {"color": style.colour, "symbol": style.symbol, "size": 8, "opacity": 0.7}
+    for trace in chart.data:
+        trace.marker = marker
+        trace.showlegend = False
+    for annotation in chart.layout.annotations:
+        annotation.text = plain(annotation.text)
+    chart.update_layout(showlegend=False, width=None)
+    rows = [
+        (name, short(value), f"{t.value:.4g}")
+        for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        for name, value in t.params.items()
+    ]
+    return figure(
+        chart,
+        key=key,
+        title=f"Score of {label} against each searched parameter",
+        finding="One mark per completed trial; a slope or a hump is a knob worth turning.",
+        columns=("parameter", "value", unit),
+        rows=sorted(rows),
+        height=300,
+    )
+
+
+def _parallel(
+    study: optuna.Study, style: Style, unit: str, mode: str, key: str, label: str
+) -> Figure:
+    """Optuna's chart with the best trials in the arm's colour and the others grey."""
+    chart = optuna.visualization.plot_parallel_coordinate(study, target_name=unit)
+    lines = [t for t in chart.data if t.mode == "lines" and t.customdata is not None]
+    best = sorted(lines, key=lambda t: t.y[0], reverse=mode != "min")[:NUM_BEST]
+    others = [t for t in chart.data if not any(t is b for b in best)]
+    for trace in lines:
+        is_best = any(trace is b for b in best)
+        trace.line = {"color": style.colour if is_best else GREY, "width": 2.5 if is_best else 1}
+        trace.opacity = 0.95 if is_best else 0.4
+    chart = go.Figure(data=[*others, *best], layout=chart.layout)
+    trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    names = list(dict.fromkeys(n for t in trials for n in t.params))
+    return figure(
+        chart,
+        key=key,
+        title=f"All completed trials of {label}",
+        finding=f"One line per trial; the {len(best)} best are coloured.",
+        columns=("trial", unit, *names),
+        rows=[
+            (str(t.number), f"{t.value:.4g}", *(short(t.params.get(n, "")) for n in names))
+            for t in trials
+        ],
+        height=360,
+    )
+
+
+def _best(
+    result: SweepResult, task: str, label: str, mode: str
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    sign = 1.0 if mode == "min" else -1.0
+    done = [
+        t
+        for t in result.of(task, label, "search")
+        if t.status is Status.COMPLETED and t.objective is not None
+    ]
+    done = sorted(done, key=lambda t: (sign * (t.objective or 0.0), t.number))[:NUM_BEST]
+    names = list(domains_of(result, label))
+    scale = scale_of(result, task)
+    rows = []
+    for t in done:
+        values = dict(shown_params(t))
+        rows.append((str(t.number), scale.show(t.objective), *(values.get(n, "") for n in names)))
+    return ("trial", metric_of(result, task)[0], *names), tuple(rows)
+
+
+SECTION = Section(order=50, title="Which knobs matter?", record=record, render=render)

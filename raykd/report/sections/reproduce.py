@@ -1,0 +1,78 @@
+"""Reproduce: command, resolved search space, versions, seeds, hardware, data."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raykd.report.charts import duration
+from raykd.report.section import Section, template
+from raykd.results.records import SweepResult
+
+_SHOWN_ELSEWHERE = ("version", "command", "baseline", "started", "merged", "packages")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReproduceRecord:
+    """Everything needed to run the sweep again."""
+
+    heading: str
+    command: str
+    spec_text: str
+    facts: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    tasks: tuple[tuple[str, ...], ...]
+
+
+def record(result: SweepResult) -> ReproduceRecord:
+    """Never left out."""
+    return ReproduceRecord(
+        heading="The same command, file, versions and seeds give the same numbers",
+        command=result.command,
+        spec_text=result.spec_text,
+        facts=tuple(_facts(result)),
+        packages=tuple((n, str(v)) for n, v in sorted(result.env.get("packages", {}).items())),
+        columns=("task", "metric", "search sees", "result from", "rows", "cut to length", "data"),
+        tasks=tuple(
+            (t.name, f"{t.metric} ({t.mode})", t.select_on, t.report_on,
+             ", ".join(f"{role} {n:,}" for role, n in t.rows.items()), f"{t.truncated:,}",
+             t.data_fingerprint)
+            for t in result.tasks
+        ),
+    )  # fmt: skip
+
+
+def render(r: ReproduceRecord) -> str:
+    """Plain text and tables."""
+    return template("reproduce", r)
+
+
+def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
+    yield "run", result.run
+    if result.started:
+        began = datetime.datetime.fromtimestamp(result.started, tz=datetime.UTC)
+        yield "started", f"{began:%Y-%m-%d %H:%M:%S} UTC"
+    if result.finished:
+        yield "took", duration(result.finished - result.started)
+    yield "search seed", str((result.spec.get("search") or {}).get("seed", "n/a"))
+    seeds = (result.spec.get("confirm") or {}).get("seeds", ())
+    yield "confirm seeds", ", ".join(str(s) for s in seeds) or "none"
+    for teacher in result.teachers:
+        yield f"teacher of {teacher.task}", teacher.fingerprint
+    for name, value in result.env.items():
+        if name not in _SHOWN_ELSEWHERE:
+            yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_text(v) for v in value)
+    return str(value)
+
+
+SECTION = Section(order=120, title="Reproduce", record=record, render=render)

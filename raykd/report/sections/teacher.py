@@ -1,0 +1,73 @@
+"""The teacher: how good, how large, what of it is stored, how often it ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.report.charts import duration, size
+from raykd.report.section import Section, template
+from raykd.results.records import SweepResult, TeacherRecord
+from raykd.results.summary import scale_of
+
+COLUMNS = (
+    "task", "model", "weights", "scores", "trained on rows", "stored", "store size",
+    "forwards per distinct example", "preparation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherSectionRecord:
+    """One row per teacher."""
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def record(result: SweepResult) -> TeacherSectionRecord | None:
+    """None before a teacher was ready."""
+    if not result.teachers:
+        return None
+    ratios = [forwards_per_example(t) for t in result.teachers]
+    known = [r for r in ratios if r is not None]
+    trials = len(result.trials)
+    heading = f"Prepared once per task and read by {trials} trials"
+    if known:
+        heading += f": {max(known):.3g} teacher forwards per distinct example"
+    return TeacherSectionRecord(
+        heading=heading,
+        columns=COLUMNS,
+        rows=tuple(_row(result, t) for t in result.teachers),
+    )
+
+
+def render(r: TeacherSectionRecord) -> str:
+    """The table."""
+    return template("teacher", r)
+
+
+def forwards_per_example(teacher: TeacherRecord) -> float | None:
+    """How often the teacher saw each example to record it; None when it recorded none."""
+    return teacher.forwards / teacher.distinct if teacher.distinct else None
+
+
+def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
+    scale = scale_of(result, teacher.task)
+    ratio = forwards_per_example(teacher)
+    counted = f"{teacher.forwards:,} / {teacher.distinct:,}"
+    scores = ", ".join(f"{name} {scale.show(v)}" for name, v in teacher.metrics.items())
+    stored = ", ".join(f"{name} {size(b)}" for name, b in teacher.stored.items())
+    return (
+        teacher.task,
+        teacher.model,
+        f"{teacher.parameters:,}",
+        scores or "n/a",
+        f"{teacher.rows:,}" if teacher.rows else "loaded fine-tuned",
+        stored or "nothing (served as weights)",
+        size(teacher.store_bytes),
+        "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
+        "read from the cache" if teacher.cached else duration(teacher.seconds),
+    )
+
+
+SECTION = Section(order=110, title="Teacher", record=record, render=render)

@@ -1,0 +1,112 @@
+"""Timeline: trials on slots, teacher preparation, slot starts and losses, idle time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from raykd.report.charts import GREY, Figure, arm_styles, duration, figure, plain
+from raykd.report.section import Section, template
+from raykd.results.records import SweepResult, TrialResult
+
+DRIVER = "driver"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineRecord:
+    """The chart, and how long the slots had nothing to do."""
+
+    heading: str
+    chart: Figure
+
+
+def record(result: SweepResult) -> TimelineRecord | None:
+    """None when nothing with a time happened."""
+    trials = [t for t in result.trials if t.started > 0 and t.seconds > 0]
+    spans = [s for s in result.spans if s["end"] > s["start"]]
+    if not trials and not spans:
+        return None
+    start = min([*(t.started for t in trials), *(s["start"] for s in spans)])
+    end = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)])
+    idle = idle_share(trials)
+    heading = f"{duration(end - start)} in all"
+    if idle is not None:
+        heading += f"; slots were idle {idle * 100:.0f} % of the time between their trials"
+    return TimelineRecord(heading=heading, chart=_chart(result, trials, spans, start))
+
+
+def render(r: TimelineRecord) -> str:
+    """The chart."""
+    return template("timeline", r)
+
+
+def idle_share(trials: list[TrialResult]) -> float | None:
+    """Share of the time between a slot's first and last trial in which it ran none."""
+    by_slot: dict[int, list[TrialResult]] = {}
+    for trial in trials:
+        by_slot.setdefault(trial.slot, []).append(trial)
+    span = busy = 0.0
+    for own in by_slot.values():
+        span += max(t.started + t.seconds for t in own) - min(t.started for t in own)
+        busy += math.fsum(t.seconds for t in own)
+    return max(0.0, 1 - busy / span) if span > 0 else None
+
+
+def _chart(
+    result: SweepResult, trials: list[TrialResult], spans: list[Mapping[str, Any]], start: float
+) -> Figure:
+    styles = arm_styles(result.labels)
+    span = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)]) - start
+    per, unit = (60.0, "minutes") if span >= 300 else (1.0, "seconds")
+    per, unit = (3600.0, "hours") if span >= 3 * 3600 else (per, unit)
+    chart = go.Figure()
+    if spans:
+        chart.add_bar(
+            base=[(s["start"] - start) / per for s in spans],
+            x=[(s["end"] - s["start"]) / per for s in spans],
+            y=[_lane(s.get("slot", -1)) for s in spans],
+            orientation="h", name="preparation", customdata=[plain(s["name"]) for s in spans],
+            hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
+            marker={"color": GREY, "pattern": {"shape": "/"}},
+        )  # fmt: skip
+    for label in result.labels:
+        own = [t for t in trials if t.label == label]
+        if own:
+            chart.add_bar(
+                base=[(t.started - start) / per for t in own], x=[t.seconds / per for t in own],
+                y=[_lane(t.slot) for t in own], orientation="h", name=plain(label),
+                customdata=[plain(t.trial_id) for t in own],
+                hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
+                marker={"color": styles[label].colour, "line": {"width": 1, "color": "#ffffff"},
+                        "pattern": {"shape": "." if styles[label].dash != "solid" else ""}},
+            )  # fmt: skip
+    lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in spans}, reverse=True)
+    chart.update_layout(barmode="overlay", xaxis_title=f"{unit} since the first of these")
+    chart.update_yaxes(type="category", categoryorder="array",
+                       categoryarray=[_lane(n) for n in lanes])  # fmt: skip
+    rows = [(_lane(s.get("slot", -1)), s["name"], duration(s["start"] - start),
+             duration(s["end"] - s["start"])) for s in spans]  # fmt: skip
+    rows += [
+        (_lane(t.slot), t.trial_id, duration(t.started - start), duration(t.seconds))
+        for t in trials
+    ]
+    return figure(
+        chart,
+        key="timeline",
+        title="What ran when",
+        finding="One lane per slot; hatched bars are the teacher's preparation and slot starts.",
+        columns=("lane", "what", "start", "time"),
+        rows=rows,
+        height=150 + 34 * len(lanes),
+    )
+
+
+def _lane(slot: int) -> str:
+    return DRIVER if slot < 0 else f"slot {slot}"
+
+
+SECTION = Section(order=100, title="Timeline", record=record, render=render)

@@ -1,0 +1,130 @@
+"""Trade-offs: score against cost with the front marked, where there is something to trade."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import optuna.visualization
+from optuna.trial import TrialState, create_trial
+
+from raykd.report.charts import GREY, Figure, arm_styles, figure, plain
+from raykd.report.section import Section, template
+from raykd.report.studies import quiet_study
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.summary import metric_of, scale_of
+
+MIN_COST_RATIO = 1.5
+_COST_ENDINGS = ("_ms", "_seconds", "_bytes", "_flops")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TradeoffsRecord:
+    """Fronts per task."""
+
+    heading: str
+    tasks: tuple[tuple[str, tuple[Figure, ...]], ...]
+
+
+def record(result: SweepResult) -> TradeoffsRecord | None:
+    """None when on every task the best trial is also (nearly) the cheapest."""
+    shown = []
+    for index, task in enumerate(t.name for t in result.tasks):
+        figures = []
+        for cost in _costs(result, task):
+            trials = _usable(result, task, cost)
+            front = pareto(result, task, trials, cost)
+            if _worth_showing(trials, front, cost):
+                key = f"front-{index}-{cost}"
+                figures.append(_front(result, task, trials, front, cost, key))
+        if figures:
+            shown.append((task, tuple(figures)))
+    if not shown:
+        return None
+    return TradeoffsRecord(heading="A better score costs more", tasks=tuple(shown))
+
+
+def render(r: TradeoffsRecord) -> str:
+    """The charts."""
+    return template("figures", r)
+
+
+def pareto(
+    result: SweepResult, task: str, trials: list[TrialResult], cost: str
+) -> list[TrialResult]:
+    """Trials that no other one beats in both score and cost, cheapest first."""
+    sign = 1.0 if metric_of(result, task)[1] == "min" else -1.0
+    front: list[TrialResult] = []
+    ordered = sorted(trials, key=lambda t: (_cost(t, cost), sign * (t.objective or 0.0)))
+    for trial in ordered:
+        if not front or sign * (trial.objective or 0.0) < sign * (front[-1].objective or 0.0):
+            front.append(trial)
+    return front
+
+
+def _costs(result: SweepResult, task: str) -> list[str]:
+    names = dict.fromkeys(n for t in result.trials if t.task == task for n in t.metrics)
+    return ["device_seconds", *(n for n in names if n.endswith(_COST_ENDINGS))]
+
+
+def _cost(trial: TrialResult, cost: str) -> float:
+    if cost == "device_seconds":
+        return trial.device_seconds
+    return trial.metrics.get(cost, math.nan)
+
+
+def _usable(result: SweepResult, task: str, cost: str) -> list[TrialResult]:
+    return [
+        t
+        for n in result.labels
+        for t in result.of(task, n, "search")
+        if t.status is Status.COMPLETED and t.objective is not None and _cost(t, cost) > 0
+    ]
+
+
+def _worth_showing(trials: list[TrialResult], front: list[TrialResult], cost: str) -> bool:
+    return len(front) > 1 and _cost(front[-1], cost) >= MIN_COST_RATIO * _cost(front[0], cost)
+
+
+def _front(
+    result: SweepResult,
+    task: str,
+    trials: list[TrialResult],
+    front: list[TrialResult],
+    cost: str,
+    key: str,
+) -> Figure:
+    """Optuna's Pareto chart, drawn arm by arm so that each keeps its mark."""
+    metric, mode = metric_of(result, task)
+    scale, styles = scale_of(result, task), arm_styles(result.labels)
+    unit = f"{metric} (points)" if scale.factor == 100 else metric
+    study = quiet_study("trade-offs", ["min", mode])
+    for t in trials:
+        values = [_cost(t, cost), (t.objective or 0.0) * scale.factor]
+        study.add_trial(create_trial(state=TrialState.COMPLETE, values=values))
+    chart = optuna.visualization.plot_pareto_front(study, target_names=[cost, unit])
+    chart.data = ()
+    for label in result.labels:
+        own = [t for t in trials if t.label == label]
+        chart.add_scatter(
+            x=[_cost(t, cost) for t in own], y=[(t.objective or 0) * scale.factor for t in own],
+            mode="markers", name=plain(label), customdata=[plain(t.trial_id) for t in own],
+            marker={"color": styles[label].colour, "symbol": styles[label].symbol, "size": 8},
+        )  # fmt: skip
+    chart.add_scatter(
+        x=[_cost(t, cost) for t in front], y=[(t.objective or 0) * scale.factor for t in front],
+        mode="lines", name="front", line={"color": GREY, "dash": "dot", "shape": "hv"},
+    )  # fmt: skip
+    return figure(
+        chart,
+        key=key,
+        title=f"{metric} against {cost.replace('_', ' ')} on {task}",
+        finding="No trial is both better and cheaper than one on the dotted front.",
+        columns=("arm", "trial", cost, metric),
+        rows=[
+            (t.label, t.trial_id, f"{_cost(t, cost):.4g}", scale.show(t.objective)) for t in front
+        ],
+    )
+
+
+SECTION = Section(order=70, title="Trade-offs", record=record, render=render)

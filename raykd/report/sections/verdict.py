@@ -1,0 +1,104 @@
+"""Which method, and how sure: one sentence per task, beside it what speaks against trusting it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.params import show
+from raykd.report.section import Section, template
+from raykd.results.diagnose import Caveat, diagnose
+from raykd.results.records import SweepResult
+from raykd.results.summary import ArmSummary, arm_summaries, metric_of
+from raykd.results.verdict import Verdict, verdict
+
+MAX_SHOWN_CAVEATS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskVerdict:
+    """One task's card: the verdict, what was measured, and the winning configuration as YAML."""
+
+    verdict: Verdict
+    measure: str
+    config: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictRecord:
+    """The first screen."""
+
+    heading: str
+    tasks: tuple[TaskVerdict, ...]
+    caveats: tuple[Caveat, ...]
+    more_caveats: tuple[Caveat, ...]
+    notes: tuple[str, ...]
+    name_tasks: bool
+
+
+def record(result: SweepResult) -> VerdictRecord:
+    """The verdict of every task of the search space, also of those that never began."""
+    tasks = tuple(dict.fromkeys([*(t.name for t in result.tasks), *result.spec.get("tasks", ())]))
+    cards = tuple(_card(result, task, i) for i, task in enumerate(tasks))
+    caveats = diagnose(result)
+    return VerdictRecord(
+        heading=_heading(cards),
+        tasks=cards,
+        caveats=caveats[:MAX_SHOWN_CAVEATS],
+        more_caveats=caveats[MAX_SHOWN_CAVEATS:],
+        notes=result.notes,
+        name_tasks=len(tasks) > 1,
+    )
+
+
+def render(r: VerdictRecord) -> str:
+    """The cards and the caveats box."""
+    return template("verdict", r)
+
+
+def as_yaml(arm: ArmSummary) -> str:
+    """The chosen configuration of an arm as a search-space file takes it, searched values only."""
+    names = arm.best.searched if arm.best else ()
+    own = [f"    {n}: {show(arm.chosen[n])}" for n in names if n in arm.chosen]
+    head = f"methods:\n  {_quoted(arm.label)}:"
+    method = [f"    method: {_quoted(arm.method)}"] if arm.method != arm.label else []
+    return "\n".join([head, *method, *own] if own or method else [head + " {}"])
+
+
+def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
+    found = verdict(result, task)
+    metric, mode = metric_of(result, task)
+    rows = next((t.rows for t in result.tasks if t.name == task), {})
+    split = next((t.report_on for t in result.tasks if t.name == task), "the report split")
+    count = f", {rows['report']:,} rows" if "report" in rows else ""
+    direction = "lower is better" if mode == "min" else "higher is better"
+    leader = next((a for a in arm_summaries(result, task) if a.label == found.leader), None)
+    return TaskVerdict(
+        verdict=found,
+        measure=f"{metric} on {split}{count}; {direction}",
+        config=as_yaml(leader) if leader else "",
+        key=f"config-{index}",
+    )
+
+
+def _heading(cards: tuple[TaskVerdict, ...]) -> str:
+    leaders = [c.verdict.leader for c in cards if c.verdict.decided]
+    if len(cards) == 1:
+        v = cards[0].verdict
+        if v.decided:
+            return f"Take {v.leader}: the difference is larger than the spread over seeds"
+        return f"No winner yet; {v.leader} is ahead" if v.leader else "Nothing was measured yet"
+    if not leaders:
+        return f"No clear winner on any of {len(cards)} tasks"
+    if len(set(leaders)) == 1 and len(leaders) == len(cards):
+        return f"Take {leaders[0]}: it wins on all {len(cards)} tasks"
+    parts = ", ".join(f"{c.verdict.leader} on {c.verdict.task}" for c in cards if c.verdict.decided)
+    return f"A clear winner on {len(leaders)} of {len(cards)} tasks: {parts}"
+
+
+def _quoted(text: str) -> str:
+    is_safe = text.replace("-", "").replace("_", "").isalnum() and not text[:1].isdigit()
+    return text if is_safe else "'" + text.replace("'", "''") + "'"
+
+
+SECTION = Section(order=10, title="Which method, and how sure?", record=record, render=render)
