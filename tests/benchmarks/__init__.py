@@ -1,0 +1,1 @@
+"""Benchmarks: each module has a `main` that prints a ratio against a baseline run beside it."""

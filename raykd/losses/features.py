@@ -1,0 +1,104 @@
+"""Losses that compare features directly: Patient KD and TinyBERT, baselines of the CKD paper.
+
+Axes: B row, L position, D width, Y matched layer, H attention head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.losses.precision import working
+from raykd.losses.shapes import check_same_shape
+
+# Masked attention scores are large negative numbers; below this they count as masked.
+_MASKED_SCORE = -100.0
+
+
+def pkd_all(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of unit vectors at all positions, padding included.
+
+    Args:
+        student: Hidden states, ``[B, Y, L, D]`` or any shape that ends in D.
+        teacher: Same shape. No gradient flows into it.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ShapeError: If the shapes differ.
+
+    References:
+        Sun et al., "Patient Knowledge Distillation for BERT Model Compression", 2019.
+        https://arxiv.org/abs/1908.09355
+    """
+    check_same_shape(student=student, teacher=teacher)
+    ours = F.normalize(working(student), dim=-1)
+    theirs = F.normalize(working(teacher.detach()), dim=-1)
+    return (ours - theirs).square().mean()
+
+
+def pkd_cls(student: Tensor, teacher: Tensor) -> Tensor:
+    """`pkd_all` at the first position only.
+
+    Args:
+        student: Hidden states, ``[B, Y, L, D]``.
+        teacher: Same shape. No gradient flows into it.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ShapeError: If the shapes differ.
+    """
+    check_same_shape(student=student, teacher=teacher)
+    return pkd_all(student[..., 0, :], teacher[..., 0, :])
+
+
+def tiny_hidden(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of hidden states at all positions, padding included.
+
+    Args:
+        student: Hidden states, ``[B, Y, L, D]`` or any shape.
+        teacher: Same shape. No gradient flows into it.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ShapeError: If the shapes differ; the authors' code has no projection between widths.
+
+    References:
+        Jiao et al., "TinyBERT: Distilling BERT for Natural Language Understanding", 2020.
+        https://arxiv.org/abs/1909.10351
+    """
+    check_same_shape(student=student, teacher=teacher)
+    return (working(student) - working(teacher.detach())).square().mean()
+
+
+def tiny_embed(student: Tensor, teacher: Tensor) -> Tensor:
+    """`tiny_hidden` on the embedding output, ``[B, L, D]`` or ``[B, 1, L, D]``."""
+    return tiny_hidden(student, teacher)
+
+
+def tiny_attention(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of attention maps; scores of masked positions count as 0.
+
+    Args:
+        student: Attention scores or probabilities, ``[B, Y, H, L, L]`` or any shape.
+        teacher: Same shape. No gradient flows into it.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ShapeError: If the shapes differ.
+    """
+    check_same_shape(student=student, teacher=teacher)
+    return (_unmasked(student) - _unmasked(teacher.detach())).square().mean()
+
+
+def _unmasked(scores: Tensor) -> Tensor:
+    raised = working(scores)
+    return torch.where(raised <= _MASKED_SCORE, 0.0, raised)

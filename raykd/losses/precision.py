@@ -1,0 +1,23 @@
+"""The precision losses are computed in: float32 at least, whatever the models run in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+
+def working(values: Tensor) -> Tensor:
+    """Half precision cast up to float32; float32 and float64 as they are."""
+    return values.to(working_dtype(values))
+
+
+def working_dtype(values: Tensor) -> torch.dtype:
+    """float64 for float64, else float32."""
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+def full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Switches autocast off, which would run matrix products in half precision."""
+    return torch.autocast(device_type=values.device.type, enabled=False)
