@@ -27,7 +27,7 @@ from raykd import cli
 from raykd.cli.output import Format, Output
 from raykd.errors import Problem, RaykdError
 
-_NOT_COMMANDS = {"main", "output", "console"}
+_NOT_COMMANDS = {"main", "output", "console", "live_view", "progress"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

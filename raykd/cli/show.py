@@ -50,7 +50,8 @@ def _page(kind: str, name: str) -> dict[str, Any] | None:
     if kind in ("families", "schedulers", "algorithms") and name not in registry.names(kind):
         return None
     try:
-        found = registry.load(kind, name) if kind != "families" else None
+        # Families import transformers: their page is read from the file.
+        found: Any = registry.load(kind, name) if kind != "families" else None
     except UnknownName:
         return None
     singular = {"families": "model family", "algorithms": "search algorithm"}

@@ -1,0 +1,210 @@
+"""Shows a stream of events: a live view on a terminal, lines without one, or JSON.
+
+Every event is a mapping with ``event`` (its kind) and ``time`` (seconds since the epoch). The live
+view and the lines go to stderr; JSON goes to stdout, one object per line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from raykd.cli.output import Format, Output
+from raykd.cli.progress import Event, Progress, about, duration, number, parameters
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.console import RenderableType
+
+SUMMARY_EVERY_S = 30.0
+
+
+class Console(ABC):
+    """Takes events as they come; used as a context manager around a sweep."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave nothing unwritten."""
+        sys.stderr.flush()
+
+    @abstractmethod
+    def handle(self, event: Event) -> None:
+        """Take in one event; may be called from several threads, one at a time."""
+
+
+class Silent(Console):
+    """Shows nothing (``-q``)."""
+
+    def handle(self, event: Event) -> None:
+        """Drop the event."""
+
+
+class JsonLines(Console):
+    """One object per event on stdout."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def handle(self, event: Event) -> None:
+        """Write the event; flushed, since another program may be waiting for it."""
+        text = json.dumps(event, ensure_ascii=False, default=str)
+        print(text, file=self._stream, flush=True)
+
+
+class Lines(Console):
+    """One line per finished trial, one per step of a teacher, a summary at most every 30 s."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._state = Progress()
+        self._summary_at = 0.0
+        self._phase = ("", "")
+
+    def handle(self, event: Event) -> None:
+        """Write what is worth a line."""
+        self._state.update(event)
+        for line in self._lines(event):
+            print(f"[{duration(event['time'] - self._state.started)}] {line}", file=self._stream)
+        if (
+            event["time"] - self._summary_at >= SUMMARY_EVERY_S
+            and event["event"] != "sweep_finished"
+        ):
+            self._summary_at = event["time"]
+            stamp = duration(event["time"] - self._state.started)
+            print(f"[{stamp}] {_summary(self._state, event['time'])}", file=self._stream)
+        self._stream.flush()
+
+    def _lines(self, event: Event) -> list[str]:
+        kind = event["event"]
+        if kind == "sweep_started":
+            self._summary_at = event["time"]
+            tasks, labels = len(event["tasks"]), ", ".join(event["labels"])
+            return [f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials"]
+        if kind == "teacher_progress":
+            phase = (event["task"], event["phase"])
+            if phase == self._phase:
+                return []
+            self._phase = phase
+            assert self._state.preparation is not None
+            return [self._state.preparation.words()]
+        if kind == "teacher_ready":
+            score = number(self._state.teachers[event["task"]])
+            how = "from the cache" if event["teacher"]["cached"] else "prepared"
+            return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
+        if kind == "stage":
+            return [f"{event['task']}: {event['stage']}"]
+        if kind == "trial_finished":
+            return [_finished(self._state, event)]
+        if kind == "note":
+            return [f"note: {event['message']}"]
+        if kind == "slot" and event["state"] == "lost":
+            return [f"slot {event['slot']} on {event['node']} was lost"]
+        if kind == "sweep_finished":
+            return [f"{event['status']} after {about(event['seconds'])}"]
+        return []
+
+
+def _finished(state: Progress, event: Event) -> str:
+    result = event["result"]
+    arm = state.arm(result["task"], result["label"])
+    done = f"{arm.done}/{state.trials}"
+    if result["stage"] == "confirm":
+        done = f"{arm.confirmed}/{state.confirm_runs} confirmed"
+    searched = {name: result["params"][name] for name in result["searched"]}
+    parts = [
+        f"{result['trial_id']} {result['status']}",
+        number(result["objective"]) if result["status"] != "failed" else result["error"],
+        parameters(searched),
+        f"({result['label']} {done})",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _summary(state: Progress, now: float) -> str:
+    parts = [f"{state.ended} of {state.planned} trials"]
+    if state.preparation is not None:
+        made = state.preparation
+        amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""
+        parts.append(made.words() + amount)
+    parts += [
+        f"{label} best {number(arm.best)}"
+        for (task, label), arm in state.arms.items()
+        if task == state.task and arm.best is not None
+    ]
+    left = state.seconds_left(now)
+    if left is not None:
+        parts.append(f"about {about(left)} left")
+    return "; ".join(parts)
+
+
+class LiveView(Console):
+    """One view that is redrawn in place."""
+
+    def __init__(self, console: RichConsole | None = None) -> None:
+        from rich.console import Console as Terminal
+        from rich.live import Live
+
+        self._state = Progress()
+        self._lock = threading.Lock()
+        self._terminal = console or Terminal(stderr=True)
+        # stdout carries the result only and must not be drawn into the view.
+        self._live = Live(
+            console=self._terminal,
+            get_renderable=self.view,
+            refresh_per_second=4,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Draw a last time and release the terminal."""
+        self._live.stop()
+
+    def handle(self, event: Event) -> None:
+        """Take in one event; notes and failures stay above the view."""
+        with self._lock:
+            self._state.update(event)
+        if event["event"] == "note":
+            self._terminal.print(f"note: {event['message']}", markup=False)
+        if event["event"] == "trial_finished" and event["result"]["status"] == "failed":
+            self._terminal.print(_finished(self._state, event), markup=False)
+
+    def view(self) -> RenderableType:
+        """The view of this moment; called by the redrawing thread, hence the lock."""
+        from raykd.cli.live_view import draw
+
+        with self._lock:
+            return draw(self._state, time.time())
+
+
+def open_console(output: Output) -> Console:
+    """The console that suits the format asked for and the terminal."""
+    style = output.style(sys.stderr)
+    if style is Format.JSON:
+        return JsonLines()
+    if output.quiet:
+        return Silent()
+    if style is Format.RICH and os.environ.get("TERM") != "dumb":
+        return LiveView()
+    return Lines()

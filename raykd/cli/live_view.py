@@ -1,0 +1,126 @@
+"""Draws where a sweep stands as one rich renderable."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from raykd.cli.progress import Arm, Progress, Running, about, duration, number, parameters
+
+SHOWN_TRIALS = 3
+BAR_WIDTH = 30
+
+
+def draw(state: Progress, now: float) -> RenderableType:
+    """The whole view.
+
+    Args:
+        state: Where the sweep stands.
+        now: Seconds since the epoch.
+    """
+    parts: list[RenderableType] = [_headline(state, now)]
+    if state.preparation is not None:
+        parts.append(_preparation(state))
+    if state.arms or state.running or state.teachers:
+        parts.append(_arms(state))
+    if state.running:
+        parts.append(_running(state))
+    parts.append(_footer(state, now))
+    return Group(*parts)
+
+
+def _headline(state: Progress, now: float) -> Text:
+    place = ""
+    if state.task in state.tasks:
+        place = f"{state.task} {state.tasks.index(state.task) + 1} of {len(state.tasks)}"
+    what = state.finished or ("confirming" if state.stage == "confirm" else "running")
+    teacher = state.teachers.get(state.task)
+    parts = [
+        place,
+        f"{what} {duration(now - state.started)}",
+        "" if teacher is None else f"teacher {number(teacher)}",
+        _cluster(state),
+    ]
+    text = Text(state.name, style="bold", no_wrap=True, overflow="ellipsis")
+    return text.append("  " + "   ".join(part for part in parts if part), style="not bold")
+
+
+def _cluster(state: Progress) -> str:
+    ready = sum(slot == "ready" for slot in state.slots.values())
+    lost = sum(slot == "lost" for slot in state.slots.values())
+    words = []
+    if state.cluster:
+        slots, gpus = state.cluster["slots"], state.cluster["gpus"]
+        count = f"{slots} slot{'' if slots == 1 else 's'}"
+        words.append(count if ready >= slots or not state.slots else f"{ready} of {count} ready")
+        words.append(f"{gpus:g} GPUs" if gpus else f"{state.cluster['cpus']:g} CPUs")
+    if lost:
+        words.append(f"{lost} lost")
+    return ", ".join(words)
+
+
+def _preparation(state: Progress) -> RenderableType:
+    made = state.preparation
+    assert made is not None
+    row = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=made.total or None, completed=made.done, width=BAR_WIDTH)
+    amount = f"{made.done:g}/{made.total:g} {made.unit}" if made.total else made.unit
+    row.add_row(Text("  " + made.words()), bar, Text(amount), Text(made.detail))
+    return row
+
+
+def _arms(state: Progress) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column("  arm", no_wrap=True)
+    for title in ("trials", "pruned", "failed", "best (select)", "since"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if state.stage == "confirm":
+        table.add_column("confirmed", justify="right", no_wrap=True)
+    table.add_column("best parameters", overflow="ellipsis", no_wrap=True, ratio=1)
+    for label in state.labels:
+        table.add_row(*_arm_cells(state, label, state.arm(state.task, label)))
+    return table
+
+
+def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
+    failed = Text(str(arm.failed), style="bold red" if arm.failed else "")
+    cells = [
+        Text(f"  {label}"),
+        Text(f"{arm.done}/{state.trials}"),
+        Text(str(arm.pruned)),
+        failed,
+        Text(number(arm.best)),
+        Text(str(arm.since) if arm.best is not None else "-"),
+    ]
+    if state.stage == "confirm":
+        cells.append(Text(f"{arm.confirmed}/{state.confirm_runs}"))
+    return [*cells, Text(parameters(arm.best_params))]
+
+
+def _running(state: Progress) -> Text:
+    trials = list(state.running.values())
+    shown = [_trial(trial) for trial in trials[:SHOWN_TRIALS]]
+    if len(trials) > SHOWN_TRIALS:
+        shown.append(f"... {len(trials) - SHOWN_TRIALS} more")
+    return Text(f"  running  {'   '.join(shown)}", no_wrap=True, overflow="ellipsis")
+
+
+def _trial(trial: Running) -> str:
+    parts = [f"#{trial.number} {trial.label}"]
+    if trial.epoch is not None:
+        epochs = trial.params.get("epochs")
+        parts.append(f"epoch {trial.epoch:g}" + (f"/{epochs}" if epochs is not None else ""))
+        parts.append(number(trial.objective))
+    return "  ".join(parts)
+
+
+def _footer(state: Progress, now: float) -> Text:
+    left = state.seconds_left(now)
+    parts = [f"{state.ended} of {state.planned} trials"]
+    if not state.finished:
+        if left is not None:
+            parts.append(f"about {about(left)} left")
+        parts.append("stop: Ctrl-C (keeps results)")
+    return Text("  " + "   ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")

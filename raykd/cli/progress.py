@@ -1,0 +1,247 @@
+"""Where a sweep stands, folded from its events; knows nothing of drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raykd.params import Scalar, show
+
+Event = Mapping[str, Any]  # one object of the event stream, as plain JSON data
+_WORDS = {
+    "load": "loading the teacher",
+    "encode": "tokenising",
+    "finetune": "fine-tuning the teacher",
+    "record": "recording the teacher's outputs",
+}
+
+
+@dataclass(slots=True)
+class Arm:
+    """One arm on one task.
+
+    Attributes:
+        done: Search trials that ended, whatever became of them.
+        pruned: How many of them were stopped early.
+        failed: How many of them failed.
+        confirmed: Confirm runs that ended.
+        best: Best objective, None before the first.
+        best_params: Searched parameters of the best.
+        since: Trials that ended since the best.
+    """
+
+    done: int = 0
+    pruned: int = 0
+    failed: int = 0
+    confirmed: int = 0
+    best: float | None = None
+    best_params: Mapping[str, Scalar] = field(default_factory=dict)
+    since: int = 0
+
+
+@dataclass(slots=True)
+class Running:
+    """A trial that runs now."""
+
+    label: str
+    number: int
+    stage: str
+    params: Mapping[str, Scalar]
+    epoch: float | None = None
+    objective: float | None = None
+
+
+@dataclass(slots=True)
+class Preparation:
+    """What is being done to a teacher."""
+
+    task: str
+    phase: str
+    done: float
+    total: float
+    unit: str
+    detail: str
+
+    def words(self) -> str:
+        """``fine-tuning the teacher of glue/rte``."""
+        return f"{_WORDS.get(self.phase, self.phase)} of {self.task}"
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of a sweep.
+
+    Attributes:
+        name: Name of the search space.
+        tasks: Tasks in order.
+        labels: Arms in order.
+        trials: Search trials per task and arm.
+        confirm_runs: Confirm runs per task and arm.
+        task: The task at work.
+        stage: ``search`` or ``confirm``; empty before.
+        started: When the sweep began, seconds since the epoch.
+        trials_started: When the first trial began, 0 before.
+        arms: By task and label.
+        running: By trial id.
+        preparation: The teacher at work, None when there is none.
+        teachers: The objective of each prepared teacher on the select split, None when unknown.
+        modes: ``max`` or ``min`` by task.
+        cluster: The last cluster event.
+        slots: State by slot number.
+        finished: Status of the sweep, empty before its end.
+    """
+
+    name: str = ""
+    tasks: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    trials: int = 0
+    confirm_runs: int = 0
+    task: str = ""
+    stage: str = ""
+    started: float = 0.0
+    trials_started: float = 0.0
+    arms: dict[tuple[str, str], Arm] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
+    preparation: Preparation | None = None
+    teachers: dict[str, float | None] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    slots: dict[int, str] = field(default_factory=dict)
+    finished: str = ""
+
+    def arm(self, task: str, label: str) -> Arm:
+        """The state of one arm."""
+        return self.arms.setdefault((task, label), Arm())
+
+    def update(self, event: Event) -> None:
+        """Take in one event; kinds that say nothing about progress are passed over."""
+        handler = _HANDLERS.get(event["event"])
+        if handler is not None:
+            handler(self, event)
+
+    @property
+    def ended(self) -> int:
+        """Search trials and confirm runs that ended."""
+        return sum(arm.done + arm.confirmed for arm in self.arms.values())
+
+    @property
+    def planned(self) -> int:
+        """All search trials and confirm runs."""
+        return (self.trials + self.confirm_runs) * len(self.tasks) * len(self.labels)
+
+    def seconds_left(self, now: float) -> float | None:
+        """A guess from the pace so far; None before the first trial ended."""
+        if not self.ended or not self.trials_started:
+            return None
+        pace = (now - self.trials_started) / self.ended
+        return max(pace * (self.planned - self.ended), 0.0)
+
+    def _sweep_started(self, event: Event) -> None:
+        self.name = event["name"]
+        self.tasks, self.labels = tuple(event["tasks"]), tuple(event["labels"])
+        self.trials, self.confirm_runs = event["trials"], event["confirm_runs"]
+        self.started = event["time"]
+        self.task = self.tasks[0] if self.tasks else ""
+
+    def _cluster(self, event: Event) -> None:
+        self.cluster = event
+
+    def _teacher_progress(self, event: Event) -> None:
+        self.task = event["task"]
+        self.preparation = Preparation(
+            task=event["task"], phase=event["phase"], done=event["done"], total=event["total"],
+            unit=event.get("unit", ""), detail=event.get("detail", ""),
+        )  # fmt: skip
+
+    def _teacher_ready(self, event: Event) -> None:
+        self.preparation = None
+        task, record = event["task"], event["record"]
+        self.modes[task] = record["mode"]
+        self.teachers[task] = event["teacher"]["metrics"].get(f"select/{record['metric']}")
+
+    def _slot(self, event: Event) -> None:
+        self.slots[event["slot"]] = event["state"]
+
+    def _stage(self, event: Event) -> None:
+        self.stage, self.task = event["stage"], event["task"]
+
+    def _trial_started(self, event: Event) -> None:
+        self.trials_started = self.trials_started or event["time"]
+        self.task, self.stage = event["task"], event["stage"]
+        self.running[event["trial_id"]] = Running(
+            event["label"], event["number"], event["stage"], event["params"]
+        )
+
+    def _trial_report(self, event: Event) -> None:
+        trial = self.running.get(event["trial_id"])
+        if trial is not None:
+            trial.epoch, trial.objective = event["evaluation"]["epoch"], event["objective"]
+
+    def _trial_finished(self, event: Event) -> None:
+        result = event["result"]
+        self.running.pop(result["trial_id"], None)
+        arm = self.arm(result["task"], result["label"])
+        if result["status"] == "interrupted":
+            return
+        if result["stage"] == "confirm":
+            arm.confirmed += 1
+            return
+        arm.done += 1
+        arm.since += 1
+        arm.pruned += result["status"] == "pruned"
+        arm.failed += result["status"] == "failed"
+        value = result["objective"]
+        if value is not None and result["status"] != "failed" and self._better(result, arm):
+            arm.best, arm.since = value, 0
+            arm.best_params = {k: result["params"][k] for k in result["searched"]}
+
+    def _better(self, result: Mapping[str, Any], arm: Arm) -> bool:
+        if arm.best is None:
+            return True
+        smaller = self.modes.get(result["task"]) == "min"
+        return bool(result["objective"] < arm.best if smaller else result["objective"] > arm.best)
+
+    def _sweep_finished(self, event: Event) -> None:
+        self.finished = event["status"]
+        self.running.clear()
+        self.preparation = None
+
+
+_HANDLERS = {
+    "sweep_started": Progress._sweep_started,
+    "cluster": Progress._cluster,
+    "teacher_progress": Progress._teacher_progress,
+    "teacher_ready": Progress._teacher_ready,
+    "slot": Progress._slot,
+    "stage": Progress._stage,
+    "trial_started": Progress._trial_started,
+    "trial_report": Progress._trial_report,
+    "trial_finished": Progress._trial_finished,
+    "sweep_finished": Progress._sweep_finished,
+}
+
+
+def number(value: float | None) -> str:
+    """A score or coefficient in four digits, ``-`` when there is none."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def parameters(values: Mapping[str, Scalar]) -> str:
+    """``alpha 0.71  wrdist 12.3``."""
+    texts = {k: number(v) if isinstance(v, float) else show(v) for k, v in values.items()}
+    return "  ".join(f"{name} {text}" for name, text in texts.items())
+
+
+def duration(seconds: float) -> str:
+    """``04:12:07``."""
+    whole = int(max(seconds, 0))
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def about(seconds: float) -> str:
+    """A rough duration in words: ``1 h 50 min``, ``3 min``, ``less than a minute``."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,187 @@
+"""``raykd validate``: every error of every file, or the plan of the sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raykd.params import Scalar
+    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SplitRef, SweepSpec
+
+
+def validate(
+    output: Output,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Search spaces.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
+    ] = None,
+) -> None:
+    """Check search spaces; show all errors, or what would be run."""
+    from raykd.spec.load import load_spec
+
+    found: list[Problem] = []
+    for file in files:
+        try:
+            spec = load_spec(file, override or ())
+        except SpecError as exc:
+            found += exc.problems()
+            continue
+        if output.is_json:
+            output.record(plan(file, spec))
+        elif not output.quiet:
+            show_plan(file, spec, output)
+    if found:
+        raise SpecError(found=found)
+
+
+def show_plan(file: str, spec: SweepSpec, output: Output) -> None:
+    """Print what a sweep of this file runs."""
+    made = plan(file, spec)
+    cells = made["cells"]
+    arms = f"{len(spec.tasks)} x {len(spec.methods)} = {len(cells)} cells (task x arm)"
+    output.text(
+        f"{file}: valid; {arms}, {made['trials']} trials, {made['confirm_runs']} confirm runs"
+    )
+    output.facts(made["setup"])
+    output.text("")
+    columns = ("task", "arm", "method", "trials", "confirm", "searched", "fixed")
+    rows = [
+        (
+            cell["task"], cell["label"], cell["method"], str(cell["trials"]),
+            str(cell["confirm_runs"]), _pairs(cell["searched"]), _pairs(cell["fixed"]),
+        )
+        for cell in cells
+    ]  # fmt: skip
+    output.table(columns, rows)
+
+
+def plan(file: str, spec: SweepSpec) -> dict[str, Any]:
+    """What a sweep runs, as plain data.
+
+    Returns:
+        ``file``, ``name``, ``trials``, ``confirm_runs``, ``cells`` (one per task and arm with
+        ``searched`` and ``fixed`` parameters as text) and ``setup`` (everything else in words).
+    """
+    runs = spec.confirm.top_k * len(spec.confirm.seeds)
+    cells = []
+    for task in spec.tasks:
+        for label, arm in spec.methods.items():
+            searched, fixed = _texts(arm), _constants(arm.fixed)
+            cells.append(
+                {
+                    "task": task,
+                    "label": label,
+                    "method": arm.method,
+                    "trials": spec.search.trials,
+                    "confirm_runs": runs,
+                    "searched": searched | _texts(spec.train),
+                    "fixed": fixed,
+                }
+            )
+    return {
+        "file": file,
+        "name": spec.name,
+        "trials": spec.search.trials * len(cells),
+        "confirm_runs": runs * len(cells),
+        "cells": cells,
+        "setup": _setup(spec),
+    }
+
+
+def _setup(spec: SweepSpec) -> dict[str, str]:
+    search, resources = spec.search, spec.resources
+    stages = {"select on": spec.data.select_on, "report on": spec.data.report_on}
+    budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
+    return {
+        "metric": "; ".join(f"{task}: {_objectives(spec, task)}" for task in spec.tasks),
+        "data": _data(spec.data),
+        **{name: _split(split) for name, split in stages.items()},
+        "teacher": _teacher(spec),
+        "student": _student(spec),
+        "train": _pairs(_constants(spec.train.fixed)) or "defaults",
+        "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
+        f"{_named(search.scheduler.name, search.scheduler.params)}, seed {search.seed}{budget}",
+        "resources": f"{resources.workers} x ({resources.cpus_per_worker} CPUs, "
+        f"{resources.gpus_per_worker} GPUs) a trial",
+        "report": spec.report.path.format(name=spec.name)
+        + f", compared with {spec.report.baseline}",
+    }
+
+
+def _objectives(spec: SweepSpec, task: str) -> str:
+    from raykd import registry
+
+    own = registry.load("tasks", task).metric
+    return ", ".join(own if o.metric == "auto" else o.metric for o in spec.search.objective)
+
+
+def _data(data: DataSpec) -> str:
+    parts = [
+        data.root or "from the hub, or generated",
+        f"at most {data.max_length} tokens a row",
+        f"at most {data.limit:,} rows a split" if data.limit else "",
+        f"{data.student_rows:,} rows for students" if data.student_rows else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _split(split: SplitRef) -> str:
+    return split.split if split.fraction is None else f"{split.fraction:.0%} of {split.split}"
+
+
+def _teacher(spec: SweepSpec) -> str:
+    teacher = spec.teacher
+    if teacher.checkpoint is not None:
+        return f"checkpoint {teacher.checkpoint}"
+    assert teacher.model is not None
+    tuned = _pairs(_constants(teacher.finetune)) or "defaults"
+    return f"{_model(teacher.model)}, fine-tuned with {tuned}"
+
+
+def _student(spec: SweepSpec) -> str:
+    if spec.student.model is not None:
+        return _model(spec.student.model)
+    assert spec.student.from_teacher is not None
+    return _cut(spec.student.from_teacher)
+
+
+def _model(model: str | ShapeSpec) -> str:
+    if isinstance(model, str):
+        return model
+    return f"{model.family} {model.layers} x {model.hidden}, {model.heads} heads, random weights"
+
+
+def _cut(cut: FromTeacher) -> str:
+    layers = ", ".join(str(k) for k in cut.layers)
+    return f"layers {layers} of the teacher, {cut.weights} weights"
+
+
+def _named(name: str, params: Mapping[str, Scalar]) -> str:
+    return f"{name} ({_pairs(_constants(params))})" if params else name
+
+
+def _texts(arm: Arm) -> dict[str, str]:
+    from raykd.params import show
+
+    texts = {}
+    for name, domain in arm.domains.items():
+        when = " and ".join(f"{other} = {show(value)}" for other, value in domain.when.items())
+        texts[name] = domain.describe() + (f" when {when}" if when else "")
+    return texts
+
+
+def _constants(values: Mapping[str, Scalar]) -> dict[str, str]:
+    from raykd.params import show
+
+    return {name: show(value) for name, value in values.items()}
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
