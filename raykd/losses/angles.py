@@ -1,4 +1,4 @@
-r"""Sums over differences of angles, computed from inner products, with a hand-written backward pass.
+r"""Sums over differences of angles, from inner products, with a hand-written backward pass.
 
 The cosine of the angle at vertex i between items j and k is
 
@@ -6,9 +6,10 @@ The cosine of the angle at vertex i between items j and k is
     a_{ijk} = \frac{G_{jk} - e_{ij} - e_{ik}}{\sqrt{D_{ij} D_{ik}}}, \quad
     e_{ij} = G_{ij} - G_{ii} / 2, \quad D_{ij} = G_{ii} + G_{jj} - 2 G_{ij}
 
-It is symmetric in j and k, so half of the cells suffice. They are visited one first neighbour at a time;
-every visit is a handful of operations on a block small enough for the processor's cache, which forms value
-and slope at once. What is kept for backward is the slope of the value in the inner products, ``[R, I, I]``.
+It is symmetric in j and k, so half of the cells suffice. They are visited one first neighbour at a
+time; every visit is a handful of operations on a block small enough for the processor's cache, which
+forms value and slope at once. All that is kept for backward is the slope of the value in the inner
+products, ``[R, I, I]``.
 
 Two geometries say which neighbours a vertex has: `AllItems` and `Window`.
 
@@ -27,13 +28,13 @@ from torch.autograd.function import once_differentiable
 
 from raykd.losses.elementwise import of_difference, sum_and_slope_
 
-# A squared distance below either bound is taken for zero. The second is relative to the vectors: about
-# the rounding error of D when two items coincide.
+# A squared distance below either bound is taken for zero. The second is relative to the vectors:
+# about the rounding error of D when two items coincide.
 _ZERO_DISTANCE = 1e-12
 _ZERO_DISTANCE_EPS = 8.0
 
-# Cells of one block: about the second-level cache of a core, and enough to fill an accelerator.
-_CELLS = {"cpu": 1 << 16}
+# Cells of one block: what a processor's cache holds (measured), and enough to fill an accelerator.
+_CELLS = {"cpu": 1 << 18}
 _CELLS_ACCELERATOR = 1 << 24
 
 
@@ -83,7 +84,9 @@ def angle_sum(
     Returns:
         A scalar.
     """
-    total: Tensor = _AngleSum.apply(student, teacher.detach(), valid, geometry, lossfunc)
+    total: Tensor = _AngleSum.apply(  # type: ignore[no-untyped-call]
+        student, teacher.detach(), valid, geometry, lossfunc
+    )
     return total
 
 
@@ -106,7 +109,7 @@ class _AngleSum(torch.autograd.Function):
         return total.to(student.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_total: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         return (slope * d_total, None, None, None, None)

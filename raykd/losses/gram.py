@@ -1,10 +1,10 @@
 """Inner products inside one model: everything that the relations of CKD are computed from.
 
-A relation compares distances and angles among the *items* of a *group*. For word relations a group is
-one layer of one row and its items are the tokens; for layer-transforming relations a group is one token
-and its items are its matched layers. Teacher and student never meet in one product, so their widths may
-differ. Items are shifted by the group's mean first: distances and angles do not change, and the large
-constant offsets that BERT has in a few dimensions no longer eat the digits of float32.
+A relation compares distances and angles among the *items* of a *group*. For word relations a group
+is one layer of one row and its items are the tokens; for layer-transforming relations a group is one
+token and its items are its matched layers. Teacher and student never meet in one product, so their
+widths may differ. Items are shifted by the group's mean first: distances and angles do not change, and
+the large constant offsets that BERT has in a few dimensions no longer eat the digits of float32.
 
 Axes: B row, L position, D width, Y matched layer, R group, I item.
 """
@@ -49,10 +49,10 @@ class Gram:
 
 
 def word_gram(layers: Sequence[Tensor], mask: Tensor, *, margin: int = 0) -> Gram:
-    """Inner products of the tokens, one group for each layer and row (R = Y * B, layers outermost).
+    """Inner products of tokens, one group for each layer and row (R = Y * B, layers outermost).
 
-    Positions farther than `margin` from every token are never read, whatever they hold, and the common
-    tail of them is cut off, so I is at most the longest sentence plus `margin`.
+    Positions farther than `margin` from every token are never read, whatever they hold, and the
+    common tail of them is cut off, so I is at most the longest sentence plus `margin`.
 
     Args:
         layers: Matched hidden states of one model, Y times ``[B, L, D]``, any float type.
@@ -72,7 +72,7 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, margin: int = 0) -> Gra
     positions = torch.arange(1, mask.shape[1] + 1, device=mask.device)
     length = max(1, int((near * positions).max()))
     valid, near = valid[:, :length], near[:, :length]
-    inner, along, centre = _WordGram.apply(valid, near, *layers)
+    inner, along, centre = _WordGram.apply(valid, near, *layers)  # type: ignore[no-untyped-call]
     return Gram(
         inner=inner.flatten(0, 1),
         along=along.flatten(0, 1),
@@ -96,7 +96,7 @@ def layer_gram(layers: Sequence[Tensor], mask: Tensor) -> Gram:
     """
     check_layers(layers, mask)
     tokens = mask.flatten().nonzero()[:, 0]
-    inner, along, centre = _LayerGram.apply(tokens, *layers)
+    inner, along, centre = _LayerGram.apply(tokens, *layers)  # type: ignore[no-untyped-call]
     valid = torch.ones_like(along, dtype=torch.bool)
     return Gram(inner=inner, along=along, centre=centre, valid=valid, margin=0)
 
@@ -126,7 +126,7 @@ class _WordGram(torch.autograd.Function):
         return inner, along, means.square().sum(dim=-1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, d_inner: Tensor | None, d_along: Tensor | None, d_centre: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -138,7 +138,7 @@ class _WordGram(torch.autograd.Function):
                     continue
                 mean = means[y][:, None]
                 if d_inner is None:
-                    grad = torch.zeros(near.shape + mean.shape[-1:], dtype=mean.dtype).to(mean)
+                    grad = mean.new_zeros(near.shape + mean.shape[-1:])
                 else:
                     grad = torch.bmm(d_inner[y] + d_inner[y].mT, _read(layer, near).sub_(mean))
                 if d_along is not None:
@@ -183,7 +183,7 @@ class _LayerGram(torch.autograd.Function):
         return inner, along, centre
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, d_inner: Tensor | None, d_along: Tensor | None, d_centre: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -217,7 +217,7 @@ def _blocks(tokens: Tensor) -> list[tuple[int, Tensor]]:
 
 
 def _gather(layers: Sequence[Tensor], tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Shifted vectors of some tokens, ``[N, Y, D]``, and their means over the layers, ``[N, 1, D]``."""
+    """Shifted vectors of some tokens, ``[N, Y, D]``, and their means, ``[N, 1, D]``."""
     width = layers[0].shape[-1]
     dtype = working_dtype(layers[0])
     items = torch.empty(len(tokens), len(layers), width, dtype=dtype, device=tokens.device)

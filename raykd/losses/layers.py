@@ -1,7 +1,7 @@
 """Which teacher layer is compared with which student layer.
 
-Layers of hidden states are numbered 0 (embedding output) to the number of blocks; attention maps are
-numbered by block from 0.
+Layers of hidden states are numbered 0 (embedding output) to the number of blocks; attention maps
+are numbered by block from 0.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LayerPairs:
 def match_layers(strategy: str, teacher: int, student: int) -> LayerPairs:
     """Pair the layers of a teacher and a student.
 
-    ``skip`` divides both models into as many equal parts as fit both: their greatest common divisor.
+    ``skip`` divides both models into equal parts, as many as the greatest common divisor.
 
     Args:
         strategy: One of `HIDDEN_STRATEGIES` or `ATTENTION_STRATEGIES`.

@@ -35,8 +35,8 @@ def soft_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Te
 
     Example:
         >>> import torch
-        >>> soft_kl(torch.zeros(1, 2), torch.tensor([[1.0986123, 0.0]])).item()  # doctest: +ELLIPSIS
-        0.1308...
+        >>> round(soft_kl(torch.zeros(1, 2), torch.tensor([[1.0986123, 0.0]])).item(), 4)
+        0.1308
 
     References:
         Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
@@ -71,8 +71,8 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float =
 
     Example:
         >>> import torch
-        >>> soft_cross_entropy(torch.zeros(1, 4), torch.randn(1, 4)).item()  # doctest: +ELLIPSIS
-        1.386...
+        >>> round(soft_cross_entropy(torch.zeros(1, 4), torch.rand(1, 4)).item(), 4)
+        1.3863
     """
     check_same_shape(student=student, teacher=teacher)
     log_q = F.log_softmax(working(student) / temperature, dim=-1)

@@ -69,10 +69,11 @@ def pair_relation(
 
     .. math::
         \frac{1}{\sum_r n_r^2} \sum_r \sum_{i \ne j}
-        p^T_{ij} (\log p^T_{ij} - \log p^S_{ij}), \quad p_{ij} = \mathrm{softmax}_{j \ne i} \cos(x_i, x_j)
+        p^T_{ij} (\log p^T_{ij} - \log p^S_{ij}), \quad
+        p_{ij} = \mathrm{softmax}_{j \ne i} \cos(x_i, x_j)
 
-    With ``l2`` squared distances are compared cell by cell. n is the number of valid items of a group; the
-    divisor counts the diagonal, too.
+    With ``l2`` squared distances are compared cell by cell. n is the number of valid items of a
+    group; the divisor counts the diagonal, too.
 
     Args:
         student: Inner products of the student.
@@ -140,17 +141,17 @@ def window_relation(
     lossfunc: str = "l2loss",
     mask_neighbours: bool = False,
 ) -> Tensor:
-    r"""Difference of the angles at every token among the positions around it (wrangle with a window).
+    r"""Difference of the angles at every token among the positions around it (windowed wrangle).
 
     .. math::
         \frac{1}{W^2 \sum_r n_r} \sum_r \sum_{i} \sum_{o, p = -h}^{h}
         \ell(a^S_{i,i+o,i+p} - a^T_{i,i+o,i+p}), \quad W = 2 h + 1
 
-    As in the authors' code only the vertex i must be a token: padding positions are neighbours, too, and
-    positions beyond the padded length stand for the last one (before the first, for the first). The value
-    therefore depends on padding up to h positions after the longest sentence, not beyond.
-    `mask_neighbours` leaves out every offset that leads to no token, and divides by the cells that remain;
-    then padding has no influence.
+    As in the authors' code only the vertex i must be a token: padding positions are neighbours, too,
+    and positions beyond the padded length stand for the last one (before the first, for the first).
+    The value therefore depends on padding up to h positions after the longest sentence, not beyond.
+    `mask_neighbours` leaves out every offset that leads to no token, and divides by the cells that
+    remain; then padding has no influence.
 
     Args:
         student: Inner products of tokens, made with a margin of at least h.
@@ -164,7 +165,8 @@ def window_relation(
 
     Raises:
         SpecError: If the loss function is unknown or the window is even.
-        ShapeError: If the groups or items of the two sides do not correspond, or the margin is less than h.
+        ShapeError: If the groups or items of the two sides do not correspond, or the margin is
+            less than h.
     """
     if window < 1 or window % 2 == 0:
         raise SpecError(f"the window must be odd and positive, got {window}")
