@@ -20,7 +20,7 @@ from raykd import registry
 from raykd.errors import SetupError
 from raykd.report.charts import duration, slug
 from raykd.report.section import Section, environment
-from raykd.results.codec import to_dict
+from raykd.results.export import as_data
 from raykd.results.merge import merge
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
@@ -115,25 +115,6 @@ def render_sections(result: SweepResult) -> list[RenderedSection]:
                 )
             )
     return rendered
-
-
-def as_data(result: SweepResult) -> dict[str, Any]:
-    """The whole result as plain data, as the page and ``--format json`` carry it."""
-    return {
-        "name": result.name,
-        "run": result.run,
-        "spec": result.spec,
-        "command": result.command,
-        "env": result.env,
-        "baseline": result.baseline,
-        "started": result.started,
-        "finished": result.finished,
-        "interrupted": result.interrupted,
-        "notes": list(result.notes),
-        "tasks": [to_dict(t) for t in result.tasks],
-        "teachers": [to_dict(t) for t in result.teachers],
-        "trials": [to_dict(t) for t in result.trials],
-    }
 
 
 def _facts(result: SweepResult) -> str:

@@ -78,27 +78,31 @@ def load_results(run: str | Path) -> SweepResult:
     )
 
 
-def read_events(path: Path) -> tuple[list[Event], bool]:
-    """The events of a log, and whether its last line was torn by a kill and left out.
+def read_events(path: Path) -> tuple[list[Event], int]:
+    """The events of a log, and how many lines were torn by a kill or a full disk and left out.
+
+    A torn line is usually the last one, but a resumed sweep goes on after it.
 
     Raises:
-        RaykdError: If any other line is not a JSON object.
+        RaykdError: If a line is no torn event but something else.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     events: list[Event] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError as exc:
-            if number == len(lines):
-                return events, True
-            raise RaykdError(f"{path}:{number}: not a JSON line: {exc.msg}") from exc
-        if not isinstance(event, dict):
-            raise RaykdError(f"{path}:{number}: expected a JSON object, got {line[:60]!r}")
-        events.append(event)
-    return events, False
+    torn = 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.strip()
+            if not text:
+                continue
+            if not text.startswith("{"):
+                raise RaykdError(
+                    f"{path}:{number}: expected a JSON object, got {text[:60]!r}",
+                    hint="the event log is written by raykd only; was it edited?",
+                )
+            try:
+                events.append(json.loads(text))
+            except json.JSONDecodeError:
+                torn += 1
+    return events, torn
 
 
 def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
@@ -153,10 +157,11 @@ def _dump(values: Mapping[str, Any]) -> str:
     return json.dumps(json_safe(values), sort_keys=True, allow_nan=False)
 
 
-def _notes(replay: Replay, torn: bool) -> Iterator[str]:
+def _notes(replay: Replay, torn: int) -> Iterator[str]:
     yield from replay.notes
     if torn:
-        yield "the last line of the event log was torn, as after a kill; it was left out"
+        lines = "a line" if torn == 1 else f"{torn} lines"
+        yield f"{lines} of the event log had no end, as after a kill, and was left out"
     if not replay.finished:
         yield "the run has no end: it is still going, or was killed"
 

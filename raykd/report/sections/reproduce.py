@@ -63,7 +63,7 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
     for teacher in result.teachers:
         yield f"teacher of {teacher.task}", teacher.fingerprint
     for name, value in result.env.items():
-        if name not in _SHOWN_ELSEWHERE:
+        if name not in _SHOWN_ELSEWHERE and value not in ("", [], {}, None):
             yield name, _text(value)
 
 
