@@ -1,0 +1,27 @@
+"""BERT (Devlin et al., 2019, https://arxiv.org/abs/1810.04805) and what is shaped like it."""
+
+from __future__ import annotations
+
+from raykd.models.families.base import ModelFamily
+
+_HEAD = "transformers.models.bert.modeling_bert:BertForSequenceClassification"
+
+FAMILY = ModelFamily(
+    name="bert",
+    model_type="bert",
+    config_path="transformers.models.bert.configuration_bert:BertConfig",
+    head_path={"classification": _HEAD, "regression": _HEAD},
+    base_prefix="bert.",
+    layer_prefix="bert.encoder.layer.",
+    head_prefixes=("classifier.",),
+    optional_prefixes=("bert.pooler.",),
+    fields={
+        "layers": ("num_hidden_layers",),
+        "hidden": ("hidden_size",),
+        "heads": ("num_attention_heads",),
+        "intermediate": ("intermediate_size",),
+        "positions": ("max_position_embeddings",),
+        "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    },
+    takes_token_types=True,
+)

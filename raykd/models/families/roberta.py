@@ -1,0 +1,32 @@
+"""RoBERTa (Liu et al., 2019, https://arxiv.org/abs/1907.11692): positions count from the padding.
+
+Token n has position ``n + pad id + 1``, so the first positions are never used: two in published
+models (padding is token 1), one in a model with random weights (padding is token 0). Two are kept
+for both.
+"""
+
+from __future__ import annotations
+
+from raykd.models.families.base import ModelFamily
+
+_HEAD = "transformers.models.roberta.modeling_roberta:RobertaForSequenceClassification"
+
+FAMILY = ModelFamily(
+    name="roberta",
+    model_type="roberta",
+    config_path="transformers.models.roberta.configuration_roberta:RobertaConfig",
+    head_path={"classification": _HEAD, "regression": _HEAD},
+    base_prefix="roberta.",
+    layer_prefix="roberta.encoder.layer.",
+    head_prefixes=("classifier.",),
+    fields={
+        "layers": ("num_hidden_layers",),
+        "hidden": ("hidden_size",),
+        "heads": ("num_attention_heads",),
+        "intermediate": ("intermediate_size",),
+        "positions": ("max_position_embeddings",),
+        "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    },
+    constants={"type_vocab_size": 1},
+    reserved_positions=2,
+)

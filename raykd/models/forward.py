@@ -1,0 +1,47 @@
+"""Runs a model on a batch and keeps only what was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raykd.data.base import Batch
+from raykd.models.base import Outputs
+from raykd.models.families.base import family_of
+
+
+def forward(
+    model: Any,  # a PreTrainedModel of a known family
+    batch: Batch,
+    *,
+    hidden_states: tuple[int, ...] = (),
+    attentions: tuple[int, ...] = (),
+) -> Outputs:
+    """Logits, and the hidden states and attentions of the given layers.
+
+    Args:
+        model: The model, on the device of `batch`.
+        batch: Token ids and mask.
+        hidden_states: Layer numbers, 0 = embedding output.
+        attentions: Block numbers, from 0. Asking for any switches the model, for good, to the
+            attention that forms the probabilities, which is slower.
+
+    Raises:
+        IndexError: The model has no such layer.
+    """
+    if attentions and model.config._attn_implementation != "eager":
+        model.set_attn_implementation("eager")
+    marks = {}
+    if family_of(model.config.model_type).takes_token_types:
+        marks["token_type_ids"] = batch.token_type_ids
+    found = model(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        output_hidden_states=bool(hidden_states),
+        output_attentions=bool(attentions),
+        **marks,
+    )
+    return Outputs(
+        logits=found.logits,
+        hidden_states={k: found.hidden_states[k] for k in hidden_states},
+        attentions={k: found.attentions[k] for k in attentions},
+    )

@@ -1,0 +1,151 @@
+"""A model as plain data: configuration and NumPy arrays; taken, given back, saved and read.
+
+`ModelState` pickles without PyTorch's own format, so it travels through an object store that gives
+out read-only arrays; `restore` copies them into weights of the model's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import Array
+from raykd.errors import DataError, SetupError
+from raykd.models.families.base import ModelFamily, family_of, kind_of
+from raykd.models.initial import draw, without_weights
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelState:
+    """Weights and configuration of one model.
+
+    Attributes:
+        family: Name of its family.
+        config: Its configuration as plain data, as in ``config.json``.
+        tensors: Weights by name. Weights of a head may be absent: a fresh one is drawn.
+        bf16: Names of the tensors in bf16, which are kept as int16 (NumPy has no bf16).
+    """
+
+    family: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Array]
+    bf16: tuple[str, ...] = field(default=())
+
+
+def capture(model: Any) -> ModelState:
+    """A copy of a model's weights and configuration.
+
+    Args:
+        model: A ``PreTrainedModel`` of a known family, on any device.
+    """
+    return from_tensors(model.state_dict(), json.loads(model.config.to_json_string(use_diff=False)))
+
+
+def from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> ModelState:
+    """A state from tensors, which are copied."""
+    bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
+    return ModelState(
+        family=family_of(config["model_type"]).name,
+        config=config,
+        tensors={name: _array(tensor) for name, tensor in tensors.items()},
+        bf16=bf16,
+    )
+
+
+def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
+    """A new model with these weights, on the CPU, in training mode.
+
+    Args:
+        state: Its weights, which are copied.
+        seed: Draws the weights that the state lacks. The global generator is left as it was.
+
+    Raises:
+        DataError: The weights do not fit the configuration; names the first that does not.
+    """
+    family = family_of(state.config["model_type"])
+    config = family.config_class().from_dict(dict(state.config))
+    model = without_weights(family.head_class(kind_of(state.config)), config)
+    given = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
+    expected = model.state_dict()
+    _check_fit(expected, given, family)
+    model.load_state_dict(given, strict=False, assign=True)
+    draw(model, [name for name in expected if name not in given], seed)
+    fitted: nn.Module = model.train()
+    return fitted
+
+
+def save(state: ModelState, folder: Path) -> None:
+    """Write a model folder that ``from_pretrained`` opens.
+
+    Raises:
+        SetupError: The folder cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
+    head = family_of(state.config["model_type"]).head_class(kind_of(state.config))
+    config = dict(state.config) | {"architectures": [head.__name__]}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    except (OSError, SafetensorError) as exc:
+        raise SetupError(
+            f"cannot write the model to {folder}: {exc}",
+            hint="free some space, or choose another folder",
+        ) from exc
+
+
+def load(folder: Path) -> ModelState:
+    """Read a folder that `save` wrote.
+
+    Raises:
+        DataError: It holds no such model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        return from_tensors(load_file(folder / WEIGHTS_FILE), config)
+    except (OSError, ValueError, SafetensorError, KeyError) as exc:
+        raise DataError(f"{folder} is not a saved model: {exc}") from exc
+
+
+def _array(tensor: Tensor) -> Array:
+    # A copy, also of a tensor on the CPU: training goes on in the original.
+    own = tensor.detach().cpu().contiguous().clone()
+    array: Array = (own.view(torch.int16) if own.dtype == torch.bfloat16 else own).numpy()
+    return array
+
+
+def _tensor(array: Array, is_bf16: bool) -> Tensor:
+    own = torch.from_numpy(np.array(array, order="C", copy=True))
+    return own.view(torch.bfloat16) if is_bf16 else own
+
+
+def _check_fit(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], family: ModelFamily
+) -> None:
+    missing = [name for name in expected if name not in given and not family.may_lack(name)]
+    if missing:
+        raise DataError(f"{len(missing)} weights are missing, the first is '{missing[0]}'")
+    for name, tensor in given.items():
+        if name not in expected:
+            raise DataError(f"weight '{name}' has no place in the model")
+        if tensor.shape != expected[name].shape:
+            raise DataError(
+                f"weight '{name}' has shape {list(tensor.shape)}, "
+                f"the configuration asks for {list(expected[name].shape)}"
+            )
