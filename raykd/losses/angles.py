@@ -6,10 +6,10 @@ The cosine of the angle at vertex i between items j and k is
     a_{ijk} = \frac{G_{jk} - e_{ij} - e_{ik}}{\sqrt{D_{ij} D_{ik}}}, \quad
     e_{ij} = G_{ij} - G_{ii} / 2, \quad D_{ij} = G_{ii} + G_{jj} - 2 G_{ij}
 
-It is symmetric in j and k, so half of the cells suffice. They are visited one first neighbour at a
-time; every visit is a handful of operations on a block small enough for the processor's cache, which
-forms value and slope at once. All that is kept for backward is the slope of the value in the inner
-products, ``[R, I, I]``.
+It is symmetric in j and k, so half of the cells suffice. They are visited one first neighbour at
+a time; every visit is a handful of operations on a block small enough for the processor's cache,
+which forms value and slope at once. All that is kept for backward is the slope of the value in
+the inner products, ``[R, I, I]``.
 
 Two geometries say which neighbours a vertex has: `AllItems` and `Window`.
 

@@ -1,10 +1,11 @@
 """Inner products inside one model: everything that the relations of CKD are computed from.
 
-A relation compares distances and angles among the *items* of a *group*. For word relations a group
-is one layer of one row and its items are the tokens; for layer-transforming relations a group is one
-token and its items are its matched layers. Teacher and student never meet in one product, so their
-widths may differ. Items are shifted by the group's mean first: distances and angles do not change, and
-the large constant offsets that BERT has in a few dimensions no longer eat the digits of float32.
+A relation compares distances and angles among the *items* of a *group*. For word relations a
+group is one layer of one row and its items are the tokens; for layer-transforming relations a
+group is one token and its items are its matched layers. Teacher and student never meet in one
+product, so their widths may differ. Items are shifted by the group's mean first: distances and
+angles do not change, and the large constant offsets that BERT has in a few dimensions no longer
+eat the digits of float32.
 
 Axes: B row, L position, D width, Y matched layer, R group, I item.
 """

@@ -147,11 +147,11 @@ def window_relation(
         \frac{1}{W^2 \sum_r n_r} \sum_r \sum_{i} \sum_{o, p = -h}^{h}
         \ell(a^S_{i,i+o,i+p} - a^T_{i,i+o,i+p}), \quad W = 2 h + 1
 
-    As in the authors' code only the vertex i must be a token: padding positions are neighbours, too,
-    and positions beyond the padded length stand for the last one (before the first, for the first).
-    The value therefore depends on padding up to h positions after the longest sentence, not beyond.
-    `mask_neighbours` leaves out every offset that leads to no token, and divides by the cells that
-    remain; then padding has no influence.
+    As in the authors' code only the vertex i must be a token: padding positions are neighbours,
+    too, and positions beyond the padded length stand for the last one (before the first, for the
+    first). The value therefore depends on padding up to h positions after the longest sentence,
+    not beyond. `mask_neighbours` leaves out every offset that leads to no token, and divides by
+    the cells that remain; then padding has no influence.
 
     Args:
         student: Inner products of tokens, made with a margin of at least h.

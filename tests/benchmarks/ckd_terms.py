@@ -1,10 +1,10 @@
 """What the four terms of CKD cost, against one student step.
 
 `python -m tests.benchmarks.ckd_terms`. Batch 32, length 128, width 768, 12 to 6 layers (7 matched
-pairs), window 21, float32. A student step is forward and backward of a BERT with random weights; the
-terms are forward and backward for the student's hidden states, the teacher's inner products included.
-Measured in CPU-seconds, which a busy machine disturbs least; best of several runs. Hidden states are
-LayerNormed with a few large dimensions, like BERT's.
+pairs), window 21, float32. A student step is forward and backward of a BERT with random weights;
+the terms are forward and backward for the student's hidden states, the teacher's inner products
+included. Measured in CPU-seconds, which a busy machine disturbs least; best of several runs.
+Hidden states are LayerNormed with a few large dimensions, like BERT's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,238 @@
+"""Contextual knowledge distillation: relations among tokens and among layers, plus soft targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raykd.data.base import Batch
+from raykd.errors import Problem, SpecError
+from raykd.losses.elementwise import DIFFERENCE_LOSSES
+from raykd.losses.gram import Gram, layer_gram, word_gram
+from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
+from raykd.losses.logits import scaled_mse, soft_cross_entropy
+from raykd.losses.relations import (
+    DISTANCES,
+    PAIR_LOSSES,
+    pair_refusal,
+    pair_relation,
+    triple_relation,
+    window_relation,
+)
+from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+_WIDEST_WINDOW = 255
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients and options of CKD; a term of weight 0 is not computed."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of the soft targets; the task loss gets 1 - alpha."
+    )
+    temperature: float = param(
+        3.0, low=0.0, open=True, symbol="tau", help="Softens both distributions (no factor T^2)."
+    )
+    wrdist: float = param(1.0, low=0.0, help="Weight of the distances between tokens (WR).")
+    wrangle: float = param(1.0, low=0.0, help="Weight of the angles among tokens (WR).")
+    ltrdist: float = param(
+        1.0, low=0.0, help="Weight of the distances between layers of a token (LTR)."
+    )
+    ltrangle: float = param(
+        1.0, low=0.0, help="Weight of the angles among layers of a token (LTR)."
+    )
+    angles: bool = param(True, help="false switches both angle terms off.")
+    tie_ltr_to_wr: bool = param(
+        False, help="LTR terms take the weights of the WR terms; their own are not used."
+    )
+    window: int | None = param(
+        21,
+        low=3,
+        high=_WIDEST_WINDOW,
+        symbol="W",
+        help="Positions around a token whose angles are compared, odd; null = all tokens.",
+    )
+    mask_neighbours: bool = param(
+        False, help="Leave padding out of the window; the authors' code counts it."
+    )
+    layers: str = param(
+        "emb+skip", choices=HIDDEN_STRATEGIES, help="Which layers are matched for WR."
+    )
+    ltr_layers: str | None = param(
+        None, choices=HIDDEN_STRATEGIES, help="Which layers are matched for LTR; null = as for WR."
+    )
+    distance: str = param("cos", choices=DISTANCES, help="What wrdist and ltrdist measure.")
+    lossfunc_d: str = param(
+        "kldiv", choices=PAIR_LOSSES, help="How distances are compared: kldiv with cos, else l2."
+    )
+    lossfunc_a: str = param("l2loss", choices=DIFFERENCE_LOSSES, help="How angles are compared.")
+    distnorm: bool = param(
+        False, help="Divide distances by their mean first; acts with distance l2 only."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse options that make no sense together.
+
+        Raises:
+            SpecError: With the reason.
+        """
+        found = []
+        if wrong := pair_refusal(self.distance, self.lossfunc_d, self.distnorm):
+            found.append(Problem(path="distance", message=wrong))
+        if self.window is not None and self.window % 2 == 0:
+            hint = f"{self.window - 1} or {self.window + 1}"
+            message = f"'window' must be odd, got {self.window}"
+            found.append(Problem(path="window", message=message, hint=hint))
+        if found:
+            raise SpecError(found=found)
+
+
+class ContextualKD(Method[Params]):
+    """Word relations (WR) and layer-transforming relations (LTR) of hidden states.
+
+    The total is ``(1 - alpha) * task + alpha * distil + wrdist + wrangle + ltrdist + ltrangle``. The
+    authors' GLUE code is the case alpha = 1. Divisors count the tokens of the rows at hand, so with
+    several workers the gradient is the mean over workers of each one's own average.
+    """
+
+    title = "relations among tokens and layers"
+    reference = "https://arxiv.org/abs/2109.08359"
+    requires = Signals(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
+
+    def __init__(self, params: Params, setting: Setting) -> None:
+        super().__init__(params, setting)
+        self._weights = _weights(params)
+        depths = setting.teacher.layers, setting.student.layers
+        self._word_layers = match_layers(params.layers, *depths)
+        self._token_layers = match_layers(params.ltr_layers or params.layers, *depths)
+        self._uses_words = self._weights["wrdist"] > 0 or self._weights["wrangle"] > 0
+        self._uses_tokens = self._weights["ltrdist"] > 0 or self._weights["ltrangle"] > 0
+
+    def refusal(self) -> str:
+        """Besides what any method refuses: terms that are 0 whatever the student does."""
+        if reason := super().refusal():
+            return reason
+        matched = len(self._token_layers)
+        # Two layers have one distance, which alone is no distribution and normalises to 1.
+        alone = self.params.distance == "cos" or self.params.distnorm
+        idle = ["ltrdist"] if matched == 1 or (matched == 2 and alone) else []
+        idle += ["ltrangle"] if matched < 3 else []
+        idle = [name for name in idle if self._weights[name] > 0]
+        if not idle:
+            return ""
+        strategy = self.params.ltr_layers or self.params.layers
+        depths = f"{self.setting.teacher.layers} and {self.setting.student.layers} blocks"
+        return (
+            f"compares layers of a token, but '{strategy}' matches only {matched} of {depths}, so "
+            f"{' and '.join(idle)} would always be 0; set the weight to 0 (and leave "
+            "tie_ltr_to_wr off), or choose ltr_layers that match at least 3"
+        )
+
+    def signals(self) -> Signals:
+        """The teacher's logits and matched layers, as far as a weight asks for them."""
+        return Signals(
+            logits=self.params.alpha > 0,
+            hidden_states=self._layers_read(teacher=True),
+            margin=self._margin(),
+        )
+
+    def student_signals(self) -> Signals:
+        """The student's logits and matched layers."""
+        return Signals(
+            logits=True, hidden_states=self._layers_read(teacher=False), margin=self._margin()
+        )
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The terms of non-zero weight."""
+        alpha = self.params.alpha
+        terms: dict[str, Tensor] = {}
+        if alpha < 1:
+            terms["task"] = (1 - alpha) * student.task_loss
+        if alpha > 0:
+            terms["distil"] = alpha * self._distance(student.logits, teacher.logits).mean()
+        if self._uses_words:
+            terms |= self._word_terms(batch.attention_mask, student, teacher)
+        if self._uses_tokens:
+            terms |= self._token_terms(batch.attention_mask, student, teacher)
+        return LossTerms(**terms)
+
+    def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        loss = scaled_mse if self.setting.kind == "regression" else soft_cross_entropy
+        return loss(student, teacher, temperature=self.params.temperature)
+
+    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+        pairs, margin = self._word_layers, self._margin()
+        ours = word_gram([student.hidden(k) for k in pairs.student], mask, margin=margin)
+        with torch.no_grad():
+            theirs = word_gram([teacher.hidden(k) for k in pairs.teacher], mask, margin=margin)
+        terms = {}
+        if weight := self._weights["wrdist"]:
+            terms["wrdist"] = weight * self._pairs(ours, theirs)
+        if weight := self._weights["wrangle"]:
+            terms["wrangle"] = weight * self._word_angles(ours, theirs)
+        return terms
+
+    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+        pairs = self._token_layers
+        ours = layer_gram([student.hidden(k) for k in pairs.student], mask)
+        with torch.no_grad():
+            theirs = layer_gram([teacher.hidden(k) for k in pairs.teacher], mask)
+        terms = {}
+        if weight := self._weights["ltrdist"]:
+            terms["ltrdist"] = weight * self._pairs(ours, theirs)
+        if weight := self._weights["ltrangle"]:
+            angles = triple_relation(ours, theirs, lossfunc=self.params.lossfunc_a)
+            terms["ltrangle"] = weight * angles
+        return terms
+
+    def _pairs(self, ours: Gram, theirs: Gram) -> Tensor:
+        p = self.params
+        return pair_relation(
+            ours, theirs, distance=p.distance, lossfunc=p.lossfunc_d, distnorm=p.distnorm
+        )
+
+    def _word_angles(self, ours: Gram, theirs: Gram) -> Tensor:
+        p = self.params
+        if p.window is None:
+            return triple_relation(ours, theirs, lossfunc=p.lossfunc_a)
+        return window_relation(
+            ours,
+            theirs,
+            window=p.window,
+            lossfunc=p.lossfunc_a,
+            mask_neighbours=p.mask_neighbours,
+        )
+
+    def _margin(self) -> int:
+        """Padding positions that count as neighbours in the window."""
+        p = self.params
+        if p.window is None or p.mask_neighbours or not self._weights["wrangle"]:
+            return 0
+        return p.window // 2
+
+    def _layers_read(self, *, teacher: bool) -> tuple[int, ...]:
+        used: list[LayerPairs] = []
+        if self._uses_words:
+            used.append(self._word_layers)
+        if self._uses_tokens:
+            used.append(self._token_layers)
+        return tuple(sorted({k for p in used for k in (p.teacher if teacher else p.student)}))
+
+
+def _weights(params: Params) -> dict[str, float]:
+    tied = params.tie_ltr_to_wr
+    on = float(params.angles)
+    return {
+        "wrdist": params.wrdist,
+        "wrangle": on * params.wrangle,
+        "ltrdist": params.wrdist if tied else params.ltrdist,
+        "ltrangle": on * (params.wrangle if tied else params.ltrangle),
+    }
+
+
+METHOD = ContextualKD

@@ -1,0 +1,60 @@
+"""Knowledge distillation on logits: soft targets of the teacher plus the labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from raykd.data.base import Batch
+from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.methods.base import LossTerms, Method, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of plain distillation."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of distillation; the task loss gets 1 - alpha."
+    )
+    temperature: float = param(
+        2.0,
+        low=0.0,
+        open=True,
+        symbol="T",
+        help="Softens both distributions; without effect in regression.",
+    )
+
+
+class VanillaKD(Method[Params]):
+    """Soft targets on logits plus the task loss; the squared difference of scores in regression."""
+
+    title = "soft targets on logits"
+    reference = "https://arxiv.org/abs/1503.02531"
+    requires = Signals(logits=True)
+
+    def signals(self) -> Signals:
+        """The teacher's logits, unless their weight is 0."""
+        return Signals(logits=self.params.alpha > 0)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The task loss and the distance to the teacher's logits; terms of weight 0 are left out."""
+        alpha = self.params.alpha
+        terms: dict[str, Tensor] = {}
+        if alpha < 1:
+            terms["task"] = (1 - alpha) * student.task_loss
+        if alpha > 0:
+            terms["distil"] = alpha * self._distance(student.logits, teacher.logits).mean()
+        return LossTerms(**terms)
+
+    def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.setting.kind == "regression":
+            # T^2 times the difference of scores divided by T, as for classes: T cancels.
+            return scaled_mse(student, teacher)
+        return soft_kl(student, teacher, temperature=self.params.temperature)
+
+
+METHOD = VanillaKD

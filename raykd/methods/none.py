@@ -1,0 +1,29 @@
+"""No teacher: plain training on the labels, the floor every method is measured from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.data.base import Batch
+from raykd.methods.base import LossTerms, Method, Signals
+from raykd.models.base import Outputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """There is nothing to set."""
+
+
+class NoTeacher(Method[Params]):
+    """The task's own loss and nothing else."""
+
+    title = "fine-tuning without a teacher"
+    reference = ""
+    requires = Signals()
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The task loss."""
+        return LossTerms(task=student.task_loss)
+
+
+METHOD = NoTeacher
