@@ -29,11 +29,12 @@ TEMPLATE = go.layout.Template(
         "font": {"family": _FONT, "size": 13, "color": "#333333"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 60, "r": 20, "t": 20, "b": 50},
+        "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
         "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#111111"}},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "xaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
         "yaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8a8a8a", "activecolor": "#0072B2"},
         "colorway": list(_COLOURS),
     }
 )

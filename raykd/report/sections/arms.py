@@ -31,8 +31,10 @@ from raykd.results.summary import (
 
 COLUMNS = (
     "arm", "confirmed mean", "95 % interval", "sd", "seeds", "difference to baseline",
-    "p (Holm)", "gap recovered", "best in search", "completed", "pruned", "failed",
-    "device hours", "median trial",
+    "p (Holm)", "gap recovered",
+)  # fmt: skip
+COST_COLUMNS = (
+    "arm", "best in search", "completed", "pruned", "failed", "device hours", "median trial",
 )  # fmt: skip
 
 
@@ -46,11 +48,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskArms:
-    """The table and chart of one task."""
+    """The tables and the chart of one task."""
 
     task: str
     student: str
     rows: tuple[Row, ...]
+    costs: tuple[tuple[str, ...], ...]
     chart: Figure | None
 
 
@@ -60,6 +63,7 @@ class ArmsRecord:
 
     heading: str
     columns: tuple[str, ...]
+    cost_columns: tuple[str, ...]
     baseline: str
     tasks: tuple[TaskArms, ...]
     matrix_columns: tuple[str, ...]
@@ -75,6 +79,7 @@ def record(result: SweepResult) -> ArmsRecord | None:
     return ArmsRecord(
         heading=_heading(result, ranks),
         columns=COLUMNS,
+        cost_columns=COST_COLUMNS,
         baseline=result.baseline,
         tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
         matrix_columns=columns,
@@ -99,6 +104,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         rows=tuple(
             Row(cells=_cells(a, scale, result.baseline), is_leader=a.label == leader) for a in arms
         ),
+        costs=tuple(_costs(a, scale) for a in arms),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
     )
 
@@ -124,6 +130,12 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str) -> tuple[str, ...]:
         difference,
         "n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}",
         "n/a" if arm.gap is None else f"{arm.gap * 100:.0f} %",
+    )
+
+
+def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
+    return (
+        arm.label,
         scale.show(arm.best.objective) if arm.best else "n/a",
         str(arm.counts.get(Status.COMPLETED, 0)),
         str(arm.counts.get(Status.PRUNED, 0)),
@@ -161,13 +173,16 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     if teacher is not None:
         reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
     unit = " (points)" if scale.factor == 100 else ""
-    chart.update_layout(margin={"t": 35}, xaxis_title=f"{metric}{unit}")
+    chart.update_layout(xaxis_title=f"{metric}{unit}")
     chart.update_yaxes(type="category")
     return figure(
         chart,
         key=key,
         title=f"{metric} of every arm on {task}",
-        finding="Filled marks are means with their 95 % intervals, open marks the seeds.",
+        finding=(
+            "Filled marks are means with their 95 % intervals, open marks the seeds. "
+            "Differences are paired by seed, so arms can be told apart though these overlap."
+        ),
         columns=("arm", "mean", "low", "high", "seeds"),
         rows=[
             (

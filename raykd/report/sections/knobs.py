@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import optuna
@@ -22,6 +23,7 @@ from raykd.results.records import Status, SweepResult
 from raykd.results.summary import metric_of, scale_of
 
 NUM_BEST = 5
+_ALL_FIGURES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +36,7 @@ class ArmKnobs:
         figures: Importances, slices, parallel coordinates; fewer when there is too little.
         columns: Head of the table of the best configurations.
         best: The best configurations.
-        is_open: Whether the panel starts open.
+        is_open: Whether the panel starts open; the first with all figures does.
     """
 
     title: str
@@ -42,7 +44,7 @@ class ArmKnobs:
     figures: tuple[Figure, ...]
     columns: tuple[str, ...]
     best: tuple[tuple[str, ...], ...]
-    is_open: bool
+    is_open: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +66,13 @@ def record(result: SweepResult) -> KnobsRecord | None:
                 continue
             weights = importances(study)
             where = f" on {task.name}" if len(result.tasks) > 1 else ""
-            if weights:
+            if len(weights) > 1:
                 findings.append(f"{next(iter(weights))} for {label}{where}")
-            arms.append(_arm(result, task.name, label, study, weights, not arms))
+            arms.append(_arm(result, task.name, label, study, weights))
     if not arms:
         return None
+    first = next((i for i, arm in enumerate(arms) if len(arm.figures) == _ALL_FIGURES), 0)
+    arms[first] = dataclasses.replace(arms[first], is_open=True)
     heading = f"What mattered most: {', '.join(findings)}"
     if not findings:
         heading = (
@@ -89,7 +93,6 @@ def _arm(
     label: str,
     study: optuna.Study,
     weights: dict[str, float],
-    is_open: bool,
 ) -> ArmKnobs:
     style = arm_styles(result.labels)[label]
     metric, mode = metric_of(result, task)
@@ -97,7 +100,9 @@ def _arm(
     key = f"{result.tasks.index(result.task(task))}-{result.labels.index(label)}"
     figures = []
     finding = f"{num_completed(study)} completed trials are too few to rank the knobs."
-    if weights:
+    if len(weights) == 1:
+        finding = f"{next(iter(weights))} is the only parameter that was searched."
+    elif weights:
         top, share = next(iter(weights.items()))
         finding = f"{top} carries {share * 100:.0f} % of the importance."
         figures.append(_importance(study, weights, style, f"importance-{key}", label))
@@ -111,7 +116,6 @@ def _arm(
         figures=tuple(figures),
         columns=columns,
         best=best,
-        is_open=is_open,
     )
 
 
@@ -143,6 +147,7 @@ def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) 
     for annotation in chart.layout.annotations:
         annotation.text = plain(annotation.text)
     chart.update_layout(showlegend=False, width=None)
+    chart.for_each_xaxis(_plain_log_ticks)
     rows = [
         (name, short(value), f"{t.value:.4g}")
         for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
@@ -159,6 +164,12 @@ def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) 
     )
 
 
+def _plain_log_ticks(axis: go.layout.XAxis) -> None:
+    """Ticks at 1, 2 and 5 without SI prefixes: nobody writes a learning rate as 20 micro."""
+    if axis.type == "log":
+        axis.update(dtick="D2", exponentformat="e")
+
+
 def _parallel(
     study: optuna.Study, style: Style, unit: str, mode: str, key: str, label: str
 ) -> Figure:
@@ -166,7 +177,12 @@ def _parallel(
     chart = optuna.visualization.plot_parallel_coordinate(study, target_name=unit)
     lines = [t for t in chart.data if t.mode == "lines" and t.customdata is not None]
     best = sorted(lines, key=lambda t: t.y[0], reverse=mode != "min")[:NUM_BEST]
-    others = [t for t in chart.data if not any(t is b for b in best)]
+    # The axes are traces too; the one with the colour scale goes, as colour means arm here.
+    others = [
+        t
+        for t in chart.data
+        if not any(t is b for b in best) and not (t.mode == "markers" and t.marker.showscale)
+    ]
     for trace in lines:
         is_best = any(trace is b for b in best)
         trace.line = {"color": style.colour if is_best else GREY, "width": 2.5 if is_best else 1}

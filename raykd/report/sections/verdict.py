@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from raykd.params import show
@@ -40,7 +41,7 @@ def record(result: SweepResult) -> VerdictRecord:
     """The verdict of every task of the search space, also of those that never began."""
     tasks = tuple(dict.fromkeys([*(t.name for t in result.tasks), *result.spec.get("tasks", ())]))
     cards = tuple(_card(result, task, i) for i, task in enumerate(tasks))
-    caveats = diagnose(result)
+    caveats = _grouped(diagnose(result))
     return VerdictRecord(
         heading=_heading(cards),
         tasks=cards,
@@ -89,11 +90,27 @@ def _heading(cards: tuple[TaskVerdict, ...]) -> str:
             return f"Take {v.leader}: the difference is larger than the spread over seeds"
         return f"No winner yet; {v.leader} is ahead" if v.leader else "Nothing was measured yet"
     if not leaders:
-        return f"No clear winner on any of {len(cards)} tasks"
+        return f"No clear winner on any of the {len(cards)} tasks"
     if len(set(leaders)) == 1 and len(leaders) == len(cards):
-        return f"Take {leaders[0]}: it wins on all {len(cards)} tasks"
+        return f"Take {leaders[0]}: it wins on {_all(len(cards))} tasks"
     parts = ", ".join(f"{c.verdict.leader} on {c.verdict.task}" for c in cards if c.verdict.decided)
     return f"A clear winner on {len(leaders)} of {len(cards)} tasks: {parts}"
+
+
+def _all(count: int) -> str:
+    return "both" if count == 2 else f"all {count}"
+
+
+def _grouped(caveats: tuple[Caveat, ...]) -> tuple[Caveat, ...]:
+    """Caveats that say the same about several tasks become one that names them all."""
+    alike: dict[tuple[str, str], list[Caveat]] = {}
+    for caveat in caveats:
+        alike.setdefault((caveat.code, caveat.message), []).append(caveat)
+    merged = []
+    for group in alike.values():
+        tasks = dict.fromkeys(c.task for c in group if c.task)
+        merged.append(dataclasses.replace(group[0], task=", ".join(tasks)))
+    return tuple(merged)
 
 
 def _quoted(text: str) -> str:
