@@ -71,9 +71,9 @@ class World:
         """What every rank passed, in the order of the ranks, on every rank."""
         if self.size == 1:
             return [obj]
-        boxes: list[T | None] = [None] * self.size
+        boxes = [obj] * self.size
         dist.all_gather_object(boxes, obj)
-        return [box for box in boxes if box is not None]
+        return boxes
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Elementwise sum over the ranks, in place."""
@@ -132,7 +132,7 @@ def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Prec
 def has_bf16(device: torch.device) -> bool:
     """Whether a device multiplies bf16 matrices in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # The last name is the ARM feature.
     found = torch.cpu.get_capabilities()
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

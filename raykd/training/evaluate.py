@@ -81,10 +81,10 @@ def score(
         TrialError: A logit or a metric is not finite.
     """
     logits = predict(model, task, encoded, settings, collate, world)
-    finite: Array = np.isfinite(logits).all(axis=1)
-    if not finite.all():
+    bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
+    if bad:
         raise TrialError(
-            f"the logits of {int((~finite).sum()):,} of {len(finite):,} rows are NaN or infinite",
+            f"the logits of {bad:,} of {len(logits):,} rows are NaN or infinite",
             hint="lower lr",
         )
     metrics = task.score(logits, encoded.labels)

@@ -85,9 +85,14 @@ class Optimizer:
     def step(self, step: int) -> None:
         """Clip, move the weights with the rate of `step` (from 0), and forget the gradients."""
         if self.max_norm is not None:
-            nn.utils.clip_grad_norm_(self._trained, self.max_norm, foreach=True)
+            gradients = [p.grad for p in self._trained if p.grad is not None]
+            norm = nn.utils.get_total_norm(gradients, foreach=True)
+            # The fused kernel divides by this in its own pass over the gradients, as it does for
+            # torch's GradScaler; clipping beforehand would be a pass of its own.
+            self.adamw.grad_scale = (norm / self.max_norm).clamp_(min=1.0)  # type: ignore[attr-defined]
         rate = self.schedule.rate(step)
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
+        for parameter in self._trained:
+            parameter.grad = None
