@@ -3,9 +3,9 @@
 Everything else is in pyproject.toml, whose package discovery cannot take in a second folder.
 """
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 setup(
-    packages=[*find_packages(include=["raykd*"]), "raykd.search_spaces"],
+    packages=[*find_namespace_packages(include=["raykd*"]), "raykd.search_spaces"],
     package_dir={"raykd.search_spaces": "search_spaces"},
 )

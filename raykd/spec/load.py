@@ -198,6 +198,8 @@ def _read_report(
     made = read_section(ReportSpec, entry, "report", findings)
     if made is None:
         return None
+    if entry is not None and "path" in entry.node.entries:
+        _check_template(made.path, entry.node.entries["path"].node, findings)
     labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
     if made.baseline is None:
         without = next((m.label for m in methods.values() if m.method == NO_TEACHER), NO_TEACHER)
@@ -209,14 +211,12 @@ def _read_report(
         message = f"'baseline' must be one of the labels, got {made.baseline}"
         hint = registry.suggestion(made.baseline, labels) or f"labels: {', '.join(labels)}"
         findings.add(node.mark, "report.baseline", message, hint)
-    _check_template(made.path, entry, findings)
     return made
 
 
-def _check_template(template: str, entry: Entry, findings: Findings) -> None:
+def _check_template(template: str, node: Node, findings: Findings) -> None:
     try:
         template.format(name="name")
     except (KeyError, IndexError, ValueError, AttributeError):
-        node = entry.node.entries["path"].node
         message = f"'path' may hold {{name}} and no other braces, got {template}"
         findings.add(node.mark, "report.path", message, "for example reports/{name}.html")

@@ -82,7 +82,7 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
         elif name not in RESERVED:
             meant |= _unknown_parameter(name, entry, method, path, infos, findings)
     check_conditions(values, infos, label, path, meant, findings)
-    start = _read_start(label, block, values, train, infos, findings)
+    start = _read_start(label, method, block, values, train, infos, findings)
     if len(findings.problems) > before:
         return None
     arm = MethodSpec(
@@ -131,6 +131,7 @@ def _unknown_parameter(
 
 def _read_start(
     label: str,
+    method: str,
     block: Entry,
     values: Values,
     train: Values,
@@ -154,7 +155,7 @@ def _read_start(
         for name, value in node.entries.items():
             side = values if name in infos else train
             if name not in both:
-                _unknown_parameter(name, value, label, place, infos, findings)
+                _unknown_parameter(name, value, method, place, infos, findings)
             elif check_constant(value.node, join(place, name), both[name], findings):
                 _check_point(name, value, place, label, side, findings)
                 point[name] = value.node.scalar()

@@ -122,5 +122,5 @@ class Findings:
 
 
 def join(path: str, key: str) -> str:
-    """The dotted path of a key inside `path`."""
-    return f"{path}.{key}" if path else key
+    """The dotted path of a key inside `path`; either may be empty."""
+    return ".".join(part for part in (path, key) if part)
