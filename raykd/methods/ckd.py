@@ -95,9 +95,9 @@ class Params:
 class ContextualKD(Method[Params]):
     """Word relations (WR) and layer-transforming relations (LTR) of hidden states.
 
-    The total is ``(1 - alpha) * task + alpha * distil + wrdist + wrangle + ltrdist + ltrangle``. The
-    authors' GLUE code is the case alpha = 1. Divisors count the tokens of the rows at hand, so with
-    several workers the gradient is the mean over workers of each one's own average.
+    The total is ``(1 - alpha) * task + alpha * distil + wrdist + wrangle + ltrdist + ltrangle``.
+    The authors' GLUE code is the case alpha = 1. Divisors count the tokens of the rows at hand,
+    so with several workers the gradient is the mean over workers of each one's own average.
     """
 
     title = "relations among tokens and layers"

@@ -41,7 +41,7 @@ class VanillaKD(Method[Params]):
         return Signals(logits=self.params.alpha > 0)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
-        """The task loss and the distance to the teacher's logits; terms of weight 0 are left out."""
+        """The task loss and the distance to the teacher; terms of weight 0 are left out."""
         alpha = self.params.alpha
         terms: dict[str, Tensor] = {}
         if alpha < 1:
