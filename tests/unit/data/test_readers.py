@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets.arrow_writer import ArrowWriter
+
+from raykd.data.readers import HubReader, ParquetReader, TsvLayout, TsvReader
+from raykd.errors import DataError, SetupError
+
+PAIR = TsvLayout(folders=("RTE",), columns={"one": "sentence1", "label": "label"})
+
+
+def write_tsv(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding=encoding)
+
+
+def test_parquet_columns_come_back_as_written(tmp_path):
+    table = {"text": ["a", "b"], "label": [0, 1]}
+    pq.write_table(pa.table(table), tmp_path / "train.parquet")
+    found = ParquetReader(folder=tmp_path).read("train")
+    assert found.columns == table
+    assert len(found) == 2
+
+
+def test_parquet_split_may_have_another_file_name(tmp_path):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "validation_matched.parquet")
+    reader = ParquetReader(folder=tmp_path, stems={"validation": "validation_matched"})
+    assert reader.splits() == ("validation",)
+    assert len(reader.read("validation")) == 1
+
+
+def test_a_missing_split_names_the_splits_there_are(tmp_path):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"no split 'dev' \(splits: train\)"):
+        ParquetReader(folder=tmp_path).read("dev")
+
+
+def test_a_broken_parquet_file_is_named(tmp_path):
+    (tmp_path / "train.parquet").write_bytes(b"not parquet")
+    with pytest.raises(DataError, match=r"train\.parquet is not a readable Parquet file"):
+        ParquetReader(folder=tmp_path).read("train")
+
+
+def test_tsv_dev_is_validation_and_columns_get_the_tasks_names(tmp_path):
+    write_tsv(tmp_path, "dev.tsv", "index\tsentence1\tlabel", "0\tsome text\tyes")
+    reader = TsvReader(folder=tmp_path, layout=PAIR)
+    assert reader.splits() == ("validation",)
+    assert reader.read("validation").columns == {"one": ["some text"], "label": ["yes"]}
+
+
+def test_tsv_quotes_are_ordinary_characters(tmp_path):
+    lines = ('0\t"an open quote\tyes', '1\tclosed" here\tno')
+    write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *lines)
+    found = TsvReader(folder=tmp_path, layout=PAIR).read("train")
+    assert found.columns["one"] == ['"an open quote', 'closed" here']
+
+
+def test_tsv_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    write_tsv(tmp_path, "train.tsv", "sentence1\tlabel", "a\tno", encoding="utf-8-sig")
+    assert TsvReader(folder=tmp_path, layout=PAIR).read("train").columns["one"] == ["a"]
+
+
+def test_tsv_without_header_uses_the_layouts_names(tmp_path):
+    layout = TsvLayout(folders=("X",), columns={"t": "text"}, header=("id", "text"))
+    write_tsv(tmp_path, "train.tsv", "7\tfirst", "8\tsecond")
+    found = TsvReader(folder=tmp_path, layout=layout).read("train")
+    assert found.columns["t"] == ["first", "second"]
+
+
+def test_tsv_missing_column_names_what_is_there(tmp_path):
+    write_tsv(tmp_path, "train.tsv", "index\ttext", "0\ta")
+    with pytest.raises(DataError, match=r"no column 'sentence1' \(columns: index, text\)"):
+        TsvReader(folder=tmp_path, layout=PAIR).read("train")
+
+
+def test_few_broken_tsv_lines_are_left_out_with_a_warning(tmp_path, caplog):
+    rows = [f"{i}\ttext {i}\tno" for i in range(200)]
+    write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *rows, "201\tcut off")
+    assert len(TsvReader(folder=tmp_path, layout=PAIR).read("train")) == 200
+    assert "1 lines with missing fields" in caplog.text
+
+
+def test_many_broken_tsv_lines_are_an_error(tmp_path):
+    write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", "0\ta\tno", "1\tcut off")
+    with pytest.raises(DataError, match="1 of 2 lines have fewer than 3 fields"):
+        TsvReader(folder=tmp_path, layout=PAIR).read("train")
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    return tmp_path
+
+
+def test_hub_without_network_says_so_at_once(offline):
+    reader = HubReader(path="nyu-mll/glue", config="rte", names={"train": "train"})
+    began = time.monotonic()
+    with pytest.raises(SetupError) as caught:
+        reader.read("train")
+    assert time.monotonic() - began < 5
+    assert str(caught.value) == (
+        f"cannot reach nyu-mll/glue (rte): no network, and not in the local cache ({offline})"
+    )
+    assert "data.root" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+def test_hub_without_network_reads_the_cache(offline):
+    entry = offline / "nyu-mll___glue" / "rte" / "0.0.0" / "hash"
+    entry.mkdir(parents=True)
+    features = datasets.Features(label=datasets.Value("int64"))
+    writer = ArrowWriter(path=str(entry / "glue-train.arrow"), features=features)
+    writer.write({"label": 1})
+    rows, size = writer.finalize()
+    split = {"name": "train", "num_bytes": size, "num_examples": rows, "dataset_name": "glue"}
+    datasets.DatasetInfo(
+        features=features, dataset_name="glue", config_name="rte", version="0.0.0",
+        splits={"train": split},
+    ).write_to_directory(str(entry))  # fmt: skip
+    reader = HubReader(path="nyu-mll/glue", config="rte", names={"train": "train"})
+    assert reader.read("train").columns == {"label": [1]}
+
+
+def test_hub_split_that_the_task_does_not_have(offline):
+    reader = HubReader(path="nyu-mll/glue", config="rte", names={"train": "train"})
+    with pytest.raises(DataError, match="splits: train"):
+        reader.read("test")
