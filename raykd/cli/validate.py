@@ -51,15 +51,23 @@ def show_plan(file: str, spec: SweepSpec, output: Output) -> None:
     )
     output.facts(made["setup"])
     output.text("")
-    columns = ("task", "arm", "method", "trials", "confirm", "searched", "fixed")
-    rows = [
-        (
-            cell["task"], cell["label"], cell["method"], str(cell["trials"]),
-            str(cell["confirm_runs"]), _pairs(cell["searched"]), _pairs(cell["fixed"]),
-        )
-        for cell in cells
-    ]  # fmt: skip
-    output.table(columns, rows)
+    columns = ("task", "metric", "arm", "method", "trials", "confirm")
+    names = ("task", "metric", "label", "method", "trials", "confirm_runs")
+    output.table(columns, [[str(cell[name]) for name in names] for cell in cells])
+    output.text("")
+    output.table(("arm", "parameter", "value"), _parameter_rows(spec))
+
+
+def _parameter_rows(spec: SweepSpec) -> list[tuple[str, str, str]]:
+    """What each arm sets and searches, then what training does for all of them."""
+    rows: list[tuple[str, str, str]] = []
+    for label, arm in [*spec.methods.items(), ("every arm", spec.train)]:
+        texts = _texts(arm) | _constants(arm.fixed)
+        for k, (name, text) in enumerate(texts.items()):
+            rows.append((label if k == 0 else "", name, text))
+        if not texts:
+            rows.append((label, "", "nothing set or searched"))
+    return rows
 
 
 def plan(file: str, spec: SweepSpec) -> dict[str, Any]:
@@ -73,16 +81,16 @@ def plan(file: str, spec: SweepSpec) -> dict[str, Any]:
     cells = []
     for task in spec.tasks:
         for label, arm in spec.methods.items():
-            searched, fixed = _texts(arm), _constants(arm.fixed)
             cells.append(
                 {
                     "task": task,
+                    "metric": _objectives(spec, task),
                     "label": label,
                     "method": arm.method,
                     "trials": spec.search.trials,
                     "confirm_runs": runs,
-                    "searched": searched | _texts(spec.train),
-                    "fixed": fixed,
+                    "searched": _texts(arm) | _texts(spec.train),
+                    "fixed": _constants(arm.fixed) | _constants(spec.train.fixed),
                 }
             )
     return {
@@ -100,12 +108,10 @@ def _setup(spec: SweepSpec) -> dict[str, str]:
     stages = {"select on": spec.data.select_on, "report on": spec.data.report_on}
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     return {
-        "metric": "; ".join(f"{task}: {_objectives(spec, task)}" for task in spec.tasks),
         "data": _data(spec.data),
         **{name: _split(split) for name, split in stages.items()},
         "teacher": _teacher(spec),
         "student": _student(spec),
-        "train": _pairs(_constants(spec.train.fixed)) or "defaults",
         "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
         f"{_named(search.scheduler.name, search.scheduler.params)}, seed {search.seed}{budget}",
         "resources": f"{resources.workers} x ({resources.cpus_per_worker} CPUs, "
@@ -124,7 +130,7 @@ def _objectives(spec: SweepSpec, task: str) -> str:
 
 def _data(data: DataSpec) -> str:
     parts = [
-        data.root or "from the hub, or generated",
+        f"from {data.root}" if data.root else "from the hub, or generated",
         f"at most {data.max_length} tokens a row",
         f"at most {data.limit:,} rows a split" if data.limit else "",
         f"{data.student_rows:,} rows for students" if data.student_rows else "",

@@ -212,10 +212,8 @@ def _check_together(arm: MethodSpec, block: Entry, path: str, findings: Findings
             parameters(arm.method, values)
         except SpecError as exc:
             for problem in exc.problems():
-                mark = block.node.entries[problem.path].mark if (
-                    problem.path in block.node.entries
-                ) else block.mark  # fmt: skip
-                findings.add(mark, join(path, problem.path), problem.message, problem.hint)
+                own = block.node.entries.get(problem.path, block)
+                findings.add(own.mark, join(path, problem.path), problem.message, problem.hint)
             return
 
 
