@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +121,7 @@ class Task(ABC):
         about: One sentence for ``raykd show``.
     """
 
-    kind: ClassVar[str]
+    kind: str
     name: str
     labels: tuple[str, ...]
     metric: str
