@@ -313,7 +313,7 @@ def _distributed(module: _Step, world: World) -> nn.Module:
         device_ids=[world.device] if world.device.type == "cuda" else None,
         # Methods may leave out parts of the student, e.g. its head.
         find_unused_parameters=True,
-        broadcast_buffers=False,
+        forward_sync_buffers=False,
         gradient_as_bucket_view=True,
     )
 
