@@ -13,8 +13,16 @@ from raykd.results.codec import to_dict
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
 from raykd.results.store import write_trials
 from raykd.spec.domains import Domain
-from raykd.spec.schema import Arm, MethodSpec, ReportSpec, SearchSpec, SweepSpec, TeacherSpec
-from raykd.spec.schema import StudentSpec, ConfirmSpec
+from raykd.spec.schema import (
+    Arm,
+    ConfirmSpec,
+    MethodSpec,
+    ReportSpec,
+    SearchSpec,
+    StudentSpec,
+    SweepSpec,
+    TeacherSpec,
+)
 
 START = 1_768_383_012.0
 HOSTILE = "<script>alert('x')</script>&\"<b>"
@@ -181,8 +189,15 @@ class Builder:
         epochs = {Status.COMPLETED: EPOCHS, Status.PRUNED: 2}.get(status, 1)
         history = tuple(self._evaluation(e, objective) for e in range(1, epochs + 1))
         for evaluation in history:
-            self.event("trial_report", trial_id=trial_id, task=task, label=label, stage=stage,
-                       objective=evaluation.metrics[METRIC], evaluation=to_dict(evaluation))  # fmt: skip
+            self.event(
+                "trial_report",
+                trial_id=trial_id,
+                task=task,
+                label=label,
+                stage=stage,
+                objective=evaluation.metrics[METRIC],
+                evaluation=to_dict(evaluation),
+            )
         metrics = dict(history[-1].metrics)
         if report is not None:
             metrics[f"report/{METRIC}"] = report
@@ -220,7 +235,7 @@ class Builder:
 
 
 def write_run(folder: Path, search_space: SweepSpec | None = None, **env: Any) -> Builder:
-    """A whole run: pruned and failed trials, five confirm seeds, a clear winner on the first task."""
+    """A whole run: pruned and failed trials, five confirm seeds, a clear winner."""
     builder = Builder(folder, search_space, env)
     builder.start()
     for place, task in enumerate(builder.spec.tasks):

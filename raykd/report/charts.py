@@ -97,7 +97,7 @@ def figure(
     """Finish a plotly figure: the page's template, no title (the caption has it), fixed size."""
     chart.update_layout(template=TEMPLATE, title=None, height=height)
     return Figure(
-        key=slug(key),
+        key=f"plot-{slug(key)}",  # sections have ids, too
         title=title,
         finding=finding,
         spec=json.loads(chart.to_json()),

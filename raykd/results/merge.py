@@ -27,7 +27,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         return results[0]
     results = _distinct_names(results)
     counts = Counter(label for r in results for label in r.labels)
-    parts = [_relabelled(r, counts, keep_none=i == 0) for i, r in enumerate(results)]
+    parts = [_relabelled(r, counts, keep_references=i == 0) for i, r in enumerate(results)]
     first = parts[0]
     methods = {label: m for p in parts for label, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
@@ -66,11 +66,13 @@ def _distinct_names(results: Sequence[SweepResult]) -> list[SweepResult]:
     return named
 
 
-def _relabelled(result: SweepResult, counts: Mapping[str, int], keep_none: bool) -> SweepResult:
+def _relabelled(
+    result: SweepResult, counts: Mapping[str, int], keep_references: bool
+) -> SweepResult:
     """A run with labels, trial ids and domains that stand next to those of other runs."""
 
     def name(label: str) -> str:
-        is_reference = keep_none and label in (result.baseline, "none")
+        is_reference = keep_references and label in (result.baseline, "none")
         return label if counts[label] == 1 or is_reference else f"{result.run}/{label}"
 
     train = result.spec["train"]

@@ -14,6 +14,7 @@ from raykd.report.section import Section, template
 from raykd.results.records import SweepResult, TrialResult
 
 DRIVER = "driver"
+_PATTERNS = ("", "x", "|", "-", ".", "+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +82,12 @@ def _chart(
                 y=[_lane(t.slot) for t in own], orientation="h", name=plain(label),
                 customdata=[plain(t.trial_id) for t in own],
                 hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
-                marker={"color": styles[label].colour, "line": {"width": 1, "color": "#ffffff"},
-                        "pattern": {"shape": "." if styles[label].dash != "solid" else ""}},
+                marker={
+                    "color": styles[label].colour, "line": {"width": 1, "color": "#ffffff"},
+                    "pattern": {"shape": _PATTERNS[result.labels.index(label) % len(_PATTERNS)],
+                                "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)",
+                                "solidity": 0.2, "size": 8},
+                },
             )  # fmt: skip
     lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in spans}, reverse=True)
     chart.update_layout(barmode="overlay", xaxis_title=f"{unit} since the first of these")

@@ -1,0 +1,124 @@
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from raykd.report.sections import budget, curves, failures, knobs, teacher, timeline, tradeoffs
+from raykd.report.studies import distribution_of, importances, study_of
+from raykd.results.records import SweepResult
+from raykd.results.store import load_results
+from tests.synthetic_run import Builder
+
+TASK = "glue/rte"
+State = optuna.trial.TrialState
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ({"kind": "uniform", "low": 0, "high": 1, "step": None}, FloatDistribution(0, 1)),
+        ({"kind": "loguniform", "low": 0.1, "high": 1}, FloatDistribution(0.1, 1, log=True)),
+        ({"kind": "quniform", "low": 0, "high": 1, "step": 0.5}, FloatDistribution(0, 1, step=0.5)),
+        ({"kind": "int", "low": 1, "high": 4}, IntDistribution(1, 4)),
+        ({"kind": "logint", "low": 1, "high": 4}, IntDistribution(1, 4, log=True)),
+        (
+            {"kind": "choice", "low": None, "high": None, "choices": [1, "<b>"]},
+            CategoricalDistribution([1, "&lt;b&gt;"]),
+        ),
+    ],
+)
+def test_domains_become_distributions(domain: dict, expected: object):
+    assert distribution_of(domain) == expected
+
+
+def test_a_study_keeps_pruned_and_failed_trials_as_such(result: SweepResult):
+    study = study_of(result, TASK, "ckd")
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    assert states.count(State.PRUNED) == 3
+    assert states.count(State.FAIL) == 2
+    assert states.count(State.COMPLETE) == 7
+    pruned = next(t for t in study.get_trials() if t.state is State.PRUNED)
+    assert list(pruned.intermediate_values) == [30, 60]
+
+
+def test_conditional_parameters_are_there_only_when_they_were_active(result: SweepResult):
+    for trial in study_of(result, TASK, "ckd").get_trials():
+        assert ("wrangle" in trial.params) == trial.params["angles"]
+
+
+def test_objectives_are_in_the_units_of_the_report(result: SweepResult):
+    assert 60 < study_of(result, TASK, "kd").best_value < 80
+
+
+def test_importances_need_enough_different_trials(builder_with: Builder):
+    for n in range(5):
+        builder_with.trial(TASK, "kd", n, objective=0.6 + n / 100)
+    assert importances(study_of(load_results(builder_with.folder), TASK, "kd")) == {}
+    builder_with.trial(TASK, "kd", 5, objective=0.7)
+    found = importances(study_of(load_results(builder_with.folder), TASK, "kd"))
+    assert set(found) == {"lr", "alpha", "temperature"}
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.fixture
+def builder_with(tmp_path) -> Builder:
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher(TASK)
+    return builder
+
+
+def test_knobs_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepResult):
+    record = knobs.record(result)
+    assert record is not None
+    kd = next(a for a in record.arms if a.title == f"kd on {TASK}")
+    scores = [float(row[1]) for row in kd.best]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 5
+    parallel = kd.figures[-1].spec["data"]
+    assert sum(t.get("line", {}).get("width") == 2.5 for t in parallel) == 5
+
+
+def test_budget_draws_one_best_line_per_arm(result: SweepResult):
+    record = budget.record(result)
+    assert record is not None
+    data = record.tasks[0][1][0].spec["data"]
+    assert [t["name"] for t in data if t.get("showlegend")] == ["none", "kd", "ckd"]
+
+
+def test_curves_mark_early_stops_and_count_them(result: SweepResult):
+    record = curves.record(result)
+    assert record is not None
+    assert record.heading == "18 of 72 search trials were stopped early"
+    names = [t["name"] for t in record.tasks[0][1][0].spec["data"]]
+    assert names == ["all trials", "stopped early", "none", "kd", "ckd"]
+
+
+def test_failures_with_other_numbers_fall_together(result: SweepResult):
+    record = failures.record(result)
+    assert [g.count for g in record.groups] == [4]
+    assert "CUDA out of memory" in record.groups[0].traceback
+
+
+def test_teacher_forwards_per_example(result: SweepResult):
+    assert teacher.forwards_per_example(result.teachers[0]) == 1
+    record = teacher.record(result)
+    assert record is not None
+    assert "1 teacher forwards per distinct example" in record.heading
+
+
+def test_tradeoffs_only_when_there_is_something_to_trade(builder_with: Builder):
+    builder_with.trial(TASK, "kd", 0, objective=0.6, device_seconds=10.0)
+    builder_with.trial(TASK, "ckd", 0, objective=0.6, device_seconds=40.0)
+    assert tradeoffs.record(load_results(builder_with.folder)) is None
+    builder_with.trial(TASK, "ckd", 1, objective=0.7, device_seconds=40.0)
+    record = tradeoffs.record(load_results(builder_with.folder))
+    assert record is not None
+    rows = record.tasks[0][1][0].rows
+    assert [r[1] for r in rows] == ["glue-rte.kd.s000", "glue-rte.ckd.s001"]
+
+
+def test_idle_time_of_slots(builder_with: Builder):
+    builder_with.trial(TASK, "kd", 0, started=100.0, seconds=10.0, slot=0)
+    builder_with.trial(TASK, "kd", 1, started=130.0, seconds=10.0, slot=0)
+    trials = list(load_results(builder_with.folder).trials)
+    assert timeline.idle_share(trials) == pytest.approx(0.5)

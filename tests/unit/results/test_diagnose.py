@@ -1,0 +1,152 @@
+import pytest
+
+from raykd.results.diagnose import Caveat, diagnose, near_edge
+from raykd.results.merge import merge
+from raykd.results.records import Status
+from raykd.results.store import load_results
+from tests.synthetic_run import Builder, write_run
+
+TASK = "glue/rte"
+SAFE = {"lr": 3e-5, "alpha": 0.5, "temperature": 2}
+
+
+def codes(builder: Builder) -> set[str]:
+    return {c.code for c in diagnose(load_results(builder.folder))}
+
+
+def confirm(builder: Builder, label: str, values: list[float]) -> None:
+    for seed, value in enumerate(values, start=11):
+        builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+
+
+def test_few_seeds(builder: Builder):
+    builder.teacher(TASK)
+    confirm(builder, "kd", [0.7, 0.71])
+    assert "few-seeds" in codes(builder)
+    builder.trial(TASK, "kd", 0, objective=0.7, confirm_seed=13, report=0.7)
+    assert "few-seeds" not in codes(builder)
+
+
+@pytest.mark.parametrize(("ckd", "found"), [([0.72, 0.69, 0.71], True), ([0.8, 0.8, 0.8], False)])
+def test_interval_contains_zero(builder: Builder, ckd: list[float], found: bool):
+    builder.teacher(TASK)
+    confirm(builder, "kd", [0.70, 0.71, 0.69])
+    confirm(builder, "ckd", ckd)
+    assert ("interval-contains-zero" in codes(builder)) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "edge"),
+    [
+        ("uniform", 1.0 + 99 * 0.019, "lower"),
+        ("uniform", 1.0 + 99 * 0.021, ""),
+        ("uniform", 99.0, "upper"),
+        ("loguniform", 100**0.019, "lower"),
+        ("loguniform", 2.9, ""),  # 1.9 % on the linear scale, 23 % on the log scale
+        ("loguniform", 100**0.985, "upper"),
+        ("choice", 1.0, ""),
+        ("uniform", True, ""),
+        ("uniform", None, ""),
+    ],
+)
+def test_near_edge(kind: str, value: object, edge: str):
+    assert near_edge({"kind": kind, "low": 1.0, "high": 100.0}, value) == edge
+
+
+def test_best_at_edge_names_the_edge_to_widen(builder: Builder):
+    builder.teacher(TASK)
+    builder.trial(TASK, "kd", 0, params=SAFE)
+    assert "best-at-edge" not in codes(builder)
+    builder.trial(TASK, "kd", 1, objective=0.9, params={**SAFE, "lr": 9.99e-5})
+    (caveat,) = (c for c in diagnose(load_results(builder.folder)) if c.code == "best-at-edge")
+    assert "widen the upper edge of lr" in caveat.hint
+    assert caveat.label == "kd"
+
+
+@pytest.mark.parametrize(("place", "found"), [(9, True), (8, False)])
+def test_still_improving_in_the_last_tenth(builder: Builder, place: int, found: bool):
+    builder.teacher(TASK)
+    for n in range(10):
+        builder.trial(TASK, "kd", n, objective=0.8 if n == place else 0.7, params=SAFE)
+    assert ("still-improving" in codes(builder)) == found
+
+
+def test_unequal_trials(builder: Builder):
+    builder.teacher(TASK)
+    builder.trial(TASK, "kd", 0, params=SAFE)
+    builder.trial(TASK, "none", 0, params={"lr": 3e-5})
+    assert "unequal-trials" not in codes(builder)
+    builder.trial(TASK, "kd", 1, params=SAFE)
+    assert "unequal-trials" in codes(builder)
+
+
+@pytest.mark.parametrize(("select", "found"), [("validation", True), ("10 % of train", False)])
+def test_select_is_report(builder: Builder, select: str, found: bool):
+    builder.teacher(TASK, select_on=select)
+    assert ("select-is-report" in codes(builder)) == found
+
+
+@pytest.mark.parametrize(("failed", "found"), [(1, False), (2, True)])
+def test_more_than_a_tenth_failed(builder: Builder, failed: int, found: bool):
+    builder.teacher(TASK)
+    for n in range(10):
+        status = Status.FAILED if n < failed else Status.COMPLETED
+        builder.trial(TASK, "kd", n, status, 0.7, params=SAFE)
+    assert ("many-failed" in codes(builder)) == found
+
+
+@pytest.mark.parametrize(("teacher", "mode", "found"), [
+    (0.65, "max", True), (0.75, "max", False), (0.75, "min", True), (0.65, "min", False),
+])  # fmt: skip
+def test_weak_teacher_in_both_directions(builder: Builder, teacher: float, mode: str, found: bool):
+    builder.teacher(TASK, score=teacher, mode=mode)
+    confirm(builder, "none", [0.7, 0.71, 0.69])
+    assert ("weak-teacher" in codes(builder)) == found
+
+
+def test_weak_teacher_falls_back_to_the_select_split(builder: Builder):
+    builder.teacher(TASK, score=0.5)
+    builder.trial(TASK, "none", 0, objective=0.7, params={"lr": 3e-5})
+    assert "weak-teacher" in codes(builder)
+
+
+@pytest.mark.parametrize(("train", "found"), [(1_000, True), (10_000, False)])
+def test_teacher_saw_more_rows(builder: Builder, train: int, found: bool):
+    builder.teacher(TASK, rows={"teacher": 10_000, "train": train})
+    found_now = [c for c in diagnose(load_results(builder.folder)) if c.code == "teacher-saw-more"]
+    assert bool(found_now) == found
+    if found:
+        assert "10,000" in found_now[0].message
+        assert "1,000" in found_now[0].message
+
+
+def test_unfinished_trials(builder: Builder):
+    builder.teacher(TASK)
+    builder.trial(TASK, "kd", 0, params=SAFE)
+    assert "unfinished-trials" not in codes(builder)
+    builder.event("trial_started", trial_id="glue-rte.kd.s001", task=TASK, label="kd", number=1,
+                  stage="search", params=SAFE, slot=0)  # fmt: skip
+    assert "unfinished-trials" in codes(builder)
+
+
+def merged_caveats(tmp_path, **second) -> tuple[list[Caveat], tuple[str, ...]]:
+    one = write_run(tmp_path / "one")
+    two = Builder(tmp_path / "two", env=second.pop("env", {}))
+    two.start()
+    two.teacher(TASK, **second)
+    two.trial(TASK, "ckd", 0)
+    result = merge([load_results(one.folder), load_results(two.folder)])
+    return [c for c in diagnose(result) if c.code.startswith("mixed-")], result.labels
+
+
+def test_merged_runs_with_the_same_data_and_versions(tmp_path):
+    caveats, labels = merged_caveats(tmp_path)
+    assert caveats == []
+    assert labels == ("none", "kd", "one/ckd", "two/none", "two/kd", "two/ckd")
+
+
+def test_merged_runs_that_differ_say_in_what(tmp_path):
+    caveats, _ = merged_caveats(
+        tmp_path, env={"packages": {"torch": "9"}}, data_fingerprint="other", fingerprint="other"
+    )
+    assert {c.code for c in caveats} == {"mixed-packages", "mixed-rows", "mixed-teachers"}

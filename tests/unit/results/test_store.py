@@ -1,0 +1,141 @@
+import json
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from raykd.errors import RaykdError
+from raykd.results.codec import from_dict, json_safe, to_dict
+from raykd.results.export import as_csv, as_json
+from raykd.results.records import Status, TeacherRecord, TrialResult
+from raykd.results.store import load_results
+from tests.synthetic_run import Builder
+
+
+def test_a_trial_round_trips_through_json(full_run: Builder):
+    for trial in full_run.trials[:20]:
+        assert from_dict(TrialResult, json.loads(json.dumps(to_dict(trial)))) == trial
+
+
+def test_unknown_keys_of_newer_runs_are_passed_over(full_run: Builder):
+    plain = {**to_dict(full_run.trials[0]), "added_later": 1}
+    assert from_dict(TrialResult, plain) == full_run.trials[0]
+
+
+def test_missing_fields_are_an_error():
+    with pytest.raises(TypeError):
+        from_dict(TeacherRecord, {"task": "glue/rte"})
+
+
+def test_strict_json_has_no_nan():
+    assert json_safe({"a": [math.nan, 1.0], "b": math.inf}) == {"a": [None, 1.0], "b": None}
+
+
+def test_a_finished_run_is_read_back_whole(full_run: Builder):
+    result = load_results(full_run.folder)
+    assert sorted(t.trial_id for t in result.trials) == sorted(t.trial_id for t in full_run.trials)
+    assert [t.name for t in result.tasks] == ["glue/rte", "glue/mrpc"]
+    assert result.labels == ("none", "kd", "ckd")
+    assert result.baseline == "kd"
+    assert result.finished > result.started > 0
+    assert not result.interrupted
+    assert [s["kind"] for s in result.spans] == ["slot", "slot", "teacher", "teacher"]
+    assert result.command.startswith("raykd sweep")
+
+
+def test_the_table_has_a_row_per_trial_with_histories_as_lists(full_run: Builder):
+    table = pq.read_table(full_run.folder / "trials.parquet").to_pylist()
+    assert [r["trial_id"] for r in table] == [t.trial_id for t in full_run.trials]
+    first, trial = table[0], full_run.trials[0]
+    assert json.loads(first["params"]) == dict(trial.params)
+    assert first["history_epoch"] == [e.epoch for e in trial.history]
+    assert json.loads(first["history_metrics"][-1]) == dict(trial.history[-1].metrics)
+    assert not (full_run.folder / "trials.parquet.part").exists()
+
+
+def test_a_trial_that_never_finished_is_interrupted_and_keeps_its_curve(builder: Builder):
+    builder.teacher("glue/rte")
+    builder.trial("glue/rte", "kd", 0)
+    lines = (builder.folder / "events.jsonl").read_text().splitlines()
+    (builder.folder / "events.jsonl").write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:40])
+    result = load_results(builder.folder)
+    (trial,) = result.trials
+    assert trial.status is Status.INTERRUPTED
+    assert [e.epoch for e in trial.history] == [1, 2, 3, 4]
+    assert (trial.method, trial.slot, trial.node) == ("kd", 0, "node-1")
+    assert set(trial.searched) == {"lr", "alpha", "temperature"}
+    assert any("no end" in n and "event log" in n for n in result.notes)
+    assert any("still going, or was killed" in n for n in result.notes)
+    assert result.finished == 0
+
+
+def test_a_resumed_run_goes_on_after_a_torn_line(builder: Builder):
+    builder.teacher("glue/rte")
+    with (builder.folder / "events.jsonl").open("a") as file:
+        file.write('{"time": 1, "event": "tri\n')
+    builder.event("sweep_resumed")
+    builder.trial("glue/rte", "kd", 0)
+    builder.finish()
+    result = load_results(builder.folder)
+    assert len(result.trials) == 1
+    assert result.finished > 0
+
+
+def test_a_later_attempt_replaces_the_earlier_one(builder: Builder):
+    builder.teacher("glue/rte")
+    builder.trial("glue/rte", "kd", 0, Status.FAILED, None, error="lost")
+    builder.event("sweep_finished", status="interrupted", seconds=1)
+    assert load_results(builder.folder).interrupted
+    builder.event("sweep_resumed")
+    builder.trial("glue/rte", "kd", 0, objective=0.9)
+    result = load_results(builder.folder)
+    (trial,) = result.trials
+    assert (trial.status, trial.objective) == (Status.COMPLETED, 0.9)
+    assert not result.interrupted
+
+
+def test_a_run_without_trials_or_teachers_can_be_read(builder: Builder):
+    result = load_results(builder.folder)
+    assert result.trials == ()
+    assert result.tasks == ()
+
+
+@pytest.mark.parametrize("missing", ["resolved.json", "resolved.yaml", "env.json"])
+def test_a_missing_file_is_named(builder: Builder, missing: str):
+    (builder.folder / missing).unlink()
+    with pytest.raises(RaykdError, match=missing):
+        load_results(builder.folder)
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path):
+    with pytest.raises(RaykdError, match="not a run folder"):
+        load_results(tmp_path)
+    with pytest.raises(RaykdError, match="not a folder"):
+        load_results(tmp_path / "nowhere")
+
+
+def test_unreadable_lines_and_events_are_errors_with_their_place(builder: Builder):
+    path = builder.folder / "events.jsonl"
+    good = path.read_text()
+    path.write_text(good + "[1, 2]\n")
+    with pytest.raises(RaykdError, match=r"events.jsonl:\d+: expected a JSON object"):
+        load_results(builder.folder)
+    path.write_text(good + '{"time": 1, "event": "trial_finished", "result": {}}\n')
+    with pytest.raises(RaykdError, match="cannot be understood"):
+        load_results(builder.folder)
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path):
+    other = Builder(tmp_path / "run", env={"version": 99})
+    with pytest.raises(RaykdError, match="version 99"):
+        load_results(other.folder)
+
+
+def test_export_has_every_trial(full_run: Builder):
+    result = load_results(full_run.folder)
+    assert len(json.loads(as_json(result))["trials"]) == len(result.trials)
+    lines = as_csv(result).splitlines()
+    assert lines[0].startswith("task,label,method")
+    assert "params.wrangle" in lines[0]
+    assert len(lines) > len(result.trials)
