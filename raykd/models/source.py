@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import build_model
+from raykd.models.load import anatomy, build_model, load_state, shape_anatomy
 from raykd.models.weights import ModelState, restore
 
 
@@ -41,3 +41,15 @@ class ModelSource:
             num_labels=self.num_labels,
             seed=seed,
         )
+
+
+def load_source(name: str, *, kind: str, num_labels: int) -> ModelSource:
+    """How a model with the weights of a checkpoint begins; see `load_state` for the errors."""
+    state = load_state(name, kind=kind, num_labels=num_labels)
+    return ModelSource(kind=kind, num_labels=num_labels, anatomy=anatomy(state), state=state)
+
+
+def shape_source(shape: ModelShape, *, vocabulary: int, kind: str, num_labels: int) -> ModelSource:
+    """How a model with random weights begins."""
+    sizes = shape_anatomy(shape, vocabulary)
+    return ModelSource(kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape)

@@ -32,8 +32,8 @@ class Ledger(ABC):
         """Put the job of a trial on the board; returns the config of `raykd.trial.lease`."""
 
     @abstractmethod
-    def evaluated(self, label: str, number: int, evaluation: Mapping[str, Any]) -> None:
-        """Record an evaluation."""
+    def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
+        """Record the evaluation in an event."""
 
     @abstractmethod
     def finished(
@@ -79,13 +79,19 @@ class ArmsSearch(Searcher):
     """
 
     def __init__(self, arms: Mapping[str, Arm], ledger: Ledger, max_concurrent: int) -> None:
-        super().__init__(metric="objective", mode="max")
+        super().__init__()
         self.arms = dict(arms)
         self.ledger = ledger
         self.live: dict[str, _Live] = {}
         self._max_live = max_concurrent + PENDING_TRIALS
         self._started = {label: arm.study.counted() for label, arm in arms.items()}
         self._ending = False
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Tune's metric and mode do not matter: every arm knows its own."""
+        return True
 
     def end(self) -> None:
         """Suggest nothing more."""
@@ -141,6 +147,10 @@ class ArmsSearch(Searcher):
             self.ledger.finished(live.label, live.number, Status.INTERRUPTED, event)
             study.abandon(trial_id)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune pickles the searcher into a file that raykd never reads back.
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the studies are the state."""
 
@@ -161,6 +171,9 @@ class ArmsScheduler(FIFOScheduler):  # type: ignore[misc]  # ray.tune has no typ
         for arm in search.arms.values():
             _replay(arm)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Hand a new trial to the scheduler of its arm."""
         label = self._search.live[trial.trial_id].label
@@ -177,7 +190,7 @@ class ArmsScheduler(FIFOScheduler):  # type: ignore[misc]  # ray.tune has no typ
         arm = self._search.arms[live.label]
         evaluation = event["evaluation"]
         live.objective = _value(evaluation["metrics"], arm.metrics[0])
-        self._search.ledger.evaluated(live.label, live.number, evaluation)
+        self._search.ledger.evaluated(live.label, live.number, event)
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
         if len(arm.metrics) > 1 or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)

@@ -1,8 +1,8 @@
-"""One cell's Optuna study behind Ray Tune's searcher interface; the study is the only resumable truth.
+"""One cell's Optuna study behind Ray Tune's searcher interface; the only resumable truth.
 
-Differs from `OptunaSearch` where that one misleads a sampler or a restart: a trial stopped early is told
-PRUNED (there: COMPLETE with its short-run value), a NaN objective is a failed trial (there: a trial
-that stays open), the report at which a stop was decided is kept, and nothing is pickled.
+Differs from `OptunaSearch` where that one misleads a sampler or a restart: a trial stopped early is
+told PRUNED (there: COMPLETE with its short-run value), a NaN objective is a failed trial (there: a
+trial that stays open), the report at which a stop was decided is kept, and nothing is pickled.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from raykd.methods.base import Signals
 from raykd.models.forward import forward
 
 CHUNK_BYTES = 8 << 20
-"""Hidden states are cut into pieces of about this size, small enough to spill and read one by one."""
+"""Hidden states are cut into pieces of about this size, so that they can be spilled one by one."""
 
 _STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
 _TORCH = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
@@ -90,11 +90,13 @@ class RecordedOutputs:
         return {layer: states[:, :, k] for k, layer in enumerate(layers)}
 
 
-def estimate_bytes(rows: int, tokens: int, signals: Signals, width: int, classes: int) -> int:
-    """Bytes that recording would take with two-byte hidden states."""
+def estimate_bytes(
+    rows: int, tokens: int, signals: Signals, width: int, classes: int, *, wide: bool
+) -> int:
+    """Bytes that recording takes; hidden states have two bytes, or four when `wide`."""
     layers = len(signals.hidden_states) if signals.hidden_states != "all" else 0
     positions = tokens + rows * signals.margin
-    return rows * classes * 4 + positions * layers * width * 2
+    return rows * classes * 4 + positions * layers * width * (4 if wide else 2)
 
 
 def record(
@@ -201,8 +203,8 @@ def checksum(arrays: Iterator[Array]) -> int:
     for array in arrays:
         flat = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
         if flat.nbytes <= 1 << 20:
-            value = zlib.crc32(flat, value)
+            value = zlib.crc32(flat.data, value)
             continue
         for begin in np.linspace(0, flat.nbytes - 4096, 64).astype(int):
-            value = zlib.crc32(flat[begin : begin + 4096], value)
+            value = zlib.crc32(flat[begin : begin + 4096].data, value)
     return value

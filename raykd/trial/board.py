@@ -32,6 +32,7 @@ class _Job:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     slot: int | None = None
     attempt: int = 0
+    lease: dict[str, Any] | None = None
     heard: float = 0.0
     over: bool = False
     cancelled: bool = False
@@ -53,7 +54,7 @@ class BoardState:
         self._notices: list[dict[str, Any]] = []
         self._noticed = asyncio.Event()
         self._closed = False
-        self._retire: set[int] = set()
+        self._worked: set[int] = set()
         self._watch: asyncio.Task[None] | None = None
 
     # What the driver calls ---------------------------------------------------------------------
@@ -107,15 +108,17 @@ class BoardState:
             if not job.over:
                 self._end(job_id, {"kind": "cancelled"}, cancelled=True)
 
-    async def retire(self, slot: int) -> None:
-        """End one slot after its current job."""
-        self._retire.add(slot)
-        self._queued.set()
+    async def slot_failed(self, slot: int, reason: str) -> bool:
+        """A supervisor's word that a slot is gone; its job goes to another one.
 
-    async def slot_failed(self, slot: int, reason: str) -> None:
-        """The supervisor's word that a slot is gone; its job goes to another one."""
+        Returns:
+            Whether the slot had taken a job since it was last lost.
+        """
         self._notice("slot", slot=slot, state="lost", reason=reason)
         self._release(slot, "the slot was lost")
+        had_work = slot in self._worked
+        self._worked.discard(slot)
+        return had_work
 
     async def fail_pending(self, reason: str) -> None:
         """No slot is left: end every job with the reason."""
@@ -136,11 +139,10 @@ class BoardState:
 
     async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
         """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
-        if not self._queue and not self._closed and slot not in self._retire:
+        if not self._queue and not self._closed:
             self._queued.clear()
             await _wait(self._queued, timeout_s)
-        if self._closed or slot in self._retire:
-            self._retire.discard(slot)
+        if self._closed:
             return CLOSE, 0, None
         while self._queue:
             job_id = self._queue.popleft()
@@ -148,7 +150,11 @@ class BoardState:
             if not job.over:
                 job.slot, job.heard = slot, time.monotonic()
                 job.attempt += 1
-                self._notice("leased", job=job_id, slot=slot, node=node, attempt=job.attempt)
+                job.lease = {
+                    "slot": slot, "node": node, "attempt": job.attempt, "time": time.time()
+                }  # fmt: skip
+                self._worked.add(slot)
+                self._notice("leased", job=job_id, **job.lease)
                 return job_id, job.attempt, job.payload
         return IDLE, 0, None
 
@@ -161,7 +167,7 @@ class BoardState:
         if event["kind"] in ("done", "failed"):
             self._end(job_id, event)
         else:
-            job.events.append({**event, "attempt": attempt})
+            job.events.append({**event, "lease": job.lease})
             job.arrived.set()
         return GO
 
@@ -186,7 +192,7 @@ class BoardState:
     def _end(self, job_id: str, event: dict[str, Any], *, cancelled: bool = False) -> None:
         job = self._jobs[job_id]
         job.over, job.cancelled = True, cancelled
-        job.events.append({**event, "attempt": job.attempt, "slot": job.slot})
+        job.events.append({**event, "lease": job.lease})
         job.slot = None
         job.arrived.set()
 
@@ -202,13 +208,12 @@ class BoardState:
             reason = f"given up after {job.attempt} attempts: {why}"
             self._end(job_id, {"kind": "failed", "error": reason, "traceback": ""})
             return
-        job.events.append({"kind": "requeued", "why": why, "attempt": job.attempt})
-        job.arrived.set()
+        self._notice("requeued", job=job_id, why=why)
         self._queue.appendleft(job_id)
         self._queued.set()
 
     def _notice(self, kind: str, **what: Any) -> None:
-        self._notices.append({"time": time.time(), "kind": kind, **what})
+        self._notices.append({"kind": kind, "time": time.time(), **what})
         self._noticed.set()
 
     async def _watch_leases(self) -> None:

@@ -147,7 +147,7 @@ def run_trial(
             metrics |= {f"report/{name}": value for name, value in scored.items()}
         if config.latency:
             metrics["latency_ms"] = latency_ms(
-                model, task, prepared.splits["select"], settings, collator, world
+                model, prepared.splits["select"], settings, collator, world
             )
         if config.save_path and world.rank == 0:
             weights.save(weights.capture(model), Path(config.save_path))

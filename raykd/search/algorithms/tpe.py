@@ -21,7 +21,7 @@ class Params:
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler that expects trials in parallel (constant liar) and conditional domains (groups)."""
+    """A sampler that expects trials in parallel and conditional domains."""
     return optuna.samplers.TPESampler(
         n_startup_trials=params.startup_trials,
         n_ei_candidates=params.candidates,

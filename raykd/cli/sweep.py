@@ -1,0 +1,174 @@
+"""``raykd sweep``: run a search space, or continue a run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from raykd.results.records import SweepResult
+    from raykd.spec.schema import SweepSpec
+
+SMOKE = ("search.trials=2", "data.limit=64", "train.epochs=1", "confirm.seeds=[1]")
+"""What ``--smoke`` changes: two short trials per arm prove that everything fits together."""
+
+
+def sweep(
+    output: Output,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A search space.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run folder.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="Trials per arm.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", help="End the search after this, e.g. 30m.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sweep.")] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="New worker processes for every trial.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Two short trials per arm, to prove the path.")
+    ] = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
+    ] = False,
+) -> int:
+    """Run a search space: prepare teachers, search, confirm, report."""
+    from raykd.cli.console import open_console
+    from raykd.cli.validate import show_plan
+    from raykd.spec.load import placed
+
+    overrides = list(override or ())
+    shortcuts = (
+        ("search.trials", trials), ("search.time_budget", time_budget), ("search.seed", seed),
+        ("resources.isolate", "true" if isolate else None),
+    )  # fmt: skip
+    overrides += [f"{key}={value}" for key, value in shortcuts if value is not None]
+    overrides += SMOKE if smoke else ()
+    spec, source = _read(file, resume, overrides)
+    if dry_run:
+        show_plan(str(file or resume), spec, output)
+        return 0
+
+    from raykd.sweep.run import SweepOptions, cache_folder, run_sweep
+
+    options = SweepOptions(
+        out=out,
+        address=None if address == "local" else address,
+        resume=resume,
+        confirm=not no_confirm,
+        cache=cache_folder(),
+        command=shlex.join(["raykd", *sys.argv[1:]]),
+    )
+    written: dict[str, str] = {}
+    try:
+        with open_console(output) as console:
+
+            def listen(event: Mapping[str, Any]) -> None:
+                if event["event"] == "report_written":
+                    written.update(report=event["report"], run=event["run"])
+                console.handle(event)
+
+            run_sweep(spec, source, options, listen)
+    except SpecError as exc:
+        if file is None:
+            raise
+        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
+    except KeyboardInterrupt:
+        if written:
+            output.note(f"stopped; continue with: raykd sweep --resume {written['run']}")
+        raise
+    finally:
+        if written and not output.is_json:
+            _show_end(written, output)
+    return _exit_code(written["run"])
+
+
+def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:
+    """The search space and its text."""
+    from raykd.spec.load import load_spec
+
+    if (file is None) == (resume is None):
+        raise SpecError(
+            "give a search space, or a run to continue with --resume",
+            hint="raykd sweep FILE, or raykd sweep --resume RUN",
+        )
+    if file is not None:
+        return load_spec(file, overrides), file.read_text()
+    assert resume is not None
+    if overrides:
+        raise SpecError(
+            f"a resumed run keeps its settings, got {overrides[0]}",
+            hint="leave the options out, or start a new sweep",
+        )
+    from raykd.sweep.runfolder import reopen
+
+    return reopen(resume)[0], ""
+
+
+def _show_end(written: Mapping[str, str], output: Output) -> None:
+    """The last lines: one row per arm, caveats, where report and run are."""
+    from raykd.results.store import load_results
+
+    result = load_results(written["run"])
+    for task in result.tasks:
+        _show_task(result, task.name, output)
+    from raykd.results.diagnose import diagnose
+
+    for caveat in diagnose(result):
+        place = f"{caveat.task}: " if caveat.task else ""
+        output.text(f"caveat: {place}{caveat.message}")
+    output.text(f"report: {written['report']}")
+    output.text(f"run: {written['run']}")
+
+
+def _show_task(result: SweepResult, task: str, output: Output) -> None:
+    from raykd.results.summary import arm_summaries, scale_of
+    from raykd.results.verdict import verdict
+
+    scale = scale_of(result, task)
+    rows = []
+    for arm in arm_summaries(result, task):
+        sure = arm.confirmed
+        rows.append(
+            (
+                arm.label,
+                scale.show(sure.mean) if sure else "n/a",
+                f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure else "n/a",
+                str(sure.n) if sure else "0",
+                f"{arm.gap:.0%}" if arm.gap is not None else "n/a",
+                ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
+            )
+        )
+    columns = ("arm", f"confirmed {result.task(task).metric}", "95 % interval", "seeds",
+               "gap recovered", "search trials")  # fmt: skip
+    output.table(columns, rows, title=f"{task}: {verdict(result, task).headline}")
+
+
+def _exit_code(run: str) -> int:
+    """3 when an arm has no completed trial, else 0."""
+    from raykd.results.store import load_results
+
+    result = load_results(run)
+    done = {(t.task, t.label) for t in result.trials if t.status == "completed"}
+    every = {(task.name, label) for task in result.tasks for label in result.labels}
+    return 0 if every <= done else 3

@@ -1,0 +1,112 @@
+"""``raykd trial``: one trial in this process, for debugging; or a trial of a run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import SpecError
+
+if TYPE_CHECKING:
+    from raykd.params import Scalar
+    from raykd.results.records import Evaluation, TrialResult
+
+
+def trial(
+    output: Output,
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|RUN", help="A search space, or a run folder.")
+    ],
+    label: Annotated[str | None, typer.Option("--label", help="The arm.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="A parameter of method or training."),
+    ] = None,
+    again: Annotated[
+        str | None, typer.Option("--trial", metavar="ID", help="This trial of the run again.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the trial.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
+    ] = None,
+) -> None:
+    """Run one trial here, without Ray: errors come with their full traceback under -v."""
+    import dataclasses
+
+    from raykd.spec.load import load_spec
+    from raykd.sweep.local import prepare_task, run_here, trial_of
+    from raykd.sweep.run import cache_folder
+    from raykd.sweep.runfolder import reopen
+
+    given = _parameters(param or ())
+    if again is not None:
+        spec, _ = reopen(source)
+        earlier = _earlier(source, again)
+        task, label = earlier.task, earlier.label
+        given = {**earlier.params, **given}
+        seed = earlier.seed if seed is None else seed
+    else:
+        spec = load_spec(source, override or ())
+    if label is None:
+        raise SpecError("--label is missing", hint=f"one of: {', '.join(spec.methods)}")
+    task = task or spec.tasks[0]
+    config = trial_of(spec, Path("runs"), task, label, given)
+    if seed is not None:
+        config = dataclasses.replace(config, seed=seed)
+
+    def progress(phase: str, done: int, total: int, detail: str) -> None:
+        output.note(f"teacher {phase} {done:,}/{total:,} {detail}".rstrip())
+
+    def report(evaluation: Evaluation) -> None:
+        output.note(_line(evaluation))
+
+    _, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
+    outcome = run_here(config, prepared, report)
+    if output.is_json:
+        output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
+                       "metrics": dict(outcome.metrics), "seconds": outcome.seconds})  # fmt: skip
+        return
+    output.note(_line(outcome.evaluation))
+    output.facts({name: f"{value:.4f}" for name, value in outcome.metrics.items()})
+
+
+def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
+    from ruamel.yaml import YAML, YAMLError
+
+    found: dict[str, Scalar] = {}
+    for entry in given:
+        name, sign, text = entry.partition("=")
+        try:
+            value = YAML(typ="safe").load(text)
+        except YAMLError as exc:
+            raise SpecError(f"--param {entry}: '{text}' is no value") from exc
+        if not sign or not name or isinstance(value, dict | list):
+            raise SpecError(f"--param {entry}: expected NAME=VALUE", hint="e.g. --param alpha=0.5")
+        found[name] = value
+    return found
+
+
+def _earlier(run: Path, wanted: str) -> TrialResult:
+    from raykd.registry import suggestion
+    from raykd.results.store import load_results
+
+    trials = load_results(run).trials
+    found = next((t for t in trials if t.trial_id == wanted), None)
+    if found is None:
+        names = tuple(t.trial_id for t in trials)
+        raise SpecError(
+            f"the run has no trial '{wanted}'",
+            hint=suggestion(wanted, names)
+            or "they are listed in the report, section 'Every trial'",
+        )
+    return found
+
+
+def _line(evaluation: Evaluation) -> str:
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
+    terms = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.terms.items())
+    return f"epoch {evaluation.epoch:g}  {metrics}  |  {terms}"

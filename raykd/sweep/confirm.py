@@ -1,0 +1,81 @@
+"""The confirm stage: the best configurations of every arm again, on fresh seeds and unseen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from raykd.params import Scalar
+from raykd.results.records import Status
+from raykd.search.arms import Arm
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.ledger import TrialLedger
+from raykd.sweep.plan import Cell, confirm_trial
+from raykd.trial.follow import follow
+from raykd.trial.run import TrialConfig
+
+
+def best(study: optuna.Study, count: int) -> list[Mapping[str, Scalar]]:
+    """Searched parameters of the best completed trials by the first objective, best first."""
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    upward = study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
+    ranked = sorted(completed, key=lambda t: t.values[0], reverse=upward)
+    return [t.params for t in ranked[:count]]
+
+
+def to_confirm(
+    spec: SweepSpec, run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]
+) -> list[tuple[TrialConfig, tuple[str, ...]]]:
+    """Every confirm trial of a task with its searched names; seeds of all arms side by side."""
+    jobs = []
+    for seed in spec.confirm.seeds:
+        for cell in cells:
+            for rank, chosen in enumerate(
+                best(arms[cell.arm.label].study.study, spec.confirm.top_k)
+            ):
+                config = confirm_trial(spec, run, cell, rank, seed, chosen)
+                jobs.append((config, tuple(chosen)))
+    return jobs
+
+
+def confirm(
+    jobs: Sequence[tuple[TrialConfig, tuple[str, ...]]],
+    ledger: TrialLedger,
+    board: Any,
+    *,
+    key: str,
+    metric: str,
+    on_saved: Callable[[TrialConfig], None],
+) -> None:
+    """Run confirm trials.
+
+    Args:
+        jobs: What to run.
+        ledger: Keeps the records.
+        board: Handle of the board actor.
+        key: Fingerprint under which workers find the teacher.
+        metric: The objective.
+        on_saved: Called when a trial has saved its student.
+    """
+    for config, searched in jobs:
+        ledger.launch(config, searched, key)
+    configs = {config.trial_id: config for config, _ in jobs}
+
+    def on_event(job: str, event: Mapping[str, Any]) -> None:
+        kind = event["kind"]
+        if kind in ("evaluation", "done"):
+            ledger.evaluated(job, event, metric)
+        if kind == "done":
+            ledger.finished(job, Status.COMPLETED, event, metric)
+            if configs[job].save_path:
+                on_saved(configs[job])
+        elif kind == "failed":
+            ledger.finished(job, Status.FAILED, event, metric)
+        elif kind == "cancelled":
+            ledger.finished(job, Status.INTERRUPTED, event, metric)
+
+    follow(board, configs, on_event)

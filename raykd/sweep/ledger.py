@@ -1,0 +1,208 @@
+"""Keeps the record of every trial: what was launched, how it went, how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+
+from raykd.params import Scalar
+from raykd.results.codec import from_dict, to_dict
+from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.search.arms import Ledger
+from raykd.sweep.events import EventLog
+from raykd.sweep.plan import Cell
+from raykd.trial.run import TrialConfig
+from raykd.trial.worker import TrialJob
+
+_ERROR_LINES = 40
+
+
+@dataclasses.dataclass(slots=True)
+class _Running:
+    config: TrialConfig
+    searched: tuple[str, ...]
+    submitted: float
+    lease: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    history: list[Evaluation] = dataclasses.field(default_factory=list)
+
+
+class TrialLedger:
+    """Launches jobs and turns their events into `TrialResult` records in the event log.
+
+    Args:
+        board: Handle of the board actor.
+        log: The event log.
+        run: Name of the run folder.
+        devices: Devices a trial holds.
+        max_failures: Times a trial may lose its worker before it counts as failed.
+    """
+
+    def __init__(
+        self, board: Any, log: EventLog, run: str, devices: float, max_failures: int
+    ) -> None:
+        self._board = board
+        self._log = log
+        self._run = run
+        self._devices = devices
+        self._max_failures = max_failures
+        self._running: dict[str, _Running] = {}
+        self._lock = threading.RLock()
+
+    def launch(self, config: TrialConfig, searched: tuple[str, ...], key: str) -> None:
+        """Put the job of a trial on the board."""
+        self._running[config.trial_id] = _Running(config, searched, time.time())
+        job = TrialJob(config=config, key=key)
+        ray.get(self._board.submit.remote(config.trial_id, job, self._max_failures))
+
+    def leased(self, notice: Mapping[str, Any]) -> None:
+        """A slot has taken a job; called from the thread that listens to the board."""
+        with self._lock:
+            running = self._running.get(notice["job"])
+            if running is not None:
+                self._begin(running, notice)
+
+    def _begin(self, running: _Running, lease: Mapping[str, Any]) -> None:
+        """Record the start of a trial, once for each lease."""
+        if running.lease.get("attempt") == lease["attempt"]:
+            return
+        running.lease = lease
+        config = running.config
+        self._log.emit(
+            "trial_started",
+            trial_id=config.trial_id,
+            task=config.task,
+            label=config.label,
+            number=config.number,
+            stage=config.stage,
+            params={**config.coefficients, **config.train},
+            slot=lease["slot"],
+        )
+
+    def evaluated(self, trial_id: str, event: Mapping[str, Any], metric: str) -> None:
+        """Record the evaluation in an event of a job.
+
+        After a retry a trial may repeat evaluations; the later ones stand.
+        """
+        running = self._running[trial_id]
+        with self._lock:
+            self._begin(running, event["lease"])
+        entry = from_dict(Evaluation, event["evaluation"])
+        running.history = [e for e in running.history if e.step < entry.step]
+        running.history.append(entry)
+        config = running.config
+        self._log.emit(
+            "trial_report",
+            trial_id=trial_id,
+            task=config.task,
+            label=config.label,
+            stage=config.stage,
+            objective=entry.metrics.get(metric),
+            evaluation=to_dict(entry),
+        )
+
+    def finished(
+        self, trial_id: str, status: Status, event: Mapping[str, Any] | None, metric: str
+    ) -> TrialResult:
+        """Record the end of a trial."""
+        event = event or {}
+        with self._lock:
+            running = self._running.pop(trial_id)
+            if event.get("lease"):
+                self._begin(running, event["lease"])
+        config, lease = running.config, running.lease
+        last = running.history[-1] if running.history else None
+        metrics = dict(event.get("metrics") or (last.metrics if last else {}))
+        started = float(lease.get("time", running.submitted))
+        seconds = float(event.get("seconds") or time.time() - started)
+        result = TrialResult(
+            sweep=self._run,
+            task=config.task,
+            label=config.label,
+            method=config.method,
+            trial_id=trial_id,
+            number=config.number,
+            stage=config.stage,
+            status=status,
+            params={**config.coefficients, **config.train},
+            searched=running.searched,
+            seed=config.seed,
+            objective=_finite(metrics.get(metric)) if status is not Status.FAILED else None,
+            metrics=metrics,
+            history=tuple(running.history),
+            started=started,
+            seconds=seconds,
+            device_seconds=seconds * self._devices,
+            node=str(lease.get("node", "")),
+            slot=int(lease.get("slot", -1)),
+            attempts=max(1, int(lease.get("attempt", 1))),
+            error=str(event.get("error", "")),
+            traceback="\n".join(str(event.get("traceback", "")).splitlines()[-_ERROR_LINES:]),
+            checkpoint=config.save_path or "",
+        )
+        self._log.emit("trial_finished", result=to_dict(result))
+        ray.get(self._board.forget.remote(trial_id))
+        return result
+
+    def cancel(self, trial_id: str) -> None:
+        """Stop the job of a trial."""
+        ray.get(self._board.cancel.remote(trial_id))
+
+
+class SearchLedger(Ledger):
+    """The ledger as the search over the arms of one task sees it.
+
+    Args:
+        trials: Keeps the records.
+        cells: Cells of the task by label.
+        configure: Makes the configuration of a trial from cell, number and searched parameters.
+        key: Fingerprint under which workers find the teacher.
+        lease: Part of the Tune config that is the same for every trial.
+    """
+
+    def __init__(
+        self,
+        trials: TrialLedger,
+        cells: Mapping[str, Cell],
+        configure: Callable[[Cell, int, Mapping[str, Scalar]], TrialConfig],
+        key: str,
+        lease: Mapping[str, str],
+    ) -> None:
+        self._trials = trials
+        self._cells = cells
+        self._configure = configure
+        self._key = key
+        self._lease = dict(lease)
+        self._ids: dict[tuple[str, int], str] = {}
+
+    def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
+        """Put the job of a suggested trial on the board."""
+        config = self._configure(self._cells[label], number, params)
+        self._ids[label, number] = config.trial_id
+        self._trials.launch(config, tuple(params), self._key)
+        return {**self._lease, "job": config.trial_id}
+
+    def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
+        """Record an evaluation."""
+        metric = self._cells[label].metrics[0]
+        self._trials.evaluated(self._ids[label, number], event, metric)
+
+    def finished(
+        self, label: str, number: int, status: Status, event: Mapping[str, Any] | None
+    ) -> None:
+        """Record the end of a trial."""
+        metric = self._cells[label].metrics[0]
+        self._trials.finished(self._ids.pop((label, number)), status, event, metric)
+
+    def cancel(self, label: str, number: int) -> None:
+        """Stop the job of a trial."""
+        self._trials.cancel(self._ids[label, number])
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,49 @@
+"""Continuing a run: settles what an earlier driver left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from raykd.results.records import Status, TrialResult
+from raykd.results.store import load_results
+from raykd.search.arms import Arm
+from raykd.search.study import reopen
+from raykd.sweep.plan import Cell
+
+_STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
+
+
+def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
+    """Tell the studies what the event log knows, and enqueue again what was cut short.
+
+    Returns:
+        Trials enqueued again.
+    """
+    results = load_results(run)
+    again = 0
+    for cell in cells:
+        settled: dict[int, Sequence[float] | TrialState] = {}
+        for trial in results.of(cell.task, cell.arm.label, "search"):
+            end = _end(trial, cell.metrics)
+            if end is not None:
+                settled[trial.number] = end
+        again += reopen(arms[cell.arm.label].study.study, settled)
+    return again
+
+
+def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | TrialState | None:
+    if trial.status is Status.COMPLETED:
+        return [trial.metrics[name] for name in metrics]
+    return _STATES.get(trial.status)
+
+
+def finished_confirmations(run: Path) -> set[str]:
+    """Confirm trials that need not run again."""
+    return {
+        t.trial_id
+        for t in load_results(run).trials
+        if t.stage == "confirm" and t.status is Status.COMPLETED
+    }

@@ -1,0 +1,122 @@
+"""The search stage: every arm of one task, driven by Ray Tune and Optuna."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray import tune
+
+from raykd import params, registry
+from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
+from raykd.search.space import domains_of
+from raykd.search.study import StudySearch
+from raykd.spec.schema import Named, SweepSpec
+from raykd.sweep.plan import Cell, cell_space, max_epochs
+from raykd.training.seeding import derive_seed
+from raykd.trial.lease import lease
+
+JOURNAL = "studies.journal"
+LEASE_CPUS = 0.001
+"""Tune refuses trials that take nothing; the real resources are the slots'."""
+
+
+def open_storage(run: Path) -> JournalStorage:
+    """The Optuna storage of a run; `optuna-dashboard` opens the same file."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return JournalStorage(JournalFileBackend(str(run / JOURNAL)))
+
+
+def make_arm(spec: SweepSpec, cell: Cell, storage: JournalStorage) -> Arm:
+    """Study and scheduler of a cell, continued where an earlier driver left them."""
+    domains = domains_of(cell.arm, spec.train)
+    algorithm = spec.search.algorithm
+    build_sampler = registry.load("algorithms", algorithm.name)
+    settings = _params("algorithms", algorithm)
+
+    def sampler(existing: int) -> optuna.samplers.BaseSampler:
+        seed = derive_seed(spec.search.seed, cell.study_name, "sampler", existing)
+        made: optuna.samplers.BaseSampler = build_sampler(settings, domains, seed)
+        return made
+
+    scheduler = registry.load("schedulers", spec.search.scheduler.name)(
+        _params("schedulers", spec.search.scheduler),
+        mode=cell.modes[0],
+        max_epochs=max_epochs(spec),
+    )
+    return Arm(
+        study=StudySearch(cell_space(spec, cell), storage, sampler),
+        scheduler=scheduler,
+        metrics=cell.metrics,
+    )
+
+
+def _params(kind: str, named: Named) -> Any:
+    return params.build(registry.params_of(kind, named.name), named.params)
+
+
+def search(
+    arms: Mapping[str, Arm],
+    ledger: Ledger,
+    *,
+    slots: int,
+    run: Path,
+    name: str,
+    deadline: float | None,
+    stop: threading.Event,
+    note: Callable[[str], None],
+) -> None:
+    """Run every arm to its budget.
+
+    Args:
+        arms: By label.
+        ledger: Keeps the records.
+        slots: Trials that run at the same time.
+        run: Run folder.
+        name: Name of the stage, unique in the run.
+        deadline: Monotonic time after which no trial is suggested, or None.
+        stop: Set from outside to suggest nothing more.
+        note: Called with things worth telling.
+    """
+    searcher = ArmsSearch(arms, ledger, slots)
+    if searcher.remaining() == 0:
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            if deadline is not None and time.monotonic() > deadline:
+                left = searcher.remaining()
+                note(f"the time budget ended the search on {name} with {left} trials to go")
+                searcher.end()
+                return
+            if stop.is_set():
+                searcher.end()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        tune.Tuner(
+            tune.with_resources(lease, {"cpu": LEASE_CPUS}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=ArmsScheduler(searcher),
+                num_samples=searcher.remaining(),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{name}-{int(time.time())}",
+                storage_path=str((run / "ray").resolve()),
+                verbose=0,
+            ),
+        ).fit()
+    finally:
+        over.set()
+        watcher.join()

@@ -1,0 +1,35 @@
+"""Follows several jobs on the board at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import ray
+
+from raykd.trial.lease import PULL_S
+
+ENDS = ("done", "failed", "cancelled")
+
+
+def follow(
+    board: Any, jobs: Iterable[str], on_event: Callable[[str, Mapping[str, Any]], None]
+) -> None:
+    """Call `on_event` with every event of every job until all of them are over.
+
+    Args:
+        board: Handle of the board actor.
+        jobs: Ids of submitted jobs.
+        on_event: Called with the job's id and the event, in the order of each job's events.
+    """
+    cursors = dict.fromkeys(jobs, 0)
+    asked = {board.pull.remote(job, 0, PULL_S): job for job in cursors}
+    while asked:
+        ready, _ = ray.wait(list(asked), num_returns=1)
+        job = asked.pop(ready[0])
+        events = ray.get(ready[0])
+        cursors[job] += len(events)
+        for event in events:
+            on_event(job, event)
+        if not events or events[-1]["kind"] not in ENDS:
+            asked[board.pull.remote(job, cursors[job], PULL_S)] = job

@@ -1,0 +1,136 @@
+"""The pool of slots: each is a long-lived `TorchTrainer`, kept alive by a supervisor thread."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import train
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from raykd.trial.worker import slot_loop
+
+GROUP_RESTARTS = 3
+"""Times Ray Train restarts a worker group before the supervisor starts a new trainer."""
+
+FRUITLESS_RESTARTS = 3
+"""Trainers in a row that may end in an error before a slot is given up."""
+
+COLLECTIVE_TIMEOUT_S = 4 * 3600
+"""Ranks wait this long for rank 0, which prepares teachers alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotShape:
+    """What one slot holds.
+
+    Attributes:
+        workers: Ranks.
+        cpus: CPUs per rank.
+        gpus: GPUs per rank, may be a fraction.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def devices(self) -> float:
+        """GPUs if there are any, else CPUs."""
+        return self.workers * (self.gpus or self.cpus)
+
+
+class SlotPool:
+    """Starts slots, keeps them alive, ends them.
+
+    Args:
+        board: Handle of the board actor.
+        board_name: Its name.
+        namespace: Its namespace.
+        shape: What each slot holds.
+        storage: Folder for what Ray Train writes about the slots.
+        recycle_after: Jobs after which a slot starts afresh; 1 isolates every trial in new
+            processes, None never recycles.
+    """
+
+    def __init__(
+        self,
+        board: Any,
+        board_name: str,
+        namespace: str,
+        shape: SlotShape,
+        storage: str,
+        recycle_after: int | None,
+    ) -> None:
+        self._board = board
+        self._settings = {
+            "board": board_name,
+            "namespace": namespace,
+            "threads": max(1, int(shape.cpus)),
+            "recycle_after": recycle_after,
+        }
+        self._shape = shape
+        self._storage = storage
+        self._threads: list[threading.Thread] = []
+        self._alive: set[int] = set()
+        self._closing = threading.Event()
+
+    def start(self, count: int) -> None:
+        """Start `count` slots; returns at once."""
+        for slot in range(count):
+            self._alive.add(slot)
+            thread = threading.Thread(target=self._supervise, args=(slot,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Send every slot home and wait for them, at most `timeout_s` in all."""
+        self._closing.set()
+        ray.get(self._board.close.remote())
+        for thread in self._threads:
+            thread.join(timeout_s / max(1, len(self._threads)))
+
+    def _supervise(self, slot: int) -> None:
+        fruitless = 0
+        last_error = ""
+        while not self._closing.is_set() and fruitless < FRUITLESS_RESTARTS:
+            try:
+                self._trainer(slot).fit()
+                fruitless = 0
+            except Exception as exc:
+                # fit() raises whatever ended the controller; the slot starts anew.
+                if self._closing.is_set():
+                    return
+                last_error = f"{type(exc).__name__}: {exc}".splitlines()[0]
+                had_work = ray.get(self._board.slot_failed.remote(slot, last_error))
+                fruitless = 0 if had_work else fruitless + 1
+        self._alive.discard(slot)
+        if not self._alive and not self._closing.is_set():
+            reason = f"no slot could be kept alive; the last error was: {last_error}"
+            ray.get(self._board.fail_pending.remote(reason))
+
+    def _trainer(self, slot: int) -> TorchTrainer:
+        shape = self._shape
+        return TorchTrainer(
+            slot_loop,
+            train_loop_config={**self._settings, "slot": slot},
+            torch_config=TorchConfig(
+                backend="nccl" if shape.gpus else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S
+            ),
+            scaling_config=train.ScalingConfig(
+                num_workers=shape.workers,
+                use_gpu=shape.gpus > 0,
+                resources_per_worker=_resources(shape),
+            ),
+            run_config=train.RunConfig(
+                name=f"slot-{slot}",
+                storage_path=self._storage,
+                failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
+            ),
+        )
+
+
+def _resources(shape: SlotShape) -> dict[str, float]:
+    return {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
