@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raykd.cli.main import main
+from tests.unit.spec.files import ARMS, HEAD, write
+
+
+def test_validate_shows_the_plan(tmp_path, capsys):
+    path = write(tmp_path, HEAD + ARMS + "    alpha: {uniform: [0, 1]}\n    scale: 2\n")
+    assert main(["validate", str(path), "--set", "search.trials=4"]) == 0
+    out = capsys.readouterr().out
+    assert "1 x 2 = 2 cells (task x arm), 8 trials, 10 confirm runs" in out
+    assert "uniform [0, 1]" in out
+    assert "loguniform [1e-05, 0.0001]" in out
+
+
+def test_validate_in_json(tmp_path, capsys):
+    path = write(tmp_path, HEAD + ARMS + "    alpha: {uniform: [0, 1]}\n    scale: 2\n")
+    assert main(["validate", str(path), "--format", "json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    cell = plan["cells"][0]
+    assert (cell["task"], cell["label"], cell["metric"]) == ("toy/sentiment", "one", "accuracy")
+    assert cell["searched"] == {"alpha": "uniform [0, 1]", "lr": "loguniform [1e-05, 0.0001]"}
+    assert cell["fixed"] == {"scale": "2"}
+
+
+def test_a_valid_file_is_shown_beside_a_broken_one(tmp_path, capsys):
+    path = write(tmp_path, HEAD + ARMS)
+    assert main(["validate", str(path), str(tmp_path / "absent.yaml")]) == 2
+    out, err = capsys.readouterr()
+    assert "valid; " in out
+    assert err.count("error: ") == 1
+
+
+def test_show_a_method(capsys):
+    assert main(["show", "kd"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("method kd: ")
+    assert "reads from the teacher  logits" in out
+    assert "[0, 1]" in out
+    assert "temperature" in out
+
+
+def test_show_in_json_and_drawn(capsys):
+    assert main(["show", "asha", "--format", "json"]) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert page["kind"] == "scheduler"
+    assert page["parameters"][0]["name"] == "grace_period"
+    assert main(["show", "asha", "--format", "rich"]) == 0
+    assert "grace_period" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["toy/sentiment", "bert", "tpe", "ckd"])
+def test_show_has_a_page_for_every_kind(capsys, name):
+    assert main(["show", name]) == 0
+    assert f" {name}" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_name_of_two_kinds_has_two_pages(capsys):
+    assert main(["show", "none"]) == 0
+    out = capsys.readouterr().out
+    assert "method none" in out
+    assert "scheduler none" in out
+
+
+def test_show_suggests_a_near_name(capsys):
+    assert main(["show", "ckdd"]) == 2
+    assert "did you mean 'ckd'?" in capsys.readouterr().err
+
+
+def test_ls(capsys):
+    assert main(["ls"]) == 0
+    assert "methods: " in capsys.readouterr().out
+    assert main(["ls", "methods"]) == 0
+    assert {"none", "kd", "ckd"} <= set(capsys.readouterr().out.split())
+    assert main(["ls", "tasks", "--format", "json"]) == 0
+    assert "glue/rte" in json.loads(capsys.readouterr().out)["names"]
+
+
+def test_ls_runs_has_the_newest_first(tmp_path, monkeypatch, capsys):
+    import os
+
+    monkeypatch.chdir(tmp_path)
+    for age, name in ((10, "old"), (0, "new")):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "env.json").write_text("{}")
+        os.utime(tmp_path / "runs" / name, (1000 - age, 1000 - age))
+    assert main(["ls", "runs"]) == 0
+    assert capsys.readouterr().out.split() == ["runs/new", "runs/old"]
+
+
+def test_init_copies_a_search_space_that_validates(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    assert capsys.readouterr().out == "quickstart.yaml\n"
+    assert main(["validate", "quickstart.yaml", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_init_never_overwrites(tmp_path, capsys):
+    target = tmp_path / "a.yaml"
+    target.write_text("mine")
+    assert main(["init", "ckd_glue", "-o", str(target)]) == 2
+    assert target.read_text() == "mine"
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_init_into_a_missing_folder_and_of_an_unknown_name(tmp_path, capsys):
+    assert main(["init", "-o", str(tmp_path / "a" / "b.yaml")]) == 4
+    assert main(["init", "quickstrat"]) == 2
+    assert "did you mean 'quickstart'?" in capsys.readouterr().err
+
+
+def test_env(capsys):
+    assert main(["env", "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert all(shown["packages"][name] for name in ("raykd", "ray", "torch", "optuna"))
+    assert shown["disk_free_bytes"]["."] > 0
+    assert main(["env"]) == 0
+    assert "transformers" in capsys.readouterr().out

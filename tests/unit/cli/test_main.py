@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from typer.main import get_command
+
+import raykd
+from raykd.cli import ls
+from raykd.cli.main import _app, commands, main
+from raykd.errors import SetupError
+
+COMMON = {"--quiet", "--verbose", "--format", "--log-file"}
+OPTIONS = {
+    "validate": {"--set", *COMMON},
+    "ls": COMMON,
+    "show": COMMON,
+    "init": {"--output", *COMMON},
+    "env": COMMON,
+}
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"raykd {raykd.__version__}\n"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_options_of_a_command_are_frozen(name):
+    command = get_command(_app()).commands[name]
+    given = {opt for p in command.params for opt in p.opts if opt.startswith("--")}
+    assert given - {"--help"} == OPTIONS[name]
+
+
+def test_every_command_has_help_and_the_common_options(capsys):
+    for name in commands():
+        assert main([name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert all(option in shown for option in COMMON), name
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["ls", "--nosuch"], "No such option: --nosuch"),
+        (["validate"], "Missing argument 'FILE...'"),
+        (["ls", "method"], "unknown kind 'method'"),
+    ],
+)
+def test_a_usage_error_is_2_on_stderr(capsys, argv, message):
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {message}")
+    assert "Traceback" not in err
+
+
+def test_a_usage_error_in_json(capsys):
+    assert main(["ls", "--nosuch", "--format", "json"]) == 2
+    shown = json.loads(capsys.readouterr().err)
+    assert set(shown) == {"file", "line", "column", "path", "message", "hint"}
+    assert shown["hint"] == "raykd ls --help lists what there is"
+
+
+def failing(monkeypatch, error: BaseException) -> None:
+    def raise_it(kind: str, *, spelled: bool) -> list[str]:
+        raise error
+
+    monkeypatch.setattr(ls, "names_of", raise_it)
+
+
+def test_the_exit_code_is_that_of_the_error(monkeypatch, capsys):
+    failing(monkeypatch, SetupError("no room", hint="free some"))
+    assert main(["ls"]) == 4
+    assert capsys.readouterr().err == "error: no room\n       = free some\n"
+
+
+def test_an_unexpected_error_is_one_line(monkeypatch, capsys):
+    failing(monkeypatch, RuntimeError("oh"))
+    assert main(["ls"]) == 1
+    assert capsys.readouterr().err == (
+        "error: RuntimeError: oh\n       = this is a bug in raykd, -v shows where\n"
+    )
+    assert main(["ls", "-v"]) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_130(monkeypatch):
+    failing(monkeypatch, KeyboardInterrupt())
+    assert main(["ls"]) == 130
+
+
+def test_the_log_file_keeps_the_error(monkeypatch, tmp_path, capsys):
+    failing(monkeypatch, SetupError("no room"))
+    assert main(["ls", "--log-file", str(tmp_path / "log")]) == 4
+    assert "no room" in (tmp_path / "log").read_text()
+    assert not logging.getLogger("raykd").handlers
+
+
+def test_a_log_file_that_cannot_be_written(tmp_path, capsys):
+    assert main(["ls", "--log-file", str(tmp_path / "a" / "b")]) == 4
+    assert "cannot write the log file" in capsys.readouterr().err
