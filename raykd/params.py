@@ -149,7 +149,7 @@ def _info(field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
         name=field.name,
         type=kinds[0],
         optional=types.NoneType in options,
-        default=field.default,
+        default=field.default,  # type: ignore[arg-type]  # param() always gives one
         **field.metadata,
     )
 

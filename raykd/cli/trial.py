@@ -75,7 +75,8 @@ def trial(
 
 
 def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     found: dict[str, Scalar] = {}
     for entry in given:

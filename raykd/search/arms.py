@@ -104,10 +104,10 @@ class ArmsSearch(Searcher):
             for label, arm in self.arms.items()
         )
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
         """The next trial of the arm that is furthest behind."""
         if self._ending or self.remaining() == 0:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         if len(self.live) >= self._max_live:
             return None
         open_arms = [n for n, a in self.arms.items() if self._started[n] < a.study.space.budget]
@@ -158,7 +158,7 @@ class ArmsSearch(Searcher):
         """Read nothing: the studies are the state."""
 
 
-class ArmsScheduler(FIFOScheduler):  # type: ignore[misc]  # ray.tune has no type information
+class ArmsScheduler(FIFOScheduler):
     """Passes each trial's evaluations to the scheduler of its arm, and its verdict to the board.
 
     Args:
@@ -166,7 +166,7 @@ class ArmsScheduler(FIFOScheduler):  # type: ignore[misc]  # ray.tune has no typ
     """
 
     def __init__(self, search: ArmsSearch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._search = search
         for arm in search.arms.values():
             _replay(arm)
@@ -215,12 +215,13 @@ def _replay(arm: Arm) -> None:
     """Fill the rungs of an arm's scheduler with the trials of an earlier driver."""
     if len(arm.metrics) > 1:
         return
+    scheduler: Any = arm.scheduler  # given a stand-in for Tune's trial and no controller
     for trial in arm.study.study.get_trials(deepcopy=False):
         stand_in = SimpleNamespace(trial_id=f"earlier-{trial.number}")
         steps: Sequence[int] = sorted(trial.intermediate_values)
         if not steps or not trial.state.is_finished():
             continue
-        arm.scheduler.on_trial_add(None, stand_in)
+        scheduler.on_trial_add(None, stand_in)
         for step in steps:
             seen = {"epoch": step / 1000, "objective": trial.intermediate_values[step]}
-            arm.scheduler.on_trial_result(None, stand_in, seen)
+            scheduler.on_trial_result(None, stand_in, seen)

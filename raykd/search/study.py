@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.trial import TrialState
@@ -73,7 +73,7 @@ class StudySearch(OptunaSearch):
             storage=storage,
             sampler=sampler(before),
         )
-        self.study: optuna.Study = self._ot_study
+        self.study = cast(optuna.Study, self._ot_study)
         if before == 0:
             for point in space.start:
                 self.study.enqueue_trial(dict(point))

@@ -91,7 +91,8 @@ def survey(spec: SweepSpec) -> Cluster:
     Raises:
         SpecError: No node can hold what a trial asks for.
     """
-    alive = [n for n in ray.nodes() if n["Alive"]]
+    everything = ray.nodes()  # type: ignore[no-untyped-call]
+    alive = [n for n in everything if n["Alive"]]
     nodes = tuple(
         {"cpus": n["Resources"].get("CPU", 0.0), "gpus": n["Resources"].get("GPU", 0.0)}
         for n in alive

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ray
-
 from raykd.params import Scalar
 from raykd.results.codec import from_dict, to_dict
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.search.arms import Ledger
 from raykd.sweep.events import EventLog
 from raykd.sweep.plan import Cell
+from raykd.trial.board import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob
 
@@ -58,7 +57,7 @@ class TrialLedger:
         """Put the job of a trial on the board."""
         self._running[config.trial_id] = _Running(config, searched, time.time())
         job = TrialJob(config=config, key=key)
-        ray.get(self._board.submit.remote(config.trial_id, job, self._max_failures))
+        answer(self._board.submit.remote(config.trial_id, job, self._max_failures))
 
     def leased(self, notice: Mapping[str, Any]) -> None:
         """A slot has taken a job; called from the thread that listens to the board."""
@@ -146,12 +145,12 @@ class TrialLedger:
             checkpoint=config.save_path or "",
         )
         self._log.emit("trial_finished", result=to_dict(result))
-        ray.get(self._board.forget.remote(trial_id))
+        answer(self._board.forget.remote(trial_id))
         return result
 
     def cancel(self, trial_id: str) -> None:
         """Stop the job of a trial."""
-        ray.get(self._board.cancel.remote(trial_id))
+        answer(self._board.cancel.remote(trial_id))
 
 
 class SearchLedger(Ledger):

@@ -32,6 +32,7 @@ from raykd.sweep.resume import finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.teachers import cache, store
 from raykd.teachers.prepare import Prepared
+from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import PrepareJob
@@ -211,7 +212,7 @@ class _Sweep:
             except KeyboardInterrupt:
                 self.log.emit("note", message="stopped by the user; results so far are kept")
                 self.stop.set()
-                ray.get(board.close.remote())
+                answer(board.close.remote())
                 work.wait()
                 raise
 
@@ -243,7 +244,7 @@ class _Sweep:
             ref = ray.put(planned.inputs)
             job = f"teacher.{task}"
             retries = self.spec.resources.max_failures
-            ray.get(board.submit.remote(job, PrepareJob(inputs=(ref,)), retries))
+            answer(board.submit.remote(job, PrepareJob(inputs=(ref,)), retries))
             waiting[task] = (job, ref)
         return waiting
 
@@ -275,7 +276,7 @@ class _Sweep:
     def _publish(self, board: Any, task: str, prepared: Prepared, *, cached: bool) -> None:
         handle = store.publish(prepared)
         self.handles[task] = handle
-        ray.get(board.share.remote(handle.fingerprint, handle))
+        answer(board.share.remote(handle.fingerprint, handle))
         gathered = self.gathered[task]
         teacher = gathered.teacher_record(prepared, handle.store_bytes, cached=cached)
         record = gathered.task_record(prepared)
@@ -345,7 +346,7 @@ class _Sweep:
             cursor = 0
             while True:
                 try:
-                    notices = ray.get(board.notices.remote(cursor, NOTICE_S))
+                    notices = answer(board.notices.remote(cursor, NOTICE_S))
                 except ray.exceptions.RayActorError:
                     return
                 cursor += len(notices)

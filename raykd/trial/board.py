@@ -238,3 +238,9 @@ def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) ->
         name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000
     )
     return actor.remote(silence_s)
+
+
+def answer(request: Any) -> Any:  # what the board's method returns
+    """Wait for the board's answer to ``board.method.remote(...)``."""
+    found: Any = ray.get(request)
+    return found

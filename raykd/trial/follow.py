@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from raykd.trial.board import answer
 from raykd.trial.lease import PULL_S
 
 ENDS = ("done", "failed", "cancelled")
@@ -27,7 +28,7 @@ def follow(
     while asked:
         ready, _ = ray.wait(list(asked), num_returns=1)
         job = asked.pop(ready[0])
-        events = ray.get(ready[0])
+        events = answer(ready[0])
         cursors[job] += len(events)
         for event in events:
             on_event(job, event)

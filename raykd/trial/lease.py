@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from ray import tune
 
+from raykd.trial.board import answer
+
 PULL_S = 1.0
 """Tune waits 2 s for the function of a reused actor to end, so no call here may take longer."""
 
@@ -26,7 +28,7 @@ def lease(config: dict[str, Any]) -> None:
     cursor = 0
     try:
         while True:
-            events = ray.get(board.pull.remote(config["job"], cursor, PULL_S))
+            events = answer(board.pull.remote(config["job"], cursor, PULL_S))
             cursor += len(events)
             for event in events:
                 if event["kind"] == "cancelled":
@@ -36,4 +38,4 @@ def lease(config: dict[str, Any]) -> None:
                 if event["kind"] in ("done", "failed"):
                     return
     finally:
-        ray.get(board.cancel.remote(config["job"]))
+        answer(board.cancel.remote(config["job"]))

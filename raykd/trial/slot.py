@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from raykd.trial.board import answer
 from raykd.trial.worker import slot_loop
 
 GROUP_RESTARTS = 3
@@ -88,7 +88,7 @@ class SlotPool:
     def close(self, timeout_s: float = 30.0) -> None:
         """Send every slot home and wait for them, at most `timeout_s` in all."""
         self._closing.set()
-        ray.get(self._board.close.remote())
+        answer(self._board.close.remote())
         for thread in self._threads:
             thread.join(timeout_s / max(1, len(self._threads)))
 
@@ -104,12 +104,12 @@ class SlotPool:
                 if self._closing.is_set():
                     return
                 last_error = f"{type(exc).__name__}: {exc}".splitlines()[0]
-                had_work = ray.get(self._board.slot_failed.remote(slot, last_error))
+                had_work = answer(self._board.slot_failed.remote(slot, last_error))
                 fruitless = 0 if had_work else fruitless + 1
         self._alive.discard(slot)
         if not self._alive and not self._closing.is_set():
             reason = f"no slot could be kept alive; the last error was: {last_error}"
-            ray.get(self._board.fail_pending.remote(reason))
+            answer(self._board.fail_pending.remote(reason))
 
     def _trainer(self, slot: int) -> TorchTrainer:
         shape = self._shape

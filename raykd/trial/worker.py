@@ -65,7 +65,7 @@ class Slot:
         self.board = ray.get_actor(settings["board"], namespace=settings["namespace"])
         self.slot: int = settings["slot"]
         self.recycle_after: int | None = settings["recycle_after"]
-        self.node = ray.util.get_node_ip_address()
+        self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         self._opened: tuple[TeacherHandle, Prepared, Teacher] | None = None
 
     def serve(self) -> None:
@@ -90,13 +90,12 @@ class Slot:
 
     def _call(self, request: Callable[[], Any]) -> Any:
         """Ask the board on rank 0 and tell every rank the answer."""
-        answer = ray.get(request()) if self.world.rank == 0 else None
+        answer = boards.answer(request()) if self.world.rank == 0 else None
         return self.world.broadcast(answer)
 
     def _run(self, job_id: str, attempt: int, payload: PrepareJob | TrialJob) -> None:
         def push(event: dict[str, Any]) -> str:
-            answer: str = ray.get(self.board.push.remote(job_id, attempt, event))
-            return answer
+            return str(boards.answer(self.board.push.remote(job_id, attempt, event)))
 
         with self._heartbeat(job_id, attempt):
             try:
@@ -164,7 +163,7 @@ class Slot:
         """The prepared task of a job; kept while jobs of the same task follow each other."""
         if self._opened is None or self._opened[0].fingerprint != key:
             self._opened = None
-            handle: TeacherHandle = ray.get(self.board.read.remote(key))
+            handle: TeacherHandle = boards.answer(self.board.read.remote(key))
             prepared = store.fetch(handle)
             self._opened = (handle, prepared, open_teacher(prepared, self.world))
         return self._opened
@@ -176,7 +175,7 @@ class Slot:
 
         def beat() -> None:
             while not over.wait(BEAT_S):
-                ray.get(self.board.beat.remote(job_id, attempt))
+                boards.answer(self.board.beat.remote(job_id, attempt))
 
         thread = threading.Thread(target=beat, daemon=True)
         if self.world.rank == 0:

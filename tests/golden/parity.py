@@ -1,8 +1,9 @@
 """Compares raykd with numbers of the original implementations.
 
 `python -m tests.golden.parity DIR [--only PREFIX]` checks every ``.npz`` and ``.json`` file of a
-folder with the checker its name begins with (`tests.golden.checkers`) and prints a line per file. It
-exits 1 when a number is off, a key is not understood, a file cannot be read, or nothing was compared.
+folder with the checker its name begins with (`tests.golden.checkers`) and prints a line per file.
+It exits 1 when a number is off, a key is not understood, a file cannot be read, or nothing was
+compared.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def grid_of(domain: Domain, points: int) -> list[Scalar]:
         return [low + k * domain.step for k in range(count + 1)]
     if domain.kind in ("int", "logint"):
         spread = np.geomspace if domain.kind == "logint" else np.linspace
-        return sorted({round(float(v)) for v in spread(low, high, points)})
+        return list(sorted({round(float(v)) for v in spread(low, high, points)}))
     spread = np.geomspace if domain.kind == "loguniform" else np.linspace
     return [float(np.clip(v, low, high)) for v in spread(low, high, points)]
 

@@ -6,8 +6,8 @@ Keys are read by pattern::
     total_intended__<task>  total_as_shipped__<task>
     <nT>to<nS>__<strategy>__teacher|student
 
-The strategy is emb+skip where none is named. Everything else must be one of the inputs. A ``value64``
-is recomputed from inputs in float64.
+The strategy is emb+skip where none is named. Everything else must be one of the inputs. A
+``value64`` is recomputed from inputs in float64.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ def test_validation_and_test_labels_follow_the_grammar(split):
 
 def test_a_quarter_of_the_train_labels_is_wrong():
     rows = SENTIMENT.load("train", DataSettings())
-    wrong = np.mean([meaning(text) != label for text, label in zip(*rows.texts, rows.labels)])
+    pairs = zip(*rows.texts, rows.labels, strict=True)
+    wrong = np.mean([meaning(text) != label for text, label in pairs])
     assert len(rows) == 10_000
     assert wrong == pytest.approx(0.25, abs=0.02)
 
