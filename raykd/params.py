@@ -1,6 +1,6 @@
 """Declared parameters: one line per coefficient holds its name, type, default, bounds and meaning.
 
-Validation, ``raykd show``, error messages, the documentation table and the report all read that line.
+Validation, ``raykd show``, error messages, the documentation table and the report all read it.
 """
 
 from __future__ import annotations

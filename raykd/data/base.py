@@ -99,7 +99,7 @@ class Batch:
     index: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; `index` stays on the host, where recorded outputs are looked up."""
+        """The batch on a device; `index` stays on the host, where outputs are looked up."""
         return Batch(
             input_ids=self.input_ids.to(device, non_blocking=True),
             attention_mask=self.attention_mask.to(device, non_blocking=True),

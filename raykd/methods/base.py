@@ -1,7 +1,8 @@
-"""The contract of a distillation method: what it reads, what it adds to a step, what it minimises.
+"""The contract of a distillation method: what it reads, what a step is, what is minimised.
 
-A method file defines ``Params`` (a frozen dataclass of `raykd.params.param` fields) and ``METHOD`` (a
-`Method`). A method never logs, moves devices, calls ``backward``, reads the environment or knows Ray.
+A method file defines ``Params`` (a frozen dataclass of `raykd.params.param` fields) and ``METHOD``
+(a `Method`). A method never logs, moves devices, calls ``backward``, reads the environment or knows
+Ray.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def lease(config: dict[str, Any]) -> None:
     Args:
         config: ``board`` and ``namespace`` of the actor, ``job`` (its id).
     """
-    board = ray.get_actor(config["board"], namespace=config["namespace"])
+    board: Any = ray.get_actor(config["board"], namespace=config["namespace"])
     cursor = 0
     try:
         while True:

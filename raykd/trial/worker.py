@@ -62,7 +62,7 @@ class Slot:
             size=context.get_world_size(),
             device=train.torch.get_device(),
         )
-        self.board = ray.get_actor(settings["board"], namespace=settings["namespace"])
+        self.board: Any = ray.get_actor(settings["board"], namespace=settings["namespace"])
         self.slot: int = settings["slot"]
         self.recycle_after: int | None = settings["recycle_after"]
         self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
