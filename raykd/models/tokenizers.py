@@ -12,6 +12,7 @@ from raykd.models.folder import find
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Token 0 pads."""
 
+_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model")
 _PROBES = (
     "The quick brown fox doesn't jump over 13 lazy dogs.",
     "Antidisestablishmentarianism, naïveté & co: re-entry (1,000.50 EUR)!",
@@ -32,6 +33,12 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
     from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     folder = find(name)
+    if not any((folder / file).exists() for file in _FILES):
+        # The library would make up a tokenizer that knows no word.
+        raise SpecError(
+            f"'{name}' has no tokenizer: none of {', '.join(_FILES)} is there",
+            hint="save the tokenizer into the model's folder",
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as exc:

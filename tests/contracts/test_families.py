@@ -1,0 +1,119 @@
+"""What every registered model family promises, checked on a small model with random weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from raykd import registry
+from raykd.data.base import Batch
+from raykd.models import weights
+from raykd.models.base import ModelShape
+from raykd.models.cut import take_layers
+from raykd.models.families.base import family_of
+from raykd.models.forward import forward
+from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
+
+FAMILIES = registry.variants("families")
+LENGTH = 12
+
+
+@pytest.fixture(params=FAMILIES)
+def shape(request) -> ModelShape:
+    return ModelShape(family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH)
+
+
+def build(shape: ModelShape, kind: str = "classification", num_labels: int = 3):
+    return build_model(shape, vocabulary=50, kind=kind, num_labels=num_labels, seed=0)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    ids = torch.randint(5, 50, (4, LENGTH), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(LENGTH) < torch.tensor([[LENGTH], [7], [3], [1]])).long()
+    types = (torch.arange(LENGTH) > 4).long() * mask
+    return Batch(
+        input_ids=ids * mask, attention_mask=mask, token_type_ids=types,
+        labels=torch.zeros(4, dtype=torch.int64), index=torch.arange(4),
+    )  # fmt: skip
+
+
+def test_it_is_found_by_the_type_of_its_models(shape):
+    model = build(shape)
+    assert family_of(model.config.model_type) is registry.load("families", shape.family)
+
+
+@pytest.mark.parametrize(("kind", "num_labels"), [("classification", 3), ("regression", 1)])
+def test_logits_have_the_width_of_the_task_at_full_length(shape, batch, kind, num_labels):
+    out = forward(build(shape, kind, num_labels).eval(), batch)
+    assert out.logits.shape == (4, num_labels)
+    assert torch.isfinite(out.logits).all()
+
+
+def test_all_signals_have_the_shapes_of_its_anatomy(shape, batch):
+    model = build(shape).eval()
+    sizes = anatomy(model)
+    assert sizes == shape_anatomy(shape, 50)
+    layers, blocks = tuple(range(sizes.layers + 1)), tuple(range(sizes.layers))
+    out = forward(model, batch, hidden_states=layers, attentions=blocks)
+    assert out.stacked(layers).shape == (4, sizes.layers + 1, LENGTH, sizes.hidden)
+    for block in blocks:
+        assert out.attention(block).shape == (4, sizes.heads, LENGTH, LENGTH)
+
+
+def test_rows_as_long_as_declared_are_allowed_and_no_longer(shape):
+    model = build(shape)
+    check_max_length(model, LENGTH, "model")
+    with pytest.raises(ValueError, match=f"{LENGTH} positions"):
+        check_max_length(model, LENGTH + 1, "model")
+
+
+def test_padding_does_not_change_a_row(shape, batch):
+    model = build(shape).eval()
+    short = Batch(
+        input_ids=batch.input_ids[1:2, :7], attention_mask=batch.attention_mask[1:2, :7],
+        token_type_ids=batch.token_type_ids[1:2, :7], labels=batch.labels[1:2],
+        index=batch.index[1:2],
+    )  # fmt: skip
+    assert torch.allclose(
+        forward(model, short).logits, forward(model, batch).logits[1:2], atol=1e-5
+    )
+
+
+def test_dropout_is_the_one_asked_for(shape):
+    model = build(ModelShape(family=shape.family, layers=1, hidden=16, heads=2, dropout=0.3))
+    found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert found == {0.3}
+
+
+def test_every_weight_is_a_head_weight_a_block_weight_or_shared(shape):
+    model = build(shape)
+    family = family_of(model.config.model_type)
+    names = set(model.state_dict())
+    assert any(family.is_head(name) for name in names)
+    assert all(name.startswith(family.base_prefix) != family.is_head(name) for name in names)
+    for layer in range(3):
+        assert any(name.startswith(f"{family.layer_prefix}{layer}.") for name in names)
+
+
+def test_capture_and_restore_keep_the_logits(shape, batch):
+    model = build(shape).eval()
+    again = weights.restore(weights.capture(model)).eval()
+    assert torch.equal(forward(model, batch).logits, forward(again, batch).logits)
+
+
+def test_a_saved_folder_loads_with_equal_logits(shape, batch, tmp_path):
+    model = build(shape).eval()
+    weights.save(weights.capture(model), tmp_path)
+    again = load_model(str(tmp_path), kind="classification", num_labels=3).eval()
+    assert torch.equal(forward(model, batch).logits, forward(again, batch).logits)
+
+
+def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
+    model = build(shape).eval()
+    student = weights.restore(take_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
+    assert anatomy(student).layers == 2
+    mine = forward(student, batch, hidden_states=(0, 1))
+    theirs = forward(model, batch, hidden_states=(0, 1))
+    assert torch.equal(mine.hidden(0), theirs.hidden(0))
+    assert torch.equal(mine.hidden(1), theirs.hidden(1))

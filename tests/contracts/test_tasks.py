@@ -1,0 +1,102 @@
+"""What every registered task promises, checked on rows made up for it."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from raykd import registry
+from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.classification import TextClassification
+from raykd.data.collate import Collator
+from raykd.data.table import Table
+from raykd.models.tokenizers import train_tokenizer
+
+TASKS = registry.variants("tasks")
+NUM_ROWS = 12
+
+
+@pytest.fixture(params=TASKS)
+def task(request) -> Task:
+    return registry.load("tasks", request.param)
+
+
+@pytest.fixture
+def rows(task) -> Rows:
+    if not isinstance(task, TextClassification):
+        return task.load(task.splits(DataSettings())[0], DataSettings(limit=NUM_ROWS))
+    numbers = range(NUM_ROWS)
+    low, high = task.span
+    labels = [
+        low + (high - low) * i / NUM_ROWS if task.kind == "regression" else i % task.num_labels
+        for i in numbers
+    ]
+    columns = {name: [f"text {i} of {name}" for i in numbers] for name in task.texts}
+    return task.read_table(Table(columns=columns | {task.label: labels}, origin="made up"))
+
+
+@pytest.fixture
+def encoded(task, rows):
+    tokenizer = train_tokenizer([text for column in rows.texts for text in column], 200)
+    return task.encode(rows, tokenizer, 32)
+
+
+def test_the_name_is_the_one_it_is_found_under(task):
+    assert task.name in TASKS
+    assert registry.load("tasks", task.name) is task
+    assert task.about.endswith((".", "?"))
+
+
+def test_the_deciding_metric_is_among_its_metrics(task):
+    assert task.metric in task.metrics
+
+
+def test_labels_fit_the_kind(task):
+    assert task.kind in ("classification", "regression")
+    if task.kind == "regression":
+        assert task.labels == ()
+        assert task.num_labels == 1
+    else:
+        assert task.num_labels == len(set(task.labels)) >= 2
+
+
+def test_train_and_validation_are_declared(task):
+    assert {"train", "validation"} <= set(task.splits(DataSettings()))
+
+
+def test_rows_have_texts_and_labels_of_one_length(task, rows):
+    assert len(rows) == NUM_ROWS
+    assert all(len(column) == NUM_ROWS for column in rows.texts)
+    assert rows.labels.dtype == (np.float32 if task.kind == "regression" else np.int64)
+
+
+def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
+    batch = Collator(0, max_length=32)(encoded, np.arange(NUM_ROWS))
+    logits = torch.zeros(NUM_ROWS, task.num_labels, requires_grad=True)
+    loss = task.loss(logits, batch)
+    loss.backward()
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() > 0
+
+
+def test_right_predictions_score_better_than_constant_ones(task, rows):
+    right = (
+        rows.labels[:, None]
+        if task.kind == "regression"
+        else np.eye(task.num_labels, dtype=np.float32)[rows.labels]
+    )
+    best = task.score(right, rows.labels)
+    constant = task.score(np.zeros_like(right), rows.labels)
+    assert set(best) == set(constant) == set(task.metrics)
+    assert best[task.metric] == pytest.approx(1.0)
+    assert constant[task.metric] < best[task.metric]
+    assert all(np.isfinite(v) for v in constant.values())
+
+
+def test_it_pickles(task):
+    assert pickle.loads(pickle.dumps(task)) == task
