@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import optuna
 import optuna.visualization
 import plotly.graph_objects as go
 
-from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, plain, short
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, short
 from raykd.report.section import Section, template
 from raykd.report.studies import (
     MIN_TRIALS_FOR_IMPORTANCE,
@@ -23,6 +25,8 @@ from raykd.results.records import Status, SweepResult
 from raykd.results.summary import metric_of, scale_of
 
 NUM_BEST = 5
+SLICES_PER_ROW = 3
+MAX_DECADES = 3
 _ALL_FIGURES = 3
 
 
@@ -71,7 +75,7 @@ def record(result: SweepResult) -> KnobsRecord | None:
             arms.append(_arm(result, task.name, label, study, weights))
     if not arms:
         return None
-    first = next((i for i, arm in enumerate(arms) if len(arm.figures) == _ALL_FIGURES), 0)
+    first = next((i for i, arm in enumerate(arms) if len(arm.figures) >= _ALL_FIGURES), 0)
     arms[first] = dataclasses.replace(arms[first], is_open=True)
     heading = f"What mattered most: {', '.join(findings)}"
     if not findings:
@@ -107,7 +111,7 @@ def _arm(
         finding = f"{top} carries {share * 100:.0f} % of the importance."
         figures.append(_importance(study, weights, style, f"importance-{key}", label))
     if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
-        figures.append(_slices(study, style, unit, f"slice-{key}", label))
+        figures += _slices(study, style, unit, f"slice-{key}", label)
         figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", label))
     columns, best = _best(result, task, label, mode)
     return ArmKnobs(
@@ -138,36 +142,53 @@ def _importance(
     )
 
 
-def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) -> Figure:
-    chart = optuna.visualization.plot_slice(study, target_name=unit)
-    marker = {"color": style.colour, "symbol": style.symbol, "size": 8, "opacity": 0.7}
+def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) -> Iterator[Figure]:
+    """Optuna's slice plot, a few parameters at a time so that each stays wide enough to read."""
+    trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    names = sorted({name for t in trials for name in t.params})
+    for start in range(0, len(names), SLICES_PER_ROW):
+        part = names[start : start + SLICES_PER_ROW]
+        chart = optuna.visualization.plot_slice(study, params=part, target_name=unit)
+        for trace in chart.data:
+            trace.marker = {
+                "color": style.colour, "symbol": style.symbol, "size": 8, "opacity": 0.7,
+            }  # fmt: skip
+        # Long category names must not eat the plot: a fixed margin instead of a grown one.
+        chart.update_layout(showlegend=False, width=None, margin={"b": 80})
+        chart.update_xaxes(automargin=False)
+        _name_log_ticks(chart)
+        yield figure(
+            chart,
+            key=f"{key}-{start}",
+            title=f"Score of {label} against {', '.join(part)}",
+            finding="One mark per completed trial; a slope or a hump is a knob worth turning.",
+            columns=("parameter", "value", unit),
+            rows=sorted(
+                (name, short(t.params[name]), f"{t.value:.4g}")
+                for t in trials
+                for name in part
+                if name in t.params
+            ),
+            height=310,
+        )
+
+
+def _name_log_ticks(chart: go.Figure) -> None:
+    """Write the ticks of log axes out in full, without SI prefixes or bare leading digits."""
     for trace in chart.data:
-        trace.marker = marker
-        trace.showlegend = False
-    for annotation in chart.layout.annotations:
-        annotation.text = plain(annotation.text)
-    chart.update_layout(showlegend=False, width=None)
-    chart.for_each_xaxis(_plain_log_ticks)
-    rows = [
-        (name, short(value), f"{t.value:.4g}")
-        for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
-        for name, value in t.params.items()
-    ]
-    return figure(
-        chart,
-        key=key,
-        title=f"Score of {label} against each searched parameter",
-        finding="One mark per completed trial; a slope or a hump is a knob worth turning.",
-        columns=("parameter", "value", unit),
-        rows=sorted(rows),
-        height=300,
-    )
+        axis = chart.layout["xaxis" + (trace.xaxis or "x")[1:]]
+        if axis.type == "log":
+            ticks = log_ticks(min(trace.x), max(trace.x))
+            axis.update(tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
 
 
-def _plain_log_ticks(axis: go.layout.XAxis) -> None:
-    """Ticks at 1, 2 and 5 without SI prefixes: nobody writes a learning rate as 20 micro."""
-    if axis.type == "log":
-        axis.update(dtick="D2", exponentformat="e")
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two positive values; decades alone when many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    leading = (1, 2, 5) if len(decades) <= MAX_DECADES else (1,)
+    # Made from text, as 2 * 10.0**-5 is not the number that is written 2e-05.
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
+    return [t for t in ticks if low * 0.8 <= t <= high * 1.25]
 
 
 def _parallel(

@@ -78,6 +78,11 @@ def test_knobs_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepRe
     assert sum(t.get("line", {}).get("width") == 2.5 for t in parallel) == 5
 
 
+def test_log_ticks_are_written_out_and_few():
+    assert knobs.log_ticks(1.9e-5, 9e-5) == [2e-5, 5e-5, 1e-4]
+    assert knobs.log_ticks(0.1, 1000) == [0.1, 1, 10, 100, 1000]
+
+
 def test_budget_draws_one_best_line_per_arm(result: SweepResult):
     record = budget.record(result)
     assert record is not None
