@@ -186,9 +186,9 @@ class LiveView(Console):
         with self._lock:
             self._state.update(event)
         if event["event"] == "note":
-            self._terminal.print(f"note: {event['message']}", markup=False)
+            self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
         if event["event"] == "trial_finished" and event["result"]["status"] == "failed":
-            self._terminal.print(_finished(self._state, event), markup=False)
+            self._terminal.print(_finished(self._state, event), markup=False, highlight=False)
 
     def view(self) -> RenderableType:
         """The view of this moment; called by the redrawing thread, hence the lock."""
