@@ -1,0 +1,84 @@
+"""Small batches and outputs for tests of methods, every signal present unless asked otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raykd.data.base import Batch
+from raykd.methods.base import Setting, Signals
+from raykd.models.base import Anatomy, Outputs
+
+ROWS, LENGTH, CLASSES = 3, 14, 3
+TEACHER = Anatomy(layers=4, hidden=12, heads=2, vocabulary=50)
+STUDENT = Anatomy(layers=2, hidden=8, heads=2, vocabulary=50)
+
+
+def setting(kind: str = "classification", **changes: Any) -> Setting:
+    values: dict[str, Any] = {
+        "teacher": TEACHER,
+        "student": STUDENT,
+        "kind": kind,
+        "num_labels": CLASSES if kind == "classification" else 1,
+    }
+    return Setting(**(values | changes))
+
+
+def batch(lengths: tuple[int, ...] = (9, 5, 2), kind: str = "classification") -> Batch:
+    rng = torch.Generator().manual_seed(3)
+    rows = len(lengths)
+    ids = torch.randint(5, 50, (rows, LENGTH), generator=rng)
+    labels = torch.arange(rows) % CLASSES
+    return Batch(
+        input_ids=ids,
+        attention_mask=(torch.arange(LENGTH) < torch.tensor(lengths)[:, None]).long(),
+        token_type_ids=torch.zeros_like(ids),
+        labels=labels if kind == "classification" else labels.float(),
+        index=torch.arange(rows),
+    )
+
+
+class Side:
+    """Random outputs of one model: leaves that collect gradients, given out as declared."""
+
+    def __init__(
+        self,
+        of: Setting,
+        anatomy: Anatomy,
+        rows: int = ROWS,
+        *,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        rng = torch.Generator().manual_seed(seed)
+
+        def leaf(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=rng).to(dtype).requires_grad_()
+
+        self.logits = leaf(rows, of.num_labels)
+        self.hidden = {k: leaf(rows, LENGTH, anatomy.hidden) for k in range(anatomy.layers + 1)}
+        self.maps = {k: leaf(rows, anatomy.heads, LENGTH, LENGTH) for k in range(anatomy.layers)}
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [self.logits, *self.hidden.values(), *self.maps.values()]
+
+    def outputs(self, signals: Signals, *, task_loss: bool) -> Outputs:
+        """Only what is declared; the task loss is the mean of the squared logits."""
+        return Outputs(
+            logits=self.logits if signals.logits else None,
+            hidden_states=_some(self.hidden, signals.hidden_states),
+            attentions=_some(self.maps, signals.attentions),
+            task_loss=self.logits.float().square().mean() if task_loss else None,
+        )
+
+    def gradient(self) -> Tensor:
+        """All gradients in one vector, zeros where none arrived."""
+        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in self.leaves]
+        return torch.cat([p.flatten().float() for p in parts])
+
+
+def _some(values: dict[int, Tensor], wanted: object) -> dict[int, Tensor]:
+    return values if wanted == "all" else {k: values[k] for k in wanted}  # type: ignore[attr-defined]
