@@ -1,0 +1,244 @@
+"""What holds for every method: a new file in raykd/methods is covered without a change here.
+
+Methods run on random outputs, which are given out exactly as the method declares them: with default
+parameters, and once for every other value of a choice or switch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from raykd import registry
+from raykd.errors import SpecError
+from raykd.methods.base import LossTerms, Method, Signals
+from raykd.params import ParamInfo, Scalar, build, describe
+from raykd.training.settings import TrainSettings
+from tests.unit.methods import setups
+
+METHODS = registry.names("methods")
+KINDS = ("classification", "regression")
+# Deep enough for the usual ways of matching layers to find three pairs.
+PAIR = {
+    "teacher": dataclasses.replace(setups.TEACHER, layers=6),
+    "student": dataclasses.replace(setups.STUDENT, layers=3),
+}
+
+each_method = pytest.mark.parametrize("name", METHODS)
+
+
+def declared(name: str) -> tuple[ParamInfo, ...]:
+    return describe(registry.params_of("methods", name))
+
+
+def params(name: str, **values: Scalar) -> Any:
+    return build(registry.params_of("methods", name), values)
+
+
+def made(name: str, kind: str = "classification", **values: Scalar) -> Method[Any]:
+    """The method on a small pair, or a skip when it declines with a reason."""
+    torch.manual_seed(0)  # for methods with trained modules
+    cls: type[Method[Any]] = registry.load("methods", name)
+    if cls.requires.weights or cls.requires.generation or cls.requires.rationales:
+        pytest.skip(f"{name} needs more than outputs of the models")
+    method = cls(params(name, **values), setups.setting(kind, **PAIR))
+    reason = method.refusal()
+    if not reason:
+        return method
+    assert values or kind not in method.kinds, f"refuses the plainest pair: {reason}"
+    pytest.skip(f"{name} {reason}")
+
+
+class Run:
+    """One step: the terms, and the gradients that arrived on either side."""
+
+    def __init__(
+        self,
+        method: Method[Any],
+        lengths: tuple[int, ...] = (9, 5, 2),
+        *,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        of, rows = method.setting, len(lengths)
+        self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
+        self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, dtype=dtype)
+        reads = method.student_signals().union(Signals(logits=True))
+        ours = self.student.outputs(reads, task_loss=True)
+        theirs = self.teacher.outputs(method.signals(), task_loss=False)
+        batch = setups.batch(lengths, of.kind)
+        self.terms: LossTerms = method.step(batch, lambda _: ours, lambda _: theirs)
+        self.total: Tensor = self.terms.total()
+        self.total.backward()
+
+
+def configurations() -> Iterator[Any]:
+    """Defaults, and every other value of a choice or switch that goes with the defaults."""
+    for name in METHODS:
+        yield pytest.param(name, {}, id=name)
+        for info in declared(name):
+            options = (True, False) if info.type is bool else info.choices
+            options += (None,) if info.optional else ()
+            for value in options:
+                if value == info.default:
+                    continue
+                try:
+                    params(name, **{info.name: value})
+                except SpecError:
+                    continue  # goes only with other values of other parameters
+                yield pytest.param(name, {info.name: value}, id=f"{name}-{info.name}-{value}")
+
+
+each_configuration = pytest.mark.parametrize(("name", "values"), list(configurations()))
+
+
+@each_method
+def test_it_says_what_it_is(name):
+    method = registry.load("methods", name)
+    assert issubclass(method, Method)
+    assert method.title
+    assert method.reference == "" or method.reference.startswith("https://")
+    assert method.kinds
+    assert set(method.kinds) <= set(KINDS)
+
+
+@each_method
+def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name):
+    for info in declared(name):
+        assert info.problem(info.default) == "", info.name
+        assert info.help.endswith("."), info.name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(params(name), info.name, info.default)
+
+
+@each_method
+def test_parameters_survive_a_round_trip_through_plain_data(name):
+    original = params(name)
+    plain = json.loads(json.dumps(dataclasses.asdict(original)))
+    assert params(name, **plain) == original
+
+
+@each_method
+def test_parameter_names_are_not_those_of_training(name):
+    training = {f.name for f in dataclasses.fields(TrainSettings)}
+    assert not training & {info.name for info in declared(name)}
+
+
+@each_method
+def test_unknown_parameters_are_refused(name):
+    with pytest.raises(SpecError, match="there is no parameter 'no_such_thing'"):
+        params(name, no_such_thing=1)
+
+
+@each_configuration
+@pytest.mark.parametrize("kind", KINDS)
+def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
+    method = made(name, kind, **values)
+    run = Run(method)
+    assert len(run.terms) > 0
+    for label, term in run.terms.items():
+        assert term.shape == (), label
+        assert torch.isfinite(term), label
+    gradient = run.student.gradient()
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() > 0
+    assert run.teacher.gradient().abs().max() == 0
+
+
+@each_configuration
+def test_every_term_moves_the_student(name, values):
+    method = made(name, **values)
+    student = setups.Side(method.setting, method.setting.student, seed=0)
+    teacher = setups.Side(method.setting, method.setting.teacher, seed=1)
+    reads = method.student_signals().union(Signals(logits=True))
+    ours = student.outputs(reads, task_loss=True)
+    terms = method.step(
+        setups.batch(), lambda _: ours, lambda _: teacher.outputs(method.signals(), task_loss=False)
+    )
+    for label, term in terms.items():
+        grads = torch.autograd.grad(term, student.leaves, retain_graph=True, allow_unused=True)
+        assert max(g.abs().max().item() for g in grads if g is not None) > 0, label
+
+
+@each_configuration
+def test_what_it_reads_is_within_what_it_declares(name, values):
+    # `Run` gives out the declared signals only; `Outputs` raises on anything else.
+    method = made(name, **values)
+    assert method.signals().within(type(method).requires)
+    Run(method)
+
+
+@each_method
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_coefficient_of_zero_is_the_term_left_out(name, kind):
+    """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
+    for info in declared(name):
+        if info.type is not float or info.problem(0.0) or info.default == 0.0:
+            continue
+        method, nearly = made(name, kind, **{info.name: 0.0}), made(name, kind, **{info.name: 1e-9})
+        run, near = Run(method), Run(nearly)
+        assert all(term.item() != 0.0 for term in run.terms.values()), info.name
+        assert set(run.terms) < set(near.terms), info.name
+        assert method.signals().within(nearly.signals()), info.name
+        assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5), info.name
+        assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6), info.name
+
+
+@each_method
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_bits(name, kind):
+    one, two = Run(made(name, kind)), Run(made(name, kind))
+    assert one.total.item() == two.total.item()
+    assert torch.equal(one.student.gradient(), two.student.gradient())
+    assert Run(made(name, kind), seed=7).total.item() != one.total.item()
+
+
+@each_method
+def test_it_pickles(name):
+    method = made(name)
+    again = pickle.loads(pickle.dumps(method))
+    assert again.params == method.params
+    assert Run(again).total.item() == Run(method).total.item()
+
+
+@each_configuration
+@pytest.mark.parametrize("lengths", [(1,), (14,), (9, 1), (14, 14, 14, 1)], ids=str)
+def test_single_rows_and_short_batches(name, values, lengths):
+    run = Run(made(name, **values), lengths)
+    assert torch.isfinite(run.total)
+    assert torch.isfinite(run.student.gradient()).all()
+
+
+@each_configuration
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_stays_finite(name, values, kind):
+    method = made(name, kind, **values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        run = Run(method, dtype=torch.bfloat16)
+    assert torch.isfinite(run.total)
+    assert torch.isfinite(run.student.gradient()).all()
+
+
+@each_configuration
+def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
+    """Coinciding layers and tokens: what a student copied from the teacher starts from."""
+    method = made(name, **values)
+    of = method.setting
+    student = setups.Side(of, of.student, seed=0)
+    for hidden in student.hidden.values():
+        hidden.data.copy_(hidden.data[:1, :1].expand_as(hidden))
+    teacher = setups.Side(of, of.teacher, seed=1)
+    reads = method.student_signals().union(Signals(logits=True))
+    ours = student.outputs(reads, task_loss=True)
+    theirs = teacher.outputs(method.signals(), task_loss=False)
+    method.step(setups.batch(), lambda _: ours, lambda _: theirs).total().backward()
+    gradient = student.gradient()
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() < 1e4
