@@ -66,6 +66,8 @@ def module(kind: str, name: str) -> ModuleType:
     """
     package, _ = _KINDS[kind]
     base = name.partition("/")[0]
+    if base.startswith("."):
+        raise unknown(kind, name, names(kind))
     path = base if "." in base else f"{package}.{base}"
     try:
         return importlib.import_module(path)

@@ -168,6 +168,7 @@ ARM = HEAD + ARMS
          "'methods' must name at least one method, got a mapping"),
         (HEAD + "methods: [kd]\n", "methods", "'methods' must name at least one method, got [kd]"),
         (HEAD + "methods: {xyz: {}}\n", "methods.xyz", "unknown method 'xyz'"),
+        (HEAD + "methods: {a: {method: ..b}}\n", "methods.a.method", "unknown method '..b'"),
         (HEAD + "methods: {a: {method: b.c}}\n", "methods.a.method", "unknown method 'b.c'"),
         (HEAD + "methods: {a.b: {}}\n", "methods.a.b",
          "a label has letters, digits, '_' and '-', got 'a.b'"),
