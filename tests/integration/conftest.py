@@ -1,0 +1,136 @@
+"""One local Ray cluster, one prepared task and one slot, shared by all integration tests."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from raykd.spec.load import spec_from_dict
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.cluster import connected
+from raykd.sweep.local import prepare_task
+from raykd.teachers import store
+from raykd.teachers.prepare import Prepared
+from raykd.trial.board import answer, open_board
+from raykd.trial.follow import follow
+from raykd.trial.run import TrialConfig
+from raykd.trial.slot import SlotPool, SlotShape
+from raykd.trial.worker import TrialJob
+
+TASK = "toy/sentiment"
+
+
+def tiny_spec(**changes: Any) -> SweepSpec:
+    """A sweep of seconds: generated text, a teacher 1x32, students 1x16."""
+    shape = {"family": "bert", "heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 64}
+    plain: dict[str, Any] = {
+        "name": "tiny",
+        "tasks": [TASK],
+        "data": {
+            "limit": 240, "max_length": 32, "student_rows": 96,
+            "select_on": {"split": "validation"}, "report_on": {"split": "test"},
+        },
+        "teacher": {"model": {**shape, "hidden": 32}, "finetune": {"epochs": 2, "lr": 3e-3}},
+        "student": {"model": {**shape, "hidden": 16}},
+        "train": {
+            "fixed": {"epochs": 3, "batch_size": 32, "precision": "fp32"},
+            "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}},
+        },
+        "methods": {
+            "none": {"label": "none", "method": "none"},
+            "kd": {
+                "label": "kd", "method": "kd",
+                "domains": {"alpha": {"kind": "uniform", "low": 0.1, "high": 0.9}},
+            },
+        },
+        "search": {"trials": 4, "algorithm": {"name": "random"}},
+        "confirm": {"seeds": [1, 2]},
+    }  # fmt: skip
+    return spec_from_dict({**plain, **changes})
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    with connected(None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def cache_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def prepared(cache_folder: Path) -> Prepared:
+    return prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)[1]
+
+
+@dataclass
+class Bench:
+    """A board with slots, and the means to run trials on it."""
+
+    board: Any
+    handle: store.TeacherHandle
+
+    def submit(self, config: TrialConfig, max_failures: int = 0) -> str:
+        job = f"{config.trial_id}-{uuid.uuid4().hex[:6]}"
+        payload = TrialJob(config=config, key=self.handle.fingerprint)
+        answer(self.board.submit.remote(job, payload, max_failures))
+        return job
+
+    def events(self, job: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        follow(self.board, [job], lambda _, event: found.append(dict(event)))
+        return found
+
+    def run(self, config: TrialConfig, max_failures: int = 0) -> list[dict[str, Any]]:
+        return self.events(self.submit(config, max_failures))
+
+
+def open_bench(prepared: Prepared, workers: int, folder: Path) -> Iterator[Bench]:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    namespace = ray.get_runtime_context().namespace
+    board = open_board(name, namespace)
+    shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
+    pool = SlotPool(board, name, namespace, shape, str(folder), recycle_after=None)
+    pool.start(1)
+    handle = store.publish(prepared)
+    answer(board.share.remote(handle.fingerprint, handle))
+    yield Bench(board, handle)
+    pool.close()
+    ray.kill(board)
+
+
+@pytest.fixture(scope="session")
+def bench(
+    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"))
+
+
+@pytest.fixture(scope="module")
+def two_ranks(
+    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    yield from open_bench(prepared, 2, tmp_path_factory.mktemp("ranks"))
+
+
+def trial_config(**changes: Any) -> TrialConfig:
+    plain: dict[str, Any] = {
+        "trial_id": "toy-sentiment.kd.s000",
+        "task": TASK,
+        "label": "kd",
+        "method": "kd",
+        "number": 0,
+        "stage": "search",
+        "coefficients": {"alpha": 0.7},
+        "train": {"epochs": 2, "batch_size": 32, "lr": 3e-3, "precision": "fp32"},
+        "seed": 5,
+    }
+    return TrialConfig(**{**plain, **changes})

@@ -1,0 +1,140 @@
+"""A slot: state does not leak, stops are cheap, failures and lost workers are the trial's alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from raykd.teachers import store
+from raykd.teachers.prepare import Prepared
+from raykd.trial.board import answer
+from tests.integration.conftest import Bench, trial_config
+
+COLD = """
+import json, sys, torch
+from pathlib import Path
+from raykd.sweep.local import run_here
+from raykd.teachers import cache
+from tests.integration.conftest import trial_config
+torch.set_num_threads(1)
+folder, fingerprint = sys.argv[1:]
+history = []
+outcome = run_here(trial_config(), cache.load(Path(folder), fingerprint), history.append)
+history.append(outcome.evaluation)
+print(json.dumps([[e.step, dict(e.metrics), dict(e.terms)] for e in history]))
+"""
+
+
+def _bits(events: list[dict[str, Any]]) -> list[Any]:
+    """What a trial reported, without times."""
+    seen = [e["evaluation"] for e in events if e["kind"] in ("evaluation", "done")]
+    return [[e["step"], e["metrics"], e["terms"]] for e in seen]
+
+
+def test_cold_first_and_tenth_trial_of_a_slot_are_bit_identical(
+    bench: Bench, prepared: Prepared, cache_folder: Path
+) -> None:
+    cold = subprocess.run(
+        [sys.executable, "-c", COLD, str(cache_folder), prepared.fingerprint],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first = bench.run(trial_config())
+    for k in range(8):
+        other = bench.run(trial_config(seed=k, coefficients={"alpha": 0.1 * k, "temperature": 4.0}))
+        assert other[-1]["kind"] == "done"
+    tenth = bench.run(trial_config())
+    assert len(_bits(first)) == 2
+    assert _bits(tenth) == _bits(first) == json.loads(cold.stdout)
+
+
+def test_cancelled_trial_makes_room_for_the_next_at_once(bench: Bench) -> None:
+    endless = trial_config(train={"epochs": 100_000, "batch_size": 32, "lr": 1e-3})
+    job = bench.submit(endless)
+    while not answer(bench.board.pull.remote(job, 0, 1.0)):
+        pass
+    began = time.monotonic()
+    answer(bench.board.cancel.remote(job))
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+    assert bench.events(job)[-1]["kind"] == "cancelled"
+    assert time.monotonic() - began < 20
+
+
+def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench) -> None:
+    diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
+    end = bench.run(trial_config(train=diverging))[-1]
+    assert end["kind"] == "failed"
+    assert "NaN" in end["error"] or "infinite" in end["error"]
+    assert "TrialError" in end["traceback"]
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+
+
+def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared) -> None:
+    own = replace(prepared, fingerprint="to-be-spoilt")
+    handle = store.publish(own)
+    answer(bench.board.share.remote(handle.fingerprint, handle))
+    spoilt = Bench(bench.board, handle)
+    assert spoilt.run(trial_config())[-1]["kind"] == "done"
+    # NumPy refuses to write to the store's memory; torch does not look.
+    shared = store.fetch(handle).recorded
+    assert shared is not None
+    assert not shared.logits.flags.writeable
+    torch.from_numpy(shared.logits).add_(1.0)
+    end = spoilt.run(trial_config())[-1]
+    assert end["kind"] == "failed"
+    assert "were written to" in end["error"]
+
+
+def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
+    long = trial_config(train={"epochs": 400, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
+    job = bench.submit(long, max_failures=1)
+    while not (seen := answer(bench.board.pull.remote(job, 0, 1.0))):
+        pass
+    assert seen[0]["lease"]["attempt"] == 1
+    os.kill(_worker_pid(), signal.SIGKILL)
+    end = bench.events(job)[-1]
+    assert end["kind"] == "done"
+    assert end["lease"]["attempt"] == 2
+    assert end["evaluation"]["epoch"] == 400
+
+
+def _worker_pid() -> int:
+    listing = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout
+    workers = [line.split() for line in listing.splitlines() if "ray::RayTrainWorker" in line]
+    own = ray._private.worker.global_worker.node.all_processes  # only this cluster's raylet
+    raylets = {str(info.process.pid) for info in own["raylet"]}
+    (pid,) = [int(w[0]) for w in workers if w[1] in raylets]
+    return pid
+
+
+def test_two_ranks_train_as_one_does(
+    bench: Bench, two_ranks: Bench, prepared: Prepared
+) -> None:
+    config = trial_config(
+        train={"epochs": 2, "batch_size": 32, "lr": 3e-3, "precision": "fp32", "dropout": 0.0}
+    )
+    one = [e["evaluation"] for e in bench.run(config) if "evaluation" in e]
+    two = [e["evaluation"] for e in two_ranks.run(config) if "evaluation" in e]
+    assert [e["step"] for e in one] == [e["step"] for e in two]
+    for a, b in zip(one, two, strict=True):
+        for name, value in a["terms"].items():
+            assert abs(b["terms"][name] - value) <= 1e-4 * max(1.0, abs(value)), name
+
+
+def test_failure_on_two_ranks_ends_the_trial_and_not_the_slot(two_ranks: Bench) -> None:
+    diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
+    assert two_ranks.run(trial_config(train=diverging))[-1]["kind"] == "failed"
+    assert two_ranks.run(trial_config())[-1]["kind"] == "done"
+
+
+def test_config_travels_as_plain_data() -> None:
+    assert json.loads(json.dumps(asdict(trial_config())))["seed"] == 5
