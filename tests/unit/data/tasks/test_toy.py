@@ -51,6 +51,14 @@ def test_classes_are_about_equally_frequent():
     assert counts.min() > 0.3 * counts.sum()
 
 
+def test_splits_hold_sentences_of_the_same_kind():
+    shares = [
+        np.mean([len(text.split()) > 5 for text in SENTIMENT.load(split, DataSettings()).texts[0]])
+        for split in toy.SIZES
+    ]
+    assert max(shares) - min(shares) < 0.04
+
+
 def test_the_seed_decides_the_sentences():
     first = SENTIMENT.load("test", DataSettings(seed=1))
     toy.generate.cache_clear()
