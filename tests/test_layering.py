@@ -1,0 +1,257 @@
+"""Which layer may import what; the table of the architecture, checked import by import."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "raykd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What the modules of one layer may import.
+
+    Attributes:
+        raykd: Modules or layers of raykd, also inside functions.
+        types: The same, but only under ``TYPE_CHECKING``.
+        packages: Packages from elsewhere.
+        later: The same, but only inside functions: they are slow to import, or not always needed.
+    """
+
+    raykd: set[str] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    packages: set[str] = field(default_factory=set)
+    later: set[str] = field(default_factory=set)
+
+
+LAYERS = {
+    "errors": Layer(),
+    # A missing extension is an error of raykd's own.
+    "registry": Layer(raykd={"errors"}),
+    # Near misses are suggested the same way for parameters and for extensions.
+    "params": Layer(raykd={"errors", "registry"}),
+    # What to say when the hub is out of reach is the same for data and models.
+    "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
+    "losses": Layer(raykd={"errors"}, packages={"torch"}),
+    "data": Layer(
+        raykd={"errors", "hub"},
+        # A batch is made of tensors, and the loss of a task is torch's.
+        packages={"numpy", "torch"},
+        later={"datasets", "pyarrow", "scipy"},
+    ),
+    "models": Layer(
+        # A model is run on a batch.
+        raykd={"errors", "registry", "hub", "data.base"},
+        packages={"numpy", "torch"},
+        later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
+    ),
+    "methods": Layer(
+        # Batches and outputs are types in the contract of a method.
+        raykd={"errors", "params", "losses", "data.base", "models.base"},
+        packages={"torch"},
+    ),
+    "results": Layer(raykd={"errors", "params"}, packages={"numpy", "pyarrow", "scipy"}),
+    "training": Layer(
+        # An evaluation is a record, from the loop to the report.
+        raykd={"errors", "params", "data.base", "models.base", "models.forward", "methods.base",
+               "results.records"},
+        packages={"numpy", "torch", "safetensors"},
+    ),
+    "teachers": Layer(
+        # The history of fine-tuning is made of records; preparing asks the registry for the task.
+        raykd={"errors", "registry", "data.base", "data.collate", "models", "methods.base",
+               "training", "results.records"},
+        packages={"numpy", "torch", "safetensors"},
+    ),
+    "spec": Layer(
+        # The settings of training are a declaration without heavy imports. The pair of models
+        # is described with the types of methods, which cost torch, hence inside functions.
+        raykd={"errors", "params", "registry", "training.settings", "methods.base"},
+        types={"data.base", "models.base"},
+        packages={"pydantic", "ruamel"},
+    ),
+    "search": Layer(
+        # The ledger of a search speaks of the status of a trial.
+        raykd={"params", "spec.domains", "spec.schema", "results.records"},
+        packages={"numpy", "optuna", "ray.tune"},
+    ),
+    "trial": Layer(
+        raykd={"errors", "params", "registry", "data.base", "data.collate", "models.weights",
+               "methods.base", "training", "teachers", "results.records"},
+        # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
+        packages={"ray", "ray.train", "ray.tune", "torch"},
+    ),
+    "report": Layer(
+        raykd={"errors", "params", "registry", "results"},
+        packages={"optuna", "plotly", "jinja2", "markupsafe"},
+    ),
+    "sweep": Layer(
+        # Everything below; `__init__` is raykd's version.
+        raykd={"__init__", "errors", "params", "registry", "data", "models", "methods.base",
+               "training.device", "training.seeding", "training.settings", "teachers", "trial",
+               "spec", "search", "results", "report"},
+        packages={"numpy", "optuna", "ray", "ray.tune"},
+        # The names of the GPUs, for the record.
+        later={"torch"},
+    ),
+    "cli": Layer(
+        raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report"},
+        packages={"typer", "rich"},
+        # Help and usage errors answer at once; `env` tells what torch and the devices are.
+        later={"ruamel", "torch"},
+    ),
+    # The public names.
+    "__init__": Layer(
+        types={"errors", "params", "methods.base", "spec.load", "sweep.run", "results.store",
+               "report.build"},
+    ),
+    "__main__": Layer(raykd={"cli.main"}),
+}  # fmt: skip
+
+# One file of a layer that may do what the others may not.
+ALONE = {
+    # The only part of a teacher that knows the object store.
+    "teachers/store.py": Layer(packages={"ray"}),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the dotted name, and whether it happens in a function or for types only."""
+
+    name: str
+    is_late: bool = False
+    is_type: bool = False
+
+    @property
+    def package(self) -> str:
+        """What has to be installed; Ray's libraries count one by one."""
+        parts = self.name.split(".")
+        return ".".join(parts[:2]) if self.name.startswith(("ray.train", "ray.tune")) else parts[0]
+
+    def is_in(self, modules: set[str]) -> bool:
+        """Whether it is one of raykd's modules, or lies within one."""
+        inside = self.name.removeprefix("raykd").removeprefix(".") or "__init__"
+        return any(inside == m or inside.startswith(m + ".") for m in modules)
+
+
+def imports(tree: ast.AST, *, late: bool = False, types: bool = False) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, late, types) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name their module in full"
+            yield from (Import(f"{node.module}.{a.name}", late, types) for a in node.names)
+        else:
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            checks_types = isinstance(node, ast.If) and _names_type_checking(node.test)
+            yield from imports(node, late=late or is_function, types=types or checks_types)
+
+
+def _names_type_checking(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def crossing(path: Path) -> list[Import]:
+    """What a file imports from other layers and other packages."""
+    found = imports(ast.parse(path.read_text(encoding="utf-8")))
+    own = layer_of(path)
+    return [
+        i for i in found
+        if i.package not in sys.stdlib_module_names and i.package != "__future__"
+        and not (i.package == "raykd" and i.is_in({own}))
+    ]  # fmt: skip
+
+
+def is_allowed(found: Import, layer: Layer) -> bool:
+    if found.package == "raykd":
+        return found.is_in(layer.raykd | (layer.types if found.is_type else set()))
+    later = layer.later if found.is_late or found.is_type else set()
+    return found.package in layer.packages | later
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])
+def test_a_file_imports_only_what_its_layer_may(path):
+    place = path.relative_to(PACKAGE).as_posix()
+    rules = [LAYERS[layer_of(path)], *([ALONE[place]] if place in ALONE else [])]
+    refused = {i.name for i in crossing(path) if not any(is_allowed(i, r) for r in rules)}
+    assert not refused, f"{place} may not import {sorted(refused)}"
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_table_allows_nothing_that_is_not_needed(name):
+    layer = LAYERS[name]
+    files = [p for p in FILES if layer_of(p) == name]
+    found = [i for p in files for i in crossing(p)]
+    own = [i for i in found if i.package == "raykd"]
+    at_once = {i.package for i in found if not i.is_late and not i.is_type}
+    assert files
+    assert not {m for m in layer.raykd if not any(i.is_in({m}) and not i.is_type for i in own)}
+    assert not {m for m in layer.types if not any(i.is_in({m}) for i in own)}
+    assert not layer.packages - at_once
+    assert not layer.later - {i.package for i in found}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_layer_imports_one_above_it(name):
+    """The table is written from the bottom to the top; only types may point upwards."""
+    order = list(LAYERS)
+    below = set(order[: order.index(name)]) | {"__init__"}
+    assert {m.partition(".")[0] for m in LAYERS[name].raykd} <= below
+
+
+@pytest.mark.parametrize("place", ALONE)
+def test_exceptions_are_needed(place):
+    found = {i.package for i in crossing(PACKAGE / place)}
+    assert ALONE[place].packages <= found
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("import torch", True),
+        ("def f():\n    import torch", False),
+        ("from raykd.results.store import load_results", True),
+        ("from raykd.results import records", False),
+        ("from raykd.sweep.run import sweep", True),
+        ("if TYPE_CHECKING:\n    from raykd.data.base import Task", False),
+        ("from raykd.data.base import Task", True),
+        ("import ray", True),
+        ("from ray import tune", False),
+        ("class A:\n    def f(self):\n        import ray", True),
+    ],
+)
+def test_the_check_can_fail(source, refused):
+    rule = Layer(
+        raykd={"results.records"}, types={"data.base"}, packages={"ray.tune"}, later={"torch"}
+    )
+    assert [not is_allowed(i, rule) for i in imports(ast.parse(source))] == [refused]
+
+
+# Where the surroundings are read: the command line, the start of a sweep, and the process of a
+# worker, which sets what its libraries read.
+MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "trial/worker.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])
+def test_only_the_edges_read_the_environment(path):
+    place = path.relative_to(PACKAGE).as_posix()
+    if {place, layer_of(path)} & MAY_READ_THE_ENVIRONMENT:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    read = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+            and n.attr in ("environ", "getenv") and ast.unparse(n.value) == "os"]  # fmt: skip
+    assert not read, f"{place}: reads the environment in line {read}"
