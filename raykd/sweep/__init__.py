@@ -1,1 +1,22 @@
-"""Plans a sweep, runs it, confirms and resumes it."""
+"""A whole sweep: plan, search, confirm, resume, and the records of all of it.
+
+The package shares its name with the public function ``raykd.sweep``. Python binds a sub-package in
+its parent as soon as any part of it is imported and would hide the function, so the package can be
+called in its place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Callable(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Any:  # those of `raykd.sweep.run.sweep`
+        """Run a search space; see `raykd.sweep.run.sweep`."""
+        return importlib.import_module("raykd.sweep.run").sweep(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
