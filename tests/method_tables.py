@@ -18,8 +18,8 @@ FILE = Path(__file__).parents[1] / "docs" / "methods.md"
 HEAD = """\
 # Methods and their parameters
 
-Written by `make docs` from the declared parameters; do not edit it. `raykd show NAME` prints the same for one
-name. Each parameter of a method and of training may be one value or a range to search.
+Written by `make docs` from the declared parameters; do not edit it. `raykd show NAME` prints the
+same for one name. Each parameter of a method and of training may be one value or a range to search.
 """
 COLUMNS = ("parameter", "default", "allowed", "in the paper", "meaning")
 
