@@ -1,4 +1,4 @@
-"""Every trial in a table that sorts and filters; a row opens its parameters, curve and log."""
+"""Every trial in a table that sorts and filters; a row opens its parameters, curve and error."""
 
 from __future__ import annotations
 
@@ -87,7 +87,6 @@ def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
         "slot": str(trial.slot) if trial.slot >= 0 else "",
         "attempts": str(trial.attempts) if trial.attempts > 1 else "",
         "checkpoint": trial.checkpoint,
-        "log": f"logs/{trial.trial_id}.log",
         "error": trial.error,
         **{f"metric {n}": f"{v:.5g}" for n, v in trial.metrics.items()},
     }
