@@ -1,12 +1,15 @@
-"""Every combination of a finite space, in a seeded order."""
+"""Every combination of a finite space, in a shuffled order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from raykd.params import Scalar, param
 from raykd.spec.domains import Domain
@@ -21,10 +24,46 @@ class Params:
     )
 
 
+class _Grid(optuna.samplers.GridSampler):
+    """Optuna's grid sampler for a study that is asked and told, resumed, and given start points.
+
+    Args:
+        grid: Values to try by name.
+        seed: Draws what a start point leaves open.
+    """
+
+    def __init__(self, grid: Mapping[str, Sequence[Any]], seed: int) -> None:
+        # The order of the combinations must not change when a search is resumed with another
+        # seed: combinations that were tried are known by their place in it.
+        super().__init__(grid, seed=0)
+        self._open = optuna.samplers.RandomSampler(seed=seed)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The value of the trial's combination; trials that were enqueued have none."""
+        if "grid_id" in trial.system_attrs:
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        return self._open.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Nothing: the budget ends a search. Optuna's own stops a loop that there is not here."""
+
+
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's grid sampler over `grid_of` each domain."""
+    """A sampler over `grid_of` each domain."""
     grid = {name: grid_of(domain, params.points) for name, domain in domains.items()}
-    return optuna.samplers.GridSampler(grid, seed=seed)
+    return _Grid(grid, seed)
 
 
 def grid_of(domain: Domain, points: int) -> list[Scalar]:
@@ -37,7 +76,7 @@ def grid_of(domain: Domain, points: int) -> list[Scalar]:
     if domain.kind == "quniform":
         assert domain.step is not None
         count = int((high - low) / domain.step + 1e-9)
-        return [low + k * domain.step for k in range(count + 1)]
+        return [min(low + k * domain.step, high) for k in range(count + 1)]
     if domain.kind in ("int", "logint"):
         spread = np.geomspace if domain.kind == "logint" else np.linspace
         return list(sorted({round(float(v)) for v in spread(low, high, points)}))
