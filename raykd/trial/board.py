@@ -35,7 +35,6 @@ class _Job:
     lease: dict[str, Any] | None = None
     heard: float = 0.0
     over: bool = False
-    cancelled: bool = False
 
 
 class BoardState:
@@ -54,6 +53,7 @@ class BoardState:
         self._notices: list[dict[str, Any]] = []
         self._noticed = asyncio.Event()
         self._closed = False
+        self._refusal: dict[str, Any] | None = None
         self._worked: set[int] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -64,12 +64,18 @@ class BoardState:
         self._shared[key] = value
 
     async def submit(self, job_id: str, payload: Any, max_failures: int) -> None:
-        """Queue a job. Submitting an id again only attaches to it: the job is not run twice."""
+        """Queue a job. Submitting an id again only attaches to it: the job is not run twice.
+
+        Where nobody is left to run it, the job is over at once, or its driver would wait for ever.
+        """
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_leases())
         if job_id in self._jobs:
             return
         self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures)
+        if self._refusal is not None:
+            self._end(job_id, self._refusal)
+            return
         self._enqueue(job_id)
 
     async def pull(self, job_id: str, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
@@ -84,7 +90,7 @@ class BoardState:
         """Stop a job: its worker learns it with the answer to its next report."""
         job = self._jobs.get(job_id)
         if job is not None and not job.over:
-            self._end(job_id, {"kind": "cancelled"}, cancelled=True)
+            self._end(job_id, {"kind": "cancelled"})
 
     async def forget(self, job_id: str) -> None:
         """Drop a job that is over and whose events were read."""
@@ -104,9 +110,7 @@ class BoardState:
         """Send every worker home and end every job."""
         self._closed = True
         self._queued.set()
-        for job_id, job in self._jobs.items():
-            if not job.over:
-                self._end(job_id, {"kind": "cancelled"}, cancelled=True)
+        self._refuse({"kind": "cancelled"})
 
     async def slot_failed(self, slot: int, reason: str) -> bool:
         """A supervisor's word that a slot is gone; its job goes to another one.
@@ -121,10 +125,8 @@ class BoardState:
         return had_work
 
     async def fail_pending(self, reason: str) -> None:
-        """No slot is left: end every job with the reason."""
-        for job_id, job in self._jobs.items():
-            if not job.over:
-                self._end(job_id, {"kind": "failed", "error": reason, "traceback": ""})
+        """No slot is left: end every job with the reason, also those to come."""
+        self._refuse({"kind": "failed", "error": reason, "traceback": ""})
 
     # What workers call -------------------------------------------------------------------------
 
@@ -189,9 +191,15 @@ class BoardState:
         self._queue.append(job_id)
         self._queued.set()
 
-    def _end(self, job_id: str, event: dict[str, Any], *, cancelled: bool = False) -> None:
+    def _refuse(self, event: dict[str, Any]) -> None:
+        self._refusal = event
+        for job_id, job in self._jobs.items():
+            if not job.over:
+                self._end(job_id, event)
+
+    def _end(self, job_id: str, event: dict[str, Any]) -> None:
         job = self._jobs[job_id]
-        job.over, job.cancelled = True, cancelled
+        job.over = True
         job.events.append({**event, "lease": job.lease})
         job.slot = None
         job.arrived.set()
