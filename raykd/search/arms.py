@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 
 from raykd.params import Scalar
 from raykd.results.records import Status
-from raykd.search.study import StudySearch
+from raykd.search.study import StudySearch, repeated
 
 PENDING_TRIALS = 1
 """Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
@@ -144,6 +144,8 @@ class ArmsSearch(Searcher):
             self.ledger.finished(live.label, live.number, Status.PRUNED, event)
             study.prune(trial_id)
         else:
+            # Only a closed board ends a trial like this: others would fare the same.
+            self.end()
             self.ledger.finished(live.label, live.number, Status.INTERRUPTED, event)
             study.abandon(trial_id)
 
@@ -212,14 +214,18 @@ def _value(metrics: Mapping[str, float], name: str) -> float:
 
 
 def _replay(arm: Arm) -> None:
-    """Fill the rungs of an arm's scheduler with the trials of an earlier driver."""
+    """Fill the rungs of an arm's scheduler with the trials of an earlier driver.
+
+    Interrupted ones are left out: they run again, and would be judged against themselves.
+    """
     if len(arm.metrics) > 1:
         return
     scheduler: Any = arm.scheduler  # given a stand-in for Tune's trial and no controller
+    again = repeated(arm.study.study)
     for trial in arm.study.study.get_trials(deepcopy=False):
         stand_in = SimpleNamespace(trial_id=f"earlier-{trial.number}")
         steps: Sequence[int] = sorted(trial.intermediate_values)
-        if not steps or not trial.state.is_finished():
+        if not steps or not trial.state.is_finished() or trial.number in again:
             continue
         scheduler.on_trial_add(None, stand_in)
         for step in steps:

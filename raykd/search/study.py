@@ -74,15 +74,15 @@ class StudySearch(OptunaSearch):
             sampler=sampler(before),
         )
         self.study = cast(optuna.Study, self._ot_study)
-        if before == 0:
-            for point in space.start:
-                self.study.enqueue_trial(dict(point))
+        for point in space.start:
+            # A driver may have died between two of them.
+            self.study.enqueue_trial(dict(point), skip_if_exists=True)
 
     def counted(self) -> int:
         """Trials that used up the budget: finished and not tried again."""
-        repeated = _repeated(self.study)
+        again = repeated(self.study)
         trials = self.study.get_trials(deepcopy=False, states=FINISHED)
-        return sum(t.number not in repeated for t in trials)
+        return sum(t.number not in again for t in trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Ask the study for a trial; returns its number and searched parameters."""
@@ -149,7 +149,7 @@ def reopen(study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialSta
     Returns:
         How many were enqueued again.
     """
-    repeated = _repeated(study)
+    enqueued = repeated(study)
     again = 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         end = settled.get(trial.number)
@@ -159,13 +159,16 @@ def reopen(study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialSta
             study.tell(trial.number, list(end))
         else:
             # Enqueued before it is failed: a driver that dies in between loses nothing.
-            if trial.number not in repeated:
-                study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+            if trial.number not in enqueued:
+                # A start point that was cut short while it was drawn keeps its values.
+                point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+                study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number})
                 again += 1
             study.tell(trial.number, state=TrialState.FAIL)
     return again
 
 
-def _repeated(study: optuna.Study) -> set[int]:
+def repeated(study: optuna.Study) -> set[int]:
+    """Numbers of the interrupted trials that were enqueued again."""
     trials = study.get_trials(deepcopy=False)
     return {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs}
