@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -76,11 +75,10 @@ def load(folder: Path, fingerprint: str) -> Prepared | None:
         plain = json.loads((entry / "prepared.json").read_text())
         arrays = load_file(entry / "arrays.safetensors")
         prepared = _restore(plain, arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    os.utime(entry)
-    assert isinstance(prepared, Prepared)
-    return prepared if prepared.fingerprint == fingerprint else None
+    is_it = isinstance(prepared, Prepared) and prepared.fingerprint == fingerprint
+    return prepared if is_it else None
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
