@@ -180,11 +180,18 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         tokens=tokens,
         teacher=teacher,
         student=student,
-        signals=union_signals(spec, *pair),
+        signals=_numbered(union_signals(spec, *pair), teacher.anatomy.layers),
         teacher_splits=teacher_splits,
         student_splits=student_splits,
         data_fingerprint=fingerprint(rows),
     )
+
+
+def _numbered(signals: Signals, layers: int) -> Signals:
+    """The signals with every layer named by its number."""
+    if signals.hidden_states != "all":
+        return signals
+    return replace(signals, hidden_states=tuple(range(layers + 1)))
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
@@ -314,6 +321,17 @@ def _student(
                         path="student.from_teacher.layers",
                         message=f"the teacher has layers 0 to {teacher.anatomy.layers - 1}, "
                         f"got {beyond[0]}",
+                    )
+                ]
+            )
+        if cut.weights == "pretrained" and teacher.state is None:
+            raise SpecError(
+                found=[
+                    Problem(
+                        path="student.from_teacher.weights",
+                        message="'pretrained' weights of the teacher were asked for, but it begins "
+                        "with random ones",
+                        hint="set student.from_teacher.weights: finetuned",
                     )
                 ]
             )

@@ -84,9 +84,16 @@ def lock(run: Path) -> Iterator[None]:
     """Hold the run folder: a second sweep on it would take over running trials.
 
     Raises:
-        SetupError: Another live sweep holds it.
+        SetupError: Another live sweep holds it, or it cannot be written.
     """
-    with (run / "lock").open("w") as file:
+    try:
+        opened = (run / "lock").open("w")
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write to {run}: {exc.strerror or exc}",
+            hint="a sweep is continued where it can write",
+        ) from exc
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
