@@ -3,8 +3,9 @@
 `python -m tests.benchmarks.ckd_terms`. Batch 32, length 128, width 768, 12 to 6 layers (7 matched
 pairs), window 21, float32. A student step is forward and backward of a BERT with random weights;
 the terms are forward and backward for the student's hidden states, the teacher's inner products
-included. Measured in CPU-seconds of one thread, which a busy machine disturbs least; best of several runs. On a
-GPU, by the clock. Hidden states are LayerNormed with a few large dimensions, like BERT's.
+included. Measured in CPU-seconds of one thread, which a busy machine disturbs least; best of
+several runs. On a GPU, by the clock. Hidden states are LayerNormed with a few large dimensions,
+like BERT's.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def main() -> None:
     ids = torch.randint(config.vocab_size, (ROWS, LENGTH), generator=rng).to(device)
     teacher_states = hidden_states(rng, device)
     student_states = [s.requires_grad_() for s in hidden_states(rng, device)]
-    print(f"{torch.get_num_threads()} threads, {device}, torch {torch.__version__}")
+    print(f"{torch.get_num_threads()} thread, {device}, torch {torch.__version__}")
     ratios = []
     for name, mask in masks().items():
         on_device = mask.to(device)
