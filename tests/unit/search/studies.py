@@ -1,0 +1,50 @@
+"""Small studies in a folder, for the tests of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from raykd.search.study import CellSpace, StudySearch
+from raykd.spec.domains import Domain
+
+DOMAINS = {
+    "alpha": Domain(kind="uniform", low=0.0, high=1.0),
+    "kind": Domain(kind="choice", choices=("cos", "l2")),
+}
+
+
+def storage(folder: Path) -> JournalStorage:
+    """The storage of a run, opened anew as a second driver would."""
+    return JournalStorage(JournalFileBackend(str(folder / "studies.journal")))
+
+
+def space(
+    *,
+    name: str = "task arm",
+    domains: Mapping[str, Domain] = DOMAINS,
+    budget: int = 4,
+    start: tuple[Mapping[str, object], ...] = (),
+    directions: tuple[str, ...] = ("maximize",),
+) -> CellSpace:
+    return CellSpace(
+        study_name=name, domains=domains, fixed={}, directions=directions, start=start,
+        budget=budget,
+    )  # fmt: skip
+
+
+def study(folder: Path, **changes: object) -> StudySearch:
+    return StudySearch(
+        space(**changes), storage(folder), lambda existing: optuna.samplers.RandomSampler(existing)
+    )
+
+
+def run(search: StudySearch, name: str, values: Sequence[float]) -> dict[str, object]:
+    """One trial from question to answer."""
+    asked = search.suggest(name)
+    search.complete(name, values)
+    return asked
