@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         4 surroundings, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # A method named by a dotted name is found below the current folder, as with `python -m`.
+    sys.path.append(os.getcwd())
     output = Output(format=_format_in(arguments), verbose="-v" in arguments)
     try:
         code = get_command(_app())(arguments, prog_name="raykd", standalone_mode=False, obj=output)

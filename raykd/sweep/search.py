@@ -23,8 +23,8 @@ from raykd.training.seeding import derive_seed
 from raykd.trial.lease import lease
 
 JOURNAL = "studies.journal"
-LEASE_CPUS = 0.001
-"""Tune refuses trials that take nothing; the real resources are the slots'."""
+LEASE = {"node:__internal_head__": 0.0001}
+"""Tune refuses trials that take nothing. They must not take CPUs either: the slots hold them all."""
 
 
 def open_storage(run: Path) -> JournalStorage:
@@ -104,7 +104,7 @@ def search(
     watcher.start()
     try:
         tune.Tuner(
-            tune.with_resources(lease, {"cpu": LEASE_CPUS}),
+            tune.with_resources(lease, LEASE),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=ArmsScheduler(searcher),

@@ -116,9 +116,7 @@ def _worker_pid() -> int:
     return pid
 
 
-def test_two_ranks_train_as_one_does(
-    bench: Bench, two_ranks: Bench, prepared: Prepared
-) -> None:
+def test_two_ranks_train_as_one_does(bench: Bench, two_ranks: Bench, prepared: Prepared) -> None:
     config = trial_config(
         train={"epochs": 2, "batch_size": 32, "lr": 3e-3, "precision": "fp32", "dropout": 0.0}
     )

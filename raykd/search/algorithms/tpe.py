@@ -28,7 +28,6 @@ def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.sa
         multivariate=params.multivariate,
         group=params.multivariate,
         constant_liar=True,
-        warn_independent_sampling=False,
         seed=seed,
     )
 

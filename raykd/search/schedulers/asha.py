@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from typing import TYPE_CHECKING
 
 from raykd.params import param
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +23,8 @@ class Params:
 
 def build(params: Params, *, mode: str, max_epochs: int) -> TrialScheduler:
     """Ray Tune's ASHA on the objective, with rungs in epochs."""
+    from ray.tune.schedulers import AsyncHyperBandScheduler
+
     return AsyncHyperBandScheduler(
         time_attr="epoch",
         metric="objective",

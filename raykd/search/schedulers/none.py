@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +16,8 @@ class Params:
 
 def build(params: Params, *, mode: str, max_epochs: int) -> TrialScheduler:
     """Every trial runs to its end."""
+    from ray.tune.schedulers import FIFOScheduler
+
     return FIFOScheduler()  # type: ignore[no-untyped-call]
 
 

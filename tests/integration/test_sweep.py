@@ -1,0 +1,247 @@
+"""Whole sweeps on real local Ray: early stopping, budgets, records, resuming, interrupting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pyarrow.parquet as pq
+import pytest
+from optuna.trial import TrialState
+
+from raykd.results.records import Status, SweepResult
+from raykd.results.store import load_results, read_events
+from raykd.spec.dump import to_yaml
+from raykd.sweep.run import SweepOptions, run_sweep
+from raykd.sweep.search import open_storage
+from tests.integration.conftest import tiny_spec
+
+RESOURCES = {"cpus_per_worker": 0.5}
+
+
+def _run(tmp_path: Path, cache_folder: Path, **changes: Any) -> SweepResult:
+    report = {"path": str(tmp_path / "report.html")}
+    spec = tiny_spec(**{"resources": RESOURCES, "report": report, **changes})
+    options = SweepOptions(out=tmp_path / "runs", cache=cache_folder)
+    return load_results(run_sweep(spec, to_yaml(spec), options, lambda event: None))
+
+
+@pytest.fixture(scope="module")
+def stopped_early(
+    cluster: None, cache_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SweepResult, Path]:
+    """A sweep with early stopping on one slot, with a method from outside the package."""
+    folder = tmp_path_factory.mktemp("asha")
+    methods = {
+        **tiny_spec().as_dict()["methods"],
+        "mine": {
+            "label": "mine", "method": "tests.integration.foreign_method",
+            "domains": {"pull": {"kind": "loguniform", "low": 0.1, "high": 10.0}},
+        },
+    }  # fmt: skip
+    search = {
+        "trials": 5, "algorithm": {"name": "tpe"}, "max_concurrent": 1,
+        "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
+    }  # fmt: skip
+    return _run(folder, cache_folder, methods=methods, search=search), folder
+
+
+def test_early_stopping_on_one_slot_never_blocks_the_next_trial(
+    stopped_early: tuple[SweepResult, Path],
+) -> None:
+    result, _ = stopped_early
+    for label in ("none", "kd", "mine"):
+        trials = result.of("toy/sentiment", label, "search")
+        assert len(trials) == 5, "every arm has the same budget"
+        assert {t.status for t in trials} <= {Status.COMPLETED, Status.PRUNED}
+    searched = [t for t in result.trials if t.stage == "search"]
+    pruned = [t for t in searched if t.status is Status.PRUNED]
+    assert pruned
+    for trial in searched:
+        epochs = trial.history[-1].epoch
+        assert (epochs < 3) == (trial.status is Status.PRUNED)
+
+
+def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult, Path]) -> None:
+    result, folder = stopped_early
+    run = folder / "runs" / result.run
+    told = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
+    for label in ("none", "kd", "mine"):
+        study = optuna.load_study(study_name=f"toy/sentiment {label}", storage=open_storage(run))
+        trials = {t.number: t for t in result.of("toy/sentiment", label, "search")}
+        assert len(study.trials) == 5
+        for trial in study.trials:
+            ours = trials[trial.number]
+            assert trial.state is told[ours.status]
+            assert trial.params == {k: ours.params[k] for k in ours.searched}
+            reported = [e.metrics["accuracy"] for e in ours.history]
+            assert list(trial.intermediate_values.values()) == reported
+
+
+def test_run_folder_is_complete(stopped_early: tuple[SweepResult, Path]) -> None:
+    result, folder = stopped_early
+    run = folder / "runs" / result.run
+    assert (folder / "report.html").read_bytes() == (run / "report.html").read_bytes()
+    assert pq.read_table(run / "trials.parquet").num_rows == len(result.trials)
+    for name in ("spec.yaml", "resolved.yaml", "env.json", "teachers/toy-sentiment.json"):
+        assert (run / name).is_file()
+    assert not list((run / "state").iterdir()), "states of finished trials are gone"
+    events, torn = read_events(run / "events.jsonl")
+    assert not torn
+    assert events[-2]["event"] == "sweep_finished"
+    assert events[-2]["status"] == "done"
+
+
+def test_teacher_runs_once_per_row_and_confirm_pairs_seeds(
+    stopped_early: tuple[SweepResult, Path],
+) -> None:
+    result, _ = stopped_early
+    (teacher,) = result.teachers
+    assert teacher.forwards == teacher.distinct == 96 + 240 + 240
+    confirmed = [t for t in result.trials if t.stage == "confirm"]
+    assert len(confirmed) == 3 * 2
+    assert all("report/accuracy" in t.metrics for t in confirmed)
+    by_seed = Counter(t.seed for t in confirmed)
+    assert list(by_seed.values()) == [3, 3], "all arms share the seeds"
+
+
+def test_saved_student_opens_with_transformers(stopped_early: tuple[SweepResult, Path]) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    result, folder = stopped_early
+    saved = folder / "runs" / result.run / "checkpoints" / "toy-sentiment" / "kd" / "best"
+    model = AutoModelForSequenceClassification.from_pretrained(saved)
+    tokens = AutoTokenizer.from_pretrained(saved)("the soup was very bad", return_tensors="pt")
+    assert model(**tokens).logits.shape == (1, 3)
+
+
+def test_second_sweep_finds_the_teacher_in_the_cache(
+    stopped_early: tuple[SweepResult, Path], cache_folder: Path, tmp_path: Path
+) -> None:
+    search = {"trials": 1, "algorithm": {"name": "random"}}
+    again = _run(tmp_path, cache_folder, search=search, confirm={"seeds": []})
+    assert again.teachers[0].cached
+    assert again.teachers[0].fingerprint == stopped_early[0].teachers[0].fingerprint
+
+
+def test_two_objectives_are_searched_together(
+    cluster: None, cache_folder: Path, tmp_path: Path
+) -> None:
+    search = {
+        "trials": 2, "algorithm": {"name": "tpe"},
+        "objective": [{"metric": "accuracy"}, {"metric": "latency_ms"}],
+    }  # fmt: skip
+    result = _run(tmp_path, cache_folder, search=search, confirm={"seeds": []})
+    run = tmp_path / "runs" / result.run
+    study = optuna.load_study(study_name="toy/sentiment kd", storage=open_storage(run))
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    for trial in study.trials:
+        assert trial.state is TrialState.COMPLETE
+        assert trial.values[1] > 0
+
+
+def _command(*arguments: str, cache: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "RAYKD_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "raykd", *arguments, "--format", "json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def _read_until(process: subprocess.Popen[str], kind: str, count: int) -> None:
+    """Read events until `count` of a kind were seen."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("{") and json.loads(line)["event"] == kind:
+            count -= 1
+            if count == 0:
+                return
+    pytest.fail(f"the sweep ended early: {process.stderr.read() if process.stderr else ''}")
+
+
+def _file(tmp_path: Path, **changes: Any) -> Path:
+    report = {"path": str(tmp_path / "report.html")}
+    spec = tiny_spec(**{"resources": RESOURCES, "report": report, **changes})
+    path = tmp_path / "tiny.yaml"
+    path.write_text(to_yaml(spec))
+    return path
+
+
+def test_killed_driver_loses_nothing_and_repeats_nothing(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    search = {
+        "trials": 5, "algorithm": {"name": "tpe"},
+        "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
+    }  # fmt: skip
+    slow = {"fixed": {"epochs": 9, "batch_size": 8, "precision": "fp32"},
+            "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
+    file = _file(tmp_path, search=search, train=slow)
+    out = tmp_path / "runs"
+    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
+    _read_until(driver, "trial_finished", 4)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    (run,) = out.iterdir()
+    before = {t.trial_id: t for t in load_results(run).trials if t.status != "interrupted"}
+    assert len(before) >= 4
+
+    resumed = _command("sweep", "--resume", str(run), cache=cache_folder)
+    _, errors = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, errors
+    result = load_results(run)
+    ended = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    finished = Counter(
+        e["result"]["trial_id"] for e in ended
+        if e["event"] == "trial_finished" and e["result"]["status"] != "interrupted"
+    )  # fmt: skip
+    assert set(finished.values()) == {1}, "nothing that ended ran again"
+    after = {t.trial_id: t for t in result.trials}
+    assert {k: after[k] for k in before} == before
+    for label in ("none", "kd"):
+        study = optuna.load_study(study_name=f"toy/sentiment {label}", storage=open_storage(run))
+        assert not [t for t in study.trials if not t.state.is_finished()]
+        counted = [
+            t for t in result.of("toy/sentiment", label, "search")
+            if t.status in (Status.COMPLETED, Status.PRUNED)
+        ]  # fmt: skip
+        assert len(counted) == 5
+        assert len(result.of("toy/sentiment", label, "confirm")) == 2
+
+
+def test_interrupt_keeps_results_and_writes_the_report(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    file = _file(tmp_path, search={"trials": 200, "algorithm": {"name": "random"}})
+    out = tmp_path / "runs"
+    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
+    _read_until(driver, "trial_finished", 2)
+    began = time.monotonic()
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 130, errors
+    assert time.monotonic() - began < 60
+    (run,) = out.iterdir()
+    result = load_results(run)
+    assert result.interrupted
+    assert len([t for t in result.trials if t.status is Status.COMPLETED]) >= 2
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+    assert f"raykd sweep --resume {run}" in errors
+
+
+def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    file = _file(tmp_path, resources={"cpus_per_worker": 999})
+    driver = _command("sweep", str(file), "--out", str(tmp_path / "runs"), cache=cache_folder)
+    _, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 2
+    assert "resources.cpus_per_worker" in errors
+    assert "999" in errors
+    assert "Traceback" not in errors
