@@ -1,7 +1,8 @@
 """Shows a stream of events: a live view on a terminal, lines without one, or JSON.
 
 Every event is a mapping with ``event`` (its kind) and ``time`` (seconds since the epoch). The live
-view and the lines go to stderr; JSON goes to stdout, one object per line.
+view and the lines go to stderr; JSON goes to stdout, one object per line. Events of an earlier
+driver, marked ``replayed``, are counted and not written.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class JsonLines(Console):
 
     def handle(self, event: Event) -> None:
         """Write the event; flushed, since another program may be waiting for it."""
+        if event.get("replayed"):
+            return
         text = json.dumps(event, ensure_ascii=False, default=str)
         print(text, file=self._stream, flush=True)
 
@@ -76,6 +79,8 @@ class Lines(Console):
     def handle(self, event: Event) -> None:
         """Write what is worth a line."""
         self._state.update(event)
+        if event.get("replayed"):
+            return
         for line in self._lines(event):
             print(f"[{duration(event['time'] - self._state.started)}] {line}", file=self._stream)
         if (
@@ -185,6 +190,8 @@ class LiveView(Console):
         """Take in one event; notes and failures stay above the view."""
         with self._lock:
             self._state.update(event)
+        if event.get("replayed"):
+            return
         if event["event"] == "note":
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
         if event["event"] == "trial_finished" and event["result"]["status"] == "failed":

@@ -36,7 +36,9 @@ def sweep(
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="Trials per arm.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Trials per arm; on a resumed run the new total.")
+    ] = None,
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="End the search after this, e.g. 30m.")
     ] = None,
@@ -64,7 +66,11 @@ def sweep(
     )  # fmt: skip
     overrides += [f"{key}={value}" for key, value in shortcuts if value is not None]
     overrides += SMOKE if smoke else ()
+    if resume is not None and trials is not None:
+        overrides.remove(f"search.trials={trials}")
     spec, source = _read(file, resume, overrides)
+    if resume is not None and trials is not None:
+        spec = spec.with_trials(trials)
     if dry_run:
         show_plan(str(file or resume), spec, output)
         return 0

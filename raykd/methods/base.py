@@ -82,6 +82,8 @@ class Setting:
         kind: Kind of task: ``classification`` or ``regression``.
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
+        teacher_name: The teacher in the user's words.
+        student_name: The student in the user's words.
     """
 
     teacher: Anatomy
@@ -89,6 +91,8 @@ class Setting:
     kind: str
     num_labels: int
     same_tokens: bool = True
+    teacher_name: str = "teacher"
+    student_name: str = "student"
 
 
 class LossTerms(Mapping[str, Tensor]):
@@ -140,16 +144,19 @@ class Method(ABC, Generic[P]):
     def refusal(self) -> str:
         """Why this method cannot work on this pair or task, in the user's words, or empty.
 
-        Overriding methods return ``super().refusal()`` first.
+        A second line, if there is one, says what to do. Overriding methods return
+        ``super().refusal()`` first.
         """
         if self.setting.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.setting.kind}"
         needs = self.signals()
         if (needs.hidden_states or needs.attentions) and not self.setting.same_tokens:
             return (
-                "compares hidden states, but teacher and student split text differently "
-                f"(vocabularies of {self.setting.teacher.vocabulary:,} and "
-                f"{self.setting.student.vocabulary:,}), so positions do not correspond"
+                f"compares hidden states, but teacher '{self.setting.teacher_name}' and student "
+                f"'{self.setting.student_name}' split text differently (vocabularies of "
+                f"{self.setting.teacher.vocabulary:,} and {self.setting.student.vocabulary:,}), "
+                "so positions do not correspond\n"
+                "choose a student with the teacher's tokenizer, or a method on class logits (kd)"
             )
         return ""
 

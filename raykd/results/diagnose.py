@@ -148,7 +148,7 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
                     f"{arm.label} found its best in trial {place} of {len(trials)}: the search "
                     "was still improving."
                 ),
-                hint="raise search.trials (the same command with --resume continues)",
+                hint="continue with more: raykd sweep --resume RUN --trials N",
             )
 
 

@@ -67,7 +67,7 @@ class TrialResult:
         attempts: 1 unless a worker died under it.
         error: Last line of the error, or empty.
         traceback: The whole error, or empty.
-        checkpoint: Folder of the saved student, or empty.
+        checkpoint: Folder of the saved student, relative to the run folder, or empty.
     """
 
     sweep: str

@@ -12,9 +12,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
-    from raykd.data.base import Task
     from raykd.methods.base import Method, Setting, Signals
-    from raykd.models.base import Anatomy
 
 MAX_COMBINATIONS = 4096
 
@@ -74,35 +72,13 @@ def built(arm: MethodSpec, setting: Setting) -> Iterator[Method[Any]]:
         yield method(parameters(arm.method, values), setting)
 
 
-def setting_of(
-    task: Task, teacher_anatomy: Anatomy, student_anatomy: Anatomy, same_tokens: bool
-) -> Setting:
-    """The pair on one task, as methods see it."""
-    from raykd.methods.base import Setting
-
-    return Setting(
-        teacher=teacher_anatomy,
-        student=student_anatomy,
-        kind=task.kind,
-        num_labels=task.num_labels,
-        same_tokens=same_tokens,
-    )
-
-
-def union_signals(
-    spec: SweepSpec,
-    task: Task,
-    teacher_anatomy: Anatomy,
-    student_anatomy: Anatomy,
-    same_tokens: bool,
-) -> Signals:
+def union_signals(spec: SweepSpec, setting: Setting) -> Signals:
     """Everything that some trial of the sweep may read from the teacher of a task.
 
     An arm with more combinations than can be listed counts with all that its method may ever read.
     """
     from raykd.methods.base import Signals
 
-    setting = setting_of(task, teacher_anatomy, student_anatomy, same_tokens)
     union = Signals()
     for arm in spec.methods.values():
         for method in built(arm, setting):
@@ -112,15 +88,8 @@ def union_signals(
     return union
 
 
-def refusals(
-    spec: SweepSpec,
-    task: Task,
-    teacher_anatomy: Anatomy,
-    student_anatomy: Anatomy,
-    same_tokens: bool,
-) -> list[tuple[str, str]]:
+def refusals(spec: SweepSpec, setting: Setting) -> list[tuple[str, str]]:
     """Labels that cannot work on this pair and task, each with the reason in the user's words."""
-    setting = setting_of(task, teacher_anatomy, student_anatomy, same_tokens)
     refused: list[tuple[str, str]] = []
     for label, arm in spec.methods.items():
         reason = next((r for r in (m.refusal() for m in built(arm, setting)) if r), "")

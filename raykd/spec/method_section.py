@@ -143,6 +143,8 @@ def _read_start(
     if entry is None or entry.node.value is None:
         return ()
     path = f"methods.{label}.start"
+    if entry.node.value == []:
+        return ()
     if not all(isinstance(node.value, dict) for node in entry.node.items) or not entry.node.items:
         message = f"'start' must be a list of points, got {entry.node.typed()}"
         findings.add(entry.node.mark, path, message, "for example  start: [{alpha: 0.9}]")

@@ -169,6 +169,10 @@ class SweepSpec(Section):
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
 
+    def with_trials(self, trials: int) -> SweepSpec:
+        """The same sweep with another budget per arm."""
+        return self.model_copy(update={"search": self.search.model_copy(update={"trials": trials})})
+
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""
         decisive = {k: v for k, v in self.as_dict().items() if k not in ("description", "report")}

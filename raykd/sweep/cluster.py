@@ -30,6 +30,8 @@ _QUIET = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A slot is several small processes; Ray warns when more than this start at once.
+    "RAY_worker_maximum_startup_concurrency": "8",
     # Do not let Ray hide the GPUs from tasks that asked for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -18,7 +18,7 @@ from raykd import params, registry
 from raykd.data.base import DataSettings, Encoded, Rows, Task
 from raykd.data.carve import carve, choose, fingerprint
 from raykd.errors import Problem, SpecError
-from raykd.methods.base import Signals
+from raykd.methods.base import Setting, Signals
 from raykd.models.base import ModelShape
 from raykd.models.families.base import family_of
 from raykd.models.load import check_max_length
@@ -160,13 +160,16 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         if isinstance(student, ModelSource)
         else replace(teacher.anatomy, layers=len(student.layers))
     )
-    pair = (task, teacher.anatomy, student_anatomy, tokens.same)
-    refused = [
-        Problem(path=f"methods.{label}", message=f"on {name}: {spec.methods[label].method} {why}")
-        for label, why in refusals(spec, *pair)
-    ]
-    if refused:
-        raise SpecError(found=refused)
+    setting = Setting(
+        teacher=teacher.anatomy,
+        student=student_anatomy,
+        kind=task.kind,
+        num_labels=task.num_labels,
+        same_tokens=tokens.same,
+        teacher_name=_model_in_words(named),
+        student_name=_student_in_words(spec),
+    )
+    _refuse(spec, name, setting)
     length = spec.data.max_length
     teacher_splits = {r: task.encode(rows[r], tokens.teacher, length) for r in rows}
     student_splits = {
@@ -180,18 +183,36 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         tokens=tokens,
         teacher=teacher,
         student=student,
-        signals=_numbered(union_signals(spec, *pair), teacher.anatomy.layers),
+        signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
         teacher_splits=teacher_splits,
         student_splits=student_splits,
         data_fingerprint=fingerprint(rows),
     )
 
 
+def _refuse(spec: SweepSpec, task: str, setting: Setting) -> None:
+    """Say of every arm that cannot work why it cannot.
+
+    Raises:
+        SpecError: One problem per arm.
+    """
+    found = []
+    for label, why in refusals(spec, setting):
+        reason, _, hint = why.partition("\n")
+        message = f"on {task}: {spec.methods[label].method} {reason}"
+        found.append(Problem(path=f"methods.{label}", message=message, hint=hint))
+    if found:
+        raise SpecError(found=found)
+
+
 def _numbered(signals: Signals, layers: int) -> Signals:
     """The signals with every layer named by its number."""
-    if signals.hidden_states != "all":
-        return signals
-    return replace(signals, hidden_states=tuple(range(layers + 1)))
+    hidden, attentions = signals.hidden_states, signals.attentions
+    return replace(
+        signals,
+        hidden_states=tuple(range(layers + 1)) if hidden == "all" else hidden,
+        attentions=tuple(range(layers)) if attentions == "all" else attentions,
+    )
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
@@ -239,10 +260,17 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         wide=spec.teacher.dtype == "fp32",
     )
     room = int(store_bytes * STORE_SHARE)
-    fits = needed <= room and not gathered.signals.weights
+    needs_live = gathered.signals.weights or bool(gathered.signals.attentions)
     mode = spec.teacher.serve
     if mode == "auto":
-        mode = "outputs" if fits else "weights"
+        mode = "outputs" if needed <= room and not needs_live else "weights"
+    if mode == "outputs" and needs_live:
+        found = Problem(
+            path="teacher.serve",
+            message="a method of this file needs the live teacher, but serve is outputs",
+            hint="use serve: auto or weights",
+        )
+        raise SpecError(found=[found])
     inputs = TaskInputs(
         task=gathered.task.name,
         teacher_splits=gathered.teacher_splits,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from raykd.params import Scalar
@@ -37,13 +39,13 @@ class TrialLedger:
     Args:
         board: Handle of the board actor.
         log: The event log.
-        run: Name of the run folder.
+        run: The run folder.
         devices: Devices a trial holds.
         max_failures: Times a trial may lose its worker before it counts as failed.
     """
 
     def __init__(
-        self, board: Any, log: EventLog, run: str, devices: float, max_failures: int
+        self, board: Any, log: EventLog, run: Path, devices: float, max_failures: int
     ) -> None:
         self._board = board
         self._log = log
@@ -120,7 +122,7 @@ class TrialLedger:
         started = float(lease.get("time", running.submitted))
         seconds = float(event.get("seconds") or time.time() - started)
         result = TrialResult(
-            sweep=self._run,
+            sweep=self._run.name,
             task=config.task,
             label=config.label,
             method=config.method,
@@ -142,7 +144,7 @@ class TrialLedger:
             attempts=max(1, int(lease.get("attempt", 1))),
             error=str(event.get("error", "")),
             traceback="\n".join(str(event.get("traceback", "")).splitlines()[-_ERROR_LINES:]),
-            checkpoint=config.save_path or "",
+            checkpoint=os.path.relpath(config.save_path, self._run) if config.save_path else "",
         )
         self._log.emit("trial_finished", result=to_dict(result))
         answer(self._board.forget.remote(trial_id))

@@ -17,7 +17,7 @@ from raykd.errors import SetupError, SweepFailed, TeacherError
 from raykd.report.build import build_report
 from raykd.results.codec import to_dict
 from raykd.results.records import SweepResult
-from raykd.results.store import load_results, write_trials
+from raykd.results.store import load_results, read_events, write_trials
 from raykd.search.arms import Arm
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
@@ -38,6 +38,7 @@ from raykd.trial.run import TrialConfig
 from raykd.trial.worker import PrepareJob
 
 NOTICE_S = 1.0
+_REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +115,8 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         if options.resume is None:
             _announce(spec, run, log)
         else:
+            runfolder.write_spec(run, spec)
+            _replay(run, listener)
             log.emit("sweep_resumed")
         began = time.monotonic()
         status = "failed"
@@ -150,6 +153,13 @@ def _write_report(spec: SweepSpec, run: Path) -> Path:
             hint=f"it is in the run folder: {report}",
         ) from exc
     return wanted
+
+
+def _replay(run: Path, listener: Listener) -> None:
+    """Show the listener what happened before, marked as ``replayed``."""
+    for event in read_events(run / "events.jsonl")[0]:
+        if event["event"] in _REPLAYED:
+            listener({**event, "replayed": True})
 
 
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
@@ -199,7 +209,7 @@ class _Sweep:
             ledger = TrialLedger(
                 board,
                 self.log,
-                self.folder.name,
+                self.folder,
                 cluster.shape.devices,
                 self.spec.resources.max_failures,
             )

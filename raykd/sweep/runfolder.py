@@ -39,8 +39,7 @@ def create(out: Path, spec: SweepSpec, source: str, command: str, baseline: str)
         for part in ("teachers", "checkpoints", "state"):
             (run / part).mkdir()
         (run / "spec.yaml").write_text(source)
-        (run / "resolved.yaml").write_text(to_yaml(spec))
-        (run / "resolved.json").write_text(json.dumps(spec.as_dict(), indent=1))
+        write_spec(run, spec)
         (run / "env.json").write_text(json.dumps(environment(command, baseline), indent=1))
     except OSError as exc:
         raise SetupError(
@@ -60,6 +59,12 @@ def _fresh(out: Path, name: str) -> Path:
             continue
         return run
     raise SetupError(f"cannot find a free name for a run folder in {out}")
+
+
+def write_spec(run: Path, spec: SweepSpec) -> None:
+    """Write what the search space means, for people and for programs."""
+    (run / "resolved.yaml").write_text(to_yaml(spec))
+    (run / "resolved.json").write_text(json.dumps(spec.as_dict(), indent=1))
 
 
 def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:

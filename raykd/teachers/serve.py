@@ -72,8 +72,14 @@ class LiveTeacher(Teacher):
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         assert signals.hidden_states != "all"
+        assert signals.attentions != "all"
         with torch.no_grad():
-            return forward(self._model, batch, hidden_states=signals.hidden_states)
+            return forward(
+                self._model,
+                batch,
+                hidden_states=signals.hidden_states,
+                attentions=signals.attentions,
+            )
 
 
 def open_teacher(prepared: Prepared, world: World) -> Teacher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,14 +23,17 @@ class Params:
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
     """A sampler that expects trials in parallel and conditional domains."""
-    return optuna.samplers.TPESampler(
-        n_startup_trials=params.startup_trials,
-        n_ei_candidates=params.candidates,
-        multivariate=params.multivariate,
-        group=params.multivariate,
-        constant_liar=True,
-        seed=seed,
-    )
+    with warnings.catch_warnings():
+        # Without groups a joint model leaves conditional parameters out.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            n_startup_trials=params.startup_trials,
+            n_ei_candidates=params.candidates,
+            multivariate=params.multivariate,
+            group=params.multivariate,
+            constant_liar=True,
+            seed=seed,
+        )
 
 
 ALGORITHM = build

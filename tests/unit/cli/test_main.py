@@ -18,6 +18,23 @@ OPTIONS = {
     "show": COMMON,
     "init": {"--output", *COMMON},
     "env": COMMON,
+    "report": {"--open", "--out", "--plotlyjs", *COMMON},
+    "sweep": {
+        "--set",
+        "--out",
+        "--resume",
+        "--address",
+        "--trials",
+        "--time-budget",
+        "--seed",
+        "--isolate",
+        "--dry-run",
+        "--smoke",
+        "--no-confirm",
+        *COMMON,
+    },
+    "teacher": {"--set", *COMMON},
+    "trial": {"--label", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
 }
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from raykd import registry
+from raykd.methods.base import Setting
 from raykd.models.base import Anatomy
 from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_signals
@@ -11,7 +13,7 @@ from tests.unit.spec.files import ARMS, HEAD, write
 
 TEACHER = Anatomy(layers=4, hidden=8, heads=2, vocabulary=100)
 STUDENT = Anatomy(layers=2, hidden=4, heads=2, vocabulary=100)
-TASK = registry.load("tasks", "toy/sentiment")
+SETTING = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=3)
 
 
 def spec_of(folder, arm: str):
@@ -48,14 +50,14 @@ def test_the_union_covers_every_combination(tmp_path):
     angles: {choice: [false, true]}
     wrangle: {uniform: [0.5, 2], when: {angles: true}}
 """
-    union = union_signals(spec_of(tmp_path, arm), TASK, TEACHER, STUDENT, True)
+    union = union_signals(spec_of(tmp_path, arm), SETTING)
     assert union.logits
     assert union.hidden_states == (4,)
     assert union.attentions == (0,)
 
 
 def test_nothing_is_served_that_no_trial_reads(tmp_path):
-    union = union_signals(spec_of(tmp_path, "    layers: none\n"), TASK, TEACHER, STUDENT, True)
+    union = union_signals(spec_of(tmp_path, "    layers: none\n"), SETTING)
     assert union.hidden_states == ()
     assert union.attentions == ()
 
@@ -63,13 +65,13 @@ def test_nothing_is_served_that_no_trial_reads(tmp_path):
 def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "MAX_COMBINATIONS", 1)
     spec = spec_of(tmp_path, "    layers: {choice: [none, last]}\n")
-    assert union_signals(spec, TASK, TEACHER, STUDENT, True).hidden_states == "all"
+    assert union_signals(spec, SETTING).hidden_states == "all"
 
 
 @pytest.mark.parametrize(("layers", "refused"), [("last", True), ("none", False)])
 def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
     spec = spec_of(tmp_path, f"    layers: {layers}\n")
-    found = refusals(spec, TASK, TEACHER, STUDENT, same_tokens=False)
+    found = refusals(spec, replace(SETTING, same_tokens=False))
     assert [label for label, _ in found] == (["one"] if refused else [])
     assert all("split text differently" in reason for _, reason in found)
-    assert refusals(spec, TASK, TEACHER, STUDENT, same_tokens=True) == []
+    assert refusals(spec, SETTING) == []
