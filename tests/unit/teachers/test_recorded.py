@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from raykd.data.collate import Collator
+from raykd.errors import TeacherError
+from raykd.methods.base import Signals
+from raykd.models.forward import forward
+from raykd.teachers import recorded
+from raykd.teachers.recorded import checksum, estimate_bytes, record
+from tests.unit.training.toys import CLASSES, CPU, bert, encoded
+
+ROWS = 37
+LENGTH = 30
+LAYERS = (0, 1, 2)
+SIGNALS = Signals(logits=True, hidden_states=LAYERS, margin=3)
+ENCODED = encoded(ROWS, longest=LENGTH - 1)
+# Relative size of the last bit of a value, halved by rounding.
+ROUNDING = {"fp32": 2**-22, "fp16": 2**-11, "bf16": 2**-8}
+
+
+def teacher():
+    return bert(seed=1, layers=2)
+
+
+def recording(model=None, *, signals=SIGNALS, dtype="fp32", batch_size=8, progress=None):
+    return record(
+        model or teacher(), ENCODED, signals,
+        pad_id=0, max_length=LENGTH, dtype=dtype, device=CPU, batch_size=batch_size,
+        progress=progress or (lambda done: None),
+    )  # fmt: skip
+
+
+def direct(rows, margin=SIGNALS.margin):
+    batch = Collator(0, max_length=LENGTH, margin=margin)(ENCODED, rows)
+    with torch.inference_mode():
+        return batch, forward(teacher().eval(), batch, hidden_states=LAYERS)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("layers", [LAYERS, (2, 0), (1,)])
+def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers):
+    kept = recording(dtype=dtype)
+    rows = np.array([30, 2, 2, 17, 36, 0])
+    batch, out = direct(rows)
+    found = kept.gather_hidden(rows, batch.input_ids.shape[1], layers)
+    assert np.allclose(kept.logits[rows], out.logits.numpy(), atol=1e-5)
+    length = ENCODED.lengths()[rows]
+    recorded_to = np.minimum(length + SIGNALS.margin, LENGTH)
+    assert (recorded_to > length).all()
+    for layer in layers:
+        assert found[layer].dtype == torch.float32
+        for i, count in enumerate(recorded_to):
+            want = out.hidden(layer)[i, :count]
+            tolerance = want.abs().max().item() * ROUNDING[dtype] + 2e-6
+            assert torch.allclose(found[layer][i, :count], want, rtol=0, atol=tolerance)
+            assert not found[layer][i, count:].any()
+
+
+def test_fewer_positions_than_recorded_can_be_asked_for():
+    kept = recording()
+    rows = np.array([5, 6])
+    short = kept.gather_hidden(rows, 4, LAYERS)
+    long = kept.gather_hidden(rows, LENGTH, LAYERS)
+    assert all(torch.equal(short[k], long[k][:, :4]) for k in LAYERS)
+
+
+def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
+    kept = recording(signals=Signals(hidden_states=(2,), margin=50))
+    assert np.array_equal(np.diff(kept.offsets), np.full(ROWS, LENGTH))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2_000, 10_000])
+def test_chunks_hold_whole_rows_and_give_the_same(monkeypatch, chunk_bytes):
+    whole = recording()
+    monkeypatch.setattr(recorded, "CHUNK_BYTES", chunk_bytes)
+    cut = recording()
+    assert len(whole.chunks) == 1 < len(cut.chunks)
+    assert (cut.starts[0], cut.starts[-1]) == (0, ROWS)
+    sizes = [cut.offsets[b] - cut.offsets[a] for a, b in pairwise(cut.starts)]
+    assert sizes == [len(c) for c in cut.chunks]
+    assert all(c.nbytes >= chunk_bytes for c in cut.chunks[:-1])
+    rows = np.random.default_rng(0).permutation(ROWS)
+    one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (whole, cut))
+    assert all(torch.equal(one[k], two[k]) for k in LAYERS)
+
+
+def test_a_row_of_a_batch_is_the_same_in_a_batch_of_its_own():
+    one, many = recording(batch_size=1), recording(batch_size=64)
+    assert np.allclose(one.logits, many.logits, atol=1e-5)
+    assert np.array_equal(one.offsets, many.offsets)
+
+
+def test_only_logits_are_kept_when_only_logits_are_read():
+    kept = recording(signals=Signals(logits=True))
+    assert (kept.chunks, kept.layers) == ((), ())
+    assert kept.stored() == {"logits": ROWS * CLASSES * 4}
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_the_size_is_known_before(dtype):
+    kept = recording(dtype=dtype, signals=Signals(hidden_states=(0, 2), margin=1))
+    tokens = int(ENCODED.offsets[-1])
+    signals = Signals(hidden_states=(0, 2), margin=1)
+    estimate = estimate_bytes(ROWS, tokens, signals, 16, CLASSES, wide=dtype == "fp32")
+    assert estimate == sum(kept.stored().values())
+
+
+def test_dropout_is_off_and_the_model_keeps_no_gradient():
+    model = teacher().train()
+    assert np.array_equal(recording(model).logits, recording(model).logits)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_progress_counts_rows_up_to_all_of_them():
+    done = []
+    recording(batch_size=10, progress=done.append)
+    assert done == [10, 20, 30, 37]
+
+
+def test_hidden_states_too_large_for_fp16_are_refused_with_a_way_out():
+    model = teacher()
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.LayerNorm.weight.mul_(1e6)
+    with pytest.raises(TeacherError, match="larger than fp16 can hold") as caught:
+        recording(model, dtype="fp16")
+    assert caught.value.hint == "set teacher.dtype: bf16 or fp32"
+    states = recording(model, dtype="bf16").gather_hidden(np.arange(ROWS), 3, (2,))[2]
+    assert states.abs().max() > 1e5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("signals", [SIGNALS, Signals(logits=True)])
+def test_logits_that_are_not_finite_are_refused(value, signals):
+    model = teacher()
+    with torch.no_grad():
+        model.classifier.bias[1] = value
+    with pytest.raises(TeacherError, match="logits are not finite"):
+        recording(model, signals=signals)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("which", ["logits", "hidden states"])
+def test_a_write_through_torch_is_noticed(which):
+    kept = recording()
+    before = checksum(kept.arrays())
+    assert checksum(kept.arrays()) == before
+    array = kept.logits if which == "logits" else kept.chunks[0]
+    # As in the object store; torch does not mind.
+    array.setflags(write=False)
+    torch.from_numpy(array)[-1].add_(1)
+    assert checksum(kept.arrays()) != before
+
+
+def test_a_write_to_a_large_array_is_noticed():
+    array = np.zeros((600, 1000), np.float32)
+    before = checksum(iter([array]))
+    torch.from_numpy(array)[::7].add_(1)
+    assert checksum(iter([array])) != before
+
+
+def test_the_order_of_arrays_counts():
+    one, two = np.arange(3), np.arange(4)
+    assert checksum(iter([one, two])) != checksum(iter([two, one]))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raykd.data.collate import Collator
+from raykd.methods.base import Signals
+from raykd.teachers.serve import LiveTeacher, RecordedTeacher, open_teacher
+from tests.unit.teachers import tiny
+
+ROWS = np.array([3, 17, 0, 31])
+
+
+def batch():
+    prepared, _ = tiny.ready()
+    collate = Collator(prepared.pad_id, max_length=tiny.LENGTH, margin=tiny.SIGNALS.margin)
+    return collate(prepared.splits["train"], ROWS)
+
+
+def teachers():
+    """The same teacher, recorded and live."""
+    prepared, state = tiny.ready()
+    live = replace(prepared, recorded=None, live=replace(tiny.given().teacher, state=state))
+    return open_teacher(prepared, tiny.WORLD), open_teacher(live, tiny.WORLD)
+
+
+@pytest.fixture(params=["recorded", "live"])
+def teacher(request):
+    return dict(zip(["recorded", "live"], teachers(), strict=True))[request.param]
+
+
+def test_the_two_ways_of_serving_say_the_same():
+    recorded, live = teachers()
+    assert isinstance(recorded, RecordedTeacher)
+    assert isinstance(live, LiveTeacher)
+    here = batch()
+    one, two = (t.reader(tiny.SIGNALS)(here) for t in (recorded, live))
+    assert torch.allclose(one.logits, two.logits, atol=1e-5)
+    lengths = here.attention_mask.sum(1) + tiny.SIGNALS.margin
+    for layer in (0, 2):
+        assert one.hidden(layer).shape == two.hidden(layer).shape
+        for i, length in enumerate(lengths):
+            mine, theirs = (o.hidden(layer)[i, :length] for o in (one, two))
+            assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_nothing_is_given_that_was_not_asked_for(teacher):
+    out = teacher.reader(Signals(hidden_states=(2,)))(batch())
+    assert out.hidden(2).shape[0] == len(ROWS)
+    with pytest.raises(LookupError, match="hidden state 0 was not declared"):
+        out.hidden(0)
+    with pytest.raises(LookupError, match="attention 0 was not declared"):
+        out.attention(0)
+
+
+def test_recorded_logits_are_not_given_unless_declared():
+    out = teachers()[0].reader(Signals(hidden_states=(2,)))(batch())
+    with pytest.raises(LookupError, match="logits were not declared"):
+        _ = out.logits
+
+
+def test_a_method_without_signals_gets_nothing(teacher):
+    out = teacher.reader(Signals())(batch())
+    with pytest.raises(LookupError, match="logits were not declared"):
+        _ = out.logits
+    with pytest.raises(LookupError, match="hidden state 0"):
+        out.hidden(0)
+
+
+def test_no_gradient_reaches_the_teacher(teacher):
+    out = teacher.reader(tiny.SIGNALS)(batch())
+    assert not out.logits.requires_grad
+    assert not out.hidden(2).requires_grad
+
+
+def test_the_live_teacher_has_no_dropout():
+    read = teachers()[1].reader(tiny.SIGNALS)
+    assert torch.equal(read(batch()).logits, read(batch()).logits)
+
+
+def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
+    prepared, _ = tiny.ready()
+    read = teachers()[0].reader(tiny.SIGNALS)
+    before = prepared.recorded.logits.copy(), prepared.recorded.chunks[0].copy()
+    out = read(batch())
+    out.logits.add_(1)
+    out.hidden(2).mul_(0)
+    assert np.array_equal(prepared.recorded.logits, before[0])
+    assert np.array_equal(prepared.recorded.chunks[0], before[1])

@@ -1,0 +1,84 @@
+"""A generated task of a few rows with models of a few weights, ready to be prepared."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from raykd import registry
+from raykd.data.base import DataSettings, Task
+from raykd.methods.base import Signals
+from raykd.models import weights
+from raykd.models.base import ModelShape
+from raykd.models.source import ModelSource, shape_source
+from raykd.models.tokenizers import train_tokenizer
+from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.training.device import World
+from raykd.training.settings import TrainSettings
+
+TASK = "toy/sentiment"
+WORLD = World(device=torch.device("cpu"))
+SIGNALS = Signals(logits=True, hidden_states=(0, 2), margin=2)
+ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
+LENGTH = 32
+
+
+def source(vocabulary: int, *, layers: int, hidden: int) -> ModelSource:
+    task: Task = registry.load("tasks", TASK)
+    shape = ModelShape(family="bert", layers=layers, hidden=hidden, heads=2, max_positions=LENGTH)
+    return shape_source(shape, vocabulary=vocabulary, kind=task.kind, num_labels=task.num_labels)
+
+
+def pretrained(model: ModelSource, seed: int = 7) -> ModelSource:
+    """The same model, beginning with given weights."""
+    return replace(model, state=weights.capture(model.build(seed)), shape=None)
+
+
+@functools.cache
+def given() -> TaskInputs:
+    """What every test begins with: a teacher 2x16 that is fine-tuned, a student 1x8."""
+    task: Task = registry.load("tasks", TASK)
+    settings = DataSettings(limit=max(ROWS.values()))
+    where = {"finetune": "train", "train": "train", "select": "validation", "report": "test"}
+    rows = {
+        role: task.load(split, settings).take(np.arange(ROWS[role]))
+        for role, split in where.items()
+    }
+    tokenizer = train_tokenizer(list(rows["finetune"].texts[0]), 300)
+    encoded = {role: task.encode(part, tokenizer, LENGTH) for role, part in rows.items()}
+    return TaskInputs(
+        task=TASK,
+        teacher_splits=encoded,
+        student_splits={role: encoded[role] for role in ("train", "select", "report")},
+        teacher=source(len(tokenizer), layers=2, hidden=16),
+        teacher_pad=tokenizer.pad_token_id,
+        finetune=TrainSettings(epochs=1, lr=1e-3, batch_size=16, precision="fp32"),
+        finetune_seed=3,
+        student=source(len(tokenizer), layers=1, hidden=8),
+        student_pad=tokenizer.pad_token_id,
+        same_tokens=True,
+        max_length=LENGTH,
+        signals=SIGNALS,
+        mode="outputs",
+        dtype="fp32",
+        fingerprint="f00d",
+    )
+
+
+def inputs(**changes: object) -> TaskInputs:
+    return replace(given(), **changes)
+
+
+def prepared(**changes: object) -> tuple[Prepared, weights.ModelState]:
+    made = prepare(inputs(**changes), WORLD, lambda *progress: None)
+    assert made is not None
+    return made
+
+
+@functools.cache
+def ready() -> tuple[Prepared, weights.ModelState]:
+    """The task prepared once; for tests that only read it."""
+    return prepared()
