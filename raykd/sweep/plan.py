@@ -139,6 +139,8 @@ def _config(
 ) -> TrialConfig:
     coefficients = {k: v for k, v in chosen.items() if k not in spec.train.domains}
     train = {k: v for k, v in chosen.items() if k in spec.train.domains}
+    # A confirm trial whose configuration changed on resume must not go on from the old one's state.
+    decisive = derive_seed(repr(sorted(chosen.items())))
     return TrialConfig(
         trial_id=identifier,
         task=cell.task,
@@ -151,6 +153,6 @@ def _config(
         seed=seed,
         report=stage == "confirm",
         latency=LATENCY in cell.metrics,
-        state_path=str((run / "state" / f"{identifier}.safetensors").resolve()),
+        state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
         save_path=save_path,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from raykd.params import Scalar
 from raykd.results.records import Status, TrialResult
 from raykd.results.store import load_results
 from raykd.search.arms import Arm
@@ -40,10 +41,14 @@ def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | Tria
     return _STATES.get(trial.status)
 
 
-def finished_confirmations(run: Path) -> set[str]:
-    """Confirm trials that need not run again."""
+def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
+    """Parameters of the confirm trials that need not run again, by their id.
+
+    After a search that went on, another configuration may be the best: its trials bear the same
+    ids, and have to run.
+    """
     return {
-        t.trial_id
+        t.trial_id: t.params
         for t in load_results(run).trials
         if t.stage == "confirm" and t.status is Status.COMPLETED
     }

@@ -333,9 +333,9 @@ class _Sweep:
         board: Any,
         ledger: TrialLedger,
     ) -> None:
-        done = finished_confirmations(self.folder) if self.options.resume is not None else set()
+        done = finished_confirmations(self.folder) if self.options.resume is not None else {}
         jobs = to_confirm(self.spec, self.folder, of_task, arms)
-        jobs = [(c, searched) for c, searched in jobs if c.trial_id not in done]
+        jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
         if not jobs:
             return
         self.log.emit("stage", stage="confirm", task=task)

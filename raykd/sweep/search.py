@@ -24,7 +24,7 @@ from raykd.trial.lease import lease
 
 JOURNAL = "studies.journal"
 LEASE = {"node:__internal_head__": 0.0001}
-"""Tune refuses trials that take nothing. They must not take CPUs either: the slots hold them all."""
+"""Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 
 def open_storage(run: Path) -> JournalStorage:
