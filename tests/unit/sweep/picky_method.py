@@ -1,0 +1,30 @@
+"""A method that refuses a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.methods.base import LossTerms, Method, Signals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """No parameters."""
+
+
+class Picky(Method[Params]):
+    """Serves narrow students only."""
+
+    title = "picky"
+    reference = ""
+    requires = Signals()
+
+    def refusal(self):
+        wide = self.setting.student.hidden > self.setting.teacher.hidden
+        return super().refusal() or ("refuses a student wider than the teacher" if wide else "")
+
+    def loss(self, batch, student, teacher):
+        return LossTerms(task=student.task_loss)
+
+
+METHOD = Picky

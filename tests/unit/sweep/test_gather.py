@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raykd import registry
+from raykd.data.base import DataSettings, Rows
+from raykd.errors import SpecError
+from raykd.methods.base import Signals
+from raykd.models import weights
+from raykd.models.tokenizers import train_tokenizer
+from raykd.spec.arms import is_complete
+from raykd.sweep.gather import gather, inputs_of, roles
+from raykd.teachers.prepare import StudentCut
+from tests.unit.models.checkpoints import save_tiny
+from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
+
+ROOM = 1 << 30
+# A student of one layer has no relations between layers.
+NO_LAYERS = {"ltrdist": 0, "ltrangle": 0}
+CKD = {"label": "ckd", "method": "ckd", "fixed": NO_LAYERS}
+TRAIN_10 = {"split": "train", "fraction": 0.1}
+VALIDATION = {"split": "validation"}
+
+
+def rows_of(**changes) -> dict[str, Rows]:
+    return roles(registry.load("tasks", TASK), spec(**changes))
+
+
+def texts(rows: Rows) -> set[str]:
+    """The sentences; generated ones are all different."""
+    found = set(rows.texts[0])
+    assert len(found) == len(rows)
+    return found
+
+
+def planned(room: int = ROOM, **changes):
+    sweep = spec(**changes)
+    return inputs_of(sweep, gather(sweep, TASK), room)
+
+
+def fingerprint(**changes) -> str:
+    return planned(**changes).inputs.fingerprint
+
+
+def test_carved_parts_are_unseen_by_teacher_and_student():
+    found = {r: texts(rows) for r, rows in rows_of(data__report_on=TRAIN_10).items()}
+    assert not found["select"] & found["report"]
+    for part in ("select", "report"):
+        assert not found[part] & (found["finetune"] | found["train"])
+
+
+def test_parts_are_as_large_as_asked():
+    found = rows_of(data__report_on={"split": "train", "fraction": 0.25})
+    # 120 rows; the second fraction is taken from what the first left.
+    assert {r: len(rows) for r, rows in found.items()} == {
+        "select": 12, "report": 27, "finetune": 80, "train": 30,
+    }  # fmt: skip
+
+
+def test_without_limits_teacher_and_student_share_all_rows():
+    found = rows_of(data__student_rows=None, teacher__finetune={})
+    assert texts(found["finetune"]) == texts(found["train"])
+    assert len(found["train"]) == 108
+
+
+@pytest.mark.parametrize("student_rows", [1, 30, 79])
+def test_the_student_sees_rows_that_the_teacher_has_seen(student_rows):
+    found = rows_of(data__student_rows=student_rows)
+    assert len(found["train"]) == student_rows
+    assert texts(found["train"]) < texts(found["finetune"])
+
+
+def test_a_whole_split_is_taken_as_it_is():
+    found = rows_of(data__select_on=VALIDATION, data__report_on={"split": "test"})
+    task = registry.load("tasks", TASK)
+    settings = DataSettings(limit=120)
+    assert found["select"].texts == task.load("validation", settings).texts
+    assert found["report"].texts == task.load("test", settings).texts
+
+
+def test_a_part_of_another_split_is_a_part_of_it():
+    found = rows_of(data__select_on={"split": "validation", "fraction": 0.25})
+    assert len(found["select"]) == 30
+    assert texts(found["select"]) < texts(rows_of(data__select_on=VALIDATION)["select"])
+
+
+def test_the_same_split_may_serve_twice():
+    found = rows_of(data__select_on=VALIDATION)
+    assert texts(found["select"]) == texts(found["report"])
+
+
+def test_the_seed_decides_which_rows():
+    one, same, other = (texts(rows_of(data__seed=s)["train"]) for s in (0, 0, 1))
+    assert one == same != other
+
+
+def test_a_gathered_task_fits_together():
+    sweep = spec()
+    found = gather(sweep, TASK)
+    assert found.signals == Signals(logits=True)
+    assert found.tokens.same
+    assert found.teacher.anatomy.layers == 2
+    assert found.student.anatomy.hidden == 8
+    assert {r: len(e) for r, e in found.teacher_splits.items()} == {
+        "select": 12, "report": 120, "finetune": 80, "train": 30,
+    }  # fmt: skip
+    assert set(found.student_splits) == {"train", "select", "report"}
+    assert len(found.tokens.teacher) <= SHAPE["vocabulary"]
+
+
+def test_signals_are_those_of_all_arms_together():
+    methods = {**spec().as_dict()["methods"], "ckd": CKD}
+    signals = gather(spec(methods=methods), TASK).signals
+    assert signals.logits
+    assert signals.hidden_states
+    assert signals.hidden_states != "all"
+
+
+def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number():
+    nine = {"kind": "choice", "choices": [0.1 * k for k in range(1, 10)]}
+    names = ("alpha", "temperature", "wrdist", "wrangle")
+    methods = {"ckd": {**CKD, "fixed": NO_LAYERS, "domains": dict.fromkeys(names, nine)}}
+    assert not is_complete(spec(methods=methods).methods["ckd"])
+    assert gather(spec(methods=methods), TASK).signals.hidden_states == (0, 1, 2)
+
+
+def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
+    methods = {
+        "kd": {"label": "kd", "method": "kd"},
+        "mine": {"label": "mine", "method": "tests.unit.sweep.picky_method"},
+    }
+    sweep = spec(methods=methods, student={"model": {**SHAPE, "hidden": 32}})
+    with pytest.raises(SpecError) as caught:
+        gather(sweep, TASK)
+    (problem,) = caught.value.problems()
+    assert problem.path == "methods.mine"
+    assert problem.message == (
+        f"on {TASK}: tests.unit.sweep.picky_method refuses a student wider than the teacher"
+    )
+
+
+def test_layers_that_the_teacher_does_not_have_are_refused():
+    sweep = spec(student={"from_teacher": {"layers": [0, 2], "weights": "finetuned"}})
+    with pytest.raises(SpecError) as caught:
+        gather(sweep, TASK)
+    (problem,) = caught.value.problems()
+    assert problem.path == "student.from_teacher.layers"
+    assert problem.message == "the teacher has layers 0 to 1, got 2"
+
+
+def test_pretrained_layers_of_a_random_teacher_are_refused_before_training():
+    sweep = spec(student={"from_teacher": {"layers": [0], "weights": "pretrained"}})
+    with pytest.raises(SpecError) as caught:
+        gather(sweep, TASK)
+    (problem,) = caught.value.problems()
+    assert problem.path == "student.from_teacher.weights"
+
+
+def test_a_student_cut_from_the_teacher():
+    sweep = spec(student={"from_teacher": {"layers": [1], "weights": "finetuned"}})
+    found = gather(sweep, TASK)
+    assert found.student == StudentCut(layers=(1,), weights="finetuned")
+
+
+def test_a_checkpoint_without_a_head_cannot_serve_as_it_is(tmp_path):
+    texts_ = registry.load("tasks", TASK).load("train", DataSettings(limit=50)).texts[0]
+    tokenizer = train_tokenizer(list(texts_), 200)
+    state = save_tiny(tmp_path / "full", vocabulary=len(tokenizer), layers=1, max_positions=32)
+    bare = {n: a for n, a in state.tensors.items() if not n.startswith("classifier")}
+    for name, kept in (("full", state.tensors), ("bare", bare)):
+        weights.save(replace(state, tensors=kept), tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+    teacher = {"checkpoint": str(tmp_path / "full")}
+    assert planned(teacher=teacher).inputs.finetune is None
+    with pytest.raises(SpecError) as caught:
+        gather(spec(teacher={"checkpoint": str(tmp_path / "bare")}), TASK)
+    (problem,) = caught.value.problems()
+    assert problem.path == "teacher.checkpoint"
+    assert "no head with 3 outputs" in problem.message
+
+
+def test_the_teacher_is_served_by_its_outputs_where_they_fit():
+    assert planned().inputs.mode == "outputs"
+    small = planned(room=100)
+    assert small.inputs.mode == "weights"
+    assert "served by its weights" in small.serving
+
+
+@pytest.mark.parametrize("mode", ["outputs", "weights"])
+def test_how_the_teacher_is_served_can_be_chosen(mode):
+    assert planned(room=100, teacher__serve=mode).inputs.mode == mode
+
+
+def test_fine_tuning_settings_reach_the_teacher():
+    inputs = planned(teacher__finetune={"lr": 3e-4, "epochs": 2, "seed": 9, "rows": 50}).inputs
+    assert (inputs.finetune.lr, inputs.finetune.epochs, inputs.finetune_seed) == (3e-4, 2, 9)
+    assert len(inputs.teacher_splits["finetune"]) == 50
+
+
+HOT = {"label": "hot", "method": "kd", "fixed": {"temperature": 2.0}, "domains": {"alpha": ALPHA}}
+HARMLESS = {
+    "a coefficient": {"methods": {**spec().as_dict()["methods"], "hot": HOT}},
+    "settings of the student's training": {"train": {"fixed": {"epochs": 9}}},
+    "budget": {"search__trials": 99},
+    "name": {"name": "other"},
+    "report": {"report__baseline": "kd"},
+}
+DECISIVE = {
+    "teacher lr": {"teacher__finetune": {"epochs": 1, "lr": 2e-3, "rows": 80}},
+    "teacher seed": {"teacher__finetune": {"epochs": 1, "lr": 1e-3, "rows": 80, "seed": 1}},
+    "teacher rows": {"teacher__finetune": {"epochs": 1, "lr": 1e-3, "rows": 81}},
+    "teacher size": {"teacher__model": {**SHAPE, "hidden": 32}},
+    "dtype": {"teacher__dtype": "fp32"},
+    "mode": {"teacher__serve": "weights"},
+    "student rows": {"data__student_rows": 31},
+    "student size": {"student": {"model": {**SHAPE, "hidden": 4, "layers": 1}}},
+    "split": {"data__report_on": {"split": "test"}},
+    "data seed": {"data__seed": 1},
+    "length": {"data__max_length": 16},
+    "signals": {"methods": {"ckd": CKD}},
+    "fewer signals": {"methods": {"none": {"label": "none", "method": "none"}}},
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS)
+def test_the_teacher_is_the_same_whatever_else_changes(change):
+    assert fingerprint(**HARMLESS[change]) == fingerprint()
+
+
+@pytest.mark.parametrize("change", DECISIVE)
+def test_another_teacher_has_another_fingerprint(change):
+    assert fingerprint(**DECISIVE[change]) != fingerprint()
+
+
+def test_changed_labels_are_other_data(tmp_path):
+    found = []
+    for flipped in (0, 0, 1):
+        folder = tmp_path / f"data-{len(found)}" / "glue" / "sst2"
+        folder.mkdir(parents=True)
+        labels = np.arange(40) % 2
+        labels[7] ^= flipped
+        table = pa.table({"sentence": [f"words {k} of it" for k in range(40)], "label": labels})
+        for split in ("train", "validation"):
+            pq.write_table(table, folder / f"{split}.parquet")
+        sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
+        found.append(inputs_of(sweep, gather(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_fingerprint_is_the_same_in_another_process():
+    code = (
+        "from tests.unit.sweep.test_gather import fingerprint\n"
+        "import json\nprint(json.dumps(fingerprint()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == fingerprint()

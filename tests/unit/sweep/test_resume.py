@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from raykd.results.codec import to_dict
+from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.search.study import RETRY_OF
+from raykd.sweep import runfolder
+from raykd.sweep.events import EventLog
+from raykd.sweep.plan import cells, confirm_trial, search_trial
+from raykd.sweep.resume import finished_confirmations, settle
+from raykd.sweep.search import make_arm, open_storage
+from tests.unit.sweep.specs import TASK, spec
+
+COMPLETE, FAIL, PRUNED = TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED
+RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
+
+
+class Driver:
+    """What a driver leaves behind in a run folder: studies, and a log."""
+
+    def __init__(self, run, sweep):
+        self.run, self.spec = run, sweep
+        self.cells = [c for c in cells(sweep) if c.task == TASK]
+        self.arms = {c.arm.label: make_arm(sweep, c, open_storage(run)) for c in self.cells}
+        self.log = EventLog(run / "events.jsonl", lambda event: None)
+        self.log.emit("sweep_resumed")
+
+    def cell(self, label):
+        return next(c for c in self.cells if c.arm.label == label)
+
+    def start(self, label):
+        """A trial that was suggested and began."""
+        asked = self.arms[label].study.suggest(label)
+        config = search_trial(
+            self.spec, self.run, self.cell(label), asked["number"], asked["params"]
+        )
+        self.begin(config)
+        return config
+
+    def begin(self, config):
+        self.log.emit(
+            "trial_started", trial_id=config.trial_id, task=config.task, label=config.label,
+            number=config.number, stage=config.stage, slot=0,
+            params={**config.coefficients, **config.train},
+        )  # fmt: skip
+
+    def record(self, config, status, **metrics):
+        """Its end in the log; the driver dies before it tells the study."""
+        result = TrialResult(
+            sweep=self.run.name, task=config.task, label=config.label, method=config.method,
+            trial_id=config.trial_id, number=config.number, stage=config.stage, status=status,
+            params={**config.coefficients, **config.train}, metrics=metrics,
+            history=(Evaluation(step=1, epoch=1.0, seconds=1.0, metrics=metrics, terms={}),),
+        )  # fmt: skip
+        self.log.emit("trial_finished", result=to_dict(result))
+
+    def settle(self):
+        return settle(self.run, self.cells, self.arms)
+
+    def states(self, label):
+        return [t.state for t in self.arms[label].study.study.get_trials()]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runfolder.create(tmp_path, spec(), "", "", "none")
+
+
+def test_ends_on_record_are_told_and_the_others_run_again(run):
+    first = Driver(run, spec())
+    trials = [first.start("kd") for _ in range(5)]
+    ends = [Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.INTERRUPTED]
+    for config, status in zip(trials, ends, strict=False):
+        first.record(config, status, accuracy=0.75)
+    second = Driver(run, spec())
+    assert second.settle() == 2
+    assert second.states("kd") == [COMPLETE, PRUNED, FAIL, FAIL, FAIL, WAITING, WAITING]
+    told = second.arms["kd"].study.study.get_trials()
+    assert told[0].value == 0.75
+    assert [t.user_attrs.get(RETRY_OF) for t in told[5:]] == [3, 4]
+    assert second.arms["kd"].study.counted() == 3
+
+
+def test_a_trial_that_runs_again_has_the_same_parameters_and_another_number(run):
+    first = Driver(run, spec())
+    before = first.start("kd")
+    second = Driver(run, spec())
+    second.settle()
+    after = second.start("kd")
+    assert after.number == 1
+    assert (after.coefficients, after.train) == (before.coefficients, before.train)
+    assert after.trial_id != before.trial_id
+
+
+def test_arms_are_settled_each_from_its_own_trials(run):
+    first = Driver(run, spec())
+    none, kd = first.start("none"), first.start("kd")
+    assert none.number == kd.number == 0
+    first.record(kd, Status.COMPLETED, accuracy=0.5)
+    second = Driver(run, spec())
+    assert second.settle() == 1
+    assert second.states("kd") == [COMPLETE]
+    assert second.states("none") == [FAIL, WAITING]
+    assert second.states("hot") == [WAITING]
+
+
+def test_settling_twice_changes_nothing_more(run):
+    first = Driver(run, spec())
+    first.start("kd")
+    assert Driver(run, spec()).settle() == 1
+    third = Driver(run, spec())
+    assert third.settle() == 0
+    assert third.states("kd") == [FAIL, WAITING]
+
+
+def test_drivers_killed_again_and_again_lose_and_repeat_nothing(run):
+    for kill in range(6):
+        driver = Driver(run, spec())
+        driver.settle()
+        one, _ = driver.start("kd"), driver.start("kd")
+        # Every other driver dies with the end of one of its two trials on record.
+        if kill % 2:
+            driver.record(one, Status.COMPLETED, accuracy=0.5)
+    last = Driver(run, spec())
+    last.settle()
+    while WAITING in last.states("kd"):
+        last.start("kd")
+        last.arms["kd"].study.complete("kd", [0.5])
+    trials = last.arms["kd"].study.study.get_trials()
+    drawn = {t.params["alpha"] for t in trials}
+    done = [t.params["alpha"] for t in trials if t.state is COMPLETE]
+    assert sorted(done) == sorted(drawn)
+    assert last.arms["kd"].study.counted() == len(done)
+
+
+def test_two_objectives_are_told_in_order(tmp_path):
+    sweep = spec(search__objective=[{"metric": "auto"}, {"metric": "latency_ms"}])
+    run = runfolder.create(tmp_path, sweep, "", "", "none")
+    first = Driver(run, sweep)
+    first.record(first.start("kd"), Status.COMPLETED, latency_ms=3.5, accuracy=0.75)
+    second = Driver(run, sweep)
+    assert second.settle() == 0
+    assert second.arms["kd"].study.study.get_trials()[0].values == [0.75, 3.5]
+
+
+def test_a_failure_for_want_of_a_number_is_a_failure(run):
+    first = Driver(run, spec())
+    first.record(first.start("kd"), Status.FAILED, accuracy=math.nan)
+    second = Driver(run, spec())
+    assert second.settle() == 0
+    assert second.states("kd") == [FAIL]
+
+
+def test_confirm_trials_on_record_are_known_with_their_parameters(run):
+    driver = Driver(run, spec())
+    cell = driver.cell("kd")
+    done, failed, cut_short = (
+        confirm_trial(driver.spec, run, cell, 0, seed, {"alpha": 0.3, "lr": 1e-3})
+        for seed in (1, 2, 3)
+    )
+    for config in (done, failed, cut_short):
+        driver.begin(config)
+    driver.record(done, Status.COMPLETED, accuracy=0.5)
+    driver.record(failed, Status.FAILED)
+    assert finished_confirmations(run) == {
+        "toy-sentiment.kd.c0.1": {"alpha": 0.3, "epochs": 2, "lr": 1e-3}
+    }
+
+
+def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
+    sweep = spec()
+    cell = next(c for c in cells(sweep) if c.arm.label == "kd")
+    one, same, other = (
+        confirm_trial(sweep, Path("run"), cell, 0, 1, {"alpha": alpha, "lr": 1e-3})
+        for alpha in (0.3, 0.3, 0.4)
+    )
+    assert one.trial_id == other.trial_id
+    assert one.state_path == same.state_path != other.state_path
