@@ -251,21 +251,27 @@ async def test_a_slot_that_failed_tells_whether_it_had_worked(board):
 
 @on_a_board
 async def test_closing_sends_workers_home_and_ends_every_job(board):
-    for name in ("done", "running", "waiting"):
+    for name in ("done", "running"):
         await board.submit(name, None, 0)
-    await take(board, slot=0)
+        await take(board)
     await board.push("done", 1, DONE)
-    await take(board, slot=0)
     idle = asyncio.create_task(take(board, slot=1, patience_s=SOON))
     driver = asyncio.create_task(board.pull("running", 0, SOON))
-    await board.cancel("waiting")
     await asyncio.sleep(0)
     await board.close()
-    assert (await idle)[0] == CLOSE
+    assert await idle == (CLOSE, 0, None)
     assert [e["kind"] for e in await driver] == ["cancelled"]
     assert await board.push("running", 1, report(1)) == STOP
     assert await kinds(board, "done") == ["done"]
-    assert await take(board, slot=0) == (CLOSE, 0, None)
+    assert await take(board) == (CLOSE, 0, None)
+
+
+@on_a_board
+async def test_closing_ends_what_waits_in_the_queue(board):
+    await board.submit("waiting", None, 0)
+    await board.close()
+    assert await kinds(board, "waiting") == ["cancelled"]
+    assert await take(board) == (CLOSE, 0, None)
 
 
 @on_a_board
