@@ -420,8 +420,15 @@ def _source_identity(source: ModelSource) -> dict[str, Any]:
         for name in sorted(source.state.tensors):
             weights.update(name.encode())
             weights.update(source.state.tensors[name].tobytes())
+    # Dropout and activation are in the configuration only; where the files lie does not matter.
+    config = dict(source.state.config) if source.state is not None else {}
     shape = asdict(source.shape) if source.shape else None
-    return {"shape": shape, "anatomy": asdict(source.anatomy), "weights": weights.hexdigest()}
+    return {
+        "shape": shape,
+        "anatomy": asdict(source.anatomy),
+        "config": {k: v for k, v in config.items() if k != "_name_or_path"},
+        "weights": weights.hexdigest(),
+    }
 
 
 def _in_words(ref: SplitRef) -> str:

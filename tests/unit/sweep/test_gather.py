@@ -171,21 +171,38 @@ def test_a_student_cut_from_the_teacher():
     assert found.student == StudentCut(layers=(1,), weights="finetuned")
 
 
-def test_a_checkpoint_without_a_head_cannot_serve_as_it_is(tmp_path):
-    texts_ = registry.load("tasks", TASK).load("train", DataSettings(limit=50)).texts[0]
-    tokenizer = train_tokenizer(list(texts_), 200)
-    state = save_tiny(tmp_path / "full", vocabulary=len(tokenizer), layers=1, max_positions=32)
-    bare = {n: a for n, a in state.tensors.items() if not n.startswith("classifier")}
-    for name, kept in (("full", state.tensors), ("bare", bare)):
-        weights.save(replace(state, tensors=kept), tmp_path / name)
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Writes a model folder with a tokenizer; keywords change the configuration."""
+    some = registry.load("tasks", TASK).load("train", DataSettings(limit=50)).texts[0]
+    tokenizer = train_tokenizer(list(some), 200)
+    state = save_tiny(tmp_path / "first", vocabulary=len(tokenizer), layers=1, max_positions=32)
+
+    def save(name: str, *, head: bool = True, **changes: object) -> str:
+        kept = {n: a for n, a in state.tensors.items() if head or not n.startswith("classifier")}
+        changed = replace(state, tensors=kept, config={**state.config, **changes})
+        weights.save(changed, tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
-    teacher = {"checkpoint": str(tmp_path / "full")}
-    assert planned(teacher=teacher).inputs.finetune is None
+        return str(tmp_path / name)
+
+    return save
+
+
+def test_a_checkpoint_without_a_head_cannot_serve_as_it_is(checkpoint):
+    assert planned(teacher={"checkpoint": checkpoint("full")}).inputs.finetune is None
     with pytest.raises(SpecError) as caught:
-        gather(spec(teacher={"checkpoint": str(tmp_path / "bare")}), TASK)
+        gather(spec(teacher={"checkpoint": checkpoint("bare", head=False)}), TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "teacher.checkpoint"
     assert "no head with 3 outputs" in problem.message
+
+
+def test_a_checkpoint_is_known_by_its_weights_and_configuration_not_by_its_place(checkpoint):
+    one, copy, dropout = (
+        fingerprint(teacher={"model": checkpoint(name, **changes)})
+        for name, changes in (("one", {}), ("two", {}), ("three", {"hidden_dropout_prob": 0.3}))
+    )
+    assert one == copy != dropout
 
 
 def test_the_teacher_is_served_by_its_outputs_where_they_fit():
