@@ -1,9 +1,9 @@
 """Finds extensions by name: the name in YAML is the name of a module.
 
 Nothing is registered anywhere. ``load("methods", "ckd")`` imports ``raykd.methods.ckd`` and returns
-its ``METHOD``. A dotted name (``my_package.my_file``) reaches a module outside the package. A module
-may hold several variants: its attribute is then a mapping, and ``glue/rte`` is the entry ``rte`` of
-``raykd.data.tasks.glue``.
+its ``METHOD``. A dotted name (``my_package.my_file``) reaches a module outside the package. A
+module may hold several variants: its attribute is then a mapping, and ``glue/rte`` is the entry
+``rte`` of ``raykd.data.tasks.glue``.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ class TeacherRecord:
         store_bytes: Size of what students read from the object store.
         stored: Signal name to bytes.
         seconds: Time of the preparation.
+        serving: How it is served, and the arithmetic of that decision.
         cached: Whether the preparation was read from the cache (forwards are then those of the
             run that filled it).
         history: Evaluations during fine-tuning.
@@ -128,6 +129,7 @@ class TeacherRecord:
     stored: Mapping[str, int]
     seconds: float
     cached: bool
+    serving: str = ""
     history: tuple[Evaluation, ...] = ()
 
 

@@ -48,7 +48,11 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     scale = scale_of(result, task)
     leader = order[0]
     rivals = [a for a in order[1:] if a.label == result.baseline] or list(order[1:])
-    details = [*_gap(result, task, leader, scale), *_ties(order, rivals[:1], mode)]
+    details = [
+        *_without_teacher(leader, rivals[:1], order, mode, scale),
+        *_gap(result, task, leader, scale),
+        *_ties(order, rivals[:1], mode),
+    ]
     if not rivals:
         spread = _interval(leader, scale)
         head = f"{leader.label} is the only confirmed arm: {scale.show(leader.score)}{spread}."
@@ -82,6 +86,22 @@ def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale:
             f"{by}, but the interval contains zero ({ci})."
         )
     return f"{leader.label} beats {rival.label} by {by} ({ci})."
+
+
+def _without_teacher(
+    leader: ArmSummary,
+    named: list[ArmSummary],
+    order: tuple[ArmSummary, ...],
+    mode: str,
+    scale: Scale,
+) -> list[str]:
+    """The leader against no teacher, where the headline does not say it and it is decided."""
+    taken = {leader.label, *(a.label for a in named)}
+    none = next((a for a in order if a.label == NO_TEACHER and a.label not in taken), None)
+    if none is None:
+        return []
+    d = paired(leader.seeds, none.seeds, mode)
+    return [] if d is None or d.undecided else [_compare(leader, none, d, scale)]
 
 
 def _gap(result: SweepResult, task: str, leader: ArmSummary, scale: Scale) -> list[str]:

@@ -102,7 +102,7 @@ class Gathered:
         )
 
     def teacher_record(
-        self, prepared: Prepared, store_bytes: int, *, cached: bool
+        self, prepared: Prepared, store_bytes: int, *, cached: bool, serving: str
     ) -> TeacherRecord:
         """The teacher as the report shows it."""
         stored = dict(prepared.recorded.stored()) if prepared.recorded is not None else {}
@@ -121,6 +121,7 @@ class Gathered:
             stored=stored,
             seconds=prepared.seconds,
             cached=cached,
+            serving=serving,
             history=prepared.history,
         )
 
@@ -289,8 +290,8 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         fingerprint="",
     )
     serving = (
-        f"{gathered.task.name}: teacher served by its {mode}; its outputs on {len(train):,} rows "
-        f"take {needed / 2**20:,.1f} MiB, the object store has room for {room / 2**20:,.0f} MiB"
+        f"served by its {mode}: its outputs on {len(train):,} rows take "
+        f"{needed / 2**20:,.1f} MiB, the object store has room for {room / 2**20:,.0f} MiB"
     )
     identity = _fingerprint(inputs, gathered)
     return Planned(inputs=replace(inputs, fingerprint=identity), serving=serving)

@@ -195,6 +195,7 @@ class _Sweep:
         budget = spec.search.time_budget_s
         self.deadline = time.monotonic() + budget if budget else None
         self.handles: dict[str, store.TeacherHandle] = {}
+        self.serving: dict[str, str] = {}
 
     def run(self) -> None:
         cluster = survey(self.spec)
@@ -246,7 +247,7 @@ class _Sweep:
         waiting = {}
         for task, gathered in self.gathered.items():
             planned = inputs_of(self.spec, gathered, cluster.store_bytes)
-            self.log.emit("note", message=planned.serving)
+            self.serving[task] = planned.serving
             prepared = cache.load(self.options.cache, planned.inputs.fingerprint)
             if prepared is not None:
                 self._publish(board, task, prepared, cached=True)
@@ -288,7 +289,9 @@ class _Sweep:
         self.handles[task] = handle
         answer(board.share.remote(handle.fingerprint, handle))
         gathered = self.gathered[task]
-        teacher = gathered.teacher_record(prepared, handle.store_bytes, cached=cached)
+        teacher = gathered.teacher_record(
+            prepared, handle.store_bytes, cached=cached, serving=self.serving[task]
+        )
         record = gathered.task_record(prepared)
         runfolder.write_teacher(self.folder, task, teacher, record)
         self.log.emit("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))

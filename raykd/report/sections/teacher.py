@@ -11,7 +11,7 @@ from raykd.results.summary import scale_of
 
 COLUMNS = (
     "task", "model", "weights", "scores", "trained on rows", "stored", "store size",
-    "forwards per distinct example", "preparation",
+    "forwards per distinct example", "served", "preparation",
 )  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
         stored or "nothing (served as weights)",
         size(teacher.store_bytes),
         "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
+        teacher.serving or "n/a",
         "read from the cache" if teacher.cached else duration(teacher.seconds),
     )
 

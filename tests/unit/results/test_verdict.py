@@ -29,7 +29,9 @@ def test_a_clear_difference_names_winner_size_interval_and_gap(builder: Builder)
     # differences 0.012, 0.011, 0.013: mean 1.2 points, half width 4.3027 * 0.1 / sqrt(3) = 0.25
     assert v.headline == "ckd beats kd by 1.2 points (95 % CI 1.0 to 1.4, 3 seeds)."
     # (0.712 - 0.66) / (0.726 - 0.66) = 0.788
-    assert "recovers 79 % of the gap between no teacher (66.0) and teacher (72.6)" in v.details[0]
+    # differences to none 0.052, 0.051, 0.053: half width 0.25 again
+    assert v.details[0] == "ckd beats none by 5.2 points (95 % CI 5.0 to 5.4, 3 seeds)."
+    assert "recovers 79 % of the gap between no teacher (66.0) and teacher (72.6)" in v.details[1]
     assert v.decided
 
 
