@@ -70,10 +70,9 @@ LAYERS = {
         packages={"numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
-        # The settings of training are a declaration without heavy imports. The pair of models
-        # is described with the types of methods, which cost torch, hence inside functions.
+        # The settings of training are a declaration without heavy imports. What methods read is
+        # put together in a type of theirs, which costs torch, hence inside a function.
         raykd={"errors", "params", "registry", "training.settings", "methods.base"},
-        types={"data.base", "models.base"},
         packages={"pydantic", "ruamel"},
     ),
     "search": Layer(
