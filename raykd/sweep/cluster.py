@@ -75,7 +75,8 @@ def connected(address: str | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
+    except Exception as exc:
+        # Ray raises bare exceptions, too, e.g. when a node takes too long to start.
         place = f"the cluster at '{address}'" if address else "a local Ray cluster"
         raise SetupError(
             f"cannot connect to {place}: {exc}",
