@@ -16,7 +16,7 @@ import ray
 from raykd.errors import SetupError, SweepFailed, TeacherError
 from raykd.report.build import build_report
 from raykd.results.codec import to_dict
-from raykd.results.records import SweepResult
+from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.search.arms import Arm
 from raykd.spec.load import load_spec
@@ -128,16 +128,24 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             status = "interrupted"
             raise
         finally:
-            log.emit("sweep_finished", status=status, seconds=time.monotonic() - began)
-            results = load_results(run)
-            write_trials(run, results.trials)
-            report = _write_report(spec, run)
-            log.emit("report_written", report=str(report), run=str(run))
-    if not any(t.status == "completed" for t in results.trials):
-        raise SweepFailed(
-            "no trial completed", hint=f"see what failed: {report}, section 'What failed'"
-        )
+            _conclude(spec, run, log, status, time.monotonic() - began)
+    if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
+        raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run
+
+
+def _conclude(spec: SweepSpec, run: Path, log: EventLog, status: str, seconds: float) -> None:
+    """Close the log, write the table of trials and the report."""
+    shutil.rmtree(run / "ray", ignore_errors=True)  # Ray's own records, which nothing reads
+    try:
+        log.emit("sweep_finished", status=status, seconds=seconds)
+        write_trials(run, load_results(run).trials)
+        report = _write_report(spec, run)
+        log.emit("report_written", report=str(report), run=str(run))
+    except (SetupError, OSError):
+        # A full disk ends a sweep and then cannot hold its report: the first error is raised.
+        if status != "failed":
+            raise
 
 
 def _write_report(spec: SweepSpec, run: Path) -> Path:
@@ -364,7 +372,10 @@ class _Sweep:
                     return
                 cursor += len(notices)
                 for notice in notices:
-                    self._on_notice(notice, ledger)
+                    try:
+                        self._on_notice(notice, ledger)
+                    except SetupError:  # the disk is full: the main thread meets it, too
+                        return
 
         threading.Thread(target=listen, daemon=True).start()
 

@@ -12,8 +12,10 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
+from ray.tune import TuneError
 
 from raykd import params, registry
+from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
@@ -117,6 +119,16 @@ def search(
                 verbose=0,
             ),
         ).fit()
+    except TuneError as exc:
+        raise _cause(exc) from exc
     finally:
         over.set()
         watcher.join()
+
+
+def _cause(exc: BaseException) -> BaseException:
+    """The error of ours that Tune wrapped into its own, else that one."""
+    seen: BaseException | None = exc
+    while seen is not None and not isinstance(seen, RaykdError):
+        seen = seen.__cause__ or seen.__context__
+    return seen or exc
