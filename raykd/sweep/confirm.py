@@ -49,7 +49,7 @@ def confirm(
     *,
     key: str,
     metric: str,
-    on_saved: Callable[[TrialConfig], None],
+    on_saved: Callable[[str], None],
 ) -> None:
     """Run confirm trials.
 
@@ -59,7 +59,7 @@ def confirm(
         board: Handle of the board actor.
         key: Fingerprint under which workers find the teacher.
         metric: The objective.
-        on_saved: Called when a trial has saved its student.
+        on_saved: Called with the folder when a trial has saved its student.
     """
     for config, searched in jobs:
         ledger.launch(config, searched, key)
@@ -71,8 +71,9 @@ def confirm(
             ledger.evaluated(job, event, metric)
         if kind == "done":
             ledger.finished(job, Status.COMPLETED, event, metric)
-            if configs[job].save_path:
-                on_saved(configs[job])
+            folder = configs[job].save_path
+            if folder is not None:
+                on_saved(folder)
         elif kind == "failed":
             ledger.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":

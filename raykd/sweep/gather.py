@@ -6,17 +6,13 @@ before the first second of training.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from raykd import params, registry
-from raykd.data.base import DataSettings, Encoded, Rows, Task
-from raykd.data.carve import carve, choose, fingerprint
+from raykd import registry
+from raykd.data.base import Encoded, Rows, Task
+from raykd.data.carve import fingerprint
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Setting, Signals
 from raykd.models.base import ModelShape
@@ -24,17 +20,11 @@ from raykd.models.families.base import family_of
 from raykd.models.load import check_max_length
 from raykd.models.source import ModelSource, load_source, shape_source
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
-from raykd.params import describe
-from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.spec.arms import refusals, union_signals
-from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
-from raykd.sweep.plan import objectives
-from raykd.teachers.prepare import Prepared, StudentCut, TaskInputs
-from raykd.teachers.recorded import estimate_bytes
-from raykd.training.settings import TrainSettings
-
-STORE_SHARE = 0.5
-"""Recorded outputs may fill this part of the object store; the rest is for everything else."""
+from raykd.spec.schema import ShapeSpec, SweepSpec
+from raykd.sweep.rows import roles
+from raykd.sweep.words import model_in_words, student_in_words
+from raykd.teachers.prepare import StudentCut
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,64 +70,6 @@ class Gathered:
     student_splits: Mapping[str, Encoded]
     data_fingerprint: str
 
-    def task_record(self, prepared: Prepared) -> TaskRecord:
-        """The task as the report shows it."""
-        metric, mode = objectives(self.spec, self.task)[0]
-        student = prepared.student.build(seed=0)
-        return TaskRecord(
-            name=self.task.name,
-            metric=metric,
-            mode=mode,
-            metrics=self.task.metrics,
-            rows={
-                "teacher": len(self.rows["finetune"]) if finetuned(self.spec) else 0,
-                **{role: len(self.rows[role]) for role in ("train", "select", "report")},
-            },
-            select_on=_in_words(self.spec.data.select_on),
-            report_on=_in_words(self.spec.data.report_on),
-            data_fingerprint=self.data_fingerprint,
-            truncated=self.student_splits["train"].truncated,
-            student=_student_in_words(self.spec),
-            student_parameters=sum(p.numel() for p in student.parameters()),
-        )
-
-    def teacher_record(
-        self, prepared: Prepared, store_bytes: int, *, cached: bool, serving: str
-    ) -> TeacherRecord:
-        """The teacher as the report shows it."""
-        stored = dict(prepared.recorded.stored()) if prepared.recorded is not None else {}
-        if prepared.live is not None and prepared.live.state is not None:
-            stored["weights"] = sum(a.nbytes for a in prepared.live.state.tensors.values())
-        return TeacherRecord(
-            task=self.task.name,
-            model=_model_in_words(self.spec.teacher.checkpoint or self.spec.teacher.model),
-            fingerprint=prepared.fingerprint,
-            rows=len(self.rows["finetune"]) if finetuned(self.spec) else 0,
-            metrics=prepared.metrics,
-            parameters=prepared.parameters,
-            forwards=prepared.forwards,
-            distinct=prepared.distinct,
-            store_bytes=store_bytes,
-            stored=stored,
-            seconds=prepared.seconds,
-            cached=cached,
-            serving=serving,
-            history=prepared.history,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """A task's inputs with the decision how its teacher is served.
-
-    Attributes:
-        inputs: What a worker prepares.
-        serving: The decision and its arithmetic, in words.
-    """
-
-    inputs: TaskInputs
-    serving: str
-
 
 def gather(spec: SweepSpec, name: str) -> Gathered:
     """Read rows and models of a task and check that every arm can work on them.
@@ -167,16 +99,13 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokens.same,
-        teacher_name=_model_in_words(named),
-        student_name=_student_in_words(spec),
+        teacher_name=model_in_words(named),
+        student_name=student_in_words(spec),
     )
     _refuse(spec, name, setting)
     length = spec.data.max_length
-    teacher_splits = {r: task.encode(rows[r], tokens.teacher, length) for r in rows}
-    student_splits = {
-        r: teacher_splits[r] if tokens.same else task.encode(rows[r], tokens.student, length)
-        for r in ("train", "select", "report")
-    }
+    teacher_splits = _encoded(task, rows, tokens.teacher, length)
+    student_splits = teacher_splits if tokens.same else _encoded(task, rows, tokens.student, length)
     return Gathered(
         task=task,
         spec=spec,
@@ -186,9 +115,20 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student=student,
         signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
         teacher_splits=teacher_splits,
-        student_splits=student_splits,
+        student_splits={r: student_splits[r] for r in ("train", "select", "report")},
         data_fingerprint=fingerprint(rows),
     )
+
+
+def _encoded(
+    task: Task, rows: Mapping[str, Rows], tokenizer: Any, length: int
+) -> dict[str, Encoded]:
+    """Every role's rows as a model reads them; roles that share rows share the result."""
+    done: dict[int, Encoded] = {}
+    for part in rows.values():
+        if id(part) not in done:
+            done[id(part)] = task.encode(part, tokenizer, length)
+    return {role: done[id(part)] for role, part in rows.items()}
 
 
 def _refuse(spec: SweepSpec, task: str, setting: Setting) -> None:
@@ -214,105 +154,6 @@ def _numbered(signals: Signals, layers: int) -> Signals:
         hidden_states=tuple(range(layers + 1)) if hidden == "all" else hidden,
         attentions=tuple(range(layers)) if attentions == "all" else attentions,
     )
-
-
-def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
-    """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
-
-    Parts carved out of train are disjoint from each other and from what is trained on.
-    """
-    data = spec.data
-    settings = DataSettings(root=data.root, limit=data.limit, seed=data.seed)
-    train = task.load("train", settings)
-    left = np.arange(len(train))
-    found: dict[str, Rows] = {}
-    for role, ref in (("select", data.select_on), ("report", data.report_on)):
-        if ref.split == "train" and ref.fraction is not None:
-            keep, part = carve(len(left), float(ref.fraction), data.seed)
-            found[role] = train.take(left[part])
-            left = left[keep]
-        else:
-            rows = train if ref.split == "train" else task.load(ref.split, settings)
-            if ref.fraction is not None:
-                rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
-            found[role] = rows
-    finetune_rows = spec.teacher.finetune.get("rows")
-    assert finetune_rows is None or isinstance(finetune_rows, int)
-    found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
-    found["train"] = train.take(choose(left, data.student_rows, data.seed))
-    return found
-
-
-def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
-    """Decide how the teacher is served, and name the whole by its fingerprint.
-
-    Args:
-        spec: The sweep.
-        gathered: The task.
-        store_bytes: Capacity that recorded outputs may use part of.
-    """
-    train = gathered.teacher_splits["train"]
-    needed = estimate_bytes(
-        len(train),
-        int(train.offsets[-1]),
-        gathered.signals,
-        gathered.teacher.anatomy.hidden,
-        gathered.task.num_labels,
-        wide=spec.teacher.dtype == "fp32",
-    )
-    room = int(store_bytes * STORE_SHARE)
-    needs_live = gathered.signals.weights or bool(gathered.signals.attentions)
-    mode = spec.teacher.serve
-    if mode == "auto":
-        mode = "outputs" if needed <= room and not needs_live else "weights"
-    if mode == "outputs" and needs_live:
-        found = Problem(
-            path="teacher.serve",
-            message="a method of this file needs the live teacher, but serve is outputs",
-            hint="use serve: auto or weights",
-        )
-        raise SpecError(found=[found])
-    inputs = TaskInputs(
-        task=gathered.task.name,
-        teacher_splits=gathered.teacher_splits,
-        student_splits=gathered.student_splits,
-        teacher=gathered.teacher,
-        teacher_pad=gathered.tokens.teacher.pad_token_id,
-        finetune=finetune_settings(spec) if finetuned(spec) else None,
-        finetune_seed=_finetune_seed(spec),
-        student=gathered.student,
-        student_pad=gathered.tokens.student.pad_token_id,
-        same_tokens=gathered.tokens.same,
-        max_length=spec.data.max_length,
-        signals=gathered.signals,
-        mode=mode,
-        dtype=spec.teacher.dtype,
-        fingerprint="",
-    )
-    serving = (
-        f"served by its {mode}: its outputs on {len(train):,} rows take "
-        f"{needed / 2**20:,.1f} MiB, the object store has room for {room / 2**20:,.0f} MiB"
-    )
-    identity = _fingerprint(inputs, gathered)
-    return Planned(inputs=replace(inputs, fingerprint=identity), serving=serving)
-
-
-def finetuned(spec: SweepSpec) -> bool:
-    """Whether the teacher is fine-tuned here; a checkpoint is used as it is."""
-    return spec.teacher.checkpoint is None
-
-
-def finetune_settings(spec: SweepSpec) -> TrainSettings:
-    """Training settings of the teacher."""
-    names = {i.name for i in describe(TrainSettings)}
-    given = {k: v for k, v in spec.teacher.finetune.items() if k in names}
-    return params.build(TrainSettings, given)
-
-
-def _finetune_seed(spec: SweepSpec) -> int:
-    seed = spec.teacher.finetune.get("seed", 0)
-    assert isinstance(seed, int)
-    return seed
 
 
 def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
@@ -390,61 +231,3 @@ def _check_head(teacher: ModelSource, name: str) -> None:
                 )
             ]
         )
-
-
-def _fingerprint(inputs: TaskInputs, gathered: Gathered) -> str:
-    digest = hashlib.sha256()
-    plain = {
-        "data": gathered.data_fingerprint,
-        "finetune": asdict(inputs.finetune) if inputs.finetune else None,
-        "seed": inputs.finetune_seed,
-        "signals": asdict(inputs.signals),
-        "mode": inputs.mode,
-        "dtype": inputs.dtype,
-        "max_length": inputs.max_length,
-        "task": inputs.task,
-        "teacher": _source_identity(inputs.teacher),
-        "student": asdict(inputs.student)
-        if isinstance(inputs.student, StudentCut)
-        else _source_identity(inputs.student),
-    }
-    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-    for splits in (inputs.teacher_splits, inputs.student_splits):
-        for encoded in splits.values():
-            digest.update(encoded.input_ids.tobytes())
-    return digest.hexdigest()[:24]
-
-
-def _source_identity(source: ModelSource) -> dict[str, Any]:
-    weights = hashlib.sha256()
-    if source.state is not None:
-        for name in sorted(source.state.tensors):
-            weights.update(name.encode())
-            weights.update(source.state.tensors[name].tobytes())
-    # Dropout and activation are in the configuration only; where the files lie does not matter.
-    config = dict(source.state.config) if source.state is not None else {}
-    shape = asdict(source.shape) if source.shape else None
-    return {
-        "shape": shape,
-        "anatomy": asdict(source.anatomy),
-        "config": {k: v for k, v in config.items() if k != "_name_or_path"},
-        "weights": weights.hexdigest(),
-    }
-
-
-def _in_words(ref: SplitRef) -> str:
-    return ref.split if ref.fraction is None else f"{ref.fraction:.0%} of {ref.split}"
-
-
-def _model_in_words(model: str | ShapeSpec | None) -> str:
-    if isinstance(model, ShapeSpec):
-        return f"{model.family} {model.layers}x{model.hidden}, random weights"
-    return model or ""
-
-
-def _student_in_words(spec: SweepSpec) -> str:
-    cut = spec.student.from_teacher
-    if cut is not None:
-        layers = ", ".join(str(k) for k in cut.layers)
-        return f"layers {layers} of the teacher, {cut.weights} weights"
-    return _model_in_words(spec.student.model)

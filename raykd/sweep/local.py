@@ -10,14 +10,16 @@ from pathlib import Path
 
 from raykd import params, registry
 from raykd.errors import SpecError
+from raykd.models.tokenizers import save_tokenizer
 from raykd.params import Scalar
 from raykd.registry import suggestion
 from raykd.results.records import Evaluation
 from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered, gather, inputs_of
+from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.plan import cells, search_trial
+from raykd.sweep.serving import inputs_of
 from raykd.teachers import cache
 from raykd.teachers.prepare import Prepared, Progress, prepare
 from raykd.training.device import World
@@ -42,7 +44,7 @@ def prepare_task(
     assert made is not None
     prepared, state = made
     teacher = cache.store(folder, prepared, state)
-    gathered.tokens.teacher.save_pretrained(teacher)
+    save_tokenizer(gathered.tokens.teacher, teacher)
     return gathered, prepared, False
 
 

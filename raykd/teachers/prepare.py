@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import Encoded, Task
+from raykd.data.base import Array, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Setting, Signals
@@ -159,7 +159,7 @@ def prepare(
         history=history,
         parameters=sum(p.numel() for p in model.parameters()),
         forwards=forwards,
-        distinct=sum(len(inputs.teacher_splits[s]) for s in ("train", "select", "report")),
+        distinct=sum(len(split) for split in _distinct(inputs.teacher_splits)),
         seconds=time.monotonic() - began,
     )
     return prepared, state
@@ -208,7 +208,7 @@ def _record_and_score(
     model: nn.Module, task: Task, inputs: TaskInputs, device: torch.device, progress: Progress
 ) -> tuple[RecordedOutputs, dict[str, float], int]:
     splits = inputs.teacher_splits
-    total = sum(len(splits[name]) for name in ("train", "select", "report"))
+    total = sum(len(split) for split in _distinct(splits))
     before = 0
     metrics: dict[str, float] = {}
 
@@ -228,13 +228,21 @@ def _record_and_score(
         before += len(splits[name])
         return out
 
+    logits: Array | None = None
     for name in ("select", "report"):
-        logits = run(name, Signals(logits=True)).logits
+        if logits is None or splits[name] is not splits["select"]:
+            logits = run(name, Signals(logits=True)).logits
         scores = task.score(logits, splits[name].labels)
         metrics |= {f"{name}/{metric}": value for metric, value in scores.items()}
     wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
     recorded = run("train", wanted)
     return recorded, metrics, before
+
+
+def _distinct(splits: Mapping[str, Encoded]) -> list[Encoded]:
+    """The splits that the teacher reads after fine-tuning, those that are the same only once."""
+    read = (splits[name] for name in ("train", "select", "report"))
+    return list({id(split): split for split in read}.values())
 
 
 def _student(inputs: TaskInputs, finetuned: ModelState) -> ModelSource:

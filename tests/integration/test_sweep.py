@@ -22,7 +22,7 @@ from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
 from tests.integration.conftest import tiny_spec
 
-RESOURCES = {"cpus_per_worker": 0.5}
+RESOURCES = {"cpus_per_worker": 0.5}  # beside the slot that the other tests share
 
 
 def _run(tmp_path: Path, cache_folder: Path, **changes: Any) -> SweepResult:
@@ -124,7 +124,7 @@ def test_saved_student_opens_with_transformers(stopped_early: tuple[SweepResult,
 def test_second_sweep_finds_the_teacher_in_the_cache(
     stopped_early: tuple[SweepResult, Path], cache_folder: Path, tmp_path: Path
 ) -> None:
-    search = {"trials": 1, "algorithm": {"name": "random"}}
+    search = {"trials": 1, "algorithm": {"name": "random"}, "max_concurrent": 1}
     again = _run(tmp_path, cache_folder, search=search, confirm={"seeds": []})
     assert again.teachers[0].cached
     assert again.teachers[0].fingerprint == stopped_early[0].teachers[0].fingerprint
@@ -134,7 +134,7 @@ def test_two_objectives_are_searched_together(
     cluster: None, cache_folder: Path, tmp_path: Path
 ) -> None:
     search = {
-        "trials": 2, "algorithm": {"name": "tpe"},
+        "trials": 2, "algorithm": {"name": "tpe"}, "max_concurrent": 1,
         "objective": [{"metric": "accuracy"}, {"metric": "latency_ms"}],
     }  # fmt: skip
     result = _run(tmp_path, cache_folder, search=search, confirm={"seeds": []})
@@ -177,7 +177,7 @@ def test_killed_driver_loses_nothing_and_repeats_nothing(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     search = {
-        "trials": 5, "algorithm": {"name": "tpe"},
+        "trials": 5, "algorithm": {"name": "tpe"}, "max_concurrent": 2,
         "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
     }  # fmt: skip
     slow = {"fixed": {"epochs": 9, "batch_size": 8, "precision": "fp32"},
@@ -218,7 +218,9 @@ def test_killed_driver_loses_nothing_and_repeats_nothing(
 def test_interrupt_keeps_results_and_writes_the_report(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
-    file = _file(tmp_path, search={"trials": 200, "algorithm": {"name": "random"}})
+    file = _file(
+        tmp_path, search={"trials": 200, "algorithm": {"name": "random"}, "max_concurrent": 1}
+    )
     out = tmp_path / "runs"
     driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
     _read_until(driver, "trial_finished", 2)

@@ -18,7 +18,9 @@ from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
-from raykd.sweep.gather import gather, inputs_of, roles
+from raykd.sweep.gather import gather
+from raykd.sweep.rows import roles
+from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import StudentCut
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec

@@ -1,0 +1,57 @@
+"""The records of a task and its teacher, as the report shows them."""
+
+from __future__ import annotations
+
+from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.sweep.gather import Gathered
+from raykd.sweep.plan import objectives
+from raykd.sweep.serving import finetuned
+from raykd.sweep.words import model_in_words, split_in_words, student_in_words
+from raykd.teachers.prepare import Prepared
+
+
+def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
+    """The task as the report shows it."""
+    metric, mode = objectives(gathered.spec, gathered.task)[0]
+    student = prepared.student.build(seed=0)
+    return TaskRecord(
+        name=gathered.task.name,
+        metric=metric,
+        mode=mode,
+        metrics=gathered.task.metrics,
+        rows={
+            "teacher": len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
+            **{role: len(gathered.rows[role]) for role in ("train", "select", "report")},
+        },
+        select_on=split_in_words(gathered.spec.data.select_on),
+        report_on=split_in_words(gathered.spec.data.report_on),
+        data_fingerprint=gathered.data_fingerprint,
+        truncated=gathered.student_splits["train"].truncated,
+        student=student_in_words(gathered.spec),
+        student_parameters=sum(p.numel() for p in student.parameters()),
+    )
+
+
+def teacher_record(
+    gathered: Gathered, prepared: Prepared, store_bytes: int, *, cached: bool, serving: str
+) -> TeacherRecord:
+    """The teacher as the report shows it."""
+    stored = dict(prepared.recorded.stored()) if prepared.recorded is not None else {}
+    if prepared.live is not None and prepared.live.state is not None:
+        stored["weights"] = sum(a.nbytes for a in prepared.live.state.tensors.values())
+    return TeacherRecord(
+        task=gathered.task.name,
+        model=model_in_words(gathered.spec.teacher.checkpoint or gathered.spec.teacher.model),
+        fingerprint=prepared.fingerprint,
+        rows=len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
+        metrics=prepared.metrics,
+        parameters=prepared.parameters,
+        forwards=prepared.forwards,
+        distinct=prepared.distinct,
+        store_bytes=store_bytes,
+        stored=stored,
+        seconds=prepared.seconds,
+        cached=cached,
+        serving=serving,
+        history=prepared.history,
+    )

@@ -1,0 +1,234 @@
+"""Drives a sweep on a connected cluster: teachers, search and confirm, task by task."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from raykd.errors import SetupError
+from raykd.models.tokenizers import save_tokenizer
+from raykd.search.arms import Arm
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.cluster import slots, survey
+from raykd.sweep.confirm import confirm, to_confirm
+from raykd.sweep.events import EventLog
+from raykd.sweep.gather import Gathered
+from raykd.sweep.ledger import SearchLedger, TrialLedger
+from raykd.sweep.plan import Cell, cells, search_trial
+from raykd.sweep.resume import finished_confirmations, settle
+from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.teachers import Teachers
+from raykd.trial.board import answer
+from raykd.trial.run import TrialConfig
+
+NOTICE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TaskWork:
+    """A task whose teacher is ready.
+
+    Attributes:
+        name: Its name.
+        cells: Its arms.
+        arms: Studies and schedulers by label.
+        key: Fingerprint under which workers find the teacher.
+    """
+
+    name: str
+    cells: Sequence[Cell]
+    arms: Mapping[str, Arm]
+    key: str
+
+
+class Driver:
+    """The moving parts of one sweep.
+
+    Args:
+        spec: What to run.
+        run: The run folder.
+        log: The event log.
+        gathered: Tasks by name.
+        cache: Folder of prepared teachers.
+        resumed: Whether an earlier driver worked on this run folder.
+        with_confirm: Whether to run the confirm stage.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        run: Path,
+        log: EventLog,
+        gathered: Mapping[str, Gathered],
+        *,
+        cache: Path,
+        resumed: bool,
+        with_confirm: bool,
+    ) -> None:
+        self._spec = spec
+        self._run = run
+        self._log = log
+        self._gathered = gathered
+        self._cache = cache
+        self._resumed = resumed
+        self._with_confirm = with_confirm
+        self._storage = open_storage(run)
+        self._stop = threading.Event()
+        budget = spec.search.time_budget_s
+        self._deadline = time.monotonic() + budget if budget else None
+
+    def drive(self) -> None:
+        """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
+
+        Raises:
+            SpecError: No node can hold what a trial asks for.
+            TeacherError: A teacher could not be prepared.
+            SetupError: The disk is full.
+            KeyboardInterrupt: The user stopped it.
+        """
+        cluster = survey(self._spec)
+        self._log.emit(
+            "cluster",
+            nodes=len(cluster.nodes),
+            cpus=sum(n["cpus"] for n in cluster.nodes),
+            gpus=sum(n["gpus"] for n in cluster.nodes),
+            slots=cluster.slots,
+        )
+        with slots(self._spec, cluster, self._run) as (board, where):
+            retries = self._spec.resources.max_failures
+            devices = cluster.shape.devices
+            ledger = TrialLedger(board, self._log, self._run, devices, retries)
+            teachers = Teachers(
+                self._spec, self._gathered, board, self._log, self._run, self._cache,
+                cluster.store_bytes,
+            )  # fmt: skip
+            self._listen(board, ledger)
+            for slot in range(cluster.slots):
+                self._log.emit("slot", slot=slot, state="starting", node="")
+            work = _Background(lambda: self._work(teachers, board, where, ledger, cluster.slots))
+            try:
+                work.wait()
+            except KeyboardInterrupt:
+                self._log.emit("note", message="stopped by the user; results so far are kept")
+                self._stop.set()
+                answer(board.close.remote())
+                work.wait()
+                raise
+
+    def _work(
+        self,
+        teachers: Teachers,
+        board: Any,
+        where: Mapping[str, str],
+        ledger: TrialLedger,
+        slots: int,
+    ) -> None:
+        teachers.request()
+        for task in self._spec.tasks:
+            handle = teachers.wait(task)
+            if handle is None:
+                return
+            of_task = [c for c in cells(self._spec) if c.task == task]
+            arms = {c.arm.label: make_arm(self._spec, c, self._storage) for c in of_task}
+            work = _TaskWork(name=task, cells=of_task, arms=arms, key=handle.fingerprint)
+            if self._resumed:
+                settle(self._run, of_task, arms)
+            if not self._stop.is_set():
+                self._search(work, where, ledger, slots)
+            if not self._stop.is_set() and self._with_confirm:
+                self._confirm(work, board, ledger)
+
+    def _search(
+        self, work: _TaskWork, where: Mapping[str, str], ledger: TrialLedger, slots: int
+    ) -> None:
+        self._log.emit("stage", stage="search", task=work.name)
+
+        def configure(cell: Cell, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
+            return search_trial(self._spec, self._run, cell, number, chosen)
+
+        by_label = {c.arm.label: c for c in work.cells}
+        search(
+            work.arms,
+            SearchLedger(ledger, by_label, configure, work.key, where),
+            slots=slots,
+            run=self._run,
+            name=work.name.replace("/", "-"),
+            deadline=self._deadline,
+            stop=self._stop,
+            note=lambda message: self._log.emit("note", message=message),
+        )
+
+    def _confirm(self, work: _TaskWork, board: Any, ledger: TrialLedger) -> None:
+        done = finished_confirmations(self._run) if self._resumed else {}
+        jobs = to_confirm(self._spec, self._run, work.cells, work.arms)
+        jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
+        if not jobs:
+            return
+        self._log.emit("stage", stage="confirm", task=work.name)
+        tokenizer = self._gathered[work.name].tokens.student
+        confirm(
+            jobs,
+            ledger,
+            board,
+            key=work.key,
+            metric=work.cells[0].metrics[0],
+            on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
+        )
+
+    def _listen(self, board: Any, ledger: TrialLedger) -> None:
+        """Turn the board's notices into events, in a thread that ends with the board."""
+
+        def listen() -> None:
+            cursor = 0
+            while True:
+                try:
+                    notices = answer(board.notices.remote(cursor, NOTICE_S))
+                except ray.exceptions.RayActorError:
+                    return
+                cursor += len(notices)
+                for notice in notices:
+                    try:
+                        self._on_notice(notice, ledger)
+                    except SetupError:  # the disk is full: the main thread meets it, too
+                        return
+
+        threading.Thread(target=listen, daemon=True).start()
+
+    def _on_notice(self, notice: Mapping[str, Any], ledger: TrialLedger) -> None:
+        if notice["kind"] == "leased":
+            ledger.leased(notice)
+        elif notice["kind"] == "slot":
+            what = {k: notice[k] for k in ("slot", "state", "node", "reason") if k in notice}
+            self._log.emit("slot", **{"node": "", **what})
+        elif notice["kind"] == "requeued":
+            message = f"{notice['job']} goes to another slot: {notice['why']}"
+            self._log.emit("note", message=message)
+
+
+class _Background:
+    """Runs a function in a thread; the main thread stays free for Ctrl-C."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as exc:  # handed to the waiting thread
+                self._error = exc
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the end; raises what the function raised."""
+        while self._thread.is_alive():
+            self._thread.join(0.2)
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,39 @@
+"""Which rows play which role in a sweep."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.carve import carve, choose
+from raykd.spec.schema import SweepSpec
+
+
+def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
+    """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
+
+    Parts carved out of train are disjoint from each other and from what is trained on. Roles that
+    have the same rows share the object, so that nothing is done twice for them.
+    """
+    data = spec.data
+    settings = DataSettings(root=data.root, limit=data.limit, seed=data.seed)
+    train = task.load("train", settings)
+    left = np.arange(len(train))
+    found: dict[str, Rows] = {}
+    for role, ref in (("select", data.select_on), ("report", data.report_on)):
+        if ref.split == "train" and ref.fraction is not None:
+            keep, part = carve(len(left), float(ref.fraction), data.seed)
+            found[role] = train.take(left[part])
+            left = left[keep]
+        elif ref == data.select_on and "select" in found:
+            found[role] = found["select"]
+        else:
+            rows = train if ref.split == "train" else task.load(ref.split, settings)
+            if ref.fraction is not None:
+                rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
+            found[role] = rows
+    finetune_rows = spec.teacher.finetune.get("rows")
+    assert finetune_rows is None or isinstance(finetune_rows, int)
+    found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
+    found["train"] = train.take(choose(left, data.student_rows, data.seed))
+    return found

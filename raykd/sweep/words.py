@@ -1,0 +1,26 @@
+"""Parts of a search space in the user's words."""
+
+from __future__ import annotations
+
+from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
+
+
+def split_in_words(ref: SplitRef) -> str:
+    """A split, or a part of it."""
+    return ref.split if ref.fraction is None else f"{ref.fraction:.0%} of {ref.split}"
+
+
+def model_in_words(model: str | ShapeSpec | None) -> str:
+    """A model as the user named it, or its sizes."""
+    if isinstance(model, ShapeSpec):
+        return f"{model.family} {model.layers}x{model.hidden}, random weights"
+    return model or ""
+
+
+def student_in_words(spec: SweepSpec) -> str:
+    """The student of a sweep."""
+    cut = spec.student.from_teacher
+    if cut is not None:
+        layers = ", ".join(str(k) for k in cut.layers)
+        return f"layers {layers} of the teacher, {cut.weights} weights"
+    return model_in_words(spec.student.model)
