@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
 from ray.tune import TuneError
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from raykd import params, registry
 from raykd.errors import RaykdError
@@ -117,6 +118,7 @@ def search(
                 name=f"{name}-{int(time.time())}",
                 storage_path=str((run / "ray").resolve()),
                 verbose=0,
+                callbacks=[_Silence()],
             ),
         ).fit()
     except TuneError as exc:
@@ -124,6 +126,16 @@ def search(
     finally:
         over.set()
         watcher.join()
+
+
+class _Silence(TrialProgressCallback):
+    """Takes the place of Tune's own printing of results, which ``verbose=0`` leaves on."""
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Print nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Print nothing."""
 
 
 def _cause(exc: BaseException) -> BaseException:
