@@ -137,8 +137,14 @@ class ArmsSearch(Searcher):
             status = Status.COMPLETED if finite else Status.FAILED
             self.ledger.finished(live.label, live.number, status, event)
             study.complete(trial_id, values)
-        elif kind == "failed" or error:
+        elif kind == "failed":
             self.ledger.finished(live.label, live.number, Status.FAILED, event)
+            study.fail(trial_id)
+        elif error:
+            # Nobody follows the job any more; without this it would keep its slot to the end.
+            self.ledger.cancel(live.label, live.number)
+            lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
+            self.ledger.finished(live.label, live.number, Status.FAILED, lost)
             study.fail(trial_id)
         elif live.stopped:
             self.ledger.finished(live.label, live.number, Status.PRUNED, event)

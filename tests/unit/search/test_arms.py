@@ -226,7 +226,11 @@ def test_a_trial_function_that_crashes_is_a_failed_trial(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     tune.suggest("a")
     tune.search.on_trial_complete("a", None, error=True)
-    assert tune.notebook.lines[-1] == ("finished", "one", 0, Status.FAILED)
+    assert tune.notebook.lines[-2:] == [
+        ("cancel", "one", 0),
+        ("finished", "one", 0, Status.FAILED),
+    ]
+    assert "died" in tune.notebook.events["one", 0]["error"]
 
 
 def test_a_trial_cut_short_stays_open_and_nothing_more_is_suggested(tmp_path):
