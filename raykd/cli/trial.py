@@ -64,8 +64,8 @@ def trial(
     def report(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
-    _, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
-    outcome = run_here(config, prepared, report)
+    gathered, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
+    outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
                        "metrics": dict(outcome.metrics), "seconds": outcome.seconds})  # fmt: skip

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,13 @@ import torch
 from torch import Tensor
 
 Array = npt.NDArray[Any]
+
+KINDS = ("classification", "regression", "span", "masked_lm")
+"""Kinds of task. Logits of a batch: ``[B, C]``; ``[B, 1]``; ``[B, 2, L]`` (first and last token of
+the span, `PADDED` outside of the row); ``[M, vocabulary]`` for the M tokens that have a label, row
+by row."""
+PADDED = -1e4
+"""Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +45,18 @@ class DataSettings:
 class Rows:
     """Text and labels of one split, in columns of equal length.
 
+    A row is what is sampled, carved and counted; tokenising may make several encoded rows of it
+    (one per choice, one per window of a long text).
+
     Attributes:
-        texts: One or two text columns.
+        texts: One or more text columns.
         labels: Class ids (int64) or scores (float32), shape ``[N]``.
+        fields: Further columns of the task, e.g. accepted answers; plain values, one per row.
     """
 
     texts: tuple[tuple[str, ...], ...]
     labels: Array
+    fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +64,31 @@ class Rows:
     def take(self, rows: Array) -> Rows:
         """The rows of the given positions, in that order."""
         texts = tuple(tuple(column[i] for i in rows) for column in self.texts)
-        return Rows(texts=texts, labels=self.labels[rows])
+        fields = {name: tuple(values[i] for i in rows) for name, values in self.fields.items()}
+        return Rows(texts=texts, labels=self.labels[rows], fields=fields)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """What the predictions for encoded rows are put together by and compared with.
+
+    Only splits that are scored carry it, and only those of tasks whose labels do not say it all.
+
+    Axes: N encoded row, Q question, P token of all encoded rows.
+
+    Attributes:
+        groups: int64 ``[N]``, the question that an encoded row belongs to.
+        answers: Accepted answers of each question, Q of them.
+        texts: A text per encoded row (the candidate it stands for) or per question (the context
+            that spans are cut from); the task knows which.
+        spans: int32 ``[P, 2]``, the characters of its text that a token covers; -1 where it is no
+            part of the text.
+    """
+
+    groups: Array
+    answers: tuple[tuple[str, ...], ...] = ()
+    texts: tuple[str, ...] = ()
+    spans: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +99,10 @@ class Encoded:
         input_ids: int32 ``[sum of lengths]``.
         token_type_ids: int8, same shape.
         offsets: int64 ``[N + 1]``; row i is ``input_ids[offsets[i]:offsets[i + 1]]``.
-        labels: int64 or float32 ``[N]``.
+        labels: int64 or float32 ``[N]``; int64 ``[N, 2]``, first and last token, for spans; for
+            token labels int64 ``[sum of lengths]``, -100 where there is none.
         truncated: How many rows were cut to the maximum length.
+        references: What predictions are compared with, where the labels do not say it.
     """
 
     input_ids: Array
@@ -71,9 +110,10 @@ class Encoded:
     offsets: Array
     labels: Array
     truncated: int = 0
+    references: References | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.offsets) - 1
 
     def lengths(self) -> Array:
         """Tokens per row, ``[N]``."""
@@ -88,7 +128,7 @@ class Batch:
         input_ids: int64 ``[B, L]``.
         attention_mask: int64 ``[B, L]``, 1 = token; ones come first.
         token_type_ids: int64 ``[B, L]``.
-        labels: int64 or float32 ``[B]``.
+        labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels.
         index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
     """
 
@@ -114,11 +154,13 @@ class Task(ABC):
 
     Attributes:
         name: The YAML name, e.g. ``glue/rte``.
-        kind: ``classification`` or ``regression``; chooses the head and the task loss.
+        kind: One of `KINDS`; chooses the head and the task loss.
         labels: Class names in id order; empty for regression.
         metric: The metric that decides; higher is better.
         metrics: All metrics reported, `metric` among them.
         about: One sentence for ``raykd show``.
+        companions: Further splits that are scored whenever ``validation`` is the report split, by
+            the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
     """
 
     kind: str
@@ -127,6 +169,7 @@ class Task(ABC):
     metric: str
     metrics: tuple[str, ...]
     about: str
+    companions: Mapping[str, str] = MappingProxyType({})
 
     @property
     def num_labels(self) -> int:
@@ -155,5 +198,11 @@ class Task(ABC):
         """The task's own loss, mean over the batch, a scalar."""
 
     @abstractmethod
-    def score(self, logits: Array, labels: Array) -> Mapping[str, float]:
-        """Every metric of the task from the logits ``[N, C]`` and labels ``[N]``."""
+    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+        """Every metric of the task.
+
+        Args:
+            logits: ``[N, C]``; ``[N, 2, longest row]`` for spans; ``[number of token labels, C]``
+                for token labels.
+            encoded: The rows they were predicted for, with labels and references.
+        """

@@ -53,7 +53,7 @@ def choose(rows: Array, count: int | None, seed: int) -> Array:
 
 
 def fingerprint(splits: Mapping[str, Rows]) -> str:
-    """Hash of the texts, their order and the labels of several splits, 16 hex digits."""
+    """Hash of texts, their order, labels and further columns of several splits, 16 hex digits."""
     digest = hashlib.sha256()
     for name in sorted(splits):
         rows = splits[name]
@@ -63,4 +63,6 @@ def fingerprint(splits: Mapping[str, Rows]) -> str:
             # Lengths first: the same characters cut differently are different data.
             digest.update(np.fromiter(map(len, column), np.int64, len(column)).tobytes())
             digest.update("".join(column).encode("utf-8", "surrogatepass"))
+        for key in sorted(rows.fields):
+            digest.update(f"{key} {rows.fields[key]!r}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]

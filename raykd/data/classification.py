@@ -51,10 +51,10 @@ class TextTask(Task):
             return F.mse_loss(logits.float().squeeze(-1), batch.labels.float())
         return F.cross_entropy(logits.float(), batch.labels)
 
-    def score(self, logits: Array, labels: Array) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
         """Every metric of the task."""
         score = metrics.score_values if self.kind == "regression" else metrics.score_classes
-        return score(self.metrics, logits, labels)
+        return score(self.metrics, logits, encoded.labels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,16 @@ Ray.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import Batch
-from raykd.models.base import Anatomy, Outputs
+from raykd.data.base import Array, Batch
+from raykd.models.base import Anatomy, Outputs, Part
+from raykd.params import Scalar
 
 P = TypeVar("P")
 Layers = tuple[int, ...] | Literal["all"]
@@ -79,7 +80,7 @@ class Setting:
     Attributes:
         teacher: Sizes of the teacher.
         student: Sizes of the student.
-        kind: Kind of task: ``classification`` or ``regression``.
+        kind: Kind of task, one of `raykd.data.base.KINDS`.
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
         teacher_name: The teacher in the user's words.
@@ -115,7 +116,72 @@ class LossTerms(Mapping[str, Tensor]):
         return torch.stack([t.float() for t in self._terms.values()]).sum()
 
 
-Forward = Callable[[Batch], Outputs]
+Reader = Callable[[Batch], Outputs]
+"""Gives the teacher's outputs for a batch."""
+
+
+class Forward(Protocol):
+    """Runs the student on a batch."""
+
+    def __call__(self, batch: Batch, part: Part | None = None) -> Outputs:
+        """Outputs of the student, or of a part of it."""
+        ...
+
+
+class Bench(Protocol):
+    """What a `Derivation` may use while it looks at a teacher; the preparation provides it.
+
+    Attributes:
+        setting: The pair.
+    """
+
+    setting: Setting
+
+    def teacher(self) -> nn.Module:
+        """The fine-tuned teacher: evaluation mode, frozen weights, on the device of the batches."""
+        ...
+
+    def student(self) -> nn.Module:
+        """A new student as trials begin with it, in training mode."""
+        ...
+
+    def distil(self, train: Mapping[str, Scalar], temperature: float, seed: int) -> nn.Module:
+        """A student after plain distillation from the teacher; `train` holds `TrainSettings`."""
+        ...
+
+    def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
+        """Batches of ``train`` or ``select`` in file order; `rows` of them, a seeded sample."""
+        ...
+
+    def run(self, model: nn.Module, batch: Batch) -> Outputs:
+        """Logits of a model, with the task loss on the labels."""
+        ...
+
+
+class Derivation(ABC):
+    """A way to make other teachers out of a task's teacher: looked at once, made many times.
+
+    Subclasses are frozen dataclasses of plain values; equal ones are analysed once per task.
+    """
+
+    @abstractmethod
+    def analyse(self, bench: Bench) -> Mapping[str, Array]:
+        """What is found out about the teacher, independent of what trials choose."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """A teacher derived from the teacher; its outputs are recorded once, for all trials.
+
+    Attributes:
+        key: Short name; equal keys are equal teachers.
+        about: What it is, in a few words.
+        make: Turns the teacher (a copy of its own) into the derived one.
+    """
+
+    key: str
+    about: str
+    make: Callable[[nn.Module], nn.Module]
 
 
 class Method(ABC, Generic[P]):
@@ -169,8 +235,35 @@ class Method(ABC, Generic[P]):
         return Signals(logits=True)
 
     def modules(self) -> nn.Module | None:
-        """Extra modules trained along with the student, or None."""
+        """Extra modules trained along with the student, or None; their buffers are kept, too."""
         return None
+
+    def derivation(self) -> Derivation | None:
+        """How other teachers are derived from the teacher, None when it is read as it is."""
+        return None
+
+    def variant(self, findings: Mapping[str, Array]) -> Variant | None:
+        """The teacher that is read with these parameters, None for the teacher as it is.
+
+        Args:
+            findings: What `derivation` found out.
+        """
+        return None
+
+    def calibration_rows(self) -> int:
+        """Train rows that `calibrate` wants to see, 0 for none."""
+        return 0
+
+    def calibrate(self, seen: Iterable[tuple[Batch, Outputs, Outputs]]) -> None:
+        """Look at student and teacher before the first step; what is learnt goes into `modules`.
+
+        Args:
+            seen: Batches with the outputs of the untrained student (without dropout and gradient)
+                and of the teacher; the same on every rank.
+        """
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """Told before each pass: its number, from 0, and how many there are."""
 
     @abstractmethod
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
@@ -182,6 +275,6 @@ class Method(ABC, Generic[P]):
             teacher: Its outputs, without gradient.
         """
 
-    def step(self, batch: Batch, student: Forward, teacher: Forward) -> LossTerms:
+    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
         """One step; override only when the method changes what a step is."""
         return self.loss(batch, student(batch), teacher(batch))

@@ -29,6 +29,20 @@ class Anatomy:
     vocabulary: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A part of a model that runs as a model of its own, with the same weights.
+
+    Attributes:
+        width: Share of the heads and feed-forward neurons of every block, in (0, 1]; the first
+            ones are kept.
+        depth: Share of the blocks, spread evenly, in (0, 1].
+    """
+
+    width: float = 1.0
+    depth: float = 1.0
+
+
 class Outputs:
     """What one model says about one batch; reading a signal that was not asked for is an error.
 

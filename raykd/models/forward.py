@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raykd.data.base import Batch
-from raykd.models.base import Outputs
+from raykd.models.base import Outputs, Part
 from raykd.models.families.base import family_of
 
 
@@ -15,6 +15,7 @@ def forward(
     *,
     hidden_states: tuple[int, ...] = (),
     attentions: tuple[int, ...] = (),
+    part: Part | None = None,
 ) -> Outputs:
     """Logits, and the hidden states and attentions of the given layers.
 
@@ -24,10 +25,12 @@ def forward(
         hidden_states: Layer numbers, 0 = embedding output.
         attentions: Block numbers, from 0. Asking for any switches the model, for good, to the
             attention that forms the probabilities, which is slower.
+        part: The part of the model to run, None for the whole.
 
     Raises:
         IndexError: The model has no such layer.
     """
+    assert part is None  # TODO parts
     if attentions and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")
     marks = {}

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raykd import registry
 from raykd.data.base import Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.errors import Problem, SpecError
@@ -23,6 +22,7 @@ from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
 from raykd.spec.arms import refusals, union_signals
 from raykd.spec.schema import ShapeSpec, SweepSpec
 from raykd.sweep.rows import roles
+from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
 from raykd.teachers.prepare import StudentCut
 
@@ -79,7 +79,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         DataError: The rows are not what the task needs.
         SetupError: Data or models cannot be reached.
     """
-    task: Task = registry.load("tasks", name)
+    task = task_of(spec, name)
     rows = roles(task, spec)
     teacher_tokens = _teacher_tokenizer(spec, rows)
     named = spec.teacher.checkpoint or spec.teacher.model

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raykd import params, registry
+from raykd.data.base import Task
 from raykd.errors import SpecError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.params import Scalar
@@ -121,7 +122,7 @@ def middle(domain: Domain) -> Scalar:
 
 
 def run_here(
-    config: TrialConfig, prepared: Prepared, report: Callable[[Evaluation], None]
+    config: TrialConfig, prepared: Prepared, task: Task, report: Callable[[Evaluation], None]
 ) -> TrialOutcome:
     """Run a trial in this process."""
 
@@ -129,4 +130,4 @@ def run_here(
         report(evaluation)
         return False
 
-    return run_trial(config, prepared, World(), go_on)
+    return run_trial(config, prepared, task, World(), go_on)

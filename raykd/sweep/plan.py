@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from raykd import registry
 from raykd.data.base import Task
 from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
 from raykd.search.study import CellSpace
 from raykd.spec.schema import MethodSpec, SweepSpec
+from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig
@@ -45,8 +45,8 @@ def cells(spec: SweepSpec) -> tuple[Cell, ...]:
             task=task,
             arm=arm,
             study_name=f"{task} {label}",
-            metrics=tuple(name for name, _ in objectives(spec, registry.load("tasks", task))),
-            modes=tuple(mode for _, mode in objectives(spec, registry.load("tasks", task))),
+            metrics=tuple(name for name, _ in objectives(spec, task_of(spec, task))),
+            modes=tuple(mode for _, mode in objectives(spec, task_of(spec, task))),
         )
         for task in spec.tasks
         for label, arm in spec.methods.items()

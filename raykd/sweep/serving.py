@@ -64,7 +64,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         )
         raise SpecError(found=[found])
     inputs = TaskInputs(
-        task=gathered.task.name,
+        task=gathered.task,
         teacher_splits=gathered.teacher_splits,
         student_splits=gathered.student_splits,
         teacher=gathered.teacher,
@@ -116,7 +116,7 @@ def _fingerprint(inputs: TaskInputs, gathered: Gathered) -> str:
         "mode": inputs.mode,
         "dtype": inputs.dtype,
         "max_length": inputs.max_length,
-        "task": inputs.task,
+        "task": [inputs.task.name, inputs.task.kind, inputs.task.num_labels, inputs.task.metrics],
         "teacher": _source_identity(inputs.teacher),
         "student": asdict(inputs.student)
         if isinstance(inputs.student, StudentCut)

@@ -99,7 +99,7 @@ class Teachers:
             )
 
     def _publish(self, task: str, prepared: Prepared, *, cached: bool) -> None:
-        handle = store.publish(prepared)
+        handle = store.publish(prepared, self._gathered[task].task)
         answer(self._board.share.remote(handle.fingerprint, handle))
         planned: Planned = self._planned[task]
         teacher = teacher_record(

@@ -44,7 +44,7 @@ class TaskInputs:
     """What the preparation of a task works on.
 
     Attributes:
-        task: Task name.
+        task: The task.
         teacher_splits: Rows as the teacher reads them: ``train``, ``select``, ``report``, and
             ``finetune`` when it is fine-tuned.
         student_splits: ``train``, ``select``, ``report`` as the student reads them.
@@ -62,7 +62,7 @@ class TaskInputs:
         fingerprint: Identity of all of the above.
     """
 
-    task: str
+    task: Task
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
     teacher: ModelSource
@@ -133,7 +133,7 @@ def prepare(
         TeacherError: Fine-tuning diverged, or outputs are not finite.
     """
     began = time.monotonic()
-    task: Task = registry.load("tasks", inputs.task)
+    task = inputs.task
     seed_everything(inputs.finetune_seed)
     model = inputs.teacher.build(inputs.finetune_seed).to(world.device)
     history: tuple[Evaluation, ...] = ()
@@ -145,7 +145,7 @@ def prepare(
     state = weights.capture(model)
     recorded, metrics, forwards = _record_and_score(model, task, inputs, world.device, progress)
     prepared = Prepared(
-        task=inputs.task,
+        task=task.name,
         fingerprint=inputs.fingerprint,
         splits=inputs.student_splits,
         pad_id=inputs.student_pad,
@@ -232,7 +232,7 @@ def _record_and_score(
     for name in ("select", "report"):
         if logits is None or splits[name] is not splits["select"]:
             logits = run(name, Signals(logits=True)).logits
-        scores = task.score(logits, splits[name].labels)
+        scores = task.score(logits, splits[name])
         metrics |= {f"{name}/{metric}": value for metric, value in scores.items()}
     wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
     recorded = run("train", wanted)

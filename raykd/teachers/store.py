@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from raykd.data.base import Array
+from raykd.data.base import Array, Task
 from raykd.errors import TrialError
 from raykd.teachers.prepare import Prepared
 from raykd.teachers.recorded import checksum
@@ -19,7 +19,7 @@ class TeacherHandle:
     """Where a prepared task is; small, travels with every job.
 
     Attributes:
-        task: Task name.
+        task: The task itself, so that workers need not know where it is defined.
         fingerprint: Identity of the preparation.
         mode: ``outputs`` or ``weights``.
         refs: The object without its hidden states, then one reference per chunk of them.
@@ -29,7 +29,7 @@ class TeacherHandle:
         checksum: What the arrays added up to when they were published.
     """
 
-    task: str
+    task: Task
     fingerprint: str
     mode: str
     refs: tuple[Any, ...]
@@ -39,7 +39,7 @@ class TeacherHandle:
     checksum: int
 
 
-def publish(prepared: Prepared) -> TeacherHandle:
+def publish(prepared: Prepared, task: Task) -> TeacherHandle:
     """Put a prepared task into the object store; the calling process owns it."""
     recorded = prepared.recorded
     chunks = recorded.chunks if recorded is not None else ()
@@ -47,7 +47,7 @@ def publish(prepared: Prepared) -> TeacherHandle:
     if recorded is not None:
         bare = replace(prepared, recorded=replace(recorded, chunks=()))
     return TeacherHandle(
-        task=prepared.task,
+        task=task,
         fingerprint=prepared.fingerprint,
         mode="outputs" if recorded is not None else "weights",
         refs=(ray.put(bare), *(ray.put(chunk) for chunk in chunks)),
@@ -89,6 +89,6 @@ def verify(handle: TeacherHandle, prepared: Prepared) -> None:
     """
     if checksum(arrays(prepared)) != handle.checksum:
         raise TrialError(
-            f"the shared outputs of the teacher of {handle.task} were written to",
+            f"the shared outputs of the teacher of {handle.task.name} were written to",
             hint="a method must copy what it changes: look for in-place operations (add_, mul_)",
         )

@@ -87,7 +87,7 @@ def score(
             f"the logits of {bad:,} of {len(logits):,} rows are NaN or infinite",
             hint="lower lr",
         )
-    metrics = task.score(logits, encoded.labels)
+    metrics = task.score(logits, encoded)
     wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
     if wrong:
         raise TrialError(f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {len(encoded):,} rows")

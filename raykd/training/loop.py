@@ -7,23 +7,24 @@ step waits for the device; losses are looked at when the model is evaluated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raykd.data.base import Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
-from raykd.methods.base import Forward, Method
-from raykd.models.base import Outputs
+from raykd.methods.base import Method, Reader
+from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.batches import Collate, LengthGroupedBatches, stream
+from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
 from raykd.training.device import Precision, World, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
@@ -65,7 +66,7 @@ class FitJob:
     task: Task
     train: Encoded
     select: Encoded | None
-    teacher: Forward
+    teacher: Reader
     settings: TrainSettings
     collator: Collate
     seed: int
@@ -140,10 +141,18 @@ class _Step(nn.Module):
         self.names = tuple(terms)
         return torch.stack([term.float() for term in terms.values()])
 
-    def _student(self, batch: Batch) -> Outputs:
+    def look(self, batch: Batch) -> Outputs:
+        """The student's outputs, as `forward` sees them."""
+        return self._student(batch)
+
+    def _student(self, batch: Batch, part: Part | None = None) -> Outputs:
         with self._precision.autocast():
             outputs = forward(
-                self.model, batch, hidden_states=self._hidden_states, attentions=self._attentions
+                self.model,
+                batch,
+                hidden_states=self._hidden_states,
+                attentions=self._attentions,
+                part=part,
             )
         return outputs.scored(self._task.loss(outputs.logits.float(), batch))
 
@@ -180,6 +189,8 @@ class _Training:
 
     def run(self) -> FitResult:
         stopped = self._resume()
+        if self.step == 0:
+            self._calibrate()
         trained = _distributed(self.module, self.world)
         pauses = _evaluation_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
@@ -188,9 +199,32 @@ class _Training:
             self.job.state_path.unlink(missing_ok=True)
         return FitResult(history=tuple(self.history), stopped=stopped, steps=self.step)
 
+    def _calibrate(self) -> None:
+        """Let the method look at the untrained pair, the same rows on every rank."""
+        job = self.job
+        rows = job.method.calibration_rows()
+        if not rows:
+            return
+        order = np.random.default_rng(derive_seed(job.seed, "calibrate")).permutation(
+            len(job.train)
+        )[:rows]
+        size = job.settings.eval_batch_size
+
+        def seen() -> Iterator[tuple[Batch, Outputs, Outputs]]:
+            for begin in range(0, len(order), size):
+                batch = job.collator(job.train, order[begin : begin + size])
+                batch = on_device(batch, self.world.device)
+                yield batch, self.module.look(batch), job.teacher(batch)
+
+        self.module.eval()
+        with torch.no_grad():
+            job.method.calibrate(seen())
+        self.module.train()
+
     def _epoch(self, trained: nn.Module, pauses: frozenset[int]) -> bool:
         """The rest of the present epoch; whether the verdict was to stop."""
         number, done = divmod(self.step, len(self.batches))
+        self.job.method.at_epoch(number, self.job.settings.epochs)
         coming = stream(
             self.batches.epoch(number)[done:],
             self.job.train,

@@ -92,6 +92,7 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
 def run_trial(
     config: TrialConfig,
     prepared: Prepared,
+    task: Task,
     world: World,
     report: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
@@ -100,7 +101,8 @@ def run_trial(
 
     Args:
         config: What to train.
-        prepared: The task: rows, recorded teacher, how students begin.
+        prepared: Rows, recorded teacher, how students begin.
+        task: The task they belong to.
         world: This process among the ranks of the trial.
         report: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
@@ -110,7 +112,6 @@ def run_trial(
     """
     began = time.monotonic()
     seed_everything(config.seed)
-    task: Task = registry.load("tasks", config.task)
     settings = params.build(TrainSettings, config.train)
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)

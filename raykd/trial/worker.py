@@ -148,7 +148,7 @@ class Slot:
             event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
             return push(event) == boards.STOP
 
-        outcome = run_trial(job.config, prepared, self.world, report, teacher)
+        outcome = run_trial(job.config, prepared, handle.task, self.world, report, teacher)
         store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
             return None
