@@ -14,6 +14,7 @@ from typing import Any
 from ray import train, tune
 from ray.train.torch import TorchTrainer
 
+from raykd import registry
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task, run_here
 from raykd.sweep.run import SweepOptions, run_sweep
@@ -46,7 +47,8 @@ def nested_trial(config: dict[str, Any]) -> None:
     def loop(settings: dict[str, str]) -> None:
         prepared = cache.load(Path(settings["cache"]), settings["fingerprint"])
         assert prepared is not None
-        outcome = run_here(trial_config(train={**TRAIN, "lr": 1e-3}), prepared, lambda e: None)
+        own = trial_config(train={**TRAIN, "lr": 1e-3})
+        outcome = run_here(own, prepared, registry.load("tasks", own.task), lambda e: None)
         train.report({"accuracy": outcome.metrics["accuracy"]})
 
     TorchTrainer(

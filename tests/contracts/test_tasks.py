@@ -84,14 +84,14 @@ def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
     assert logits.grad.abs().sum() > 0
 
 
-def test_right_predictions_score_better_than_constant_ones(task, rows):
+def test_right_predictions_score_better_than_constant_ones(task, rows, encoded):
     right = (
         rows.labels[:, None]
         if task.kind == "regression"
         else np.eye(task.num_labels, dtype=np.float32)[rows.labels]
     )
-    best = task.score(right, rows.labels)
-    constant = task.score(np.zeros_like(right), rows.labels)
+    best = task.score(right, encoded)
+    constant = task.score(np.zeros_like(right), encoded)
     assert set(best) == set(constant) == set(task.metrics)
     assert best[task.metric] == pytest.approx(1.0)
     assert constant[task.metric] < best[task.metric]

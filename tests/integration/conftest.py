@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import ray
 
+from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import connected
@@ -100,7 +101,7 @@ def open_bench(prepared: Prepared, workers: int, folder: Path) -> Iterator[Bench
     shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
     pool = SlotPool(board, name, namespace, shape, str(folder), recycle_after=None)
     pool.start(1)
-    handle = store.publish(prepared)
+    handle = store.publish(prepared, registry.load("tasks", prepared.task))
     answer(board.share.remote(handle.fingerprint, handle))
     yield Bench(board, handle)
     pool.close()

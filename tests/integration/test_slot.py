@@ -13,6 +13,7 @@ from typing import Any
 import ray
 import torch
 
+from raykd import registry
 from raykd.teachers import store
 from raykd.teachers.prepare import Prepared
 from raykd.trial.board import answer
@@ -21,13 +22,15 @@ from tests.integration.conftest import Bench, trial_config
 COLD = """
 import json, sys, torch
 from pathlib import Path
+from raykd import registry
 from raykd.sweep.local import run_here
 from raykd.teachers import cache
 from tests.integration.conftest import trial_config
 torch.set_num_threads(1)
 folder, fingerprint = sys.argv[1:]
 history = []
-outcome = run_here(trial_config(), cache.load(Path(folder), fingerprint), history.append)
+task = registry.load("tasks", trial_config().task)
+outcome = run_here(trial_config(), cache.load(Path(folder), fingerprint), task, history.append)
 history.append(outcome.evaluation)
 print(json.dumps([[e.step, dict(e.metrics), dict(e.terms)] for e in history]))
 """
@@ -78,7 +81,7 @@ def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench)
 
 def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared) -> None:
     own = replace(prepared, fingerprint="to-be-spoilt")
-    handle = store.publish(own)
+    handle = store.publish(own, registry.load("tasks", own.task))
     answer(bench.board.share.remote(handle.fingerprint, handle))
     spoilt = Bench(bench.board, handle)
     assert spoilt.run(trial_config())[-1]["kind"] == "done"

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raykd.data.base import Batch, DataSettings
+from raykd.data.base import Batch, DataSettings, Encoded
 from raykd.data.classification import TextClassification
 from raykd.data.readers import HubReader, TsvLayout
 from raykd.errors import DataError
@@ -113,8 +113,14 @@ def test_regression_has_one_logit():
     assert TASK.num_labels == 2
 
 
+def labelled(labels) -> Encoded:
+    none = np.zeros(0, np.int32)
+    offsets = np.zeros(len(labels) + 1, np.int64)
+    return Encoded(input_ids=none, token_type_ids=none, offsets=offsets, labels=np.array(labels))
+
+
 def test_score_gives_every_metric():
     logits = np.array([[1.0, 0.0], [1.0, 0.0]])
-    assert TASK.score(logits, np.array([0, 1])) == {"accuracy": 0.5}
-    scores = SCORES.score(np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 2.0, 4.0]))
+    assert TASK.score(logits, labelled([0, 1])) == {"accuracy": 0.5}
+    scores = SCORES.score(np.array([[1.0], [2.0], [4.0]]), labelled([1.0, 2.0, 4.0]))
     assert scores == {"pearson": pytest.approx(1.0)}

@@ -50,7 +50,7 @@ def given() -> TaskInputs:
     tokenizer = train_tokenizer(list(rows["finetune"].texts[0]), 300)
     encoded = {role: task.encode(part, tokenizer, LENGTH) for role, part in rows.items()}
     return TaskInputs(
-        task=TASK,
+        task=registry.load("tasks", TASK),
         teacher_splits=encoded,
         student_splits={role: encoded[role] for role in ("train", "select", "report")},
         teacher=source(len(tokenizer), layers=2, hidden=16),

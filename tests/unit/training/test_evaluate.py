@@ -48,7 +48,7 @@ def test_predictions_that_are_not_finite_end_the_trial():
 
 def test_a_metric_that_is_not_finite_ends_the_trial():
     class Undefined(FirstToken):
-        def score(self, logits, labels):
+        def score(self, logits, encoded):
             return {"accuracy": float("nan")}
 
     with pytest.raises(TrialError, match="metric 'accuracy' is nan"):

@@ -50,8 +50,8 @@ class FirstToken(Task):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         return nn.functional.cross_entropy(logits, batch.labels)
 
-    def score(self, logits: Array, labels: Array) -> Mapping[str, float]:
-        return {"accuracy": float((logits.argmax(1) == labels).mean())}
+    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+        return {"accuracy": float((logits.argmax(1) == encoded.labels).mean())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
