@@ -20,7 +20,8 @@ def shared(**changes) -> tuple[TeacherHandle, Prepared]:
     """A prepared task of one's own, and the handle it was published with."""
     prepared = copy.deepcopy((tiny.prepared(**changes) if changes else tiny.ready())[0])
     handle = TeacherHandle(
-        task=registry.load("tasks", prepared.task), fingerprint=prepared.fingerprint, mode="outputs", refs=(),
+        task=registry.load("tasks", prepared.task), fingerprint=prepared.fingerprint,
+        mode="outputs", refs=(),
         num_examples=1, store_bytes=1, metrics={}, checksum=checksum(arrays(prepared)),
     )  # fmt: skip
     return handle, prepared
