@@ -42,6 +42,8 @@ def read_train(entry: Entry, findings: Findings) -> Values:
 def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, MethodSpec]:
     """Read the ``methods`` section; an arm without teacher is added when the file has none.
 
+    An arm whose value is ``false`` is left out.
+
     Args:
         entry: The section.
         train: The ``train`` section; start points may name what it searches.
@@ -53,6 +55,8 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         findings.add(entry.node.mark, "methods", message, "for example  kd: {}")
         return arms
     for label, block in entry.node.entries.items():
+        if block.node.value is False:  # switched off, e.g. by --set methods.kd=false
+            continue
         arm = _read_arm(label, block, train, findings)
         if arm is not None:
             arms[label] = arm

@@ -141,6 +141,7 @@ def _refuse(spec: SweepSpec, task: str, setting: Setting) -> None:
     for label, why in refusals(spec, setting):
         reason, _, hint = why.partition("\n")
         message = f"on {task}: {spec.methods[label].method} {reason}"
+        hint = hint or f"or leave it out: --set methods.{label}=false"
         found.append(Problem(path=f"methods.{label}", message=message, hint=hint))
     if found:
         raise SpecError(found=found)

@@ -90,6 +90,12 @@ def test_a_method_block_may_be_null(tmp_path):
     assert list(spec.methods) == ["none"]
 
 
+def test_an_arm_is_left_out_when_it_is_false(tmp_path):
+    path = write(tmp_path, HEAD + ARMS + "  none: {}\n  kd: {}\n")
+    assert list(load_spec(path, ["methods.kd=false"]).methods) == ["one", "none"]
+    assert list(load_spec(path, ["methods.one=false", "methods.kd=false"]).methods) == ["none"]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("6h", 21600), ("30m", 1800), ("90s", 90), ("90", 90), ("1.5h", 5400)]
 )
