@@ -1,0 +1,185 @@
+"""Sweeps as they are written without raykd; the baselines of `naive_sweep`.
+
+Both distil with soft targets, load the fine-tuned teacher with the library's own classes, run it in
+every step, use PyTorch's default AdamW in float32, shuffle without regard to length, and train the
+same students from the same beginnings with the same coefficients and seeds as raykd did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
+
+from raykd.data.base import Encoded
+from raykd.models.tokenizers import load_tokenizer
+from raykd.teachers import cache
+from raykd.teachers.prepare import Prepared
+
+FIXED_LENGTH = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a baseline repeats.
+
+    Attributes:
+        teacher: Folder of the fine-tuned teacher.
+        cache: Folder of prepared tasks, for the rows and the student's beginning.
+        fingerprint: Entry of the cache.
+        epochs: Passes.
+        batch_size: Rows per step.
+        trials: ``alpha``, ``temperature``, ``lr`` and ``seed`` of every trial.
+    """
+
+    teacher: str
+    cache: str
+    fingerprint: str
+    epochs: int
+    batch_size: int
+    trials: Sequence[Mapping[str, float]]
+
+    def prepared(self) -> Prepared:
+        """Rows and the student's beginning."""
+        found = cache.load(Path(self.cache), self.fingerprint)
+        assert found is not None
+        return found
+
+
+def one_process(job: Job, report: Callable[[float, float], None]) -> None:
+    """Baseline B: one process, all cores as threads, the teacher loaded once, dynamic padding.
+
+    `report` gets the seconds and the accuracy of every trial.
+    """
+    prepared = job.prepared()
+    teacher = _teacher(job)
+    for trial in job.trials:
+        began = time.monotonic()
+        accuracy = _train(job, prepared, teacher, trial, fixed_length=None)
+        report(time.monotonic() - began, accuracy)
+
+
+def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], None]) -> None:
+    """Baseline A: a nested `TorchTrainer` in each Ray Tune trial, two at a time, fixed padding."""
+    from ray import train, tune
+    from ray.train.torch import TorchTrainer
+
+    def loop(settings: dict[str, Any]) -> None:
+        torch.set_num_threads(1)
+        accuracy = _train(
+            job, job.prepared(), _teacher(job), settings["trial"], fixed_length=FIXED_LENGTH
+        )
+        (folder / f"{settings['trial']['seed']}.txt").write_text(str(accuracy))
+        train.report({"accuracy": accuracy})
+
+    def trial(config: dict[str, Any]) -> None:
+        began = time.monotonic()
+        TorchTrainer(
+            loop,
+            train_loop_config=config,
+            scaling_config=train.ScalingConfig(num_workers=1),
+            run_config=train.RunConfig(storage_path=str(folder / "train")),
+        ).fit()
+        found = float((folder / f"{config['trial']['seed']}.txt").read_text())
+        tune.report({"accuracy": found, "seconds": time.monotonic() - began})
+
+    folder.mkdir(parents=True, exist_ok=True)
+    results = tune.Tuner(
+        tune.with_resources(trial, {"cpu": 0.001}),
+        param_space={"trial": tune.grid_search([dict(t) for t in job.trials])},
+        tune_config=tune.TuneConfig(max_concurrent_trials=2),
+        run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
+    ).fit()
+    for result in results:
+        assert result.metrics is not None
+        # Two run at a time, so each takes half of its own time of the machine.
+        report(result.metrics["seconds"] / 2, result.metrics["accuracy"])
+
+
+def _teacher(job: Job) -> Any:
+    return AutoModelForSequenceClassification.from_pretrained(job.teacher).eval()
+
+
+def _train(
+    job: Job,
+    prepared: Prepared,
+    teacher: Any,
+    trial: Mapping[str, float],
+    *,
+    fixed_length: int | None,
+) -> float:
+    """Train one student; its accuracy on the select split."""
+    seed = int(trial["seed"])
+    torch.manual_seed(seed)
+    model: Any = prepared.student.build(seed).train()
+    adamw = torch.optim.AdamW(model.parameters(), trial["lr"])
+    train = _rows(prepared.splits["train"])
+    pad = _padding(job, fixed_length)
+    loader: Any = DataLoader(
+        train,
+        batch_size=job.batch_size,
+        shuffle=True,
+        collate_fn=pad,  # type: ignore[arg-type]
+    )
+    total = job.epochs * len(loader)
+    warmup = max(1, int(0.1 * total))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        adamw, lambda step: min((step + 1) / warmup, (total - step) / max(1, total - warmup))
+    )
+    heat, alpha = trial["temperature"], trial["alpha"]
+    for _ in range(job.epochs):
+        for batch in loader:
+            labels = batch.pop("labels")
+            with torch.no_grad():
+                target = teacher(**batch).logits
+            logits = model(**batch).logits
+            soft = F.cross_entropy(logits / heat, (target / heat).softmax(-1))
+            loss = alpha * soft + (1 - alpha) * F.cross_entropy(logits, labels)
+            adamw.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            adamw.step()
+            schedule.step()
+        accuracy = _accuracy(model, _rows(prepared.splits["select"]), pad)
+    return accuracy
+
+
+def _accuracy(model: Any, rows: list[dict[str, Any]], pad: Any) -> float:
+    model.eval()
+    hits = []
+    loader: Any = DataLoader(rows, batch_size=128, collate_fn=pad)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for batch in loader:
+            labels = batch.pop("labels")
+            hits.append((model(**batch).logits.argmax(-1) == labels).numpy())
+    model.train()
+    return float(np.concatenate(hits).mean())
+
+
+def _padding(job: Job, fixed_length: int | None) -> Any:
+    tokenizer = load_tokenizer(job.teacher)
+    if fixed_length is None:
+        return DataCollatorWithPadding(tokenizer)
+    return DataCollatorWithPadding(tokenizer, padding="max_length", max_length=fixed_length)
+
+
+def _rows(encoded: Encoded) -> list[dict[str, Any]]:
+    found = []
+    for i in range(len(encoded)):
+        span = slice(encoded.offsets[i], encoded.offsets[i + 1])
+        found.append(
+            {
+                "input_ids": encoded.input_ids[span].tolist(),
+                "token_type_ids": encoded.token_type_ids[span].tolist(),
+                "label": int(encoded.labels[i]),
+            }
+        )
+    return found
