@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from raykd.errors import ShapeError
+from raykd.losses.sinkhorn import sinkhorn_distance, transport_cost, transport_plan
+
+
+def logits(rows: int = 6, classes: int = 3, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(rows, classes, generator=rng)
+
+
+def gradient(student, teacher, **options):
+    own = student.clone().requires_grad_()
+    sinkhorn_distance(own, teacher, **options).backward()
+    return own.grad
+
+
+def test_cost_lies_between_0_and_2():
+    sure = 1e3 * torch.eye(2)
+    assert transport_cost(sure, sure).tolist() == [[0, 2], [2, 0]]
+
+
+def test_columns_of_the_plan_sum_to_one_and_rows_nearly():
+    plan = transport_plan(transport_cost(logits(16), logits(16, seed=1)))
+    assert torch.allclose(plan.sum(0), torch.ones(16), atol=1e-6)
+    assert torch.allclose(plan.sum(1), torch.ones(16), atol=1e-3)
+
+
+def test_one_row_is_the_difference_of_its_probabilities():
+    ours, theirs = logits(1), logits(1, seed=1)
+    expected = ((ours / 2).softmax(-1) - (theirs / 2).softmax(-1)).abs().sum()
+    assert sinkhorn_distance(ours, theirs).item() == pytest.approx(expected.item())
+
+
+def test_one_class_has_no_distance_and_no_gradient():
+    assert sinkhorn_distance(logits(classes=1), logits(classes=1, seed=1)).item() == 0
+    assert not gradient(logits(classes=1), logits(classes=1, seed=1)).any()
+
+
+def test_equal_logits_are_not_at_distance_0():
+    assert sinkhorn_distance(logits(), logits()).item() > 0.01
+    assert gradient(logits(), logits()).abs().max() > 1e-4
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    ours, theirs = logits(), logits(seed=1)
+    turned = sinkhorn_distance(ours.flip(0), theirs).item()
+    assert turned == pytest.approx(sinkhorn_distance(ours, theirs).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.5])
+def test_both_forms_agree_in_value_and_gradient(epsilon):
+    ours, theirs = logits(12), logits(12, seed=1)
+    values = [
+        sinkhorn_distance(ours, theirs, epsilon=epsilon, log_domain=log).item()
+        for log in (True, False)
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    plain = gradient(ours, theirs, epsilon=epsilon, log_domain=False)
+    assert torch.allclose(gradient(ours, theirs, epsilon=epsilon), plain, atol=1e-6)
+
+
+def test_the_logarithmic_form_survives_a_small_epsilon():
+    ours = torch.tensor([[9.0, -9.0], [8.0, -8.0]])  # far from every row of the teacher
+    theirs = -ours
+    assert not torch.isfinite(sinkhorn_distance(ours, theirs, epsilon=0.005, log_domain=False))
+    assert torch.isfinite(sinkhorn_distance(ours, theirs, epsilon=0.005))
+    assert torch.isfinite(gradient(ours, theirs, epsilon=0.005)).all()
+
+
+def test_the_gradient_runs_through_the_iterations():
+    ours, theirs = logits(), logits(seed=1)
+    plan = transport_plan(transport_cost(ours, theirs))
+    own = ours.clone().requires_grad_()
+    (plan * transport_cost(own, theirs)).sum().backward()
+    full = gradient(ours, theirs)
+    assert (full - own.grad).norm() > 0.1 * full.norm()
+
+
+def test_the_mean_is_the_sum_over_the_rows():
+    ours, theirs = logits(), logits(seed=1)
+    whole = sinkhorn_distance(ours, theirs).item()
+    assert sinkhorn_distance(ours, theirs, reduction="mean").item() == pytest.approx(whole / 6)
+
+
+def test_no_gradient_reaches_the_teacher():
+    teacher = logits(seed=1).requires_grad_()
+    sinkhorn_distance(logits().requires_grad_(), teacher).backward()
+    assert teacher.grad is None
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ShapeError):
+        sinkhorn_distance(logits(4), logits(5))
