@@ -21,12 +21,17 @@ class Anatomy:
         hidden: Width of the hidden states.
         heads: Attention heads per block.
         vocabulary: Number of token ids.
+        intermediate: Feed-forward neurons per block; None where heads and neurons of a family's
+            blocks cannot be told apart.
+        uneven: Whether some blocks have fewer heads or neurons than stated.
     """
 
     layers: int
     hidden: int
     heads: int
     vocabulary: int
+    intermediate: int | None = None
+    uneven: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,8 +100,13 @@ def build_model(
 
 def shape_anatomy(shape: ModelShape, vocabulary: int) -> Anatomy:
     """The sizes of a model with random weights, without building it."""
+    family: ModelFamily = registry.load("families", shape.family)
     return Anatomy(
-        layers=shape.layers, hidden=shape.hidden, heads=shape.heads, vocabulary=vocabulary
+        layers=shape.layers,
+        hidden=shape.hidden,
+        heads=shape.heads,
+        vocabulary=vocabulary,
+        intermediate=(shape.intermediate or 4 * shape.hidden) if family.units else None,
     )
 
 

@@ -19,6 +19,39 @@ from raykd.models.base import Anatomy, ModelShape
 _KINDS = ("classification", "regression")
 
 
+KEPT_UNITS = "kept_units"
+"""Entry of a configuration for a model whose blocks have lost heads or neurons: how many of them
+each block has left, ``{"heads": [...], "neurons": [...]}``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Units:
+    """Where the heads and feed-forward neurons of a block are: names of its parts, within it.
+
+    Attributes:
+        attention: What is called with the input of the block and gives a tuple that begins with
+            the heads' outputs (projected, if `attention_output` is a part of it).
+        query: Projection to the heads' queries.
+        key: Projection to their keys.
+        value: Projection to their values.
+        attention_output: Projection of the heads' outputs, side by side, back to the hidden width.
+        attention_norm: Normalisation after the attention.
+        feed_forward_in: Projection to the neurons.
+        feed_forward_out: Projection of their activations back to the hidden width.
+        feed_forward_norm: Normalisation after the feed-forward part.
+    """
+
+    attention: str
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    attention_norm: str
+    feed_forward_in: str
+    feed_forward_out: str
+    feed_forward_norm: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily:
     """How models of one architecture are configured, built and taken apart.
@@ -36,6 +69,7 @@ class ModelFamily:
         constants: Further entries of the configuration of a model with random weights.
         takes_token_types: Whether the two texts of a pair are marked.
         reserved_positions: Position embeddings that no token uses.
+        units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
     name: str
@@ -50,6 +84,7 @@ class ModelFamily:
     constants: Mapping[str, Any] = field(default_factory=dict)
     takes_token_types: bool = False
     reserved_positions: int = 0
+    units: Units | None = None
 
     def config_class(self) -> Any:  # a PreTrainedConfig subclass
         """The configuration class."""
@@ -124,6 +159,8 @@ class ModelFamily:
             hidden=config.hidden_size,
             heads=config.num_attention_heads,
             vocabulary=config.vocab_size,
+            intermediate=getattr(config, self.fields["intermediate"][0]) if self.units else None,
+            uneven=hasattr(config, KEPT_UNITS),
         )
 
     def max_length(self, config: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from raykd.models.families.base import ModelFamily, Units
 
 _HEAD = "transformers.models.bert.modeling_bert:BertForSequenceClassification"
 
@@ -24,4 +24,15 @@ FAMILY = ModelFamily(
         "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
     },
     takes_token_types=True,
+    units=Units(
+        attention="attention.self",
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        attention_output="attention.output.dense",
+        attention_norm="attention.output.LayerNorm",
+        feed_forward_in="intermediate.dense",
+        feed_forward_out="output.dense",
+        feed_forward_norm="output.LayerNorm",
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from raykd.models.families.base import ModelFamily, Units
 
 _HEAD = "transformers.models.distilbert.modeling_distilbert:DistilBertForSequenceClassification"
 
@@ -22,4 +22,15 @@ FAMILY = ModelFamily(
         "positions": ("max_position_embeddings",),
         "dropout": ("dropout", "attention_dropout", "seq_classif_dropout"),
     },
+    units=Units(
+        attention="attention",
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        attention_output="attention.out_lin",
+        attention_norm="sa_layer_norm",
+        feed_forward_in="ffn.lin1",
+        feed_forward_out="ffn.lin2",
+        feed_forward_norm="output_layer_norm",
+    ),
 )

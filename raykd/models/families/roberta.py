@@ -7,7 +7,7 @@ for both.
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from raykd.models.families.base import ModelFamily, Units
 
 _HEAD = "transformers.models.roberta.modeling_roberta:RobertaForSequenceClassification"
 
@@ -29,4 +29,15 @@ FAMILY = ModelFamily(
     },
     constants={"type_vocab_size": 1},
     reserved_positions=2,
+    units=Units(
+        attention="attention.self",
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        attention_output="attention.output.dense",
+        attention_norm="attention.output.LayerNorm",
+        feed_forward_in="intermediate.dense",
+        feed_forward_out="output.dense",
+        feed_forward_norm="output.LayerNorm",
+    ),
 )
