@@ -38,7 +38,7 @@ LAYERS = {
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
-    "losses": Layer(raykd={"errors"}, packages={"torch"}),
+    "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
         raykd={"errors", "hub"},
         # A batch is made of tensors, and the loss of a task is torch's.

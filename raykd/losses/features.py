@@ -16,12 +16,13 @@ from raykd.losses.shapes import check_same_shape
 _MASKED_SCORE = -100.0
 
 
-def pkd_all(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of unit vectors at all positions, padding included.
+def pkd_all(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference of unit vectors at all positions.
 
     Args:
-        student: Hidden states, ``[B, Y, L, D]`` or any shape that ends in D.
+        student: Hidden states, ``[B, Y, L, D]``; any shape that ends in D without a mask.
         teacher: Same shape. No gradient flows into it.
+        mask: Attention mask ``[B, L]``; None counts padding, as the authors' code does.
 
     Returns:
         A scalar.
@@ -36,7 +37,7 @@ def pkd_all(student: Tensor, teacher: Tensor) -> Tensor:
     check_same_shape(student=student, teacher=teacher)
     ours = F.normalize(working(student), dim=-1)
     theirs = F.normalize(working(teacher.detach()), dim=-1)
-    return (ours - theirs).square().mean()
+    return _mean((ours - theirs).square(), mask)
 
 
 def pkd_cls(student: Tensor, teacher: Tensor) -> Tensor:
@@ -56,12 +57,13 @@ def pkd_cls(student: Tensor, teacher: Tensor) -> Tensor:
     return pkd_all(student[..., 0, :], teacher[..., 0, :])
 
 
-def tiny_hidden(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of hidden states at all positions, padding included.
+def tiny_hidden(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference of hidden states at all positions.
 
     Args:
-        student: Hidden states, ``[B, Y, L, D]`` or any shape.
+        student: Hidden states, ``[B, Y, L, D]``; any shape without a mask.
         teacher: Same shape. No gradient flows into it.
+        mask: Attention mask ``[B, L]``; None counts padding, as the authors' code does.
 
     Returns:
         A scalar.
@@ -74,7 +76,7 @@ def tiny_hidden(student: Tensor, teacher: Tensor) -> Tensor:
         https://arxiv.org/abs/1909.10351
     """
     check_same_shape(student=student, teacher=teacher)
-    return (working(student) - working(teacher.detach())).square().mean()
+    return _mean((working(student) - working(teacher.detach())).square(), mask)
 
 
 def tiny_embed(student: Tensor, teacher: Tensor) -> Tensor:
@@ -82,12 +84,13 @@ def tiny_embed(student: Tensor, teacher: Tensor) -> Tensor:
     return tiny_hidden(student, teacher)
 
 
-def tiny_attention(student: Tensor, teacher: Tensor) -> Tensor:
+def tiny_attention(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean squared difference of attention maps; scores of masked positions count as 0.
 
     Args:
-        student: Attention scores or probabilities, ``[B, Y, H, L, L]`` or any shape.
+        student: Attention scores or probabilities, ``[B, Y, H, L, L]``; any shape without a mask.
         teacher: Same shape. No gradient flows into it.
+        mask: Attention mask ``[B, L]``: only pairs of tokens count; None counts padding, too.
 
     Returns:
         A scalar.
@@ -96,7 +99,16 @@ def tiny_attention(student: Tensor, teacher: Tensor) -> Tensor:
         ShapeError: If the shapes differ.
     """
     check_same_shape(student=student, teacher=teacher)
-    return (_unmasked(student) - _unmasked(teacher.detach())).square().mean()
+    squared = (_unmasked(student) - _unmasked(teacher.detach())).square()
+    if mask is None:
+        return squared.mean()
+    tokens = mask.bool()
+    return squared.permute(0, 3, 4, 1, 2)[tokens[:, :, None] & tokens[:, None, :]].mean()
+
+
+def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of ``[B, Y, L, D]`` over everything, or over the positions of a mask ``[B, L]``."""
+    return values.mean() if mask is None else values.transpose(1, 2)[mask.bool()].mean()
 
 
 def _unmasked(scores: Tensor) -> Tensor:

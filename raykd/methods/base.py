@@ -97,10 +97,16 @@ class Setting:
 
 
 class LossTerms(Mapping[str, Tensor]):
-    """Named scalars whose sum is minimised; each is logged under its name."""
+    """Named scalars whose sum is minimised; each is logged under its name.
 
-    def __init__(self, **terms: Tensor) -> None:
+    Args:
+        watched: Named scalars without gradient that are logged beside the terms, and not minimised.
+        terms: The terms.
+    """
+
+    def __init__(self, watched: Mapping[str, Tensor] | None = None, /, **terms: Tensor) -> None:
         self._terms = terms
+        self.watched = dict(watched or {})
 
     def __getitem__(self, name: str) -> Tensor:
         return self._terms[name]

@@ -103,6 +103,7 @@ class ContextualKD(Method[Params]):
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
     requires = Signals(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
+    kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, setting: Setting) -> None:
         super().__init__(params, setting)

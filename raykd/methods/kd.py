@@ -35,6 +35,7 @@ class VanillaKD(Method[Params]):
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
     requires = Signals(logits=True)
+    kinds = ("classification", "regression", "span", "masked_lm")
 
     def signals(self) -> Signals:
         """The teacher's logits, unless their weight is 0."""

@@ -20,6 +20,7 @@ class NoTeacher(Method[Params]):
     title = "fine-tuning without a teacher"
     reference = ""
     requires = Signals()
+    kinds = ("classification", "regression", "span", "masked_lm")
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss."""

@@ -126,6 +126,7 @@ class _Step(nn.Module):
         self.model = job.model
         self.extra = job.method.modules()
         self.names: tuple[str, ...] = ()
+        self.watched = 0
         self._method = job.method
         self._task = job.task
         self._teacher = job.teacher
@@ -136,10 +137,10 @@ class _Step(nn.Module):
         self._attentions = _listed(signals.attentions, anatomy.layers)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Values of the loss terms, float32 ``[number of terms]``, in the order of `names`."""
+        """Loss terms and then what is watched, float32 ``[number of names]``, as in `names`."""
         terms = self._method.step(batch, self._student, self._teacher)
-        self.names = tuple(terms)
-        return torch.stack([term.float() for term in terms.values()])
+        self.names, self.watched = (*terms, *terms.watched), len(terms.watched)
+        return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
 
     def look(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""
@@ -237,10 +238,10 @@ class _Training:
             terms = trained(batch)
             if weight != 1.0:
                 terms = terms * weight
-            terms.sum().backward()
+            terms[: len(terms) - self.module.watched].sum().backward()
             self.optimizer.step(self.step)
             self.step += 1
-            self.ledger.add(self.module.names, terms.detach(), self.step)
+            self.ledger.add(self.module.names, terms.detach(), self.step, self.module.watched)
             if position in pauses and self._evaluate():
                 return True
         return False

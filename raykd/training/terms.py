@@ -24,17 +24,19 @@ class TermLedger:
     def __init__(self, world: World) -> None:
         self._world = world
         self._names: tuple[str, ...] = ()
+        self._minimised: tuple[str, ...] = ()
         self._pending: list[Tensor] = []
         self._sums: list[float] = []
         self._steps = 0
 
-    def add(self, names: tuple[str, ...], terms: Tensor, step: int) -> None:
+    def add(self, names: tuple[str, ...], terms: Tensor, step: int, watched: int = 0) -> None:
         """Note the terms of one step.
 
         Args:
             names: Their names, the same in every step.
             terms: Their values times the weight of this rank, ``[number of names]``, detached.
             step: Steps done, this one included.
+            watched: How many of them, the last ones, are no part of the loss.
 
         Raises:
             TrialError: A term became NaN or infinite within the last steps.
@@ -46,6 +48,7 @@ class TermLedger:
                     hint="a term that does not apply to a batch must be 0, not absent",
                 )
             self._names = names
+            self._minimised = names[: len(names) - watched]
             self._sums = [0.0] * len(names)
         self._pending.append(terms)
         if len(self._pending) >= CHECK_STEPS:
@@ -68,7 +71,7 @@ class TermLedger:
         }
         self._sums = [0.0] * len(self._names)
         self._steps = 0
-        return {"loss": sum(means.values()), **means}
+        return {"loss": sum(means[name] for name in self._minimised), **means}
 
     def _look(self, step: int) -> None:
         if not self._pending:

@@ -17,19 +17,22 @@ import torch
 from torch import Tensor
 
 from raykd import registry
+from raykd.data.base import KINDS
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, Signals
+from raykd.models.base import Anatomy
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
 from tests.unit.methods import setups
 
 METHODS = registry.names("methods")
-KINDS = ("classification", "regression")
-# Deep enough for the usual ways of matching layers to find three pairs.
-PAIR = {
-    "teacher": dataclasses.replace(setups.TEACHER, layers=6),
-    "student": dataclasses.replace(setups.STUDENT, layers=3),
-}
+# Deep enough for the usual ways of matching layers to find three pairs. A method that cannot work
+# on different widths is tried on equal ones.
+TEACHER = dataclasses.replace(setups.TEACHER, layers=6)
+STUDENTS = (
+    dataclasses.replace(setups.STUDENT, layers=3),
+    dataclasses.replace(setups.STUDENT, layers=3, hidden=TEACHER.hidden),
+)
 
 each_method = pytest.mark.parametrize("name", METHODS)
 
@@ -42,16 +45,23 @@ def params(name: str, **values: Scalar) -> Any:
     return build(registry.params_of("methods", name), values)
 
 
-def made(name: str, kind: str = "classification", **values: Scalar) -> Method[Any]:
+def made(
+    name: str,
+    kind: str = "classification",
+    students: tuple[Anatomy, ...] = STUDENTS,
+    **values: Scalar,
+) -> Method[Any]:
     """The method on a small pair, or a skip when it declines with a reason."""
-    torch.manual_seed(0)  # for methods with trained modules
     cls: type[Method[Any]] = registry.load("methods", name)
     if cls.requires.weights or cls.requires.generation or cls.requires.rationales:
         pytest.skip(f"{name} needs more than outputs of the models")
-    method = cls(params(name, **values), setups.setting(kind, **PAIR))
-    reason = method.refusal()
-    if not reason:
-        return method
+    for student in students:
+        torch.manual_seed(0)  # for methods with trained modules
+        of = setups.setting(kind, teacher=TEACHER, student=student)
+        method = cls(params(name, **values), of)
+        reason = method.refusal()
+        if not reason:
+            return method
     assert values or kind not in method.kinds, f"refuses the plainest pair: {reason}"
     pytest.skip(f"{name} {reason}")
 
@@ -182,7 +192,8 @@ def test_a_coefficient_of_zero_is_the_term_left_out(name, kind):
     for info in declared(name):
         if info.type is not float or info.problem(0.0) or info.default == 0.0:
             continue
-        method, nearly = made(name, kind, **{info.name: 0.0}), made(name, kind, **{info.name: 1e-9})
+        nearly = made(name, kind, **{info.name: 1e-9})
+        method = made(name, kind, (nearly.setting.student,), **{info.name: 0.0})
         run, near = Run(method), Run(nearly)
         assert all(term.item() != 0.0 for term in run.terms.values()), info.name
         assert set(run.terms) < set(near.terms), info.name
@@ -206,6 +217,39 @@ def test_it_pickles(name):
     again = pickle.loads(pickle.dumps(method))
     assert again.params == method.params
     assert Run(again).total.item() == Run(method).total.item()
+
+
+@each_configuration
+def test_what_stands_in_the_padding_does_not_matter(name, values):
+    """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
+    method = made(name, **values)
+    if method.signals().margin:
+        pytest.skip(f"{name} reads {method.signals().margin} positions of padding, and says so")
+    of, batch = method.setting, setups.batch((9, 5, 2))
+    reads = method.student_signals().union(Signals(logits=True))
+
+    def total(spoil: bool, length: int) -> float:
+        sides = [
+            setups.Side(of, anatomy, seed=seed)
+            for seed, anatomy in ((0, of.student), (1, of.teacher))
+        ]
+        padding = batch.attention_mask == 0
+        for side in sides:
+            for states in side.hidden.values():
+                states.data[padding] += 3.0 * spoil
+                states.data = states.data[:, :length]
+            for maps in side.maps.values():
+                maps.data = (maps.data + 3.0 * spoil * padding[:, None, None, :])[
+                    :, :, :length, :length
+                ]
+        ours = sides[0].outputs(reads, task_loss=True)
+        theirs = sides[1].outputs(method.signals(), task_loss=False)
+        part = setups.cut(batch, length)
+        return method.step(part, lambda _: ours, lambda _: theirs).total().item()
+
+    whole = total(False, setups.LENGTH)
+    assert total(True, setups.LENGTH) == pytest.approx(whole, rel=1e-5)
+    assert total(False, 9) == pytest.approx(whole, rel=1e-5)
 
 
 @each_configuration

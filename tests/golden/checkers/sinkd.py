@@ -1,8 +1,8 @@
 """Checks ``sinkd_*.npz``: transport between batches of logits, soft targets, totals, sequences.
 
 Keys begin with the case, ``c<i>_`` for batches of class logits and ``s<i>_`` for sequences; then
-follows the name of an input or by ``value__<term>``, ``value64__<term>``, ``grad__<term>``. What raykd
-does not ship (terms of the authors' sequence code with wrong axes or arguments) is recomputed here
+follows the name of an input or ``value__<term>``, ``value64__<term>`` or ``grad__<term>``. What is
+not in raykd (terms of the authors' sequence code with wrong axes or arguments) is recomputed here
 from its formula.
 """
 

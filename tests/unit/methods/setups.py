@@ -30,13 +30,32 @@ def batch(lengths: tuple[int, ...] = (9, 5, 2), kind: str = "classification") ->
     rng = torch.Generator().manual_seed(3)
     rows = len(lengths)
     ids = torch.randint(5, 50, (rows, LENGTH), generator=rng)
+    mask = (torch.arange(LENGTH) < torch.tensor(lengths)[:, None]).long()
     labels = torch.arange(rows) % CLASSES
+    if kind == "regression":
+        labels = labels.float()
+    elif kind == "span":
+        labels = torch.stack([torch.zeros_like(labels), torch.tensor(lengths) - 1], dim=1)
+    elif kind == "masked_lm":
+        labels = torch.full_like(ids, -100)
+        labels[:, 0] = ids[:, 0]  # one token of each row has a label
     return Batch(
         input_ids=ids,
-        attention_mask=(torch.arange(LENGTH) < torch.tensor(lengths)[:, None]).long(),
+        attention_mask=mask,
         token_type_ids=torch.zeros_like(ids),
-        labels=labels if kind == "classification" else labels.float(),
+        labels=labels,
         index=torch.arange(rows),
+    )
+
+
+def cut(whole: Batch, length: int) -> Batch:
+    """The first positions of a batch of a task on whole rows."""
+    return Batch(
+        input_ids=whole.input_ids[:, :length],
+        attention_mask=whole.attention_mask[:, :length],
+        token_type_ids=whole.token_type_ids[:, :length],
+        labels=whole.labels,
+        index=whole.index,
     )
 
 
@@ -57,7 +76,8 @@ class Side:
         def leaf(*shape: int) -> Tensor:
             return torch.randn(shape, generator=rng).to(dtype).requires_grad_()
 
-        self.logits = leaf(rows, of.num_labels)
+        shapes = {"span": (rows, 2, LENGTH), "masked_lm": (rows, anatomy.vocabulary)}
+        self.logits = leaf(*shapes.get(of.kind, (rows, of.num_labels)))
         self.hidden = {k: leaf(rows, LENGTH, anatomy.hidden) for k in range(anatomy.layers + 1)}
         self.maps = {k: leaf(rows, anatomy.heads, LENGTH, LENGTH) for k in range(anatomy.layers)}
 

@@ -49,3 +49,8 @@ def test_terms_may_not_change_their_names(ledger):
     ledger.add(("task",), torch.ones(1), 1)
     with pytest.raises(TrialError, match="changed from"):
         ledger.add(NAMES, torch.ones(2), 2)
+
+
+def test_what_is_watched_is_no_part_of_the_loss(ledger):
+    ledger.add(("task", "similar"), torch.tensor([1.0, 5.0]), 1, watched=1)
+    assert ledger.means(1) == {"loss": 1.0, "task": 1.0, "similar": 5.0}

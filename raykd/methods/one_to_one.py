@@ -1,0 +1,200 @@
+"""One-to-one mapping: each neuron of the student correlates with one neuron of the teacher."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import Batch
+from raykd.losses.correlation import (
+    OFF_DIAGONAL,
+    best_assignment,
+    correlation_loss,
+    neuron_mse,
+    pearson,
+    token_cosine,
+)
+from raykd.losses.logits import soft_kl
+from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+_NEGLIGIBLE_FROM = 256
+"""Width from which the official divisor makes correlations between different neurons vanish: they
+change the gradient by less than 1e-5 of its size, and cost a matrix of width x width."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of one-to-one mapping; the defaults are those of the authors' GLUE command."""
+
+    alpha_task: float = param(0.5, low=0.0, help="Weight of the task loss.")
+    alpha_ce: float = param(
+        0.0, low=0.0, help="Weight of soft targets; without effect in regression."
+    )
+    temperature: float = param(
+        2.0, low=0.0, open=True, symbol="T", help="Softens the soft targets."
+    )
+    alpha_corr: float = param(0.005, low=0.0, help="Weight of the correlation of neurons.")
+    corr_norm: str = param(
+        "official",
+        choices=("official", "tokens"),
+        help="Divisor of correlations: tokens times width (their code), or tokens (their paper); "
+        "the same alpha_corr means something else.",
+    )
+    off_diagonal: float = param(
+        OFF_DIAGONAL,
+        low=0.0,
+        open=True,
+        help="Weight of correlations between different neurons, alive with corr_norm: tokens only.",
+    )
+    mask_mode: str = param(
+        "add",
+        choices=("none", "add", "replace"),
+        help="Correlate a random part of the neurons, too (add), or it alone (replace).",
+    )
+    mask_prob: float = param(
+        0.5, low=0.0, high=0.95, open=True, help="Share of neurons left out of that part."
+    )
+    alpha_mse: float = param(0.0, low=0.0, help="Weight of the squared difference of neurons.")
+    alpha_cos: float = param(0.0, low=0.0, help="Weight of 1 - cosine per token.")
+    width_map: str = param(
+        "identity",
+        choices=("identity", "assign"),
+        help="Pair neurons by number, or by their correlation before training.",
+    )
+    calibration_rows: int = param(256, low=1, help="Train rows that an assignment is found on.")
+
+
+class OneToOne(Method[Params]):
+    """The task loss and the correlation between paired neurons of the last hidden states."""
+
+    title = "one neuron of the teacher for each of the student"
+    reference = "https://aclanthology.org/2023.findings-emnlp.882"
+    requires = Signals(logits=True, hidden_states="all")
+    kinds = ("classification", "regression", "span")
+
+    def __init__(self, params: Params, setting: Setting) -> None:
+        super().__init__(params, setting)
+        self._last = setting.student.layers, setting.teacher.layers
+        self._pairs = _Pairs(setting.student.hidden)
+        self._reads_hidden = any((params.alpha_corr, params.alpha_mse, params.alpha_cos))
+        self._soft = params.alpha_ce > 0 and setting.kind != "regression"
+
+    def refusal(self) -> str:
+        """Widths that cannot be paired, and no term at all."""
+        ours, theirs = self.setting.student.hidden, self.setting.teacher.hidden
+        if self._reads_hidden and self.params.width_map == "identity" and ours != theirs:
+            return (
+                f"pairs neurons by their number, but '{self.setting.student_name}' has {ours:,} "
+                f"and '{self.setting.teacher_name}' {theirs:,}\n"
+                "set width_map: assign, which chooses a neuron of the teacher for each of a "
+                "narrower student"
+            )
+        if self._reads_hidden and ours > theirs:
+            return (
+                f"gives each neuron of the student one of the teacher, but "
+                f"'{self.setting.student_name}' has {ours:,} and '{self.setting.teacher_name}' "
+                f"only {theirs:,}\nchoose a student that is at most as wide"
+            )
+        if not (self._reads_hidden or self._soft or self.params.alpha_task):
+            return "has nothing to minimise: all its weights are 0 here\nset alpha_task above 0"
+        return super().refusal()
+
+    def signals(self) -> Signals:
+        """The last hidden state and the logits, as far as their weights are not 0."""
+        layers = (self._last[1],) if self._reads_hidden else ()
+        return Signals(logits=self._soft, hidden_states=layers)
+
+    def student_signals(self) -> Signals:
+        """Logits and the last hidden state."""
+        layers = (self._last[0],) if self._reads_hidden else ()
+        return Signals(logits=True, hidden_states=layers)
+
+    def modules(self) -> nn.Module | None:
+        """The assignment, kept as a buffer; None for pairs by number."""
+        return self._pairs if self.params.width_map == "assign" else None
+
+    def calibration_rows(self) -> int:
+        """Rows that the assignment is found on."""
+        wanted = self._reads_hidden and self.params.width_map == "assign"
+        return self.params.calibration_rows if wanted else 0
+
+    def calibrate(self, seen: Iterable[tuple[Batch, Outputs, Outputs]]) -> None:
+        """Assign a neuron of the teacher to each one of the untrained student."""
+        ours, theirs = [], []
+        for batch, student, teacher in seen:
+            tokens = batch.attention_mask.bool()
+            ours.append(student.hidden(self._last[0])[tokens].float().cpu())
+            theirs.append(teacher.hidden(self._last[1])[tokens].float().cpu())
+        chosen = best_assignment(pearson(torch.cat(ours), torch.cat(theirs)))
+        self._pairs.assignment.copy_(chosen)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The terms of non-zero weight; the mean correlation of the pairs is watched."""
+        p = self.params
+        terms: dict[str, Tensor] = {}
+        watched: dict[str, Tensor] = {}
+        if p.alpha_task:
+            terms["task"] = p.alpha_task * student.task_loss
+        if self._soft:
+            kl = soft_kl(student.logits, teacher.logits, temperature=p.temperature)
+            terms["distil"] = p.alpha_ce * kl.mean()
+        if self._reads_hidden:
+            tokens = batch.attention_mask.bool()
+            ours = student.hidden(self._last[0])[tokens]
+            theirs = teacher.hidden(self._last[1])[tokens]
+            if p.width_map == "assign":
+                theirs = theirs[:, self._pairs.assignment]
+            if p.alpha_corr:
+                corr, watched["correlation"] = self._correlation(batch, ours, theirs)
+                terms["corr"] = p.alpha_corr * corr
+            if p.alpha_mse:
+                terms["mse"] = p.alpha_mse * neuron_mse(ours, theirs)
+            if p.alpha_cos:
+                terms["cos"] = p.alpha_cos * token_cosine(ours, theirs)
+        return LossTerms(watched, **terms)
+
+    def _correlation(self, batch: Batch, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        p = self.params
+        tokens, width = ours.shape
+        official = p.corr_norm == "official"
+        divisor = float(tokens * width if official else tokens)
+        other = 0.0 if official and width >= _NEGLIGIBLE_FROM else p.off_diagonal
+        total: Tensor | None = None
+        if p.mask_mode != "replace":
+            total, similar = correlation_loss(ours, theirs, divisor=divisor, off_diagonal=other)
+        if p.mask_mode != "none":
+            kept = self._kept(batch, width).to(ours.device)
+            part, of_part = correlation_loss(
+                ours[:, kept], theirs[:, kept], divisor=divisor, off_diagonal=other
+            )
+            total, similar = (part, of_part) if total is None else (total + part, similar)
+        assert total is not None
+        return total, similar
+
+    def _kept(self, batch: Batch, width: int) -> Tensor:
+        """Neurons of this step, int64; drawn anew for each batch, by its rows.
+
+        A generator seeded by the rows gives a repeated or resumed trial the same neurons.
+        """
+        seed = zlib.crc32(batch.index.numpy().tobytes())
+        drawn = torch.rand(width, generator=torch.Generator().manual_seed(seed))
+        return (drawn >= self.params.mask_prob).nonzero().squeeze(-1)
+
+
+class _Pairs(nn.Module):
+    """For each neuron of the student the number of one of the teacher."""
+
+    assignment: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("assignment", torch.arange(width))
+
+
+METHOD = OneToOne

@@ -1,0 +1,92 @@
+"""Patient KD: unit-length hidden states of matched layers, beside soft targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from raykd.data.base import Batch
+from raykd.losses.features import pkd_all, pkd_cls
+from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
+from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of patient distillation."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of soft targets; the task loss gets 1 - alpha."
+    )
+    temperature: float = param(
+        10.0, low=0.0, open=True, symbol="T", help="Softens the soft targets."
+    )
+    beta: float = param(10.0, low=0.0, help="Weight of the distance of hidden states.")
+    positions: str = param(
+        "cls", choices=("cls", "all"), help="Compare the first token, or every token."
+    )
+    layers: str = param("skip", choices=HIDDEN_STRATEGIES, help="Which layers are matched.")
+
+
+class PatientKD(Method[Params]):
+    """The task loss, soft targets, and the squared distance of normalised hidden states."""
+
+    title = "normalised hidden states of matched layers"
+    reference = "https://arxiv.org/abs/1908.09355"
+    requires = Signals(logits=True, hidden_states="all")
+    kinds = ("classification", "regression", "span", "masked_lm")
+
+    def __init__(self, params: Params, setting: Setting) -> None:
+        super().__init__(params, setting)
+        self._pairs = match_layers(params.layers, setting.teacher.layers, setting.student.layers)
+
+    def refusal(self) -> str:
+        """Hidden states of different widths have no distance."""
+        ours, theirs = self.setting.student.hidden, self.setting.teacher.hidden
+        if self.params.beta and ours != theirs:
+            return (
+                f"compares hidden states of equal width, but '{self.setting.student_name}' is "
+                f"{ours:,} wide and '{self.setting.teacher_name}' {theirs:,}\n"
+                "choose a student of the teacher's width, or tinybert, which learns a projection"
+            )
+        return super().refusal()
+
+    def signals(self) -> Signals:
+        """The teacher's logits and matched layers, as far as a weight asks for them."""
+        layers = self._pairs.teacher if self.params.beta else ()
+        return Signals(logits=self.params.alpha > 0, hidden_states=layers)
+
+    def student_signals(self) -> Signals:
+        """Logits and matched layers."""
+        return Signals(logits=True, hidden_states=self._pairs.student if self.params.beta else ())
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The terms of non-zero weight."""
+        p = self.params
+        terms: dict[str, Tensor] = {}
+        if p.alpha < 1:
+            terms["task"] = (1 - p.alpha) * student.task_loss
+        if p.alpha:
+            terms["distil"] = p.alpha * self._soft(student.logits, teacher.logits).mean()
+        if p.beta:
+            ours = student.stacked(self._pairs.student)
+            theirs = teacher.stacked(self._pairs.teacher)
+            distance = (
+                pkd_cls(ours, theirs)
+                if p.positions == "cls"
+                else pkd_all(ours, theirs, batch.attention_mask)
+            )
+            terms["patient"] = p.beta * distance
+        return LossTerms(**terms)
+
+    def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.setting.kind == "regression":
+            return scaled_mse(student, teacher)
+        return soft_kl(student, teacher, temperature=self.params.temperature)
+
+
+METHOD = PatientKD

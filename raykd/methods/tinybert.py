@@ -1,0 +1,127 @@
+"""TinyBERT: embeddings, hidden states and attention of matched layers, beside soft targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import Batch
+from raykd.losses.features import tiny_attention, tiny_hidden
+from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
+from raykd.losses.logits import scaled_mse, soft_cross_entropy
+from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of TinyBERT; a term of weight 0 is not computed."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of soft targets; the task loss gets 1 - alpha."
+    )
+    temperature: float = param(
+        1.0, low=0.0, open=True, symbol="t", help="Softens the soft targets (no factor T^2)."
+    )
+    embedding: float = param(1.0, low=0.0, help="Weight of the distance of the embeddings.")
+    hidden: float = param(1.0, low=0.0, help="Weight of the distance of hidden states.")
+    attention: float = param(
+        1.0, low=0.0, help="Weight of the distance of attention probabilities."
+    )
+    layers: str = param("skip", choices=HIDDEN_STRATEGIES, help="Which layers are matched.")
+
+
+class TinyBert(Method[Params]):
+    """The task loss, soft targets, and squared distances inside the models.
+
+    A student narrower or wider than the teacher gets one linear projection, trained along, for
+    embeddings and hidden states. The authors compare attention scores before the softmax; here it
+    is the probabilities after it, which every attention implementation gives out.
+    """
+
+    title = "embeddings, hidden states and attention of matched layers"
+    reference = "https://arxiv.org/abs/1909.10351"
+    requires = Signals(logits=True, hidden_states="all", attentions="all")
+    kinds = ("classification", "regression", "span", "masked_lm")
+
+    def __init__(self, params: Params, setting: Setting) -> None:
+        super().__init__(params, setting)
+        depths = setting.teacher.layers, setting.student.layers
+        self._pairs = match_layers(params.layers, *depths)
+        self._maps = LayerPairs((), ())
+        if params.attention and depths[0] % depths[1] == 0:
+            self._maps = match_layers("att_skip", *depths)
+        widths = setting.student.hidden, setting.teacher.hidden
+        compares = params.hidden or params.embedding
+        self._projection: nn.Module | None = (
+            nn.Linear(*widths) if compares and widths[0] != widths[1] else None
+        )
+
+    def refusal(self) -> str:
+        """Attention needs as many heads, and blocks that divide."""
+        ours, theirs = self.setting.student, self.setting.teacher
+        if self.params.attention and ours.heads != theirs.heads:
+            return (
+                f"compares attention head by head, but the student has {ours.heads} heads and the "
+                f"teacher {theirs.heads}\nset attention: 0, or choose a student with as many heads"
+            )
+        if self.params.attention and not self._maps.teacher:
+            return (
+                f"compares the attention of every block of the student, but its {ours.layers} "
+                f"blocks do not divide the teacher's {theirs.layers}\nset attention: 0"
+            )
+        return super().refusal()
+
+    def signals(self) -> Signals:
+        """The teacher's logits, layers and attentions, as far as a weight asks for them."""
+        return self._read(self._pairs.teacher, self._maps.teacher, logits=self.params.alpha > 0)
+
+    def student_signals(self) -> Signals:
+        """The student's side of the same."""
+        return self._read(self._pairs.student, self._maps.student, logits=True)
+
+    def modules(self) -> nn.Module | None:
+        """The projection between widths, None where they are equal."""
+        return self._projection
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The terms of non-zero weight."""
+        p, mask = self.params, batch.attention_mask
+        terms: dict[str, Tensor] = {}
+        if p.alpha < 1:
+            terms["task"] = (1 - p.alpha) * student.task_loss
+        if p.alpha:
+            terms["distil"] = p.alpha * self._soft(student.logits, teacher.logits).mean()
+        if p.embedding:
+            own = self._projected(student.stacked((0,)))
+            terms["embedding"] = p.embedding * tiny_hidden(own, teacher.stacked((0,)), mask)
+        if p.hidden:
+            own = self._projected(student.stacked(self._pairs.student))
+            theirs = teacher.stacked(self._pairs.teacher)
+            terms["hidden"] = p.hidden * tiny_hidden(own, theirs, mask)
+        if p.attention:
+            own = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
+            theirs = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
+            terms["attention"] = p.attention * tiny_attention(own, theirs, mask)
+        return LossTerms(**terms)
+
+    def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> Signals:
+        hidden = (*((0,) if self.params.embedding else ()), *(layers if self.params.hidden else ()))
+        return Signals(logits=logits, hidden_states=tuple(sorted(set(hidden))), attentions=maps)
+
+    def _projected(self, states: Tensor) -> Tensor:
+        if self._projection is None:
+            return states
+        projected: Tensor = self._projection(states.float())
+        return projected
+
+    def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.setting.kind == "regression":
+            return scaled_mse(student, teacher)
+        return soft_cross_entropy(student, teacher, temperature=self.params.temperature)
+
+
+METHOD = TinyBert
