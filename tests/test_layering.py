@@ -52,8 +52,10 @@ LAYERS = {
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
     "methods": Layer(
-        # Batches and outputs are types in the contract of a method.
-        raykd={"errors", "params", "losses", "data.base", "models.base"},
+        # Batches and outputs are types in the contract of a method. A method that derives other
+        # teachers scores and removes units of the teacher.
+        raykd={"errors", "params", "losses", "data.base", "models.base", "models.pruning",
+               "models.slim", "models.units"},
         packages={"torch"},
     ),
     "results": Layer(raykd={"errors", "params"}, packages={"numpy", "pyarrow", "scipy"}),

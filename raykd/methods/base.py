@@ -160,7 +160,7 @@ class Bench(Protocol):
         ...
 
     def run(self, model: nn.Module, batch: Batch) -> Outputs:
-        """Logits of a model, with the task loss on the labels."""
+        """Logits of a model, with the task loss on the labels; with gradient, unless it is off."""
         ...
 
 
@@ -230,6 +230,12 @@ class Method(ABC, Generic[P]):
                 "so positions do not correspond\n"
                 "choose a student with the teacher's tokenizer, or a method on class logits (kd)"
             )
+        for side, sizes in (("teacher", self.setting.teacher), ("student", self.setting.student)):
+            if needs.attentions and sizes.uneven:
+                return (
+                    f"compares the attention of heads, but blocks of the {side} have lost some\n"
+                    "choose a model that was not pruned, or a method on class logits (kd)"
+                )
         return ""
 
     def signals(self) -> Signals:

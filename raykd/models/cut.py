@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raykd.errors import SpecError
-from raykd.models.families.base import family_of
+from raykd.models.families.base import KEPT_UNITS, family_of
 from raykd.models.weights import ModelState
 
 
@@ -40,10 +40,14 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
             return None if new is None else f"{family.layer_prefix}{new}.{rest}"
         return name if keep_head or not family.is_head(name) else None
 
+    widths = {}
+    if KEPT_UNITS in state.config:
+        counts = state.config[KEPT_UNITS]
+        widths[KEPT_UNITS] = {kind: [counts[kind][layer] for layer in layers] for kind in counts}
     names = {old: new for old in state.tensors if (new := renamed(old)) is not None}
     return ModelState(
         family=state.family,
-        config=dict(state.config) | {family.layers_field(): len(layers)},
+        config=dict(state.config) | {family.layers_field(): len(layers)} | widths,
         tensors={new: state.tensors[old] for old, new in names.items()},
         bf16=tuple(names[old] for old in state.bf16 if old in names),
     )

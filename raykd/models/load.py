@@ -18,6 +18,7 @@ from raykd.models.base import Anatomy, ModelShape
 from raykd.models.families.base import ModelFamily, family_of, with_task
 from raykd.models.folder import find, read_config
 from raykd.models.initial import drawn_from
+from raykd.models.slim import fit_widths
 from raykd.models.weights import ModelState
 
 _OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
@@ -53,7 +54,7 @@ def load_state(name: str, *, kind: str, num_labels: int) -> ModelState:
     family = family_of(plain["model_type"])
     config = with_task(family.config_class().from_dict(plain), kind, num_labels)
     with torch.device("meta"):
-        expected = family.head_class(kind)(config).state_dict()
+        expected = fit_widths(family.head_class(kind)(config)).state_dict()
     given = _renamed(_read_tensors(folder), family)
     kept = {}
     for tensor_name, tensor in expected.items():

@@ -20,6 +20,7 @@ from raykd.data.base import Array
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, family_of, kind_of
 from raykd.models.initial import draw, without_weights
+from raykd.models.slim import fit_widths
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -74,7 +75,7 @@ def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
     """
     family = family_of(state.config["model_type"])
     config = family.config_class().from_dict(dict(state.config))
-    model = without_weights(family.head_class(kind_of(state.config)), config)
+    model = fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
     given = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
     expected = model.state_dict()
     _check_fit(expected, given, family)
@@ -85,7 +86,7 @@ def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
 
 
 def save(state: ModelState, folder: Path) -> None:
-    """Write a model folder that ``from_pretrained`` opens.
+    """Write a model folder; ``from_pretrained`` opens it, too, unless heads or neurons are gone.
 
     Raises:
         SetupError: The folder cannot be written.

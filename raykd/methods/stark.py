@@ -1,0 +1,225 @@
+"""StarK: distillation from the teacher without the heads and neurons that do not help a student."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import Array, Batch
+from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
+from raykd.methods.base import Bench, Derivation, LossTerms, Method, Signals, Variant
+from raykd.models.base import Outputs
+from raykd.models.pruning import KeptUnits, UnitScores, choose, refusal
+from raykd.models.slim import take_units
+from raykd.models.units import sensitivity
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """What is kept of the teacher, and how a student learns from it.
+
+    What begins with ``score_`` or ``trial_`` decides how heads and neurons are scored, once per
+    task; a search over it repeats the scoring for every value.
+    """
+
+    sparsity: int = param(
+        50,
+        low=0,
+        high=90,
+        help="Percent of the teacher's heads and neurons that are removed; 0 = the teacher as it "
+        "is.",
+    )
+    lam: float = param(
+        0.5,
+        low=0.0,
+        high=1.0,
+        symbol="lambda",
+        help="What decides which: 1 = what the teacher itself needs, 0 = what the student can "
+        "follow.",
+    )
+    temperature: float = param(
+        2.0,
+        low=0.0,
+        open=True,
+        symbol="T",
+        help="Softens both distributions; without effect in regression.",
+    )
+    soft_weight: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of distillation; the task loss gets 1 - soft_weight."
+    )
+    score_split: str = param(
+        "select",
+        choices=("select", "train"),
+        help="Rows that heads and neurons are scored on; the authors took those that also select.",
+    )
+    score_rows: int | None = param(
+        2000, low=1, help="Rows sampled for scoring with score_split train; null = all."
+    )
+    score_batch_size: int = param(
+        32, low=1, help="Rows per batch of the scoring; scores depend on it."
+    )
+    score_temperature: float = param(
+        2.0, low=0.0, open=True, help="Temperature of the scoring and of the trial distillation."
+    )
+    trial_epochs: int = param(
+        10, low=1, help="Passes of the trial distillation, whose student the teacher is fitted to."
+    )
+    trial_lr: float = param(
+        3e-5, low=0.0, open=True, help="Peak learning rate of the trial distillation."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scoring(Derivation):
+    """Scores every head and neuron of the teacher: what it needs, and what a student can follow.
+
+    The student is one that was distilled on trial from the whole teacher, taken after its last
+    epoch. Its weights are not used otherwise: trials begin with the initial student.
+
+    Attributes:
+        split: ``select`` or ``train``.
+        rows: Rows sampled of it, None = all.
+        batch_size: Rows per batch.
+        temperature: Of the scoring and of the trial distillation.
+        epochs: Of the trial distillation.
+        lr: Of the trial distillation.
+    """
+
+    split: str
+    rows: int | None
+    batch_size: int
+    temperature: float
+    epochs: int
+    lr: float
+
+    def analyse(self, bench: Bench) -> Mapping[str, Array]:
+        """Sums of absolute gradients, not normalised, and independent of `lam` and `sparsity`.
+
+        Returns:
+            ``<score>_heads``, float32 ``[blocks, heads]``, and ``<score>_neurons``, float32
+            ``[blocks, neurons]``, for the scores ``expressiveness`` and ``friendliness``.
+        """
+        teacher = bench.teacher()
+        train = {"epochs": self.epochs, "lr": self.lr}
+        student = bench.distil(train, self.temperature, 0).eval()
+
+        def losses(batch: Batch) -> Mapping[str, Tensor]:
+            with torch.no_grad():
+                ours = bench.run(student, batch).logits
+            theirs = bench.run(teacher, batch)
+            distance = _distance(ours, theirs.logits, self.temperature, bench.setting.kind)
+            # Half of it, as in the authors' loss; the half on the labels has no gradient here.
+            return {"expressiveness": theirs.task_loss, "friendliness": distance.mean() / 2}
+
+        batches = bench.batches(self.split, self.batch_size, self.rows)
+        found = {}
+        for name, scores in sensitivity(teacher, batches, losses).items():
+            found[f"{name}_heads"] = scores.heads
+            found[f"{name}_neurons"] = scores.neurons
+        return found
+
+
+class SparseTeacher(Method[Params]):
+    """Soft targets of a teacher without some of its heads and neurons, plus the labels.
+
+    The paper finds the sparsity by distilling at 0, 10, ..., 90 percent and keeping the best; here
+    it is a parameter like any other, and every trial begins with the initial student (the authors'
+    "rewinding").
+    """
+
+    title = "soft targets of a sparse teacher"
+    reference = "https://arxiv.org/abs/2210.03923"
+    requires = Signals(logits=True)
+
+    def refusal(self) -> str:
+        """Besides what any method refuses: teachers whose heads and neurons cannot be removed."""
+        if (reason := super().refusal()) or not self._derives():
+            return reason
+        if not self.setting.same_tokens:
+            return (
+                f"scores the teacher's heads and neurons on rows that both models read, but "
+                f"teacher '{self.setting.teacher_name}' and student "
+                f"'{self.setting.student_name}' split text differently\n"
+                "choose a student with the teacher's tokenizer, or set sparsity: 0"
+            )
+        if wrong := refusal(self.setting.teacher):
+            what = "removes heads and neurons, but teacher"
+            return f"{what} '{self.setting.teacher_name}' {wrong}"
+        return ""
+
+    def signals(self) -> Signals:
+        """The teacher's logits, unless their weight is 0."""
+        return Signals(logits=self.params.soft_weight > 0)
+
+    def derivation(self) -> Derivation | None:
+        """The scoring, unless no trial with these parameters reads a sparse teacher."""
+        if not self._derives():
+            return None
+        p = self.params
+        return Scoring(
+            split=p.score_split,
+            rows=p.score_rows if p.score_split == "train" else None,
+            batch_size=p.score_batch_size,
+            temperature=p.score_temperature,
+            epochs=p.trial_epochs,
+            lr=p.trial_lr,
+        )
+
+    def variant(self, findings: Mapping[str, Array]) -> Variant | None:
+        """The sparse teacher; parameters that keep the same heads and neurons share one."""
+        if not self._derives():
+            return None
+        kept = self.kept(findings)
+        return Variant(
+            key=kept.key(), about=kept.about(), make=functools.partial(_sparse, kept=kept)
+        )
+
+    def kept(self, findings: Mapping[str, Array]) -> KeptUnits:
+        """What is kept of the teacher with these parameters.
+
+        Args:
+            findings: What `Scoring` found out.
+        """
+        needed, followed = (
+            UnitScores(heads=findings[f"{name}_heads"], neurons=findings[f"{name}_neurons"])
+            for name in ("expressiveness", "friendliness")
+        )
+        scores = needed.normalised().mixed(followed.normalised(), self.params.lam)
+        sizes = self.setting.teacher
+        return choose(scores, self.params.sparsity, sizes.hidden // sizes.heads)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The task loss and the distance to the teacher; terms of weight 0 are left out."""
+        p = self.params
+        terms: dict[str, Tensor] = {}
+        if p.soft_weight < 1:
+            terms["task"] = (1 - p.soft_weight) * student.task_loss
+        if p.soft_weight > 0:
+            distance = _distance(
+                student.logits, teacher.logits.detach(), p.temperature, self.setting.kind
+            )
+            terms["distil"] = p.soft_weight * distance.mean()
+        return LossTerms(**terms)
+
+    def _derives(self) -> bool:
+        return self.params.sparsity > 0 and self.params.soft_weight > 0
+
+
+def _distance(student: Tensor, teacher: Tensor, temperature: float, kind: str) -> Tensor:
+    if kind == "regression":
+        return mutual_mse(student, teacher)
+    return mutual_cross_entropy(student, teacher, temperature=temperature)
+
+
+def _sparse(teacher: Any, *, kept: KeptUnits) -> nn.Module:
+    sparse: nn.Module = take_units(teacher, *kept.indices())
+    return sparse
+
+
+METHOD = SparseTeacher

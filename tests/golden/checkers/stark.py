@@ -1,0 +1,315 @@
+"""Checks ``stark_*.npz``: losses, scores of heads and neurons, what is kept, and pruned models.
+
+Keys are read by pattern::
+
+    <case>/T<temperature>/loss|grad_student|grad_teacher
+    batch<i>/teacher_logits|task_loss|kd_loss
+    score/<E|F>_<head|neuron>[_raw]
+    lam<x>/<head|neuron>_score|_order
+    lam<x>/s<percent>/<head|neuron>_removed|_keep       lam<x>/s<percent>/logits
+    layerdrop/k<layers>/logits
+    pruned_init/s<percent>/logits|encoder_params|layer_widths
+
+Everything else must be one of the inputs. Scores are recomputed from the weights and the batches.
+What is kept is worked out from the stored scores, and once more from the recomputed ones, unless a
+cut lies between scores that are nearly equal.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.data.base import Batch
+from raykd.errors import RaykdError
+from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
+from raykd.models import weights
+from raykd.models.cut import take_layers
+from raykd.models.families.base import family_of, with_task
+from raykd.models.forward import forward
+from raykd.models.pruning import UnitScores, choose, order, removals
+from raykd.models.slim import take_units
+from raykd.models.units import count_units, head_size, sensitivity
+from tests.golden.comparison import (
+    Array,
+    Comparison,
+    Unknown,
+    compare_gradient,
+    compare_indices,
+    compare_value,
+)
+
+RTOL = 1e-5
+RTOL_MODEL = 1e-4
+"""Relative to the largest entry: logits, and gradients through a whole model."""
+NEAR = 1e-4
+"""Scores this close to each other, relative to the larger, have no certain order."""
+TEMPERATURE = 2.0
+
+_INPUT = re.compile(
+    r"teacher/.+|[^/]+/(student_logits|labels)|(?!batch)[^/]+/teacher_logits"
+    r"|batch\d+/(input_ids|attention_mask|token_type_ids)"
+    r"|config_json|num_batches|lams|student_kind|task"
+)
+_LOSS = re.compile(r"(?P<case>[^/]+)/T(?P<temperature>\d+(?:\.\d+)?)/(?P<what>\w+)")
+_BATCH = re.compile(r"batch(?P<number>\d+)/(?P<what>\w+)")
+_SCORE = re.compile(r"score/(?P<letter>[EF])_(?P<unit>head|neuron)(?P<raw>_raw)?")
+_MIXED = re.compile(r"lam(?P<lam>[\d.e-]+)/(?P<unit>head|neuron)_(?P<what>score|order)")
+_KEPT = re.compile(
+    r"lam(?P<lam>[\d.e-]+)/s(?P<sparsity>[\d.]+)/(?:(?P<unit>head|neuron)_)?(?P<what>\w+)"
+)
+_DROPPED = re.compile(r"layerdrop/k(?P<layers>\d+)/logits")
+_PRUNED = re.compile(r"pruned_init/s(?P<sparsity>[\d.]+)/(?P<what>\w+)")
+
+Found = Iterator[Comparison | Unknown]
+
+
+def check(path: Path) -> Found:
+    """Recompute every number of a file."""
+    with np.load(path) as file:
+        case = Case({key: file[key] for key in file.files})
+    for key in case.arrays:
+        if _INPUT.fullmatch(key):
+            continue
+        try:
+            yield from _check_key(key, case)
+        except KeyError as exc:
+            yield Unknown(key, f"needs {exc}, which the file does not have")
+        except (LookupError, RaykdError, RuntimeError, TypeError, ValueError) as exc:
+            yield Unknown(key, str(exc))
+
+
+class Case:
+    """The arrays of one file and what is computed from them."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = arrays
+
+    def tensor(self, key: str) -> Tensor:
+        tensor = torch.from_numpy(np.array(self.arrays[key]))
+        return tensor if tensor.is_floating_point() else tensor.long()
+
+    @functools.cached_property
+    def state(self) -> weights.ModelState:
+        """The teacher."""
+        plain = json.loads(str(self.arrays["config_json"]))
+        labels = plain.pop("num_labels")
+        family = family_of(plain.setdefault("model_type", "bert"))
+        kind = "regression" if labels == 1 else "classification"
+        config = with_task(family.config_class().from_dict(plain), kind, labels)
+        tensors = {
+            key.removeprefix("teacher/"): self.tensor(key)
+            for key in self.arrays
+            if key.startswith("teacher/")
+        }
+        return weights.from_tensors(tensors, json.loads(config.to_json_string(use_diff=False)))
+
+    def teacher(self) -> Any:
+        """A copy of its own."""
+        return weights.restore(self.state).eval()
+
+    @functools.cached_property
+    def batches(self) -> list[Batch]:
+        return [
+            Batch(
+                input_ids=self.tensor(f"batch{i}/input_ids"),
+                attention_mask=self.tensor(f"batch{i}/attention_mask"),
+                token_type_ids=self.tensor(f"batch{i}/token_type_ids"),
+                labels=self.tensor(f"batch{i}/labels"),
+                index=torch.tensor([i]),
+            )
+            for i in range(int(self.arrays["num_batches"]))
+        ]
+
+    def logits(self, model: Any) -> Array:
+        """Of all batches, one below the other."""
+        with torch.no_grad():
+            return torch.cat([forward(model, batch).logits for batch in self.batches]).numpy()
+
+    def losses(self, batch: Batch, teacher: Tensor) -> dict[str, Tensor]:
+        """Task loss, distance of the student to the teacher, and the loss made of both."""
+        student = self.tensor(f"batch{int(batch.index)}/student_logits")
+        distance = _distance(student, teacher, TEMPERATURE).mean()
+        total = (distance + _task_loss(student, batch.labels)) / 2
+        return {"E": _task_loss(teacher, batch.labels), "F": distance, "kd": total}
+
+    @functools.cached_property
+    def recomputed(self) -> dict[str, UnitScores]:
+        """Raw scores ``E`` and ``F`` from weights and batches."""
+        model = self.teacher()
+
+        def losses(batch: Batch) -> dict[str, Tensor]:
+            found = self.losses(batch, forward(model, batch).logits)
+            # The authors' loss weighs both halves equally; the labels' half has no gradient.
+            return {"E": found["E"], "F": found["F"] / 2}
+
+        return sensitivity(model, self.batches, losses)
+
+    @functools.cached_property
+    def stored(self) -> dict[str, UnitScores]:
+        """Raw scores of the file."""
+        return {
+            letter: UnitScores(
+                heads=self.arrays[f"score/{letter}_head_raw"],
+                neurons=self.arrays[f"score/{letter}_neuron_raw"],
+            )
+            for letter in "EF"
+        }
+
+    @functools.cached_property
+    def head_size(self) -> int:
+        return head_size(self.teacher())
+
+
+def _distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    if student.shape[-1] == 1:
+        return mutual_mse(student, teacher)
+    return mutual_cross_entropy(student, teacher, temperature=temperature)
+
+
+def _task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    if labels.is_floating_point():
+        return F.mse_loss(logits.squeeze(-1), labels)
+    return F.cross_entropy(logits, labels)
+
+
+def _mixed(scores: Mapping[str, UnitScores], lam: float) -> UnitScores:
+    return scores["E"].normalised().mixed(scores["F"].normalised(), lam)
+
+
+def _of(scores: UnitScores, unit: str) -> Array:
+    return scores.heads if unit == "head" else scores.neurons
+
+
+def _check_key(key: str, case: Case) -> Found:
+    golden = case.arrays[key]
+    if m := _BATCH.fullmatch(key):
+        yield _batch(key, case, int(m["number"]), m["what"])
+    elif m := _SCORE.fullmatch(key):
+        scores = case.recomputed[m["letter"]]
+        yield _array(key, _of(scores if m["raw"] else scores.normalised(), m["unit"]), golden)
+    elif m := _LOSS.fullmatch(key):
+        yield _loss(key, case, m["case"], float(m["temperature"]), m["what"])
+    elif m := _MIXED.fullmatch(key):
+        scores = _of(_mixed(case.recomputed, float(m["lam"])), m["unit"])
+        if m["what"] == "score":
+            yield _array(key, scores, golden)
+        else:
+            yield _order(key, scores, golden)
+    elif m := _KEPT.fullmatch(key):
+        yield from _kept(key, case, m)
+    elif m := _DROPPED.fullmatch(key):
+        student = take_layers(case.state, tuple(range(int(m["layers"]))), keep_head=True)
+        yield _array(key, case.logits(weights.restore(student).eval()), golden)
+    elif m := _PRUNED.fullmatch(key):
+        yield _pruned(key, case, float(m["sparsity"]), m["what"])
+    else:
+        yield Unknown(key, "follows no documented pattern")
+
+
+def _array(key: str, got: Array, golden: Array) -> Comparison:
+    return replace(compare_gradient(key, got, golden, RTOL_MODEL), kind="array")
+
+
+def _batch(key: str, case: Case, number: int, what: str) -> Comparison | Unknown:
+    batch = case.batches[number]
+    with torch.no_grad():
+        logits = forward(case.teacher(), batch).logits
+    if what == "teacher_logits":
+        return _array(key, logits.numpy(), case.arrays[key])
+    names = {"task_loss": "E", "kd_loss": "kd"}
+    if what not in names:
+        return Unknown(key, f"a batch has no '{what}'")
+    loss = case.losses(batch, logits)[names[what]]
+    return compare_value(key, loss.item(), case.arrays[key], RTOL_MODEL)
+
+
+def _loss(key: str, case: Case, name: str, temperature: float, what: str) -> Comparison | Unknown:
+    sides = {f"grad_{s}": case.tensor(f"{name}/{s}_logits") for s in ("student", "teacher")}
+    student, teacher = (logits.requires_grad_() for logits in sides.values())
+    labels = case.tensor(f"{name}/labels")
+    total = (_distance(student, teacher, temperature).mean() + _task_loss(student, labels)) / 2
+    if what == "loss":
+        return compare_value(key, total.item(), case.arrays[key], RTOL)
+    if what not in sides:
+        return Unknown(key, f"there is no '{what}' of a loss")
+    (grad,) = torch.autograd.grad(total, [sides[what]])
+    return compare_gradient(key, grad.numpy(), case.arrays[key], RTOL)
+
+
+def _order(key: str, scores: Array, golden: Array) -> Comparison:
+    """Count the places where another unit stands, and its score is not nearly the same."""
+    want = golden.astype(np.int64)
+    if want.shape != scores.shape or (np.sort(want, axis=1) != np.arange(want.shape[1])).any():
+        return Comparison(key, "index", float("inf"), 0.0)
+    ours = np.take_along_axis(scores, order(scores), axis=1)
+    theirs = np.take_along_axis(scores, want, axis=1)
+    wrong = np.abs(ours - theirs) > NEAR * np.maximum(np.abs(ours), np.abs(theirs))
+    return Comparison(key, "index", float(wrong.sum()), 0.0)
+
+
+def _kept(key: str, case: Case, m: re.Match[str]) -> Found:
+    lam, sparsity, unit, what = float(m["lam"]), float(m["sparsity"]), m["unit"], m["what"]
+    golden, stored = case.arrays[key], _mixed(case.stored, lam)
+    if unit is None and what == "logits":
+        kept = choose(stored, sparsity, case.head_size)
+        yield _array(key, case.logits(take_units(case.teacher(), *kept.indices())), golden)
+        return
+    if unit is None or what not in ("removed", "keep"):
+        yield Unknown(key, f"a plan has no '{key.rpartition('/')[2]}'")
+        return
+    ways = {"": stored}
+    if not _is_near_tie(_of(stored, unit), sparsity):
+        ways[" (scores recomputed)"] = _mixed(case.recomputed, lam)
+    for how, scores in ways.items():
+        if what == "removed":
+            got = removals(_of(scores, unit), sparsity)
+        else:
+            kept = choose(scores, sparsity, case.head_size)
+            got = kept.heads if unit == "head" else kept.neurons
+        yield compare_indices(key + how, tuple(got.reshape(-1).tolist()), golden)
+
+
+def _is_near_tie(scores: Array, sparsity: float) -> bool:
+    """Whether neighbours in the ranking of the model or of a block are nearly equal at a cut."""
+    cut = round(sparsity / 100 * scores.size)
+    pools = [(np.sort(scores, axis=None), {cut})]
+    for row, removed in zip(scores, removals(scores, sparsity), strict=True):
+        # Rounding to hardware sizes moves the cut of a block by at most half a step.
+        pools.append((np.sort(row), set(range(removed - 4, removed + 5))))
+    return any(
+        0 < k < len(ranked) and ranked[k] - ranked[k - 1] <= NEAR * ranked[k]
+        for ranked, cuts in pools
+        for k in cuts
+    )
+
+
+def _pruned(key: str, case: Case, sparsity: float, what: str) -> Comparison | Unknown:
+    kept = choose(case.stored["E"].normalised(), sparsity, case.head_size)
+    # Through plain data, as a student travels to its trials.
+    slim = weights.capture(take_units(case.teacher(), *kept.indices()))
+    student: Any = weights.restore(slim).eval()
+    golden = case.arrays[key]
+    if what == "logits":
+        return _array(key, case.logits(student), golden)
+    if what == "encoder_params":
+        count = sum(p.numel() for p in student.bert.encoder.parameters())
+        # The authors' emptied blocks still hold the bias that they do not use.
+        emptied = sum(n == 0 for counts in count_units(student) for n in counts)
+        count += emptied * student.config.hidden_size
+        return compare_indices(key, (count,), golden)
+    if what == "layer_widths":
+        heads, neurons = count_units(student)
+        widths = tuple(n for pair in zip(heads, neurons, strict=True) for n in pair)
+        return compare_indices(key, widths, golden)
+    return Unknown(key, f"a pruned student has no '{what}'")
