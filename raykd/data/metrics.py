@@ -30,6 +30,12 @@ def f1(predicted: Array, labels: Array) -> float:
     return 2 * hits / total if total else 0.0
 
 
+def f1_macro(predicted: Array, labels: Array) -> float:
+    """Mean over the classes that are predicted or present of their F1."""
+    there = np.unique(np.concatenate([predicted, labels]))
+    return float(np.mean([f1(predicted == k, labels == k) for k in there]))
+
+
 def matthews(predicted: Array, labels: Array) -> float:
     """Matthews correlation coefficient for any number of classes, 0.0 for a constant prediction."""
     classes = int(max(predicted.max(), labels.max())) + 1
@@ -56,7 +62,12 @@ def spearman(predicted: Array, labels: Array) -> float:
     return pearson(rankdata(predicted), rankdata(labels))
 
 
-CLASSIFICATION: Mapping[str, Metric] = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
+CLASSIFICATION: Mapping[str, Metric] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "f1_macro": f1_macro,
+    "matthews": matthews,
+}
 REGRESSION: Mapping[str, Metric] = {"pearson": pearson, "spearman": spearman}
 
 

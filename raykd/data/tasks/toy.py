@@ -33,6 +33,7 @@ import numpy as np
 
 from raykd.data.base import Array, DataSettings, Rows
 from raykd.data.classification import TextTask
+from raykd.data.sample import limited
 from raykd.data.table import no_split
 
 LABELS = ("negative", "neutral", "positive")
@@ -80,11 +81,11 @@ class ToySentiment(TextTask):
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
 
-    def rows(self, split: str, settings: DataSettings) -> Rows:
-        """All rows of one split; the same for the same ``settings.seed``."""
+    def load(self, split: str, settings: DataSettings) -> Rows:
+        """Rows of one split; the same for the same settings."""
         if split not in SIZES:
             raise no_split(split, self.name, tuple(SIZES))
-        return generate(settings.seed)[split]
+        return limited(generate(settings.seed)[split], f"{self.name}/{split}", settings)
 
 
 @functools.lru_cache(maxsize=2)

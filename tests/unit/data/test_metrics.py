@@ -65,3 +65,10 @@ def test_scores_are_nan_when_a_logit_is_not_finite():
     assert math.isnan(metrics.score_classes(("accuracy",), logits, np.zeros(2))["accuracy"])
     values = np.array([[np.inf], [1.0]])
     assert math.isnan(metrics.score_values(("pearson",), values, np.zeros(2))["pearson"])
+
+
+def test_f1_macro_is_the_mean_over_the_classes():
+    from raykd.data.metrics import f1_macro
+
+    predicted, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])
+    assert f1_macro(predicted, labels) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)

@@ -1,0 +1,49 @@
+"""Exact match and F1 of answers in words, as the SQuAD benchmark scores them.
+
+Rajpurkar et al., 2016, https://arxiv.org/abs/1606.05250. Answers are compared without case,
+punctuation, articles and repeated spaces; of several accepted answers the best match counts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalised(answer: str) -> str:
+    """An answer without case, punctuation, articles and repeated spaces."""
+    words = answer.lower().translate(_NO_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", words).split())
+
+
+def exact_match(predicted: str, accepted: str) -> float:
+    """1 if both are the same answer, else 0."""
+    return float(normalised(predicted) == normalised(accepted))
+
+
+def token_f1(predicted: str, accepted: str) -> float:
+    """Harmonic mean of the shares of words of either answer that the other one has."""
+    ours, theirs = normalised(predicted).split(), normalised(accepted).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    shared = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * shared / (len(ours) + len(theirs))
+
+
+def best(measure: Callable[[str, str], float], predicted: str, accepted: Sequence[str]) -> float:
+    """The largest measure over the accepted answers."""
+    return max(measure(predicted, answer) for answer in accepted)
+
+
+def score_answers(predicted: Sequence[str], accepted: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Mean ``exact_match`` and ``f1`` over questions, in [0, 1]."""
+    pairs = list(zip(predicted, accepted, strict=True))
+    return {
+        "exact_match": sum(best(exact_match, p, a) for p, a in pairs) / len(pairs),
+        "f1": sum(best(token_f1, p, a) for p, a in pairs) / len(pairs),
+    }

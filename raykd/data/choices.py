@@ -1,0 +1,142 @@
+"""Questions with given choices: each choice is one encoded row, right or wrong.
+
+A row is a question, so that sampling and carving never tear its choices apart.
+
+Axes: N encoded row (a choice), Q question, C class (wrong, right).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from raykd.data import columns, metrics
+from raykd.data.answers import score_answers
+from raykd.data.base import Array, Batch, Encoded, References, Rows
+from raykd.data.encode import encode
+from raykd.data.files import FileTask
+from raykd.data.table import Table
+
+WRONG_RIGHT = ("wrong", "right")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One question.
+
+    Attributes:
+        context: What is read first.
+        choices: Second texts, one per choice.
+        right: Which of them are right.
+        names: What each choice stands for; the choices themselves where empty.
+        accepted: Answers in words that count as right, for tasks that are scored by words.
+    """
+
+    context: str
+    choices: tuple[str, ...]
+    right: tuple[bool, ...]
+    names: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceTask(FileTask):
+    """A task on questions with choices.
+
+    Attributes:
+        read: Questions from raw columns.
+        scores: Every metric from the choice that is most likely right in each question.
+    """
+
+    read: Callable[[Table], Iterable[Question]]
+    scores: Callable[[Array, Encoded], Mapping[str, float]]
+    labels: tuple[str, ...] = WRONG_RIGHT
+
+    def read_table(self, table: Table) -> Rows:
+        """One row per question; its label is the number of its first right choice, or -1."""
+        questions = list(self.read(table))
+        rows = columns.checked(
+            [tuple(q.context for q in questions)],
+            np.array([q.right.index(True) if any(q.right) else -1 for q in questions], np.int64),
+            table.origin,
+        )
+        fields: dict[str, tuple[Any, ...]] = {
+            "choices": tuple(q.choices for q in questions),
+            "right": tuple(q.right for q in questions),
+            "names": tuple(q.names or q.choices for q in questions),
+            "accepted": tuple(q.accepted for q in questions),
+        }
+        return Rows(texts=rows.texts, labels=rows.labels, fields=fields)
+
+    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+        """One pair of texts per choice; the longer text is cut first."""
+        choices = rows.fields["choices"]
+        counts = [len(of) for of in choices]
+        contexts = [t for t, n in zip(rows.texts[0], counts, strict=True) for _ in range(n)]
+        flat = Rows(
+            texts=(tuple(contexts), tuple(c for of in choices for c in of)),
+            labels=np.array([r for of in rows.fields["right"] for r in of], np.int64),
+        )
+        found = encode(flat, tokenizer, max_length)
+        return Encoded(
+            input_ids=found.input_ids,
+            token_type_ids=found.token_type_ids,
+            offsets=found.offsets,
+            labels=found.labels,
+            truncated=found.truncated,
+            references=References(
+                groups=np.repeat(np.arange(len(rows)), counts),
+                answers=rows.fields["accepted"],
+                texts=tuple(n for of in rows.fields["names"] for n in of),
+            ),
+        )
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of right and wrong, mean over the choices of the batch, in float32."""
+        return F.cross_entropy(logits.float(), batch.labels)
+
+    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+        """Every metric of the task."""
+        if not np.isfinite(logits).all():
+            return dict.fromkeys(self.metrics, float("nan"))
+        return self.scores(logits, encoded)
+
+
+def _references(encoded: Encoded) -> References:
+    assert encoded.references is not None
+    return encoded.references
+
+
+def chosen(logits: Array, encoded: Encoded) -> Array:
+    """The encoded row of each question that is most likely right, ``[Q]``; the first of equals."""
+    groups = _references(encoded).groups
+    order = np.lexsort((np.arange(len(groups)), logits[:, 0] - logits[:, 1], groups))
+    first: Array = order[np.unique(groups[order], return_index=True)[1]]
+    return first
+
+
+def choice_accuracy(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    """Share of questions whose most likely choice is right."""
+    return {"accuracy": float(encoded.labels[chosen(logits, encoded)].mean())}
+
+
+def all_choices(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    """F1 over all choices, and the share of questions with every choice judged right (MultiRC)."""
+    predicted = logits.argmax(axis=1)
+    hits = predicted == encoded.labels
+    _, group = np.unique(_references(encoded).groups, return_inverse=True)
+    whole = np.bincount(group, ~hits) == 0
+    return {"f1_a": metrics.f1(predicted, encoded.labels), "exact_match": float(whole.mean())}
+
+
+def answer_in_words(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    """Exact match and F1 of the words that the most likely choice stands for (ReCoRD)."""
+    references = _references(encoded)
+    picked = chosen(logits, encoded)
+    accepted = [references.answers[references.groups[row]] for row in picked]
+    return score_answers([references.texts[row] for row in picked], accepted)

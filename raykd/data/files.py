@@ -1,0 +1,96 @@
+"""Tasks whose rows are in files under ``data.root``, or on the hub."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.readers import HubReader, ParquetReader, TsvLayout, TsvReader
+from raykd.data.sample import limited
+from raykd.data.table import Reader, Table
+from raykd.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTask(Task):
+    """A task whose rows are in Parquet files, in the GLUE script's folders, or on the hub.
+
+    Attributes:
+        name: The YAML name; also the folder of its Parquet files under ``data.root``.
+        about: One sentence.
+        metric: The metric that decides.
+        metrics: All metrics, `metric` among them.
+        hub: Name and configuration of the data set on the hub.
+        labels: Class names in id order.
+        kind: Kind of task.
+        tsv: The task in the GLUE script's layout, None when it has none.
+        hub_splits: Name on the hub (and of the Parquet file) of each labelled split.
+        companions: See `Task`.
+    """
+
+    name: str
+    about: str
+    metric: str
+    metrics: tuple[str, ...]
+    hub: tuple[str, str]
+    labels: tuple[str, ...] = ()
+    kind: str = "classification"
+    tsv: TsvLayout | None = None
+    hub_splits: Mapping[str, str] = field(
+        default_factory=lambda: {"train": "train", "validation": "validation"}
+    )
+    companions: Mapping[str, str] = field(default_factory=dict)
+
+    def splits(self, settings: DataSettings) -> tuple[str, ...]:
+        """Names of the labelled splits that `settings` can reach."""
+        return self.reader(settings).splits()
+
+    def load(self, split: str, settings: DataSettings) -> Rows:
+        """Rows of one split, checked, at most ``settings.limit`` of them."""
+        rows = self.read_table(self.reader(settings).read(split))
+        return limited(rows, f"{self.name}/{split}", settings)
+
+    @abstractmethod
+    def read_table(self, table: Table) -> Rows:
+        """Rows from raw columns.
+
+        Raises:
+            DataError: Missing columns, something else than text, bad labels, no rows.
+        """
+
+    def reader(self, settings: DataSettings) -> Reader:
+        """What reads the rows: files under ``settings.root``, or the hub when that is None.
+
+        Raises:
+            DataError: The root does not exist, or holds nothing of this task.
+        """
+        if settings.root is None:
+            return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
+        root = Path(settings.root).expanduser()
+        if not root.is_dir():
+            raise DataError(
+                f"data.root '{settings.root}' is not a folder",
+                hint="name the folder that holds <task>/<split>.parquet or the GLUE folders",
+            )
+        found = self.in_folder(root)
+        if found is not None:
+            return found
+        places = [self.name, *(self.tsv.folders if self.tsv else ())]
+        raise DataError(
+            f"data.root '{settings.root}' holds nothing of {self.name} "
+            f"(looked for the folders {', '.join(places)})",
+            hint="put <split>.parquet files into the first of them",
+        )
+
+    def in_folder(self, root: Path) -> Reader | None:
+        """What reads the rows under a folder, None when it holds nothing of this task."""
+        if (root / self.name).is_dir():
+            stems = {name: there for name, there in self.hub_splits.items() if name != there}
+            return ParquetReader(folder=root / self.name, stems=stems)
+        for folder in self.tsv.folders if self.tsv else ():
+            if self.tsv and (root / folder).is_dir():
+                return TsvReader(folder=root / folder, layout=self.tsv)
+        return None
