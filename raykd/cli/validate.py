@@ -124,7 +124,8 @@ def _setup(spec: SweepSpec) -> dict[str, str]:
 def _objectives(spec: SweepSpec, task: str) -> str:
     from raykd import registry
 
-    own = registry.load("tasks", task).metric
+    described = spec.own_tasks.get(task)
+    own = described.all_metrics()[0] if described else registry.load("tasks", task).metric
     return ", ".join(own if o.metric == "auto" else o.metric for o in spec.search.objective)
 
 
@@ -165,6 +166,8 @@ def _model(model: str | ShapeSpec) -> str:
 
 
 def _cut(cut: FromTeacher) -> str:
+    if cut.layers is None:
+        return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
     layers = ", ".join(str(k) for k in cut.layers)
     return f"layers {layers} of the teacher, {cut.weights} weights"
 

@@ -10,6 +10,8 @@ from raykd.spec.schema import FromTeacher, ShapeSpec, StudentSpec, TeacherSpec
 from raykd.spec.searched import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 
+CUT = "student.from_teacher"
+
 
 def finetune_infos() -> dict[str, ParamInfo]:
     """What ``teacher.finetune`` may hold: the settings of training, ``rows`` and ``seed``."""
@@ -54,12 +56,10 @@ def read_student(
         return None
     before = len(findings.problems)
     model = _read_model(entry, "student", findings)
-    layers = entry.node.entries.get("from_teacher")
+    part = entry.node.entries.get("from_teacher")
     cut = None
-    if layers is not None and layers.node.value is not None:
-        cut = read_section(FromTeacher, layers, "student.from_teacher", findings)
-        if cut is not None and teacher is not None:
-            _check_layers(cut, layers, teacher, findings)
+    if part is not None and part.node.value is not None:
+        cut = _read_cut(part, teacher, findings)
     _exactly_one(entry, "student", ("model", "from_teacher"), findings)
     made = read_section(
         StudentSpec, entry, "student", findings,
@@ -83,7 +83,8 @@ def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findi
 
 
 def _known(path: str) -> tuple[str, ...]:
-    return tuple((TeacherSpec if path == "teacher" else StudentSpec).model_fields)
+    schemas = {"teacher": TeacherSpec, "student": StudentSpec, CUT: FromTeacher}
+    return tuple(schemas[path].model_fields)
 
 
 def _read_model(entry: Entry, path: str, findings: Findings) -> str | ShapeSpec | None:
@@ -136,13 +137,31 @@ def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
     return values
 
 
-def _check_layers(cut: FromTeacher, entry: Entry, teacher: TeacherSpec, findings: Findings) -> None:
-    where = "student.from_teacher.layers"
+def _read_cut(entry: Entry, teacher: TeacherSpec | None, findings: Findings) -> FromTeacher | None:
+    cut = read_section(FromTeacher, entry, CUT, findings)
+    if cut is None:
+        return None
+    _exactly_one(entry, CUT, ("layers", "sparsity"), findings)
+    if cut.layers is not None and teacher is not None:
+        _check_layers(cut.layers, entry, teacher, findings)
+    if cut.sparsity is None:
+        return cut
+    weights = entry.node.entries.get("weights")
+    if weights is not None and cut.weights != "finetuned":
+        message = f"a pruned student has the finetuned weights of the teacher, not {cut.weights}"
+        findings.add(weights.node.mark, join(CUT, "weights"), message, "remove weights")
+    return cut.model_copy(update={"weights": "finetuned"})
+
+
+def _check_layers(
+    layers: tuple[int, ...], entry: Entry, teacher: TeacherSpec, findings: Findings
+) -> None:
+    where = join(CUT, "layers")
     nodes: list[Node] = entry.node.entries["layers"].node.items
     blocks = teacher.model.layers if isinstance(teacher.model, ShapeSpec) else None
     for k, node in enumerate(nodes):
-        number = cut.layers[k]
-        if number in cut.layers[:k]:
+        number = layers[k]
+        if number in layers[:k]:
             findings.add(node.mark, where, f"layer {number} is listed twice")
         elif number < 0:
             message = f"layers are numbered from 0, got {number}"

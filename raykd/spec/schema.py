@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,36 @@ class SplitRef(Section):
 
     split: str
     fraction: Number | None = Field(default=None, gt=0, lt=1)
+
+
+class OwnTaskSpec(Section):
+    """A task that the file describes itself.
+
+    `splits` names the file (without suffix), or the split on the hub, of splits that are called
+    something else there.
+    """
+
+    SUITED: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "classification": ("accuracy", "f1", "f1_macro", "matthews"),
+        "regression": ("spearman", "pearson"),
+    }
+
+    name: str
+    texts: tuple[str, ...] = Field(min_length=1, max_length=2)
+    label: str = "label"
+    labels: tuple[str, ...] = ()
+    kind: Literal["classification", "regression"] = "classification"
+    metric: str | None = None
+    metrics: tuple[str, ...] = ()
+    span: tuple[Number, Number] = (0.0, 1.0)
+    path: str | None = None
+    hub: str | None = None
+    splits: Mapping[str, str] = Field(default_factory=dict)
+
+    def all_metrics(self) -> tuple[str, ...]:
+        """Every metric, the deciding one first."""
+        first = self.metric or (self.metrics or self.SUITED[self.kind])[0]
+        return tuple(dict.fromkeys((first, *self.metrics)))
 
 
 class DataSpec(Section):
@@ -69,9 +99,13 @@ class TeacherSpec(Section):
 
 
 class FromTeacher(Section):
-    """A student cut from the teacher: chosen blocks, numbered from 0."""
+    """A student cut from the teacher: chosen blocks, numbered from 0, or all of them pruned.
 
-    layers: tuple[int, ...] = Field(min_length=1)
+    `sparsity` is the percentage of heads and neurons that the fine-tuned teacher loses.
+    """
+
+    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    sparsity: Number | None = Field(default=None, gt=0, le=90)
     weights: Literal["finetuned", "pretrained"] = "pretrained"
 
 
@@ -154,6 +188,7 @@ class SweepSpec(Section):
     name: str
     description: str = ""
     tasks: tuple[str, ...] = Field(min_length=1)
+    own_tasks: Mapping[str, OwnTaskSpec] = Field(default_factory=dict)
     data: DataSpec = DataSpec()
     teacher: TeacherSpec
     student: StudentSpec

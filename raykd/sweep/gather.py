@@ -14,6 +14,7 @@ from raykd.data.base import Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Setting, Signals
+from raykd.models import pruning
 from raykd.models.base import ModelShape
 from raykd.models.families.base import family_of
 from raykd.models.load import check_max_length
@@ -89,9 +90,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         _check_head(teacher, spec.teacher.checkpoint)
     tokens, student = _student(spec, task, teacher, teacher_tokens)
     student_anatomy = (
-        student.anatomy
-        if isinstance(student, ModelSource)
-        else replace(teacher.anatomy, layers=len(student.layers))
+        student.anatomy if isinstance(student, ModelSource) else student.anatomy(teacher.anatomy)
     )
     setting = Setting(
         teacher=teacher.anatomy,
@@ -115,7 +114,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student=student,
         signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
         teacher_splits=teacher_splits,
-        student_splits={r: student_splits[r] for r in ("train", "select", "report")},
+        student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         data_fingerprint=fingerprint(rows),
     )
 
@@ -123,11 +122,17 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
 def _encoded(
     task: Task, rows: Mapping[str, Rows], tokenizer: Any, length: int
 ) -> dict[str, Encoded]:
-    """Every role's rows as a model reads them; roles that share rows share the result."""
+    """Every role's rows as a model reads them; roles that share rows share the result.
+
+    Rows that are never scored do not keep what predictions would be compared with.
+    """
+    scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
     done: dict[int, Encoded] = {}
     for part in rows.values():
         if id(part) not in done:
-            done[id(part)] = task.encode(part, tokenizer, length)
+            encoded = task.encode(part, tokenizer, length)
+            kept = encoded.references if id(part) in scored else None
+            done[id(part)] = replace(encoded, references=kept)
     return {role: done[id(part)] for role, part in rows.items()}
 
 
@@ -183,7 +188,18 @@ def _student(
 ) -> tuple[Tokens, ModelSource | StudentCut]:
     same = Tokens(teacher=teacher_tokens, student=teacher_tokens, same=True)
     cut, model = spec.student.from_teacher, spec.student.model
+    if cut is not None and cut.sparsity is not None:
+        if wrong := pruning.refusal(teacher.anatomy):
+            reason, _, hint = wrong.partition("\n")
+            found = Problem(
+                path="student.from_teacher.sparsity",
+                message=f"the teacher {reason}",
+                hint=hint or "take layers of it: student.from_teacher.layers",
+            )
+            raise SpecError(found=[found])
+        return same, StudentCut(sparsity=float(cut.sparsity), weights="finetuned")
     if cut is not None:
+        assert cut.layers is not None
         beyond = [k for k in cut.layers if not 0 <= k < teacher.anatomy.layers]
         if beyond:
             raise SpecError(

@@ -20,7 +20,9 @@ def model_in_words(model: str | ShapeSpec | None) -> str:
 def student_in_words(spec: SweepSpec) -> str:
     """The student of a sweep."""
     cut = spec.student.from_teacher
-    if cut is not None:
-        layers = ", ".join(str(k) for k in cut.layers)
-        return f"layers {layers} of the teacher, {cut.weights} weights"
-    return model_in_words(spec.student.model)
+    if cut is None:
+        return model_in_words(spec.student.model)
+    if cut.layers is None:
+        return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
+    layers = ", ".join(str(k) for k in cut.layers)
+    return f"layers {layers} of the teacher, {cut.weights} weights"

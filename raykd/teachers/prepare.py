@@ -21,6 +21,7 @@ from raykd.models.cut import take_layers
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers.pruned import prune
 from raykd.teachers.recorded import RecordedOutputs, record
 from raykd.training.device import World
 from raykd.training.loop import FitJob, fit
@@ -33,10 +34,23 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentCut:
-    """A student made of some of the teacher's blocks (numbered from 0)."""
+    """A student made of the teacher: some of its blocks, or all of them with fewer units.
 
-    layers: tuple[int, ...]
+    Attributes:
+        layers: Blocks, numbered from 0, when `sparsity` is None.
+        weights: Those the teacher has after fine-tuning, or before.
+        sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
+    """
+
+    layers: tuple[int, ...] = ()
     weights: Literal["finetuned", "pretrained"]
+    sparsity: float | None = None
+
+    def anatomy(self, teacher: Anatomy) -> Anatomy:
+        """The sizes of the student."""
+        if self.sparsity is not None:
+            return replace(teacher, uneven=True)
+        return replace(teacher, layers=len(self.layers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +100,8 @@ class Prepared:
     Attributes:
         task: Task name.
         fingerprint: Identity of everything it was made from.
-        splits: ``train``, ``select``, ``report`` as the student reads them.
+        splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the student
+            reads them.
         pad_id: Padding token of the student.
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
@@ -152,7 +167,7 @@ def prepare(
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         teacher_anatomy=inputs.teacher.anatomy,
-        student=_student(inputs, state),
+        student=_student(inputs, state, model, world.device),
         recorded=recorded if inputs.mode == "outputs" else None,
         live=replace(inputs.teacher, state=state) if inputs.mode == "weights" else None,
         metrics=metrics,
@@ -229,26 +244,47 @@ def _record_and_score(
         return out
 
     logits: Array | None = None
-    for name in ("select", "report"):
+    for name in scored_roles(splits):
         if logits is None or splits[name] is not splits["select"]:
             logits = run(name, Signals(logits=True)).logits
-        scores = task.score(logits, splits[name])
-        metrics |= {f"{name}/{metric}": value for metric, value in scores.items()}
+        stage, _, suffix = name.partition("_")
+        end = f"_{suffix}" if suffix else ""
+        for metric, value in task.score(logits, splits[name]).items():
+            metrics[f"{stage}/{metric}{end}"] = value
     wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
     recorded = run("train", wanted)
     return recorded, metrics, before
 
 
+def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:
+    """``select``, ``report``, and the companions ``report_<suffix>`` there are."""
+    companions = (role for role in splits if role.startswith("report_"))
+    return ("select", "report", *companions)
+
+
 def _distinct(splits: Mapping[str, Encoded]) -> list[Encoded]:
     """The splits that the teacher reads after fine-tuning, those that are the same only once."""
-    read = (splits[name] for name in ("train", "select", "report"))
+    read = (splits[name] for name in ("train", *scored_roles(splits)))
     return list({id(split): split for split in read}.values())
 
 
-def _student(inputs: TaskInputs, finetuned: ModelState) -> ModelSource:
+def _student(
+    inputs: TaskInputs, finetuned: ModelState, teacher: nn.Module, device: torch.device
+) -> ModelSource:
     if isinstance(inputs.student, ModelSource):
         return inputs.student
     cut = inputs.student
+    anatomy = cut.anatomy(inputs.teacher.anatomy)
+    if cut.sparsity is not None:
+        state = prune(
+            teacher,
+            inputs.teacher_splits["select"],
+            inputs.task,
+            sparsity=cut.sparsity,
+            collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
+            device=device,
+        )
+        return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)
     if cut.weights == "finetuned":
         base = finetuned
     elif inputs.teacher.state is not None:
@@ -259,5 +295,4 @@ def _student(inputs: TaskInputs, finetuned: ModelState) -> ModelSource:
             hint="use weights: finetuned",
         )
     state = take_layers(base, cut.layers, keep_head=cut.weights == "finetuned")
-    anatomy = replace(inputs.teacher.anatomy, layers=len(cut.layers))
     return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)

@@ -1,0 +1,62 @@
+"""A student made by pruning the teacher: what the teacher needs least goes, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raykd.data.base import Batch, Encoded, Task
+from raykd.data.collate import Collator
+from raykd.models import weights
+from raykd.models.forward import forward
+from raykd.models.pruning import choose
+from raykd.models.slim import take_units
+from raykd.models.units import head_size, sensitivity
+from raykd.models.weights import ModelState
+
+SCORE_BATCH = 32
+"""Rows per batch of the scoring; the authors' value, on which the scores depend."""
+
+
+def prune(
+    model: Any,
+    rows: Encoded,
+    task: Task,
+    *,
+    sparsity: float,
+    collator: Collator,
+    device: torch.device,
+) -> ModelState:
+    """A copy of a model without the heads and neurons that its task loss depends on least.
+
+    This is StarK's parameter-pruned student (https://arxiv.org/abs/2210.03923): its scoring of the
+    teacher for ``lam: 1``, without the fitting to a student.
+
+    Args:
+        model: The fine-tuned teacher, on `device`; left as it is.
+        rows: Labelled rows to score on, taken in their order.
+        task: Gives the loss.
+        sparsity: Percent of heads and of neurons that go.
+        collator: Pads rows to batches.
+        device: Where to run.
+
+    Raises:
+        SpecError: The model's family does not say where its units are, or blocks differ.
+        TeacherError: A gradient is not finite.
+    """
+
+    def batches() -> Iterator[Batch]:
+        for begin in range(0, len(rows), SCORE_BATCH):
+            numbers = np.arange(begin, min(begin + SCORE_BATCH, len(rows)))
+            yield collator(rows, numbers).to(device)
+
+    def losses(batch: Batch) -> Mapping[str, Tensor]:
+        return {"task": task.loss(forward(model, batch).logits.float(), batch)}
+
+    scores = sensitivity(model, batches(), losses)["task"].normalised()
+    kept = choose(scores, sparsity, head_size(model))
+    return weights.capture(take_units(weights.restore(weights.capture(model)), *kept.indices()))
