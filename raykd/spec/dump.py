@@ -19,7 +19,7 @@ def to_yaml(spec: SweepSpec) -> str:
     sections = {
         "name": spec.name,
         "description": spec.description,
-        "tasks": _flow(spec.tasks),
+        "tasks": _flow([_task(spec, name) for name in spec.tasks]),
         "data": _section(spec.data),
         "teacher": _section(spec.teacher),
         "student": _section(spec.student),
@@ -36,6 +36,11 @@ def to_yaml(spec: SweepSpec) -> str:
     stream = io.StringIO()
     yaml.dump(sections, stream)
     return stream.getvalue()
+
+
+def _task(spec: SweepSpec, name: str) -> Any:
+    own = spec.own_tasks.get(name)
+    return name if own is None else _section(own)
 
 
 def _section(section: Section) -> dict[str, Any]:

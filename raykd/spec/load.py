@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd import registry
-from raykd.errors import Problem, UnknownName
+from raykd.errors import Problem
 from raykd.spec.dump import to_yaml
 from raykd.spec.method_section import NAME, NO_TEACHER, as_arm, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
@@ -26,6 +26,7 @@ from raykd.spec.schema import (
 )
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
+from raykd.spec.tasks_section import read_tasks
 from raykd.spec.yaml_loader import read_file
 
 __all__ = ["load_spec", "placed", "spec_from_dict", "to_yaml"]
@@ -81,7 +82,8 @@ def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) ->
 
 def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
     entries = root.entries
-    meant = unknown_keys(entries, SweepSpec.model_fields, "", findings)
+    known = [key for key in SweepSpec.model_fields if key != "own_tasks"]
+    meant = unknown_keys(entries, known, "", findings)
     missing = [key for key in REQUIRED if key not in entries and key not in meant]
     for key in missing:
         findings.problems.append(
@@ -89,13 +91,13 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
         )
     name = _read_name(entries.get("name"), findings)
     description = _read_text(entries.get("description"), "description", findings)
-    tasks, metrics = _read_tasks(entries.get("tasks"), findings)
+    tasks = read_tasks(entries.get("tasks"), findings)
     data = _read_data(entries.get("data"), findings)
     teacher = read_teacher(entries["teacher"], findings) if "teacher" in entries else None
     student = read_student(entries["student"], teacher, findings) if "student" in entries else None
     train = read_train(entries.get("train", Entry(root.mark, Node({}, "", root.mark))), findings)
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
-    search = read_search(entries.get("search"), metrics, findings)
+    search = read_search(entries.get("search"), tasks.metrics, findings)
     confirm = _read_confirm(entries.get("confirm"), findings)
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
@@ -103,7 +105,8 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
         return None
     return SweepSpec.model_validate(
         {
-            "name": name, "description": description, "tasks": tasks, "data": data,
+            "name": name, "description": description, "tasks": tuple(tasks.names),
+            "own_tasks": tasks.own, "data": data,
             "teacher": teacher, "student": student, "train": as_arm(train), "methods": methods,
             "search": search, "confirm": confirm, "resources": resources, "report": report,
         }
@@ -127,30 +130,6 @@ def _read_name(entry: Entry | None, findings: Findings) -> str:
         message = f"'name' has letters, digits, '_' and '-', got '{name}'"
         findings.add(entry.node.mark, "name", message, "it names the run folder and the report")
     return name
-
-
-def _read_tasks(
-    entry: Entry | None, findings: Findings
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The task names and the metrics of each."""
-    names: list[str] = []
-    metrics: list[tuple[str, ...]] = []
-    if entry is not None and not entry.node.items:
-        message = f"'tasks' must be a list of at least one task, got {entry.node.typed()}"
-        findings.add(entry.node.mark, "tasks", message, "for example tasks: [glue/rte]")
-    for node in entry.node.items if entry is not None else []:
-        if not isinstance(node.value, str):
-            findings.add(node.mark, "tasks", f"a task is a name, got {node.typed()}")
-            continue
-        if node.value in names:
-            findings.add(node.mark, "tasks", f"task '{node.value}' is listed twice")
-            continue
-        names.append(node.value)
-        try:
-            metrics.append(tuple(registry.load("tasks", node.value).metrics))
-        except UnknownName as exc:
-            findings.add(node.mark, "tasks", exc.message, exc.hint)
-    return tuple(names), metrics
 
 
 def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:

@@ -145,6 +145,8 @@ def _wanted(errors: Sequence[Any]) -> str:
             words += [w.strip("' ") for w in context["expected"].replace(" or ", ",").split(",")]
         elif kind == "too_short":
             return f"have at least {context['min_length']} entry"
+        elif kind == "too_long":
+            return f"have at most {context['max_length']} entries"
         elif kind in _EXPECTED:
             words.append(_EXPECTED[kind])
         else:

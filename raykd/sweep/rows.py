@@ -12,6 +12,8 @@ from raykd.spec.schema import SweepSpec
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
 
+    Companions of the validation split, where they can be reached, are ``report_<suffix>``.
+
     Parts carved out of train are disjoint from each other and from what is trained on. Roles that
     have the same rows share the object, so that nothing is done twice for them.
     """
@@ -32,6 +34,11 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
             if ref.fraction is not None:
                 rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
             found[role] = rows
+    if data.report_on.split == "validation" and data.report_on.fraction is None:
+        there = task.splits(settings)
+        for suffix, split in task.companions.items():
+            if split in there:
+                found[f"report_{suffix}"] = task.load(split, settings)
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)
     found["finetune"] = train.take(choose(left, finetune_rows, data.seed))

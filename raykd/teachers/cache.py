@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import Array, Encoded, References
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
@@ -31,8 +31,8 @@ from raykd.teachers.recorded import RecordedOutputs
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Prepared, Encoded, RecordedOutputs, ModelSource, ModelState, ModelShape, Anatomy,
-        Evaluation,
+        Prepared, Encoded, References, RecordedOutputs, ModelSource, ModelState, ModelShape,
+        Anatomy, Evaluation,
     )
 }  # fmt: skip
 

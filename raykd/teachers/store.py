@@ -71,6 +71,10 @@ def arrays(prepared: Prepared) -> Iterator[Array]:
     """Every array that trials share."""
     for encoded in prepared.splits.values():
         yield from (encoded.input_ids, encoded.token_type_ids, encoded.offsets, encoded.labels)
+        if encoded.references is not None:
+            yield encoded.references.groups
+            if encoded.references.spans is not None:
+                yield encoded.references.spans
     if prepared.recorded is not None:
         yield from prepared.recorded.arrays()
     for source in (prepared.student, prepared.live):

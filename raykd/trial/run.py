@@ -144,8 +144,12 @@ def run_trial(
     metrics = dict(last.metrics)
     if not result.stopped:
         if config.report:
-            scored = score(model, task, prepared.splits["report"], settings, collator, world)
-            metrics |= {f"report/{name}": value for name, value in scored.items()}
+            for role, split in prepared.splits.items():
+                stage, _, suffix = role.partition("_")
+                if stage == "report":
+                    end = f"_{suffix}" if suffix else ""
+                    scored = score(model, task, split, settings, collator, world)
+                    metrics |= {f"report/{name}{end}": value for name, value in scored.items()}
         if config.latency:
             metrics["latency_ms"] = latency_ms(
                 model, prepared.splits["select"], settings, collator, world

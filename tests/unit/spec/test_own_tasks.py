@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from raykd.data.metrics import CLASSIFICATION, REGRESSION
+from raykd.spec.load import load_spec, spec_from_dict, to_yaml
+from raykd.spec.schema import OwnTaskSpec
+from raykd.sweep.tasks import task_of
+from tests.unit.spec.files import ARMS, HEAD, only, write
+
+OWN = "{name: reviews, texts: [title, body], labels: [neg, pos], path: data/reviews}"
+
+
+def with_task(text: str) -> str:
+    return HEAD.replace("[toy/sentiment]", f"[toy/sentiment, {text}]") + ARMS
+
+
+def test_a_described_task_stands_beside_shipped_ones(tmp_path):
+    spec = load_spec(write(tmp_path, with_task(OWN)))
+    assert spec.tasks == ("toy/sentiment", "reviews")
+    task = task_of(spec, "reviews")
+    assert (task.texts, task.labels, task.metric) == (("title", "body"), ("neg", "pos"), "accuracy")
+    assert task_of(spec, "toy/sentiment").name == "toy/sentiment"
+
+
+def test_it_survives_the_resolved_file_and_plain_data(tmp_path):
+    spec = load_spec(write(tmp_path, with_task(OWN)))
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(spec))
+    assert load_spec(again) == spec
+    assert spec_from_dict(spec.as_dict()) == spec
+
+
+def test_a_regression_on_the_hub(tmp_path):
+    text = (
+        "{name: scores, texts: [a], kind: regression, span: [0, 5], hub: 'me/mine:small', "
+        "metrics: [pearson, spearman], splits: {validation: dev}}"
+    )
+    task = task_of(load_spec(write(tmp_path, with_task(text))), "scores")
+    assert (task.hub, task.span, task.num_labels) == (("me/mine", "small"), (0.0, 5.0), 1)
+    assert task.metrics == ("pearson", "spearman")
+    assert task.hub_splits["validation"] == "dev"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{name: reviews, texts: [a], labels: [n, p]}", "needs either path or hub"),
+        ("{name: reviews, texts: [a], path: x}", "needs labels"),
+        ("{name: imdb, texts: [a], labels: [n, p], path: x}", "'imdb' is a task of raykd"),
+        ("{name: 'a b', texts: [a], labels: [n, p], path: x}", "letters, digits"),
+        ("{name: r, texts: [a, b, c], labels: [n, p], path: x}", "at most 2 entries"),
+        ("{name: r, labels: [n, p], path: x}", "needs the key 'texts'"),
+        ("{name: r, texts: [a], labels: [n, p], path: x, metric: pearson}", "is no metric of"),
+        ("{name: r, texts: [a], labels: [n, p], path: x, columns: y}", "unknown key 'columns'"),
+        ("{name: r, texts: [a], labels: [n, p], path: x, kind: regression}", "has no labels"),
+        ("5", "a task is a name, or a mapping that describes one, got 5"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
+    found = only(tmp_path, with_task(text))
+    assert message in found.message
+    assert found.line == 2
+
+
+def test_the_metrics_of_the_schema_are_those_there_are():
+    assert set(OwnTaskSpec.SUITED["classification"]) == set(CLASSIFICATION)
+    assert set(OwnTaskSpec.SUITED["regression"]) == set(REGRESSION)
+    kinds = get_args(OwnTaskSpec.model_fields["kind"].annotation)
+    assert set(kinds) == set(OwnTaskSpec.SUITED)
+
+
+def test_the_document_shows_a_valid_task(tmp_path):
+    text = (Path(__file__).parents[3] / "docs/own-tasks.md").read_text()
+    block = text.split("```yaml\n")[1].split("```")[0]
+    spec = load_spec(write(tmp_path, HEAD.replace("tasks: [toy/sentiment]\n", block) + ARMS))
+    assert spec.tasks == ("glue/sst2", "reviews", "ratings")
