@@ -100,8 +100,8 @@ class Prepared:
     Attributes:
         task: Task name.
         fingerprint: Identity of everything it was made from.
-        splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the student
-            reads them.
+        splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the
+            student reads them.
         pad_id: Padding token of the student.
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
