@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from raykd.data.base import Batch
+from raykd.methods.base import Setting
+from raykd.methods.stark import Params, Scoring, SparseTeacher
+from raykd.models.base import Outputs
+from raykd.models.forward import forward
+from raykd.models.load import anatomy
+from raykd.models.units import count_units
+from raykd.params import Scalar
+from tests.unit.methods import setups
+from tests.unit.models.checkpoints import tiny
+
+SIZES = {"hidden": 32, "heads": 4, "intermediate": 32}
+SCORES = tuple(f"{s}_{u}" for s in ("expressiveness", "friendliness") for u in ("heads", "neurons"))
+
+
+class ToyBench:
+    """A bench on random models; the "distilled" student is another random one."""
+
+    def __init__(self, kind: str = "classification") -> None:
+        labels = 3 if kind == "classification" else 1
+        self.of_teacher = tiny(kind, labels, layers=3, **SIZES).eval().requires_grad_(False)
+        self.of_student = tiny(kind, labels, seed=1, layers=1, **SIZES)
+        self.setting = Setting(
+            teacher=anatomy(self.of_teacher),
+            student=anatomy(self.of_student),
+            kind=kind,
+            num_labels=labels,
+        )
+        self.distilled: list[tuple[Mapping[str, Scalar], float, int]] = []
+        self.asked: list[tuple[str, int, int | None]] = []
+
+    def teacher(self) -> nn.Module:
+        return self.of_teacher
+
+    def student(self) -> nn.Module:
+        return copy.deepcopy(self.of_student)
+
+    def distil(self, train: Mapping[str, Scalar], temperature: float, seed: int) -> nn.Module:
+        self.distilled.append((train, temperature, seed))
+        return self.student()
+
+    def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
+        self.asked.append((split, batch_size, rows))
+        kind = self.setting.kind
+        yield from (setups.batch(lengths, kind) for lengths in ((9, 5, 2), (3, 14)))
+
+    def run(self, model: nn.Module, batch: Batch) -> Outputs:
+        out = forward(model, batch)
+        if self.setting.kind == "regression":
+            return out.scored(F.mse_loss(out.logits.squeeze(-1), batch.labels))
+        return out.scored(F.cross_entropy(out.logits, batch.labels))
+
+
+def method(bench: ToyBench | None = None, **values: Scalar) -> SparseTeacher:
+    bench = bench or ToyBench()
+    return SparseTeacher(Params(**values), bench.setting)
+
+
+@pytest.fixture(scope="module")
+def findings() -> Mapping[str, np.ndarray]:
+    bench = ToyBench()
+    return method(bench).derivation().analyse(bench)
+
+
+def test_the_loss_by_hand():
+    of = setups.setting(num_labels=2)
+    student = Outputs(logits=torch.tensor([[0.0, 2.0]]), task_loss=torch.tensor(3.0))
+    teacher = Outputs(logits=torch.tensor([[1.0, -1.0]]))
+    terms = SparseTeacher(Params(temperature=2.0, soft_weight=0.25), of).loss(
+        setups.batch((3,)), student, teacher
+    )
+    p = torch.softmax(torch.tensor([0.5, -0.5]), 0)
+    log_q = torch.log_softmax(torch.tensor([0.0, 1.0]), 0)
+    assert terms["task"].item() == pytest.approx(0.75 * 3)
+    assert terms["distil"].item() == pytest.approx(0.25 * 4 * -(p * log_q).sum().item())
+
+
+def test_the_loss_of_scores_has_no_temperature():
+    of = setups.setting("regression")
+    student = Outputs(logits=torch.tensor([[1.0], [2.0]]), task_loss=torch.tensor(3.0))
+    teacher = Outputs(logits=torch.tensor([[3.0], [2.0]]))
+    terms = SparseTeacher(Params(temperature=5.0), of).loss(setups.batch(), student, teacher)
+    assert terms["distil"].item() == pytest.approx(0.5 * 2.0)
+
+
+def test_the_whole_teacher_needs_no_scoring():
+    assert method(sparsity=0).derivation() is None
+    assert method(sparsity=0).variant({}) is None
+    assert method(soft_weight=0.0).derivation() is None
+    assert not method(soft_weight=0.0).signals().any
+
+
+def test_what_is_searched_does_not_repeat_the_scoring():
+    usual = method().derivation()
+    for changes in ({"lam": 0.1}, {"sparsity": 90}, {"temperature": 7.0}, {"soft_weight": 0.9}):
+        assert method(**changes).derivation() == usual
+    for changes in (
+        {"score_split": "train"},
+        {"score_batch_size": 8},
+        {"score_temperature": 3.0},
+        {"trial_epochs": 2},
+        {"trial_lr": 1e-3},
+    ):
+        assert method(**changes).derivation() != usual
+    assert method(score_rows=7).derivation() == usual
+    assert hash(usual) == hash(method(lam=0.9).derivation())
+    assert pickle.loads(pickle.dumps(usual)) == usual
+
+
+def test_the_trial_student_and_the_rows_are_those_asked_for():
+    bench = ToyBench()
+    chosen = method(
+        bench, score_split="train", score_rows=50, score_batch_size=4, score_temperature=3.0,
+        trial_epochs=2, trial_lr=1e-3,
+    )  # fmt: skip
+    chosen.derivation().analyse(bench)
+    assert bench.distilled == [({"epochs": 2, "lr": 1e-3}, 3.0, 0)]
+    assert bench.asked == [("train", 4, 50)]
+    bench = ToyBench()
+    method(bench).derivation().analyse(bench)
+    assert bench.asked == [("select", 32, None)]
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_every_head_and_neuron_is_scored(kind):
+    bench = ToyBench(kind)
+    found = method(bench).derivation().analyse(bench)
+    assert tuple(sorted(found)) == SCORES
+    for name in SCORES:
+        assert found[name].shape == ((3, 4) if name.endswith("heads") else (3, 32))
+        assert found[name].dtype == np.float32
+        assert (found[name] >= 0).all()
+        assert found[name].max() > 0
+    assert not np.allclose(found["expressiveness_neurons"], found["friendliness_neurons"])
+
+
+def test_the_student_is_scored_without_dropout(findings):
+    bench = ToyBench()
+    assert bench.of_student.training
+    again = method(bench).derivation().analyse(bench)
+    for name in SCORES:
+        assert np.array_equal(again[name], findings[name])
+
+
+def test_friendliness_needs_no_labels(findings):
+    bench = ToyBench()
+    inner = bench.batches
+    bench.batches = lambda *args: (
+        dataclasses.replace(b, labels=(b.labels + 1) % 3) for b in inner(*args)
+    )
+    found = method(bench).derivation().analyse(bench)
+    assert np.array_equal(found["friendliness_heads"], findings["friendliness_heads"])
+    assert not np.allclose(found["expressiveness_heads"], findings["expressiveness_heads"])
+
+
+def test_lam_decides_between_the_two(findings):
+    names = {1.0: "expressiveness", 0.0: "friendliness"}
+    for lam, name in names.items():
+        kept = method(lam=lam, sparsity=50).kept(findings)
+        ours = findings[f"{name}_heads"]
+        ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
+        assert np.median(ours) >= ours[~kept.heads].max()
+    assert method(lam=1.0).variant(findings).key != method(lam=0.0).variant(findings).key
+
+
+def test_a_variant_is_the_teacher_without_what_goes(findings):
+    bench = ToyBench()
+    chosen = method(bench, sparsity=70)
+    variant = chosen.variant(findings)
+    teacher = copy.deepcopy(bench.of_teacher)
+    sparse = variant.make(teacher)
+    heads, neurons = count_units(sparse)
+    kept = chosen.kept(findings)
+    assert list(heads) == kept.heads.sum(axis=1).tolist()
+    assert list(neurons) == kept.neurons.sum(axis=1).tolist()
+    assert sum(heads) == 12 - 8
+    assert variant.about.startswith("4 of 12 heads and ")
+    logits = forward(sparse, setups.batch()).logits
+    assert torch.isfinite(logits).all()
+    assert count_units(bench.of_teacher) == ((4,) * 3, (32,) * 3)
+
+
+def test_equal_choices_are_one_variant(findings):
+    one = method(sparsity=40, lam=0.5, temperature=1.0).variant(findings)
+    two = method(sparsity=40, lam=0.5, temperature=8.0, soft_weight=0.1).variant(findings)
+    assert (one.key, one.about) == (two.key, two.about)
+    assert one.key != method(sparsity=50).variant(findings).key
+
+
+@pytest.mark.parametrize(
+    ("side", "change", "reason"),
+    [
+        ("teacher", {"heads": 8}, "teacher 'BERT' has heads of width 4"),
+        ("teacher", {"intermediate": 36}, "36 feed-forward neurons"),
+        ("teacher", {"intermediate": None}, "family whose heads and neurons"),
+        ("teacher", {"uneven": True}, "has lost heads or neurons before"),
+    ],
+)
+def test_teachers_that_cannot_be_made_sparse_are_refused(side, change, reason):
+    of = ToyBench().setting
+    of = dataclasses.replace(
+        of, teacher_name="BERT", **{side: dataclasses.replace(getattr(of, side), **change)}
+    )
+    assert reason in SparseTeacher(Params(), of).refusal()
+    assert SparseTeacher(Params(sparsity=0), of).refusal() == ""
+
+
+def test_students_that_split_text_differently_are_refused():
+    of = dataclasses.replace(ToyBench().setting, same_tokens=False)
+    assert "split text differently" in SparseTeacher(Params(), of).refusal()
+    assert SparseTeacher(Params(sparsity=0), of).refusal() == ""
+
+
+def test_a_pruned_student_is_no_obstacle():
+    of = ToyBench().setting
+    of = dataclasses.replace(of, student=dataclasses.replace(of.student, uneven=True))
+    assert SparseTeacher(Params(), of).refusal() == ""
+
+
+def test_a_scoring_is_plain_values():
+    names = [f.name for f in dataclasses.fields(Scoring)]
+    assert names == ["split", "rows", "batch_size", "temperature", "epochs", "lr"]
