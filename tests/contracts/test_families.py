@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of
 from raykd.models.forward import forward
 from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
+from raykd.models.slim import take_units
+from raykd.models.units import count_units, masked
 
 FAMILIES = registry.variants("families")
 LENGTH = 12
@@ -117,3 +121,39 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
     theirs = forward(model, batch, hidden_states=(0, 1))
     assert torch.equal(mine.hidden(0), theirs.hidden(0))
     assert torch.equal(mine.hidden(1), theirs.hidden(1))
+
+
+def test_units_are_where_it_says_or_it_says_nothing(shape, batch):
+    """A mask of zeros and ones is the same function as a model without what is masked."""
+    wide = replace(shape, hidden=16, heads=4, intermediate=24)
+    model = build(wide).eval()
+    sizes = anatomy(model)
+    if family_of(model.config.model_type).units is None:
+        assert sizes.intermediate is None
+        pytest.skip(f"{shape.family} does not say where its units are")
+    assert sizes.intermediate == 24
+    assert count_units(model) == ((4,) * 3, (24,) * 3)
+    heads, neurons = torch.ones(3, 4), torch.ones(3, 24)
+    heads[:, 1], neurons[:, 5:20] = 0, 0
+    full = forward(model, batch).logits
+    with masked(model, heads=heads, neurons=neurons):
+        expected = forward(model, batch).logits
+    kept = [[row.nonzero().flatten().tolist() for row in mask] for mask in (heads, neurons)]
+    slim = take_units(model, *kept)
+    assert not torch.allclose(expected, full, atol=1e-4)
+    assert torch.allclose(forward(slim, batch).logits, expected, atol=1e-5)
+    again = weights.restore(weights.capture(slim)).eval()
+    assert torch.equal(forward(again, batch).logits, forward(slim, batch).logits)
+
+
+def test_a_block_without_units_is_the_normalisation_of_its_input(shape, batch):
+    model = build(replace(shape, hidden=16, heads=4)).eval()
+    units = family_of(model.config.model_type).units
+    if units is None:
+        pytest.skip(f"{shape.family} does not say where its units are")
+    rest = [range(4)] * 2, [range(64)] * 2
+    slim = take_units(model, [[], *rest[0]], [[], *rest[1]])
+    block = slim.get_submodule(family_of(model.config.model_type).layer_prefix + "0")
+    out = forward(slim, batch, hidden_states=(0, 1))
+    norms = [block.get_submodule(name) for name in (units.attention_norm, units.feed_forward_norm)]
+    assert torch.allclose(out.hidden(1), norms[1](norms[0](out.hidden(0))), atol=1e-6)

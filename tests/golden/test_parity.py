@@ -133,3 +133,49 @@ def test_a_family_without_checker_fails_only_when_asked_for(tmp_path, capsys):
     assert parity.main([str(tmp_path)]) == 0
     assert "zzz_terms.npz: no checker yet" in capsys.readouterr().out
     assert parity.main([str(tmp_path), "--only", "zzz"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("lam0.3/s50/neuron_keep", "index error 1"),
+        ("lam1/s70/head_removed", "index error"),
+        ("score/F_neuron_raw", "array error"),
+        ("lam0.5/head_score", "array error"),
+        ("lam0.5/neuron_order", "index error"),
+        ("lam0/s90/logits", "array error"),
+        ("pruned_init/s90/layer_widths", "index error"),
+        ("pruned_init/s90/encoder_params", "index error"),
+        ("layerdrop/k2/logits", "array error"),
+        ("batch1/kd_loss", "value error"),
+    ],
+)
+def test_a_wrong_sparse_teacher_is_noticed(tmp_path, capsys, key, why):
+    name = "stark_scores_layer.npz"
+    array = golden(name, key)
+    first = array.reshape(-1)[:1]
+    if array.dtype == bool:
+        first[...] = ~first
+    elif key.endswith("_order"):
+        array[0, [0, -1]] = array[0, [-1, 0]]
+    elif array.dtype.kind == "f":
+        first += 1e-3 * np.abs(array).max()
+    else:
+        first += 1
+    rewrite(tmp_path, name, **{key: array})
+    assert parity.main([str(tmp_path)]) == 1
+    assert f"FAIL {key}" in (found := capsys.readouterr().out)
+    assert why in found
+    assert found.count("FAIL") <= 3
+
+
+@pytest.mark.parametrize(
+    "key", ["a/T2/grad_teacher", "c/T5/loss", "d/T1/grad_student", "b/T2/something", "b/U2/loss"]
+)
+def test_a_wrong_loss_of_a_sparse_teacher_is_noticed(tmp_path, capsys, key):
+    name = "stark_kd_loss.npz"
+    with np.load(HERE / name) as file:
+        array = file[key] * 1.001 if key in file.files else np.float32(1)
+    rewrite(tmp_path, name, **{key: array})
+    assert parity.main([str(tmp_path)]) == 1
+    assert f"FAIL {key}: " in capsys.readouterr().out

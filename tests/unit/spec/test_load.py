@@ -259,6 +259,24 @@ def test_a_misspelt_key_is_not_reported_again_by_a_condition(tmp_path):
         ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
          "from_teacher: {layers: [0], weights: any}", "student.from_teacher.weights",
          "'weights' must be finetuned or pretrained, got any"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {layers: [0], sparsity: 70}", "student.from_teacher.sparsity",
+         "give either 'layers' or 'sparsity', not both"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {weights: finetuned}", "student.from_teacher",
+         "needs 'layers' or 'sparsity'"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {sparsity: 95}", "student.from_teacher.sparsity",
+         "'sparsity' must be <= 90, got 95"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {sparsity: 0}", "student.from_teacher.sparsity",
+         "'sparsity' must be > 0, got 0"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {sparsity: much}", "student.from_teacher.sparsity",
+         "'sparsity' must be a number, got much"),
+        ("model: {family: bert, layers: 1, hidden: 48, heads: 2}",
+         "from_teacher: {sparsity: 70, weights: pretrained}", "student.from_teacher.weights",
+         "a pruned student has the finetuned weights of the teacher, not pretrained"),
         ("loguniform: [1e-5, 1e-4]", "loguniform: [1e-5, 0]", "train.lr.loguniform",
          "loguniform needs low < high, got [1e-5, 0]"),
         ("lr:", "rate:", "train.rate", "unknown key 'rate'"),
@@ -269,6 +287,17 @@ def test_wrong_models_tasks_and_training(tmp_path, old, new, where, message):
     problem = only(tmp_path, (HEAD + ARMS).replace(old, new))
     assert (problem.path, problem.message) == (where, message)
     assert problem.line > 0
+
+
+def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
+    text = (HEAD + ARMS).replace(
+        "model: {family: bert, layers: 1, hidden: 48, heads: 2}", "from_teacher: {sparsity: 70}"
+    )
+    found = load_spec(write(tmp_path, text))
+    assert found.student.from_teacher.sparsity == 70
+    assert found.student.from_teacher.weights == "finetuned"
+    assert found.student.from_teacher.layers is None
+    assert load_spec(write(tmp_path, to_yaml(found))) == found
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from raykd.spec.arms import is_complete
 from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.words import student_in_words
 from raykd.teachers.prepare import StudentCut
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
@@ -171,6 +172,28 @@ def test_a_student_cut_from_the_teacher():
     sweep = spec(student={"from_teacher": {"layers": [1], "weights": "finetuned"}})
     found = gather(sweep, TASK)
     assert found.student == StudentCut(layers=(1,), weights="finetuned")
+
+
+def test_a_student_pruned_from_the_teacher():
+    eights = {**SHAPE, "hidden": 16, "heads": 2}
+    pruned = {"from_teacher": {"sparsity": 70, "weights": "finetuned"}}
+    sweep = spec(teacher__model=eights, student=pruned)
+    found = gather(sweep, TASK)
+    assert found.student == StudentCut(sparsity=70.0, weights="finetuned")
+    assert student_in_words(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
+
+
+def test_a_teacher_whose_widths_cannot_be_rounded_is_not_pruned():
+    sweep = spec(
+        teacher__model={**SHAPE, "hidden": 16, "heads": 4},
+        student={"from_teacher": {"sparsity": 70, "weights": "finetuned"}},
+    )
+    with pytest.raises(SpecError) as caught:
+        gather(sweep, TASK)
+    (problem,) = caught.value.problems()
+    assert problem.path == "student.from_teacher.sparsity"
+    assert problem.message.startswith("the teacher has heads of width 4, which is not a multiple")
+    assert problem.hint == "take layers of it: student.from_teacher.layers"
 
 
 @pytest.fixture
