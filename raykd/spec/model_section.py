@@ -6,7 +6,7 @@ from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
 from raykd.spec.nodes import Entry, Findings, Node, join
-from raykd.spec.schema import FromTeacher, ShapeSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema import FromTeacher, Section, ShapeSpec, StudentSpec, TeacherSpec
 from raykd.spec.searched import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 
@@ -83,7 +83,9 @@ def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findi
 
 
 def _known(path: str) -> tuple[str, ...]:
-    schemas = {"teacher": TeacherSpec, "student": StudentSpec, CUT: FromTeacher}
+    schemas: dict[str, type[Section]] = {
+        "teacher": TeacherSpec, "student": StudentSpec, CUT: FromTeacher,
+    }  # fmt: skip
     return tuple(schemas[path].model_fields)
 
 
