@@ -297,3 +297,17 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     gradient = student.gradient()
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() < 1e4
+
+
+@each_method
+@pytest.mark.parametrize("side", ["teacher", "student"])
+def test_heads_that_are_gone_are_not_compared(name, side):
+    """Blocks that lost heads have other attention maps than the sizes say, or none at all."""
+    method = made(name)
+    uneven = dataclasses.replace(getattr(method.setting, side), uneven=True)
+    of = dataclasses.replace(method.setting, **{side: uneven})
+    reason = type(method)(method.params, of).refusal()
+    if method.signals().attentions:
+        assert f"blocks of the {side} have lost some" in reason
+    elif side == "student":
+        assert reason == ""
