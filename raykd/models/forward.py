@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from raykd.data.base import Batch
+import torch
+from torch import Tensor
+
+from raykd.data.base import PADDED, Batch
 from raykd.models.base import Outputs, Part
 from raykd.models.families.base import family_of
 
@@ -44,7 +47,13 @@ def forward(
         **marks,
     )
     return Outputs(
-        logits=found.logits,
+        logits=_span(found, batch) if "start_logits" in found else found.logits,
         hidden_states={k: found.hidden_states[k] for k in hidden_states},
         attentions={k: found.attentions[k] for k in attentions},
     )
+
+
+def _span(found: Any, batch: Batch) -> Tensor:
+    """First and last token of the span, ``[B, 2, L]``, `PADDED` outside of the row."""
+    both = torch.stack([found.start_logits, found.end_logits], dim=1)
+    return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)

@@ -44,15 +44,15 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
     """
     train = gathered.teacher_splits["train"]
     needed = estimate_bytes(
-        len(train),
-        int(train.offsets[-1]),
+        train.lengths(),
         gathered.signals,
-        gathered.teacher.anatomy.hidden,
+        gathered.teacher.anatomy,
         gathered.task.num_labels,
+        span=gathered.task.kind == "span",
         wide=spec.teacher.dtype == "fp32",
     )
     room = int(store_bytes * STORE_SHARE)
-    needs_live = gathered.signals.weights or bool(gathered.signals.attentions)
+    needs_live = gathered.signals.weights
     mode = spec.teacher.serve
     if mode == "auto":
         mode = "outputs" if needed <= room and not needs_live else "weights"

@@ -26,12 +26,13 @@ from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.prepare import Prepared
+from raykd.teachers.ragged import Ragged
 from raykd.teachers.recorded import RecordedOutputs
 
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Prepared, Encoded, References, RecordedOutputs, ModelSource, ModelState, ModelShape,
+        Prepared, Encoded, References, Ragged, RecordedOutputs, ModelSource, ModelState, ModelShape,
         Anatomy, Evaluation,
     )
 }  # fmt: skip

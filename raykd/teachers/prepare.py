@@ -246,7 +246,7 @@ def _record_and_score(
     logits: Array | None = None
     for name in scored_roles(splits):
         if logits is None or splits[name] is not splits["select"]:
-            logits = run(name, Signals(logits=True)).logits
+            logits = run(name, Signals(logits=True)).all_logits()
         stage, _, suffix = name.partition("_")
         end = f"_{suffix}" if suffix else ""
         for metric, value in task.score(logits, splits[name]).items():

@@ -1,28 +1,26 @@
 """Teacher outputs recorded once per row, and read back by row number.
 
-Rows keep their own length (no padding): one flat array per chunk and the offsets of the rows in it.
-
-Axes: N row, Y recorded layer, D hidden width, C class, P position in a chunk.
+Axes: N row, B batch, L position, Y recorded layer, D hidden width, C class, H attention head.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import PADDED, Array, Encoded
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
+from raykd.models.base import Anatomy, Outputs
 from raykd.models.forward import forward
-
-CHUNK_BYTES = 8 << 20
-"""Hidden states are cut into pieces of about this size, so that they can be spilled one by one."""
+from raykd.teachers.ragged import Ragged, concatenated
 
 _STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
 _TORCH = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
@@ -33,34 +31,67 @@ class RecordedOutputs:
     """What a teacher said about every row.
 
     Attributes:
-        logits: float32 ``[N, C]``.
+        logits: float32, one array per row: ``[1, C]`` for a class or score, ``[length, 2]`` for
+            spans.
         layers: Hidden-state numbers that were recorded, Y of them.
-        offsets: int64 ``[N + 1]``, positions of a row in the concatenation of all chunks.
-        starts: int64 ``[number of chunks + 1]``, first row of each chunk.
-        chunks: Hidden states, ``[P, Y, D]`` each, in `dtype`.
+        hidden: Per row ``[positions, Y, D]`` in `dtype`; None when none were recorded.
+        blocks: Numbers of the blocks whose attention was recorded, Y of them.
+        attentions: Per row ``[length * length, Y, H]`` in `dtype`; None when none were recorded.
         dtype: ``fp16``, ``fp32`` or ``bf16`` (kept as int16: NumPy has no bf16).
         margin: Padding positions recorded after the last token of a row, as far as they exist.
+        span: Whether the logits are those of spans.
     """
 
-    logits: Array
+    logits: Ragged
     layers: tuple[int, ...]
-    offsets: Array
-    starts: Array
-    chunks: tuple[Array, ...]
+    hidden: Ragged | None
+    blocks: tuple[int, ...]
+    attentions: Ragged | None
     dtype: str
     margin: int
+    span: bool
+
+    def parts(self) -> Iterator[Ragged]:
+        """Everything that was recorded."""
+        yield from (part for part in (self.logits, self.hidden, self.attentions) if part)
 
     def arrays(self) -> Iterator[Array]:
         """All arrays."""
-        yield self.logits
-        yield self.offsets
-        yield self.starts
-        yield from self.chunks
+        for part in self.parts():
+            yield part.offsets
+            yield part.starts
+            yield from part.chunks
 
     def stored(self) -> Mapping[str, int]:
         """Bytes by signal."""
-        hidden = sum(c.nbytes for c in self.chunks)
-        return {"logits": self.logits.nbytes} | ({"hidden_states": hidden} if hidden else {})
+        named = {
+            "logits": self.logits, "hidden_states": self.hidden, "attentions": self.attentions
+        }  # fmt: skip
+        return {name: part.nbytes() for name, part in named.items() if part is not None}
+
+    def gather_logits(self, rows: Array, length: int) -> Tensor:
+        """Logits in float32: ``[B, C]``, or ``[B, 2, length]`` for spans.
+
+        Args:
+            rows: int64 ``[B]``.
+            length: Positions to return, for spans.
+        """
+        if not self.span and len(self.logits.chunks) == 1:  # one copy instead of one per row
+            return torch.from_numpy(self.logits.chunks[0][rows])
+        found = self.logits.rows(rows)
+        if not self.span:
+            return torch.from_numpy(np.concatenate(found))
+        out = np.full((len(rows), 2, length), PADDED, np.float32)
+        for i, values in enumerate(found):
+            out[i, :, : len(values)] = values.T
+        return torch.from_numpy(out)
+
+    def all_logits(self) -> Array:
+        """The logits of all rows as `Task.score` wants them."""
+        every = np.arange(len(self.logits.offsets) - 1)
+        longest = int(np.diff(self.logits.offsets).max())
+        array: Array = self.gather_logits(every, longest).numpy()
+        return array
 
     def gather_hidden(self, rows: Array, length: int, layers: tuple[int, ...]) -> dict[int, Tensor]:
         """Hidden states ``[B, length, D]`` in float32, by layer number.
@@ -72,31 +103,66 @@ class RecordedOutputs:
             length: Positions to return.
             layers: Hidden-state numbers, among those recorded.
         """
-        width = self.chunks[0].shape[-1]
+        assert self.hidden is not None
         columns = [self.layers.index(layer) for layer in layers]
         everything = columns == list(range(len(self.layers)))
+        width = self.hidden.chunks[0].shape[-1]
         out = np.zeros((len(rows), length, len(layers), width), _STORED[self.dtype])
-        where = np.searchsorted(self.starts, rows, side="right") - 1
-        first = self.offsets[self.starts]
-        for i, (row, chunk) in enumerate(zip(rows, where, strict=True)):
-            begin = self.offsets[row] - first[chunk]
-            count = min(length, int(self.offsets[row + 1] - self.offsets[row]))
-            states_PYD = self.chunks[chunk][begin : begin + count]
-            out[i, :count] = states_PYD if everything else states_PYD[:, columns]
-        states = torch.from_numpy(out)
-        if self.dtype == "bf16":
-            states = states.view(torch.bfloat16)
-        states = states.float()
+        for i, states_PYD in enumerate(self.hidden.rows(rows)):
+            some = states_PYD[:length]
+            out[i, : len(some)] = some if everything else some[:, columns]
+        states = self._floats(out)
         return {layer: states[:, :, k] for k, layer in enumerate(layers)}
+
+    def gather_attentions(
+        self, rows: Array, length: int, blocks: tuple[int, ...]
+    ) -> dict[int, Tensor]:
+        """Attention probabilities ``[B, H, length, length]`` in float32, by block number.
+
+        Pairs of positions of which one is no token are 0.
+
+        Args:
+            rows: int64 ``[B]``.
+            length: Positions to return; at least as many as the longest row has tokens.
+            blocks: Block numbers, among those recorded.
+        """
+        assert self.attentions is not None
+        columns = [self.blocks.index(block) for block in blocks]
+        heads = self.attentions.chunks[0].shape[-1]
+        out = np.zeros((len(rows), len(blocks), heads, length, length), _STORED[self.dtype])
+        for i, flat in enumerate(self.attentions.rows(rows)):
+            n = math.isqrt(len(flat))
+            maps_YHLL = flat.reshape(n, n, len(self.blocks), heads).transpose(2, 3, 0, 1)
+            out[i, :, :, :n, :n] = maps_YHLL[columns]
+        maps = self._floats(out)
+        return {block: maps[:, k] for k, block in enumerate(blocks)}
+
+    def _floats(self, array: Array) -> Tensor:
+        values = torch.from_numpy(array)
+        return (values.view(torch.bfloat16) if self.dtype == "bf16" else values).float()
 
 
 def estimate_bytes(
-    rows: int, tokens: int, signals: Signals, width: int, classes: int, *, wide: bool
+    lengths: Array, signals: Signals, teacher: Anatomy, classes: int, *, span: bool, wide: bool
 ) -> int:
-    """Bytes that recording takes; hidden states have two bytes, or four when `wide`."""
-    layers = len(signals.hidden_states) if signals.hidden_states != "all" else 0
-    positions = tokens + rows * signals.margin
-    return rows * classes * 4 + positions * layers * width * (4 if wide else 2)
+    """Bytes that recording takes.
+
+    Args:
+        lengths: Tokens of every row, ``[N]``.
+        signals: What is kept; layers by number.
+        teacher: Its sizes.
+        classes: Width of the logits.
+        span: Whether there are logits for every token.
+        wide: Whether hidden states and attentions take four bytes a number instead of two.
+    """
+    layers, blocks = signals.hidden_states, signals.attentions
+    assert layers != "all"
+    assert blocks != "all"
+    tokens, pairs = int(lengths.sum()), int((lengths.astype(np.int64) ** 2).sum())
+    logits = (tokens if span else len(lengths)) * classes * 4
+    hidden = (tokens + len(lengths) * signals.margin) * len(layers) * teacher.hidden
+    maps = pairs * len(blocks) * teacher.heads
+    return logits + (hidden + maps) * (4 if wide else 2)
 
 
 def record(
@@ -119,7 +185,7 @@ def record(
         signals: What to keep.
         pad_id: Token that pads.
         max_length: Longest padded row.
-        dtype: How hidden states are kept.
+        dtype: How hidden states and attentions are kept.
         device: Where to run.
         batch_size: Rows per forward.
         progress: Called with the number of rows done.
@@ -127,71 +193,88 @@ def record(
     Raises:
         TeacherError: The outputs are not finite, or do not fit the chosen dtype.
     """
-    layers = signals.hidden_states
+    layers, blocks = signals.hidden_states, signals.attentions
     assert layers != "all"
+    assert blocks != "all"
     model.eval()
     collate = Collator(pad_id, max_length=max_length, margin=signals.margin)
     lengths = encoded.lengths()
     kept = np.minimum(lengths + signals.margin, np.maximum(max_length, lengths))
     order = np.argsort(lengths, kind="stable")
-    logits: Array | None = None
-    pieces: list[Array | None] = [None] * len(encoded)
+    logits, hidden, maps = _Pieces(len(order)), _Pieces(len(order)), _Pieces(len(order))
+    span = False
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
-        batch = collate(encoded, rows)
+        batch = collate(encoded, rows).to(device)
         with torch.inference_mode():
-            out = forward(model, batch.to(device), hidden_states=layers)
-            values = out.logits.float().cpu().numpy()
-            if logits is None:
-                logits = np.empty((len(encoded), values.shape[1]), np.float32)
-            logits[rows] = values
-            if layers:
-                states = out.stacked(layers).transpose(1, 2).to(_TORCH[dtype]).cpu()
-                _split(states, rows, kept, dtype, pieces)
+            out = forward(model, batch, hidden_states=layers, attentions=blocks)
+        span = out.logits.dim() == 3
+        logits.put(rows, _logits(out, lengths[rows], span))
+        if layers:
+            states = out.stacked(layers).transpose(1, 2)
+            hidden.put(
+                rows, [s[:n] for s, n in zip(_plain(states, dtype), kept[rows], strict=True)]
+            )
+        if blocks:
+            stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
+            found = _plain(stacked.permute(0, 3, 4, 1, 2), dtype)
+            maps.put(rows, [_square(m, n) for m, n in zip(found, lengths[rows], strict=True)])
         progress(min(begin + batch_size, len(order)))
-    assert logits is not None
-    if not np.isfinite(logits).all():
-        raise TeacherError(
-            "the teacher's logits are not finite", hint="check its checkpoint and learning rate"
-        )
-    offsets = np.concatenate([[0], np.cumsum(kept)]) if layers else np.zeros(1, np.int64)
-    starts, chunks = _chunked(pieces) if layers else (np.zeros(1, np.int64), ())
     return RecordedOutputs(
-        logits=logits,
+        logits=concatenated(logits.done()),
         layers=tuple(layers),
-        offsets=offsets.astype(np.int64),
-        starts=starts,
-        chunks=chunks,
+        hidden=concatenated(hidden.done()) if layers else None,
+        blocks=tuple(blocks),
+        attentions=concatenated(maps.done()) if blocks else None,
         dtype=dtype,
         margin=signals.margin,
+        span=span,
     )
 
 
-def _split(
-    states: Tensor, rows: Array, kept: Array, dtype: str, pieces: list[Array | None]
-) -> None:
-    array = (states.view(torch.int16) if dtype == "bf16" else states).numpy()
+class _Pieces:
+    """Copies of the arrays of every row, in any order."""
+
+    def __init__(self, count: int) -> None:
+        self._found: list[Array | None] = [None] * count
+
+    def put(self, rows: Array, arrays: Iterable[Array]) -> None:
+        for row, array in zip(rows, arrays, strict=True):
+            self._found[row] = array.copy()
+
+    def done(self) -> list[Array]:
+        return [array for array in self._found if array is not None]
+
+
+def _logits(out: Outputs, lengths: Array, span: bool) -> list[Array]:
+    values = out.logits.float().cpu().numpy()
+    if span:
+        own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
+    else:
+        own = [row[None] for row in values]
+    if not all(np.isfinite(row).all() for row in own):
+        raise TeacherError(
+            "the teacher's logits are not finite", hint="check its checkpoint and learning rate"
+        )
+    return own
+
+
+def _plain(values: Tensor, dtype: str) -> Array:
+    """A tensor as it is kept."""
+    kept = values.to(_TORCH[dtype]).cpu()
+    array: Array = (kept.contiguous().view(torch.int16) if dtype == "bf16" else kept).numpy()
     if dtype == "fp16" and not np.isfinite(array).all():
         raise TeacherError(
             "the teacher's hidden states are larger than fp16 can hold",
             hint="set teacher.dtype: bf16 or fp32",
         )
-    for i, row in enumerate(rows):
-        pieces[row] = array[i, : kept[row]].copy()
+    return array
 
 
-def _chunked(pieces: list[Array | None]) -> tuple[Array, tuple[Array, ...]]:
-    starts, chunks, pending, size = [0], [], [], 0
-    for row, piece in enumerate(pieces):
-        assert piece is not None
-        pending.append(piece)
-        pieces[row] = None
-        size += piece.nbytes
-        if size >= CHUNK_BYTES or row == len(pieces) - 1:
-            chunks.append(np.concatenate(pending))
-            starts.append(row + 1)
-            pending, size = [], 0
-    return np.asarray(starts, np.int64), tuple(chunks)
+def _square(maps: Array, length: int) -> Array:
+    """The part of ``[L, L, Y, H]`` between tokens, ``[length * length, Y, H]``."""
+    part = maps[:length, :length]
+    return part.reshape(-1, *part.shape[2:])
 
 
 def checksum(arrays: Iterator[Array]) -> int:

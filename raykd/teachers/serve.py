@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from raykd.data.base import Batch
 from raykd.methods.base import Signals
@@ -46,18 +46,26 @@ class RecordedTeacher(Teacher):
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         layers = signals.hidden_states
+        blocks = signals.attentions
         assert layers != "all"
-        rows = batch.index.numpy()
-        hidden = {}
-        if layers:
-            length = batch.input_ids.shape[1]
-            found = self._recorded.gather_hidden(rows, length, layers)
-            hidden = {k: v.to(self._device, non_blocking=True) for k, v in found.items()}
-        logits = None
-        if signals.logits:
-            logits = torch.from_numpy(self._recorded.logits[rows])
-            logits = logits.to(self._device, non_blocking=True)
-        return Outputs(logits=logits, hidden_states=hidden)
+        assert blocks != "all"
+        rows, length = batch.index.numpy(), batch.input_ids.shape[1]
+        recorded = self._recorded
+        return Outputs(
+            logits=self._moved(recorded.gather_logits(rows, length)) if signals.logits else None,
+            hidden_states=self._all_moved(
+                recorded.gather_hidden(rows, length, layers) if layers else {}
+            ),
+            attentions=self._all_moved(
+                recorded.gather_attentions(rows, length, blocks) if blocks else {}
+            ),
+        )
+
+    def _moved(self, values: Tensor) -> Tensor:
+        return values.to(self._device, non_blocking=True)
+
+    def _all_moved(self, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return {number: self._moved(value) for number, value in values.items()}
 
 
 class LiveTeacher(Teacher):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import ray
 from raykd.data.base import Array, Task
 from raykd.errors import TrialError
 from raykd.teachers.prepare import Prepared
-from raykd.teachers.recorded import checksum
+from raykd.teachers.ragged import Ragged
+from raykd.teachers.recorded import RecordedOutputs, checksum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +23,7 @@ class TeacherHandle:
         task: The task itself, so that workers need not know where it is defined.
         fingerprint: Identity of the preparation.
         mode: ``outputs`` or ``weights``.
-        refs: The object without its hidden states, then one reference per chunk of them.
+        refs: The object without its recorded outputs, then one reference per chunk of them.
         num_examples: Rows that outputs were recorded for.
         store_bytes: Bytes in the object store.
         metrics: The teacher's scores.
@@ -42,10 +43,10 @@ class TeacherHandle:
 def publish(prepared: Prepared, task: Task) -> TeacherHandle:
     """Put a prepared task into the object store; the calling process owns it."""
     recorded = prepared.recorded
-    chunks = recorded.chunks if recorded is not None else ()
+    chunks = [c for part in recorded.parts() for c in part.chunks] if recorded is not None else []
     bare = prepared
     if recorded is not None:
-        bare = replace(prepared, recorded=replace(recorded, chunks=()))
+        bare = replace(prepared, recorded=_with_chunks(recorded, None))
     return TeacherHandle(
         task=task,
         fingerprint=prepared.fingerprint,
@@ -64,7 +65,27 @@ def fetch(handle: TeacherHandle) -> Prepared:
     prepared: Prepared = bare
     if prepared.recorded is None:
         return prepared
-    return replace(prepared, recorded=replace(prepared.recorded, chunks=tuple(chunks)))
+    return replace(prepared, recorded=_with_chunks(prepared.recorded, chunks))
+
+
+def _with_chunks(recorded: RecordedOutputs, chunks: Sequence[Array] | None) -> RecordedOutputs:
+    """The recording with its chunks from one list, or without any."""
+    left = iter(chunks or ())
+
+    def filled(part: Ragged | None) -> Ragged | None:
+        if part is None:
+            return None
+        count = len(part.starts) - 1 if chunks is not None else 0
+        return part.with_chunks(tuple(next(left) for _ in range(count)))
+
+    logits = filled(recorded.logits)
+    assert logits is not None
+    return replace(
+        recorded,
+        logits=logits,
+        hidden=filled(recorded.hidden),
+        attentions=filled(recorded.attentions),
+    )
 
 
 def arrays(prepared: Prepared) -> Iterator[Array]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import Array, Encoded, Task
+from raykd.data.base import PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.training.batches import Collate, on_device, stream
@@ -43,7 +43,7 @@ def predict(
         world: The ranks.
 
     Returns:
-        float32 ``[N, C]``.
+        float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
     order = np.argsort(encoded.lengths(), kind="stable")
     size = settings.eval_batch_size
@@ -56,12 +56,19 @@ def predict(
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
             parts.append(forward(model, batch).logits.float())
-        logits = torch.zeros(len(encoded), task.num_labels, device=world.device)
-        if parts:
-            rows = torch.from_numpy(np.concatenate(batches)).to(world.device)
-            logits[rows] = torch.cat(parts)
+        longest = int(encoded.lengths().max())
+        width = (2, longest) if task.kind == "span" else (task.num_labels,)
+        logits = torch.zeros(len(encoded), *width, device=world.device)
+        for rows, part in zip(batches, parts, strict=True):
+            # Spans are as long as their batch, which may be padded by a margin.
+            long = min(part.shape[-1], logits.shape[-1])
+            logits[torch.from_numpy(rows).to(world.device), ..., :long] = part[..., :long]
         # A row is non-zero on one rank only, so the sum is exact.
         world.sum(logits)
+        if task.kind == "span":
+            lengths = torch.from_numpy(encoded.lengths()).to(world.device)
+            beyond = torch.arange(longest, device=world.device) >= lengths[:, None]
+            logits.masked_fill_(beyond[:, None], PADDED)
     model.train(was_training)
     array: Array = logits.cpu().numpy()
     return array
@@ -81,7 +88,7 @@ def score(
         TrialError: A logit or a metric is not finite.
     """
     logits = predict(model, task, encoded, settings, collate, world)
-    bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
+    bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
             f"the logits of {bad:,} of {len(logits):,} rows are NaN or infinite",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import Batch
+from raykd.data.base import PADDED, Batch
 from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.cut import take_layers
@@ -52,6 +52,30 @@ def test_logits_have_the_width_of_the_task_at_full_length(shape, batch, kind, nu
     out = forward(build(shape, kind, num_labels).eval(), batch)
     assert out.logits.shape == (4, num_labels)
     assert torch.isfinite(out.logits).all()
+
+
+def test_spans_have_a_first_and_a_last_token_within_the_row(shape, batch):
+    out = forward(build(shape, "span", 2).eval(), batch)
+    assert out.logits.shape == (4, 2, LENGTH)
+    outside = (batch.attention_mask == 0)[:, None].expand_as(out.logits)
+    assert (out.logits[outside] == PADDED).all()
+    assert (out.logits[~outside].abs() < 100).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"), [("classification", "span"), ("span", "classification")]
+)
+def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
+    shape, batch, tmp_path, kind, other
+):
+    model = build(shape, kind, 2).eval()
+    weights.save(weights.capture(model), tmp_path)
+    again = load_model(str(tmp_path), kind=other, num_labels=2, seed=1).eval()
+    mine, theirs = (forward(m, batch, hidden_states=(0, 3)) for m in (again, model))
+    for layer in (0, 3):
+        tokens = batch.attention_mask.bool()
+        assert torch.allclose(mine.hidden(layer)[tokens], theirs.hidden(layer)[tokens], atol=1e-6)
+    assert forward(again, batch).logits.shape == ((4, 2, LENGTH) if other == "span" else (4, 2))
 
 
 def test_all_signals_have_the_shapes_of_its_anatomy(shape, batch):
@@ -100,8 +124,9 @@ def test_every_weight_is_a_head_weight_a_block_weight_or_shared(shape):
         assert any(name.startswith(f"{family.layer_prefix}{layer}.") for name in names)
 
 
-def test_capture_and_restore_keep_the_logits(shape, batch):
-    model = build(shape).eval()
+@pytest.mark.parametrize("kind", ["classification", "span"])
+def test_capture_and_restore_keep_the_logits(shape, batch, kind):
+    model = build(shape, kind, 2).eval()
     again = weights.restore(weights.capture(model)).eval()
     assert torch.equal(forward(model, batch).logits, forward(again, batch).logits)
 

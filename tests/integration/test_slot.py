@@ -88,8 +88,9 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
     # NumPy refuses to write to the store's memory; torch does not look.
     shared = store.fetch(handle).recorded
     assert shared is not None
-    assert not shared.logits.flags.writeable
-    torch.from_numpy(shared.logits).add_(1.0)
+    logits = shared.logits.chunks[0]
+    assert not logits.flags.writeable
+    torch.from_numpy(logits).add_(1.0)
     end = spoilt.run(trial_config())[-1]
     assert end["kind"] == "failed"
     assert "were written to" in end["error"]

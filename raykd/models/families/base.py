@@ -16,7 +16,8 @@ from raykd import registry
 from raykd.errors import SpecError
 from raykd.models.base import Anatomy, ModelShape
 
-_KINDS = ("classification", "regression")
+TASK_KIND = "task_kind"
+"""Entry of a configuration that names the kind of task where the library has no word for it."""
 
 
 KEPT_UNITS = "kept_units"
@@ -171,14 +172,18 @@ class ModelFamily:
 
 def with_task(config: Any, kind: str, num_labels: int) -> Any:
     """Write the task's head into a configuration, and return it."""
-    assert kind in _KINDS
     config.num_labels = num_labels
-    config.problem_type = "regression" if kind == "regression" else "single_label_classification"
+    setattr(config, TASK_KIND, kind)
+    if kind in ("classification", "regression"):
+        single = "single_label_classification"
+        config.problem_type = "regression" if kind == "regression" else single
     return config
 
 
 def kind_of(config: Mapping[str, Any]) -> str:
     """The kind of task that `with_task` wrote into a configuration."""
+    if TASK_KIND in config:
+        return str(config[TASK_KIND])
     return "regression" if config.get("problem_type") == "regression" else "classification"
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from raykd.models.families.base import ModelFamily, Units
 
-_HEAD = "transformers.models.bert.modeling_bert:BertForSequenceClassification"
+_MODELS = "transformers.models.bert.modeling_bert:BertFor"
 
 FAMILY = ModelFamily(
     name="bert",
     model_type="bert",
     config_path="transformers.models.bert.configuration_bert:BertConfig",
-    head_path={"classification": _HEAD, "regression": _HEAD},
+    head_path={
+        "classification": _MODELS + "SequenceClassification",
+        "regression": _MODELS + "SequenceClassification",
+        "span": _MODELS + "QuestionAnswering",
+    },
     base_prefix="bert.",
     layer_prefix="bert.encoder.layer.",
-    head_prefixes=("classifier.",),
+    head_prefixes=("classifier.", "qa_outputs."),
     optional_prefixes=("bert.pooler.",),
     fields={
         "layers": ("num_hidden_layers",),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from raykd.models.families.base import ModelFamily, Units
 
-_HEAD = "transformers.models.distilbert.modeling_distilbert:DistilBertForSequenceClassification"
+_MODELS = "transformers.models.distilbert.modeling_distilbert:DistilBertFor"
 
 FAMILY = ModelFamily(
     name="distilbert",
     model_type="distilbert",
     config_path="transformers.models.distilbert.configuration_distilbert:DistilBertConfig",
-    head_path={"classification": _HEAD, "regression": _HEAD},
+    head_path={
+        "classification": _MODELS + "SequenceClassification",
+        "regression": _MODELS + "SequenceClassification",
+        "span": _MODELS + "QuestionAnswering",
+    },
     base_prefix="distilbert.",
     layer_prefix="distilbert.transformer.layer.",
-    head_prefixes=("pre_classifier.", "classifier."),
+    head_prefixes=("pre_classifier.", "classifier.", "qa_outputs."),
     fields={
         "layers": ("n_layers",),
         "hidden": ("dim",),

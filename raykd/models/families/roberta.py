@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from raykd.models.families.base import ModelFamily, Units
 
-_HEAD = "transformers.models.roberta.modeling_roberta:RobertaForSequenceClassification"
+_MODELS = "transformers.models.roberta.modeling_roberta:RobertaFor"
 
 FAMILY = ModelFamily(
     name="roberta",
     model_type="roberta",
     config_path="transformers.models.roberta.configuration_roberta:RobertaConfig",
-    head_path={"classification": _HEAD, "regression": _HEAD},
+    head_path={
+        "classification": _MODELS + "SequenceClassification",
+        "regression": _MODELS + "SequenceClassification",
+        "span": _MODELS + "QuestionAnswering",
+    },
     base_prefix="roberta.",
     layer_prefix="roberta.encoder.layer.",
-    head_prefixes=("classifier.",),
+    head_prefixes=("classifier.", "qa_outputs."),
     fields={
         "layers": ("num_hidden_layers",),
         "hidden": ("hidden_size",),

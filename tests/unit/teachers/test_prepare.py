@@ -69,19 +69,19 @@ def test_fine_tuning_changes_the_weights():
 
 def test_the_same_inputs_give_the_same_teacher():
     one, two = tiny.ready()[0], tiny.prepared()[0]
-    assert np.array_equal(one.recorded.logits, two.recorded.logits)
+    assert np.array_equal(one.recorded.all_logits(), two.recorded.all_logits())
     assert one.metrics == two.metrics
 
 
 def test_what_the_methods_read_is_recorded_for_the_training_rows():
     recorded = tiny.ready()[0].recorded
-    assert recorded.logits.shape == (tiny.ROWS["train"], 3)
+    assert recorded.all_logits().shape == (tiny.ROWS["train"], 3)
     assert (recorded.layers, recorded.margin) == ((0, 2), 2)
 
 
 def test_without_signals_only_logits_are_recorded():
     recorded = tiny.prepared(signals=Signals())[0].recorded
-    assert recorded.chunks == ()
+    assert recorded.hidden is None
 
 
 def test_a_teacher_served_by_its_weights_is_not_recorded():

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
+from raykd.models.base import ModelShape
 from raykd.models.forward import forward
-from raykd.teachers import recorded
+from raykd.models.load import anatomy, build_model
+from raykd.teachers import ragged
 from raykd.teachers.recorded import checksum, estimate_bytes, record
-from tests.unit.training.toys import CLASSES, CPU, bert, encoded
+from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, bert, encoded
 
 ROWS = 37
 LENGTH = 30
@@ -48,7 +51,7 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
     rows = np.array([30, 2, 2, 17, 36, 0])
     batch, out = direct(rows)
     found = kept.gather_hidden(rows, batch.input_ids.shape[1], layers)
-    assert np.allclose(kept.logits[rows], out.logits.numpy(), atol=1e-5)
+    assert torch.allclose(kept.gather_logits(rows, 0), out.logits, atol=1e-5)
     length = ENCODED.lengths()[rows]
     recorded_to = np.minimum(length + SIGNALS.margin, LENGTH)
     assert (recorded_to > length).all()
@@ -71,48 +74,86 @@ def test_fewer_positions_than_recorded_can_be_asked_for():
 
 def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
     kept = recording(signals=Signals(hidden_states=(2,), margin=50))
-    assert np.array_equal(np.diff(kept.offsets), np.full(ROWS, LENGTH))
+    assert np.array_equal(np.diff(kept.hidden.offsets), np.full(ROWS, LENGTH))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2_000, 10_000])
 def test_chunks_hold_whole_rows_and_give_the_same(monkeypatch, chunk_bytes):
     whole = recording()
-    monkeypatch.setattr(recorded, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(ragged, "CHUNK_BYTES", chunk_bytes)
     cut = recording()
-    assert len(whole.chunks) == 1 < len(cut.chunks)
-    assert (cut.starts[0], cut.starts[-1]) == (0, ROWS)
-    sizes = [cut.offsets[b] - cut.offsets[a] for a, b in pairwise(cut.starts)]
-    assert sizes == [len(c) for c in cut.chunks]
-    assert all(c.nbytes >= chunk_bytes for c in cut.chunks[:-1])
+    part = cut.hidden
+    assert len(whole.hidden.chunks) == 1 < len(part.chunks)
+    assert (part.starts[0], part.starts[-1]) == (0, ROWS)
+    sizes = [part.offsets[b] - part.offsets[a] for a, b in pairwise(part.starts)]
+    assert sizes == [len(c) for c in part.chunks]
+    assert all(c.nbytes >= chunk_bytes for c in part.chunks[:-1])
     rows = np.random.default_rng(0).permutation(ROWS)
     one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (whole, cut))
     assert all(torch.equal(one[k], two[k]) for k in LAYERS)
+    assert np.array_equal(whole.all_logits(), cut.all_logits())
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("blocks", [(0, 1), (1,), (1, 0)])
+def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
+    kept = recording(dtype=dtype, signals=Signals(logits=True, attentions=(0, 1)))
+    rows = np.array([30, 2, 17])
+    batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
+    with torch.inference_mode():
+        out = forward(teacher().eval(), batch, attentions=(0, 1))
+    found = kept.gather_attentions(rows, batch.input_ids.shape[1], blocks)
+    mask = batch.attention_mask.bool()
+    pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
+    for block in blocks:
+        want = out.attention(block) * pairs
+        assert torch.allclose(found[block], want, atol=ROUNDING[dtype] + 2e-6)
+
+
+def test_spans_have_logits_for_every_token():
+    shape = ModelShape(family="bert", layers=1, hidden=16, heads=2)
+    model = build_model(shape, vocabulary=VOCABULARY, kind="span", num_labels=2, seed=0)
+    kept = recording(model, signals=Signals(logits=True))
+    rows = np.array([4, 20, 9])
+    batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
+    with torch.inference_mode():
+        out = forward(model.eval(), batch)
+    assert out.logits.shape == (3, 2, batch.input_ids.shape[1])
+    assert (out.logits[batch.attention_mask[:, None].expand_as(out.logits) == 0] == PADDED).all()
+    assert torch.allclose(kept.gather_logits(rows, out.logits.shape[2]), out.logits, atol=1e-5)
+    assert kept.all_logits().shape == (ROWS, 2, ENCODED.lengths().max())
+    size = estimate_bytes(
+        ENCODED.lengths(), Signals(logits=True), anatomy(model), 2, span=True, wide=True
+    )
+    assert kept.stored() == {"logits": size}
 
 
 def test_a_row_of_a_batch_is_the_same_in_a_batch_of_its_own():
     one, many = recording(batch_size=1), recording(batch_size=64)
-    assert np.allclose(one.logits, many.logits, atol=1e-5)
-    assert np.array_equal(one.offsets, many.offsets)
+    assert np.allclose(one.all_logits(), many.all_logits(), atol=1e-5)
+    assert np.array_equal(one.hidden.offsets, many.hidden.offsets)
 
 
 def test_only_logits_are_kept_when_only_logits_are_read():
     kept = recording(signals=Signals(logits=True))
-    assert (kept.chunks, kept.layers) == ((), ())
+    assert (kept.hidden, kept.attentions, kept.layers, kept.blocks) == (None, None, (), ())
     assert kept.stored() == {"logits": ROWS * CLASSES * 4}
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_the_size_is_known_before(dtype):
-    kept = recording(dtype=dtype, signals=Signals(hidden_states=(0, 2), margin=1))
-    tokens = int(ENCODED.offsets[-1])
-    signals = Signals(hidden_states=(0, 2), margin=1)
-    estimate = estimate_bytes(ROWS, tokens, signals, 16, CLASSES, wide=dtype == "fp32")
+    signals = Signals(hidden_states=(0, 2), attentions=(1,), margin=1)
+    kept = recording(dtype=dtype, signals=signals)
+    model = teacher()
+    estimate = estimate_bytes(
+        ENCODED.lengths(), signals, anatomy(model), CLASSES, span=False, wide=dtype == "fp32"
+    )
     assert estimate == sum(kept.stored().values())
 
 
 def test_dropout_is_off_and_the_model_keeps_no_gradient():
     model = teacher().train()
-    assert np.array_equal(recording(model).logits, recording(model).logits)
+    assert np.array_equal(recording(model).all_logits(), recording(model).all_logits())
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -149,7 +190,7 @@ def test_a_write_through_torch_is_noticed(which):
     kept = recording()
     before = checksum(kept.arrays())
     assert checksum(kept.arrays()) == before
-    array = kept.logits if which == "logits" else kept.chunks[0]
+    array = (kept.logits if which == "logits" else kept.hidden).chunks[0]
     # As in the object store; torch does not mind.
     array.setflags(write=False)
     torch.from_numpy(array)[-1].add_(1)

@@ -34,8 +34,8 @@ def test_what_nobody_wrote_to_passes():
 @pytest.mark.parametrize(
     "written",
     [
-        lambda p: p.recorded.logits,
-        lambda p: p.recorded.chunks[-1],
+        lambda p: p.recorded.logits.chunks[0],
+        lambda p: p.recorded.hidden.chunks[-1],
         lambda p: p.splits["train"].labels,
         lambda p: p.splits["report"].input_ids,
     ],
@@ -75,5 +75,5 @@ def test_training_on_a_built_student_leaves_the_shared_weights_alone():
 
 def test_the_chunks_belong_to_what_is_shared():
     handle, prepared = shared()
-    bare = replace(prepared, recorded=replace(prepared.recorded, chunks=()))
+    bare = replace(prepared, recorded=replace(prepared.recorded, hidden=None))
     assert checksum(arrays(bare)) != handle.checksum
