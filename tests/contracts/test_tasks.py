@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.base import KINDS, DataSettings, Rows, Task
 from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.files import FileTask
@@ -36,6 +36,10 @@ RAW: dict[str, Callable[[int], dict[str, Any]]] = {
     "super_glue/record": lambda i: {
         "passage": f"Ann met Bea {i}.", "query": "@placeholder won.", "entities": ["Ann", "Bea"],
         "answers": [("Ann", "Bea")[i % 2]],
+    },
+    "squad": lambda i: {
+        "question": f"Who won {i}?", "context": f"In {i} it was Ann {i} who won.",
+        "answers": {"text": [f"Ann {i}"], "answer_start": [len(f"In {i} it was ")]},
     },
 }  # fmt: skip
 
@@ -70,6 +74,14 @@ def encoded(task, rows):
     return task.encode(rows, tokenizer, 32)
 
 
+def perfect(task: Task, encoded) -> np.ndarray:
+    """Logits that say what the labels say."""
+    if task.kind == "regression":
+        return encoded.labels[:, None]
+    width = int(encoded.lengths().max()) if task.kind == "span" else task.num_labels
+    return np.eye(width, dtype=np.float32)[encoded.labels]
+
+
 def test_the_name_is_the_one_it_is_found_under(task):
     assert task.name in TASKS
     assert registry.load("tasks", task.name) is task
@@ -81,7 +93,7 @@ def test_the_deciding_metric_is_among_its_metrics(task):
 
 
 def test_labels_fit_the_kind(task):
-    assert task.kind in ("classification", "regression")
+    assert task.kind in KINDS
     if task.kind == "regression":
         assert task.labels == ()
         assert task.num_labels == 1
@@ -103,7 +115,7 @@ def test_rows_have_texts_and_labels_of_one_length(task, rows):
 
 def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
     batch = Collator(0, max_length=32)(encoded, np.arange(len(encoded)))
-    logits = torch.zeros(len(encoded), task.num_labels, requires_grad=True)
+    logits = torch.zeros(perfect(task, encoded).shape, requires_grad=True)
     loss = task.loss(logits, batch)
     loss.backward()
     assert loss.shape == ()
@@ -113,11 +125,7 @@ def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
 
 
 def test_right_predictions_score_better_than_constant_ones(task, encoded):
-    right = (
-        encoded.labels[:, None]
-        if task.kind == "regression"
-        else np.eye(task.num_labels, dtype=np.float32)[encoded.labels]
-    )
+    right = perfect(task, encoded)
     best = task.score(right, encoded)
     constant = task.score(np.zeros_like(right), encoded)
     assert set(best) == set(constant) == set(task.metrics)
