@@ -67,8 +67,8 @@ LAYERS = {
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
-        raykd={"errors", "registry", "data.base", "data.collate", "models", "methods.base",
-               "training", "results.records"},
+        raykd={"errors", "params", "registry", "data.base", "data.collate", "models",
+               "methods.base", "training", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "spec": Layer(

@@ -135,13 +135,12 @@ class Forward(Protocol):
 
 
 class Bench(Protocol):
-    """What a `Derivation` may use while it looks at a teacher; the preparation provides it.
+    """What a `Derivation` may use while it looks at a teacher; the preparation provides it."""
 
-    Attributes:
-        setting: The pair.
-    """
-
-    setting: Setting
+    @property
+    def setting(self) -> Setting:
+        """The pair."""
+        ...
 
     def teacher(self) -> nn.Module:
         """The fine-tuned teacher: evaluation mode, frozen weights, on the device of the batches."""

@@ -112,6 +112,7 @@ class TeacherRecord:
         stored: Signal name to bytes.
         seconds: Time of the preparation.
         serving: How it is served, and the arithmetic of that decision.
+        analysed: Seconds of each analysis that other teachers are derived from, by name.
         cached: Whether the preparation was read from the cache (forwards are then those of the
             run that filled it).
         history: Evaluations during fine-tuning.
@@ -130,7 +131,31 @@ class TeacherRecord:
     seconds: float
     cached: bool
     serving: str = ""
+    analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DerivedTeacher:
+    """A teacher derived from the teacher of a task, and the trials that learnt from it.
+
+    Attributes:
+        task: Task name.
+        key: Its identity among those of the task.
+        about: What it is, in a few words.
+        rows: Rows passed through it to record its outputs, over all times it was made.
+        seconds: Time of making and recording it.
+        made: How often it was made.
+        trials: Ids of the trials that learnt from it.
+    """
+
+    task: str
+    key: str
+    about: str
+    rows: int
+    seconds: float
+    made: int
+    trials: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +204,7 @@ class SweepResult:
         tasks: Tasks in order.
         teachers: One per task.
         trials: Search and confirm trials in order of start.
+        derived: Teachers that were derived from those of the tasks.
         spans: Timeline entries beside trials: teacher preparation, slot start, node events; each a
             mapping with ``name``, ``kind``, ``start``, ``end`` (seconds since the epoch).
         started: When the sweep began.
@@ -197,6 +223,7 @@ class SweepResult:
     tasks: tuple[TaskRecord, ...]
     teachers: tuple[TeacherRecord, ...]
     trials: tuple[TrialResult, ...]
+    derived: tuple[DerivedTeacher, ...] = ()
     spans: tuple[Mapping[str, Any], ...] = ()
     started: float = 0.0
     finished: float = 0.0

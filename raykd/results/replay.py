@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raykd.results.codec import from_dict
-from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
+from raykd.results.records import (
+    DerivedTeacher,
+    Evaluation,
+    Status,
+    TaskRecord,
+    TeacherRecord,
+    TrialResult,
+)
 
 Event = Mapping[str, Any]  # one line of events.jsonl
 
@@ -25,6 +32,7 @@ class Replay:
         tasks: Task name to record.
         teachers: Task name to record.
         finished_trials: Trial id to its latest result.
+        derived: Task name and key to derived teacher.
         spans: Timeline entries beside trials.
         started: Time of the first event of the sweep.
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
@@ -38,6 +46,7 @@ class Replay:
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     teachers: dict[str, TeacherRecord] = field(default_factory=dict)
     finished_trials: dict[str, TrialResult] = field(default_factory=dict)
+    derived: dict[tuple[str, str], DerivedTeacher] = field(default_factory=dict)
     spans: list[Mapping[str, Any]] = field(default_factory=list)
     started: float = 0.0
     finished: float = 0.0
@@ -65,6 +74,7 @@ class Replay:
             "trial_started": self._trial_started,
             "trial_report": self._trial_report,
             "trial_finished": self._trial_finished,
+            "derived_teacher": self._derived_teacher,
             "note": self._note,
         }
         for event in events:
@@ -130,6 +140,19 @@ class Replay:
         if not result.history and reports:
             result = dataclasses.replace(result, history=tuple(reports))
         self.finished_trials[result.trial_id] = result
+
+    def _derived_teacher(self, event: Event) -> None:
+        place = str(event["task"]), str(event["key"])
+        before = self.derived.get(place)
+        self.derived[place] = DerivedTeacher(
+            task=place[0],
+            key=place[1],
+            about=str(event["about"]),
+            rows=int(event["rows"]) + (before.rows if before else 0),
+            seconds=float(event["seconds"]) + (before.seconds if before else 0.0),
+            made=int(event["made"]) + (before.made if before else 0),
+            trials=(*(before.trials if before else ()), str(event["trial_id"])),
+        )
 
     def _note(self, event: Event) -> None:
         self._add_note(str(event["message"]))

@@ -70,6 +70,7 @@ def load_results(run: str | Path) -> SweepResult:
         tasks=tuple(replay.tasks.values()),
         teachers=tuple(replay.teachers.values()),
         trials=replay.trials(),
+        derived=tuple(replay.derived.values()),
         spans=tuple(replay.spans),
         started=replay.started or float(env.get("started") or 0.0),
         finished=replay.finished,

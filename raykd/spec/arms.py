@@ -12,7 +12,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
-    from raykd.methods.base import Method, Setting, Signals
+    from raykd.methods.base import Derivation, Method, Setting, Signals
 
 MAX_COMBINATIONS = 4096
 
@@ -86,6 +86,17 @@ def union_signals(spec: SweepSpec, setting: Setting) -> Signals:
         if not is_complete(arm):
             union = union.union(registry.load("methods", arm.method).requires)
     return union
+
+
+def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:
+    """Every distinct way in which some trial may derive teachers, in the order of the arms."""
+    found: dict[Derivation, None] = {}
+    for arm in spec.methods.values():
+        for method in built(arm, setting):
+            derivation = method.derivation()
+            if derivation is not None:
+                found[derivation] = None
+    return tuple(found)
 
 
 def refusals(spec: SweepSpec, setting: Setting) -> list[tuple[str, str]]:

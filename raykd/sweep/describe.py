@@ -37,8 +37,12 @@ def teacher_record(
 ) -> TeacherRecord:
     """The teacher as the report shows it."""
     stored = dict(prepared.recorded.stored()) if prepared.recorded is not None else {}
-    if prepared.live is not None and prepared.live.state is not None:
-        stored["weights"] = sum(a.nbytes for a in prepared.live.state.tensors.values())
+    if prepared.teacher is not None and prepared.teacher.state is not None:
+        stored["weights"] = sum(a.nbytes for a in prepared.teacher.state.tensors.values())
+    if prepared.findings:
+        stored["findings"] = sum(
+            a.nbytes for f in prepared.findings.values() for a in f.arrays.values()
+        )
     return TeacherRecord(
         task=gathered.task.name,
         model=model_in_words(gathered.spec.teacher.checkpoint or gathered.spec.teacher.model),
@@ -53,5 +57,6 @@ def teacher_record(
         seconds=prepared.seconds,
         cached=cached,
         serving=serving,
+        analysed={name: found.seconds for name, found in prepared.findings.items()},
         history=prepared.history,
     )

@@ -206,6 +206,9 @@ class Driver:
         elif notice["kind"] == "slot":
             what = {k: notice[k] for k in ("slot", "state", "node", "reason") if k in notice}
             self._log.emit("slot", **{"node": "", **what})
+        elif notice["kind"] == "derived_teacher":
+            what = {k: v for k, v in notice.items() if k not in ("kind", "time")}
+            self._log.emit("derived_teacher", **what)
         elif notice["kind"] == "requeued":
             message = f"{notice['job']} goes to another slot: {notice['why']}"
             self._log.emit("note", message=message)

@@ -13,14 +13,14 @@ from typing import Any
 from raykd.data.base import Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.errors import Problem, SpecError
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import pruning
 from raykd.models.base import ModelShape
 from raykd.models.families.base import family_of
 from raykd.models.load import check_max_length
 from raykd.models.source import ModelSource, load_source, shape_source
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
-from raykd.spec.arms import refusals, union_signals
+from raykd.spec.arms import derivations, refusals, union_signals
 from raykd.spec.schema import ShapeSpec, SweepSpec
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -55,6 +55,7 @@ class Gathered:
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
         signals: What the methods read from the teacher.
+        derivations: How they derive other teachers from it.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
         data_fingerprint: Hash of the rows.
@@ -67,6 +68,7 @@ class Gathered:
     teacher: ModelSource
     student: ModelSource | StudentCut
     signals: Signals
+    derivations: tuple[Derivation, ...]
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
     data_fingerprint: str
@@ -113,6 +115,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         teacher=teacher,
         student=student,
         signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
+        derivations=derivations(spec, setting),
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         data_fingerprint=fingerprint(rows),

@@ -13,6 +13,7 @@ from raykd.models.source import ModelSource
 from raykd.params import describe
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
+from raykd.teachers.derive import name_of
 from raykd.teachers.prepare import StudentCut, TaskInputs
 from raykd.teachers.recorded import estimate_bytes
 from raykd.training.settings import TrainSettings
@@ -76,6 +77,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
         signals=gathered.signals,
+        derivations=gathered.derivations,
         mode=mode,
         dtype=spec.teacher.dtype,
         fingerprint="",
@@ -113,6 +115,7 @@ def _fingerprint(inputs: TaskInputs, gathered: Gathered) -> str:
         "finetune": asdict(inputs.finetune) if inputs.finetune else None,
         "seed": inputs.finetune_seed,
         "signals": asdict(inputs.signals),
+        "derivations": [name_of(derivation) for derivation in inputs.derivations],
         "mode": inputs.mode,
         "dtype": inputs.dtype,
         "max_length": inputs.max_length,

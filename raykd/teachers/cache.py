@@ -25,6 +25,7 @@ from raykd.models.base import Anatomy, ModelShape
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers.derive import Findings
 from raykd.teachers.prepare import Prepared
 from raykd.teachers.ragged import Ragged
 from raykd.teachers.recorded import RecordedOutputs
@@ -33,7 +34,7 @@ _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         Prepared, Encoded, References, Ragged, RecordedOutputs, ModelSource, ModelState, ModelShape,
-        Anatomy, Evaluation,
+        Anatomy, Evaluation, Findings,
     )
 }  # fmt: skip
 
@@ -86,7 +87,7 @@ def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
     """Plain data for JSON; arrays are moved to `arrays` and replaced by their names."""
     if isinstance(value, np.ndarray):
         name = f"a{len(arrays)}"
-        arrays[name] = np.ascontiguousarray(value)
+        arrays[name] = np.asarray(value, order="C")  # keeps single numbers as they are
         return {"$array": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

@@ -14,15 +14,17 @@ from raykd import registry
 from raykd.data.base import Array, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import weights
 from raykd.models.base import Anatomy, Outputs
 from raykd.models.cut import take_layers
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers.derive import Findings, TeacherBench, analyse
 from raykd.teachers.pruned import prune
 from raykd.teachers.recorded import RecordedOutputs, record
+from raykd.teachers.serve import RecordedTeacher
 from raykd.training.device import World
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import seed_everything
@@ -71,6 +73,7 @@ class TaskInputs:
         same_tokens: Whether both split text alike.
         max_length: Longest row in tokens.
         signals: Everything the sweep's methods read from the teacher.
+        derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
         dtype: How recorded hidden states are kept.
         fingerprint: Identity of all of the above.
@@ -88,6 +91,7 @@ class TaskInputs:
     same_tokens: bool
     max_length: int
     signals: Signals
+    derivations: tuple[Derivation, ...]
     mode: Literal["outputs", "weights"]
     dtype: str
     fingerprint: str
@@ -108,8 +112,9 @@ class Prepared:
         teacher_anatomy: Sizes of the teacher.
         student: How students begin.
         recorded: The teacher's outputs on ``train``, None when it is served by its weights.
-        live: The teacher itself, None when its outputs are served.
-        live_pad: Padding token of the teacher.
+        teacher: The teacher itself, where it is served by its weights or others are derived from
+            it; else None.
+        findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
         metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
         history: Evaluations during fine-tuning.
         parameters: The teacher's number of weights.
@@ -127,7 +132,8 @@ class Prepared:
     teacher_anatomy: Anatomy
     student: ModelSource
     recorded: RecordedOutputs | None
-    live: ModelSource | None
+    teacher: ModelSource | None
+    findings: Mapping[str, Findings]
     metrics: Mapping[str, float]
     history: tuple[Evaluation, ...]
     parameters: int
@@ -159,6 +165,9 @@ def prepare(
     model.eval()
     state = weights.capture(model)
     recorded, metrics, forwards = _record_and_score(model, task, inputs, world.device, progress)
+    student = _student(inputs, state, model, world.device)
+    findings = _analyse(inputs, model, student, recorded, world, progress)
+    keeps_weights = inputs.mode == "weights" or inputs.derivations
     prepared = Prepared(
         task=task.name,
         fingerprint=inputs.fingerprint,
@@ -167,9 +176,10 @@ def prepare(
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         teacher_anatomy=inputs.teacher.anatomy,
-        student=_student(inputs, state, model, world.device),
+        student=student,
         recorded=recorded if inputs.mode == "outputs" else None,
-        live=replace(inputs.teacher, state=state) if inputs.mode == "weights" else None,
+        teacher=replace(inputs.teacher, state=state, shape=None) if keeps_weights else None,
+        findings=findings,
         metrics=metrics,
         history=history,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -178,6 +188,38 @@ def prepare(
         seconds=time.monotonic() - began,
     )
     return prepared, state
+
+
+def _analyse(
+    inputs: TaskInputs,
+    model: nn.Module,
+    student: ModelSource,
+    recorded: RecordedOutputs,
+    world: World,
+    progress: Progress,
+) -> dict[str, Findings]:
+    if not inputs.derivations:
+        return {}
+    alone = World(device=world.device)
+    bench = TeacherBench(
+        setting=Setting(
+            teacher=inputs.teacher.anatomy,
+            student=student.anatomy,
+            kind=inputs.task.kind,
+            num_labels=inputs.task.num_labels,
+            same_tokens=inputs.same_tokens,
+        ),
+        task=inputs.task,
+        model=model,
+        source=student,
+        splits=inputs.teacher_splits,
+        read=RecordedTeacher(recorded, world.device).reader(Signals(logits=True)),
+        pad_id=inputs.teacher_pad,
+        max_length=inputs.max_length,
+        world=alone,
+    )
+    total = len(inputs.derivations)
+    return analyse(inputs.derivations, bench, lambda done: progress("analyse", done, total, ""))
 
 
 def _finetune(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
-from raykd.methods.base import Signals
+from raykd.methods.base import Reader, Signals
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
-from raykd.teachers.prepare import Prepared
 from raykd.teachers.recorded import RecordedOutputs
-from raykd.training.device import World
-
-Reader = Callable[[Batch], Outputs]
 
 
 class Teacher(ABC):
@@ -88,11 +84,3 @@ class LiveTeacher(Teacher):
                 hidden_states=signals.hidden_states,
                 attentions=signals.attentions,
             )
-
-
-def open_teacher(prepared: Prepared, world: World) -> Teacher:
-    """The teacher of a prepared task on this process's device."""
-    if prepared.recorded is not None:
-        return RecordedTeacher(prepared.recorded, world.device)
-    assert prepared.live is not None
-    return LiveTeacher(prepared.live.build(seed=0).to(world.device))

@@ -98,7 +98,9 @@ def arrays(prepared: Prepared) -> Iterator[Array]:
                 yield encoded.references.spans
     if prepared.recorded is not None:
         yield from prepared.recorded.arrays()
-    for source in (prepared.student, prepared.live):
+    for findings in prepared.findings.values():
+        yield from findings.arrays.values()
+    for source in (prepared.student, prepared.teacher):
         if source is not None and source.state is not None:
             yield from source.state.tensors.values()
 

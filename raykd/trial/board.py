@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,9 @@ CLOSE = "close"
 IDLE = "idle"
 GO = "go"
 STOP = "stop"
+READY = "ready"
+MINE = "mine"
+WAIT = "wait"
 
 
 @dataclass(slots=True)
@@ -42,10 +46,15 @@ class BoardState:
 
     Args:
         silence_s: Seconds without a sign of life after which a lease is given to another slot.
+        put: Lays a value down where every node can read it, and returns a reference.
     """
 
-    def __init__(self, silence_s: float = LEASE_SILENCE_S) -> None:
+    def __init__(
+        self, silence_s: float = LEASE_SILENCE_S, put: Callable[[Any], Any] = lambda value: value
+    ) -> None:
         self._silence_s = silence_s
+        self._put = put
+        self._claims: dict[str, tuple[int, asyncio.Event]] = {}
         self._jobs: dict[str, _Job] = {}
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
@@ -160,6 +169,41 @@ class BoardState:
                 return job_id, job.attempt, job.payload
         return IDLE, 0, None
 
+    async def claim(self, key: str, slot: int, timeout_s: float) -> tuple[str, Any]:
+        """Ask for something that one worker makes for all.
+
+        Returns:
+            `READY` and the reference; `MINE` when the caller is to make it and `keep` it; `WAIT`
+            when another one is at it and was not done in time.
+        """
+        if key not in self._shared and key in self._claims and self._claims[key][0] != slot:
+            await _wait(self._claims[key][1], timeout_s)
+        if key in self._shared:
+            return READY, self._shared[key]
+        if key in self._claims and self._claims[key][0] != slot:
+            return WAIT, None
+        self._claims[key] = (slot, asyncio.Event())
+        return MINE, None
+
+    async def keep(self, key: str, value: Any) -> None:
+        """Lay down what was claimed. The board owns it, so that it survives the worker.
+
+        The reference comes in a tuple: Ray passes on references only inside other values.
+        """
+        self._shared[key] = (self._put(value),)
+        self._disclaim(key)
+
+    async def retract(self, key: str, slot: int) -> None:
+        """What was kept is lost, or the slot failed to make it: the next one to ask makes it."""
+        if key in self._claims and self._claims[key][0] != slot:
+            return
+        self._shared.pop(key, None)
+        self._disclaim(key)
+
+    async def tell(self, kind: str, what: dict[str, Any]) -> None:
+        """Something a worker wants the driver to know."""
+        self._notice(kind, **what)
+
     async def push(self, job_id: str, attempt: int, event: dict[str, Any]) -> str:
         """An event of a running job; answers `GO` or `STOP`."""
         job = self._jobs.get(job_id)
@@ -204,7 +248,14 @@ class BoardState:
         job.slot = None
         job.arrived.set()
 
+    def _disclaim(self, key: str) -> None:
+        claim = self._claims.pop(key, None)
+        if claim is not None:
+            claim[1].set()
+
     def _release(self, slot: int, why: str) -> None:
+        for key in [k for k, claim in self._claims.items() if claim[0] == slot]:
+            self._disclaim(key)
         for job_id, job in self._jobs.items():
             if job.slot == slot and not job.over:
                 self._lost(job_id, why)
@@ -245,7 +296,7 @@ def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) ->
     actor = ray.remote(BoardState).options(
         name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000
     )
-    return actor.remote(silence_s)
+    return actor.remote(silence_s, ray.put)
 
 
 def answer(request: Any) -> Any:  # what the board's method returns

@@ -10,12 +10,14 @@ from pathlib import Path
 from raykd import params, registry
 from raykd.data.base import Task
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, Setting
+from raykd.methods.base import Method, Setting, Signals, Variant
 from raykd.models import weights
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
+from raykd.teachers.derive import name_of
+from raykd.teachers.open import open_teacher, open_variant
 from raykd.teachers.prepare import Prepared
-from raykd.teachers.serve import Teacher, open_teacher
+from raykd.teachers.serve import Teacher
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, score
 from raykd.training.loop import FitJob, fit
@@ -89,6 +91,29 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
     return kind(params.build(declared, config.coefficients), setting)
 
 
+Derive = Callable[[Variant, Signals], Teacher]
+"""Opens a derived teacher that serves some signals."""
+
+
+def _teacher(
+    method: Method[object],
+    prepared: Prepared,
+    world: World,
+    opened: Teacher | None,
+    derive: Derive | None,
+) -> Teacher:
+    """The teacher that a method reads with its parameters."""
+    derivation = method.derivation()
+    variant = None
+    if derivation is not None:
+        variant = method.variant(prepared.findings[name_of(derivation)].arrays)
+    if variant is None:
+        return opened or open_teacher(prepared, world)
+    if derive is not None:
+        return derive(variant, method.signals())
+    return open_variant(prepared, variant, method.signals(), world)
+
+
 def run_trial(
     config: TrialConfig,
     prepared: Prepared,
@@ -96,6 +121,7 @@ def run_trial(
     world: World,
     report: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
+    derive: Derive | None = None,
 ) -> TrialOutcome:
     """Train one student.
 
@@ -106,6 +132,7 @@ def run_trial(
         world: This process among the ranks of the trial.
         report: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
+        derive: Opens teachers derived from it; None makes them here.
 
     Raises:
         TrialError: The loss became NaN or infinite.
@@ -115,7 +142,7 @@ def run_trial(
     settings = params.build(TrainSettings, config.train)
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)
-    teacher = teacher or open_teacher(prepared, world)
+    teacher = _teacher(method, prepared, world, teacher, derive)
     collator = Collator(
         prepared.pad_id, max_length=prepared.max_length, margin=method.signals().margin
     )

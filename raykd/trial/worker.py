@@ -22,11 +22,13 @@ from ray import train
 from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
 from raykd.teachers import store
+from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import Prepared, TaskInputs, prepare
-from raykd.teachers.serve import Teacher, open_teacher
+from raykd.teachers.serve import Teacher
 from raykd.teachers.store import TeacherHandle
 from raykd.training.device import World
 from raykd.trial import board as boards
+from raykd.trial.derived import DerivedTeachers
 from raykd.trial.run import TrialConfig, run_trial
 
 POLL_S = 2.0
@@ -71,11 +73,11 @@ class Slot:
     def serve(self) -> None:
         """Run jobs until the board sends the slot home."""
         done = 0
-        self._call(lambda: self.board.hello.remote(self.slot, self.node))
+        self.ask(lambda: self.board.hello.remote(self.slot, self.node))
         while self.recycle_after is None or done < self.recycle_after:
             job_id, attempt, payload = self._take()
             if job_id == boards.CLOSE:
-                self._call(lambda: self.board.goodbye.remote(self.slot))
+                self.ask(lambda: self.board.goodbye.remote(self.slot))
                 return
             if job_id == boards.IDLE:
                 continue
@@ -83,12 +85,12 @@ class Slot:
             done += 1
 
     def _take(self) -> tuple[str, int, Any]:
-        taken: tuple[str, int, Any] = self._call(
+        taken: tuple[str, int, Any] = self.ask(
             lambda: self.board.take.remote(self.slot, self.node, POLL_S)
         )
         return taken
 
-    def _call(self, request: Callable[[], Any]) -> Any:
+    def ask(self, request: Callable[[], Any]) -> Any:
         """Ask the board on rank 0 and tell every rank the answer."""
         answer = boards.answer(request()) if self.world.rank == 0 else None
         return self.world.broadcast(answer)
@@ -148,7 +150,15 @@ class Slot:
             event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
             return push(event) == boards.STOP
 
-        outcome = run_trial(job.config, prepared, handle.task, self.world, report, teacher)
+        outcome = run_trial(
+            job.config,
+            prepared,
+            handle.task,
+            self.world,
+            report,
+            teacher,
+            DerivedTeachers(self, job.config.trial_id, prepared),
+        )
         store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
             return None

@@ -94,13 +94,13 @@ class Bench:
         return self.events(self.submit(config, max_failures))
 
 
-def open_bench(prepared: Prepared, workers: int, folder: Path) -> Iterator[Bench]:
+def open_bench(prepared: Prepared, workers: int, folder: Path, slots: int = 1) -> Iterator[Bench]:
     name = f"bench-{uuid.uuid4().hex[:8]}"
     namespace = ray.get_runtime_context().namespace
     board = open_board(name, namespace)
     shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
     pool = SlotPool(board, name, namespace, shape, str(folder), recycle_after=None)
-    pool.start(1)
+    pool.start(slots)
     handle = store.publish(prepared, registry.load("tasks", prepared.task))
     answer(board.share.remote(handle.fingerprint, handle))
     yield Bench(board, handle)

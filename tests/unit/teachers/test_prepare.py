@@ -87,7 +87,7 @@ def test_without_signals_only_logits_are_recorded():
 def test_a_teacher_served_by_its_weights_is_not_recorded():
     prepared, state = tiny.prepared(mode="weights")
     assert prepared.recorded is None
-    built = weights.capture(prepared.live.build(seed=0))
+    built = weights.capture(prepared.teacher.build(seed=0))
     assert all(np.array_equal(built.tensors[n], a) for n, a in state.tensors.items())
     assert prepared.metrics == tiny.ready()[0].metrics
 

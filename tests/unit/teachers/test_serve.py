@@ -8,7 +8,8 @@ import torch
 
 from raykd.data.collate import Collator
 from raykd.methods.base import Signals
-from raykd.teachers.serve import LiveTeacher, RecordedTeacher, open_teacher
+from raykd.teachers.open import open_teacher
+from raykd.teachers.serve import LiveTeacher, RecordedTeacher
 from tests.unit.teachers import tiny
 
 ROWS = np.array([3, 17, 0, 31])
@@ -23,7 +24,7 @@ def batch():
 def teachers():
     """The same teacher, recorded and live."""
     prepared, state = tiny.ready()
-    live = replace(prepared, recorded=None, live=replace(tiny.given().teacher, state=state))
+    live = replace(prepared, recorded=None, teacher=replace(tiny.given().teacher, state=state))
     return open_teacher(prepared, tiny.WORLD), open_teacher(live, tiny.WORLD)
 
 

@@ -52,7 +52,7 @@ def test_a_write_in_place_fails_the_trial_and_says_what_to_look_for(written):
 @pytest.mark.parametrize(
     ("changes", "state"),
     [
-        ({"mode": "weights"}, lambda p: p.live.state),
+        ({"mode": "weights"}, lambda p: p.teacher.state),
         ({"student": StudentCut(layers=(0,), weights="finetuned")}, lambda p: p.student.state),
     ],
     ids=["teacher", "student"],

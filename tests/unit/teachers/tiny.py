@@ -62,6 +62,7 @@ def given() -> TaskInputs:
         same_tokens=True,
         max_length=LENGTH,
         signals=SIGNALS,
+        derivations=(),
         mode="outputs",
         dtype="fp32",
         fingerprint="f00d",

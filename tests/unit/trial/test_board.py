@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from raykd.trial.board import CLOSE, GO, IDLE, STOP, BoardState
+from raykd.trial.board import CLOSE, GO, IDLE, MINE, READY, STOP, WAIT, BoardState
 
 NOW = 0.0
 """No patience: what is not there at once is not waited for."""
@@ -327,3 +327,35 @@ async def test_shared_things_are_read_by_their_key(board):
     assert await board.read("teacher") == {"refs": 1}
     with pytest.raises(KeyError):
         await board.read("nothing")
+
+
+@on_a_board
+async def test_what_is_claimed_is_made_by_one_and_read_by_all(board):
+    assert (await board.claim("k", 0, NOW))[0] == MINE
+    assert (await board.claim("k", 0, NOW))[0] == MINE  # the same slot asks again
+    assert (await board.claim("k", 1, NOW))[0] == WAIT
+    waiting = asyncio.create_task(board.claim("k", 1, SOON))
+    await asyncio.sleep(0)
+    await board.keep("k", "value")
+    assert await waiting == (READY, ("value",))
+    assert await board.claim("k", 0, NOW) == (READY, ("value",))
+
+
+@on_a_board
+async def test_a_claim_dies_with_its_slot(board):
+    await board.claim("k", 0, NOW)
+    waiting = asyncio.create_task(board.claim("k", 1, SOON))
+    await asyncio.sleep(0)
+    await board.slot_failed(0, "gone")
+    assert (await waiting)[0] == MINE
+    assert (await board.claim("k", 2, NOW))[0] == WAIT
+
+
+@on_a_board
+async def test_what_is_lost_is_made_again(board):
+    await board.claim("k", 0, NOW)
+    await board.keep("k", "value")
+    await board.retract("k", 1)
+    assert (await board.claim("k", 1, NOW))[0] == MINE
+    await board.retract("k", 0)  # too late: another slot is at it
+    assert (await board.claim("k", 0, NOW))[0] == WAIT

@@ -1,0 +1,180 @@
+"""Derived teachers: looked at once per task, made and recorded once per distinct choice.
+
+A `Derivation` analyses the teacher when a task is prepared; what it found travels with the prepared
+task. A trial's method turns the findings and its parameters into a `Variant`, whose outputs are
+recorded by whoever needs them first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from raykd import params, registry
+from raykd.data.base import Array, Batch, Encoded, Task
+from raykd.data.collate import Collator
+from raykd.methods.base import Derivation, Reader, Setting, Signals, Variant
+from raykd.models.base import Outputs
+from raykd.models.forward import forward
+from raykd.models.source import ModelSource
+from raykd.params import Scalar
+from raykd.teachers.recorded import RecordedOutputs, record
+from raykd.training.device import World
+from raykd.training.loop import FitJob, fit
+from raykd.training.seeding import derive_seed, seed_everything
+from raykd.training.settings import TrainSettings
+
+EVAL_BATCH = 64
+
+
+def name_of(derivation: Derivation) -> str:
+    """A stable name: equal derivations have equal names."""
+    kind = type(derivation)
+    digest = hashlib.sha256(f"{kind.__module__} {derivation!r}".encode()).hexdigest()[:8]
+    return f"{kind.__name__.lower()}-{digest}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What one derivation found out.
+
+    Attributes:
+        arrays: What it returned, by name.
+        seconds: How long it took.
+    """
+
+    arrays: Mapping[str, Array]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherBench:
+    """The `Bench` of a preparation.
+
+    Attributes:
+        setting: The pair.
+        task: Gives the task loss.
+        model: The fine-tuned teacher, on the device of `world`.
+        source: How a student begins.
+        splits: ``train`` and ``select``, as both models read them.
+        read: The teacher's logits on the train rows.
+        pad_id: Token that pads.
+        max_length: Longest padded row.
+        world: This process.
+    """
+
+    setting: Setting
+    task: Task
+    model: nn.Module
+    source: ModelSource
+    splits: Mapping[str, Encoded]
+    read: Reader
+    pad_id: int
+    max_length: int
+    world: World
+
+    def teacher(self) -> nn.Module:
+        """The fine-tuned teacher: evaluation mode, frozen weights."""
+        return self.model.eval().requires_grad_(False)
+
+    def student(self) -> nn.Module:
+        """A new student as trials begin with it, in training mode."""
+        return self.source.build(seed=0).to(self.world.device)
+
+    def distil(self, train: Mapping[str, Scalar], temperature: float, seed: int) -> nn.Module:
+        """A student after plain distillation from the teacher."""
+        kd = registry.load("methods", "kd")
+        of = registry.params_of("methods", "kd")(alpha=0.5, temperature=temperature)
+        student = self.source.build(seed).to(self.world.device)
+        fit(
+            FitJob(
+                model=student,
+                method=kd(of, self.setting),
+                task=self.task,
+                train=self.splits["train"],
+                select=None,
+                teacher=self.read,
+                settings=params.build(TrainSettings, train),
+                collator=self._collator(),
+                seed=seed,
+                world=self.world,
+                report=lambda evaluation: False,
+            )
+        )
+        return student
+
+    def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
+        """Batches in file order, of a seeded sample where `rows` is less than there are."""
+        encoded = self.splits[split]
+        numbers = np.arange(len(encoded))
+        if rows is not None and rows < len(encoded):
+            drawn = np.random.default_rng(derive_seed(0, split)).permutation(numbers)
+            numbers = np.sort(drawn[:rows])
+        collate = self._collator()
+        for begin in range(0, len(numbers), batch_size):
+            yield collate(encoded, numbers[begin : begin + batch_size]).to(self.world.device)
+
+    def run(self, model: nn.Module, batch: Batch) -> Outputs:
+        """Logits of a model, with gradient, and the task loss on the labels."""
+        out = forward(model, batch)
+        return out.scored(self.task.loss(out.logits.float(), batch))
+
+    def _collator(self) -> Collator:
+        return Collator(self.pad_id, max_length=self.max_length)
+
+
+def analyse(
+    derivations: tuple[Derivation, ...], bench: TeacherBench, progress: Callable[[int], None]
+) -> dict[str, Findings]:
+    """What every derivation finds out, by its name; the teacher is left frozen."""
+    found: dict[str, Findings] = {}
+    for number, derivation in enumerate(derivations):
+        progress(number)
+        began = time.monotonic()
+        seed_everything(derive_seed(0, name_of(derivation)))
+        arrays = {name: np.array(a) for name, a in derivation.analyse(bench).items()}
+        found[name_of(derivation)] = Findings(arrays=arrays, seconds=time.monotonic() - began)
+    progress(len(derivations))
+    return found
+
+
+def make(source: ModelSource, variant: Variant, world: World) -> nn.Module:
+    """A derived teacher, from a copy of the teacher's weights."""
+    model = source.build(seed=0).to(world.device).eval().requires_grad_(False)
+    return variant.make(model)
+
+
+def record_variant(
+    source: ModelSource,
+    variant: Variant,
+    signals: Signals,
+    train: Encoded,
+    *,
+    pad_id: int,
+    max_length: int,
+    dtype: str,
+    world: World,
+) -> RecordedOutputs:
+    """The outputs of a derived teacher on every train row."""
+    return record(
+        make(source, variant, world),
+        train,
+        signals,
+        pad_id=pad_id,
+        max_length=max_length,
+        dtype=dtype,
+        device=world.device,
+        batch_size=EVAL_BATCH,
+        progress=lambda done: None,
+    )
+
+
+def variant_key(fingerprint: str, variant: Variant, signals: Signals) -> str:
+    """Under which name the outputs of a derived teacher are shared."""
+    digest = hashlib.sha256(repr(signals).encode()).hexdigest()[:8]
+    return f"{fingerprint}/{variant.key}/{digest}"

@@ -1,0 +1,93 @@
+"""Derived teachers in a slot: whoever needs one first makes it, all others read it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from raykd.methods.base import Signals, Variant
+from raykd.teachers.derive import variant_key
+from raykd.teachers.open import open_variant, recorded_variant
+from raykd.teachers.prepare import Prepared
+from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.serve import RecordedTeacher, Teacher
+from raykd.trial import board as boards
+
+if TYPE_CHECKING:
+    from raykd.trial.worker import Slot
+
+WAIT_S = 2.0
+
+
+class DerivedTeachers:
+    """Opens derived teachers for one trial; call it with the variant and what is read of it.
+
+    Args:
+        slot: The rank that runs the trial.
+        trial: Id of the trial.
+        prepared: The task.
+    """
+
+    def __init__(self, slot: Slot, trial: str, prepared: Prepared) -> None:
+        self._slot = slot
+        self._trial = trial
+        self._prepared = prepared
+
+    def __call__(self, variant: Variant, signals: Signals) -> Teacher:
+        """The derived teacher, recorded by this slot or another one."""
+        prepared, world = self._prepared, self._slot.world
+        if prepared.recorded is None:
+            return open_variant(prepared, variant, signals, world)
+        key = variant_key(prepared.fingerprint, variant, signals)
+        made, seconds = 0, 0.0
+        while True:
+            state, kept = self._claim(key)
+            if state == boards.READY:
+                recorded = self._read(key, kept)
+                if recorded is not None:
+                    rows = made * len(prepared.splits["train"])
+                    self._tell(variant, made=made, rows=rows, seconds=seconds)
+                    return RecordedTeacher(recorded, world.device)
+            elif state == boards.MINE:
+                seconds += self._make(key, variant, signals)
+                made += 1
+
+    def _claim(self, key: str) -> tuple[str, Any]:
+        board, slot = self._slot.board, self._slot.slot
+        answered: tuple[str, Any] = self._slot.ask(lambda: board.claim.remote(key, slot, WAIT_S))
+        return answered
+
+    def _read(self, key: str, kept: tuple[Any, ...]) -> RecordedOutputs | None:
+        """What was kept, None when it is lost with the node that had it."""
+        try:
+            recorded: RecordedOutputs = ray.get(kept[0])
+        except (ray.exceptions.ObjectLostError, ray.exceptions.OwnerDiedError):
+            self._retract(key)
+            return None
+        return recorded
+
+    def _make(self, key: str, variant: Variant, signals: Signals) -> float:
+        """Rank 0 makes and keeps it; the others hear of it with their next claim."""
+        began = time.monotonic()
+        if self._slot.world.rank == 0:
+            try:
+                made = recorded_variant(self._prepared, variant, signals, self._slot.world)
+                boards.answer(self._slot.board.keep.remote(key, made))
+            except BaseException:
+                self._retract(key)
+                raise
+        return time.monotonic() - began
+
+    def _retract(self, key: str) -> None:
+        if self._slot.world.rank == 0:
+            boards.answer(self._slot.board.retract.remote(key, self._slot.slot))
+
+    def _tell(self, variant: Variant, **facts: Any) -> None:
+        if self._slot.world.rank == 0:
+            what = {
+                "task": self._prepared.task, "trial_id": self._trial,
+                "key": variant.key, "about": variant.about, **facts,
+            }  # fmt: skip
+            boards.answer(self._slot.board.tell.remote("derived_teacher", what))

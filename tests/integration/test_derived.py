@@ -1,0 +1,72 @@
+"""Derived teachers in slots: made once for all trials that choose the same."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from raykd import registry
+from raykd.spec.load import spec_from_dict
+from raykd.sweep.local import prepare_task, run_here
+from raykd.teachers.prepare import Prepared
+from raykd.trial.board import answer
+from raykd.trial.follow import follow
+from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
+
+METHOD = "tests.integration.scaled_teacher"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    arm = {"label": "scaled", "method": METHOD, "fixed": {"factor": 2.0}}
+    spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
+    folder = tmp_path_factory.mktemp("cache")
+    return prepare_task(spec_from_dict(spec.as_dict()), TASK, folder, lambda *p: None)[1]
+
+
+@pytest.fixture(scope="module")
+def bench(cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+          ) -> Iterator[Bench]:  # fmt: skip
+    yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
+
+
+def config(factor: float, name: str):
+    return trial_config(
+        method=METHOD, coefficients={"factor": factor}, trial_id=name, seed=5
+    )  # fmt: skip
+
+
+def told(bench: Bench) -> list[dict]:
+    notices = answer(bench.board.notices.remote(0, 0.0))
+    return [n for n in notices if n["kind"] == "derived_teacher"]
+
+
+def test_trials_with_the_same_choice_share_one_teacher(bench: Bench, prepared: Prepared) -> None:
+    chosen = {"a": 2.0, "b": 2.0, "c": 3.0, "d": 2.0}
+    jobs = {bench.submit(config(f, name)): name for name, f in chosen.items()}
+    ends: dict[str, dict] = {}
+
+    def note(job: str, event: dict) -> None:
+        ends[jobs[job]] = event
+
+    follow(bench.board, list(jobs), note)
+    assert {end["kind"] for end in ends.values()} == {"done"}, ends
+    assert ends["a"]["metrics"] == ends["b"]["metrics"] == ends["d"]["metrics"]
+    seen = told(bench)
+    assert {n["trial_id"]: n["key"] for n in seen} == {
+        "a": "x2", "b": "x2", "c": "x3", "d": "x2",
+    }  # fmt: skip
+    rows = len(prepared.splits["train"])
+    for key in ("x2", "x3"):
+        made = [n for n in seen if n["key"] == key and n["made"]]
+        assert [n["rows"] for n in made] == [rows]
+    task = registry.load("tasks", TASK)
+    local = run_here(config(3.0, "local"), prepared, task, lambda evaluation: None)
+    assert ends["c"]["evaluation"]["terms"] == dict(local.evaluation.terms)
+    assert np.isclose(ends["c"]["metrics"]["accuracy"], local.metrics["accuracy"])
+
+
+def test_the_local_form_needs_no_board(prepared: Prepared) -> None:
+    task = registry.load("tasks", TASK)
+    outcome = run_here(config(2.0, "alone"), prepared, task, lambda evaluation: None)
+    assert outcome.metrics["accuracy"] >= 0

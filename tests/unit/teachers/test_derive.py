@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raykd import registry
+from raykd.methods.base import Setting, Signals
+from raykd.teachers import cache
+from raykd.teachers.derive import name_of, variant_key
+from raykd.teachers.open import open_variant, recorded_variant
+from raykd.teachers.store import arrays
+from tests.integration.scaled_teacher import METHOD, Mean, Params
+from tests.unit.teachers import tiny
+
+LOGITS = Signals(logits=True)
+TWICE = Mean(8), Mean(12)
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return tiny.prepared(derivations=TWICE)[0]
+
+
+def variant(prepared, factor: float):
+    setting = Setting(
+        teacher=prepared.teacher_anatomy, student=prepared.student.anatomy,
+        kind="classification", num_labels=3,
+    )  # fmt: skip
+    method = METHOD(Params(factor=factor), setting)
+    return method.variant(prepared.findings[name_of(method.derivation())].arrays)
+
+
+def test_every_derivation_is_analysed_once_under_a_name_of_its_own(prepared):
+    assert set(prepared.findings) == {name_of(d) for d in TWICE}
+    assert prepared.findings[name_of(Mean(12))].arrays["rows"] == 12
+    assert all(found.seconds > 0 for found in prepared.findings.values())
+    assert name_of(Mean(8)) == name_of(Mean(8)) != name_of(Mean(9))
+
+
+def test_the_bench_trains_a_student_and_leaves_the_teacher_alone(prepared):
+    untrained = prepared.student.build(seed=0)
+    norm = sum(p.norm().item() for p in untrained.parameters())
+    assert prepared.findings[name_of(Mean(8))].arrays["norm"] != pytest.approx(norm)
+    alone = tiny.ready()[0]
+    assert np.array_equal(prepared.recorded.all_logits(), alone.recorded.all_logits())
+
+
+def test_weights_are_kept_for_deriving(prepared):
+    assert prepared.teacher is not None
+    assert tiny.ready()[0].teacher is None
+
+
+def test_the_outputs_of_a_variant_are_those_of_the_derived_model(prepared):
+    recorded = recorded_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
+    assert np.allclose(recorded.all_logits(), 3 * prepared.recorded.all_logits(), atol=1e-4)
+    assert recorded.hidden is None
+
+
+def test_variants_are_made_of_copies(prepared):
+    before = [a.copy() for a in arrays(prepared)]
+    recorded_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(prepared), before, strict=True))
+
+
+def test_a_live_variant_says_the_same_as_a_recorded_one(prepared):
+    live = replace(prepared, recorded=None)
+    batch = tiny_batch(prepared)
+    both = [
+        open_variant(p, variant(prepared, 2.0), LOGITS, tiny.WORLD).reader(LOGITS)(batch).logits
+        for p in (prepared, live)
+    ]
+    assert torch.allclose(both[0], both[1], atol=1e-4)
+
+
+def tiny_batch(prepared):
+    from raykd.data.collate import Collator
+
+    return Collator(prepared.pad_id, max_length=prepared.max_length)(
+        prepared.splits["train"], np.array([3, 1])
+    )
+
+
+def test_findings_survive_the_cache(prepared, tmp_path):
+    _, state = tiny.ready()
+    cache.store(tmp_path, prepared, state)
+    again = cache.load(tmp_path, prepared.fingerprint)
+    for name, found in prepared.findings.items():
+        for key, array in found.arrays.items():
+            assert np.array_equal(again.findings[name].arrays[key], array)
+
+
+def test_keys_tell_variants_tasks_and_signals_apart(prepared):
+    two, three = variant(prepared, 2.0), variant(prepared, 3.0)
+    keys = {
+        variant_key("a", two, LOGITS), variant_key("a", three, LOGITS),
+        variant_key("b", two, LOGITS), variant_key("a", two, Signals(hidden_states=(1,))),
+    }  # fmt: skip
+    assert len(keys) == 4
+    assert variant_key("a", two, LOGITS) == variant_key("a", variant(prepared, 2.0), LOGITS)
+
+
+def test_arms_tell_which_derivations_they_reach():
+    from raykd.spec.arms import derivations
+    from tests.integration.conftest import tiny_spec
+
+    arm = {
+        "label": "scaled", "method": "tests.integration.scaled_teacher",
+        "domains": {"factor": {"kind": "choice", "choices": [1.0, 2.0, 3.0]},
+                    "rows": {"kind": "choice", "choices": [4, 8]}},
+    }  # fmt: skip
+    spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
+    setting = Setting(
+        teacher=tiny.given().teacher.anatomy, student=tiny.given().student.anatomy,
+        kind="classification", num_labels=3,
+    )  # fmt: skip
+    assert derivations(spec, setting) == (Mean(4), Mean(8))
+    assert registry.load("methods", arm["method"]) is METHOD
