@@ -14,6 +14,7 @@ _WORDS = {
     "encode": "tokenising",
     "finetune": "fine-tuning the teacher",
     "record": "recording the teacher's outputs",
+    "analyse": "analysing the teacher",
 }
 
 

@@ -23,6 +23,8 @@ from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
 
+_UNITS = {"finetune": "evaluations", "analyse": "analyses"}
+
 
 class Teachers:
     """Requests every teacher at once and gives them out task by task.
@@ -84,7 +86,7 @@ class Teachers:
             self._log.emit(
                 "teacher_progress",
                 task=task,
-                unit="evaluations" if event["phase"] == "finetune" else "rows",
+                unit=_UNITS.get(event["phase"], "rows"),
                 **{k: event[k] for k in ("phase", "done", "total", "detail")},
             )
         elif event["kind"] == "done":

@@ -1,0 +1,91 @@
+"""Every metric of a task, by arm: what the benchmark reports beside the one that decides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from raykd.report.section import Section, template
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.stats import estimate
+from raykd.results.summary import Scale, arm_summaries, metric_of, scale_of
+
+PREFIX = "report/"
+PART = "@"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricsRecord:
+    """One table per task: arms and the teacher down, metrics across."""
+
+    heading: str
+    tables: tuple[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]], ...]
+
+
+def record(result: SweepResult) -> MetricsRecord | None:
+    """None where no task has more than the metric that decides."""
+    tables = []
+    for task in result.tasks:
+        names = _names(result, task.name)
+        if len(names) > 1:
+            columns = ("arm", *(f"{name} (decides)" if name == task.metric else name
+                                for name in names))  # fmt: skip
+            tables.append((task.name, columns, tuple(_rows(result, task.name, names))))
+    if not tables:
+        return None
+    return MetricsRecord(
+        heading="All metrics on the report split, mean and spread over the confirm seeds",
+        tables=tuple(tables),
+    )
+
+
+def render(r: MetricsRecord) -> str:
+    """The tables."""
+    return template("metrics", r)
+
+
+def _names(result: SweepResult, task: str) -> tuple[str, ...]:
+    """Metrics of the report split, the deciding one first; parts of students stand elsewhere."""
+    first = metric_of(result, task)[0]
+    found = dict.fromkeys([first])
+    for trial in result.trials:
+        if trial.task == task and trial.stage == "confirm":
+            found |= dict.fromkeys(
+                name.removeprefix(PREFIX)
+                for name in trial.metrics
+                if name.startswith(PREFIX) and PART not in name
+            )
+    return tuple(found)
+
+
+def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    scale = scale_of(result, task)
+    rows = []
+    teacher = result.teacher(task)
+    if teacher is not None:
+        values = (teacher.metrics.get(PREFIX + name, math.nan) for name in names)
+        rows.append(("teacher", *(_shown(scale, [v]) for v in values)))
+    for arm in arm_summaries(result, task):
+        chosen = [t for t in result.of(task, arm.label, "confirm") if _speaks(t, dict(arm.chosen))]
+        cells = (
+            _shown(scale, [t.metrics.get(PREFIX + n, math.nan) for t in chosen]) for n in names
+        )
+        rows.append((arm.label, *cells))
+    return rows
+
+
+def _speaks(trial: TrialResult, chosen: dict[str, object]) -> bool:
+    """Whether a confirm trial has the configuration that speaks for its arm."""
+    return trial.status is Status.COMPLETED and dict(trial.params) == chosen
+
+
+def _shown(scale: Scale, values: list[float]) -> str:
+    known = [v for v in values if math.isfinite(v)]
+    found = estimate(known)
+    if found is None:
+        return "n/a"
+    spread = f" ± {scale.factor * found.sd:.1f}" if len(known) > 1 else ""
+    return scale.show(found.mean) + spread
+
+
+SECTION = Section(order=25, title="What do the other metrics say?", record=record, render=render)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from raykd.report.sections.metrics import record, render
+from raykd.results.records import SweepResult
+from tests.synthetic_run import METRIC, SEEDS
+
+
+def with_metrics(result: SweepResult, **values: float) -> SweepResult:
+    """The same run with further metrics on the report split in the confirm stage."""
+    trials = tuple(
+        replace(t, metrics={**t.metrics, **{f"report/{k}": v for k, v in values.items()}})
+        if t.stage == "confirm" and t.task == "glue/rte"
+        else t
+        for t in result.trials
+    )
+    return replace(result, trials=trials)
+
+
+def test_a_single_metric_is_no_section(result: SweepResult):
+    assert record(result) is None
+
+
+def test_every_metric_is_named_for_every_arm(result: SweepResult):
+    found = record(with_metrics(result, f1=0.5, accuracy_mismatched=0.25))
+    (task, columns, rows), *others = found.tables
+    assert not others
+    assert task == "glue/rte"
+    assert columns == ("arm", f"{METRIC} (decides)", "f1", "accuracy_mismatched")
+    assert [row[0] for row in rows] == ["teacher", *result.labels]
+    assert rows[0][1:] == ("72.6", "n/a", "n/a")
+    assert all(row[2:] == ("50.0 ± 0.0", "25.0 ± 0.0") for row in rows[1:])
+    assert "accuracy_mismatched" in render(found)
+    assert len(SEEDS) > 1
+
+
+def test_parts_of_students_stand_elsewhere(result: SweepResult):
+    assert record(with_metrics(result, **{"accuracy@w0.5d1": 0.5})) is None
