@@ -75,7 +75,8 @@ def sweep(
         show_plan(str(file or resume), spec, output)
         return 0
 
-    from raykd.sweep.run import SweepOptions, cache_folder, run_sweep
+    from raykd.sweep.places import cache_folder
+    from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
         out=out,

@@ -21,7 +21,7 @@ def teacher(
     """Prepare the teachers of a search space in this process and keep them in the cache."""
     from raykd.spec.load import load_spec, placed
     from raykd.sweep.local import prepare_task
-    from raykd.sweep.run import cache_folder
+    from raykd.sweep.places import cache_folder
 
     spec = load_spec(file, override or ())
 

@@ -39,7 +39,7 @@ def trial(
 
     from raykd.spec.load import load_spec
     from raykd.sweep.local import prepare_task, run_here, trial_of
-    from raykd.sweep.run import cache_folder
+    from raykd.sweep.places import cache_folder
     from raykd.sweep.runfolder import reopen
 
     given = _parameters(param or ())

@@ -143,6 +143,11 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
             if split is not None:
                 parsed[key] = split
     made = read_section(DataSpec, entry, "data", findings, parsed=parsed, by_hand=by_hand)
+    augment = made.augment if made is not None else None
+    if augment is not None and augment.model is None and augment.vectors is None:
+        message = "'augment' needs a source of words"
+        hint = "model: a masked language model, and/or vectors: a file of word vectors"
+        findings.add(given["augment"].node.mark, "data.augment", message, hint)
     return made if len(findings.problems) == before else None
 
 

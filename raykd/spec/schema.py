@@ -60,6 +60,17 @@ class OwnTaskSpec(Section):
         return tuple(dict.fromkeys((first, *self.metrics)))
 
 
+class AugmentSpec(Section):
+    """More train rows for students: copies with some words replaced."""
+
+    model: str | None = None
+    vectors: str | None = None
+    copies: int = Field(default=10, ge=1)
+    probability: Number = Field(default=0.4, gt=0, le=1)
+    candidates: int = Field(default=15, ge=1)
+    seed: int = 0
+
+
 class DataSpec(Section):
     """Rows: where they are, how long they may be, which part drives the search."""
 
@@ -69,6 +80,7 @@ class DataSpec(Section):
     max_length: int = Field(default=128, ge=4)
     select_on: SplitRef = SplitRef(split="train", fraction=0.1)
     report_on: SplitRef = SplitRef(split="validation")
+    augment: AugmentSpec | None = None
     seed: int = 0
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from raykd.data.base import DataSettings, Rows, Task
 from raykd.data.carve import carve, choose
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.augmenting import augmented
+from raykd.sweep.places import cache_folder
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
@@ -43,4 +45,6 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     assert finetune_rows is None or isinstance(finetune_rows, int)
     found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
     found["train"] = train.take(choose(left, data.student_rows, data.seed))
+    if data.augment is not None:
+        found["train"] = augmented(task, found["train"], data.augment, cache_folder())
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
 from raykd.sweep.gather import gather
+from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -71,13 +71,6 @@ def sweep(
     text = "" if isinstance(source, SweepSpec) else Path(source).read_text()
     options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
     return load_results(run_sweep(spec, text, options, listener))
-
-
-def cache_folder() -> Path:
-    """Where prepared teachers are kept: ``RAYKD_CACHE``, else below the user's cache folder."""
-    own = os.environ.get("RAYKD_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "raykd" / "teachers"
 
 
 def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Listener) -> Path:

@@ -1,0 +1,78 @@
+"""Train rows with more rows made of them, kept on disk so that the next sweep has them at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from raykd.data.augment import Augmentation, WordSource, augment
+from raykd.data.base import Rows, Task
+from raykd.data.carve import fingerprint
+from raykd.data.classification import TextTask
+from raykd.data.vectors import WordVectors
+from raykd.errors import Problem, SpecError
+from raykd.models.masked_words import MaskedWords
+from raykd.spec.schema import AugmentSpec
+
+FORMAT = 1
+"""Raised when the same settings give other rows than before."""
+
+
+def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path) -> Rows:
+    """The rows and those made of them, from disk when they were made before.
+
+    Args:
+        task: Must be a classification or regression of texts.
+        rows: Train rows of students.
+        how: What the search space says.
+        folder: Where they are kept.
+
+    Raises:
+        SpecError: The task has no texts whose words can be replaced.
+        DataError: The word vectors cannot be read.
+        SetupError: The masked language model cannot be reached.
+    """
+    if not isinstance(task, TextTask):
+        found = Problem(
+            path="data.augment",
+            message=f"replaces words of texts; {task.name} has answers that depend on them",
+            hint="leave it out: --set data.augment=null",
+        )
+        raise SpecError(found=[found])
+    identity = [FORMAT, fingerprint({"train": rows}), how.model_dump(), _stamp(how.vectors)]
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+    path = folder / "augmented" / f"{name}.json"
+    if path.exists():
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        labels = np.asarray(plain["labels"], rows.labels.dtype)
+        return Rows(texts=tuple(tuple(column) for column in plain["texts"]), labels=labels)
+    made = augment(
+        rows,
+        list(_sources(how)),
+        Augmentation(copies=how.copies, probability=float(how.probability), seed=how.seed),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"texts": made.texts, "labels": made.labels.tolist()}))
+    draft.replace(path)
+    return made
+
+
+def _sources(how: AugmentSpec) -> list[WordSource]:
+    sources: list[WordSource] = []
+    if how.model is not None:
+        sources.append(MaskedWords(how.model, how.candidates))
+    if how.vectors is not None:
+        sources.append(WordVectors(how.vectors, how.candidates))
+    return sources
+
+
+def _stamp(vectors: str | None) -> list[int]:
+    """Size and time of the file of word vectors: it is too large to read for its identity."""
+    if vectors is None or not Path(vectors).expanduser().exists():
+        return []
+    found = Path(vectors).expanduser().stat()
+    return [found.st_size, found.st_mtime_ns]
