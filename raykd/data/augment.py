@@ -20,9 +20,17 @@ from raykd.data.base import Rows
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"[a-z]+")
 # Words that carry the grammar of a sentence; another one in their place breaks it.
-STOP_WORDS = frozenset(
-    ["a", "about", "above", "after", "again", "against", "all", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being", "below", "between", "both", "but", "by", "can", "cannot", "could", "did", "do", "does", "doing", "down", "during", "each", "few", "for", "from", "further", "had", "has", "have", "having", "he", "her", "here", "hers", "herself", "him", "himself", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "may", "me", "might", "more", "most", "must", "my", "myself", "no", "nor", "not", "now", "of", "off", "on", "once", "only", "or", "other", "our", "ours", "ourselves", "out", "over", "own", "same", "shall", "she", "should", "so", "some", "such", "than", "that", "the", "their", "theirs", "them", "themselves", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "very", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "yours", "yourself", "yourselves", "s", "t", "d", "ll", "m", "re", "ve"]
-)
+_GRAMMAR = """
+a about above after again against all am an and any are as at be because been before being below
+between both but by can cannot could did do does doing down during each few for from further had
+has have having he her here hers herself him himself his how i if in into is it its itself just
+may me might more most must my myself no nor not now of off on once only or other our ours
+ourselves out over own same shall she should so some such than that the their theirs them
+themselves then there these they this those through to too under until up very was we were what
+when where which while who whom whose why will with would you your yours yourself yourselves s t d
+ll m re ve
+"""
+STOP_WORDS = frozenset(_GRAMMAR.split())
 
 
 class WordSource(Protocol):
