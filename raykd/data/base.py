@@ -22,6 +22,8 @@ KINDS = ("classification", "regression", "span", "masked_lm")
 """Kinds of task. Logits of a batch: ``[B, C]``; ``[B, 1]``; ``[B, 2, L]`` (first and last token of
 the span, `PADDED` outside of the row); ``[M, vocabulary]`` for the M tokens that have a label, row
 by row."""
+NO_LABEL = -100
+"""Label of a token that has none."""
 PADDED = -1e4
 """Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 
@@ -103,6 +105,7 @@ class Encoded:
             token labels int64 ``[sum of lengths]``, -100 where there is none.
         truncated: How many rows were cut to the maximum length.
         references: What predictions are compared with, where the labels do not say it.
+        token_labels: Whether there is a label for every token.
     """
 
     input_ids: Array
@@ -111,6 +114,7 @@ class Encoded:
     labels: Array
     truncated: int = 0
     references: References | None = None
+    token_labels: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -161,6 +165,7 @@ class Task(ABC):
         about: One sentence for ``raykd show``.
         companions: Further splits that are scored whenever ``validation`` is the report split, by
             the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
+        tally_size: Numbers in a `tally`; 0 for tasks that are scored as a whole.
     """
 
     kind: str
@@ -196,6 +201,23 @@ class Task(ABC):
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The task's own loss, mean over the batch, a scalar."""
+
+    tally_size: int = 0
+
+    def tally(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Sums over a batch that `tallied` makes metrics of; for tasks on tokens.
+
+        Their logits are too many to keep, so they are scored batch by batch.
+
+        Args:
+            logits: ``[M, C]``.
+            batch: What they were predicted for.
+        """
+        raise NotImplementedError(f"{self.name} is scored as a whole")
+
+    def tallied(self, total: Array) -> Mapping[str, float]:
+        """Every metric, from the sum of all tallies."""
+        raise NotImplementedError(f"{self.name} is scored as a whole")
 
     @abstractmethod
     def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from raykd.data.base import Array, Batch, Encoded
+from raykd.data.base import NO_LABEL, Array, Batch, Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,15 @@ class Collator:
         input_ids[is_token] = encoded.input_ids[source]
         token_type_ids = np.zeros(is_token.shape, np.int64)
         token_type_ids[is_token] = encoded.token_type_ids[source]
+        if encoded.token_labels:
+            labels = np.full(is_token.shape, NO_LABEL, np.int64)
+            labels[is_token] = encoded.labels[source]
+        else:
+            labels = encoded.labels[rows]
         return Batch(
             input_ids=torch.from_numpy(input_ids),
             attention_mask=torch.from_numpy(is_token.astype(np.int64)),
             token_type_ids=torch.from_numpy(token_type_ids),
-            labels=torch.from_numpy(encoded.labels[rows]),
+            labels=torch.from_numpy(labels),
             index=torch.from_numpy(rows.copy()),
         )

@@ -15,7 +15,7 @@ from raykd.data.readers import HubReader, ParquetReader
 from raykd.data.table import Reader, Table, no_split
 from raykd.errors import DataError
 
-SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
+SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".txt")
 HUB_SPLITS = ("train", "validation", "test")
 
 
@@ -81,7 +81,8 @@ class FolderReader:
         if path.suffix == ".parquet":
             return ParquetReader(folder=self.folder, stems=self.stems).read(split)
         try:
-            rows = _json_lines(path) if path.suffix == ".jsonl" else _separated(path)
+            readers = {".jsonl": _json_lines, ".txt": _lines}
+            rows = readers.get(path.suffix, _separated)(path)
         except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as exc:
             raise DataError(f"{path} cannot be read: {exc}") from exc
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -106,6 +107,11 @@ def _separated(path: Path) -> Sequence[Mapping[str, Any]]:
                 hint="repair that row; in CSV, texts with commas need quotes",
             )
     return rows
+
+
+def _lines(path: Path) -> Sequence[Mapping[str, Any]]:
+    """The lines of a text file, in a column of their own."""
+    return [{"text": line} for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _json_lines(path: Path) -> Sequence[Mapping[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raykd.data.base import PADDED, Batch
+from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models.base import Outputs, Part
-from raykd.models.families.base import family_of
+from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
 
 
 def forward(
@@ -36,18 +36,22 @@ def forward(
     assert part is None  # TODO parts
     if attentions and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")
-    marks = {}
-    if family_of(model.config.model_type).takes_token_types:
-        marks["token_type_ids"] = batch.token_type_ids
-    found = model(
+    family = family_of(model.config.model_type)
+    marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
+    of_tokens = getattr(model.config, TASK_KIND, "") == "masked_lm"
+    found = (model.base_model if of_tokens else model)(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
         output_hidden_states=bool(hidden_states),
         output_attentions=bool(attentions),
         **marks,
     )
+    if of_tokens:
+        logits = _tokens(model, family, found.last_hidden_state, batch)
+    else:
+        logits = _span(found, batch) if "start_logits" in found else found.logits
     return Outputs(
-        logits=_span(found, batch) if "start_logits" in found else found.logits,
+        logits=logits,
         hidden_states={k: found.hidden_states[k] for k in hidden_states},
         attentions={k: found.attentions[k] for k in attentions},
     )
@@ -57,3 +61,14 @@ def _span(found: Any, batch: Batch) -> Tensor:
     """First and last token of the span, ``[B, 2, L]``, `PADDED` outside of the row."""
     both = torch.stack([found.start_logits, found.end_logits], dim=1)
     return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)
+
+
+def _tokens(model: Any, family: ModelFamily, states: Tensor, batch: Batch) -> Tensor:
+    """Scores of the vocabulary for tokens that have a label, ``[M, vocabulary]``.
+
+    They are picked before the output layer: scores of all tokens would be the largest tensor.
+    """
+    picked = states[batch.labels != NO_LABEL]
+    for part in family.token_head:
+        picked = getattr(model, part)(picked)
+    return picked

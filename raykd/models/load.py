@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.errors import DataError, SpecError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.families.base import ModelFamily, family_of, with_task
+from raykd.models.families.base import ModelFamily, family_of, tied_names, with_task
 from raykd.models.folder import find, read_config
 from raykd.models.initial import drawn_from
 from raykd.models.slim import fit_widths
@@ -54,7 +54,9 @@ def load_state(name: str, *, kind: str, num_labels: int) -> ModelState:
     family = family_of(plain["model_type"])
     config = with_task(family.config_class().from_dict(plain), kind, num_labels)
     with torch.device("meta"):
-        expected = fit_widths(family.head_class(kind)(config)).state_dict()
+        empty = fit_widths(family.head_class(kind)(config))
+    tied = tied_names(empty)
+    expected = {n: tensor for n, tensor in empty.state_dict().items() if n not in tied}
     given = _renamed(_read_tensors(folder), family)
     kept = {}
     for tensor_name, tensor in expected.items():

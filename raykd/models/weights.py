@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array
 from raykd.errors import DataError, SetupError
-from raykd.models.families.base import ModelFamily, family_of, kind_of
+from raykd.models.families.base import ModelFamily, family_of, kind_of, tied_names
 from raykd.models.initial import draw, without_weights
 from raykd.models.slim import fit_widths
 
@@ -49,7 +49,9 @@ def capture(model: Any) -> ModelState:
     Args:
         model: A ``PreTrainedModel`` of a known family, on any device.
     """
-    return from_tensors(model.state_dict(), json.loads(model.config.to_json_string(use_diff=False)))
+    tied = tied_names(model)
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    return from_tensors(own, json.loads(model.config.to_json_string(use_diff=False)))
 
 
 def from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> ModelState:
@@ -77,10 +79,13 @@ def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
     config = family.config_class().from_dict(dict(state.config))
     model = fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
     given = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
-    expected = model.state_dict()
+    tied = tied_names(model)
+    expected = {name: t for name, t in model.state_dict().items() if name not in tied}
     _check_fit(expected, given, family)
     model.load_state_dict(given, strict=False, assign=True)
     draw(model, [name for name in expected if name not in given], seed)
+    if tied:
+        model.tie_weights()
     fitted: nn.Module = model.train()
     return fitted
 

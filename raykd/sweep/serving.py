@@ -45,11 +45,10 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
     """
     train = gathered.teacher_splits["train"]
     needed = estimate_bytes(
-        train.lengths(),
+        train,
         gathered.signals,
         gathered.teacher.anatomy,
-        gathered.task.num_labels,
-        span=gathered.task.kind == "span",
+        gathered.task,
         wide=spec.teacher.dtype == "fp32",
     )
     room = int(store_bytes * STORE_SHARE)

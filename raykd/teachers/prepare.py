@@ -26,6 +26,7 @@ from raykd.teachers.pruned import prune
 from raykd.teachers.recorded import RecordedOutputs, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.training.device import World
+from raykd.training.evaluate import score
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
@@ -287,6 +288,11 @@ def _record_and_score(
 
     logits: Array | None = None
     for name in scored_roles(splits):
+        if splits[name].token_labels:
+            found = _score_tokens(model, inputs, splits[name], device)
+            before += len(splits[name])
+            metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
+            continue
         if logits is None or splits[name] is not splits["select"]:
             logits = run(name, Signals(logits=True)).all_logits()
         stage, _, suffix = name.partition("_")
@@ -296,6 +302,14 @@ def _record_and_score(
     wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
     recorded = run("train", wanted)
     return recorded, metrics, before
+
+
+def _score_tokens(
+    model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device
+) -> Mapping[str, float]:
+    collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
+    settings = inputs.finetune or TrainSettings()
+    return score(model, inputs.task, rows, settings, collator, World(device=device))
 
 
 def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:

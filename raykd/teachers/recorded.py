@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import PADDED, Array, Encoded
+from raykd.data.base import NO_LABEL, PADDED, Array, Batch, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
@@ -32,24 +32,24 @@ class RecordedOutputs:
 
     Attributes:
         logits: float32, one array per row: ``[1, C]`` for a class or score, ``[length, 2]`` for
-            spans.
+            spans, ``[tokens with a label, vocabulary]`` for tokens; None when none were recorded.
         layers: Hidden-state numbers that were recorded, Y of them.
         hidden: Per row ``[positions, Y, D]`` in `dtype`; None when none were recorded.
         blocks: Numbers of the blocks whose attention was recorded, Y of them.
         attentions: Per row ``[length * length, Y, H]`` in `dtype`; None when none were recorded.
         dtype: ``fp16``, ``fp32`` or ``bf16`` (kept as int16: NumPy has no bf16).
         margin: Padding positions recorded after the last token of a row, as far as they exist.
-        span: Whether the logits are those of spans.
+        shape: What the logits of a row are of: ``row``, ``span`` or ``token``.
     """
 
-    logits: Ragged
+    logits: Ragged | None
     layers: tuple[int, ...]
     hidden: Ragged | None
     blocks: tuple[int, ...]
     attentions: Ragged | None
     dtype: str
     margin: int
-    span: bool
+    shape: str
 
     def parts(self) -> Iterator[Ragged]:
         """Everything that was recorded."""
@@ -70,16 +70,17 @@ class RecordedOutputs:
         return {name: part.nbytes() for name, part in named.items() if part is not None}
 
     def gather_logits(self, rows: Array, length: int) -> Tensor:
-        """Logits in float32: ``[B, C]``, or ``[B, 2, length]`` for spans.
+        """Logits in float32: ``[B, C]``, ``[B, 2, length]`` or ``[tokens with a label, C]``.
 
         Args:
             rows: int64 ``[B]``.
             length: Positions to return, for spans.
         """
-        if not self.span and len(self.logits.chunks) == 1:  # one copy instead of one per row
+        assert self.logits is not None
+        if self.shape == "row" and len(self.logits.chunks) == 1:  # one copy instead of one per row
             return torch.from_numpy(self.logits.chunks[0][rows])
         found = self.logits.rows(rows)
-        if not self.span:
+        if self.shape != "span":
             return torch.from_numpy(np.concatenate(found))
         out = np.full((len(rows), 2, length), PADDED, np.float32)
         for i, values in enumerate(found):
@@ -88,6 +89,7 @@ class RecordedOutputs:
 
     def all_logits(self) -> Array:
         """The logits of all rows as `Task.score` wants them."""
+        assert self.logits is not None
         every = np.arange(len(self.logits.offsets) - 1)
         longest = int(np.diff(self.logits.offsets).max())
         array: Array = self.gather_logits(every, longest).numpy()
@@ -143,23 +145,27 @@ class RecordedOutputs:
 
 
 def estimate_bytes(
-    lengths: Array, signals: Signals, teacher: Anatomy, classes: int, *, span: bool, wide: bool
+    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
 ) -> int:
     """Bytes that recording takes.
 
     Args:
-        lengths: Tokens of every row, ``[N]``.
+        encoded: The rows.
         signals: What is kept; layers by number.
         teacher: Its sizes.
-        classes: Width of the logits.
-        span: Whether there are logits for every token.
+        task: What the logits are of.
         wide: Whether hidden states and attentions take four bytes a number instead of two.
     """
     layers, blocks = signals.hidden_states, signals.attentions
     assert layers != "all"
     assert blocks != "all"
-    tokens, pairs = int(lengths.sum()), int((lengths.astype(np.int64) ** 2).sum())
-    logits = (tokens if span else len(lengths)) * classes * 4
+    lengths = encoded.lengths()
+    tokens, pairs = int(lengths.sum()), int((lengths**2).sum())
+    if encoded.token_labels:
+        with_label = int(np.count_nonzero(encoded.labels != NO_LABEL))
+        logits = with_label * teacher.vocabulary * 4 if signals.logits else 0
+    else:
+        logits = (tokens if task.kind == "span" else len(lengths)) * task.num_labels * 4
     hidden = (tokens + len(lengths) * signals.margin) * len(layers) * teacher.hidden
     maps = pairs * len(blocks) * teacher.heads
     return logits + (hidden + maps) * (4 if wide else 2)
@@ -202,14 +208,18 @@ def record(
     kept = np.minimum(lengths + signals.margin, np.maximum(max_length, lengths))
     order = np.argsort(lengths, kind="stable")
     logits, hidden, maps = _Pieces(len(order)), _Pieces(len(order)), _Pieces(len(order))
-    span = False
+    # Scores of a vocabulary are many: they are kept only where they are read.
+    keeps_logits = signals.logits or not encoded.token_labels
+    shape = "token" if encoded.token_labels else "row"
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
         batch = collate(encoded, rows).to(device)
         with torch.inference_mode():
             out = forward(model, batch, hidden_states=layers, attentions=blocks)
-        span = out.logits.dim() == 3
-        logits.put(rows, _logits(out, lengths[rows], span))
+        shape = "span" if out.logits.dim() == 3 else shape
+        found = _logits(out, batch, lengths[rows], shape)
+        if keeps_logits:
+            logits.put(rows, found)
         if layers:
             states = out.stacked(layers).transpose(1, 2)
             hidden.put(
@@ -217,18 +227,18 @@ def record(
             )
         if blocks:
             stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
-            found = _plain(stacked.permute(0, 3, 4, 1, 2), dtype)
-            maps.put(rows, [_square(m, n) for m, n in zip(found, lengths[rows], strict=True)])
+            flat = _plain(stacked.permute(0, 3, 4, 1, 2), dtype)
+            maps.put(rows, [_square(m, n) for m, n in zip(flat, lengths[rows], strict=True)])
         progress(min(begin + batch_size, len(order)))
     return RecordedOutputs(
-        logits=concatenated(logits.done()),
+        logits=concatenated(logits.done()) if keeps_logits else None,
         layers=tuple(layers),
         hidden=concatenated(hidden.done()) if layers else None,
         blocks=tuple(blocks),
         attentions=concatenated(maps.done()) if blocks else None,
         dtype=dtype,
         margin=signals.margin,
-        span=span,
+        shape=shape,
     )
 
 
@@ -246,10 +256,13 @@ class _Pieces:
         return [array for array in self._found if array is not None]
 
 
-def _logits(out: Outputs, lengths: Array, span: bool) -> list[Array]:
+def _logits(out: Outputs, batch: Batch, lengths: Array, shape: str) -> list[Array]:
     values = out.logits.float().cpu().numpy()
-    if span:
+    if shape == "span":
         own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
+    elif shape == "token":
+        counts = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
+        own = np.split(values, counts)
     else:
         own = [row[None] for row in values]
     if not all(np.isfinite(row).all() for row in own):

@@ -78,11 +78,9 @@ def _with_chunks(recorded: RecordedOutputs, chunks: Sequence[Array] | None) -> R
         count = len(part.starts) - 1 if chunks is not None else 0
         return part.with_chunks(tuple(next(left) for _ in range(count)))
 
-    logits = filled(recorded.logits)
-    assert logits is not None
     return replace(
         recorded,
-        logits=logits,
+        logits=filled(recorded.logits),
         hidden=filled(recorded.hidden),
         attentions=filled(recorded.attentions),
     )

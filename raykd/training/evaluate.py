@@ -45,9 +45,7 @@ def predict(
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
-    order = np.argsort(encoded.lengths(), kind="stable")
-    size = settings.eval_batch_size
-    batches = [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
+    batches = _dealt(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -87,6 +85,8 @@ def score(
     Raises:
         TrialError: A logit or a metric is not finite.
     """
+    if encoded.token_labels:
+        return _checked(_tallied(model, task, encoded, settings, collate, world), len(encoded))
     logits = predict(model, task, encoded, settings, collate, world)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
@@ -94,10 +94,48 @@ def score(
             f"the logits of {bad:,} of {len(logits):,} rows are NaN or infinite",
             hint="lower lr",
         )
-    metrics = task.score(logits, encoded)
+    return _checked(task.score(logits, encoded), len(encoded))
+
+
+def _tallied(
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> Mapping[str, float]:
+    """Metrics of a task on tokens, summed up batch by batch."""
+    batches = _dealt(encoded, settings, world)
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    # Summed on every rank, also where one has no batch.
+    total = torch.zeros(task.tally_size, dtype=torch.float64, device=world.device)
+    with torch.inference_mode(), precision.autocast():
+        for batch, _ in stream(batches, encoded, collate, device=world.device):
+            total += task.tally(forward(model, batch).logits.float(), batch).double()
+    model.train(was_training)
+    world.sum(total)
+    return task.tallied(total.cpu().numpy())
+
+
+def _dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
+    """Batches of rows of similar length, those of this rank."""
+    order = np.argsort(encoded.lengths(), kind="stable")
+    size = settings.eval_batch_size
+    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
+
+
+def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:
+    """Metrics that are all finite.
+
+    Raises:
+        TrialError: One is not.
+    """
     wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
     if wrong:
-        raise TrialError(f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {len(encoded):,} rows")
+        raise TrialError(f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {rows:,} rows")
     return metrics
 
 

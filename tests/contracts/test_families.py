@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import PADDED, Batch
+from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.cut import take_layers
-from raykd.models.families.base import family_of
+from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
 from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
 from raykd.models.slim import take_units
@@ -62,8 +62,50 @@ def test_spans_have_a_first_and_a_last_token_within_the_row(shape, batch):
     assert (out.logits[~outside].abs() < 100).all()
 
 
+def token_batch(batch: Batch) -> Batch:
+    """The same rows, with a label for the second token of those that have one."""
+    labels = torch.full_like(batch.input_ids, NO_LABEL)
+    labels[:3, 1] = batch.input_ids[:3, 1]
+    return replace(batch, labels=labels)
+
+
+def test_tokens_with_a_label_have_scores_of_the_vocabulary(shape, batch):
+    model = build(shape, "masked_lm", 1).eval()
+    rows = token_batch(batch)
+    out = forward(model, rows, hidden_states=(3,))
+    assert out.logits.shape == (3, 50)
+    marks = (
+        {"token_type_ids": rows.token_type_ids}
+        if family_of(model.config.model_type).takes_token_types
+        else {}
+    )
+    whole = model(input_ids=rows.input_ids, attention_mask=rows.attention_mask, **marks).logits
+    assert torch.allclose(out.logits, whole[:3, 1], atol=1e-5)
+
+
+def test_tied_weights_are_kept_once_and_stay_tied(shape, batch, tmp_path):
+    model = build(shape, "masked_lm", 1).eval()
+    state = weights.capture(model)
+    assert not set(state.tensors) & tied_names(model)
+    weights.save(state, tmp_path)
+    rows = token_batch(batch)
+    for again in (
+        weights.restore(state).eval(),
+        load_model(str(tmp_path), kind="masked_lm", num_labels=1).eval(),
+    ):
+        assert torch.equal(forward(again, rows).logits, forward(model, rows).logits)
+        one = again.get_input_embeddings().weight
+        assert again.get_output_embeddings().weight is one
+
+
 @pytest.mark.parametrize(
-    ("kind", "other"), [("classification", "span"), ("span", "classification")]
+    ("kind", "other"),
+    [
+        ("classification", "span"),
+        ("span", "classification"),
+        ("masked_lm", "classification"),
+        ("classification", "masked_lm"),
+    ],
 )
 def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     shape, batch, tmp_path, kind, other
@@ -71,11 +113,14 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     model = build(shape, kind, 2).eval()
     weights.save(weights.capture(model), tmp_path)
     again = load_model(str(tmp_path), kind=other, num_labels=2, seed=1).eval()
-    mine, theirs = (forward(m, batch, hidden_states=(0, 3)) for m in (again, model))
+    rows = token_batch(batch)
+    mine, theirs = (forward(m, rows, hidden_states=(0, 3)) for m in (again, model))
     for layer in (0, 3):
         tokens = batch.attention_mask.bool()
         assert torch.allclose(mine.hidden(layer)[tokens], theirs.hidden(layer)[tokens], atol=1e-6)
-    assert forward(again, batch).logits.shape == ((4, 2, LENGTH) if other == "span" else (4, 2))
+    sizes = {"span": (4, 2, LENGTH), "masked_lm": (3, 50), "classification": (4, 2)}
+    rows = token_batch(batch) if other == "masked_lm" else batch
+    assert forward(again, rows).logits.shape == sizes[other]
 
 
 def test_all_signals_have_the_shapes_of_its_anatomy(shape, batch):

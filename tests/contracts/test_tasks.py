@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import KINDS, DataSettings, Rows, Task
+from raykd.data.base import KINDS, NO_LABEL, DataSettings, Rows, Task
 from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.files import FileTask
@@ -37,6 +37,7 @@ RAW: dict[str, Callable[[int], dict[str, Any]]] = {
         "passage": f"Ann met Bea {i}.", "query": "@placeholder won.", "entities": ["Ann", "Bea"],
         "answers": [("Ann", "Bea")[i % 2]],
     },
+    "text": lambda i: {"text": f"In the year {i} it was Ann who won the long race again."},
     "squad": lambda i: {
         "question": f"Who won {i}?", "context": f"In {i} it was Ann {i} who won.",
         "answers": {"text": [f"Ann {i}"], "answer_start": [len(f"In {i} it was ")]},
@@ -78,6 +79,9 @@ def perfect(task: Task, encoded) -> np.ndarray:
     """Logits that say what the labels say."""
     if task.kind == "regression":
         return encoded.labels[:, None]
+    if encoded.token_labels:
+        known = encoded.labels[encoded.labels != NO_LABEL]
+        return 20 * np.eye(200, dtype=np.float32)[known]
     width = int(encoded.lengths().max()) if task.kind == "span" else task.num_labels
     return np.eye(width, dtype=np.float32)[encoded.labels]
 
@@ -94,7 +98,7 @@ def test_the_deciding_metric_is_among_its_metrics(task):
 
 def test_labels_fit_the_kind(task):
     assert task.kind in KINDS
-    if task.kind == "regression":
+    if task.kind in ("regression", "masked_lm"):
         assert task.labels == ()
         assert task.num_labels == 1
     else:
@@ -115,7 +119,10 @@ def test_rows_have_texts_and_labels_of_one_length(task, rows):
 
 def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
     batch = Collator(0, max_length=32)(encoded, np.arange(len(encoded)))
-    logits = torch.zeros(perfect(task, encoded).shape, requires_grad=True)
+    shape = perfect(task, encoded).shape
+    if encoded.token_labels:
+        shape = (int((batch.labels != NO_LABEL).sum()), shape[1])
+    logits = torch.zeros(shape, requires_grad=True)
     loss = task.loss(logits, batch)
     loss.backward()
     assert loss.shape == ()

@@ -70,6 +70,8 @@ class ModelFamily:
         constants: Further entries of the configuration of a model with random weights.
         takes_token_types: Whether the two texts of a pair are marked.
         reserved_positions: Position embeddings that no token uses.
+        token_head: Parts that turn hidden states of tokens into scores of the vocabulary, applied
+            one after the other; empty when the family has none.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
@@ -84,6 +86,7 @@ class ModelFamily:
     optional_prefixes: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     takes_token_types: bool = False
+    token_head: tuple[str, ...] = ()
     reserved_positions: int = 0
     units: Units | None = None
 
@@ -209,3 +212,8 @@ def family_of(model_type: str) -> ModelFamily:
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def tied_names(model: Any) -> frozenset[str]:
+    """Weights of a model that are others under a second name, e.g. an output matrix."""
+    return frozenset(model._tied_weights_keys or ())

@@ -19,10 +19,12 @@ FAMILY = ModelFamily(
         "classification": _MODELS + "SequenceClassification",
         "regression": _MODELS + "SequenceClassification",
         "span": _MODELS + "QuestionAnswering",
+        "masked_lm": _MODELS + "MaskedLM",
     },
     base_prefix="roberta.",
     layer_prefix="roberta.encoder.layer.",
-    head_prefixes=("classifier.", "qa_outputs."),
+    head_prefixes=("classifier.", "qa_outputs.", "lm_head."),
+    token_head=("lm_head",),
     fields={
         "layers": ("num_hidden_layers",),
         "hidden": ("hidden_size",),

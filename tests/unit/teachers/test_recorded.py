@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from raykd import registry
 from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
@@ -15,9 +16,10 @@ from raykd.models.forward import forward
 from raykd.models.load import anatomy, build_model
 from raykd.teachers import ragged
 from raykd.teachers.recorded import checksum, estimate_bytes, record
-from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, bert, encoded
+from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
 
 ROWS = 37
+TASK = FirstToken()
 LENGTH = 30
 LAYERS = (0, 1, 2)
 SIGNALS = Signals(logits=True, hidden_states=LAYERS, margin=3)
@@ -122,9 +124,8 @@ def test_spans_have_logits_for_every_token():
     assert (out.logits[batch.attention_mask[:, None].expand_as(out.logits) == 0] == PADDED).all()
     assert torch.allclose(kept.gather_logits(rows, out.logits.shape[2]), out.logits, atol=1e-5)
     assert kept.all_logits().shape == (ROWS, 2, ENCODED.lengths().max())
-    size = estimate_bytes(
-        ENCODED.lengths(), Signals(logits=True), anatomy(model), 2, span=True, wide=True
-    )
+    squad = registry.load("tasks", "squad")
+    size = estimate_bytes(ENCODED, Signals(logits=True), anatomy(model), squad, wide=True)
     assert kept.stored() == {"logits": size}
 
 
@@ -145,9 +146,7 @@ def test_the_size_is_known_before(dtype):
     signals = Signals(hidden_states=(0, 2), attentions=(1,), margin=1)
     kept = recording(dtype=dtype, signals=signals)
     model = teacher()
-    estimate = estimate_bytes(
-        ENCODED.lengths(), signals, anatomy(model), CLASSES, span=False, wide=dtype == "fp32"
-    )
+    estimate = estimate_bytes(ENCODED, signals, anatomy(model), TASK, wide=dtype == "fp32")
     assert estimate == sum(kept.stored().values())
 
 

@@ -1,0 +1,156 @@
+"""Unlabelled text: task-agnostic distillation, before any task is known.
+
+A student learns from a pretrained teacher on plain text; the students that a sweep saves are then
+named as ``student.model`` of sweeps on tasks. Rows are paragraphs, which are packed into blocks of
+``data.max_length`` tokens. As for BERT (Devlin et al., 2019, https://arxiv.org/abs/1810.04805),
+15 % of the tokens of a block get a label: of these 80 % are masked, 10 % replaced, 10 % left.
+
+The choice is made once for each block, not anew in every epoch: so what the teacher says about a
+block can be recorded.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from raykd.data import columns
+from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Rows
+from raykd.data.files import FileTask
+from raykd.data.own import FolderReader
+from raykd.data.table import Reader, Table
+from raykd.errors import DataError
+
+LABELLED, MASKED, REPLACED = 0.15, 0.8, 0.1
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainText(FileTask):
+    """Masked words of plain text.
+
+    Attributes:
+        column: The column of files that have columns.
+    """
+
+    kind: str = "masked_lm"
+    column: str = "text"
+    tally_size: int = 3
+
+    def read_table(self, table: Table) -> Rows:
+        """One row per paragraph; empty ones are left out."""
+        texts = tuple(t for t in columns.texts(table, self.column) if t.strip())
+        return columns.checked([texts], np.zeros(len(texts), np.int64), table.origin)
+
+    def in_folder(self, root: Path) -> Reader | None:
+        """Files of any format, lines of ``.txt`` files among them."""
+        folder = root / self.name
+        return FolderReader(folder=folder, stems={}) if folder.is_dir() else None
+
+    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+        """Paragraphs one after the other, cut into blocks; some tokens masked."""
+        if tokenizer.mask_token_id is None:
+            raise DataError("the tokenizer has no mask token", hint="choose a model like BERT")
+        flat = _tokens(rows.texts[0], tokenizer)
+        begin, end = _frame(tokenizer)
+        size = max_length - len(begin) - len(end)
+        blocks = [flat[i : i + size] for i in range(0, len(flat), size)]
+        ids = [np.concatenate([begin, block, end]) for block in blocks]
+        lengths = np.array([len(block) for block in ids], np.int64)
+        whole = np.concatenate(ids)
+        rng = np.random.default_rng(zlib.crc32(whole.tobytes()))
+        is_text = ~np.isin(whole, np.concatenate([begin, end]))
+        given, labels = _masked(whole, is_text, tokenizer, rng)
+        for block in range(len(blocks)):
+            # A block without any label would have nothing to say.
+            at = slice(lengths[:block].sum(), lengths[: block + 1].sum())
+            if (labels[at] == NO_LABEL).all():
+                labels[at.start + len(begin)] = whole[at.start + len(begin)]
+        return Encoded(
+            input_ids=given.astype(np.int32),
+            token_type_ids=np.zeros(len(given), np.int8),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            labels=labels,
+            token_labels=True,
+        )
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the tokens that have a label, in float32."""
+        return F.cross_entropy(logits.float(), batch.labels[batch.labels != NO_LABEL])
+
+    def tally(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Tokens with a label, how many of them are right, and their log-likelihood."""
+        labels = batch.labels[batch.labels != NO_LABEL]
+        hits = (logits.argmax(dim=-1) == labels).sum()
+        likely = -F.cross_entropy(logits, labels, reduction="sum")
+        return torch.stack([torch.tensor(float(len(labels)), device=hits.device), hits, likely])
+
+    def tallied(self, total: Array) -> Mapping[str, float]:
+        """Share of hidden tokens that are found, and their mean log-likelihood in nats."""
+        count, hits, likely = total
+        return {
+            "masked_accuracy": float(hits / count),
+            "masked_log_likelihood": float(likely / count),
+        }
+
+    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+        """From all logits at once; `tally` needs less memory."""
+        labels = torch.from_numpy(encoded.labels)
+        batch = Batch(
+            input_ids=labels, attention_mask=labels, token_type_ids=labels, labels=labels,
+            index=labels,
+        )  # fmt: skip
+        return self.tallied(self.tally(torch.from_numpy(logits), batch).double().numpy())
+
+
+def _tokens(texts: tuple[str, ...], tokenizer: Any) -> Array:
+    parts = []
+    for begin in range(0, len(texts), ROWS_AT_ONCE):
+        found = tokenizer(
+            list(texts[begin : begin + ROWS_AT_ONCE]),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        parts += [np.asarray(ids, np.int64) for ids in found["input_ids"]]
+    return np.concatenate(parts)
+
+
+def _frame(tokenizer: Any) -> tuple[Array, Array]:
+    """Special tokens before and after a text."""
+    whole = tokenizer("a")["input_ids"]
+    inside = tokenizer("a", add_special_tokens=False)["input_ids"]
+    at = next(
+        i for i in range(len(whole)) if whole[i : i + len(inside)] == inside
+    )  # fmt: skip
+    return np.asarray(whole[:at], np.int64), np.asarray(whole[at + len(inside) :], np.int64)
+
+
+def _masked(
+    ids: Array, is_text: Array, tokenizer: Any, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Token ids as they are read, and labels."""
+    chosen = is_text & (rng.random(len(ids)) < LABELLED)
+    labels = np.where(chosen, ids, NO_LABEL)
+    what = rng.random(len(ids))
+    others = rng.integers(0, len(tokenizer), len(ids))
+    given = np.where(chosen & (what < MASKED), tokenizer.mask_token_id, ids)
+    is_other = chosen & (what >= MASKED) & (what < MASKED + REPLACED)
+    return np.where(is_other, others, given), labels
+
+
+TASK = PlainText(
+    name="text",
+    about="Which words are hidden in plain text? For distillation before any task.",
+    metric="masked_accuracy",
+    metrics=("masked_accuracy", "masked_log_likelihood"),
+    hub=("Salesforce/wikitext", "wikitext-103-raw-v1"),
+)
