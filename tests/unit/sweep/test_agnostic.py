@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,6 @@ def root(tmp_path: Path) -> Path:
 
 def trial(spec, task: str, label: str, folder: Path, save: Path | None = None, **given):
     config = trial_of(spec, folder / "run", task, label, given)
-    import dataclasses
-
     config = dataclasses.replace(config, save_path=str(save) if save else None)
     gathered, prepared, _ = prepare_task(spec, task, folder / "cache", lambda *p: None)
     outcome = run_here(config, prepared, gathered.task, lambda e: None)
