@@ -182,11 +182,13 @@ class Variant:
         key: Short name; equal keys are equal teachers.
         about: What it is, in a few words.
         make: Turns the teacher (a copy of its own) into the derived one.
+        by: Parameters of the method that choose it, the ones to map scores by first.
     """
 
     key: str
     about: str
     make: Callable[[nn.Module], nn.Module]
+    by: tuple[str, ...] = ()
 
 
 class Method(ABC, Generic[P]):

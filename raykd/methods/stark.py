@@ -177,7 +177,10 @@ class SparseTeacher(Method[Params]):
             return None
         kept = self.kept(findings)
         return Variant(
-            key=kept.key(), about=kept.about(), make=functools.partial(_sparse, kept=kept)
+            key=kept.key(),
+            about=kept.about(),
+            make=functools.partial(_sparse, kept=kept),
+            by=("lam", "sparsity"),
         )
 
     def kept(self, findings: Mapping[str, Array]) -> KeptUnits:

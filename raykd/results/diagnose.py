@@ -211,6 +211,23 @@ def _weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) 
         )
 
 
+def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    for arm in arms:
+        values = set(arm.seeds.values())
+        if len(arm.seeds) > 1 and len(values) == 1:
+            yield Caveat(
+                code="same-value",
+                task=task,
+                label=arm.label,
+                message=(
+                    f"{arm.label} has {scale_of(result, task).show(values.pop())} with every seed: "
+                    "its students probably predict one class for every row."
+                ),
+                hint="train longer, raise lr, or lower the weight of its terms; its interval of "
+                "width 0 is no certainty",
+            )
+
+
 def _teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     rows = result.task(task).rows
     teacher, train = rows.get("teacher", 0), rows.get("train", 0)
@@ -236,8 +253,8 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 
 _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
-    _teacher_rows, _few_seeds, _undecided, _same_split, _weak_teacher, _unequal, _at_edge,
-    _late_best, _failures, _unfinished,
+    _teacher_rows, _few_seeds, _undecided, _same_split, _weak_teacher, _same_value, _unequal,
+    _at_edge, _late_best, _failures, _unfinished,
 )  # fmt: skip
 
 

@@ -143,6 +143,7 @@ class DerivedTeacher:
         task: Task name.
         key: Its identity among those of the task.
         about: What it is, in a few words.
+        by: Parameters that chose it.
         rows: Rows passed through it to record its outputs, over all times it was made.
         seconds: Time of making and recording it.
         made: How often it was made.
@@ -156,6 +157,7 @@ class DerivedTeacher:
     seconds: float
     made: int
     trials: tuple[str, ...]
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

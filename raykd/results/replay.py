@@ -151,6 +151,7 @@ class Replay:
             rows=int(event["rows"]) + (before.rows if before else 0),
             seconds=float(event["seconds"]) + (before.seconds if before else 0.0),
             made=int(event["made"]) + (before.made if before else 0),
+            by=tuple(event.get("by", ())),
             trials=(*(before.trials if before else ()), str(event["trial_id"])),
         )
 

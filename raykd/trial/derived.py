@@ -88,6 +88,6 @@ class DerivedTeachers:
         if self._slot.world.rank == 0:
             what = {
                 "task": self._prepared.task, "trial_id": self._trial,
-                "key": variant.key, "about": variant.about, **facts,
+                "key": variant.key, "about": variant.about, "by": variant.by, **facts,
             }  # fmt: skip
             boards.answer(self._slot.board.tell.remote("derived_teacher", what))

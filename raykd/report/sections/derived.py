@@ -65,40 +65,18 @@ def _row(derived: DerivedTeacher) -> tuple[str, ...]:
 
 def _maps(result: SweepResult) -> Sequence[Figure]:
     """A map for every task and arm whose derived teachers depend on two parameters."""
-    by_trial = {(d.task, t): d.key for d in result.derived for t in d.trials}
     figures = []
     for task, label in itertools.product((t.name for t in result.tasks), result.labels):
         trials = [
             t for t in result.of(task, label, "search")
             if t.status is Status.COMPLETED and t.objective is not None
         ]  # fmt: skip
-        if not any((task, t.trial_id) in by_trial for t in trials):
-            continue
-        axes = _axes(trials, {t.trial_id: by_trial.get((task, t.trial_id), "") for t in trials})
-        if axes is not None:
-            figures.append(_map(result, task, label, trials, axes))
+        ids = {t.trial_id for t in trials}
+        by = next((d.by for d in result.derived if d.task == task and ids & set(d.trials)), ())
+        axes = [name for name in by if all(_is_number(t.params.get(name)) for t in trials)]
+        if len(axes) > 1:
+            figures.append(_map(result, task, label, trials, (axes[0], axes[1])))
     return figures
-
-
-def _axes(trials: list[TrialResult], keys: dict[str, str]) -> tuple[str, str] | None:
-    """The two searched numbers that decide which teacher a trial reads.
-
-    Those are the parameters that are the same wherever the teacher is, or nearly so; of all pairs
-    the one with the fewest distinct values, because choices that share teachers are coarse.
-    """
-    names = [
-        name for name in dict.fromkeys(n for t in trials for n in t.searched)
-        if all(_is_number(t.params.get(name)) for t in trials)
-        and len({t.params.get(name) for t in trials}) > 1
-    ]  # fmt: skip
-    pairs = []
-    for pair in itertools.combinations(names, 2):
-        seen: dict[tuple[object, ...], set[str]] = {}
-        for t in trials:
-            seen.setdefault(tuple(t.params[n] for n in pair), set()).add(keys[t.trial_id])
-        if all(len(found) == 1 for found in seen.values()):
-            pairs.append((len(seen), pair))
-    return min(pairs)[1] if pairs else None
 
 
 def _is_number(value: object) -> bool:
@@ -121,7 +99,7 @@ def _map(
     chart = go.Figure(
         go.Scatter(
             x=[p[0] for p in best], y=[p[1] for p in best], mode="markers+text",
-            text=[f"{v:.1f}" for v in best.values()], textposition="top center",
+            text=[f"{v:.1f}" for v in best.values()], textposition="top center", cliponaxis=False,
             marker={"size": 16, "color": list(best.values()), "colorscale": "Viridis",
                     "showscale": True, "colorbar": {"title": {"text": metric}}},
             showlegend=False,

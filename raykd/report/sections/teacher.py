@@ -11,7 +11,7 @@ from raykd.results.summary import scale_of
 
 COLUMNS = (
     "task", "model", "weights", "scores", "trained on rows", "stored", "store size",
-    "forwards per distinct example", "served", "preparation",
+    "forwards per distinct example", "preparation",
 )  # fmt: skip
 
 
@@ -22,6 +22,7 @@ class TeacherSectionRecord:
     heading: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    served: tuple[str, ...]
 
 
 def record(result: SweepResult) -> TeacherSectionRecord | None:
@@ -38,6 +39,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         heading=heading,
         columns=COLUMNS,
         rows=tuple(_row(result, t) for t in result.teachers),
+        served=tuple(f"{t.task}: {t.serving}" for t in result.teachers if t.serving),
     )
 
 
@@ -66,7 +68,6 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
         stored or "nothing (served as weights)",
         size(teacher.store_bytes),
         "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
-        teacher.serving or "n/a",
         "read from the cache" if teacher.cached else duration(teacher.seconds),
     )
 

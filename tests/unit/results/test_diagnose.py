@@ -150,3 +150,12 @@ def test_merged_runs_that_differ_say_in_what(tmp_path):
         tmp_path, env={"packages": {"torch": "9"}}, data_fingerprint="other", fingerprint="other"
     )
     assert {c.code for c in caveats} == {"mixed-packages", "mixed-rows", "mixed-teachers"}
+
+
+def test_the_same_value_with_every_seed(builder: Builder):
+    builder.teacher(TASK)
+    confirm(builder, "ckd", [0.5, 0.5, 0.5])
+    confirm(builder, "kd", [0.5, 0.5, 0.6])
+    found = [c for c in diagnose(load_results(builder.folder)) if c.code == "same-value"]
+    assert [c.label for c in found] == ["ckd"]
+    assert "50.0 with every seed" in found[0].message

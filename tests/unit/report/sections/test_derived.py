@@ -24,7 +24,14 @@ def derived_run(result: SweepResult) -> SweepResult:
         keys[key] = (*keys.get(key, ()), trial.trial_id)
     derived = tuple(
         DerivedTeacher(
-            task=TASK, key=key, about=f"<b>{key}</b>", rows=100, seconds=2.0, made=1, trials=of
+            task=TASK,
+            key=key,
+            about=f"<b>{key}</b>",
+            rows=100,
+            seconds=2.0,
+            made=1,
+            trials=of,
+            by=("lam", "sparsity"),
         )
         for key, of in keys.items()
     )
@@ -64,12 +71,19 @@ def test_it_is_replayed_from_events():
     from raykd.results.replay import Replay
 
     replay = Replay(run="r", spec={"methods": {}})
-    fact = {"event": "derived_teacher", "time": 1.0, "task": TASK, "key": "k", "about": "x"}
+    fact = {
+        "event": "derived_teacher",
+        "time": 1.0,
+        "task": TASK,
+        "key": "k",
+        "about": "x",
+        "by": ["lam"],
+    }
     replay.apply([
         {**fact, "trial_id": "a", "made": 1, "rows": 10, "seconds": 2.0},
         {**fact, "trial_id": "b", "made": 0, "rows": 0, "seconds": 0.0},
     ])  # fmt: skip
     (found,) = replay.derived.values()
     assert found == DerivedTeacher(
-        task=TASK, key="k", about="x", rows=10, seconds=2.0, made=1, trials=("a", "b")
+        task=TASK, key="k", about="x", rows=10, seconds=2.0, made=1, trials=("a", "b"), by=("lam",)
     )
