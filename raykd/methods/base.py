@@ -251,6 +251,10 @@ class Method(ABC, Generic[P]):
         """Extra modules trained along with the student, or None; their buffers are kept, too."""
         return None
 
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the student that are scored at the end, beside the whole."""
+        return ()
+
     def derivation(self) -> Derivation | None:
         """How other teachers are derived from the teacher, None when it is read as it is."""
         return None

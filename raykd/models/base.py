@@ -47,6 +47,17 @@ class Part:
     width: float = 1.0
     depth: float = 1.0
 
+    def blocks(self, layers: int) -> tuple[int, ...]:
+        """The blocks that stay, spread evenly, the last one among them; at least one.
+
+        Hou et al., "DynaBERT", 2020, https://arxiv.org/abs/2004.04037, drops the others.
+
+        Args:
+            layers: Blocks of the whole model.
+        """
+        count = max(1, round(layers * self.depth))
+        return tuple((k + 1) * layers // count - 1 for k in range(count))
+
 
 class Outputs:
     """What one model says about one batch; reading a signal that was not asked for is an error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models.base import Outputs, Part
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
+from raykd.models.parts import only
 
 
 def forward(
@@ -33,19 +35,23 @@ def forward(
     Raises:
         IndexError: The model has no such layer.
     """
-    assert part is None  # TODO parts
     if attentions and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")
     family = family_of(model.config.model_type)
     marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
     of_tokens = getattr(model.config, TASK_KIND, "") == "masked_lm"
-    found = (model.base_model if of_tokens else model)(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        output_hidden_states=bool(hidden_states),
-        output_attentions=bool(attentions),
-        **marks,
-    )
+    with only(model, part) if part is not None else nullcontext():
+        found = (model.base_model if of_tokens else model)(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            output_hidden_states=bool(hidden_states),
+            output_attentions=bool(attentions),
+            **marks,
+        )
+    if part is not None:
+        # A part numbers its own blocks, of which there are fewer.
+        hidden_states = tuple(k for k in hidden_states if k < len(found.hidden_states))
+        attentions = tuple(k for k in attentions if k < len(found.attentions))
     if of_tokens:
         logits = _tokens(model, family, found.last_hidden_state, batch)
     else:

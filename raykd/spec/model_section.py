@@ -146,6 +146,10 @@ def _read_cut(entry: Entry, teacher: TeacherSpec | None, findings: Findings) -> 
     _exactly_one(entry, CUT, ("layers", "sparsity"), findings)
     if cut.layers is not None and teacher is not None:
         _check_layers(cut.layers, entry, teacher, findings)
+    if cut.rewired and (cut.sparsity is not None or cut.weights != "finetuned"):
+        mark = entry.node.entries["rewired"].node.mark
+        message = "'rewired' orders heads and neurons by the task loss of a fine-tuned student"
+        findings.add(mark, join(CUT, "rewired"), message, "set layers, and weights: finetuned")
     if cut.sparsity is None:
         return cut
     weights = entry.node.entries.get("weights")

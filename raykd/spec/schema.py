@@ -113,11 +113,13 @@ class TeacherSpec(Section):
 class FromTeacher(Section):
     """A student cut from the teacher: chosen blocks, numbered from 0, or all of them pruned.
 
+    `rewired` puts the important heads and neurons of every block first.
     `sparsity` is the percentage of heads and neurons that the fine-tuned teacher loses.
     """
 
     layers: tuple[int, ...] | None = Field(default=None, min_length=1)
     sparsity: Number | None = Field(default=None, gt=0, le=90)
+    rewired: bool = False
     weights: Literal["finetuned", "pretrained"] = "pretrained"
 
 

@@ -225,7 +225,7 @@ def _student(
                     )
                 ]
             )
-        return same, StudentCut(layers=cut.layers, weights=cut.weights)
+        return same, StudentCut(layers=cut.layers, weights=cut.weights, rewired=cut.rewired)
     assert model is not None
     if isinstance(model, ShapeSpec):
         return same, _source(model, spec, task, teacher_tokens)

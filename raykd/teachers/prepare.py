@@ -22,7 +22,7 @@ from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings, TeacherBench, analyse
-from raykd.teachers.pruned import prune
+from raykd.teachers.pruned import prune, rewire
 from raykd.teachers.recorded import RecordedOutputs, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.training.device import World
@@ -43,11 +43,13 @@ class StudentCut:
         layers: Blocks, numbered from 0, when `sparsity` is None.
         weights: Those the teacher has after fine-tuning, or before.
         sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
+        rewired: Whether the important heads and neurons of every block come first.
     """
 
     layers: tuple[int, ...] = ()
     weights: Literal["finetuned", "pretrained"]
     sparsity: float | None = None
+    rewired: bool = False
 
     def anatomy(self, teacher: Anatomy) -> Anatomy:
         """The sizes of the student."""
@@ -351,4 +353,12 @@ def _student(
             hint="use weights: finetuned",
         )
     state = take_layers(base, cut.layers, keep_head=cut.weights == "finetuned")
+    if cut.rewired:
+        state = rewire(
+            state,
+            inputs.teacher_splits["select"],
+            inputs.task,
+            collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
+            device=device,
+        )
     return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)

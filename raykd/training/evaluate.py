@@ -12,6 +12,7 @@ from torch import nn
 
 from raykd.data.base import PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
+from raykd.models.base import Part
 from raykd.models.forward import forward
 from raykd.training.batches import Collate, on_device, stream
 from raykd.training.device import World, choose_precision
@@ -28,6 +29,7 @@ def predict(
     settings: TrainSettings,
     collate: Collate,
     world: World,
+    part: Part | None = None,
 ) -> Array:
     """Logits of every row, without gradient, dropout or hidden states.
 
@@ -41,6 +43,7 @@ def predict(
         settings: Precision and rows per batch.
         collate: Pads rows.
         world: The ranks.
+        part: The part of the model that is asked, None for the whole.
 
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
@@ -53,14 +56,14 @@ def predict(
     # One autocast context around all batches: the weights are cast once.
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
-            parts.append(forward(model, batch).logits.float())
+            parts.append(forward(model, batch, part=part).logits.float())
         longest = int(encoded.lengths().max())
         width = (2, longest) if task.kind == "span" else (task.num_labels,)
         logits = torch.zeros(len(encoded), *width, device=world.device)
-        for rows, part in zip(batches, parts, strict=True):
+        for rows, values in zip(batches, parts, strict=True):
             # Spans are as long as their batch, which may be padded by a margin.
-            long = min(part.shape[-1], logits.shape[-1])
-            logits[torch.from_numpy(rows).to(world.device), ..., :long] = part[..., :long]
+            long = min(values.shape[-1], logits.shape[-1])
+            logits[torch.from_numpy(rows).to(world.device), ..., :long] = values[..., :long]
         # A row is non-zero on one rank only, so the sum is exact.
         world.sum(logits)
         if task.kind == "span":
@@ -79,6 +82,7 @@ def score(
     settings: TrainSettings,
     collate: Collate,
     world: World,
+    part: Part | None = None,
 ) -> Mapping[str, float]:
     """Every metric of the task on a split; see `predict` for the arguments.
 
@@ -86,8 +90,9 @@ def score(
         TrialError: A logit or a metric is not finite.
     """
     if encoded.token_labels:
-        return _checked(_tallied(model, task, encoded, settings, collate, world), len(encoded))
-    logits = predict(model, task, encoded, settings, collate, world)
+        tallied = _tallied(model, task, encoded, settings, collate, world, part)
+        return _checked(tallied, len(encoded))
+    logits = predict(model, task, encoded, settings, collate, world, part)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
@@ -104,6 +109,7 @@ def _tallied(
     settings: TrainSettings,
     collate: Collate,
     world: World,
+    part: Part | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
     batches = _dealt(encoded, settings, world)
@@ -114,7 +120,7 @@ def _tallied(
     total = torch.zeros(task.tally_size, dtype=torch.float64, device=world.device)
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
-            total += task.tally(forward(model, batch).logits.float(), batch).double()
+            total += task.tally(forward(model, batch, part=part).logits.float(), batch).double()
     model.train(was_training)
     world.sum(total)
     return task.tallied(total.cpu().numpy())

@@ -12,6 +12,7 @@ from raykd.data.base import Task
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Setting, Signals, Variant
 from raykd.models import weights
+from raykd.models.base import Part
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
@@ -170,13 +171,22 @@ def run_trial(
     last = result.history[-1]
     metrics = dict(last.metrics)
     if not result.stopped:
+
+        def scored(role: str, part: Part | None = None) -> Mapping[str, float]:
+            return score(model, task, prepared.splits[role], settings, collator, world, part)
+
+        for part in method.parts():
+            at = f"@w{part.width:g}d{part.depth:g}"
+            metrics |= {f"{name}{at}": v for name, v in scored("select", part).items()}
+            if config.report:
+                values = scored("report", part)
+                metrics |= {f"report/{name}{at}": v for name, v in values.items()}
         if config.report:
-            for role, split in prepared.splits.items():
+            for role in prepared.splits:
                 stage, _, suffix = role.partition("_")
                 if stage == "report":
                     end = f"_{suffix}" if suffix else ""
-                    scored = score(model, task, split, settings, collator, world)
-                    metrics |= {f"report/{name}{end}": value for name, value in scored.items()}
+                    metrics |= {f"report/{name}{end}": v for name, v in scored(role).items()}
         if config.latency:
             metrics["latency_ms"] = latency_ms(
                 model, prepared.splits["select"], settings, collator, world

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from raykd.methods import ckd
+from raykd.methods.base import Signals
+from raykd.methods.ckd_adaptive import METHOD, Params
+from raykd.models.base import Anatomy, Outputs, Part
+from tests.unit.methods import setups
+
+TEACHER = replace(setups.TEACHER, layers=4, intermediate=16)
+STUDENT = replace(setups.STUDENT, layers=4, intermediate=16)
+OF = setups.setting(teacher=TEACHER, student=STUDENT)
+PLAIN = {"alpha": 1.0, "ltrdist": 0.0, "ltrangle": 0.0, "window": 3}
+
+
+class Student:
+    """Outputs of the same states for every part, cut to its blocks, and a note of who asked."""
+
+    def __init__(self) -> None:
+        self.side = setups.Side(OF, STUDENT, seed=0)
+        self.asked: list[Part] = []
+
+    def __call__(self, batch, part=None) -> Outputs:
+        part = part or Part()
+        self.asked.append(part)
+        count = round(4 * part.depth)
+        whole = self.side.outputs(Signals(logits=True, hidden_states="all"), task_loss=True)
+        return Outputs(
+            logits=whole.logits,
+            hidden_states={k: whole.hidden(k) for k in range(count + 1)},
+            task_loss=whole.task_loss,
+        )
+
+
+def teacher(batch) -> Outputs:
+    side = setups.Side(OF, TEACHER, seed=1)
+    return side.outputs(Signals(logits=True, hidden_states="all"), task_loss=False)
+
+
+def test_widths_come_first_and_then_every_depth():
+    method, student = (
+        METHOD(Params(**PLAIN, min_width=0.5, min_depth=0.5, width_epochs=2), OF),
+        Student(),
+    )
+    method.at_epoch(1, 4)
+    method.step(setups.batch(), student, teacher)
+    assert student.asked == [Part(), Part(width=0.75), Part(width=0.5)]
+    student.asked.clear()
+    method.at_epoch(2, 4)
+    method.step(setups.batch(), student, teacher)
+    assert len(student.asked) == 9
+    assert {p.depth for p in student.asked} == {1.0, 0.75, 0.5}
+    assert len(method.parts()) == 8
+    assert Part() not in method.parts()
+
+
+def test_terms_of_the_parts_are_added():
+    method = METHOD(Params(**PLAIN, min_width=1.0, min_depth=0.5, width_epochs=0), OF)
+    student, batch = Student(), setups.batch()
+    method.at_epoch(0, 1)
+    terms = method.step(batch, student, teacher)
+    expected = 0.0
+    for depth, layers in ((1.0, 4), (0.75, 3), (0.5, 2)):
+        of = setups.setting(teacher=TEACHER, student=replace(STUDENT, layers=layers))
+        alone = ckd.METHOD(ckd.Params(**PLAIN), of)
+        ours = student(batch, Part(depth=depth))
+        expected += alone.loss(batch, ours, teacher(batch)).total().item()
+    assert terms.total().item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_size_is_plain_ckd():
+    method = METHOD(Params(**PLAIN, min_width=1.0, min_depth=1.0), OF)
+    student, batch = Student(), setups.batch()
+    plain = ckd.METHOD(ckd.Params(**PLAIN), OF).loss(batch, student(batch), teacher(batch))
+    total = method.step(batch, student, teacher).total().item()
+    assert total == pytest.approx(plain.total().item())
+    assert method.parts() == ()
+
+
+def test_layers_are_matched_for_every_depth():
+    deep = setups.setting(teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=12))
+    reads = METHOD(Params(**PLAIN, min_depth=0.75), deep).signals().hidden_states
+    assert reads == tuple(range(13))
+    only = METHOD(Params(**PLAIN, min_depth=1.0), setups.setting(
+        teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=9)))  # fmt: skip
+    assert only.signals().hidden_states == (0, 4, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("student", "why"),
+    [
+        (replace(STUDENT, intermediate=None), "belongs to another family"),
+        (replace(STUDENT, uneven=True), "has lost some already"),
+    ],
+)
+def test_students_that_cannot_be_cut_are_refused(student: Anatomy, why):
+    refusal = METHOD(Params(**PLAIN), setups.setting(teacher=TEACHER, student=student)).refusal()
+    assert why in refusal
+
+
+def test_a_depth_at_which_a_term_is_always_0_is_named():
+    params = Params(alpha=1.0, window=3)  # 4 and 3 blocks have no divisor in common
+    refusal = METHOD(params, OF).refusal()
+    assert refusal.startswith("at depth 0.75 compares layers of a token")
