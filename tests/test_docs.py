@@ -211,7 +211,10 @@ def contract_tests() -> list[str]:
 def test_the_method_of_the_document_keeps_the_contract(name, own_method, monkeypatch):
     monkeypatch.setattr(contract, "METHODS", (OWN,))
     function = getattr(contract, name)
+    served = registry.load("methods", OWN).kinds
     for arguments in cases_of(function):
+        if arguments.get("kind", served[0]) not in served:
+            continue
         try:
             function(**arguments)
         except pytest.skip.Exception as reason:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raykd import registry
 from raykd.cli.init import shipped
 from raykd.spec.load import load_spec, to_yaml
 
@@ -25,7 +26,27 @@ def test_a_shipped_search_space_is_valid(path, tmp_path):
 
 def test_all_of_them_are_offered_by_init():
     assert list(shipped()) == [path.stem for path in FILES]
-    assert {"quickstart", "ckd_glue"} <= set(shipped())
+    assert {
+        "quickstart", "ckd_glue", "ckd_squad", "sinkd_glue", "sinkd_superglue", "one_to_one_glue",
+        "one_to_one_squad", "one_to_one_imdb", "stark_glue", "bakeoff_glue",
+    } <= set(shipped())  # fmt: skip
+
+
+def test_the_bakeoff_has_every_method_for_one_task_and_one_student():
+    arms = load_spec(FOLDER / "bakeoff_glue.yaml").methods.values()
+    special = {"ckd_adaptive"}  # trains several students in one
+    assert {arm.method for arm in arms} == set(registry.names("methods")) - special
+
+
+def test_published_points_of_other_methods_are_reachable():
+    sinkd = load_spec(FOLDER / "sinkd_glue.yaml").methods["sinkd"]
+    assert len(sinkd.start) == 7
+    assert {point["beta"] for point in sinkd.start} == {0.8}
+    spaces = {"one_to_one_glue": 0.005, "one_to_one_squad": 0.5, "one_to_one_imdb": 0.005}
+    for name, weight in spaces.items():
+        assert load_spec(FOLDER / f"{name}.yaml").methods["one_to_one"].start[0]["alpha_corr"] == (
+            weight
+        )
 
 
 def test_the_published_settings_are_reachable():
