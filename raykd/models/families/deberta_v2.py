@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from dataclasses import replace
 
-_MODELS = "transformers.models.deberta_v2.modeling_deberta_v2:DebertaV2For"
+from raykd.models.families import deberta
 
-FAMILY = ModelFamily(
+
+def _second(path: str) -> str:
+    """The class of the second version in place of the first one's."""
+    return path.replace("deberta", "deberta_v2").replace("Deberta", "DebertaV2")
+
+
+FAMILY = replace(
+    deberta.FAMILY,
     name="deberta_v2",
     model_type="deberta-v2",
-    config_path="transformers.models.deberta_v2.configuration_deberta_v2:DebertaV2Config",
-    head_path={
-        "classification": _MODELS + "SequenceClassification",
-        "regression": _MODELS + "SequenceClassification",
-        "span": _MODELS + "QuestionAnswering",
-        "masked_lm": _MODELS + "MaskedLM",
-    },
-    base_prefix="deberta.",
-    layer_prefix="deberta.encoder.layer.",
-    head_prefixes=("pooler.", "classifier.", "qa_outputs.", "cls."),
-    token_head=("cls",),
-    fields={
-        "layers": ("num_hidden_layers",),
-        "hidden": ("hidden_size", "pooler_hidden_size"),
-        "heads": ("num_attention_heads",),
-        "intermediate": ("intermediate_size",),
-        "positions": ("max_position_embeddings",),
-        "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout"),
-    },
-    constants={
-        "relative_attention": True,
-        "pos_att_type": ["p2c", "c2p"],
-        "position_biased_input": False,
-        "type_vocab_size": 0,
-    },
+    config_path=_second(deberta.FAMILY.config_path),
+    head_path={kind: _second(path) for kind, path in deberta.FAMILY.head_path.items()},
+    constants={**deberta.FAMILY.constants, "position_biased_input": False},
 )
