@@ -1,7 +1,8 @@
 """Prepared tasks on disk, so that the next sweep with the same teacher starts at once.
 
-One folder per fingerprint: ``prepared.json`` (structure), ``arrays.safetensors`` (arrays) and
-``teacher/`` (the fine-tuned teacher in Hugging Face layout). Nothing in it is pickled.
+One folder per fingerprint: ``prepared.json`` (structure), ``arrays.safetensors`` (arrays),
+``teacher/`` (the fine-tuned teacher in Hugging Face layout) and ``about.json`` (for listing).
+Nothing in it is pickled.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from raykd.models.base import Anatomy, ModelShape
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers import shelf
 from raykd.teachers.derive import Findings
 from raykd.teachers.prepare import Prepared
 from raykd.teachers.ragged import Ragged
@@ -59,6 +61,7 @@ def store(folder: Path, prepared: Prepared, teacher: ModelState) -> Path:
             save_file(arrays, new / "arrays.safetensors")
             (new / "prepared.json").write_text(json.dumps(plain))
             weights.save(teacher, new / "teacher")
+            shelf.describe(new, prepared.task, prepared.metrics)
             if target.exists():
                 shutil.rmtree(target)
             new.rename(target)
@@ -79,8 +82,10 @@ def load(folder: Path, fingerprint: str) -> Prepared | None:
         prepared = _restore(plain, arrays)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    is_it = isinstance(prepared, Prepared) and prepared.fingerprint == fingerprint
-    return prepared if is_it else None
+    if not isinstance(prepared, Prepared) or prepared.fingerprint != fingerprint:
+        return None
+    shelf.touch(entry)
+    return prepared
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:

@@ -33,7 +33,7 @@ OPTIONS = {
         "--no-confirm",
         *COMMON,
     },
-    "teacher": {"--set", *COMMON},
+    "teacher": {"--set", "--list", "--prune", *COMMON},
     "trial": {"--label", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
 }
 

@@ -1,0 +1,90 @@
+"""What lies in the cache of prepared teachers, and which of it may go.
+
+Every entry has an ``about.json`` beside its data, so that listing reads no weights; it is touched
+whenever the entry is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheEntry:
+    """One prepared teacher.
+
+    Attributes:
+        folder: Where it lies.
+        task: Task name.
+        metrics: Its scores.
+        nbytes: Bytes on disk.
+        used: When it was made or read last, seconds since the epoch.
+    """
+
+    folder: Path
+    task: str
+    metrics: Mapping[str, float]
+    nbytes: int
+    used: float
+
+
+def describe(folder: Path, task: str, metrics: Mapping[str, float]) -> None:
+    """Note what an entry is."""
+    (folder / ABOUT).write_text(json.dumps({"task": task, "metrics": dict(metrics)}))
+
+
+def touch(folder: Path) -> None:
+    """Note that an entry was used now; one that cannot be written is left as it is."""
+    try:
+        os.utime(folder / ABOUT, (time.time(), time.time()))
+    except OSError:
+        return
+
+
+def entries(folder: Path) -> tuple[CacheEntry, ...]:
+    """Everything in a cache, the one used last first; what cannot be read is passed over."""
+    found = []
+    for about in folder.glob(f"*/{ABOUT}"):
+        try:
+            plain = json.loads(about.read_text())
+            found.append(
+                CacheEntry(
+                    folder=about.parent,
+                    task=str(plain["task"]),
+                    metrics=dict(plain["metrics"]),
+                    nbytes=sum(p.stat().st_size for p in about.parent.rglob("*") if p.is_file()),
+                    used=about.stat().st_mtime,
+                )
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return tuple(sorted(found, key=lambda entry: -entry.used))
+
+
+def prune(folder: Path, keep: int) -> tuple[CacheEntry, ...]:
+    """Delete what was not used for longest until at most so many bytes are left.
+
+    Args:
+        folder: The cache.
+        keep: Bytes that may stay; 0 deletes everything.
+
+    Returns:
+        What was deleted.
+    """
+    gone = []
+    total = 0
+    for entry in entries(folder):
+        total += entry.nbytes
+        if total > keep:
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            gone.append(entry)
+            total -= entry.nbytes
+    return tuple(gone)
