@@ -1,0 +1,112 @@
+"""What the loss of every method costs, against one step of the student.
+
+``python -m tests.benchmarks.method_losses``. Batch 32, length 128, width 768, 12 to 6 layers,
+float32, default parameters (every term switched on). A student step is forward and backward of a
+BERT with random weights, without the method; the loss is forward and backward from outputs that are
+already there, the teacher's side included. Least CPU-seconds of one thread over several runs; on a
+GPU, by the clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertForSequenceClassification
+
+from raykd import registry
+from raykd.data.base import Batch
+from raykd.methods.base import Method, Setting, Signals
+from raykd.models.base import Anatomy, Outputs
+from raykd.params import build
+from tests.benchmarks.ckd_terms import cpu_seconds
+
+ROWS, LENGTH, WIDTH, HEADS = 32, 128, 768, 12
+TEACHER = Anatomy(layers=12, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
+STUDENT = Anatomy(layers=6, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
+EVERY_TERM: dict[str, dict[str, Any]] = {
+    "one_to_one": {"alpha_ce": 0.5, "alpha_mse": 0.5, "alpha_cos": 0.5},
+}
+GOALS = {"sinkd": 0.02, "one_to_one": 0.02, "ckd": 0.35}
+
+
+def batch(device: str) -> Batch:
+    """Rows of 12 to 128 tokens."""
+    lengths = torch.linspace(12, LENGTH, ROWS).round()
+    mask = (torch.arange(LENGTH) < lengths[:, None]).long().to(device)
+    ids = torch.randint(TEACHER.vocabulary, (ROWS, LENGTH)).to(device)
+    return Batch(
+        input_ids=ids, attention_mask=mask, token_type_ids=torch.zeros_like(ids),
+        labels=torch.randint(2, (ROWS,)).to(device), index=torch.arange(ROWS),
+    )  # fmt: skip
+
+
+def outputs(
+    of: Anatomy, reads: Signals, device: str, *, grad: bool
+) -> tuple[Outputs, list[Tensor]]:
+    """Random outputs of one model and the tensors among them."""
+    made: list[Tensor] = []
+
+    def some(*shape: int) -> Tensor:
+        made.append(torch.randn(shape, device=device).requires_grad_(grad))
+        return made[-1]
+
+    hidden, maps = reads.hidden_states, reads.attentions
+    hidden = tuple(range(of.layers + 1)) if hidden == "all" else hidden
+    assert maps != "all"
+    logits = some(ROWS, 2)
+    return (
+        Outputs(
+            logits=logits,
+            hidden_states={k: some(ROWS, LENGTH, of.hidden) for k in hidden},
+            attentions={k: some(ROWS, of.heads, LENGTH, LENGTH).softmax(-1) for k in maps},
+            task_loss=logits.square().mean(),
+        ),
+        made,
+    )
+
+
+def loss_seconds(method: Method[Any], rows: Batch, device: str) -> float:
+    """Forward and backward of a method's loss."""
+    ours, leaves = outputs(STUDENT, method.student_signals(), device, grad=True)
+    theirs, _ = outputs(TEACHER, method.signals(), device, grad=False)
+
+    def step() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        # The softmax of the maps and the task loss belong to the student's own step.
+        method.loss(rows, ours, theirs).total().backward(retain_graph=True)
+
+    return cpu_seconds(step, 3)
+
+
+def main() -> None:
+    """Print a line per method; goals stand beside those that have one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(num_hidden_layers=STUDENT.layers)).to(device)
+    rows = batch(device)
+
+    def step() -> None:
+        model.zero_grad(set_to_none=True)
+        out = model(input_ids=rows.input_ids, attention_mask=rows.attention_mask)
+        torch.nn.functional.cross_entropy(out.logits, rows.labels).backward()
+
+    base = cpu_seconds(step, 2)
+    print(f"student step {base:.2f} s, {device}, torch {torch.__version__}")
+    setting = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=2)
+    for name in registry.names("methods"):
+        params = build(registry.params_of("methods", name), EVERY_TERM.get(name, {}))
+        method: Method[Any] = registry.load("methods", name)(params, setting)
+        if reason := method.refusal():
+            print(f"{name}: {reason.splitlines()[0]}")
+            continue
+        ratio = loss_seconds(method, rows, device) / base
+        goal = f" (goal <= {GOALS[name]})" if name in GOALS else ""
+        print(f"ratio {name} / student step: {ratio:.4f}{goal}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
