@@ -20,6 +20,7 @@ from raykd.results.summary import (
 )
 
 MIN_SEEDS = 3
+MAX_SINGLE = 3  # more arms with the same finding are one caveat
 EDGE_SHARE = 0.02
 LATE_SHARE = 0.10
 MIN_TRIALS_FOR_LATE = 10  # below, the last tenth is less than one trial
@@ -70,19 +71,34 @@ def _few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 
 def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     scale = scale_of(result, task)
-    for arm in arms:
-        if arm.versus is None or not arm.versus.undecided or not arm.versus.estimate.has_interval:
-            continue
-        e = arm.versus.estimate
+    found = [
+        (arm.label, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
+        for arm in arms
+        if arm.versus is not None and arm.versus.undecided
+        for e in [arm.versus.estimate]
+        if e.has_interval
+    ]
+    hint = "add confirm seeds if the difference would matter to you"
+    if len(found) > MAX_SINGLE:
+        together = ", ".join(f"{label} ({interval})" for label, interval in found)
         yield Caveat(
             code="interval-contains-zero",
             task=task,
-            label=arm.label,
+            message=f"Not told apart from {result.baseline}, because the interval of the "
+            f"difference contains zero: {together}.",
+            hint=hint,
+        )
+        return
+    for label, interval in found:
+        yield Caveat(
+            code="interval-contains-zero",
+            task=task,
+            label=label,
             message=(
-                f"{arm.label} and {result.baseline} cannot be told apart: the interval of the "
-                f"difference, {scale.signed(e.low)} to {scale.signed(e.high)}, contains zero."
+                f"{label} and {result.baseline} cannot be told apart: the interval of the "
+                f"difference, {interval}, contains zero."
             ),
-            hint="add confirm seeds if the difference would matter to you",
+            hint=hint,
         )
 
 
@@ -214,7 +230,7 @@ def _weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) 
 def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     for arm in arms:
         values = set(arm.seeds.values())
-        if len(arm.seeds) > 1 and len(values) == 1:
+        if len(arm.seeds) >= MIN_SEEDS and len(values) == 1:
             yield Caveat(
                 code="same-value",
                 task=task,

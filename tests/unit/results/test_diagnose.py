@@ -159,3 +159,19 @@ def test_the_same_value_with_every_seed(builder: Builder):
     found = [c for c in diagnose(load_results(builder.folder)) if c.code == "same-value"]
     assert [c.label for c in found] == ["ckd"]
     assert "50.0 with every seed" in found[0].message
+
+
+def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
+    from raykd.spec.schema import MethodSpec
+    from tests.synthetic_run import spec
+
+    arms = {"kd": MethodSpec(label="kd", method="kd")}
+    arms |= {f"kd{k}": MethodSpec(label=f"kd{k}", method="kd") for k in range(5)}
+    builder = Builder(tmp_path / "run", spec().model_copy(update={"methods": arms}))
+    builder.start()
+    builder.teacher(TASK)
+    for k, label in enumerate(arms):
+        confirm(builder, label, [0.70 + 0.001 * k, 0.71, 0.69])
+    found = [c for c in diagnose(load_results(builder.folder)) if c.code.startswith("interval")]
+    assert len(found) == 1
+    assert all(f"kd{k} (" in found[0].message for k in range(5))
