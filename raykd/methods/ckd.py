@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from raykd.data.base import Batch
+from raykd.data.base import Array, Batch
 from raykd.errors import Problem, SpecError
 from raykd.losses.elementwise import DIFFERENCE_LOSSES
 from raykd.losses.gram import Gram, layer_gram, word_gram
+from raykd.losses.kept_gram import layer_batch, layer_rows, word_batch, word_rows
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
 from raykd.losses.relations import (
@@ -22,7 +23,7 @@ from raykd.losses.relations import (
     window_relation,
 )
 from raykd.methods.base import LossTerms, Method, Setting, Signals
-from raykd.models.base import Outputs
+from raykd.models.base import Outputs, Reduction
 from raykd.params import param
 
 _WIDEST_WINDOW = 255
@@ -92,6 +93,54 @@ class Params:
             raise SpecError(found=found)
 
 
+@dataclass(frozen=True, slots=True)
+class WordGram(Reduction):
+    """Inner products among the tokens of a row, layer by layer: all that the WR terms read."""
+
+    layers: tuple[int, ...]
+    margin: int
+
+    def numbers(self, lengths: Array) -> int:
+        """Quadratic in the length of a row."""
+        return len(self.layers) * int(((lengths + self.margin + 1) ** 2).sum())
+
+    def of(self, states: Sequence[Tensor], mask: Tensor) -> Gram:
+        """The inner products of a batch."""
+        return word_gram(states, mask, margin=self.margin)
+
+    def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
+        """One table per row."""
+        return word_rows(states, mask, margin=self.margin)
+
+    def batch(self, rows: Sequence[Tensor], mask: Tensor) -> Gram:
+        """The inner products of a batch, from the tables of its rows."""
+        return word_batch(rows, mask, layers=len(self.layers), margin=self.margin)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGram(Reduction):
+    """Inner products among the layers of a token: all that the LTR terms read."""
+
+    layers: tuple[int, ...]
+    margin: int = 0
+
+    def numbers(self, lengths: Array) -> int:
+        """Quadratic in the number of layers."""
+        return (len(self.layers) + 1) ** 2 * int(lengths.sum())
+
+    def of(self, states: Sequence[Tensor], mask: Tensor) -> Gram:
+        """The inner products of a batch."""
+        return layer_gram(states, mask)
+
+    def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
+        """One table per token."""
+        return layer_rows(states, mask)
+
+    def batch(self, rows: Sequence[Tensor], mask: Tensor) -> Gram:
+        """The inner products of a batch, from the tables of its tokens."""
+        return layer_batch(rows, mask)
+
+
 class ContextualKD(Method[Params]):
     """Word relations (WR) and layer-transforming relations (LTR) of hidden states.
 
@@ -142,6 +191,11 @@ class ContextualKD(Method[Params]):
             margin=self._margin(),
         )
 
+    def reductions(self) -> tuple[Reduction, ...]:
+        """The teacher's hidden states are read through their inner products only."""
+        words, tokens = self._theirs()
+        return (*([words] if self._uses_words else []), *([tokens] if self._uses_tokens else []))
+
     def student_signals(self) -> Signals:
         """The student's logits and matched layers."""
         return Signals(
@@ -169,8 +223,7 @@ class ContextualKD(Method[Params]):
     def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs, margin = self._word_layers, self._margin()
         ours = word_gram([student.hidden(k) for k in pairs.student], mask, margin=margin)
-        with torch.no_grad():
-            theirs = word_gram([teacher.hidden(k) for k in pairs.teacher], mask, margin=margin)
+        theirs: Gram = teacher.reduced(self._theirs()[0], mask)
         terms = {}
         if weight := self._weights["wrdist"]:
             terms["wrdist"] = weight * self._pairs(ours, theirs)
@@ -181,8 +234,7 @@ class ContextualKD(Method[Params]):
     def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = self._token_layers
         ours = layer_gram([student.hidden(k) for k in pairs.student], mask)
-        with torch.no_grad():
-            theirs = layer_gram([teacher.hidden(k) for k in pairs.teacher], mask)
+        theirs: Gram = teacher.reduced(self._theirs()[1], mask)
         terms = {}
         if weight := self._weights["ltrdist"]:
             terms["ltrdist"] = weight * self._pairs(ours, theirs)
@@ -190,6 +242,11 @@ class ContextualKD(Method[Params]):
             angles = triple_relation(ours, theirs, lossfunc=self.params.lossfunc_a)
             terms["ltrangle"] = weight * angles
         return terms
+
+    def _theirs(self) -> tuple[WordGram, LayerGram]:
+        """What is read of the teacher for the WR and for the LTR terms."""
+        words = WordGram(self._word_layers.teacher, self._margin())
+        return words, LayerGram(self._token_layers.teacher)
 
     def _pairs(self, ours: Gram, theirs: Gram) -> Tensor:
         p = self.params

@@ -10,7 +10,7 @@ from torch import Tensor
 from raykd.data.base import Batch
 from raykd.methods import ckd
 from raykd.methods.base import Forward, LossTerms, Method, Reader, Setting, Signals
-from raykd.models.base import Outputs, Part
+from raykd.models.base import Outputs, Part, Reduction
 from raykd.params import param
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -83,6 +83,11 @@ class AdaptiveCKD(Method[Params]):
         for method in self._of_depth.values():
             union = union.union(method.signals())
         return union
+
+    def reductions(self) -> tuple[Reduction, ...]:
+        """Those of CKD at any depth."""
+        every = (r for method in self._of_depth.values() for r in method.reductions())
+        return tuple(dict.fromkeys(every))
 
     def student_signals(self) -> Signals:
         """Everything: a part numbers its own blocks."""

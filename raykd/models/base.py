@@ -5,11 +5,15 @@ Axes: B batch, L position, D hidden width, C class, H attention head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from raykd.data.base import Array
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,56 @@ class Part:
         return tuple((k + 1) * layers // count - 1 for k in range(count))
 
 
+class Reduction(ABC):
+    """A function of a model's hidden states, for those who read nothing else of them.
+
+    What it gives may be far smaller than the states. Subclasses are frozen dataclasses of plain
+    values; equal ones are recorded once.
+
+    Attributes:
+        layers: Hidden states it is made from (0 = embedding output).
+        margin: Padding positions after the last token that it depends on.
+    """
+
+    layers: tuple[int, ...]
+    margin: int
+
+    @property
+    def name(self) -> str:
+        """Equal reductions have equal names."""
+        return repr(self)
+
+    @abstractmethod
+    def numbers(self, lengths: Array) -> int:
+        """How many float32 numbers rows of so many tokens take in all, at most."""
+
+    @abstractmethod
+    def of(self, states: Sequence[Tensor], mask: Tensor) -> Any:
+        """The function for a batch.
+
+        Args:
+            states: Hidden states of `layers`, each ``[B, L, D]``.
+            mask: 1 = token, ``[B, L]``; ones come first.
+        """
+
+    @abstractmethod
+    def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
+        """What is kept of each row: float32 arrays that differ in their first axis only.
+
+        The arguments are those of `of`; every row is padded by `margin`, as far as the length of
+        the batch allows.
+        """
+
+    @abstractmethod
+    def batch(self, rows: Sequence[Tensor], mask: Tensor) -> Any:
+        """The function for a batch, from what was kept of its rows.
+
+        Args:
+            rows: One array per row, on the CPU.
+            mask: 1 = token, ``[B, L]``, on the device of the result; ones come first.
+        """
+
+
 class Outputs:
     """What one model says about one batch; reading a signal that was not asked for is an error.
 
@@ -67,9 +121,10 @@ class Outputs:
         hidden_states: Layer number (0 = embedding output) to ``[B, L, D]``.
         attentions: Block number (from 0) to ``[B, H, L, L]``.
         task_loss: The task's own loss on the batch's labels, a scalar, or None.
+        reduced: What recorded reductions give for the batch.
     """
 
-    __slots__ = ("_attentions", "_hidden_states", "_logits", "_task_loss")
+    __slots__ = ("_attentions", "_hidden_states", "_logits", "_reduced", "_task_loss")
 
     def __init__(
         self,
@@ -78,11 +133,13 @@ class Outputs:
         hidden_states: Mapping[int, Tensor] | None = None,
         attentions: Mapping[int, Tensor] | None = None,
         task_loss: Tensor | None = None,
+        reduced: Mapping[Reduction, Any] | None = None,
     ) -> None:
         self._logits = logits
         self._hidden_states = dict(hidden_states or {})
         self._attentions = dict(attentions or {})
         self._task_loss = task_loss
+        self._reduced = dict(reduced or {})
 
     @property
     def logits(self) -> Tensor:
@@ -104,6 +161,18 @@ class Outputs:
             raise LookupError(f"hidden state {layer} was not declared in the method's signals")
         return self._hidden_states[layer]
 
+    def reduced(self, reduction: Reduction, mask: Tensor) -> Any:
+        """A function of the hidden states: as it was recorded, or computed from them now.
+
+        Args:
+            reduction: The function.
+            mask: 1 = token, ``[B, L]``.
+        """
+        if reduction in self._reduced:
+            return self._reduced[reduction]
+        with torch.no_grad():
+            return reduction.of([self.hidden(k) for k in reduction.layers], mask)
+
     def stacked(self, layers: tuple[int, ...]) -> Tensor:
         """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
         return torch.stack([self.hidden(k) for k in layers], dim=1)
@@ -115,6 +184,7 @@ class Outputs:
             hidden_states=self._hidden_states,
             attentions=self._attentions,
             task_loss=task_loss,
+            reduced=self._reduced,
         )
 
     def attention(self, block: int) -> Tensor:

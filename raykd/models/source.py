@@ -42,6 +42,15 @@ class ModelSource:
             seed=seed,
         )
 
+    def frozen(self) -> nn.Module:
+        """A model to read only, in evaluation mode, without gradients.
+
+        It shares the weights of `state`: many processes of a node hold them once, as long as they
+        stay on the CPU. Writing to them would change all of them.
+        """
+        model = self.build(0) if self.state is None else restore(self.state, shared=True)
+        return model.eval().requires_grad_(False)
+
 
 def load_source(name: str, *, kind: str, num_labels: int) -> ModelSource:
     """How a model with the weights of a checkpoint begins; see `load_state` for the errors."""

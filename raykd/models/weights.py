@@ -1,7 +1,7 @@
 """A model as plain data: configuration and NumPy arrays; taken, given back, saved and read.
 
 `ModelState` pickles without PyTorch's own format, so it travels through an object store that gives
-out read-only arrays; `restore` copies them into weights of the model's own.
+out read-only arrays; `restore` copies them into weights of the model's own, unless told to share.
 """
 
 from __future__ import annotations
@@ -65,12 +65,13 @@ def from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Mo
     )
 
 
-def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
+def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Module:
     """A new model with these weights, on the CPU, in training mode.
 
     Args:
         state: Its weights, which are copied.
         seed: Draws the weights that the state lacks. The global generator is left as it was.
+        shared: Use the arrays themselves instead of copies, for a model that is only read.
 
     Raises:
         DataError: The weights do not fit the configuration; names the first that does not.
@@ -78,7 +79,10 @@ def restore(state: ModelState, *, seed: int = 0) -> nn.Module:
     family = family_of(state.config["model_type"])
     config = family.config_class().from_dict(dict(state.config))
     model = fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
-    given = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
+    given = {
+        name: _tensor(array, name in state.bf16, shared=shared)
+        for name, array in state.tensors.items()
+    }
     tied = tied_names(model)
     expected = {name: t for name, t in model.state_dict().items() if name not in tied}
     _check_fit(expected, given, family)
@@ -136,8 +140,8 @@ def _array(tensor: Tensor) -> Array:
     return array
 
 
-def _tensor(array: Array, is_bf16: bool) -> Tensor:
-    own = torch.from_numpy(np.array(array, order="C", copy=True))
+def _tensor(array: Array, is_bf16: bool, *, shared: bool = False) -> Tensor:
+    own = torch.from_numpy(array if shared else np.array(array, order="C", copy=True))
     return own.view(torch.bfloat16) if is_bf16 else own
 
 

@@ -112,6 +112,7 @@ class TeacherRecord:
         stored: Signal name to bytes.
         seconds: Time of the preparation.
         serving: How it is served, and the arithmetic of that decision.
+        rounding: Relative error of what is kept against float32 (root mean square), by signal.
         analysed: Seconds of each analysis that other teachers are derived from, by name.
         cached: Whether the preparation was read from the cache (forwards are then those of the
             run that filled it).
@@ -131,6 +132,7 @@ class TeacherRecord:
     seconds: float
     cached: bool
     serving: str = ""
+    rounding: Mapping[str, float] = field(default_factory=dict)
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raykd import registry
@@ -72,17 +73,25 @@ def built(arm: MethodSpec, setting: Setting) -> Iterator[Method[Any]]:
         yield method(parameters(arm.method, values), setting)
 
 
-def union_signals(spec: SweepSpec, setting: Setting) -> Signals:
+def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -> Signals:
     """Everything that some trial of the sweep may read from the teacher of a task.
 
     An arm with more combinations than can be listed counts with all that its method may ever read.
+
+    Args:
+        spec: The sweep.
+        setting: The pair.
+        reduced: Whether methods that read hidden states through reductions only get those.
     """
     from raykd.methods.base import Signals
 
     union = Signals()
     for arm in spec.methods.values():
         for method in built(arm, setting):
-            union = union.union(method.signals())
+            signals, reductions = method.signals(), method.reductions()
+            if reduced and reductions:
+                signals = replace(signals, hidden_states=(), reductions=reductions)
+            union = union.union(signals)
         if not is_complete(arm):
             union = union.union(registry.load("methods", arm.method).requires)
     return union

@@ -8,6 +8,7 @@ from raykd.sweep.plan import objectives
 from raykd.sweep.serving import finetuned
 from raykd.sweep.words import model_in_words, split_in_words, student_in_words
 from raykd.teachers.prepare import Prepared
+from raykd.teachers.store import TeacherHandle
 
 
 def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
@@ -33,10 +34,10 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
 
 
 def teacher_record(
-    gathered: Gathered, prepared: Prepared, store_bytes: int, *, cached: bool, serving: str
+    gathered: Gathered, prepared: Prepared, handle: TeacherHandle, *, cached: bool, serving: str
 ) -> TeacherRecord:
     """The teacher as the report shows it."""
-    stored = dict(prepared.recorded.stored()) if prepared.recorded is not None else {}
+    stored = dict(handle.stored)
     if prepared.teacher is not None and prepared.teacher.state is not None:
         stored["weights"] = sum(a.nbytes for a in prepared.teacher.state.tensors.values())
     if prepared.findings:
@@ -52,11 +53,12 @@ def teacher_record(
         parameters=prepared.parameters,
         forwards=prepared.forwards,
         distinct=prepared.distinct,
-        store_bytes=store_bytes,
+        store_bytes=handle.store_bytes,
         stored=stored,
         seconds=prepared.seconds,
         cached=cached,
         serving=serving,
+        rounding=dict(prepared.recorded.error()) if prepared.recorded is not None else {},
         analysed={name: found.seconds for name, found in prepared.findings.items()},
         history=prepared.history,
     )

@@ -20,6 +20,7 @@ from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
+from raykd.sweep.places import cache_bytes
 from raykd.sweep.plan import Cell, cells, search_trial
 from raykd.sweep.resume import finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
@@ -106,9 +107,9 @@ class Driver:
             ledger = TrialLedger(board, self._log, self._run, devices, retries)
             teachers = Teachers(
                 self._spec, self._gathered, board, self._log, self._run, self._cache,
-                cluster.store_bytes,
+                cache_bytes(), cluster.store_bytes,
             )  # fmt: skip
-            self._listen(board, ledger)
+            self._listen(board, ledger, teachers)
             for slot in range(cluster.slots):
                 self._log.emit("slot", slot=slot, state="starting", node="")
             work = _Background(lambda: self._work(teachers, board, where, ledger, cluster.slots))
@@ -143,6 +144,7 @@ class Driver:
                 self._search(work, where, ledger, slots)
             if not self._stop.is_set() and self._with_confirm:
                 self._confirm(work, board, ledger)
+            teachers.release(task)
 
     def _search(
         self, work: _TaskWork, where: Mapping[str, str], ledger: TrialLedger, slots: int
@@ -181,7 +183,7 @@ class Driver:
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 
-    def _listen(self, board: Any, ledger: TrialLedger) -> None:
+    def _listen(self, board: Any, ledger: TrialLedger, teachers: Teachers) -> None:
         """Turn the board's notices into events, in a thread that ends with the board."""
 
         def listen() -> None:
@@ -194,13 +196,15 @@ class Driver:
                 cursor += len(notices)
                 for notice in notices:
                     try:
-                        self._on_notice(notice, ledger)
+                        self._on_notice(notice, ledger, teachers)
                     except SetupError:  # the disk is full: the main thread meets it, too
                         return
 
         threading.Thread(target=listen, daemon=True).start()
 
-    def _on_notice(self, notice: Mapping[str, Any], ledger: TrialLedger) -> None:
+    def _on_notice(
+        self, notice: Mapping[str, Any], ledger: TrialLedger, teachers: Teachers
+    ) -> None:
         if notice["kind"] == "leased":
             ledger.leased(notice)
         elif notice["kind"] == "slot":
@@ -209,6 +213,8 @@ class Driver:
         elif notice["kind"] == "derived_teacher":
             what = {k: v for k, v in notice.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
+        elif notice["kind"] == "lost":
+            teachers.again(notice["key"], notice["edition"])
         elif notice["kind"] == "requeued":
             message = f"{notice['job']} goes to another slot: {notice['why']}"
             self._log.emit("note", message=message)

@@ -55,6 +55,7 @@ class Gathered:
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
         signals: What the methods read from the teacher.
+        reduced: The same, with reductions in place of hidden states where methods allow it.
         derivations: How they derive other teachers from it.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
@@ -68,6 +69,7 @@ class Gathered:
     teacher: ModelSource
     student: ModelSource | StudentCut
     signals: Signals
+    reduced: Signals
     derivations: tuple[Derivation, ...]
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
@@ -115,6 +117,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         teacher=teacher,
         student=student,
         signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
+        reduced=_numbered(union_signals(spec, setting, reduced=True), teacher.anatomy.layers),
         derivations=derivations(spec, setting),
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},

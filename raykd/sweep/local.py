@@ -44,7 +44,7 @@ def prepare_task(
     made = prepare(planned.inputs, World(), progress)
     assert made is not None
     prepared, state = made
-    teacher = cache.store(folder, prepared, state)
+    teacher = cache.store(folder, prepared, state, identity=planned.identity)
     save_tokenizer(gathered.tokens.teacher, teacher)
     return gathered, prepared, False
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raykd import params
 from raykd.errors import Problem, SpecError
+from raykd.methods.base import Signals
 from raykd.models.source import ModelSource
 from raykd.params import describe
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
 from raykd.teachers.derive import name_of
 from raykd.teachers.prepare import StudentCut, TaskInputs
-from raykd.teachers.recorded import estimate_bytes
+from raykd.teachers.recording import estimate_bytes
 from raykd.training.settings import TrainSettings
+
+FORMAT = 2
+"""Of cache entries; entries of another format are made again."""
 
 STORE_SHARE = 0.5
 """Recorded outputs may fill this part of the object store; the rest is for everything else."""
@@ -29,10 +34,12 @@ class Planned:
     Attributes:
         inputs: What a worker prepares.
         serving: The decision and its arithmetic, in words.
+        identity: What the fingerprint is made of: a hash by name.
     """
 
     inputs: TaskInputs
     serving: str
+    identity: Mapping[str, str]
 
 
 def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
@@ -43,14 +50,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         gathered: The task.
         store_bytes: Capacity that recorded outputs may use part of.
     """
-    train = gathered.teacher_splits["train"]
-    needed = estimate_bytes(
-        train,
-        gathered.signals,
-        gathered.teacher.anatomy,
-        gathered.task,
-        wide=spec.teacher.dtype == "fp32",
-    )
+    signals, needed, compared = _smaller(spec, gathered)
     room = int(store_bytes * STORE_SHARE)
     needs_live = gathered.signals.weights
     mode = spec.teacher.serve
@@ -75,18 +75,63 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
-        signals=gathered.signals,
+        signals=signals,
         derivations=gathered.derivations,
         mode=mode,
         dtype=spec.teacher.dtype,
         fingerprint="",
     )
-    serving = (
-        f"served by its {mode}: its outputs on {len(train):,} rows take "
-        f"{needed / 2**20:,.1f} MiB, the object store has room for {room / 2**20:,.0f} MiB"
+    identity = _identity(inputs, gathered)
+    whole = json.dumps(identity, sort_keys=True)
+    return Planned(
+        inputs=replace(inputs, fingerprint=_hash(whole.encode(), digits=24)),
+        serving=_in_words(spec, gathered, mode, needed, room) + compared,
+        identity=identity,
     )
-    identity = _fingerprint(inputs, gathered)
-    return Planned(inputs=replace(inputs, fingerprint=identity), serving=serving)
+
+
+def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:
+    """Hidden states or their reductions: what takes fewer bytes, how many, and the comparison."""
+
+    def size(signals: Signals) -> int:
+        return estimate_bytes(
+            gathered.teacher_splits["train"], signals, gathered.teacher.anatomy, gathered.task,
+            wide=spec.teacher.dtype == "fp32",
+        )  # fmt: skip
+
+    plain, reduced = size(gathered.signals), size(gathered.reduced)
+    if not gathered.reduced.reductions:
+        return gathered.signals, plain, ""
+    comparison = (
+        f"; hidden states would take {_mib(plain)}, with their inner products in place of them "
+        f"{_mib(reduced)}: the smaller is kept"
+    )
+    chosen = gathered.reduced if reduced < plain else gathered.signals
+    return chosen, min(plain, reduced), comparison
+
+
+def _in_words(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room: int) -> str:
+    """The decision and its arithmetic."""
+    rows = len(gathered.teacher_splits["train"])
+    text = (
+        f"served by its {mode}: its outputs on {rows:,} rows take {_mib(needed)}, "
+        f"the object store has room for {_mib(room)}"
+    )
+    if mode == "outputs" and needed > room:
+        text += ", so part of them is spilled to disk"
+    epochs = spec.train.fixed.get("epochs", TrainSettings().epochs)
+    if isinstance(epochs, int | float):
+        runs = len(spec.methods) * spec.search.trials
+        runs += len(spec.methods) * len(spec.confirm.seeds) * spec.confirm.top_k
+        live = int(rows * epochs * runs)
+        text += (
+            f"; live it would read up to {live:,} rows ({rows:,} x {epochs:g} epochs x {runs} runs)"
+        )
+    return text
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def finetuned(spec: SweepSpec) -> bool:
@@ -107,28 +152,40 @@ def _finetune_seed(spec: SweepSpec) -> int:
     return seed
 
 
-def _fingerprint(inputs: TaskInputs, gathered: Gathered) -> str:
-    digest = hashlib.sha256()
-    plain = {
-        "data": gathered.data_fingerprint,
-        "finetune": asdict(inputs.finetune) if inputs.finetune else None,
-        "seed": inputs.finetune_seed,
-        "signals": asdict(inputs.signals),
-        "derivations": [name_of(derivation) for derivation in inputs.derivations],
-        "mode": inputs.mode,
-        "dtype": inputs.dtype,
-        "max_length": inputs.max_length,
-        "task": [inputs.task.name, inputs.task.kind, inputs.task.num_labels, inputs.task.metrics],
+def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
+    """A hash of everything that the preparation depends on, by the name users know it by."""
+    task = inputs.task
+    plain: dict[str, Any] = {
+        "data rows": gathered.data_fingerprint,
+        "fine-tuning": [asdict(inputs.finetune) if inputs.finetune else None, inputs.finetune_seed],
+        "signals": repr(inputs.signals),
+        "derived teachers": [name_of(derivation) for derivation in inputs.derivations],
+        "serving": inputs.mode,
+        "precision": inputs.dtype,
+        "maximum length": inputs.max_length,
+        "task": [task.name, task.kind, task.num_labels, task.metrics],
         "teacher": _source_identity(inputs.teacher),
         "student": asdict(inputs.student)
         if isinstance(inputs.student, StudentCut)
         else _source_identity(inputs.student),
+        "format": FORMAT,
     }
-    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-    for splits in (inputs.teacher_splits, inputs.student_splits):
-        for encoded in splits.values():
-            digest.update(encoded.input_ids.tobytes())
-    return digest.hexdigest()[:24]
+    found = {name: _hash(_plain(value)) for name, value in plain.items()}
+    for name, splits in (
+        ("teacher's tokens", inputs.teacher_splits), ("student's tokens", inputs.student_splits)
+    ):  # fmt: skip
+        found[name] = _hash(
+            b"".join(_hash(s.input_ids.tobytes()).encode() for s in splits.values())
+        )
+    return found
+
+
+def _plain(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, default=str).encode()
+
+
+def _hash(value: bytes, digits: int = 12) -> str:
+    return hashlib.sha256(value).hexdigest()[:digits]
 
 
 def _source_identity(source: ModelSource) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Prepared tasks on disk, so that the next sweep with the same teacher starts at once.
 
-One folder per fingerprint: ``prepared.json`` (structure), ``arrays.safetensors`` (arrays),
-``teacher/`` (the fine-tuned teacher in Hugging Face layout) and ``about.json`` (for listing).
-Nothing in it is pickled.
+One folder per fingerprint: ``prepared.json`` (structure), ``arrays.safetensors`` (its arrays),
+``outputs/`` (recorded outputs, a file per block, read and written one by one), ``teacher/`` (the
+fine-tuned teacher in Hugging Face layout) and ``about.json`` (for listing). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from raykd.data.base import Array, Encoded, References
@@ -30,7 +31,9 @@ from raykd.teachers import shelf
 from raykd.teachers.derive import Findings
 from raykd.teachers.prepare import Prepared
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.recorded import Block, RecordedOutputs
+
+OUTPUTS = "outputs"
 
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
@@ -41,8 +44,21 @@ _TYPES: Mapping[str, type[Any]] = {
 }  # fmt: skip
 
 
-def store(folder: Path, prepared: Prepared, teacher: ModelState) -> Path:
+def store(
+    folder: Path,
+    prepared: Prepared,
+    teacher: ModelState,
+    blocks: Iterable[Block] | None = None,
+    identity: Mapping[str, str] | None = None,
+) -> Path:
     """Write a prepared task under ``folder/<fingerprint>``, all of it or nothing.
+
+    Args:
+        folder: The cache.
+        prepared: The task; without the values of recorded outputs where `blocks` are given.
+        teacher: The fine-tuned teacher.
+        blocks: Its recorded outputs.
+        identity: What the fingerprint was made of, by name.
 
     Returns:
         The folder of the fine-tuned teacher.
@@ -51,17 +67,26 @@ def store(folder: Path, prepared: Prepared, teacher: ModelState) -> Path:
         SetupError: The disk is full or the folder cannot be written.
     """
     target = folder / prepared.fingerprint
+    if blocks is None:
+        blocks = prepared.recorded.chunks() if prepared.recorded is not None else ()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
             new = Path(name) / "entry"
-            new.mkdir()
+            (new / OUTPUTS).mkdir(parents=True)
             arrays: dict[str, Array] = {}
-            plain = _flatten(prepared, arrays)
+            plain = _flatten(prepared.bare(), arrays)
             save_file(arrays, new / "arrays.safetensors")
-            (new / "prepared.json").write_text(json.dumps(plain))
+            count = 0
+            for block in blocks:
+                save_file(
+                    {str(k): np.asarray(a, order="C") for k, a in enumerate(block)},
+                    new / OUTPUTS / f"{count:05d}.safetensors",
+                )
+                count += 1
+            (new / "prepared.json").write_text(json.dumps({"blocks": count, "prepared": plain}))
             weights.save(teacher, new / "teacher")
-            shelf.describe(new, prepared.task, prepared.metrics)
+            shelf.describe(new, prepared.task, prepared.metrics, identity or {})
             if target.exists():
                 shutil.rmtree(target)
             new.rename(target)
@@ -73,19 +98,63 @@ def store(folder: Path, prepared: Prepared, teacher: ModelState) -> Path:
     return target / "teacher"
 
 
-def load(folder: Path, fingerprint: str) -> Prepared | None:
-    """The prepared task of a fingerprint, None when it is not there or cannot be read whole."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A prepared task in the cache.
+
+    Attributes:
+        bare: The task without the values of recorded outputs.
+        files: A file for each block of them.
+    """
+
+    bare: Prepared
+    files: tuple[Path, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """Recorded outputs, read one block at a time.
+
+        Raises:
+            SetupError: A file cannot be read.
+        """
+        for file in self.files:
+            try:
+                found = load_file(file)
+            except (OSError, SafetensorError) as exc:
+                raise SetupError(
+                    f"cannot read {file}: {exc}", hint="delete its folder; it will be made again"
+                ) from exc
+            yield tuple(found[str(k)] for k in range(len(found)))
+
+    def whole(self) -> Prepared:
+        """The task with all recorded outputs in memory."""
+        if self.bare.recorded is None:
+            return self.bare
+        return replace(self.bare, recorded=self.bare.recorded.with_chunks(self.blocks()))
+
+
+def find(folder: Path, fingerprint: str) -> Entry | None:
+    """The entry of a fingerprint, None when it is not there or cannot be read whole."""
     entry = folder / fingerprint
     try:
         plain = json.loads((entry / "prepared.json").read_text())
         arrays = load_file(entry / "arrays.safetensors")
-        prepared = _restore(plain, arrays)
+        prepared = _restore(plain["prepared"], arrays)
+        files = tuple(entry / OUTPUTS / f"{k:05d}.safetensors" for k in range(plain["blocks"]))
+        for file in files:
+            with safe_open(file, framework="numpy") as opened:  # reads the table of contents
+                opened.keys()
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
     if not isinstance(prepared, Prepared) or prepared.fingerprint != fingerprint:
         return None
     shelf.touch(entry)
-    return prepared
+    return Entry(bare=prepared, files=files)
+
+
+def load(folder: Path, fingerprint: str) -> Prepared | None:
+    """The prepared task of a fingerprint in memory, None when it is not there or damaged."""
+    entry = find(folder, fingerprint)
+    return entry.whole() if entry is not None else None
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:

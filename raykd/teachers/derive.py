@@ -23,7 +23,8 @@ from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.source import ModelSource
 from raykd.params import Scalar
-from raykd.teachers.recorded import RecordedOutputs, record
+from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.recording import Recording, record
 from raykd.training.device import World
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import derive_seed, seed_everything
@@ -161,17 +162,15 @@ def record_variant(
     world: World,
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
-    return record(
-        make(source, variant, world),
-        train,
-        signals,
+    recording = Recording(
+        encoded=train,
+        signals=signals,
         pad_id=pad_id,
         max_length=max_length,
         dtype=dtype,
-        device=world.device,
         batch_size=EVAL_BATCH,
-        progress=lambda done: None,
     )
+    return record(make(source, variant, world), recording, world.device)
 
 
 def variant_key(fingerprint: str, variant: Variant, signals: Signals) -> str:

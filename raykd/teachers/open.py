@@ -15,7 +15,7 @@ def open_teacher(prepared: Prepared, world: World) -> Teacher:
     if prepared.recorded is not None:
         return RecordedTeacher(prepared.recorded, world.device)
     assert prepared.teacher is not None
-    return LiveTeacher(prepared.teacher.build(seed=0).to(world.device))
+    return LiveTeacher(prepared.teacher.frozen().to(world.device))
 
 
 def recorded_variant(

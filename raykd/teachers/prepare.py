@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,7 +23,8 @@ from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings, TeacherBench, analyse
 from raykd.teachers.pruned import prune, rewire
-from raykd.teachers.recorded import RecordedOutputs, record
+from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.recording import Recording, after, estimate_bytes, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.training.device import World
 from raykd.training.evaluate import score
@@ -33,6 +34,10 @@ from raykd.training.settings import TrainSettings
 
 Progress = Callable[[str, int, int, str], None]
 """Called with phase, units done, units in all, and a detail to show."""
+
+Recorder = Callable[[nn.Module, ModelSource, Recording, Callable[[int], None]], RecordedOutputs]
+"""Records the train rows: gets the teacher, how others can build it, what to record, and a function
+to call with the number of rows done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +104,26 @@ class TaskInputs:
     dtype: str
     fingerprint: str
 
+    def recorded_signals(self) -> Signals:
+        """What is recorded of the train rows; logits at least, derivations read them."""
+        return self.signals if self.mode == "outputs" else Signals(logits=True)
+
+    def recording(self, role: str, signals: Signals) -> Recording:
+        """How the rows of a role are recorded."""
+        encoded = self.teacher_splits[role]
+        size = estimate_bytes(
+            encoded, signals, self.teacher.anatomy, self.task, wide=self.dtype == "fp32"
+        )
+        return Recording(
+            encoded=encoded,
+            signals=signals,
+            pad_id=self.teacher_pad,
+            max_length=self.max_length,
+            dtype=self.dtype,
+            batch_size=self.finetune.eval_batch_size if self.finetune else 64,
+            row_bytes=size // len(encoded),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
@@ -144,14 +169,49 @@ class Prepared:
     distinct: int
     seconds: float
 
+    def bare(self) -> Prepared:
+        """The same without the values of recorded outputs."""
+        if self.recorded is None:
+            return self
+        return replace(self, recorded=self.recorded.with_chunks(()))
+
+    def arrays(self) -> Iterator[Array]:
+        """Every array of rows, models and findings, and where recorded rows begin."""
+        for encoded in self.splits.values():
+            yield from (encoded.input_ids, encoded.token_type_ids, encoded.offsets, encoded.labels)
+            if encoded.references is not None:
+                yield encoded.references.groups
+                if encoded.references.spans is not None:
+                    yield encoded.references.spans
+        for findings in self.findings.values():
+            yield from findings.arrays.values()
+        for source in (self.student, self.teacher):
+            if source is not None and source.state is not None:
+                yield from source.state.tensors.values()
+        if self.recorded is not None:
+            yield from self.recorded.offsets()
+
+
+def record_here(
+    model: nn.Module, source: ModelSource, recording: Recording, progress: Callable[[int], None]
+) -> RecordedOutputs:
+    """The recorder of a process that is alone."""
+    return record(model, recording, next(model.parameters()).device, progress)
+
 
 def prepare(
-    inputs: TaskInputs, world: World, progress: Progress
+    inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
 ) -> tuple[Prepared, ModelState] | None:
     """Fine-tune or load the teacher, score it, record its outputs, make the student's beginning.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
     that gets the result, with the fine-tuned weights.
+
+    Args:
+        inputs: What to work on.
+        world: This process.
+        progress: Told how far it is.
+        recorder: Records the train rows.
 
     Raises:
         TeacherError: Fine-tuning diverged, or outputs are not finite.
@@ -167,9 +227,15 @@ def prepare(
         return None
     model.eval()
     state = weights.capture(model)
-    recorded, metrics, forwards = _record_and_score(model, task, inputs, world.device, progress)
+    source = replace(inputs.teacher, state=state, shape=None)
+    metrics = _score(model, inputs, world.device, progress)
+    recorded = recorder(
+        model, source, inputs.recording("train", inputs.recorded_signals()),
+        _rows_done(inputs, progress),
+    )  # fmt: skip
     student = _student(inputs, state, model, world.device)
     findings = _analyse(inputs, model, student, recorded, world, progress)
+    distinct = sum(len(split) for split in _distinct(inputs.teacher_splits))
     keeps_weights = inputs.mode == "weights" or inputs.derivations
     prepared = Prepared(
         task=task.name,
@@ -181,13 +247,13 @@ def prepare(
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
         recorded=recorded if inputs.mode == "outputs" else None,
-        teacher=replace(inputs.teacher, state=state, shape=None) if keeps_weights else None,
+        teacher=source if keeps_weights else None,
         findings=findings,
         metrics=metrics,
         history=history,
         parameters=sum(p.numel() for p in model.parameters()),
-        forwards=forwards,
-        distinct=sum(len(split) for split in _distinct(inputs.teacher_splits)),
+        forwards=distinct,
+        distinct=distinct,
         seconds=time.monotonic() - began,
     )
     return prepared, state
@@ -264,46 +330,43 @@ def _finetune(
     return result.history
 
 
-def _record_and_score(
-    model: nn.Module, task: Task, inputs: TaskInputs, device: torch.device, progress: Progress
-) -> tuple[RecordedOutputs, dict[str, float], int]:
+def _rows_done(inputs: TaskInputs, progress: Progress) -> Callable[[int], None]:
+    """Progress of recording, after the splits that are scored."""
+    distinct = _distinct(inputs.teacher_splits)
+    total = sum(len(split) for split in distinct)
+    before = total - len(inputs.teacher_splits["train"])
+    return lambda done: progress("record", before + done, total, "train")
+
+
+def _scoring(progress: Progress, total: int, split: str) -> Callable[[int], None]:
+    return lambda done: progress("record", done, total, split)
+
+
+def _score(
+    model: nn.Module, inputs: TaskInputs, device: torch.device, progress: Progress
+) -> dict[str, float]:
+    """The teacher's metrics on the splits that are scored, each split read once."""
     splits = inputs.teacher_splits
     total = sum(len(split) for split in _distinct(splits))
-    before = 0
+    logits: dict[int, Array] = {}
     metrics: dict[str, float] = {}
-
-    def run(name: str, signals: Signals) -> RecordedOutputs:
-        nonlocal before
-        out = record(
-            model,
-            splits[name],
-            signals,
-            pad_id=inputs.teacher_pad,
-            max_length=inputs.max_length,
-            dtype=inputs.dtype,
-            device=device,
-            batch_size=inputs.finetune.eval_batch_size if inputs.finetune else 64,
-            progress=lambda done: progress("record", before + done, total, name),
-        )
-        before += len(splits[name])
-        return out
-
-    logits: Array | None = None
+    before = 0
     for name in scored_roles(splits):
-        if splits[name].token_labels:
-            found = _score_tokens(model, inputs, splits[name], device)
-            before += len(splits[name])
-            metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
-            continue
-        if logits is None or splits[name] is not splits["select"]:
-            logits = run(name, Signals(logits=True)).all_logits()
+        rows = splits[name]
+        if rows.token_labels:
+            found = _score_tokens(model, inputs, rows, device)
+            before += len(rows)
+        else:
+            if id(rows) not in logits:
+                recording = inputs.recording(name, Signals(logits=True))
+                done = after(before, _scoring(progress, total, name))
+                logits[id(rows)] = record(model, recording, device, done).all_logits()
+                before += len(rows)
+            found = inputs.task.score(logits[id(rows)], rows)
         stage, _, suffix = name.partition("_")
         end = f"_{suffix}" if suffix else ""
-        for metric, value in task.score(logits, splits[name]).items():
-            metrics[f"{stage}/{metric}{end}"] = value
-    wanted = inputs.signals if inputs.mode == "outputs" else Signals(logits=True)
-    recorded = run("train", wanted)
-    return recorded, metrics, before
+        metrics |= {f"{stage}/{metric}{end}": value for metric, value in found.items()}
+    return metrics
 
 
 def _score_tokens(

@@ -9,9 +9,6 @@ import numpy as np
 
 from raykd.data.base import Array
 
-CHUNK_BYTES = 8 << 20
-"""Rows are put together into pieces of about this size, which can be spilled one by one."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ragged:
@@ -43,21 +40,22 @@ class Ragged:
         return replace(self, chunks=chunks)
 
 
-def concatenated(pieces: Sequence[Array]) -> Ragged:
-    """Rows put together; `pieces` holds one array per row, at least one."""
-    starts, chunks = [0], []
-    pending: list[Array] = []
-    size = 0
-    for row, piece in enumerate(pieces):
-        pending.append(piece)
-        size += piece.nbytes
-        if size >= CHUNK_BYTES or row == len(pieces) - 1:
-            chunks.append(np.concatenate(pending))
-            starts.append(row + 1)
-            pending, size = [], 0
+def one_chunk(pieces: Sequence[Array]) -> Ragged:
+    """Rows put together in one piece; `pieces` holds one array per row, at least one."""
     lengths = np.fromiter((len(piece) for piece in pieces), np.int64, len(pieces))
     return Ragged(
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        starts=np.asarray(starts, np.int64),
-        chunks=tuple(chunks),
+        starts=np.asarray([0, len(pieces)], np.int64),
+        chunks=(np.concatenate(pieces),),
+    )
+
+
+def joined(parts: Sequence[Ragged]) -> Ragged:
+    """The rows of several, one after the other; no array of values is copied."""
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    return Ragged(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        chunks=tuple(chunk for part in parts for chunk in part.chunks),
     )

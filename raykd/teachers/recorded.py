@@ -1,4 +1,4 @@
-"""Teacher outputs recorded once per row, and read back by row number.
+"""Teacher outputs that were recorded once per row, read back by row number.
 
 Axes: N row, B batch, L position, Y recorded layer, D hidden width, C class, H attention head.
 """
@@ -7,28 +7,31 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from raykd.data.base import NO_LABEL, PADDED, Array, Batch, Encoded, Task
-from raykd.data.collate import Collator
-from raykd.errors import TeacherError
-from raykd.methods.base import Signals
-from raykd.models.base import Anatomy, Outputs
-from raykd.models.forward import forward
-from raykd.teachers.ragged import Ragged, concatenated
+from raykd.data.base import PADDED, Array
+from raykd.models.base import Reduction
+from raykd.teachers import ragged
+from raykd.teachers.ragged import Ragged
 
-_STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
-_TORCH = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
+STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
+"""How a precision is kept: NumPy has no bf16."""
+
+Block = tuple[Array, ...]
+"""What was recorded of some rows that follow each other: one array per signal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedOutputs:
     """What a teacher said about every row.
+
+    All signals are cut into chunks at the same rows.
 
     Attributes:
         logits: float32, one array per row: ``[1, C]`` for a class or score, ``[length, 2]`` for
@@ -40,6 +43,9 @@ class RecordedOutputs:
         dtype: ``fp16``, ``fp32`` or ``bf16`` (kept as int16: NumPy has no bf16).
         margin: Padding positions recorded after the last token of a row, as far as they exist.
         shape: What the logits of a row are of: ``row``, ``span`` or ``token``.
+        reduced: float32 arrays of functions of the hidden states, by `Reduction.name`.
+        rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
+            signal.
     """
 
     logits: Ragged | None
@@ -50,24 +56,68 @@ class RecordedOutputs:
     dtype: str
     margin: int
     shape: str
+    reduced: Mapping[str, Ragged] = field(default_factory=dict)
+    rounding: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
-    def parts(self) -> Iterator[Ragged]:
-        """Everything that was recorded."""
-        yield from (part for part in (self.logits, self.hidden, self.attentions) if part)
-
-    def arrays(self) -> Iterator[Array]:
-        """All arrays."""
-        for part in self.parts():
-            yield part.offsets
-            yield part.starts
-            yield from part.chunks
-
-    def stored(self) -> Mapping[str, int]:
-        """Bytes by signal."""
+    def parts(self) -> dict[str, Ragged]:
+        """Everything that was recorded, by signal; reductions by their name."""
         named = {
             "logits": self.logits, "hidden_states": self.hidden, "attentions": self.attentions
         }  # fmt: skip
-        return {name: part.nbytes() for name, part in named.items() if part is not None}
+        return {n: part for n, part in named.items() if part is not None} | dict(self.reduced)
+
+    def with_parts(self, parts: Mapping[str, Ragged]) -> RecordedOutputs:
+        """The same signals with other arrays; takes what `parts` gives."""
+        return replace(
+            self,
+            logits=parts.get("logits"),
+            hidden=parts.get("hidden_states"),
+            attentions=parts.get("attentions"),
+            reduced={name: parts[name] for name in self.reduced},
+        )
+
+    def chunks(self) -> Iterator[Block]:
+        """What was recorded, without the offsets, in blocks of rows."""
+        return zip(*(part.chunks for part in self.parts().values()), strict=True)
+
+    def with_chunks(self, chunks: Iterable[Block]) -> RecordedOutputs:
+        """The same rows with other arrays of the same values; none at all leaves the offsets."""
+        found = list(chunks)
+        parts = self.parts().items()
+        return self.with_parts(
+            {
+                name: part.with_chunks(tuple(block[k] for block in found))
+                for k, (name, part) in enumerate(parts)
+            }
+        )
+
+    def arrays(self) -> Iterator[Array]:
+        """All arrays."""
+        yield from self.offsets()
+        for block in self.chunks():
+            yield from block
+
+    def offsets(self) -> Iterator[Array]:
+        """Where rows begin, in all signals."""
+        for part in self.parts().values():
+            yield part.offsets
+            yield part.starts
+
+    def signal_names(self) -> tuple[str, ...]:
+        """What the arrays of a block are of, in order; reductions are not told apart."""
+        return tuple("reductions" if n in self.reduced else n for n in self.parts())
+
+    def stored(self) -> Mapping[str, int]:
+        """Bytes by signal; those of reductions together."""
+        found: dict[str, int] = {}
+        for name, part in zip(self.signal_names(), self.parts().values(), strict=True):
+            found[name] = found.get(name, 0) + part.nbytes()
+        return found
+
+    def error(self) -> Mapping[str, float]:
+        """Relative error of what is kept against float32 (root mean square), by signal."""
+        return {name: math.sqrt(e / size) if size else 0.0 for name, (e, size)
+                in self.rounding.items()}  # fmt: skip
 
     def gather_logits(self, rows: Array, length: int) -> Tensor:
         """Logits in float32: ``[B, C]``, ``[B, 2, length]`` or ``[tokens with a label, C]``.
@@ -109,7 +159,7 @@ class RecordedOutputs:
         columns = [self.layers.index(layer) for layer in layers]
         everything = columns == list(range(len(self.layers)))
         width = self.hidden.chunks[0].shape[-1]
-        out = np.zeros((len(rows), length, len(layers), width), _STORED[self.dtype])
+        out = np.zeros((len(rows), length, len(layers), width), STORED[self.dtype])
         for i, states_PYD in enumerate(self.hidden.rows(rows)):
             some = states_PYD[:length]
             out[i, : len(some)] = some if everything else some[:, columns]
@@ -131,7 +181,7 @@ class RecordedOutputs:
         assert self.attentions is not None
         columns = [self.blocks.index(block) for block in blocks]
         heads = self.attentions.chunks[0].shape[-1]
-        out = np.zeros((len(rows), len(blocks), heads, length, length), _STORED[self.dtype])
+        out = np.zeros((len(rows), len(blocks), heads, length, length), STORED[self.dtype])
         for i, flat in enumerate(self.attentions.rows(rows)):
             n = math.isqrt(len(flat))
             maps_YHLL = flat.reshape(n, n, len(self.blocks), heads).transpose(2, 3, 0, 1)
@@ -139,163 +189,54 @@ class RecordedOutputs:
         maps = self._floats(out)
         return {block: maps[:, k] for k, block in enumerate(blocks)}
 
+    def gather_reduced(self, reduction: Reduction, rows: Array, mask: Tensor) -> Any:
+        """What a recorded reduction gives for a batch.
+
+        Args:
+            reduction: One that was recorded.
+            rows: int64 ``[B]``.
+            mask: 1 = token, ``[B, L]``; gives the device.
+        """
+        kept = self.reduced[reduction.name].rows(rows)
+        return reduction.batch([torch.from_numpy(array) for array in kept], mask)
+
+    def with_one_chunk_of_logits(self) -> RecordedOutputs:
+        """A copy of the logits of rows in one piece, for reading; all else as it is.
+
+        They are a few bytes a row, and picking rows of one array is one copy instead of many.
+        """
+        if self.shape != "row" or self.logits is None or len(self.logits.chunks) == 1:
+            return self
+        whole = np.concatenate(self.logits.chunks)
+        starts = np.asarray([0, len(whole)], np.int64)
+        return replace(self, logits=replace(self.logits, starts=starts, chunks=(whole,)))
+
     def _floats(self, array: Array) -> Tensor:
         values = torch.from_numpy(array)
         return (values.view(torch.bfloat16) if self.dtype == "bf16" else values).float()
 
 
-def estimate_bytes(
-    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
-) -> int:
-    """Bytes that recording takes.
-
-    Args:
-        encoded: The rows.
-        signals: What is kept; layers by number.
-        teacher: Its sizes.
-        task: What the logits are of.
-        wide: Whether hidden states and attentions take four bytes a number instead of two.
-    """
-    layers, blocks = signals.hidden_states, signals.attentions
-    assert layers != "all"
-    assert blocks != "all"
-    lengths = encoded.lengths()
-    tokens, pairs = int(lengths.sum()), int((lengths**2).sum())
-    if encoded.token_labels:
-        with_label = int(np.count_nonzero(encoded.labels != NO_LABEL))
-        logits = with_label * teacher.vocabulary * 4 if signals.logits else 0
-    else:
-        logits = (tokens if task.kind == "span" else len(lengths)) * task.num_labels * 4
-    hidden = (tokens + len(lengths) * signals.margin) * len(layers) * teacher.hidden
-    maps = pairs * len(blocks) * teacher.heads
-    return logits + (hidden + maps) * (4 if wide else 2)
+def joined(pieces: Sequence[RecordedOutputs]) -> RecordedOutputs:
+    """Recordings of rows that follow each other, put together; no array of values is copied."""
+    first = pieces[0]
+    every = [piece.parts() for piece in pieces]
+    parts = {name: ragged.joined([part[name] for part in every]) for name in every[0]}
+    rounding = {
+        name: (sum(p.rounding[name][0] for p in pieces), sum(p.rounding[name][1] for p in pieces))
+        for name in first.rounding
+    }
+    return replace(first.with_parts(parts), rounding=rounding)
 
 
-def record(
-    model: nn.Module,
-    encoded: Encoded,
-    signals: Signals,
-    *,
-    pad_id: int,
-    max_length: int,
-    dtype: str,
-    device: torch.device,
-    batch_size: int,
-    progress: Callable[[int], None],
-) -> RecordedOutputs:
-    """Run a model once over every row, without dropout and gradient, in float32.
-
-    Args:
-        model: The teacher.
-        encoded: Its rows.
-        signals: What to keep.
-        pad_id: Token that pads.
-        max_length: Longest padded row.
-        dtype: How hidden states and attentions are kept.
-        device: Where to run.
-        batch_size: Rows per forward.
-        progress: Called with the number of rows done.
-
-    Raises:
-        TeacherError: The outputs are not finite, or do not fit the chosen dtype.
-    """
-    layers, blocks = signals.hidden_states, signals.attentions
-    assert layers != "all"
-    assert blocks != "all"
-    model.eval()
-    collate = Collator(pad_id, max_length=max_length, margin=signals.margin)
-    lengths = encoded.lengths()
-    kept = np.minimum(lengths + signals.margin, np.maximum(max_length, lengths))
-    order = np.argsort(lengths, kind="stable")
-    logits, hidden, maps = _Pieces(len(order)), _Pieces(len(order)), _Pieces(len(order))
-    # Scores of a vocabulary are many: they are kept only where they are read.
-    keeps_logits = signals.logits or not encoded.token_labels
-    shape = "token" if encoded.token_labels else "row"
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
-        batch = collate(encoded, rows).to(device)
-        with torch.inference_mode():
-            out = forward(model, batch, hidden_states=layers, attentions=blocks)
-        shape = "span" if out.logits.dim() == 3 else shape
-        found = _logits(out, batch, lengths[rows], shape)
-        if keeps_logits:
-            logits.put(rows, found)
-        if layers:
-            states = out.stacked(layers).transpose(1, 2)
-            hidden.put(
-                rows, [s[:n] for s, n in zip(_plain(states, dtype), kept[rows], strict=True)]
-            )
-        if blocks:
-            stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
-            flat = _plain(stacked.permute(0, 3, 4, 1, 2), dtype)
-            maps.put(rows, [_square(m, n) for m, n in zip(flat, lengths[rows], strict=True)])
-        progress(min(begin + batch_size, len(order)))
-    return RecordedOutputs(
-        logits=concatenated(logits.done()) if keeps_logits else None,
-        layers=tuple(layers),
-        hidden=concatenated(hidden.done()) if layers else None,
-        blocks=tuple(blocks),
-        attentions=concatenated(maps.done()) if blocks else None,
-        dtype=dtype,
-        margin=signals.margin,
-        shape=shape,
-    )
-
-
-class _Pieces:
-    """Copies of the arrays of every row, in any order."""
-
-    def __init__(self, count: int) -> None:
-        self._found: list[Array | None] = [None] * count
-
-    def put(self, rows: Array, arrays: Iterable[Array]) -> None:
-        for row, array in zip(rows, arrays, strict=True):
-            self._found[row] = array.copy()
-
-    def done(self) -> list[Array]:
-        return [array for array in self._found if array is not None]
-
-
-def _logits(out: Outputs, batch: Batch, lengths: Array, shape: str) -> list[Array]:
-    values = out.logits.float().cpu().numpy()
-    if shape == "span":
-        own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
-    elif shape == "token":
-        counts = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
-        own = np.split(values, counts)
-    else:
-        own = [row[None] for row in values]
-    if not all(np.isfinite(row).all() for row in own):
-        raise TeacherError(
-            "the teacher's logits are not finite", hint="check its checkpoint and learning rate"
-        )
-    return own
-
-
-def _plain(values: Tensor, dtype: str) -> Array:
-    """A tensor as it is kept."""
-    kept = values.to(_TORCH[dtype]).cpu()
-    array: Array = (kept.contiguous().view(torch.int16) if dtype == "bf16" else kept).numpy()
-    if dtype == "fp16" and not np.isfinite(array).all():
-        raise TeacherError(
-            "the teacher's hidden states are larger than fp16 can hold",
-            hint="set teacher.dtype: bf16 or fp32",
-        )
-    return array
-
-
-def _square(maps: Array, length: int) -> Array:
-    """The part of ``[L, L, Y, H]`` between tokens, ``[length * length, Y, H]``."""
-    part = maps[:length, :length]
-    return part.reshape(-1, *part.shape[2:])
-
-
-def checksum(arrays: Iterator[Array]) -> int:
+def checksum(arrays: Iterable[Array], value: int = 0) -> int:
     """A number that changes when the arrays are written to.
 
     Whole arrays up to 1 MiB, and 64 evenly spread blocks of 4 KiB of larger ones.
+
+    Args:
+        arrays: In an order that counts.
+        value: The checksum of the arrays before them.
     """
-    value = 0
     for array in arrays:
         flat = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
         if flat.nbytes <= 1 << 20:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
 from raykd.methods.base import Reader, Signals
-from raykd.models.base import Outputs
+from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
 from raykd.teachers.recorded import RecordedOutputs
 
@@ -18,11 +19,22 @@ from raykd.teachers.recorded import RecordedOutputs
 class Teacher(ABC):
     """Gives a method what it declared, and nothing else."""
 
-    def reader(self, signals: Signals) -> Reader:
-        """The function a training loop calls for each batch."""
+    def reader(self, signals: Signals, reductions: tuple[Reduction, ...] = ()) -> Reader:
+        """The function a training loop calls for each batch.
+
+        Args:
+            signals: What is read.
+            reductions: Functions of the hidden states that would do in place of them.
+        """
         if not signals.any:
             return lambda batch: Outputs()
+        if reductions and self._has(reductions):
+            signals = replace(signals, hidden_states=(), reductions=reductions)
         return lambda batch: self._outputs(batch, signals)
+
+    def _has(self, reductions: tuple[Reduction, ...]) -> bool:
+        """Whether all of them can be read in place of the hidden states."""
+        return False
 
     @abstractmethod
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs: ...
@@ -37,8 +49,11 @@ class RecordedTeacher(Teacher):
     """
 
     def __init__(self, recorded: RecordedOutputs, device: torch.device) -> None:
-        self._recorded = recorded
+        self._recorded = recorded.with_one_chunk_of_logits()
         self._device = device
+
+    def _has(self, reductions: tuple[Reduction, ...]) -> bool:
+        return all(reduction.name in self._recorded.reduced for reduction in reductions)
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         layers = signals.hidden_states
@@ -55,6 +70,10 @@ class RecordedTeacher(Teacher):
             attentions=self._all_moved(
                 recorded.gather_attentions(rows, length, blocks) if blocks else {}
             ),
+            reduced={
+                reduction: recorded.gather_reduced(reduction, rows, batch.attention_mask)
+                for reduction in signals.reductions
+            },
         )
 
     def _moved(self, values: Tensor) -> Tensor:

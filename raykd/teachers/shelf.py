@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class CacheEntry:
         folder: Where it lies.
         task: Task name.
         metrics: Its scores.
+        identity: What its fingerprint was made of, by name.
         nbytes: Bytes on disk.
         used: When it was made or read last, seconds since the epoch.
     """
@@ -32,13 +33,17 @@ class CacheEntry:
     folder: Path
     task: str
     metrics: Mapping[str, float]
+    identity: Mapping[str, str]
     nbytes: int
     used: float
 
 
-def describe(folder: Path, task: str, metrics: Mapping[str, float]) -> None:
+def describe(
+    folder: Path, task: str, metrics: Mapping[str, float], identity: Mapping[str, str]
+) -> None:
     """Note what an entry is."""
-    (folder / ABOUT).write_text(json.dumps({"task": task, "metrics": dict(metrics)}))
+    about = {"task": task, "metrics": dict(metrics), "identity": dict(identity)}
+    (folder / ABOUT).write_text(json.dumps(about))
 
 
 def touch(folder: Path) -> None:
@@ -60,6 +65,7 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
                     folder=about.parent,
                     task=str(plain["task"]),
                     metrics=dict(plain["metrics"]),
+                    identity=dict(plain["identity"]),
                     nbytes=sum(p.stat().st_size for p in about.parent.rglob("*") if p.is_file()),
                     used=about.stat().st_mtime,
                 )
@@ -69,12 +75,23 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
     return tuple(sorted(found, key=lambda entry: -entry.used))
 
 
-def prune(folder: Path, keep: int) -> tuple[CacheEntry, ...]:
+def differences(folder: Path, task: str, identity: Mapping[str, str]) -> tuple[str, ...]:
+    """In what the most similar entry of a task differs from what is wanted; empty without any."""
+    found = [
+        tuple(name for name, value in identity.items() if entry.identity.get(name) != value)
+        for entry in entries(folder)
+        if entry.task == task
+    ]
+    return min(found, key=len, default=())
+
+
+def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheEntry, ...]:
     """Delete what was not used for longest until at most so many bytes are left.
 
     Args:
         folder: The cache.
         keep: Bytes that may stay; 0 deletes everything.
+        spare: Fingerprints of entries that are needed now.
 
     Returns:
         What was deleted.
@@ -83,7 +100,7 @@ def prune(folder: Path, keep: int) -> tuple[CacheEntry, ...]:
     total = 0
     for entry in entries(folder):
         total += entry.nbytes
-        if total > keep:
+        if total > keep and entry.folder.name not in spare:
             shutil.rmtree(entry.folder, ignore_errors=True)
             gone.append(entry)
             total -= entry.nbytes

@@ -1,8 +1,12 @@
-"""The Ray object store: prepared tasks are put once and read without copying on every node."""
+"""The Ray object store: prepared tasks are put once and read without copying on every node.
+
+A task is one small object (rows, student, where recorded rows begin) and one object for each block
+of recorded outputs, so that blocks can be made, moved, spilled and lost one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +15,7 @@ import ray
 from raykd.data.base import Array, Task
 from raykd.errors import TrialError
 from raykd.teachers.prepare import Prepared
-from raykd.teachers.ragged import Ragged
-from raykd.teachers.recorded import RecordedOutputs, checksum
+from raykd.teachers.recorded import Block, checksum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,11 +26,13 @@ class TeacherHandle:
         task: The task itself, so that workers need not know where it is defined.
         fingerprint: Identity of the preparation.
         mode: ``outputs`` or ``weights``.
-        refs: The object without its recorded outputs, then one reference per chunk of them.
+        refs: The object without its recorded outputs, then one reference per block of them.
         num_examples: Rows that outputs were recorded for.
         store_bytes: Bytes in the object store.
+        stored: Bytes of recorded outputs by signal, those of reductions together.
         metrics: The teacher's scores.
         checksum: What the arrays added up to when they were published.
+        edition: How often it was published before.
     """
 
     task: Task
@@ -36,71 +41,89 @@ class TeacherHandle:
     refs: tuple[Any, ...]
     num_examples: int
     store_bytes: int
+    stored: Mapping[str, int]
     metrics: Mapping[str, float]
     checksum: int
+    edition: int = 0
 
 
-def publish(prepared: Prepared, task: Task) -> TeacherHandle:
-    """Put a prepared task into the object store; the calling process owns it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredBlock:
+    """A block of recorded outputs in the object store.
+
+    Attributes:
+        ref: Reference to it.
+        arrays: Its arrays, as they are in memory now.
+    """
+
+    ref: Any
+    arrays: Block
+
+
+def put_blocks(blocks: Iterable[Block]) -> Iterator[StoredBlock]:
+    """Put blocks one by one; the calling process owns them."""
+    for block in blocks:
+        yield StoredBlock(ref=ray.put(block), arrays=block)
+
+
+def publish(
+    prepared: Prepared, task: Task, blocks: Iterable[StoredBlock] | None = None, edition: int = 0
+) -> TeacherHandle:
+    """Make a prepared task readable on every node; the calling process owns what it puts.
+
+    Args:
+        prepared: The task; without the values of recorded outputs where `blocks` are given.
+        task: The task.
+        blocks: Its recorded outputs, where they are in the store already or are read one by one.
+        edition: How often it was published before.
+    """
     recorded = prepared.recorded
-    chunks = [c for part in recorded.parts() for c in part.chunks] if recorded is not None else []
-    bare = prepared
-    if recorded is not None:
-        bare = replace(prepared, recorded=_with_chunks(recorded, None))
+    if blocks is None:
+        blocks = put_blocks(recorded.chunks() if recorded is not None else ())
+    bare = prepared.bare()
+    value = checksum(bare.arrays())
+    size = sum(a.nbytes for a in bare.arrays())
+    refs = [ray.put(bare)]
+    stored: dict[str, int] = {}
+    for block in blocks:
+        refs.append(block.ref)
+        value = checksum(block.arrays, value)
+        assert recorded is not None
+        for name, array in zip(recorded.signal_names(), block.arrays, strict=True):
+            stored[name] = stored.get(name, 0) + array.nbytes
     return TeacherHandle(
         task=task,
         fingerprint=prepared.fingerprint,
         mode="outputs" if recorded is not None else "weights",
-        refs=(ray.put(bare), *(ray.put(chunk) for chunk in chunks)),
+        refs=tuple(refs),
         num_examples=len(prepared.splits["train"]),
-        store_bytes=sum(a.nbytes for a in arrays(prepared)),
+        store_bytes=size + sum(stored.values()),
+        stored=stored,
         metrics=prepared.metrics,
-        checksum=checksum(arrays(prepared)),
+        checksum=value,
+        edition=edition,
     )
 
 
 def fetch(handle: TeacherHandle) -> Prepared:
-    """Read a published task; arrays are views of the store's shared memory."""
-    bare, *chunks = ray.get(list(handle.refs))
+    """Read a published task; arrays are views of the store's shared memory.
+
+    Raises:
+        ray.exceptions.ObjectLostError: Some of it is gone with the process or node that had it.
+    """
+    bare, *blocks = ray.get(list(handle.refs))
     prepared: Prepared = bare
     if prepared.recorded is None:
         return prepared
-    return replace(prepared, recorded=_with_chunks(prepared.recorded, chunks))
-
-
-def _with_chunks(recorded: RecordedOutputs, chunks: Sequence[Array] | None) -> RecordedOutputs:
-    """The recording with its chunks from one list, or without any."""
-    left = iter(chunks or ())
-
-    def filled(part: Ragged | None) -> Ragged | None:
-        if part is None:
-            return None
-        count = len(part.starts) - 1 if chunks is not None else 0
-        return part.with_chunks(tuple(next(left) for _ in range(count)))
-
-    return replace(
-        recorded,
-        logits=filled(recorded.logits),
-        hidden=filled(recorded.hidden),
-        attentions=filled(recorded.attentions),
-    )
+    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks))
 
 
 def arrays(prepared: Prepared) -> Iterator[Array]:
-    """Every array that trials share."""
-    for encoded in prepared.splits.values():
-        yield from (encoded.input_ids, encoded.token_type_ids, encoded.offsets, encoded.labels)
-        if encoded.references is not None:
-            yield encoded.references.groups
-            if encoded.references.spans is not None:
-                yield encoded.references.spans
+    """Every array that trials share, in the order of the checksum."""
+    yield from prepared.bare().arrays()
     if prepared.recorded is not None:
-        yield from prepared.recorded.arrays()
-    for findings in prepared.findings.values():
-        yield from findings.arrays.values()
-    for source in (prepared.student, prepared.teacher):
-        if source is not None and source.state is not None:
-            yield from source.state.tensors.values()
+        for block in prepared.recorded.chunks():
+            yield from block
 
 
 def verify(handle: TeacherHandle, prepared: Prepared) -> None:

@@ -59,6 +59,7 @@ class BoardState:
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
         self._shared: dict[str, Any] = {}
+        self._lost: set[tuple[str, int]] = set()
         self._notices: list[dict[str, Any]] = []
         self._noticed = asyncio.Event()
         self._closed = False
@@ -71,6 +72,11 @@ class BoardState:
     async def share(self, key: str, value: Any) -> None:
         """Lay down something all jobs may read (a teacher handle, a task)."""
         self._shared[key] = value
+
+    async def drop(self, key: str) -> None:
+        """Forget what was laid down under a key and everything below it (``key/...``)."""
+        for name in [n for n in self._shared if n == key or n.startswith(f"{key}/")]:
+            del self._shared[name]
 
     async def submit(self, job_id: str, payload: Any, max_failures: int) -> None:
         """Queue a job. Submitting an id again only attaches to it: the job is not run twice.
@@ -200,6 +206,12 @@ class BoardState:
         self._shared.pop(key, None)
         self._disclaim(key)
 
+    async def lost(self, key: str, edition: int) -> None:
+        """What the driver laid down cannot be read any more; it is told once for each edition."""
+        if (key, edition) not in self._lost:
+            self._lost.add((key, edition))
+            self._notice("lost", key=key, edition=edition)
+
     async def tell(self, kind: str, what: dict[str, Any]) -> None:
         """Something a worker wants the driver to know."""
         self._notice(kind, **what)
@@ -258,9 +270,9 @@ class BoardState:
             self._disclaim(key)
         for job_id, job in self._jobs.items():
             if job.slot == slot and not job.over:
-                self._lost(job_id, why)
+                self._give_back(job_id, why)
 
-    def _lost(self, job_id: str, why: str) -> None:
+    def _give_back(self, job_id: str, why: str) -> None:
         job = self._jobs[job_id]
         job.slot = None
         if job.attempt > job.max_failures:
@@ -281,7 +293,7 @@ class BoardState:
             now = time.monotonic()
             for job_id, job in list(self._jobs.items()):
                 if job.slot is not None and not job.over and now - job.heard > self._silence_s:
-                    self._lost(job_id, f"no sign of life for {self._silence_s:.0f} s")
+                    self._give_back(job_id, f"no sign of life for {self._silence_s:.0f} s")
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

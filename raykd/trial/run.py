@@ -159,7 +159,7 @@ def run_trial(
             task=task,
             train=prepared.splits["train"],
             select=prepared.splits["select"],
-            teacher=teacher.reader(method.signals()),
+            teacher=teacher.reader(method.signals(), method.reductions()),
             settings=settings,
             collator=collator,
             seed=config.seed,

@@ -10,6 +10,7 @@ import dataclasses
 import gc
 import os
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -29,10 +30,15 @@ from raykd.teachers.store import TeacherHandle
 from raykd.training.device import World
 from raykd.trial import board as boards
 from raykd.trial.derived import DerivedTeachers
+from raykd.trial.recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 from raykd.trial.run import TrialConfig, run_trial
 
 POLL_S = 2.0
 BEAT_S = 5.0
+
+
+LOST_S = 600.0
+"""A trial waits this long for the driver to publish a lost teacher again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +75,7 @@ class Slot:
         self.recycle_after: int | None = settings["recycle_after"]
         self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         self._opened: tuple[TeacherHandle, Prepared, Teacher] | None = None
+        self._recording: tuple[str, OpenRecording] | None = None
 
     def serve(self) -> None:
         """Run jobs until the board sends the slot home."""
@@ -95,7 +102,7 @@ class Slot:
         answer = boards.answer(request()) if self.world.rank == 0 else None
         return self.world.broadcast(answer)
 
-    def _run(self, job_id: str, attempt: int, payload: PrepareJob | TrialJob) -> None:
+    def _run(self, job_id: str, attempt: int, payload: PrepareJob | RecordJob | TrialJob) -> None:
         def push(event: dict[str, Any]) -> str:
             return str(boards.answer(self.board.push.remote(job_id, attempt, event)))
 
@@ -103,6 +110,8 @@ class Slot:
             try:
                 if isinstance(payload, PrepareJob):
                     end = self._prepare(payload, push)
+                elif isinstance(payload, RecordJob):
+                    end = self._record(payload)
                 else:
                     end = self._trial(payload, push)
             except Exception as exc:
@@ -137,10 +146,28 @@ class Slot:
                      "detail": detail}
                 )  # fmt: skip
 
-        result = prepare(inputs, self.world, progress)
+        self._recording = None
+        recorder = SharedRecorder(
+            self.board, self.slot, inputs, job.inputs, alone=self.recycle_after is not None
+        )
+        result = prepare(inputs, self.world, progress, recorder)
         if result is None:
             return None
-        return {"kind": "done", "result": (ray.put(result),)}
+        prepared, state = result
+        key = f"{inputs.fingerprint}/prepared"
+        boards.answer(self.board.keep.remote(key, (prepared.bare(), state)))
+        kept = boards.answer(self.board.read.remote(key))
+        return {"kind": "done", "result": kept, "blocks": recorder.blocks}
+
+    def _record(self, job: RecordJob) -> dict[str, Any] | None:
+        """Record a block of another slot's teacher; the model is kept for the next one."""
+        if self.world.rank != 0:
+            return None
+        if self._recording is None or self._recording[0] != job.key:
+            self._recording = None
+            self._recording = (job.key, open_recording(job, self.world.device))
+        self._recording[1].share(self.board, self.slot, job.number)
+        return {"kind": "done"}
 
     def _trial(self, job: TrialJob, push: Callable[[dict[str, Any]], str]) -> dict[str, Any] | None:
         handle, prepared, teacher = self._open(job.key)
@@ -172,11 +199,29 @@ class Slot:
     def _open(self, key: str) -> tuple[TeacherHandle, Prepared, Teacher]:
         """The prepared task of a job; kept while jobs of the same task follow each other."""
         if self._opened is None or self._opened[0].fingerprint != key:
-            self._opened = None
-            handle: TeacherHandle = boards.answer(self.board.read.remote(key))
-            prepared = store.fetch(handle)
+            self._opened = self._recording = None
+            handle, prepared = self._fetch(key)
             self._opened = (handle, prepared, open_teacher(prepared, self.world))
         return self._opened
+
+    def _fetch(self, key: str) -> tuple[TeacherHandle, Prepared]:
+        """Read a prepared task; one that is lost is asked for again and waited for."""
+        handle: TeacherHandle = boards.answer(self.board.read.remote(key))
+        until = time.monotonic() + LOST_S
+        while True:
+            try:
+                return handle, store.fetch(handle)
+            except ray.exceptions.ObjectLostError as exc:
+                lost = handle.edition
+                boards.answer(self.board.lost.remote(key, lost))
+                while handle.edition == lost:
+                    if time.monotonic() > until:
+                        raise TrialError(
+                            f"the teacher of {handle.task.name} is lost: {_last_line(exc)}",
+                            hint="raykd sweep --resume publishes it again",
+                        ) from exc
+                    time.sleep(POLL_S / 4)
+                    handle = boards.answer(self.board.read.remote(key))
 
     @contextlib.contextmanager
     def _heartbeat(self, job_id: str, attempt: int) -> Iterator[None]:

@@ -6,21 +6,23 @@ parameters, and once for every other value of a choice or switch.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import pickle
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from raykd import registry
-from raykd.data.base import KINDS
+from raykd.data.base import KINDS, Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, Signals
-from raykd.models.base import Anatomy
+from raykd.models.base import Anatomy, Outputs
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
 from tests.unit.methods import setups
@@ -77,6 +79,7 @@ class Run:
         *,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
+        reduced: bool = False,
     ) -> None:
         of, rows = method.setting, len(lengths)
         self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
@@ -85,9 +88,22 @@ class Run:
         ours = self.student.outputs(reads, task_loss=True)
         theirs = self.teacher.outputs(method.signals(), task_loss=False)
         batch = setups.batch(lengths, of.kind)
+        if reduced:
+            theirs = _reduced(method, theirs, batch)
         self.terms: LossTerms = method.step(batch, lambda _, part=None: ours, lambda _: theirs)
         self.total: Tensor = self.terms.total()
         self.total.backward()
+
+
+def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
+    """The teacher's outputs without hidden states, with what is kept in place of them."""
+    mask = batch.attention_mask
+    kept = {}
+    for reduction in method.reductions():
+        states = [theirs.hidden(k).detach() for k in reduction.layers]
+        kept[reduction] = reduction.batch(reduction.rows(states, mask), mask)
+    logits = theirs.logits if method.signals().logits else None
+    return Outputs(logits=logits, reduced=kept)
 
 
 def configurations() -> Iterator[Any]:
@@ -108,6 +124,39 @@ def configurations() -> Iterator[Any]:
 
 
 each_configuration = pytest.mark.parametrize(("name", "values"), list(configurations()))
+
+
+@each_configuration
+@pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
+def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
+    name, values, lengths
+):
+    method = made(name, **values)
+    reductions = method.reductions()
+    if not reductions:
+        pytest.skip(f"{name} reads hidden states as they are")
+    whole = Run(method, lengths)
+    kept = Run(method, lengths, reduced=True)
+    assert set(whole.terms) == set(kept.terms)
+    for term in whole.terms:
+        assert torch.allclose(whole.terms[term], kept.terms[term], rtol=1e-4, atol=1e-6), term
+    ours, theirs = whole.student.gradient(), kept.student.gradient()
+    assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
+
+
+@each_method
+def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
+    method = made(name)
+    lengths = (9, 5, 2)
+    batch = setups.batch(lengths, method.setting.kind)
+    side = setups.Side(method.setting, method.setting.teacher, len(lengths), seed=1)
+    for reduction in method.reductions():
+        assert hash(reduction) == hash(copy.deepcopy(reduction))
+        assert pickle.loads(pickle.dumps(reduction)).name == reduction.name
+        states = [side.outputs(method.signals(), task_loss=False).hidden(k).detach()
+                  for k in reduction.layers]  # fmt: skip
+        rows = reduction.rows(states, batch.attention_mask)
+        assert sum(row.numel() for row in rows) <= reduction.numbers(np.array(lengths))
 
 
 @each_method

@@ -58,7 +58,10 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     ratio = forwards_per_example(teacher)
     counted = f"{teacher.forwards:,} / {teacher.distinct:,}"
     scores = ", ".join(f"{name} {scale.show(v)}" for name, v in teacher.metrics.items())
-    stored = ", ".join(f"{name} {size(b)}" for name, b in teacher.stored.items())
+    stored = ", ".join(
+        f"{name} {size(b)}" + _rounded(teacher.rounding.get(name, 0.0))
+        for name, b in teacher.stored.items()
+    )
     return (
         teacher.task,
         teacher.model,
@@ -70,6 +73,11 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
         "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
         "read from the cache" if teacher.cached else duration(teacher.seconds),
     )
+
+
+def _rounded(error: float) -> str:
+    """What keeping a signal in fewer bits has cost."""
+    return f" (rounding error {100 * error:.2g} %)" if error else ""
 
 
 SECTION = Section(order=110, title="Teacher", record=record, render=render)

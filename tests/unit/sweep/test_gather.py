@@ -237,6 +237,27 @@ def test_the_teacher_is_served_by_its_outputs_where_they_fit():
     assert "served by its weights" in small.serving
 
 
+@pytest.mark.parametrize(("width", "smaller"), [(512, True), (8, False)])
+def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width, smaller):
+    teacher = {"model": {**SHAPE, "hidden": width}, "finetune": {"epochs": 1}}
+    plan = planned(methods={"ckd": CKD}, teacher=teacher)
+    read = plan.inputs.signals
+    assert (bool(read.reductions), read.hidden_states == ()) == (smaller, smaller)
+    assert "the smaller is kept" in plan.serving
+    # Where another method reads the states anyhow, they serve both.
+    tinybert = {"label": "t", "method": "tinybert"}
+    both = planned(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.signals
+    assert (both.hidden_states, both.reductions) == ((0, 2), ())
+
+
+def test_the_identity_says_what_differs():
+    one, two = planned(), planned(train__fixed={"epochs": 3}, teacher__dtype="fp32")
+    differ = {name for name, value in one.identity.items() if two.identity[name] != value}
+    assert differ == {"precision"}
+    other = planned(data__student_rows=20).identity
+    assert {"data rows", "student's tokens"} <= {n for n in other if other[n] != one.identity[n]}
+
+
 @pytest.mark.parametrize("mode", ["outputs", "weights"])
 def test_how_the_teacher_is_served_can_be_chosen(mode):
     assert planned(room=100, teacher__serve=mode).inputs.mode == mode

@@ -6,6 +6,7 @@ import resource
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.teachers import cache
 from raykd.teachers.prepare import StudentCut
-from raykd.teachers.recorded import checksum
+from raykd.teachers.recorded import checksum, joined
 from raykd.teachers.shelf import ABOUT
 from raykd.teachers.store import arrays
 from tests.unit.teachers import tiny
@@ -108,7 +109,10 @@ def test_reading_changes_only_when_it_was_used(entry):
     assert stamps() == before
 
 
-@pytest.mark.parametrize("name", ["prepared.json", "arrays.safetensors"])
+FILES = ["prepared.json", "arrays.safetensors", "outputs/00000.safetensors"]
+
+
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("size", [0, 10, 1000])
 def test_a_damaged_entry_is_none(entry, name, size):
     with (entry / name).open("r+b") as file:
@@ -116,7 +120,7 @@ def test_a_damaged_entry_is_none(entry, name, size):
     assert cache.load(entry.parent, "f00d") is None
 
 
-@pytest.mark.parametrize("name", ["prepared.json", "arrays.safetensors"])
+@pytest.mark.parametrize("name", FILES)
 def test_an_entry_that_lacks_a_file_is_none(entry, name):
     (entry / name).unlink()
     assert cache.load(entry.parent, "f00d") is None
@@ -159,3 +163,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="cannot write the prepared teacher"):
         cache.store(tmp_path / "file" / "cache", *tiny.ready())
+
+
+def test_recorded_outputs_are_written_and_read_block_by_block(tmp_path):
+    prepared, state = tiny.ready()
+    size = 8
+    rows = [np.arange(k, min(k + size, 32)) for k in range(0, 32, size)]
+    source = replace(tiny.given().teacher, state=state)
+    plan = tiny.given().recording("train", tiny.SIGNALS)
+    pieces = [plan.run(source.build(0), part, tiny.WORLD.device) for part in rows]
+    written = replace(prepared, recorded=joined(pieces))
+    cache.store(tmp_path, written.bare(), state, written.recorded.chunks())
+    entry = cache.find(tmp_path, "f00d")
+    assert len(entry.files) == len(rows)
+    assert entry.bare.recorded.logits.chunks == ()
+    blocks = entry.blocks()
+    assert same(next(blocks), next(written.recorded.chunks()))
+    assert same(entry.whole(), written)

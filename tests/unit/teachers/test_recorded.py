@@ -14,8 +14,8 @@ from raykd.methods.base import Signals
 from raykd.models.base import ModelShape
 from raykd.models.forward import forward
 from raykd.models.load import anatomy, build_model
-from raykd.teachers import ragged
-from raykd.teachers.recorded import checksum, estimate_bytes, record
+from raykd.teachers.recorded import checksum, joined
+from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record
 from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
 
 ROWS = 37
@@ -32,12 +32,15 @@ def teacher():
     return bert(seed=1, layers=2)
 
 
-def recording(model=None, *, signals=SIGNALS, dtype="fp32", batch_size=8, progress=None):
-    return record(
-        model or teacher(), ENCODED, signals,
-        pad_id=0, max_length=LENGTH, dtype=dtype, device=CPU, batch_size=batch_size,
-        progress=progress or (lambda done: None),
+def what(*, signals=SIGNALS, dtype="fp32", batch_size=8, row_bytes=0):
+    return Recording(
+        encoded=ENCODED, signals=signals, pad_id=0, max_length=LENGTH, dtype=dtype,
+        batch_size=batch_size, row_bytes=row_bytes,
     )  # fmt: skip
+
+
+def recording(model=None, *, progress=lambda done: None, **changes):
+    return record(model or teacher(), what(**changes), CPU, progress)
 
 
 def direct(rows, margin=SIGNALS.margin):
@@ -79,21 +82,50 @@ def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
     assert np.array_equal(np.diff(kept.hidden.offsets), np.full(ROWS, LENGTH))
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 2_000, 10_000])
-def test_chunks_hold_whole_rows_and_give_the_same(monkeypatch, chunk_bytes):
-    whole = recording()
-    monkeypatch.setattr(ragged, "CHUNK_BYTES", chunk_bytes)
-    cut = recording()
+@pytest.mark.parametrize(("rows_of_a_block", "blocks"), [(8, 5), (20, 2), (36, 2)])
+def test_blocks_hold_whole_rows_and_give_the_same(rows_of_a_block, blocks):
+    whole, cut = recording(), recording(row_bytes=BLOCK_BYTES // rows_of_a_block)
     part = cut.hidden
-    assert len(whole.hidden.chunks) == 1 < len(part.chunks)
+    assert (len(whole.hidden.chunks), len(part.chunks)) == (1, blocks)
     assert (part.starts[0], part.starts[-1]) == (0, ROWS)
     sizes = [part.offsets[b] - part.offsets[a] for a, b in pairwise(part.starts)]
     assert sizes == [len(c) for c in part.chunks]
-    assert all(c.nbytes >= chunk_bytes for c in part.chunks[:-1])
     rows = np.random.default_rng(0).permutation(ROWS)
     one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (whole, cut))
-    assert all(torch.equal(one[k], two[k]) for k in LAYERS)
-    assert np.array_equal(whole.all_logits(), cut.all_logits())
+    assert all(torch.allclose(one[k], two[k], atol=1e-5) for k in LAYERS)
+    assert np.allclose(whole.all_logits(), cut.all_logits(), atol=1e-5)
+
+
+def test_blocks_do_not_depend_on_who_records_them():
+    plan = what(row_bytes=BLOCK_BYTES // 10)
+    pieces = [plan.run(teacher(), rows, CPU) for rows in reversed(plan.blocks())]
+    by_others, alone = joined(pieces[::-1]), record(teacher(), plan, CPU)
+    assert checksum(by_others.arrays()) == checksum(alone.arrays())
+    assert by_others.rounding == alone.rounding
+
+
+def test_a_block_is_never_smaller_than_a_batch_nor_larger_than_its_bytes():
+    assert [len(b) for b in what(row_bytes=BLOCK_BYTES).blocks()] == [8] * 4 + [5]
+    assert [len(b) for b in what(row_bytes=BLOCK_BYTES // 30).blocks()] == [30, 7]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_what_rounding_loses_is_measured(dtype):
+    exact, kept = recording(dtype="fp32"), recording(dtype=dtype)
+    rows = np.arange(ROWS)
+    one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (exact, kept))
+    lost = sum((one[k] - two[k]).square().sum() for k in LAYERS)
+    size = sum(one[k].square().sum() for k in LAYERS)
+    assert kept.error()["hidden_states"] == pytest.approx(float((lost / size).sqrt()), rel=1e-2)
+    assert (kept.error()["hidden_states"] > 0) == (dtype != "fp32")
+
+
+def test_logits_of_rows_are_read_from_one_piece():
+    cut = recording(row_bytes=BLOCK_BYTES // 10)
+    whole = cut.with_one_chunk_of_logits()
+    rows = np.array([36, 0, 5, 5, 30])
+    assert len(whole.logits.chunks) == 1 < len(cut.logits.chunks)
+    assert torch.equal(whole.gather_logits(rows, 0), cut.gather_logits(rows, 0))
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
@@ -158,7 +190,7 @@ def test_dropout_is_off_and_the_model_keeps_no_gradient():
 
 def test_progress_counts_rows_up_to_all_of_them():
     done = []
-    recording(batch_size=10, progress=done.append)
+    recording(batch_size=10, progress=done.append, row_bytes=BLOCK_BYTES // 20)
     assert done == [10, 20, 30, 37]
 
 

@@ -8,6 +8,7 @@ import torch
 
 from raykd.data.collate import Collator
 from raykd.methods.base import Signals
+from raykd.methods.ckd import WordGram
 from raykd.teachers.open import open_teacher
 from raykd.teachers.serve import LiveTeacher, RecordedTeacher
 from tests.unit.teachers import tiny
@@ -85,9 +86,35 @@ def test_the_live_teacher_has_no_dropout():
 def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
     prepared, _ = tiny.ready()
     read = teachers()[0].reader(tiny.SIGNALS)
-    before = [part.chunks[0].copy() for part in prepared.recorded.parts()]
+    before = [part.chunks[0].copy() for part in prepared.recorded.parts().values()]
     out = read(batch())
     out.logits.add_(1)
     out.hidden(2).mul_(0)
-    for part, was in zip(prepared.recorded.parts(), before, strict=True):
+    for part, was in zip(prepared.recorded.parts().values(), before, strict=True):
         assert np.array_equal(part.chunks[0], was)
+
+
+def test_reductions_are_read_in_place_of_hidden_states():
+    words = WordGram((0, 2), tiny.SIGNALS.margin)
+    signals = replace(tiny.SIGNALS, hidden_states=(), reductions=(words,))
+    reduced, _ = tiny.prepared(signals=signals)
+    assert set(reduced.recorded.stored()) == {"logits", "reductions"}
+    mask = batch().attention_mask
+    read = open_teacher(reduced, tiny.WORLD).reader(tiny.SIGNALS, (words,))
+    kept = read(batch()).reduced(words, mask)
+    for teacher in teachers():
+        want = teacher.reader(tiny.SIGNALS, (words,))(batch()).reduced(words, mask)
+        tokens = mask.bool().repeat(2, 1)[:, : want.inner.shape[1]]
+        both = tokens[:, :, None] & tokens[:, None, :]
+        assert torch.allclose(kept.inner * both, want.inner * both, atol=1e-4)
+    with pytest.raises(LookupError):
+        read(batch()).hidden(0)
+
+
+def test_a_live_teacher_on_the_cpu_reads_the_shared_weights_themselves():
+    _, state = tiny.ready()
+    model = replace(tiny.given().teacher, state=state).frozen()
+    where = {p.data_ptr() for p in model.parameters()}
+    assert where <= {array.ctypes.data for array in state.tensors.values()}
+    assert not any(p.requires_grad for p in model.parameters())
+    assert not model.training

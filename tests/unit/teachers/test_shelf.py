@@ -52,3 +52,21 @@ def test_an_entry_that_cannot_be_read_is_passed_over(filled):
 
 def test_an_absent_cache_is_empty(tmp_path):
     assert shelf.entries(tmp_path / "absent") == ()
+
+
+def test_what_is_needed_now_is_spared(filled):
+    gone = shelf.prune(filled, 0, spare={"old"})
+    assert {entry.folder.name for entry in gone} == {"new", "middle"}
+    assert cache.load(filled, "old") is not None
+
+
+def test_the_most_similar_entry_says_what_differs(tmp_path):
+    from dataclasses import replace
+
+    prepared, state = tiny.ready()
+    kept = {"one": {"rows": "a", "teacher": "b"}, "two": {"rows": "a", "teacher": "x"}}
+    for name, identity in kept.items():
+        cache.store(tmp_path, replace(prepared, fingerprint=name), state, identity=identity)
+    wanted = {"rows": "c", "teacher": "x"}
+    assert shelf.differences(tmp_path, tiny.TASK, wanted) == ("rows",)
+    assert shelf.differences(tmp_path, "glue/rte", wanted) == ()

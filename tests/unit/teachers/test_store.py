@@ -22,7 +22,7 @@ def shared(**changes) -> tuple[TeacherHandle, Prepared]:
     handle = TeacherHandle(
         task=registry.load("tasks", prepared.task), fingerprint=prepared.fingerprint,
         mode="outputs", refs=(),
-        num_examples=1, store_bytes=1, metrics={}, checksum=checksum(arrays(prepared)),
+        num_examples=1, store_bytes=1, stored={}, metrics={}, checksum=checksum(arrays(prepared)),
     )  # fmt: skip
     return handle, prepared
 
@@ -75,5 +75,5 @@ def test_training_on_a_built_student_leaves_the_shared_weights_alone():
 
 def test_the_chunks_belong_to_what_is_shared():
     handle, prepared = shared()
-    bare = replace(prepared, recorded=replace(prepared.recorded, hidden=None))
-    assert checksum(arrays(bare)) != handle.checksum
+    without = replace(prepared, recorded=replace(prepared.recorded, hidden=None))
+    assert checksum(arrays(without)) != handle.checksum

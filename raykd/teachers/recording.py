@@ -1,0 +1,275 @@
+"""Runs a teacher once over every row and keeps what students will read of it.
+
+Rows are recorded in blocks, each by itself: several processes can share the work, and what comes
+out does not depend on how many they are.
+
+Axes: N row, B batch, L position, Y recorded layer, D hidden width, C class, H attention head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Task
+from raykd.data.collate import Collator
+from raykd.errors import TeacherError
+from raykd.methods.base import Signals
+from raykd.models.base import Anatomy, Outputs
+from raykd.models.forward import forward
+from raykd.teachers.ragged import Ragged, one_chunk
+from raykd.teachers.recorded import RecordedOutputs, joined
+
+BLOCK_BYTES = 32 << 20
+"""Outputs are recorded, shared, spilled and written in pieces of about this size."""
+
+BLOCK_ROWS = 2048
+"""Most rows of a block: enough to group by length, few enough to share work and show progress."""
+
+_TORCH = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """What is recorded, and how.
+
+    Attributes:
+        encoded: The rows as the teacher reads them.
+        signals: What is kept; layers by number.
+        pad_id: Token that pads.
+        max_length: Longest padded row.
+        dtype: How hidden states and attentions are kept.
+        batch_size: Rows per forward.
+        row_bytes: About what a row takes; decides how many make a block.
+    """
+
+    encoded: Encoded
+    signals: Signals
+    pad_id: int
+    max_length: int
+    dtype: str
+    batch_size: int
+    row_bytes: int = 0
+
+    def blocks(self) -> tuple[Array, ...]:
+        """Row numbers of every block, in order; they depend on the rows and signals only."""
+        count = len(self.encoded)
+        size = min(BLOCK_ROWS, max(1, BLOCK_BYTES // max(1, self.row_bytes)))
+        size = max(size, min(self.batch_size, BLOCK_ROWS))
+        return tuple(np.arange(k, min(k + size, count)) for k in range(0, count, size))
+
+    def run(
+        self,
+        model: nn.Module,
+        rows: Array,
+        device: torch.device,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> RecordedOutputs:
+        """Record one block, without dropout and gradient, in float32.
+
+        Args:
+            model: The teacher, on `device`.
+            rows: Row numbers that follow each other.
+            device: Where to run.
+            progress: Called with the number of rows done.
+
+        Raises:
+            TeacherError: The outputs are not finite, or do not fit the chosen dtype.
+        """
+        model.eval()
+        block = _Block(self, rows)
+        collate = Collator(self.pad_id, max_length=self.max_length, margin=self.signals.margin)
+        order = np.argsort(block.lengths, kind="stable")
+        for begin in range(0, len(order), self.batch_size):
+            places = order[begin : begin + self.batch_size]
+            batch = collate(self.encoded, rows[places]).to(device)
+            with torch.inference_mode():
+                block.keep(places, batch, self._forward(model, batch))
+            progress(min(begin + self.batch_size, len(order)))
+        return block.done()
+
+    def _forward(self, model: nn.Module, batch: Batch) -> Outputs:
+        layers = numbers(self.signals.hidden_states)
+        reduced = {k for reduction in self.signals.reductions for k in reduction.layers}
+        return forward(
+            model,
+            batch,
+            hidden_states=tuple(sorted(reduced.union(layers))),
+            attentions=numbers(self.signals.attentions),
+        )
+
+
+def record(
+    model: nn.Module,
+    recording: Recording,
+    device: torch.device,
+    progress: Callable[[int], None] = lambda done: None,
+) -> RecordedOutputs:
+    """Record every block here; see `Recording.run`."""
+    found: list[RecordedOutputs] = []
+    before = 0
+    for rows in recording.blocks():
+        found.append(recording.run(model, rows, device, after(before, progress)))
+        before += len(rows)
+    return joined(found)
+
+
+def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """Progress of a part, as progress of the whole, of which so many rows were done before."""
+    return lambda done: progress(before + done)
+
+
+def numbers(layers: object) -> tuple[int, ...]:
+    """Layers that were numbered before."""
+    assert isinstance(layers, tuple)
+    return layers
+
+
+def estimate_bytes(
+    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
+) -> int:
+    """Bytes that recording takes.
+
+    Args:
+        encoded: The rows.
+        signals: What is kept; layers by number.
+        teacher: Its sizes.
+        task: What the logits are of.
+        wide: Whether hidden states and attentions take four bytes a number instead of two.
+    """
+    lengths = encoded.lengths()
+    tokens, pairs = int(lengths.sum()), int((lengths**2).sum())
+    if encoded.token_labels:
+        with_label = int(np.count_nonzero(encoded.labels != NO_LABEL))
+        logits = with_label * teacher.vocabulary * 4 if signals.logits else 0
+    else:
+        logits = (tokens if task.kind == "span" else len(lengths)) * task.num_labels * 4
+    positions = tokens + len(lengths) * signals.margin
+    hidden = positions * len(numbers(signals.hidden_states)) * teacher.hidden
+    maps = pairs * len(numbers(signals.attentions)) * teacher.heads
+    reduced = sum(reduction.numbers(lengths) for reduction in signals.reductions)
+    return logits + (hidden + maps) * (4 if wide else 2) + reduced * 4
+
+
+@dataclass(kw_only=True, slots=True)
+class _Rounding:
+    error: float = 0.0
+    size: float = 0.0
+
+
+class _Block:
+    """Copies of what is kept of every row of a block, in any order."""
+
+    def __init__(self, recording: Recording, rows: Array) -> None:
+        encoded, signals = recording.encoded, recording.signals
+        self._recording = recording
+        self.lengths = encoded.lengths()[rows]
+        self._kept = np.minimum(
+            self.lengths + signals.margin, np.maximum(recording.max_length, self.lengths)
+        )
+        # Scores of a vocabulary are many: they are kept only where they are read.
+        self._keeps_logits = signals.logits or not encoded.token_labels
+        self._shape = "token" if encoded.token_labels else "row"
+        self._pieces: dict[str, _Pieces] = {}
+        self._rounding: dict[str, _Rounding] = {}
+
+    def keep(self, places: Array, batch: Batch, out: Outputs) -> None:
+        """Keep the outputs of the rows at some places of the block."""
+        signals, dtype = self._recording.signals, self._recording.dtype
+        lengths = self.lengths[places]
+        self._shape = "span" if out.logits.dim() == 3 else self._shape
+        logits = _logits(out, batch, lengths, self._shape)
+        if self._keeps_logits:
+            self._put("logits", places, logits)
+        if layers := numbers(signals.hidden_states):
+            states = self._plain("hidden_states", out.stacked(layers).transpose(1, 2), dtype)
+            ends = self._kept[places]
+            self._put("hidden_states", places, [s[:n] for s, n in zip(states, ends, strict=True)])
+        if blocks := numbers(signals.attentions):
+            stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
+            maps = self._plain("attentions", stacked.permute(0, 3, 4, 1, 2), dtype)
+            square = [_square(m, n) for m, n in zip(maps, lengths, strict=True)]
+            self._put("attentions", places, square)
+        for reduction in signals.reductions:
+            states_Y = [out.hidden(k) for k in reduction.layers]
+            found = reduction.rows(states_Y, batch.attention_mask)
+            self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
+
+    def done(self) -> RecordedOutputs:
+        """The outputs of all rows."""
+        signals = self._recording.signals
+        parts = {name: pieces.done() for name, pieces in self._pieces.items()}
+        return RecordedOutputs(
+            logits=parts.get("logits"),
+            layers=numbers(signals.hidden_states),
+            hidden=parts.get("hidden_states"),
+            blocks=numbers(signals.attentions),
+            attentions=parts.get("attentions"),
+            dtype=self._recording.dtype,
+            margin=signals.margin,
+            shape=self._shape,
+            reduced={r.name: parts[r.name] for r in signals.reductions},
+            rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
+        )
+
+    def _put(self, name: str, places: Array, arrays: Iterable[Array]) -> None:
+        count = len(self.lengths)
+        self._pieces.setdefault(name, _Pieces([None] * count)).put(places, arrays)
+
+    def _plain(self, name: str, values: Tensor, dtype: str) -> Array:
+        """A tensor as it is kept; what rounding loses is added up."""
+        kept = values.to(_TORCH[dtype])
+        if not torch.isfinite(kept).all():
+            if torch.isfinite(values).all():
+                raise TeacherError(
+                    "the teacher's hidden states are larger than fp16 can hold",
+                    hint="set teacher.dtype: bf16 or fp32",
+                )
+            raise TeacherError(
+                "the teacher's hidden states are not finite",
+                hint="check its checkpoint and learning rate",
+            )
+        rounding = self._rounding.setdefault(name, _Rounding())
+        rounding.error += float((kept.float() - values.float()).double().square().sum())
+        rounding.size += float(values.double().square().sum())
+        kept = kept.cpu().contiguous()
+        array: Array = (kept.view(torch.int16) if dtype == "bf16" else kept).numpy()
+        return array
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    found: list[Array | None] = field(default_factory=list)
+
+    def put(self, places: Array, arrays: Iterable[Array]) -> None:
+        for place, array in zip(places, arrays, strict=True):
+            self.found[place] = array.copy()
+
+    def done(self) -> Ragged:
+        return one_chunk([array for array in self.found if array is not None])
+
+
+def _logits(out: Outputs, batch: Batch, lengths: Array, shape: str) -> Sequence[Array]:
+    values = out.logits.float().cpu().numpy()
+    if shape == "span":
+        own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
+    elif shape == "token":
+        counts = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
+        own = np.split(values, counts)
+    else:
+        own = [row[None] for row in values]
+    if not all(np.isfinite(row).all() for row in own):
+        raise TeacherError(
+            "the teacher's logits are not finite", hint="check its checkpoint and learning rate"
+        )
+    return own
+
+
+def _square(maps: Array, length: int) -> Array:
+    """The part of ``[L, L, Y, H]`` between tokens, ``[length * length, Y, H]``."""
+    part = maps[:length, :length]
+    return part.reshape(-1, *part.shape[2:])

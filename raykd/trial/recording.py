@@ -1,0 +1,162 @@
+"""Slots share the recording of a teacher: whoever is free takes the next block of rows.
+
+The slot that prepared the teacher puts a job on the board for every block and works on the blocks
+itself; each is claimed, so that nobody does it twice, and kept by the board, so that it outlives
+the process that made it. Without other slots, the preparing one does it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from torch import nn
+
+from raykd.data.base import Array
+from raykd.models.source import ModelSource
+from raykd.teachers.prepare import TaskInputs
+from raykd.teachers.recorded import RecordedOutputs, joined
+from raykd.teachers.recording import Recording
+from raykd.trial import board as boards
+
+WAIT_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordJob:
+    """Record one block of the train rows of a task.
+
+    Attributes:
+        key: Identity of the preparation.
+        number: Of the block.
+        inputs: A reference to the `TaskInputs`.
+        teacher: A reference to the `ModelSource` of the teacher.
+    """
+
+    key: str
+    number: int
+    inputs: tuple[Any, ...]
+    teacher: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenRecording:
+    """A teacher in this process, ready to record blocks of a task.
+
+    Attributes:
+        key: Identity of the preparation.
+        model: The teacher, on `device`.
+        recording: What is recorded.
+        rows: Row numbers of every block.
+        device: Where the teacher is.
+    """
+
+    key: str
+    model: nn.Module
+    recording: Recording
+    rows: tuple[Array, ...]
+    device: torch.device
+
+    def share(self, board: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
+        """Record a block unless another slot does; True when it is there."""
+        state, _ = boards.answer(board.claim.remote(self._name(number), slot, wait_s))
+        if state != boards.MINE:
+            return bool(state == boards.READY)
+        try:
+            found = self.recording.run(self.model, self.rows[number], self.device)
+            (block,) = found.chunks()
+            about = found.with_chunks(())
+            boards.answer(board.keep.remote(f"{self._name(number)}/about", about))
+            boards.answer(board.keep.remote(self._name(number), block))
+        except BaseException:
+            boards.answer(board.retract.remote(self._name(number), slot))
+            raise
+        return True
+
+    def read(self, board: Any, number: int) -> tuple[Any, RecordedOutputs]:
+        """The reference to a block that is there, and the block."""
+        (about,) = boards.answer(board.read.remote(f"{self._name(number)}/about"))
+        (ref,) = boards.answer(board.read.remote(self._name(number)))
+        empty: RecordedOutputs = ray.get(about)
+        return ref, empty.with_chunks([ray.get(ref)])
+
+    def _name(self, number: int) -> str:
+        return f"{self.key}/block-{number}"
+
+
+def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
+    """Build the teacher that another slot prepared."""
+    inputs: TaskInputs = ray.get(job.inputs[0])
+    source: ModelSource = ray.get(job.teacher[0])
+    recording = inputs.recording("train", inputs.recorded_signals())
+    return OpenRecording(
+        key=job.key,
+        model=source.frozen().to(device),
+        recording=recording,
+        rows=recording.blocks(),
+        device=device,
+    )
+
+
+class SharedRecorder:
+    """The `raykd.teachers.prepare.Recorder` of a slot.
+
+    Args:
+        board: Handle of the board actor.
+        slot: Number of this slot.
+        inputs: What is prepared.
+        where: A reference to it.
+        alone: Whether no other slot can help.
+
+    Attributes:
+        blocks: References to the blocks that were recorded, in order.
+    """
+
+    def __init__(
+        self, board: Any, slot: int, inputs: TaskInputs, where: tuple[Any, ...], *, alone: bool
+    ) -> None:
+        self._board = board
+        self._slot = slot
+        self._key = inputs.fingerprint
+        self._where = where
+        self._alone = alone
+        self.blocks: tuple[Any, ...] = ()
+
+    def __call__(
+        self,
+        model: nn.Module,
+        source: ModelSource,
+        recording: Recording,
+        progress: Callable[[int], None],
+    ) -> RecordedOutputs:
+        """Record every block, together with the slots that are free."""
+        here = OpenRecording(
+            key=self._key, model=model, recording=recording, rows=recording.blocks(),
+            device=next(model.parameters()).device,
+        )  # fmt: skip
+        left = dict.fromkeys(range(len(here.rows)))
+        self._ask_for_help(source, len(left))
+        done, wait_s = 0, 0.0
+        while left:
+            for number in list(left):
+                if here.share(self._board, self._slot, number, wait_s):
+                    del left[number]
+                    done += len(here.rows[number])
+                    progress(done)
+            wait_s = WAIT_S  # what is left is being made by others
+        found = [here.read(self._board, number) for number in range(len(here.rows))]
+        self.blocks = tuple(ref for ref, _ in found)
+        return joined([piece for _, piece in found])
+
+    def _ask_for_help(self, source: ModelSource, count: int) -> None:
+        """One job for each block but the first; those that come too late find it done."""
+        if self._alone or count == 1:
+            return
+        teacher = (ray.put(source),)
+        for number in range(1, count):
+            job = RecordJob(key=self._key, number=number, inputs=self._where, teacher=teacher)
+            name = f"record.{self._key}.{number}"
+            boards.answer(self._board.submit.remote(name, job, 0))
