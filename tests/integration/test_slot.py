@@ -102,22 +102,23 @@ def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
     while not (seen := answer(bench.board.pull.remote(job, 0, 1.0))):
         pass
     assert seen[0]["lease"]["attempt"] == 1
-    os.kill(_worker_pid(), signal.SIGKILL)
+    (pid,) = worker_pids()
+    os.kill(pid, signal.SIGKILL)
     end = bench.events(job)[-1]
     assert end["kind"] == "done"
     assert end["lease"]["attempt"] == 2
     assert end["evaluation"]["epoch"] == 400
 
 
-def _worker_pid() -> int:
+def worker_pids() -> list[int]:
+    """The processes of slots on this node."""
     listing = subprocess.run(
         ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     ).stdout
     workers = [line.split() for line in listing.splitlines() if "ray::RayTrainWorker" in line]
     own = ray._private.worker.global_worker.node.all_processes  # only this cluster's raylet
     raylets = {str(info.process.pid) for info in own["raylet"]}
-    (pid,) = [int(w[0]) for w in workers if w[1] in raylets]
-    return pid
+    return [int(w[0]) for w in workers if w[1] in raylets]
 
 
 def test_two_ranks_train_as_one_does(bench: Bench, two_ranks: Bench, prepared: Prepared) -> None:

@@ -1,0 +1,146 @@
+"""Recording a teacher together, and publishing one that was lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from raykd import registry
+from raykd.sweep.gather import gather
+from raykd.sweep.serving import inputs_of
+from raykd.teachers import cache, store
+from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.teachers.recorded import checksum
+from raykd.training.device import World
+from raykd.trial.board import answer
+from raykd.trial.worker import PrepareJob
+from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
+from tests.integration.test_slot import worker_pids
+
+ROWS = 5000  # three blocks
+
+
+@pytest.fixture(scope="module")
+def inputs() -> TaskInputs:
+    plain = tiny_spec().as_dict()
+    spec = tiny_spec(
+        data={**plain["data"], "limit": None, "student_rows": ROWS},
+        teacher={**plain["teacher"], "finetune": {"epochs": 1, "rows": 64}},
+    )
+    return inputs_of(spec, gather(spec, TASK), 1 << 30).inputs
+
+
+@pytest.fixture
+def bench(
+    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
+
+
+def done(bench: Bench, inputs: TaskInputs) -> tuple[Prepared, list[Any]]:
+    """What came out of a preparation on the slots, and its blocks."""
+    ref = ray.put(inputs)
+    answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    end = bench.events("teacher")[-1]
+    assert end["kind"] == "done", end
+    prepared, _ = ray.get(end["result"][0])
+    blocks = ray.get(list(end["blocks"]))
+    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks)), blocks
+
+
+def leases(bench: Bench) -> dict[str, int]:
+    """Which slot took which job."""
+    notices = answer(bench.board.notices.remote(0, 0.0))
+    return {n["job"]: n["slot"] for n in notices if n["kind"] == "leased"}
+
+
+def alone(inputs: TaskInputs) -> Prepared:
+    made = prepare(inputs, World(), lambda *progress: None)
+    assert made is not None
+    return made[0]
+
+
+def wait_for_slots(bench: Bench, count: int) -> None:
+    def ready() -> int:
+        notices = answer(bench.board.notices.remote(0, 1.0))
+        return sum(n["kind"] == "slot" and n["state"] == "ready" for n in notices)
+
+    until = time.monotonic() + 120
+    while ready() < count:
+        assert time.monotonic() < until
+
+
+def test_slots_record_together_what_one_records_alone(bench: Bench, inputs: TaskInputs) -> None:
+    wait_for_slots(bench, 2)
+    found, blocks = done(bench, inputs)
+    assert len(blocks) == 3
+    # On one thread or two the products may round differently; the rows are the same.
+    assert found.recorded is not None
+    assert len(found.recorded.all_logits()) == ROWS
+    want = alone(inputs).recorded
+    assert want is not None
+    assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in found.recorded.chunks()]
+    taken = leases(bench)
+    helped = [job for job in taken if job.startswith("record.")]
+    assert helped
+    assert {taken[job] for job in helped} != {taken["teacher"]}
+
+
+def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None:
+    wait_for_slots(bench, 2)
+    other = replace(inputs, fingerprint="killed")
+    ref = ray.put(other)
+    answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    while not any(job.startswith("record.") for job in leases(bench)):
+        time.sleep(0.05)
+    helper = {slot for job, slot in leases(bench).items() if job.startswith("record.")}
+    pids = worker_pids()
+    assert len(pids) >= 2
+    os.kill(pids[max(helper) % len(pids)], signal.SIGKILL)
+    end = bench.events("teacher")[-1]
+    assert end["kind"] == "done", end
+    prepared, _ = ray.get(end["result"][0])
+    blocks = ray.get(list(end["blocks"]))
+    assert sum(len(b[0]) for b in blocks) == ROWS
+    assert len(prepared.splits["train"]) == ROWS
+
+
+@ray.remote(num_cpus=0)
+class Owner:
+    """Publishes a teacher, so that it is lost with this process."""
+
+    def publish(self, prepared: Prepared) -> store.TeacherHandle:
+        return store.publish(prepared, registry.load("tasks", prepared.task))
+
+
+def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
+    bench: Bench, prepared: Prepared, cache_folder: Path
+) -> None:
+    lost = replace(prepared, fingerprint="lost")
+    owner: Any = Owner.remote()  # type: ignore[attr-defined]
+    handle = ray.get(owner.publish.remote(lost))
+    answer(bench.board.share.remote("lost", handle))
+    ray.kill(owner)
+    time.sleep(1.0)
+    job = Bench(bench.board, handle).submit(trial_config())
+    told: list[dict[str, Any]] = []
+    while not told:
+        notices = answer(bench.board.notices.remote(0, 1.0))
+        told = [n for n in notices if n["kind"] == "lost"]
+    assert (told[0]["key"], told[0]["edition"]) == ("lost", 0)
+    entry = cache.find(cache_folder, prepared.fingerprint)
+    assert entry is not None
+    again = store.publish(
+        replace(entry.bare, fingerprint="lost"), handle.task, store.put_blocks(entry.blocks()), 1
+    )
+    assert again.checksum == handle.checksum == checksum(store.arrays(lost))
+    answer(bench.board.share.remote("lost", again))
+    assert bench.events(job)[-1]["kind"] == "done"
