@@ -14,8 +14,11 @@ import pytest
 import ray
 
 from raykd import registry
+from raykd.sweep import runfolder
+from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.teachers import Teachers
 from raykd.teachers import cache, store
 from raykd.teachers.prepare import Prepared, TaskInputs, prepare
 from raykd.teachers.recorded import checksum
@@ -144,3 +147,26 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     assert again.checksum == handle.checksum == checksum(store.arrays(lost))
     answer(bench.board.share.remote("lost", again))
     assert bench.events(job)[-1]["kind"] == "done"
+
+
+def test_the_driver_publishes_a_lost_teacher_from_the_cache(
+    bench: Bench, prepared: Prepared, cache_folder: Path, tmp_path: Path
+) -> None:
+    spec = tiny_spec()
+    gathered = {TASK: gather(spec, TASK)}
+    run = runfolder.create(tmp_path, spec, "", "", "")
+    log = EventLog(run / "events.jsonl", lambda event: None)
+    teachers = Teachers(spec, gathered, bench.board, log, run, cache_folder, 1 << 40, 1 << 30)
+    teachers.request()
+    first = teachers.wait(TASK)
+    assert first is not None
+    teachers.again(first.fingerprint, first.edition)
+    second = answer(bench.board.read.remote(first.fingerprint))
+    assert (first.edition, second.edition) == (0, 1)
+    assert second.checksum == first.checksum
+    assert not set(first.refs) & set(second.refs)
+    assert "published again" in (run / "events.jsonl").read_text()
+    assert Bench(bench.board, second).run(trial_config())[-1]["kind"] == "done"
+    teachers.release(TASK)
+    with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
+        answer(bench.board.read.remote(first.fingerprint))
