@@ -1,54 +1,77 @@
 """Steps per second in a slot with the teacher served, against a bare loop with no teacher.
 
-``python -m tests.benchmarks.step_rate``. The bare loop is what one would write by hand for the
-student alone: the same batches padded the same way, fused AdamW with the same schedule and
-clipping, no teacher, no Ray, in this process. Both use one thread and run in turns; the medians of
-the rounds are compared.
+``python -m tests.benchmarks.step_rate [--students 3x384] [--methods kd ckd]``. The bare loop is
+what one would write by hand for the student alone: the same batches padded the same way, fused
+AdamW with the same schedule and clipping, no teacher, no Ray, in this process. Both use one thread
+and run in turns; the medians of the rounds are compared.
+
+What a loss itself costs is counted separately: forward and backward of the terms of a method, from
+outputs that are already there, is timed on the same batches in this process and taken off. What is
+left is what serving costs: looking up the teacher, hidden states of the student, bookkeeping.
 """
 
+from __future__ import annotations
+
+import argparse
 import statistics
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.base import Encoded
+from raykd import registry
+from raykd.data.base import Batch, Encoded
 from raykd.data.collate import Collator
+from raykd.methods.base import Method, Signals
+from raykd.models.base import Outputs
+from raykd.models.forward import forward
 from raykd.params import build
 from raykd.spec.schema import ShapeSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
+from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import Prepared
 from raykd.training.batches import LengthGroupedBatches
+from raykd.training.device import World
 from raykd.training.settings import TrainSettings
+from raykd.trial.run import build_method
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
 
 ROUNDS = 5
-STUDENTS = {"1x48": (1, 48, 2), "3x384": (3, 384, 6)}
+STUDENTS = {"3x48": (3, 48, 2), "3x384": (3, 384, 6)}
 METHODS: dict[str, dict[str, Any]] = {
     "none": {},
     "kd": {"alpha": 0.7},
-    "ckd": {"alpha": 0.7, "ltrdist": 0.0, "ltrangle": 0.0},
+    "sinkd": {},
+    "one_to_one": {"alpha_ce": 0.5, "alpha_corr": 0.1, "alpha_cos": 0.5},
+    "pkd": {},
+    "tinybert": {},
+    "ckd": {"alpha": 0.7},
 }
 TRAIN = {"epochs": 4, "batch_size": 32, "lr": 1e-4, "precision": "fp32"}
 
 
-def prepared_with(layers: int, hidden: int, heads: int, folder: Path) -> Prepared:
-    """The toy task with a student of some size and the teacher's relations recorded."""
-    shape = {"family": "bert", "layers": layers, "hidden": hidden, "heads": heads}
+def prepared_with(
+    layers: int, hidden: int, heads: int, methods: list[str], folder: Path
+) -> Prepared:
+    """The toy task with a student of some size and everything recorded that the methods read."""
     plain = tiny_spec().as_dict()
     spec = tiny_spec(
         data={**plain["data"], "limit": None, "student_rows": 1600 if hidden < 100 else 320},
         teacher={
-            "model": ShapeSpec(family="bert", layers=layers, hidden=96, heads=2).model_dump(),
+            "model": ShapeSpec(
+                family="bert", layers=2 * layers, hidden=hidden, heads=heads
+            ).model_dump(),
             "finetune": {"epochs": 1, "lr": 1e-3, "batch_size": 64, "rows": 512},
+            "serve": "outputs",
         },
-        student={"model": shape},
-        methods={m: {"label": m, "method": m, "fixed": c} for m, c in METHODS.items()},
+        student={"model": {"family": "bert", "layers": layers, "hidden": hidden, "heads": heads}},
+        methods={m: {"label": m, "method": m, "fixed": METHODS[m]} for m in methods},
     )
     prepared = prepare_task(spec, TASK, folder, lambda *progress: None)[1]
     # Evaluations are not what is measured.
@@ -67,16 +90,20 @@ def first_rows(encoded: Encoded, count: int) -> Encoded:
     )
 
 
-def bare_rate(prepared: Prepared, seed: int) -> float:
-    """Steps per second of the hand-written loop, from the second epoch on."""
+def batches_of(prepared: Prepared, seed: int) -> LengthGroupedBatches:
+    """The batches of a trial."""
+    lengths = prepared.splits["train"].lengths()
+    return LengthGroupedBatches(lengths=lengths, batch_size=TRAIN["batch_size"], seed=seed)
+
+
+def bare_seconds(prepared: Prepared, margin: int, seed: int) -> float:
+    """Seconds of a step of the hand-written loop, from the second epoch on."""
     torch.set_num_threads(1)
     settings = build(TrainSettings, TRAIN)
     model: Any = prepared.student.build(seed).train()
     data = prepared.splits["train"]
-    batches = LengthGroupedBatches(
-        lengths=data.lengths(), batch_size=settings.batch_size, seed=seed
-    )
-    collate = Collator(prepared.pad_id, max_length=prepared.max_length)
+    batches = batches_of(prepared, seed)
+    collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
     adamw = torch.optim.AdamW(model.parameters(), settings.lr, fused=True)
     total = settings.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: 1.0 - step / total)
@@ -97,11 +124,11 @@ def bare_rate(prepared: Prepared, seed: int) -> float:
             schedule.step()
             adamw.zero_grad(set_to_none=True)
             steps += epoch > 0
-    return steps / (time.perf_counter() - began)
+    return (time.perf_counter() - began) / steps
 
 
-def slot_rate(bench: Bench, method: str, seed: int) -> float:
-    """Steps per second of a trial, from the second epoch on, evaluations left out."""
+def slot_seconds(bench: Bench, method: str, seed: int) -> float:
+    """Seconds of a step of a trial, from the second epoch on, evaluations left out."""
     events = bench.run(
         trial_config(method=method, coefficients=METHODS[method], train=TRAIN, seed=seed)
     )
@@ -109,32 +136,112 @@ def slot_rate(bench: Bench, method: str, seed: int) -> float:
         raise RuntimeError(events[-1]["error"])
     seen = [e["evaluation"] for e in events]
     steps = seen[-1]["step"] - seen[0]["step"]
-    return float(steps / (seen[-1]["seconds"] - seen[0]["seconds"]))
+    return float((seen[-1]["seconds"] - seen[0]["seconds"]) / steps)
 
 
-def measure(name: str, folder: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class LossBench:
+    """Times the terms of a method alone.
+
+    Attributes:
+        prepared: The task.
+        method: The method.
+    """
+
+    prepared: Prepared
+    method: Method[Any]
+
+    def seconds(self, seed: int) -> float:
+        """Seconds of the loss, forward and backward, for a batch of the first epoch."""
+        torch.set_num_threads(1)
+        prepared, method = self.prepared, self.method
+        model: Any = prepared.student.build(seed).eval()
+        world = World(device=torch.device("cpu"))
+        read = open_teacher(prepared, world).reader(method.signals(), method.reductions())
+        margin = method.signals().margin
+        collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
+        rows = batches_of(prepared, seed).epoch(0)
+        spent = 0.0
+        for numbers in rows:
+            batch = collate(prepared.splits["train"], numbers)
+            ours = self._leaves(model, batch)
+            theirs = read(batch)
+            began = time.perf_counter()
+            method.loss(batch, ours, theirs).total().backward()
+            spent += time.perf_counter() - began
+        return spent / len(rows)
+
+    def _leaves(self, model: Any, batch: Batch) -> Outputs:
+        """The student's outputs, cut off from the student."""
+        signals: Signals = self.method.student_signals()
+        layers, blocks = (
+            tuple(range(count)) if wanted == "all" else wanted
+            for wanted, count in (
+                (signals.hidden_states, self.prepared.student.anatomy.layers + 1),
+                (signals.attentions, self.prepared.student.anatomy.layers),
+            )
+        )
+        with torch.no_grad():
+            out = forward(model, batch, hidden_states=layers, attentions=blocks)
+
+        def leaf(value: Tensor) -> Tensor:
+            return value.detach().requires_grad_()
+
+        logits = leaf(out.logits)
+        return Outputs(
+            logits=logits,
+            hidden_states={k: leaf(out.hidden(k)) for k in layers},
+            attentions={k: leaf(out.attention(k)) for k in blocks},
+            task_loss=F.cross_entropy(logits, batch.labels),
+        )
+
+
+def measure(name: str, methods: list[str], folder: Path) -> list[str]:
     """The lines of one student."""
-    prepared = prepared_with(*STUDENTS[name], folder)
-    rates: dict[str, list[float]] = {"bare": [], **{m: [] for m in METHODS}}
+    prepared = prepared_with(*STUDENTS[name], methods, folder)
+    task = registry.load("tasks", TASK)
+    losses = {
+        m: LossBench(
+            prepared, build_method(trial_config(method=m, coefficients=METHODS[m]), prepared, task)
+        )
+        for m in methods
+    }
+    margins = {m: bench.method.signals().margin for m, bench in losses.items()}
+    bare: dict[int, list[float]] = {margin: [] for margin in margins.values()}
+    slot: dict[str, list[float]] = {m: [] for m in methods}
+    loss: dict[str, list[float]] = {m: [] for m in methods}
     for bench in open_bench(prepared, 1, folder / name):
         for seed in range(ROUNDS):
-            rates["bare"].append(bare_rate(prepared, seed))
-            for method in METHODS:
-                rates[method].append(slot_rate(bench, method, seed))
-    bare = statistics.median(rates.pop("bare"))
-    lines = [f"student {name}: bare loop {bare:.1f} steps/s"]
-    for method, seen in rates.items():
-        rate = statistics.median(seen)
-        lines.append(f"student {name}: {method} in a slot {rate:.1f} steps/s")
-        lines.append(f"ratio {name} {method} / bare: {rate / bare:.3f}")
+            for margin, seen in bare.items():
+                seen.append(bare_seconds(prepared, margin, seed))
+            for method in methods:
+                slot[method].append(slot_seconds(bench, method, seed))
+                loss[method].append(losses[method].seconds(seed))
+    lines = []
+    task_loss = statistics.median(loss["none"]) if "none" in loss else 0.0
+    for method in methods:
+        alone = statistics.median(bare[margins[method]])
+        whole = statistics.median(slot[method])
+        own = max(0.0, statistics.median(loss[method]) - task_loss)
+        lines.append(
+            f"student {name}, {method}: bare {1e3 * alone:.2f} ms a step, in a slot "
+            f"{1e3 * whole:.2f} ms, of which the loss {1e3 * own:.2f} ms "
+            f"({own / alone:.3f} of a bare step)"
+        )
+        lines.append(f"ratio {name} {method} / bare, loss apart: {alone / (whole - own):.3f}")
+        lines.append(f"ratio {name} {method} / bare, with its loss: {alone / whole:.3f}")
     return lines
 
 
 def main() -> None:
     """Print steps per second and ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, connected(None):
-        for name in STUDENTS:
-            print("\n".join(measure(name, Path(folder))), flush=True)
+        for name in given.students:
+            print("\n".join(measure(name, given.methods, Path(folder) / name)), flush=True)
 
 
 if __name__ == "__main__":
