@@ -16,6 +16,7 @@ from raykd.results.stats import best_so_far
 from raykd.results.summary import metric_of, scale_of
 
 MAX_POINTS = 500
+MIN_TRIALS = 4  # of an arm, to have a last quarter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +46,12 @@ def record(result: SweepResult) -> BudgetRecord | None:
             ]
     if not shown:
         return None
+    counts = [len(search_trials(result, task, n)) for task, _ in shown for n in result.labels]
     heading = "Every arm had stopped improving in the last quarter of its trials"
     if still:
         heading = f"Still improving in the last quarter of the trials: {', '.join(still)}"
+    elif max(counts) < MIN_TRIALS:
+        heading = f"With fewer than {MIN_TRIALS} trials an arm, nobody can tell"
     return BudgetRecord(heading=heading, tasks=tuple(shown))
 
 
@@ -69,7 +73,7 @@ def _improved_late(result: SweepResult, task: str, label: str) -> bool:
     trials = search_trials(result, task, label)
     best = best_so_far(_scores(trials), metric_of(result, task)[1])
     quarter = best[max(0, len(best) * 3 // 4 - 1)]
-    return len(best) >= 4 and quarter != best[-1]
+    return len(best) >= MIN_TRIALS and quarter != best[-1]
 
 
 def _by_trials(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:

@@ -90,6 +90,16 @@ def test_budget_draws_one_best_line_per_arm(result: SweepResult):
     assert [t["name"] for t in data if t.get("showlegend")] == ["none", "kd", "ckd"]
 
 
+def test_budget_says_nothing_of_a_few_trials(builder_with: Builder):
+    for n in range(3):
+        builder_with.trial(TASK, "kd", n, objective=0.6 + n / 100)
+    few = budget.record(load_results(builder_with.folder))
+    assert "nobody can tell" in few.heading
+    builder_with.trial(TASK, "kd", 3, objective=0.7)
+    enough = budget.record(load_results(builder_with.folder))
+    assert enough.heading.startswith("Still improving")
+
+
 def test_curves_mark_early_stops_and_count_them(result: SweepResult):
     record = curves.record(result)
     assert record is not None
