@@ -4,7 +4,8 @@
 float32, default parameters (every term switched on). A student step is forward and backward of a
 BERT with random weights, without the method; the loss is forward and backward from outputs that are
 already there, the teacher's side included. Least CPU-seconds of one thread over several runs; on a
-GPU, by the clock.
+GPU, by the clock. Memory is what the loss allocates at its peak, forward and backward, beyond the
+gradients of the student's outputs, against what the student's forward keeps for its backward.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from raykd.data.base import Batch
 from raykd.methods.base import Method, Setting, Signals
 from raykd.models.base import Anatomy, Outputs
 from raykd.params import build
+from tests.benchmarks._allocated import allocated
 from tests.benchmarks.ckd_terms import cpu_seconds
 
 ROWS, LENGTH, WIDTH, HEADS = 32, 128, 768, 12
@@ -67,8 +69,8 @@ def outputs(
     )
 
 
-def loss_seconds(method: Method[Any], rows: Batch, device: str) -> float:
-    """Forward and backward of a method's loss."""
+def loss_cost(method: Method[Any], rows: Batch, device: str) -> tuple[float, int]:
+    """Seconds and bytes of forward and backward of a method's loss."""
     ours, leaves = outputs(STUDENT, method.student_signals(), device, grad=True)
     theirs, _ = outputs(TEACHER, method.signals(), device, grad=False)
 
@@ -78,7 +80,12 @@ def loss_seconds(method: Method[Any], rows: Batch, device: str) -> float:
         # The softmax of the maps and the task loss belong to the student's own step.
         method.loss(rows, ours, theirs).total().backward(retain_graph=True)
 
-    return cpu_seconds(step, 3)
+    step()  # gradients are there
+    gradients = sum(leaf.grad.nbytes for leaf in leaves if leaf.grad is not None)
+    for leaf in leaves:
+        leaf.grad = None
+    used = allocated(step).peak - gradients if device == "cpu" else 0
+    return cpu_seconds(step, 3), max(0, used)
 
 
 def main() -> None:
@@ -94,8 +101,15 @@ def main() -> None:
         out = model(input_ids=rows.input_ids, attention_mask=rows.attention_mask)
         torch.nn.functional.cross_entropy(out.logits, rows.labels).backward()
 
+    def forward() -> Any:
+        return model(input_ids=rows.input_ids, attention_mask=rows.attention_mask)
+
     base = cpu_seconds(step, 2)
-    print(f"student step {base:.2f} s, {device}, torch {torch.__version__}")
+    kept = allocated(forward).left if device == "cpu" else 0
+    print(
+        f"student step {base:.2f} s, {kept / 2**20:,.0f} MiB kept by its forward, {device}, "
+        f"torch {torch.__version__}"
+    )
     setting = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=2)
     for name in registry.names("methods"):
         params = build(registry.params_of("methods", name), EVERY_TERM.get(name, {}))
@@ -103,9 +117,11 @@ def main() -> None:
         if reason := method.refusal():
             print(f"{name}: {reason.splitlines()[0]}")
             continue
-        ratio = loss_seconds(method, rows, device) / base
+        seconds, size = loss_cost(method, rows, device)
         goal = f" (goal <= {GOALS[name]})" if name in GOALS else ""
-        print(f"ratio {name} / student step: {ratio:.4f}{goal}", flush=True)
+        print(f"ratio {name} / student step: {seconds / base:.4f}{goal}", flush=True)
+        if kept:
+            print(f"ratio {name} memory / student's activations: {size / kept:.3f} (goal <= 1)")
 
 
 if __name__ == "__main__":
