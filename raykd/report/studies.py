@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from raykd.params import show
 from raykd.report.charts import plain
@@ -29,6 +31,19 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,
     Status.FAILED: TrialState.FAIL,
 }
+
+
+class _Trial(FrozenTrial):
+    """A trial that is copied cheaply: charts copy all of them often, and change none."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.copy(self)
+
+
+def studies_of(result: SweepResult, task: str) -> dict[str, optuna.Study]:
+    """The searches of the arms that completed a trial, by label."""
+    studies = {label: study_of(result, task, label) for label in result.labels}
+    return {label: study for label, study in studies.items() if num_completed(study)}
 
 
 def study_of(result: SweepResult, task: str, label: str) -> optuna.Study:
@@ -105,7 +120,10 @@ def _frozen(
     }
     # A starting point given by the user may lie outside the domain; Optuna refuses such a value.
     params = {name: value for name, value in params.items() if _fits(distributions[name], value)}
-    return create_trial(
+    started = datetime.datetime.fromtimestamp(trial.started, tz=datetime.UTC)
+    return _Trial(
+        number=trial.number,
+        trial_id=trial.number,
         state=state,
         value=None if state is TrialState.FAIL else (trial.objective or 0.0) * factor,
         params=params,
@@ -115,6 +133,10 @@ def _frozen(
             for e in trial.history
             if math.isfinite(e.metrics.get(metric, math.nan))
         },
+        datetime_start=started,
+        datetime_complete=started,  # Optuna wants one; no chart shows it
+        user_attrs={},
+        system_attrs={},
     )
 
 

@@ -40,7 +40,7 @@ def run(command: Sequence[str]) -> Usage:
 
     def watch() -> None:
         while not over.wait(SAMPLE_S):
-            peak[0] = max(peak[0], sum(_pss(pid) for pid in _family(process.pid)))
+            peak[0] = max(peak[0], sum(_pss(pid) for pid in family(process.pid)))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -60,8 +60,8 @@ def _busy_seconds() -> float:
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
-def _family(root: int) -> set[int]:
-    """A process and its descendants."""
+def family(root: int | None = None) -> set[int]:
+    """A process, this one unless given, and its descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -72,7 +72,7 @@ def _family(root: int) -> set[int]:
             continue
         parent = int(stat.rpartition(")")[2].split()[1])
         children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = set(), [root]
+    found, waiting = set(), [root or os.getpid()]
     while waiting:
         pid = waiting.pop()
         found.add(pid)
@@ -82,7 +82,22 @@ def _family(root: int) -> set[int]:
 
 def _pss(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
+        return memory(pid)["Pss"]
+    except OSError:  # it ended meanwhile
         return 0
-    return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("Pss:")), 0)
+
+
+def memory(pid: int | str = "self") -> dict[str, int]:
+    """Bytes of a process by kind, as Linux adds them up (``Pss``, ``Rss``, ``Private_Dirty`` ...).
+
+    Raises:
+        OSError: There is no such process.
+    """
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+
+
+def private_bytes(pid: int | str = "self") -> int:
+    """Bytes that no other process shares."""
+    found = memory(pid)
+    return found["Private_Clean"] + found["Private_Dirty"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import optuna
 import optuna.visualization
 import plotly.graph_objects as go
 
 from raykd.report.charts import Figure, arm_styles, figure, line, plain
 from raykd.report.section import Section, template
-from raykd.report.studies import num_completed, study_of
+from raykd.report.studies import studies_of
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import best_so_far
 from raykd.results.summary import metric_of, scale_of
@@ -32,10 +34,11 @@ def record(result: SweepResult) -> BudgetRecord | None:
     shown = []
     still: list[str] = []
     for index, task in enumerate(t.name for t in result.tasks):
-        labels = [n for n in result.labels if num_completed(study_of(result, task, n))]
+        studies = studies_of(result, task)
+        labels = list(studies)
         if labels:
             charts = (
-                _by_trials(result, task, labels, index),
+                _by_trials(result, task, studies, index),
                 _by_time(result, task, labels, index),
             )
             shown.append((task, charts))
@@ -76,12 +79,16 @@ def _improved_late(result: SweepResult, task: str, label: str) -> bool:
     return len(best) >= MIN_TRIALS and quarter != best[-1]
 
 
-def _by_trials(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+def _by_trials(
+    result: SweepResult, task: str, studies: Mapping[str, optuna.Study], index: int
+) -> Figure:
     """Optuna's history of all arms in one chart, in the style of the page."""
     styles, scale = arm_styles(result.labels), scale_of(result, task)
     metric, mode = metric_of(result, task)
-    studies = [study_of(result, task, label) for label in labels]
-    chart = optuna.visualization.plot_optimization_history(studies, target_name=metric)
+    labels = list(studies)
+    chart = optuna.visualization.plot_optimization_history(
+        list(studies.values()), target_name=metric
+    )
     kept = []
     for trace in chart.data:
         owner = next((n for n in labels if (trace.name or "").endswith(f" of {plain(n)}")), None)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import optuna
 import optuna.visualization
 import plotly.graph_objects as go
 
 from raykd.report.charts import Figure, arm_styles, figure, line, plain
 from raykd.report.section import Section, template
-from raykd.report.studies import num_completed, study_of
+from raykd.report.studies import studies_of
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import expected_best, share_at_least
 from raykd.results.summary import best_trial, metric_of, scale_of
@@ -28,10 +30,11 @@ def record(result: SweepResult) -> EaseRecord | None:
     shown = []
     findings = []
     for index, task in enumerate(t.name for t in result.tasks):
-        labels = [n for n in result.labels if num_completed(study_of(result, task, n))]
+        studies = studies_of(result, task)
+        labels = list(studies)
         if labels:
             shown.append(
-                (task, (_edf(result, task, labels, index), _expected(result, task, labels, index)))
+                (task, (_edf(result, task, studies, index), _expected(result, task, labels, index)))
             )
             findings.append(_finding(result, task, labels))
     if not shown:
@@ -68,11 +71,11 @@ def _finding(result: SweepResult, task: str, labels: list[str]) -> str:
     return f"{task}: {listed} trials reach the best of {result.baseline}"
 
 
-def _edf(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
+def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], index: int) -> Figure:
     styles, scale = arm_styles(result.labels), scale_of(result, task)
     metric, mode = metric_of(result, task)
-    studies = [study_of(result, task, label) for label in labels]
-    chart = optuna.visualization.plot_edf(studies, target_name=metric)
+    labels = list(studies)
+    chart = optuna.visualization.plot_edf(list(studies.values()), target_name=metric)
     for label in labels:
         style = styles[label]
         chart.update_traces(

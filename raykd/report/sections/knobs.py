@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -17,6 +17,7 @@ from raykd.report.studies import (
     MIN_TRIALS_FOR_IMPORTANCE,
     importances,
     num_completed,
+    quiet_study,
     shown_params,
     study_of,
 )
@@ -26,6 +27,7 @@ from raykd.results.summary import metric_of, scale_of
 
 NUM_BEST = 5
 SLICES_PER_ROW = 3
+MAX_LINES = 150
 MAX_DECADES = 3
 _ALL_FIGURES = 3
 
@@ -195,6 +197,11 @@ def _parallel(
     study: optuna.Study, style: Style, unit: str, mode: str, key: str, label: str
 ) -> Figure:
     """Optuna's chart with the best trials in the arm's colour and the others grey."""
+    completed = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    trials = _drawn(completed, mode)
+    if len(trials) < len(completed):
+        study = quiet_study(study.study_name, [mode])
+        study.add_trials(trials)
     chart = optuna.visualization.plot_parallel_coordinate(study, target_name=unit)
     lines = [t for t in chart.data if t.mode == "lines" and t.customdata is not None]
     best = sorted(lines, key=lambda t: t.y[0], reverse=mode != "min")[:NUM_BEST]
@@ -209,13 +216,14 @@ def _parallel(
         trace.line = {"color": style.colour if is_best else GREY, "width": 2.5 if is_best else 1}
         trace.opacity = 0.95 if is_best else 0.4
     chart = go.Figure(data=[*others, *best], layout=chart.layout)
-    trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    every = len(trials) == len(completed)
+    number = "One line per trial" if every else f"{len(trials)} of {len(completed)} trials"
     names = list(dict.fromkeys(n for t in trials for n in t.params))
     return figure(
         chart,
         key=key,
-        title=f"All completed trials of {label}",
-        finding=f"One line per trial; the {len(best)} best are coloured.",
+        title=f"{'All completed' if every else 'Completed'} trials of {label}",
+        finding=f"{number}; the {len(best)} best are coloured.",
         columns=("trial", unit, *names),
         rows=[
             (str(t.number), f"{t.value:.4g}", *(short(t.params.get(n, "")) for n in names))
@@ -223,6 +231,18 @@ def _parallel(
         ],
         height=360,
     )
+
+
+def _drawn(trials: Sequence[optuna.trial.FrozenTrial], mode: str) -> list[optuna.trial.FrozenTrial]:
+    """As many trials as a chart of lines can show: the best, and others spread over the search."""
+    if len(trials) <= MAX_LINES:
+        return list(trials)
+    ranked = sorted(trials, key=lambda t: t.value or 0.0, reverse=mode != "min")
+    kept = {t.number for t in ranked[:NUM_BEST]}
+    others = [t for t in trials if t.number not in kept]
+    count = MAX_LINES - len(kept)
+    kept |= {others[k * len(others) // count].number for k in range(count)}
+    return [t for t in trials if t.number in kept]
 
 
 def _best(

@@ -9,7 +9,7 @@ from raykd.report.charts import duration, short
 from raykd.report.section import Section, template
 from raykd.report.studies import shown_params
 from raykd.results.records import SweepResult, TrialResult
-from raykd.results.summary import metric_of, scale_of
+from raykd.results.summary import Scale, metric_of, scale_of
 
 COLUMNS = ("trial", "task", "arm", "stage", "status", "score", "epochs", "time", "searched")
 _WIDTH, _HEIGHT = 200, 50
@@ -41,11 +41,13 @@ class TrialsRecord:
 def record(result: SweepResult) -> TrialsRecord:
     """Also without any trial, so that the reader sees that there is none."""
     search = sum(t.stage == "search" for t in result.trials)
+    # Once for each task: a scale is found by looking at all of its trials.
+    scales = {task: scale_of(result, task) for task in dict.fromkeys(t.task for t in result.trials)}
     heading = f"{search} search and {len(result.trials) - search} confirm trials"
     return TrialsRecord(
         heading=heading if result.trials else "No trial was started",
         columns=COLUMNS,
-        rows=tuple(_row(result, t) for t in result.trials),
+        rows=tuple(_row(t, metric_of(result, t.task)[0], scales[t.task]) for t in result.trials),
     )
 
 
@@ -54,9 +56,7 @@ def render(r: TrialsRecord) -> str:
     return template("trials", r)
 
 
-def _row(result: SweepResult, trial: TrialResult) -> Row:
-    metric, _ = metric_of(result, trial.task)
-    scale = scale_of(result, trial.task)
+def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
     score = trial.metrics.get(f"report/{metric}", trial.objective)
     if trial.stage != "confirm":
         score = trial.objective

@@ -5,10 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from raykd.params import param
+from raykd.search.window import windowed
 from raykd.spec.domains import Domain
 
 
@@ -19,6 +23,57 @@ class Params:
     startup_trials: int = param(8, low=1, help="Random trials before the model is used.")
     multivariate: bool = param(True, help="Model parameters jointly instead of one by one.")
     candidates: int = param(24, low=1, help="Points drawn from the model, of which one is tried.")
+    newest: int = param(
+        300, low=250, help="Trials the model is built from: the newest this many, and the 25 best."
+    )
+
+
+class _Sampler(optuna.samplers.TPESampler):
+    """TPE that looks at a window of a long study.
+
+    Args:
+        newest: Trials that ended last, all of which it looks at.
+        settings: Those of Optuna's sampler.
+    """
+
+    def __init__(self, newest: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._newest = newest
+        self._window: optuna.Study | None = None
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """A new trial is asked for: look anew."""
+        self._window = None
+        super().before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters to draw jointly."""
+        return super().infer_relative_search_space(self._look(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw them."""
+        return super().sample_relative(self._look(study), trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one of the others."""
+        looked_at = self._look(study)
+        return super().sample_independent(looked_at, trial, param_name, param_distribution)
+
+    def _look(self, study: optuna.Study) -> optuna.Study:
+        # One look for all parameters of a trial.
+        if self._window is None:
+            self._window = windowed(study, self._newest)
+        return self._window
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
@@ -26,7 +81,8 @@ def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.sa
     with warnings.catch_warnings():
         # Without groups a joint model leaves conditional parameters out.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
+        return _Sampler(
+            params.newest,
             n_startup_trials=params.startup_trials,
             n_ei_candidates=params.candidates,
             multivariate=params.multivariate,

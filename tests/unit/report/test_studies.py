@@ -3,8 +3,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from raykd.report.sections import budget, curves, failures, knobs, teacher, timeline, tradeoffs
-from raykd.report.studies import distribution_of, importances, study_of
-from raykd.results.records import SweepResult
+from raykd.report.studies import distribution_of, importances, studies_of, study_of
+from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results
 from tests.synthetic_run import Builder
 
@@ -49,6 +49,20 @@ def test_objectives_are_in_the_units_of_the_report(result: SweepResult):
     assert 60 < study_of(result, TASK, "kd").best_value < 80
 
 
+def test_arms_without_a_completed_trial_have_no_study(builder_with: Builder):
+    builder_with.trial(TASK, "kd", 0)
+    builder_with.trial(TASK, "ckd", 0, Status.PRUNED)
+    assert list(studies_of(load_results(builder_with.folder), TASK)) == ["kd"]
+
+
+def test_a_trial_in_two_studies_has_a_number_in_each(result: SweepResult):
+    study = study_of(result, TASK, "kd")
+    other = optuna.create_study()
+    other.add_trials(study.get_trials()[5:])
+    assert [t.number for t in study.get_trials()] == list(range(12))
+    assert [t.number for t in other.get_trials()] == list(range(7))
+
+
 def test_importances_need_enough_different_trials(builder_with: Builder):
     for n in range(5):
         builder_with.trial(TASK, "kd", n, objective=0.6 + n / 100)
@@ -76,6 +90,21 @@ def test_knobs_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepRe
     assert len(scores) == 5
     parallel = kd.figures[-1].spec["data"]
     assert sum(t.get("line", {}).get("width") == 2.5 for t in parallel) == 5
+
+
+def test_knobs_draw_few_of_many_trials_and_the_best_among_them(builder_with: Builder, monkeypatch):
+    monkeypatch.setattr(knobs, "MAX_LINES", 8)
+    for n in range(20):
+        builder_with.trial(TASK, "kd", n, objective=0.6 + (7 * n % 20) / 100)
+    record = knobs.record(load_results(builder_with.folder))
+    assert record is not None
+    drawn = record.arms[0].figures[-1]
+    assert drawn.title == "Completed trials of kd"
+    assert drawn.finding == "8 of 20 trials; the 5 best are coloured."
+    assert len(drawn.rows) == 8
+    assert {"79", "78", "77", "76", "75"} <= {row[1] for row in drawn.rows}
+    lines = [t for t in drawn.spec["data"] if t.get("line", {}).get("width")]
+    assert len(lines) == 8
 
 
 def test_log_ticks_are_written_out_and_few():
