@@ -24,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from raykd.data.base import Encoded
+from raykd.data.base import Array, Encoded
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers.prepare import Prepared
-from raykd.teachers.ragged import concatenated
+from raykd.teachers.ragged import joined, one_chunk
+from raykd.teachers.recording import BLOCK_BYTES
 from tests.benchmarks._meter import family, memory
 from tests.integration.conftest import TASK, open_bench, tiny_spec, trial_config
 
@@ -73,20 +74,23 @@ def prepared_in(folder: Path, size: int) -> Prepared:
     rng = np.random.default_rng(0)
     row = (LENGTH, len(recorded.layers), WIDTH)
     count = size // (2 * int(np.prod(row)))
-    states = (rng.standard_normal(row, np.float32).astype(np.float16) for _ in range(count))
     assert recorded.logits is not None
     classes = recorded.logits.chunks[0].shape[-1]
-    logits = rng.standard_normal((count, 1, classes), np.float32)
+    sizes = np.diff(np.append(np.arange(0, count, BLOCK_BYTES // (size // count)), count))
+    states = [one_chunk([_half(rng, row) for _ in range(n)]) for n in sizes]
+    logits = [one_chunk(list(rng.standard_normal((n, 1, classes), np.float32))) for n in sizes]
     return dataclasses.replace(
         prepared,
         splits={
             **prepared.splits,
             "train": rows(min(count, TRAINED), prepared.student.anatomy.vocabulary, rng),
         },
-        recorded=dataclasses.replace(
-            recorded, logits=concatenated(list(logits)), hidden=concatenated(list(states))
-        ),
+        recorded=dataclasses.replace(recorded, logits=joined(logits), hidden=joined(states)),
     )
+
+
+def _half(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.standard_normal(shape, np.float32).astype(np.float16)
 
 
 def rows(count: int, vocabulary: int, rng: np.random.Generator) -> Encoded:

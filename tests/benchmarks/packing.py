@@ -39,7 +39,7 @@ from tests.benchmarks.step_rate import prepared_with
 from tests.integration.conftest import TASK, trial_config
 
 STUDENTS = {
-    "1x48": (1, 48, 2), "3x384": (3, 384, 6), "4x312": (4, 312, 12), "6x768": (6, 768, 12)
+    "3x48": (3, 48, 2), "3x384": (3, 384, 6), "4x312": (4, 312, 12), "6x768": (6, 768, 12)
 }  # fmt: skip
 METHODS = ("none", "kd", "ckd")
 BATCH, SEED = 32, 5
@@ -166,7 +166,7 @@ def main() -> int:
     fine = True
     with tempfile.TemporaryDirectory() as folder:
         for name in given.students:
-            prepared = prepared_with(*STUDENTS[name], Path(folder))
+            prepared = prepared_with(*STUDENTS[name], given.methods, Path(folder) / name)
             world = World(device=device)
             cell = Cell(
                 prepared=prepared,
