@@ -34,7 +34,8 @@ from raykd.teachers.open import open_teacher
 from raykd.training.batches import LengthGroupedBatches, stream
 from raykd.training.device import World
 from raykd.trial.run import TrialConfig, build_method
-from tests.benchmarks._packed import Cell, Form, Trained, interleaved, sequential, stacked
+from tests.benchmarks._packed import Form, Trained, interleaved, sequential, stacked
+from tests.benchmarks._packed_student import Cell
 from tests.benchmarks.step_rate import prepared_with
 from tests.integration.conftest import TASK, trial_config
 

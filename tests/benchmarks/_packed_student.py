@@ -1,0 +1,128 @@
+"""One student of a cell, taken apart so that steps of several can be mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raykd.data.base import Batch, Task
+from raykd.data.collate import Collator
+from raykd.methods.base import LossTerms, Reader
+from raykd.models.base import Outputs, Part
+from raykd.models.forward import forward
+from raykd.params import build
+from raykd.teachers.prepare import Prepared
+from raykd.teachers.serve import Teacher
+from raykd.training.batches import LengthGroupedBatches
+from raykd.training.device import World, choose_precision
+from raykd.training.loop import override_dropout
+from raykd.training.optim import Optimizer
+from raykd.training.seeding import derive_seed, seed_everything
+from raykd.training.settings import TrainSettings
+from raykd.training.terms import TermLedger
+from raykd.trial.run import TrialConfig, build_method
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """What all students share.
+
+    Attributes:
+        prepared: Rows, recorded teacher, how students begin.
+        task: The task they belong to.
+        teacher: The teacher, opened on the device of `world`.
+        world: One rank on some device.
+        clock: Seconds; read when the device has finished.
+    """
+
+    prepared: Prepared
+    task: Task
+    teacher: Teacher
+    world: World
+    clock: Callable[[], float]
+
+    def collator(self, margin: int) -> Collator:
+        """The collator that a trial of this cell gets."""
+        return Collator(self.prepared.pad_id, max_length=self.prepared.max_length, margin=margin)
+
+
+class Student:
+    """One training: what `fit` holds, with its steps left to the caller."""
+
+    def __init__(self, cell: Cell, config: TrialConfig) -> None:
+        seed_everything(config.seed)
+        self.seed = config.seed
+        self.settings = build(TrainSettings, config.train)
+        self.method = build_method(config, cell.prepared, cell.task)
+        if self.method.modules() is not None:
+            raise ValueError(f"method {config.method} trains modules of its own")
+        self.model: Any = cell.prepared.student.build(config.seed).to(cell.world.device).train()
+        if self.settings.dropout is not None:
+            override_dropout(self.model, self.settings.dropout)
+        self.precision = choose_precision(self.settings.precision, cell.world.device, self.model)
+        rows = cell.prepared.splits["train"].lengths()
+        self.batches = LengthGroupedBatches(
+            lengths=rows, batch_size=self.settings.batch_size, seed=config.seed
+        )
+        total = self.settings.epochs * len(self.batches)
+        self.optimizer = Optimizer(self.model, self.settings, total)
+        self.ledger = TermLedger(cell.world)
+        layers = self.method.student_signals().hidden_states
+        assert layers != "all"
+        self.layers = layers
+        self._task = cell.task
+        self._names: tuple[str, ...] = ()
+        self._cuda = cell.world.device if cell.world.device.type == "cuda" else None
+        stream: Any = torch.cuda.Stream
+        self._stream = stream(self._cuda) if self._cuda is not None else None
+        seed_everything(derive_seed(config.seed, "train", 0))
+        self._drawn = self._states()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work of this student: its own random numbers and, on a GPU, a stream of its own."""
+        torch.set_rng_state(self._drawn[0])
+        if self._stream is None or self._cuda is None:
+            yield
+        else:
+            torch.cuda.set_rng_state(self._drawn[1], self._cuda)
+            shared = torch.cuda.current_stream(self._cuda)
+            # Batch and teacher are made on the shared stream, and their memory is reused there.
+            self._stream.wait_stream(shared)
+            with torch.cuda.stream(self._stream):
+                yield
+        self._drawn = self._states()
+
+    def join(self) -> None:
+        """Let the shared stream wait for this student's."""
+        if self._stream is not None:
+            torch.cuda.current_stream(self._cuda).wait_stream(self._stream)
+
+    def outputs(self, batch: Batch, part: Part | None = None) -> Outputs:
+        """This student's own forward."""
+        with self.precision.autocast():
+            found = forward(self.model, batch, hidden_states=self.layers, part=part)
+        return self.scored(found, batch)
+
+    def scored(self, found: Outputs, batch: Batch) -> Outputs:
+        """Outputs with the task loss."""
+        return found.scored(self._task.loss(found.logits.float(), batch))
+
+    def terms(self, batch: Batch, student: Callable[..., Outputs], teacher: Reader) -> Tensor:
+        """The values of the loss terms."""
+        terms: LossTerms = self.method.step(batch, student, teacher)
+        self._names = tuple(terms)
+        return torch.stack([term.float() for term in terms.values()])
+
+    def note(self, values: Tensor, number: int) -> None:
+        """Keep the terms of a step for the mean of the epoch."""
+        self.ledger.add(self._names, values.detach(), number + 1)
+
+    def _states(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        return [*states, torch.cuda.get_rng_state(self._cuda)] if self._cuda is not None else states
