@@ -132,9 +132,8 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     name, values, lengths
 ):
     method = made(name, **values)
-    reductions = method.reductions()
-    if not reductions:
-        pytest.skip(f"{name} reads hidden states as they are")
+    if not method.reductions():
+        return  # it reads the states as they are
     whole = Run(method, lengths)
     kept = Run(method, lengths, reduced=True)
     assert set(whole.terms) == set(kept.terms)
