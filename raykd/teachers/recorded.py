@@ -19,9 +19,12 @@ from raykd.data.base import PADDED, Array
 from raykd.models.base import Reduction
 from raykd.teachers import ragged
 from raykd.teachers.ragged import Ragged
+from raykd.training.device import moved
 
 STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
 """How a precision is kept: NumPy has no bf16."""
+
+CPU = torch.device("cpu")
 
 Block = tuple[Array, ...]
 """What was recorded of some rows that follow each other: one array per signal."""
@@ -145,7 +148,9 @@ class RecordedOutputs:
         array: Array = self.gather_logits(every, longest).numpy()
         return array
 
-    def gather_hidden(self, rows: Array, length: int, layers: tuple[int, ...]) -> dict[int, Tensor]:
+    def gather_hidden(
+        self, rows: Array, length: int, layers: tuple[int, ...], device: torch.device = CPU
+    ) -> dict[int, Tensor]:
         """Hidden states ``[B, length, D]`` in float32, by layer number.
 
         Positions that were not recorded are 0.
@@ -154,6 +159,7 @@ class RecordedOutputs:
             rows: int64 ``[B]``.
             length: Positions to return.
             layers: Hidden-state numbers, among those recorded.
+            device: Where to; what is kept travels as it is kept.
         """
         assert self.hidden is not None
         columns = [self.layers.index(layer) for layer in layers]
@@ -163,11 +169,11 @@ class RecordedOutputs:
         for i, states_PYD in enumerate(self.hidden.rows(rows)):
             some = states_PYD[:length]
             out[i, : len(some)] = some if everything else some[:, columns]
-        states = self._floats(out)
+        states = self._floats(out, device)
         return {layer: states[:, :, k] for k, layer in enumerate(layers)}
 
     def gather_attentions(
-        self, rows: Array, length: int, blocks: tuple[int, ...]
+        self, rows: Array, length: int, blocks: tuple[int, ...], device: torch.device = CPU
     ) -> dict[int, Tensor]:
         """Attention probabilities ``[B, H, length, length]`` in float32, by block number.
 
@@ -177,6 +183,7 @@ class RecordedOutputs:
             rows: int64 ``[B]``.
             length: Positions to return; at least as many as the longest row has tokens.
             blocks: Block numbers, among those recorded.
+            device: Where to; what is kept travels as it is kept.
         """
         assert self.attentions is not None
         columns = [self.blocks.index(block) for block in blocks]
@@ -186,7 +193,7 @@ class RecordedOutputs:
             n = math.isqrt(len(flat))
             maps_YHLL = flat.reshape(n, n, len(self.blocks), heads).transpose(2, 3, 0, 1)
             out[i, :, :, :n, :n] = maps_YHLL[columns]
-        maps = self._floats(out)
+        maps = self._floats(out, device)
         return {block: maps[:, k] for k, block in enumerate(blocks)}
 
     def gather_reduced(self, reduction: Reduction, rows: Array, mask: Tensor) -> Any:
@@ -211,9 +218,10 @@ class RecordedOutputs:
         starts = np.asarray([0, len(whole)], np.int64)
         return replace(self, logits=replace(self.logits, starts=starts, chunks=(whole,)))
 
-    def _floats(self, array: Array) -> Tensor:
+    def _floats(self, array: Array, device: torch.device) -> Tensor:
         values = torch.from_numpy(array)
-        return (values.view(torch.bfloat16) if self.dtype == "bf16" else values).float()
+        kept = values.view(torch.bfloat16) if self.dtype == "bf16" else values
+        return moved(kept, device).float()
 
 
 def joined(pieces: Sequence[RecordedOutputs]) -> RecordedOutputs:

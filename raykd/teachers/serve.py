@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from raykd.data.base import Batch
 from raykd.methods.base import Reader, Signals
 from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
 from raykd.teachers.recorded import RecordedOutputs
+from raykd.training.device import moved
 
 
 class Teacher(ABC):
@@ -61,26 +61,18 @@ class RecordedTeacher(Teacher):
         assert layers != "all"
         assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
-        recorded = self._recorded
+        recorded, device = self._recorded, self._device
         return Outputs(
-            logits=self._moved(recorded.gather_logits(rows, length)) if signals.logits else None,
-            hidden_states=self._all_moved(
-                recorded.gather_hidden(rows, length, layers) if layers else {}
-            ),
-            attentions=self._all_moved(
-                recorded.gather_attentions(rows, length, blocks) if blocks else {}
+            logits=moved(recorded.gather_logits(rows, length), device) if signals.logits else None,
+            hidden_states=recorded.gather_hidden(rows, length, layers, device) if layers else None,
+            attentions=(
+                recorded.gather_attentions(rows, length, blocks, device) if blocks else None
             ),
             reduced={
                 reduction: recorded.gather_reduced(reduction, rows, batch.attention_mask)
                 for reduction in signals.reductions
             },
         )
-
-    def _moved(self, values: Tensor) -> Tensor:
-        return values.to(self._device, non_blocking=True)
-
-    def _all_moved(self, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        return {number: self._moved(value) for number, value in values.items()}
 
 
 class LiveTeacher(Teacher):

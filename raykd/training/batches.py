@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, Encoded
+from raykd.training.device import moved
 from raykd.training.seeding import derive_seed
 
 PREFETCH = 2
@@ -102,12 +103,12 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """
     if device.type == "cpu":
         return batch
-    moved = {
-        field.name: getattr(batch, field.name).pin_memory().to(device, non_blocking=True)
+    there = {
+        field.name: moved(getattr(batch, field.name), device)
         for field in dataclasses.fields(batch)
         if field.name != "index"
     }
-    return dataclasses.replace(batch, **moved)
+    return dataclasses.replace(batch, **there)
 
 
 def stream(
