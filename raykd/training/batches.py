@@ -22,6 +22,11 @@ PREFETCH = 2
 class Collate(Protocol):
     """Pads rows to a batch."""
 
+    @property
+    def pad_id(self) -> int:
+        """The token it pads with."""
+        ...
+
     def __call__(self, encoded: Encoded, rows: Array) -> Batch:
         """The batch of some rows."""
         ...

@@ -24,6 +24,7 @@ from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
+from raykd.training.active_rows import Narrowed
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
 from raykd.training.device import Precision, World, choose_precision
 from raykd.training.evaluate import score
@@ -174,6 +175,8 @@ class _Training:
         if settings.dropout is not None:
             override_dropout(job.model, settings.dropout)
         precision = choose_precision(settings.precision, self.world.device, job.model)
+        read = [job.train] + ([job.select] if job.select is not None else [])
+        self.narrowed = Narrowed(job.model, read, [job.collator.pad_id])
         self.module = _Step(job, precision).to(self.world.device).train()
         self.batches = LengthGroupedBatches(
             lengths=job.train.lengths(),
@@ -196,6 +199,7 @@ class _Training:
         pauses = _evaluation_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
             stopped = self._epoch(trained, pauses)
+        self.narrowed.widen(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
         return FitResult(history=tuple(self.history), stopped=stopped, steps=self.step)

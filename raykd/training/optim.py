@@ -74,6 +74,7 @@ class Optimizer:
     def __init__(self, module: nn.Module, settings: TrainSettings, total_steps: int) -> None:
         self.schedule = Schedule.of(settings, total_steps)
         self.max_norm = settings.max_grad_norm
+        self._weight_decay = settings.weight_decay
         self.adamw = torch.optim.AdamW(
             decay_groups(module.parameters(), settings.weight_decay),
             lr=settings.lr,
@@ -81,6 +82,13 @@ class Optimizer:
             fused=True,
         )
         self._trained = [p for group in self.adamw.param_groups for p in group["params"]]
+
+    def decay(self, steps: int) -> float:
+        """What so many steps multiply a matrix with that has no gradient."""
+        factor = 1.0
+        for step in range(steps):
+            factor *= 1.0 - self.schedule.rate(step) * self._weight_decay
+        return factor
 
     def step(self, step: int) -> None:
         """Clip, move the weights with the rate of `step` (from 0), and forget the gradients."""

@@ -70,7 +70,9 @@ def profile(prepared: Prepared, method: str) -> tuple[float, Clock]:
     source = type(prepared.student)
     with (
         mock.patch.object(source, "build", clock.timed("building the student", source.build)),
-        mock.patch.object(run, "Collator", _timed_collator(clock, run.Collator)),
+        mock.patch.object(
+            run.Collator, "__call__", clock.timed("padding batches", run.Collator.__call__)
+        ),
         mock.patch.object(
             type(teacher), "_outputs", clock.timed("looking up the teacher", type(teacher)._outputs)
         ),
@@ -83,13 +85,6 @@ def profile(prepared: Prepared, method: str) -> tuple[float, Clock]:
         task = registry.load("tasks", TASK)
         run.run_trial(config, prepared, task, world, lambda evaluation: False, teacher)
         return time.perf_counter() - began, clock
-
-
-def _timed_collator(clock: Clock, kind: type[Any]) -> Callable[..., Any]:
-    def make(*given: Any, **named: Any) -> Callable[..., Any]:
-        return clock.timed("padding batches", kind(*given, **named))
-
-    return make
 
 
 def main() -> None:
