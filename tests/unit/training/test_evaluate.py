@@ -1,10 +1,9 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from raykd.errors import TrialError
+from raykd.training import evaluate
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, predict, score
 from raykd.training.settings import TrainSettings
@@ -55,9 +54,19 @@ def test_a_metric_that_is_not_finite_ends_the_trial():
         score(bert(), Undefined(), ROWS, TrainSettings(), COLLATOR, WORLD)
 
 
-def test_latency_is_time_per_row():
-    short = encoded(5)
-    small = latency_ms(bert(), short, TrainSettings(precision="fp32"), COLLATOR, WORLD)
-    settings = dataclasses.replace(TrainSettings(), precision="fp32")
-    deep = latency_ms(bert(layers=12), short, settings, COLLATOR, WORLD)
-    assert 0 < small < deep
+def test_latency_is_the_median_time_of_single_rows_after_a_warm_up(monkeypatch):
+    rows: list[int] = []
+    clock = iter(range(10**9))
+
+    def collate(encoded, numbers):
+        assert len(numbers) == 1
+        rows.append(int(numbers[0]))
+        if len(rows) <= evaluate.LATENCY_WARMUP:
+            next(clock)  # the first ones are slower
+        return COLLATOR(encoded, numbers)
+
+    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock) / 1e3)
+    found = latency_ms(bert(), encoded(5), TrainSettings(precision="fp32"), collate, WORLD)
+    assert found == pytest.approx(1.0)
+    assert len(rows) == evaluate.LATENCY_WARMUP + evaluate.LATENCY_ROWS
+    assert set(rows) == set(range(5))
