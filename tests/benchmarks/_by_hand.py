@@ -93,7 +93,8 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
 
     folder.mkdir(parents=True, exist_ok=True)
     results = tune.Tuner(
-        tune.with_resources(trial, {"cpu": 0.001}),
+        # Next to nothing, and no CPU: the two workers need both.
+        tune.with_resources(trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
         param_space={"trial": tune.grid_search([dict(t) for t in job.trials])},
         tune_config=tune.TuneConfig(max_concurrent_trials=2),
         run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
