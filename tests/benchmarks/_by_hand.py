@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
@@ -25,6 +26,9 @@ from raykd.teachers import cache
 from raykd.teachers.prepare import Prepared
 
 FIXED_LENGTH = 128
+
+Teacher = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""Gives logits for the inputs of a batch and the numbers of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +64,10 @@ def one_process(job: Job, report: Callable[[float, float], None]) -> None:
     `report` gets the seconds and the accuracy of every trial.
     """
     prepared = job.prepared()
-    teacher = _teacher(job)
+    teacher = live(job)
     for trial in job.trials:
         began = time.monotonic()
-        accuracy = _train(job, prepared, teacher, trial, fixed_length=None)
+        accuracy = train_one(job, prepared, teacher, trial, fixed_length=None)
         report(time.monotonic() - began, accuracy)
 
 
@@ -74,8 +78,8 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
 
     def loop(settings: dict[str, Any]) -> None:
         torch.set_num_threads(1)
-        accuracy = _train(
-            job, job.prepared(), _teacher(job), settings["trial"], fixed_length=FIXED_LENGTH
+        accuracy = train_one(
+            job, job.prepared(), live(job), settings["trial"], fixed_length=FIXED_LENGTH
         )
         (folder / f"{settings['trial']['seed']}.txt").write_text(str(accuracy))
         train.report({"accuracy": accuracy})
@@ -105,14 +109,28 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
         report(result.metrics["seconds"] / 2, result.metrics["accuracy"])
 
 
-def _teacher(job: Job) -> Any:
-    return AutoModelForSequenceClassification.from_pretrained(job.teacher).eval()
+def live(job: Job) -> Teacher:
+    """The teacher, loaded and run for every batch."""
+    model: Any = AutoModelForSequenceClassification.from_pretrained(job.teacher).eval()
+
+    def logits(batch: Mapping[str, Tensor], index: Tensor) -> Tensor:
+        with torch.no_grad():
+            return cast(Tensor, model(**batch).logits)
+
+    return logits
 
 
-def _train(
+def served(prepared: Prepared) -> Teacher:
+    """The teacher's recorded logits, looked up by row."""
+    assert prepared.recorded is not None
+    every = torch.from_numpy(prepared.recorded.all_logits())
+    return lambda batch, index: every[index]
+
+
+def train_one(
     job: Job,
     prepared: Prepared,
-    teacher: Any,
+    teacher: Teacher,
     trial: Mapping[str, float],
     *,
     fixed_length: int | None,
@@ -138,9 +156,8 @@ def _train(
     heat, alpha = trial["temperature"], trial["alpha"]
     for _ in range(job.epochs):
         for batch in loader:
-            labels = batch.pop("labels")
-            with torch.no_grad():
-                target = teacher(**batch).logits
+            labels, index = batch.pop("labels"), batch.pop("index")
+            target = teacher(batch, index)
             logits = model(**batch).logits
             soft = F.cross_entropy(logits / heat, (target / heat).softmax(-1))
             loss = alpha * soft + (1 - alpha) * F.cross_entropy(logits, labels)
@@ -159,7 +176,7 @@ def _accuracy(model: Any, rows: list[dict[str, Any]], pad: Any) -> float:
     loader: Any = DataLoader(rows, batch_size=128, collate_fn=pad)  # type: ignore[arg-type]
     with torch.no_grad():
         for batch in loader:
-            labels = batch.pop("labels")
+            labels, _ = batch.pop("labels"), batch.pop("index")
             hits.append((model(**batch).logits.argmax(-1) == labels).numpy())
     model.train()
     return float(np.concatenate(hits).mean())
@@ -181,6 +198,7 @@ def _rows(encoded: Encoded) -> list[dict[str, Any]]:
                 "input_ids": encoded.input_ids[span].tolist(),
                 "token_type_ids": encoded.token_type_ids[span].tolist(),
                 "label": int(encoded.labels[i]),
+                "index": i,
             }
         )
     return found

@@ -12,7 +12,7 @@ epochs) are repeated
 
 The baselines run fewer trials; their time for all of them is their start plus the mean trial times
 the number of trials. Fine-tuning the teacher is in none of the times; recording it is in raykd's.
-A last table takes raykd's gain over B apart, one change after the other.
+`gain_apart` takes raykd's gain over B apart, one change after the other.
 """
 
 from __future__ import annotations
