@@ -43,11 +43,11 @@ LAYERS = {
         raykd={"errors", "hub"},
         # A batch is made of tensors, and the loss of a task is torch's.
         packages={"numpy", "torch"},
-        later={"datasets", "pyarrow", "scipy"},
+        later={"datasets", "pyarrow", "rouge_score", "scipy", "tokenizers"},
     ),
     "models": Layer(
-        # A model is run on a batch.
-        raykd={"errors", "registry", "hub", "data.base"},
+        # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
+        raykd={"errors", "registry", "hub", "losses", "data.base", "data.prompts"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
@@ -61,20 +61,21 @@ LAYERS = {
     "results": Layer(raykd={"errors", "params"}, packages={"numpy", "pyarrow", "scipy"}),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
-        raykd={"errors", "params", "data.base", "models.base", "models.forward", "methods.base",
-               "results.records"},
+        raykd={"errors", "params", "losses.vocabulary", "data.base", "models.base",
+               "models.forward", "models.writing", "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
-        raykd={"errors", "params", "registry", "data.base", "data.collate", "models",
-               "methods.base", "training", "results.records"},
+        raykd={"errors", "params", "registry", "losses", "data.base", "data.collate",
+               "data.prompts", "models", "methods.base", "training", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
         # put together in a type of theirs, which costs torch, hence inside a function.
         raykd={"errors", "params", "registry", "training.settings", "methods.base"},
+        types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
     "search": Layer(
@@ -95,8 +96,8 @@ LAYERS = {
     ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
-        raykd={"__init__", "errors", "params", "registry", "data", "models", "methods.base",
-               "training.device", "training.seeding", "training.settings", "teachers", "trial",
+        raykd={"__init__", "errors", "params", "registry", "losses.targets", "data", "models",
+               "methods.base", "training.device", "training.seeding", "training.settings", "teachers", "trial",
                "spec", "search", "results", "report"},
         packages={"numpy", "optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.

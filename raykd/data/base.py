@@ -6,7 +6,7 @@ Axes: N row, B batch, L position, C class.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +18,14 @@ from torch import Tensor
 
 Array = npt.NDArray[Any]
 
-KINDS = ("classification", "regression", "span", "masked_lm")
+KINDS = ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
 """Kinds of task. Logits of a batch: ``[B, C]``; ``[B, 1]``; ``[B, 2, L]`` (first and last token of
-the span, `PADDED` outside of the row); ``[M, vocabulary]`` for the M tokens that have a label, row
-by row."""
+the span, `PADDED` outside of the row); for the last three ``[M, vocabulary]`` for the M tokens that
+have a label, row by row."""
+TOKEN_KINDS = ("masked_lm", "causal_lm", "seq2seq")
+"""Kinds whose labels are tokens."""
+TEXT_KINDS = ("causal_lm", "seq2seq")
+"""Kinds of task that generate text: by a decoder, or by an encoder and a decoder."""
 NO_LABEL = -100
 """Label of a token that has none."""
 PADDED = -1e4
@@ -71,6 +75,30 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TokenText:
+    """Turns token ids into text; plain data, so that it can be sent anywhere.
+
+    Attributes:
+        tokenizer: The tokenizer as the ``tokenizers`` package writes it.
+        end: The token that ends a text.
+        pad: The token that pads.
+    """
+
+    tokenizer: str
+    end: int
+    pad: int
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each, without special tokens."""
+        from tokenizers import Tokenizer
+
+        found: list[str] = Tokenizer.from_str(self.tokenizer).decode_batch(
+            [list(row) for row in ids], skip_special_tokens=True
+        )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class References:
     """What the predictions for encoded rows are put together by and compared with.
 
@@ -85,12 +113,14 @@ class References:
             that spans are cut from); the task knows which.
         spans: int32 ``[P, 2]``, the characters of its text that a token covers; -1 where it is no
             part of the text.
+        tokens: How generated tokens become text, for tasks that generate.
     """
 
     groups: Array
     answers: tuple[tuple[str, ...], ...] = ()
     texts: tuple[str, ...] = ()
     spans: Array | None = None
+    tokens: TokenText | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +136,9 @@ class Encoded:
         truncated: How many rows were cut to the maximum length.
         references: What predictions are compared with, where the labels do not say it.
         token_labels: Whether there is a label for every token.
+        label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
+            another text than `input_ids` (what a decoder writes); None when they lie alike.
+        beside: Other readings of the same rows, by name.
     """
 
     input_ids: Array
@@ -115,13 +148,37 @@ class Encoded:
     truncated: int = 0
     references: References | None = None
     token_labels: bool = False
+    label_offsets: Array | None = None
+    beside: Mapping[str, Encoded] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def arrays(self) -> Iterator[Array]:
+        """Every array, those of other readings included."""
+        yield from (self.input_ids, self.token_type_ids, self.offsets, self.labels)
+        if self.label_offsets is not None:
+            yield self.label_offsets
+        if self.references is not None:
+            yield self.references.groups
+            if self.references.spans is not None:
+                yield self.references.spans
+        for other in self.beside.values():
+            yield from other.arrays()
+
     def lengths(self) -> Array:
-        """Tokens per row, ``[N]``."""
-        return np.diff(self.offsets)
+        """Tokens per row, ``[N]``; those of both texts, where there are two."""
+        own = np.diff(self.offsets)
+        return own if self.label_offsets is None else own + np.diff(self.label_offsets)
+
+    def prompt(self, row: int) -> Array:
+        """Token ids of a row before the first token that is to be written."""
+        own = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
+        if self.label_offsets is not None:
+            return own
+        labels = self.labels[self.offsets[row] : self.offsets[row + 1]]
+        array: Array = own[: int(np.argmax(labels != NO_LABEL)) + 1]
+        return array
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,8 +189,10 @@ class Batch:
         input_ids: int64 ``[B, L]``.
         attention_mask: int64 ``[B, L]``, 1 = token; ones come first.
         token_type_ids: int64 ``[B, L]``.
-        labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels.
+        labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels
+            (of a length of their own where they are those of another text).
         index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
+        beside: Other readings of the same rows, by name.
     """
 
     input_ids: Tensor
@@ -141,6 +200,7 @@ class Batch:
     token_type_ids: Tensor
     labels: Tensor
     index: Tensor
+    beside: Mapping[str, Batch] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; `index` stays on the host, where outputs are looked up."""
@@ -150,6 +210,7 @@ class Batch:
             token_type_ids=self.token_type_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             index=self.index,
+            beside={name: batch.to(device) for name, batch in self.beside.items()},
         )
 
 
@@ -163,9 +224,12 @@ class Task(ABC):
         metric: The metric that decides; higher is better.
         metrics: All metrics reported, `metric` among them.
         about: One sentence for ``raykd show``.
-        companions: Further splits that are scored whenever ``validation`` is the report split, by
+        companions: Further splits that are scored whenever `companions_of` is the report split, by
             the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
+        companions_of: The split that they go with.
         tally_size: Numbers in a `tally`; 0 for tasks that are scored as a whole.
+        text_metrics: Metrics of generated text, among `metrics`; they cost a generation.
+        max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
     """
 
     kind: str
@@ -175,6 +239,7 @@ class Task(ABC):
     metrics: tuple[str, ...]
     about: str
     companions: Mapping[str, str] = MappingProxyType({})
+    companions_of: str = "validation"
 
     @property
     def num_labels(self) -> int:
@@ -198,20 +263,43 @@ class Task(ABC):
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         """Tokenise rows; `tokenizer` is a ``PreTrainedTokenizerBase``."""
 
+    def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
+        """Other readings of the rows, by name, for methods that name one."""
+        return {}
+
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The task's own loss, mean over the batch, a scalar."""
 
     tally_size: int = 0
+    text_metrics: tuple[str, ...] = ()
+    max_new_tokens: int = 0
 
-    def tally(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Sums over a batch that `tallied` makes metrics of; for tasks on tokens.
+    def read_by(self, kind: str) -> Task:
+        """The same task for models of a kind of their own: ``causal_lm`` or ``seq2seq``.
 
-        Their logits are too many to keep, so they are scored batch by batch.
+        Args:
+            kind: How the model writes text; empty for models that do not.
+        """
+        return self
+
+    def score_texts(self, texts: Sequence[str], references: References) -> Mapping[str, float]:
+        """Metrics of generated text, every one of `text_metrics`.
+
+        Args:
+            texts: One per encoded row.
+            references: What they are compared with.
+        """
+        raise NotImplementedError(f"{self.name} generates no text")
+
+    def tally(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sums over some tokens that `tallied` makes metrics of; for tasks on tokens.
+
+        Their logits are too many to keep, so they are scored some at a time.
 
         Args:
             logits: ``[M, C]``.
-            batch: What they were predicted for.
+            labels: ``[M]``.
         """
         raise NotImplementedError(f"{self.name} is scored as a whole")
 

@@ -5,7 +5,7 @@ Axes: B batch, L position.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,11 +22,13 @@ class Collator:
         max_length: Longest padded row; only a row that is longer itself exceeds it.
         margin: Padding positions beyond the longest row, as far as `max_length` allows. Some
             losses on hidden states look a few positions past the last token.
+        beside: Other readings of the rows that come along.
     """
 
     pad_id: int
     max_length: int
     margin: int = 0
+    beside: tuple[str, ...] = ()
 
     def __call__(self, encoded: Encoded, rows: Array) -> Batch:
         """The batch of the given rows, in that order.
@@ -36,20 +38,17 @@ class Collator:
             rows: Row numbers, ``[B]``, at least one.
         """
         rows = np.asarray(rows, np.int64)
-        starts = encoded.offsets[rows]
-        lengths = encoded.offsets[rows + 1] - starts
-        longest = int(lengths.max())
-        width = min(longest + self.margin, max(self.max_length, longest))
-        places = np.arange(width)
-        is_token = places < lengths[:, None]
-        source = (starts[:, None] + places)[is_token]
+        is_token, source = _places(encoded.offsets, rows, self.margin, self.max_length)
         input_ids = np.full(is_token.shape, self.pad_id, np.int64)
         input_ids[is_token] = encoded.input_ids[source]
         token_type_ids = np.zeros(is_token.shape, np.int64)
         token_type_ids[is_token] = encoded.token_type_ids[source]
         if encoded.token_labels:
-            labels = np.full(is_token.shape, NO_LABEL, np.int64)
-            labels[is_token] = encoded.labels[source]
+            labelled = is_token
+            if encoded.label_offsets is not None:
+                labelled, source = _places(encoded.label_offsets, rows, 0, self.max_length)
+            labels = np.full(labelled.shape, NO_LABEL, np.int64)
+            labels[labelled] = encoded.labels[source]
         else:
             labels = encoded.labels[rows]
         return Batch(
@@ -58,4 +57,16 @@ class Collator:
             token_type_ids=torch.from_numpy(token_type_ids),
             labels=torch.from_numpy(labels),
             index=torch.from_numpy(rows.copy()),
-        )
+            beside={name: replace(self, beside=())(encoded.beside[name], rows)
+                    for name in self.beside if name in encoded.beside},
+        )  # fmt: skip
+
+
+def _places(offsets: Array, rows: Array, margin: int, most: int) -> tuple[Array, Array]:
+    """Which positions of the padded rows hold something, ``[B, L]``, and where it comes from."""
+    starts = offsets[rows]
+    lengths = offsets[rows + 1] - starts
+    longest = int(lengths.max())
+    places = np.arange(min(longest + margin, max(most, longest)))
+    holds = places < lengths[:, None]
+    return holds, (starts[:, None] + places)[holds]

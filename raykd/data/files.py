@@ -29,6 +29,7 @@ class FileTask(Task):
         tsv: The task in the GLUE script's layout, None when it has none.
         hub_splits: Name on the hub (and of the Parquet file) of each labelled split.
         companions: See `Task`.
+        companions_of: See `Task`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class FileTask(Task):
         default_factory=lambda: {"train": "train", "validation": "validation"}
     )
     companions: Mapping[str, str] = field(default_factory=dict)
+    companions_of: str = "validation"
 
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """Names of the labelled splits that `settings` can reach."""

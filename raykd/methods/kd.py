@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from raykd.data.base import Batch
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.losses.targets import Divergence
+from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -20,12 +22,19 @@ class Params:
     alpha: float = param(
         0.5, low=0.0, high=1.0, help="Weight of distillation; the task loss gets 1 - alpha."
     )
-    temperature: float = param(
-        2.0,
+    temperature: float | None = param(
+        None,
         low=0.0,
         open=True,
         symbol="T",
-        help="Softens both distributions; without effect in regression.",
+        help="Softens both distributions; without effect in regression. "
+        "null = 2, and 1 on tokens of text that is written.",
+    )
+    kd_ratio: float | None = param(
+        None,
+        low=0.0,
+        high=1.0,
+        help="What alpha is called where text is written; null = alpha.",
     )
 
 
@@ -35,15 +44,38 @@ class VanillaKD(Method[Params]):
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
     requires = Signals(logits=True)
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ("classification", "regression", "span", "masked_lm", *TEXT_KINDS)
+
+    @property
+    def alpha(self) -> float:
+        """Weight of distillation."""
+        return self.params.alpha if self.params.kd_ratio is None else self.params.kd_ratio
+
+    @property
+    def temperature(self) -> float:
+        """What softens both distributions."""
+        if self.params.temperature is not None:
+            return self.params.temperature
+        return 1.0 if self.setting.kind in TEXT_KINDS else 2.0
 
     def signals(self) -> Signals:
         """The teacher's logits, unless their weight is 0."""
-        return Signals(logits=self.params.alpha > 0)
+        return Signals(logits=self.alpha > 0)
+
+    def divergences(self) -> tuple[Divergence, ...]:
+        """The forward one, where text is written."""
+        if self.setting.kind not in TEXT_KINDS or self.alpha == 0:
+            return ()
+        return (Divergence(kind="forward_kl", temperature=self.temperature),)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss and the distance to the teacher; terms of weight 0 are left out."""
-        alpha = self.params.alpha
+        alpha = self.alpha
+        if self.setting.kind in TEXT_KINDS:
+            labels = batch.labels[batch.labels != NO_LABEL]
+            of = Divergence(kind="forward_kl", temperature=self.temperature)
+            target = teacher.target if alpha > 0 else None
+            return weighted(student.scores, labels, target, alpha, of)
         terms: dict[str, Tensor] = {}
         if alpha < 1:
             terms["task"] = (1 - alpha) * student.task_loss
@@ -55,7 +87,7 @@ class VanillaKD(Method[Params]):
         if self.setting.kind == "regression":
             # T^2 times the difference of scores divided by T, as for classes: T cancels.
             return scaled_mse(student, teacher)
-        return soft_kl(student, teacher, temperature=self.params.temperature)
+        return soft_kl(student, teacher, temperature=self.temperature)
 
 
 METHOD = VanillaKD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raykd.data.base import Batch
+from raykd.data.base import KINDS, Batch
 from raykd.methods.base import LossTerms, Method, Signals
 from raykd.models.base import Outputs
 
@@ -20,7 +20,7 @@ class NoTeacher(Method[Params]):
     title = "fine-tuning without a teacher"
     reference = ""
     requires = Signals()
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = KINDS
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss."""

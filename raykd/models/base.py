@@ -1,12 +1,12 @@
 """What the rest of raykd knows of a model: its anatomy and its outputs.
 
-Axes: B batch, L position, D hidden width, C class, H attention head.
+Axes: B batch, L position, D hidden width, C class, H attention head, M token with a label.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Array
+from raykd.losses.targets import FullTarget, Target
+from raykd.losses.vocabulary import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,11 +122,16 @@ class Outputs:
         logits: ``[B, C]`` or None.
         hidden_states: Layer number (0 = embedding output) to ``[B, L, D]``.
         attentions: Block number (from 0) to ``[B, H, L, L]``.
-        task_loss: The task's own loss on the batch's labels, a scalar, or None.
+        task_loss: The task's own loss on the batch's labels, a scalar, or what gives it when it is
+            read.
         reduced: What recorded reductions give for the batch.
+        scores: Scores of a vocabulary that are formed when they are needed, in place of `logits`.
+        target: What is known of a teacher's distribution over a vocabulary, where that is not all.
     """
 
-    __slots__ = ("_attentions", "_hidden_states", "_logits", "_reduced", "_task_loss")
+    __slots__ = (
+        "_attentions", "_hidden_states", "_logits", "_reduced", "_scores", "_target", "_task_loss",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -132,27 +139,54 @@ class Outputs:
         logits: Tensor | None = None,
         hidden_states: Mapping[int, Tensor] | None = None,
         attentions: Mapping[int, Tensor] | None = None,
-        task_loss: Tensor | None = None,
+        task_loss: Tensor | Callable[[], Tensor] | None = None,
         reduced: Mapping[Reduction, Any] | None = None,
+        scores: Scores | None = None,
+        target: Target | None = None,
     ) -> None:
         self._logits = logits
         self._hidden_states = dict(hidden_states or {})
         self._attentions = dict(attentions or {})
         self._task_loss = task_loss
         self._reduced = dict(reduced or {})
+        self._scores = scores
+        self._target = target
 
     @property
     def logits(self) -> Tensor:
-        """Class logits, ``[B, C]``."""
+        """Class logits, ``[B, C]``; ``[M, vocabulary]`` for token labels, all of them at once."""
+        if self._logits is None and self._scores is not None:
+            self._logits = self._scores.of()
         if self._logits is None:
             raise LookupError("logits were not declared in the method's signals")
         return self._logits
+
+    @property
+    def scores(self) -> Scores:
+        """Scores of the vocabulary for tokens with a label, formed when they are needed."""
+        if self._scores is None:
+            raise LookupError("scores that are formed later are there for causal models only")
+        return self._scores
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether `scores` can be read."""
+        return self._scores is not None
+
+    @property
+    def target(self) -> Target:
+        """What is known of the teacher's distributions over a vocabulary, for M tokens."""
+        if self._target is not None:
+            return self._target
+        return FullTarget(self._scores if self._scores is not None else self.logits)
 
     @property
     def task_loss(self) -> Tensor:
         """The task's own loss on the labels, a scalar."""
         if self._task_loss is None:
             raise LookupError("this side has no task loss (teachers have none)")
+        if not isinstance(self._task_loss, Tensor):
+            self._task_loss = self._task_loss()
         return self._task_loss
 
     def hidden(self, layer: int) -> Tensor:
@@ -177,7 +211,7 @@ class Outputs:
         """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
         return torch.stack([self.hidden(k) for k in layers], dim=1)
 
-    def scored(self, task_loss: Tensor) -> Outputs:
+    def scored(self, task_loss: Tensor | Callable[[], Tensor]) -> Outputs:
         """The same outputs with the task's own loss filled in."""
         return Outputs(
             logits=self._logits,
@@ -185,6 +219,8 @@ class Outputs:
             attentions=self._attentions,
             task_loss=task_loss,
             reduced=self._reduced,
+            scores=self._scores,
+            target=self._target,
         )
 
     def attention(self, block: int) -> Tensor:

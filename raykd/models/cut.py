@@ -19,6 +19,11 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
         SpecError: A number is out of range or given twice.
     """
     family = family_of(state.config["model_type"])
+    if not family.layer_prefix:
+        raise SpecError(
+            f"layers of a {family.name} cannot be taken one by one",
+            hint="give the student's sizes with student.model",
+        )
     count: int = state.config[family.layers_field()]
     for layer in layers:
         if not 0 <= layer < count:
@@ -47,7 +52,12 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
     names = {old: new for old in state.tensors if (new := renamed(old)) is not None}
     return ModelState(
         family=state.family,
-        config=dict(state.config) | {family.layers_field(): len(layers)} | widths,
+        config={
+            **state.config,
+            family.layers_field(): len(layers),
+            **family.by_layers(len(layers)),
+            **widths,
+        },
         tensors={new: state.tensors[old] for old, new in names.items()},
         bf16=tuple(names[old] for old in state.bf16 if old in names),
     )

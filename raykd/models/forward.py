@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, PADDED, Batch
+from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
+from raykd.losses.vocabulary import Scores
 from raykd.models.base import Outputs, Part
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
 from raykd.models.parts import only
@@ -39,27 +41,77 @@ def forward(
         model.set_attn_implementation("eager")
     family = family_of(model.config.model_type)
     marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
-    of_tokens = getattr(model.config, TASK_KIND, "") == "masked_lm"
-    with only(model, part) if part is not None else nullcontext():
-        found = (model.base_model if of_tokens else model)(
+    kind = getattr(model.config, TASK_KIND, "")
+    run, more = model, {}
+    if kind == "masked_lm":
+        run = model.base_model
+    elif kind in TEXT_KINDS:
+        more = {"use_cache": False}
+        if kind == "seq2seq":
+            more["decoder_input_ids"] = shifted(batch.labels, model.config)
+    with (
+        only(model, part) if part is not None else nullcontext(),
+        _headless(model) if kind in TEXT_KINDS else nullcontext(),
+    ):
+        found = run(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             output_hidden_states=bool(hidden_states),
             output_attentions=bool(attentions),
             **marks,
+            **more,
         )
     if part is not None:
         # A part numbers its own blocks, of which there are fewer.
         hidden_states = tuple(k for k in hidden_states if k < len(found.hidden_states))
         attentions = tuple(k for k in attentions if k < len(found.attentions))
-    if of_tokens:
+    logits, scores = None, None
+    if kind in TEXT_KINDS:
+        scores = _scores(model, found.logits, batch)
+    elif kind in TOKEN_KINDS:
         logits = _tokens(model, family, found.last_hidden_state, batch)
     else:
         logits = _span(found, batch) if "start_logits" in found else found.logits
     return Outputs(
         logits=logits,
+        scores=scores,
         hidden_states={k: found.hidden_states[k] for k in hidden_states},
         attentions={k: found.attentions[k] for k in attentions},
+    )
+
+
+def shifted(labels: Tensor, config: Any) -> Tensor:
+    """What a decoder reads to predict labels: the token before each, padding where there is none.
+
+    Args:
+        labels: int64 ``[B, L]``.
+        config: Configuration of a model with a decoder of its own.
+    """
+    first = labels.new_full((len(labels), 1), config.decoder_start_token_id)
+    before = torch.cat([first, labels[:, :-1]], dim=1)
+    return before.masked_fill(before == NO_LABEL, config.pad_token_id)
+
+
+@contextmanager
+def _headless(model: Any) -> Iterator[None]:
+    """Let a model give what its output layer reads in place of scores."""
+    head = model.lm_head
+    model.lm_head = nn.Identity()
+    try:
+        yield
+    finally:
+        model.lm_head = head
+
+
+def _scores(model: Any, states: Tensor, batch: Batch) -> Scores:
+    """Scores of the vocabulary for tokens that have a label; others are never formed."""
+    device = states.device.type
+    half = torch.is_autocast_enabled(device)
+    return Scores(
+        states[batch.labels != NO_LABEL],
+        model.lm_head.weight,
+        model.lm_head.bias,
+        torch.get_autocast_dtype(device) if half else states.dtype,
     )
 
 

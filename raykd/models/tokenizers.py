@@ -43,6 +43,9 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as exc:
         raise SpecError(f"'{name}' has no usable tokenizer: {exc}") from exc
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        # Decoders have none; what is padding is said by masks, so any token will do.
+        tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise SpecError(
             f"the tokenizer of '{name}' cannot be used: it "

@@ -13,6 +13,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
+    from raykd.losses.targets import Divergence
     from raykd.methods.base import Derivation, Method, Setting, Signals
 
 MAX_COMBINATIONS = 4096
@@ -95,6 +96,21 @@ def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -
         if not is_complete(arm):
             union = union.union(registry.load("methods", arm.method).requires)
     return union
+
+
+def vocabulary_needs(
+    spec: SweepSpec, setting: Setting
+) -> tuple[tuple[tuple[str, Divergence], ...], bool]:
+    """Divergences over a vocabulary that trials may compute, each with its label, and whether some
+    trial reads the scores themselves."""
+    found: dict[tuple[str, Divergence], None] = {}
+    reads = False
+    for label, arm in spec.methods.items():
+        for method in built(arm, setting):
+            needed = method.divergences()
+            found |= dict.fromkeys((label, of) for of in needed)
+            reads = reads or (method.signals().logits and not needed)
+    return tuple(found), reads
 
 
 def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:

@@ -100,7 +100,8 @@ class ShapeSpec(Section):
 class TeacherSpec(Section):
     """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
 
-    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``.
+    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``. `cache` is what is recorded
+    of distributions over a vocabulary, and `cache_size` the draws or tokens that are kept of each.
     """
 
     model: str | ShapeSpec | None = None
@@ -108,6 +109,8 @@ class TeacherSpec(Section):
     finetune: Mapping[str, Scalar] = Field(default_factory=dict)
     serve: Literal["auto", "outputs", "weights"] = "auto"
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
+    cache_size: int = Field(default=64, ge=1, le=4096)
 
 
 class FromTeacher(Section):

@@ -10,17 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raykd.data.base import Encoded, Rows, Task
+from raykd import registry
+from raykd.data.base import TEXT_KINDS, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
-from raykd.errors import Problem, SpecError
+from raykd.errors import DataError, Problem, SpecError
+from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import pruning
 from raykd.models.base import ModelShape
-from raykd.models.families.base import family_of
+from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.folder import find, read_config
 from raykd.models.load import check_max_length
 from raykd.models.source import ModelSource, load_source, shape_source
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
-from raykd.spec.arms import derivations, refusals, union_signals
+from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import ShapeSpec, SweepSpec
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -57,6 +61,8 @@ class Gathered:
         signals: What the methods read from the teacher.
         reduced: The same, with reductions in place of hidden states where methods allow it.
         derivations: How they derive other teachers from it.
+        divergences: Divergences over a vocabulary that they compute, each with its label.
+        reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
         data_fingerprint: Hash of the rows.
@@ -71,6 +77,8 @@ class Gathered:
     signals: Signals
     reduced: Signals
     derivations: tuple[Derivation, ...]
+    divergences: tuple[tuple[str, Divergence], ...]
+    reads_scores: bool
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
     data_fingerprint: str
@@ -84,11 +92,11 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         DataError: The rows are not what the task needs.
         SetupError: Data or models cannot be reached.
     """
-    task = task_of(spec, name)
-    rows = roles(task, spec)
-    teacher_tokens = _teacher_tokenizer(spec, rows)
     named = spec.teacher.checkpoint or spec.teacher.model
     assert named is not None
+    task = task_of(spec, name).read_by(_family(named).text_kind())
+    rows = roles(task, spec)
+    teacher_tokens = _teacher_tokenizer(spec, rows)
     teacher = _source(named, spec, task, teacher_tokens)
     if spec.teacher.checkpoint is not None:
         _check_head(teacher, spec.teacher.checkpoint)
@@ -106,9 +114,15 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student_name=student_in_words(spec),
     )
     _refuse(spec, name, setting)
+    divergences, reads_scores = vocabulary_needs(spec, setting)
+    signals = _numbered(union_signals(spec, setting), teacher.anatomy.layers)
+    if signals.rationales:
+        _check_rationales(name, rows["train"])
     length = spec.data.max_length
-    teacher_splits = _encoded(task, rows, tokens.teacher, length)
-    student_splits = teacher_splits if tokens.same else _encoded(task, rows, tokens.student, length)
+    teacher_splits = _encoded(task, rows, tokens.teacher, length, more=signals.rationales)
+    student_splits = teacher_splits
+    if not tokens.same:
+        student_splits = _encoded(task, rows, tokens.student, length, more=signals.rationales)
     return Gathered(
         task=task,
         spec=spec,
@@ -116,29 +130,48 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         tokens=tokens,
         teacher=teacher,
         student=student,
-        signals=_numbered(union_signals(spec, setting), teacher.anatomy.layers),
+        signals=signals,
         reduced=_numbered(union_signals(spec, setting, reduced=True), teacher.anatomy.layers),
         derivations=derivations(spec, setting),
+        divergences=divergences,
+        reads_scores=reads_scores,
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         data_fingerprint=fingerprint(rows),
     )
 
 
+def _check_rationales(name: str, train: Rows) -> None:
+    """Refuse methods on rationales where there are none.
+
+    Raises:
+        DataError: No row has one.
+    """
+    if not any(train.fields.get("rationales", ())):
+        raise DataError(
+            f"no row of {name} has a rationale, which a method of this file learns from",
+            hint="add a column llm_rationale (or llm_output), or leave the method out",
+        )
+
+
 def _encoded(
-    task: Task, rows: Mapping[str, Rows], tokenizer: Any, length: int
+    task: Task, rows: Mapping[str, Rows], tokenizer: Any, length: int, *, more: bool
 ) -> dict[str, Encoded]:
     """Every role's rows as a model reads them; roles that share rows share the result.
 
-    Rows that are never scored do not keep what predictions would be compared with.
+    Rows that are never scored do not keep what predictions would be compared with. With `more`, the
+    task's other readings of them come along.
     """
     scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
     done: dict[int, Encoded] = {}
     for part in rows.values():
         if id(part) not in done:
             encoded = task.encode(part, tokenizer, length)
-            kept = encoded.references if id(part) in scored else None
-            done[id(part)] = replace(encoded, references=kept)
+            beside = task.readings(part, tokenizer, length) if more else {}
+            if id(part) not in scored:
+                encoded = replace(encoded, references=None)
+                beside = {n: replace(other, references=None) for n, other in beside.items()}
+            done[id(part)] = replace(encoded, beside=beside)
     return {role: done[id(part)] for role, part in rows.items()}
 
 
@@ -174,7 +207,17 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
         return load_tokenizer(named)
     assert isinstance(named, ShapeSpec)
     texts = [text for column in rows["finetune"].texts for text in column]
+    if specials := _family(named).specials:
+        return train_byte_pairs(texts, named.vocabulary, specials)
     return train_tokenizer(texts, named.vocabulary)
+
+
+def _family(named: str | ShapeSpec) -> ModelFamily:
+    """The family of a named model, or of one given by its sizes."""
+    if isinstance(named, ShapeSpec):
+        family: ModelFamily = registry.load("families", named.family)
+        return family
+    return family_of(read_config(find(named))["model_type"])
 
 
 def _source(named: str | ShapeSpec, spec: SweepSpec, task: Task, tokenizer: Any) -> ModelSource:
@@ -242,6 +285,8 @@ def _student(
 def _check_head(teacher: ModelSource, name: str) -> None:
     """A checkpoint is used as it is, so it must bring its head."""
     assert teacher.state is not None
+    if teacher.kind in TEXT_KINDS:
+        return  # The output matrix of a language model is there from the start.
     family = family_of(teacher.state.config["model_type"])
     if not any(family.is_head(tensor) for tensor in teacher.state.tensors):
         raise SpecError(

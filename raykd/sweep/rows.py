@@ -14,7 +14,7 @@ from raykd.sweep.places import cache_folder
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
 
-    Companions of the validation split, where they can be reached, are ``report_<suffix>``.
+    Companions of the report split, where they can be reached, are ``report_<suffix>``.
 
     Parts carved out of train are disjoint from each other and from what is trained on. Roles that
     have the same rows share the object, so that nothing is done twice for them.
@@ -36,7 +36,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
             if ref.fraction is not None:
                 rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
             found[role] = rows
-    if data.report_on.split == "validation" and data.report_on.fraction is None:
+    if data.report_on.split == task.companions_of and data.report_on.fraction is None:
         there = task.splits(settings)
         for suffix, split in task.companions.items():
             if split in there:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raykd import params
+from raykd.data.base import TEXT_KINDS
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
 from raykd.models.source import ModelSource
@@ -18,9 +19,10 @@ from raykd.sweep.gather import Gathered
 from raykd.teachers.derive import name_of
 from raykd.teachers.prepare import StudentCut, TaskInputs
 from raykd.teachers.recording import estimate_bytes
+from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.training.settings import TrainSettings
 
-FORMAT = 2
+FORMAT = 3
 """Of cache entries; entries of another format are made again."""
 
 STORE_SHARE = 0.5
@@ -50,6 +52,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         gathered: The task.
         store_bytes: Capacity that recorded outputs may use part of.
     """
+    gathered, cached = _with_cache(spec, gathered)
     signals, needed, compared = _smaller(spec, gathered)
     room = int(store_bytes * STORE_SHARE)
     needs_live = gathered.signals.weights
@@ -85,9 +88,45 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
     whole = json.dumps(identity, sort_keys=True)
     return Planned(
         inputs=replace(inputs, fingerprint=_hash(whole.encode(), digits=24)),
-        serving=_in_words(spec, gathered, mode, needed, room) + compared,
+        serving=_in_words(spec, gathered, mode, needed, room) + compared + cached,
         identity=identity,
     )
+
+
+def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
+    """The task with what is recorded of distributions over a vocabulary, and why.
+
+    Raises:
+        SpecError: What the file asks for cannot serve one of its methods.
+    """
+    if gathered.task.kind not in TEXT_KINDS or not gathered.signals.logits:
+        return gathered, ""
+    wanted = spec.teacher.cache
+    needed = [of for _, of in gathered.divergences]
+    if wanted == "auto":
+        name, why = choose(gathered.teacher.anatomy, needed, reads_scores=gathered.reads_scores)
+    else:
+        name = f"{wanted}:{spec.teacher.cache_size}" if wanted in ("sampled", "top_k") else wanted
+        why = "as teacher.cache says"
+    if name == DENSE:
+        return gathered, f"; of the vocabulary all scores are kept: {why}"
+    cache = cache_of(name)
+    refused = [
+        (label, why_not) for label, of in gathered.divergences if (why_not := cache.refusal(of))
+    ]
+    if gathered.reads_scores and wanted in ("sampled", "top_k"):
+        refused.append(("", "a method of this file reads the scores of the whole vocabulary"))
+    if refused:
+        label, reason = refused[0]
+        where = f"methods.{label} with teacher.cache: {wanted}: " if label else ""
+        found = Problem(
+            path="teacher.cache", message=where + reason, hint="use auto, hidden or dense"
+        )
+        raise SpecError(found=[found])
+    kept = {
+        which: replace(getattr(gathered, which), tokens=name) for which in ("signals", "reduced")
+    }
+    return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"
 
 
 def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from raykd.data.base import Array, Encoded, References
+from raykd.data.base import Array, Encoded, References, TokenText
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
@@ -38,7 +38,7 @@ OUTPUTS = "outputs"
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Prepared, Encoded, References, Ragged, RecordedOutputs, ModelSource, ModelState, ModelShape,
+        Prepared, Encoded, References, TokenText, Ragged, RecordedOutputs, ModelSource, ModelState, ModelShape,
         Anatomy, Evaluation, Findings,
     )
 }  # fmt: skip

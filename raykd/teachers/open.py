@@ -13,7 +13,7 @@ from raykd.training.device import World
 def open_teacher(prepared: Prepared, world: World) -> Teacher:
     """The teacher of a prepared task on this process's device."""
     if prepared.recorded is not None:
-        return RecordedTeacher(prepared.recorded, world.device)
+        return RecordedTeacher(prepared.recorded, world.device, prepared.output_matrix)
     assert prepared.teacher is not None
     return LiveTeacher(prepared.teacher.frozen().to(world.device))
 

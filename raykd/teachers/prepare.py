@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import Array, Encoded, Task
+from raykd.data.base import TOKEN_KINDS, Array, Encoded, Task
 from raykd.data.collate import Collator
+from raykd.data.prompts import with_rows
 from raykd.errors import TeacherError
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import weights
@@ -20,17 +22,22 @@ from raykd.models.base import Anatomy, Outputs
 from raykd.models.cut import take_layers
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
+from raykd.models.writing import Writing, reread, write
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings, TeacherBench, analyse
 from raykd.teachers.pruned import prune, rewire
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, after, estimate_bytes, record
 from raykd.teachers.serve import RecordedTeacher
+from raykd.teachers.tokens.choose import cache_of
 from raykd.training.device import World
 from raykd.training.evaluate import score
 from raykd.training.loop import FitJob, fit
-from raykd.training.seeding import seed_everything
+from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
+
+WRITTEN = "written"
+"""Role of the train rows with responses that the teacher wrote."""
 
 Progress = Callable[[str, int, int, str], None]
 """Called with phase, units done, units in all, and a detail to show."""
@@ -108,6 +115,10 @@ class TaskInputs:
         """What is recorded of the train rows; logits at least, derivations read them."""
         return self.signals if self.mode == "outputs" else Signals(logits=True)
 
+    def records(self) -> bool:
+        """Whether the train rows are recorded: to be read, or to derive teachers from."""
+        return self.mode == "outputs" or self.task.kind not in TOKEN_KINDS
+
     def recording(self, role: str, signals: Signals) -> Recording:
         """How the rows of a role are recorded."""
         encoded = self.teacher_splits[role]
@@ -135,6 +146,7 @@ class Prepared:
         splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the
             student reads them.
         pad_id: Padding token of the student.
+        end_id: The token that ends a text of the student, 0 where it writes none.
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
         teacher_anatomy: Sizes of the teacher.
@@ -142,6 +154,8 @@ class Prepared:
         recorded: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
+        output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
+            recorded; else None.
         findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
         metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
         history: Evaluations during fine-tuning.
@@ -155,12 +169,14 @@ class Prepared:
     fingerprint: str
     splits: Mapping[str, Encoded]
     pad_id: int
+    end_id: int
     max_length: int
     same_tokens: bool
     teacher_anatomy: Anatomy
     student: ModelSource
     recorded: RecordedOutputs | None
     teacher: ModelSource | None
+    output_matrix: Array | None
     findings: Mapping[str, Findings]
     metrics: Mapping[str, float]
     history: tuple[Evaluation, ...]
@@ -178,11 +194,9 @@ class Prepared:
     def arrays(self) -> Iterator[Array]:
         """Every array of rows, models and findings, and where recorded rows begin."""
         for encoded in self.splits.values():
-            yield from (encoded.input_ids, encoded.token_type_ids, encoded.offsets, encoded.labels)
-            if encoded.references is not None:
-                yield encoded.references.groups
-                if encoded.references.spans is not None:
-                    yield encoded.references.spans
+            yield from encoded.arrays()
+        if self.output_matrix is not None:
+            yield self.output_matrix
         for findings in self.findings.values():
             yield from findings.arrays.values()
         for source in (self.student, self.teacher):
@@ -229,10 +243,12 @@ def prepare(
     state = weights.capture(model)
     source = replace(inputs.teacher, state=state, shape=None)
     metrics = _score(model, inputs, world.device, progress)
-    recorded = recorder(
-        model, source, inputs.recording("train", inputs.recorded_signals()),
-        _rows_done(inputs, progress),
-    )  # fmt: skip
+    recorded: RecordedOutputs | None = None
+    if inputs.records():
+        recorded = recorder(
+            model, source, inputs.recording("train", inputs.recorded_signals()),
+            _rows_done(inputs, progress),
+        )  # fmt: skip
     student = _student(inputs, state, model, world.device)
     findings = _analyse(inputs, model, student, recorded, world, progress)
     distinct = sum(len(split) for split in _distinct(inputs.teacher_splits))
@@ -240,14 +256,16 @@ def prepare(
     prepared = Prepared(
         task=task.name,
         fingerprint=inputs.fingerprint,
-        splits=inputs.student_splits,
+        splits=_student_splits(inputs, model, world, progress),
         pad_id=inputs.student_pad,
+        end_id=_end(inputs.student_splits["select"]),
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
         recorded=recorded if inputs.mode == "outputs" else None,
         teacher=source if keeps_weights else None,
+        output_matrix=_output_matrix(model, recorded),
         findings=findings,
         metrics=metrics,
         history=history,
@@ -259,16 +277,60 @@ def prepare(
     return prepared, state
 
 
+def _student_splits(
+    inputs: TaskInputs, model: nn.Module, world: World, progress: Progress
+) -> Mapping[str, Encoded]:
+    """The rows, and those with responses of the teacher where a method learns from them."""
+    if not inputs.signals.generation:
+        return inputs.student_splits
+    scored = inputs.teacher_splits["select"].references
+    assert scored is not None
+    assert scored.tokens is not None
+    seed_everything(derive_seed(inputs.finetune_seed, WRITTEN))
+    train = inputs.teacher_splits["train"]
+    writing = Writing(
+        max_new_tokens=inputs.task.max_new_tokens,
+        end=scored.tokens.end,
+        pad=scored.tokens.pad,
+        sample=True,
+    )
+    prompts = [train.prompt(row) for row in range(len(train))]
+    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
+    size = inputs.finetune.eval_batch_size if inputs.finetune else 64
+    rows: dict[int, tuple[Array, Array]] = {}
+    progress("write", 0, len(train), "")
+    for begin in range(0, len(order), size):
+        some = order[begin : begin + size]
+        asked = [prompts[k] for k in some]
+        written = write(model, asked, writing)
+        rows |= dict(zip(some.tolist(), reread(train, asked, written, writing.end), strict=True))
+        progress("write", min(begin + size, len(order)), len(train), "")
+    return {**inputs.student_splits, WRITTEN: with_rows(train, [rows[k] for k in range(len(rows))])}
+
+
+def _end(scored: Encoded) -> int:
+    tokens = scored.references.tokens if scored.references is not None else None
+    return tokens.end if tokens is not None else 0
+
+
+def _output_matrix(model: Any, recorded: RecordedOutputs | None) -> Array | None:
+    if recorded is None or not recorded.tokens or not cache_of(recorded.tokens).needs_matrix:
+        return None
+    matrix: Array = model.lm_head.weight.detach().float().cpu().numpy().copy()
+    return matrix
+
+
 def _analyse(
     inputs: TaskInputs,
     model: nn.Module,
     student: ModelSource,
-    recorded: RecordedOutputs,
+    recorded: RecordedOutputs | None,
     world: World,
     progress: Progress,
 ) -> dict[str, Findings]:
     if not inputs.derivations:
         return {}
+    assert recorded is not None
     alone = World(device=world.device)
     bench = TeacherBench(
         setting=Setting(
@@ -354,7 +416,8 @@ def _score(
     for name in scored_roles(splits):
         rows = splits[name]
         if rows.token_labels:
-            found = _score_tokens(model, inputs, rows, device)
+            decides = inputs.task.metric in inputs.task.text_metrics
+            found = _score_tokens(model, inputs, rows, device, decides or name != "select")
             before += len(rows)
         else:
             if id(rows) not in logits:
@@ -370,11 +433,13 @@ def _score(
 
 
 def _score_tokens(
-    model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device
+    model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device, texts: bool
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
     settings = inputs.finetune or TrainSettings()
-    return score(model, inputs.task, rows, settings, collator, World(device=device))
+    return score(
+        model, inputs.task, rows, settings, collator, World(device=device), texts=texts
+    )
 
 
 def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:

@@ -49,6 +49,9 @@ class RecordedOutputs:
         reduced: float32 arrays of functions of the hidden states, by `Reduction.name`.
         rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
             signal.
+        tokens: What was recorded in place of the scores of a vocabulary, by name; empty: nothing.
+        by_token: Its arrays, by ``tokens/<name>``; per row one entry per token with a label.
+        coverage: Probability mass that it stands for, and the number of tokens, added up.
     """
 
     logits: Ragged | None
@@ -61,13 +64,17 @@ class RecordedOutputs:
     shape: str
     reduced: Mapping[str, Ragged] = field(default_factory=dict)
     rounding: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    tokens: str = ""
+    by_token: Mapping[str, Ragged] = field(default_factory=dict)
+    coverage: tuple[float, float] = (0.0, 0.0)
 
     def parts(self) -> dict[str, Ragged]:
         """Everything that was recorded, by signal; reductions by their name."""
         named = {
             "logits": self.logits, "hidden_states": self.hidden, "attentions": self.attentions
         }  # fmt: skip
-        return {n: part for n, part in named.items() if part is not None} | dict(self.reduced)
+        there = {n: part for n, part in named.items() if part is not None}
+        return there | dict(self.reduced) | dict(self.by_token)
 
     def with_parts(self, parts: Mapping[str, Ragged]) -> RecordedOutputs:
         """The same signals with other arrays; takes what `parts` gives."""
@@ -77,6 +84,7 @@ class RecordedOutputs:
             hidden=parts.get("hidden_states"),
             attentions=parts.get("attentions"),
             reduced={name: parts[name] for name in self.reduced},
+            by_token={name: parts[name] for name in self.by_token},
         )
 
     def chunks(self) -> Iterator[Block]:
@@ -108,7 +116,9 @@ class RecordedOutputs:
 
     def signal_names(self) -> tuple[str, ...]:
         """What the arrays of a block are of, in order; reductions are not told apart."""
-        return tuple("reductions" if n in self.reduced else n for n in self.parts())
+        tokens = dict.fromkeys(self.by_token, "tokens")
+        names = dict.fromkeys(self.reduced, "reductions") | tokens
+        return tuple(names.get(n, n) for n in self.parts())
 
     def stored(self) -> Mapping[str, int]:
         """Bytes by signal; those of reductions together."""
@@ -207,6 +217,20 @@ class RecordedOutputs:
         kept = self.reduced[reduction.name].rows(rows)
         return reduction.batch([torch.from_numpy(array) for array in kept], mask)
 
+    def gather_tokens(self, rows: Array, device: torch.device = CPU) -> dict[str, Tensor]:
+        """What is kept of tokens with a label, row by row, by name without the prefix.
+
+        Args:
+            rows: int64 ``[B]``.
+            device: Where to.
+        """
+        found = {}
+        for name, part in self.by_token.items():
+            array = np.concatenate(part.rows(rows))
+            plain = array if array.dtype == np.float16 else array.astype(np.int64)
+            found[name.removeprefix("tokens/")] = moved(torch.from_numpy(plain), device)
+        return found
+
     def with_one_chunk_of_logits(self) -> RecordedOutputs:
         """A copy of the logits of rows in one piece, for reading; all else as it is.
 
@@ -233,7 +257,8 @@ def joined(pieces: Sequence[RecordedOutputs]) -> RecordedOutputs:
         name: (sum(p.rounding[name][0] for p in pieces), sum(p.rounding[name][1] for p in pieces))
         for name in first.rounding
     }
-    return replace(first.with_parts(parts), rounding=rounding)
+    mass, count = (sum(piece.coverage[k] for piece in pieces) for k in (0, 1))
+    return replace(first.with_parts(parts), rounding=rounding, coverage=(mass, count))
 
 
 def checksum(arrays: Iterable[Array], value: int = 0) -> int:

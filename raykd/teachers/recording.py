@@ -18,11 +18,14 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
+from raykd.losses.vocabulary import Scores
 from raykd.methods.base import Signals
 from raykd.models.base import Anatomy, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.ragged import Ragged, one_chunk
 from raykd.teachers.recorded import RecordedOutputs, joined
+from raykd.teachers.tokens.base import TokenCache, as_ids
+from raykd.teachers.tokens.choose import cache_of
 
 BLOCK_BYTES = 32 << 20
 """Outputs are recorded, shared, spilled and written in pieces of about this size."""
@@ -145,7 +148,10 @@ def estimate_bytes(
     tokens, pairs = int(lengths.sum()), int((lengths**2).sum())
     if encoded.token_labels:
         with_label = int(np.count_nonzero(encoded.labels != NO_LABEL))
-        logits = with_label * teacher.vocabulary * 4 if signals.logits else 0
+        per_token = teacher.vocabulary * 4 if signals.logits else 0
+        if signals.tokens:
+            per_token = cache_of(signals.tokens).token_bytes(teacher)
+        logits = with_label * per_token
     else:
         logits = (tokens if task.kind == "span" else len(lengths)) * task.num_labels * 4
     positions = tokens + len(lengths) * signals.margin
@@ -174,6 +180,9 @@ class _Block:
         # Scores of a vocabulary are many: they are kept only where they are read.
         self._keeps_logits = signals.logits or not encoded.token_labels
         self._shape = "token" if encoded.token_labels else "row"
+        self._cache = cache_of(signals.tokens) if signals.tokens else None
+        self._random = torch.Generator().manual_seed(int(rows[0]))
+        self._mass, self._tokens = 0.0, 0
         self._pieces: dict[str, _Pieces] = {}
         self._rounding: dict[str, _Rounding] = {}
 
@@ -181,10 +190,11 @@ class _Block:
         """Keep the outputs of the rows at some places of the block."""
         signals, dtype = self._recording.signals, self._recording.dtype
         lengths = self.lengths[places]
-        self._shape = "span" if out.logits.dim() == 3 else self._shape
-        logits = _logits(out, batch, lengths, self._shape)
-        if self._keeps_logits:
-            self._put("logits", places, logits)
+        if self._cache is not None:
+            self._keep_tokens(self._cache, places, batch, out.scores)
+        elif self._keeps_logits:
+            self._shape = "span" if out.logits.dim() == 3 else self._shape
+            self._put("logits", places, _logits(out, batch, lengths, self._shape))
         if layers := numbers(signals.hidden_states):
             states = self._plain("hidden_states", out.stacked(layers).transpose(1, 2), dtype)
             ends = self._kept[places]
@@ -198,6 +208,26 @@ class _Block:
             states_Y = [out.hidden(k) for k in reduction.layers]
             found = reduction.rows(states_Y, batch.attention_mask)
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
+
+    def _keep_tokens(
+        self, cache: TokenCache, places: Array, batch: Batch, scores: Scores
+    ) -> None:
+        kept, mass = cache.keep(scores, self._generator(scores.states.device))
+        self._mass += mass
+        self._tokens += len(scores)
+        counts = _counts(batch)
+        for name, values in kept.items():
+            if values.is_floating_point():
+                array = self._plain(name, values, "fp16")
+            else:
+                array = as_ids(values, scores.vocabulary)
+            self._put(f"tokens/{name}", places, np.split(array, counts))
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        """Draws that depend on the block only."""
+        if self._random.device != device:
+            self._random = torch.Generator(device).manual_seed(self._random.initial_seed())
+        return self._random
 
     def done(self) -> RecordedOutputs:
         """The outputs of all rows."""
@@ -214,6 +244,9 @@ class _Block:
             shape=self._shape,
             reduced={r.name: parts[r.name] for r in signals.reductions},
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
+            tokens=signals.tokens,
+            by_token={n: part for n, part in parts.items() if n.startswith("tokens/")},
+            coverage=(self._mass, float(self._tokens)),
         )
 
     def _put(self, name: str, places: Array, arrays: Iterable[Array]) -> None:
@@ -253,13 +286,18 @@ class _Pieces:
         return one_chunk([array for array in self.found if array is not None])
 
 
+def _counts(batch: Batch) -> list[int]:
+    """Where the tokens with a label of each row end, the last row left out."""
+    found: list[int] = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
+    return found
+
+
 def _logits(out: Outputs, batch: Batch, lengths: Array, shape: str) -> Sequence[Array]:
     values = out.logits.float().cpu().numpy()
     if shape == "span":
         own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
     elif shape == "token":
-        counts = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
-        own = np.split(values, counts)
+        own = np.split(values, _counts(batch))
     else:
         own = [row[None] for row in values]
     if not all(np.isfinite(row).all() for row in own):

@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from raykd.data.base import Batch
-from raykd.methods.base import Reader, Signals
+from raykd.data.base import Array, Batch
+from raykd.methods.base import LiveReader, Reader, Signals
 from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
 from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.tokens.choose import cache_of
 from raykd.training.device import moved
 
 
@@ -30,6 +31,9 @@ class Teacher(ABC):
             return lambda batch: Outputs()
         if reductions and self._has(reductions):
             signals = replace(signals, hidden_states=(), reductions=reductions)
+        return self._reader(signals)
+
+    def _reader(self, signals: Signals) -> Reader:
         return lambda batch: self._outputs(batch, signals)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
@@ -46,11 +50,16 @@ class RecordedTeacher(Teacher):
     Args:
         recorded: The outputs.
         device: Where batches are.
+        matrix: The teacher's output matrix, where scores are formed from what was recorded.
     """
 
-    def __init__(self, recorded: RecordedOutputs, device: torch.device) -> None:
+    def __init__(
+        self, recorded: RecordedOutputs, device: torch.device, matrix: Array | None = None
+    ) -> None:
         self._recorded = recorded.with_one_chunk_of_logits()
         self._device = device
+        self._tokens = cache_of(recorded.tokens) if recorded.tokens else None
+        self._matrix = None if matrix is None else torch.from_numpy(matrix).to(device)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
         return all(reduction.name in self._recorded.reduced for reduction in reductions)
@@ -62,6 +71,8 @@ class RecordedTeacher(Teacher):
         assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
         recorded, device = self._recorded, self._device
+        if self._tokens is not None:
+            return self._tokens.outputs(recorded.gather_tokens(rows, device), self._matrix)
         return Outputs(
             logits=moved(recorded.gather_logits(rows, length), device) if signals.logits else None,
             hidden_states=recorded.gather_hidden(rows, length, layers, device) if layers else None,
@@ -84,6 +95,9 @@ class LiveTeacher(Teacher):
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model.eval().requires_grad_(False)
+
+    def _reader(self, signals: Signals) -> Reader:
+        return LiveReader(self._model, lambda batch: self._outputs(batch, signals))
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         assert signals.hidden_states != "all"

@@ -52,15 +52,17 @@ class Narrowed:
     Args:
         model: A ``PreTrainedModel``; others, and those whose embedding is their output matrix too,
             stay as they are.
-        data: Everything the model will read until `widen`.
+        data: Everything the model will read until `widen`; None = any token.
         special: Further token ids that it will read, e.g. padding.
     """
 
-    def __init__(self, model: nn.Module, data: Iterable[Encoded], special: Iterable[int]) -> None:
+    def __init__(
+        self, model: nn.Module, data: Iterable[Encoded] | None, special: Iterable[int]
+    ) -> None:
         self._model = cast(Any, model)
         self._whole: nn.Embedding | None = None
         whole = _word_embedding(model)
-        if whole is None:
+        if whole is None or data is None:
             return
         found = [np.unique(encoded.input_ids) for encoded in data]
         found.append(np.fromiter(special, np.int64))

@@ -111,9 +111,10 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     there = {
         field.name: moved(getattr(batch, field.name), device)
         for field in dataclasses.fields(batch)
-        if field.name != "index"
+        if field.name not in ("index", "beside")
     }
-    return dataclasses.replace(batch, **there)
+    beside = {name: on_device(other, device) for name, other in batch.beside.items()}
+    return dataclasses.replace(batch, beside=beside, **there)
 
 
 def stream(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import PADDED, Array, Encoded, Task
+from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
-from raykd.models.base import Part
+from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
+from raykd.models.writing import Writing, until_end, write
 from raykd.training.batches import Collate, on_device, stream
 from raykd.training.device import World, choose_precision
 from raykd.training.settings import TrainSettings
@@ -83,15 +84,21 @@ def score(
     collate: Collate,
     world: World,
     part: Part | None = None,
+    texts: bool = True,
 ) -> Mapping[str, float]:
     """Every metric of the task on a split; see `predict` for the arguments.
+
+    Args:
+        texts: Whether metrics of generated text are wanted, too; they cost the most.
 
     Raises:
         TrialError: A logit or a metric is not finite.
     """
     if encoded.token_labels:
-        tallied = _tallied(model, task, encoded, settings, collate, world, part)
-        return _checked(tallied, len(encoded))
+        found = _tallied(model, task, encoded, settings, collate, world, part)
+        if texts and task.text_metrics and part is None:
+            found = {**found, **_written(model, task, encoded, settings, world)}
+        return _checked(found, len(encoded))
     logits = predict(model, task, encoded, settings, collate, world, part)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
@@ -120,10 +127,46 @@ def _tallied(
     total = torch.zeros(task.tally_size, dtype=torch.float64, device=world.device)
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
-            total += task.tally(forward(model, batch, part=part).logits.float(), batch).double()
+            labels = batch.labels[batch.labels != NO_LABEL]
+            for logits, at in _pieces(forward(model, batch, part=part)):
+                total += task.tally(logits.float(), labels[at]).double()
     model.train(was_training)
     world.sum(total)
     return task.tallied(total.cpu().numpy())
+
+
+def _written(
+    model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
+) -> Mapping[str, float]:
+    """Metrics of the text that the model most likely writes, row by row."""
+    assert encoded.references is not None
+    tokens = encoded.references.tokens
+    assert tokens is not None
+    writing = Writing(max_new_tokens=task.max_new_tokens, end=tokens.end, pad=tokens.pad)
+    prompts = [encoded.prompt(row) for row in range(len(encoded))]
+    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
+    size = settings.eval_batch_size
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    precision = choose_precision(settings.precision, world.device, model)
+    own: dict[int, Array] = {}
+    with precision.autocast():
+        for rows in batches[world.rank :: world.size]:
+            found = until_end(write(model, [prompts[row] for row in rows], writing), writing.end)
+            own |= dict(zip(rows.tolist(), found, strict=True))
+    every: dict[int, Array] = {}
+    for theirs in world.gather(own):
+        every |= theirs
+    return task.score_texts(tokens.decode([every[k].tolist() for k in range(len(encoded))]),
+                            encoded.references)  # fmt: skip
+
+
+def _pieces(outputs: Outputs) -> Iterator[tuple[torch.Tensor, slice]]:
+    """Scores of the vocabulary for some tokens at a time, and which these are."""
+    if outputs.has_scores:
+        for at in outputs.scores.chunks():
+            yield outputs.scores.of(at), at
+    else:
+        yield outputs.logits, slice(None)
 
 
 def _dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:

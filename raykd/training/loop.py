@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import Batch, Encoded, Task
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
-from raykd.methods.base import Method, Reader
+from raykd.losses.vocabulary import cross_entropy
+from raykd.methods.base import Method, Reader, Setting
 from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
+from raykd.models.writing import Writing, prompts_of, write, written_batch
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
@@ -129,13 +131,17 @@ class _Step(nn.Module):
         self.names: tuple[str, ...] = ()
         self.watched = 0
         self._method = job.method
-        self._task = job.task
         self._teacher = job.teacher
-        self._precision = precision
         signals = job.method.student_signals()
         anatomy = job.method.setting.student
-        self._hidden_states = _listed(signals.hidden_states, anatomy.layers + 1)
-        self._attentions = _listed(signals.attentions, anatomy.layers)
+        self._student = _Student(
+            job.model,
+            job.task,
+            precision,
+            setting=job.method.setting,
+            hidden_states=_listed(signals.hidden_states, anatomy.layers + 1),
+            attentions=_listed(signals.attentions, anatomy.layers),
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss terms and then what is watched, float32 ``[number of names]``, as in `names`."""
@@ -147,16 +153,69 @@ class _Step(nn.Module):
         """The student's outputs, as `forward` sees them."""
         return self._student(batch)
 
-    def _student(self, batch: Batch, part: Part | None = None) -> Outputs:
+
+class _Student:
+    """The student as methods see it; not a module, so that its weights are counted once."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        precision: Precision,
+        *,
+        setting: Setting,
+        hidden_states: tuple[int, ...],
+        attentions: tuple[int, ...],
+    ) -> None:
+        self._model = model
+        self._task = task
+        self._precision = precision
+        self._setting = setting
+        self._hidden_states = hidden_states
+        self._attentions = attentions
+
+    def __call__(
+        self, batch: Batch, part: Part | None = None, *, dropout: bool = True
+    ) -> Outputs:
+        was_training = self._model.training
+        if not dropout:
+            self._model.eval()
         with self._precision.autocast():
             outputs = forward(
-                self.model,
+                self._model,
                 batch,
                 hidden_states=self._hidden_states,
                 attentions=self._attentions,
                 part=part,
             )
+        self._model.train(was_training)
+        if outputs.has_scores:
+            labels = batch.labels[batch.labels != NO_LABEL]
+            return outputs.scored(lambda: cross_entropy(outputs.scores, labels))
         return outputs.scored(self._task.loss(outputs.logits.float(), batch))
+
+    def write(
+        self,
+        batch: Batch,
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        teacher: nn.Module | None = None,
+        share: float = 0.0,
+    ) -> Batch:
+        joined = self._task.kind == "causal_lm"
+        writing = Writing(
+            max_new_tokens=max_new_tokens,
+            end=self._setting.end,
+            pad=self._setting.pad,
+            sample=True,
+            temperature=temperature,
+        )
+        with self._precision.autocast():
+            written = write(
+                self._model, prompts_of(batch, joined=joined), writing, teacher, share
+            )
+        return written_batch(batch, written, writing, joined=joined)
 
 
 def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
@@ -176,7 +235,9 @@ class _Training:
             override_dropout(job.model, settings.dropout)
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.select] if job.select is not None else [])
-        self.narrowed = Narrowed(job.model, read, [job.collator.pad_id])
+        # What a model writes may be any token of the vocabulary.
+        writes = job.task.kind in TEXT_KINDS
+        self.narrowed = Narrowed(job.model, None if writes else read, [job.collator.pad_id])
         self.module = _Step(job, precision).to(self.world.device).train()
         self.batches = LengthGroupedBatches(
             lengths=job.train.lengths(),
@@ -255,7 +316,10 @@ class _Training:
         job = self.job
         terms = self.ledger.means(self.step)
         metrics = (
-            score(job.model, job.task, job.select, job.settings, job.collator, self.world)
+            score(
+                job.model, job.task, job.select, job.settings, job.collator, self.world,
+                texts=job.task.metric in job.task.text_metrics,
+            )
             if job.select is not None
             else {}
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raykd import params, registry
-from raykd.data.base import Task
+from raykd.data.base import Encoded, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Setting, Signals, Variant
 from raykd.models import weights
@@ -17,7 +17,7 @@ from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_teacher, open_variant
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepare import WRITTEN, Prepared
 from raykd.teachers.serve import Teacher
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, score
@@ -87,9 +87,23 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=prepared.same_tokens,
+        end=prepared.end_id,
+        pad=prepared.pad_id,
     )
     kind: type[Method[object]] = registry.load("methods", config.method)
     return kind(params.build(declared, config.coefficients), setting)
+
+
+def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Encoded]:
+    """The rows of every role as a method reads them."""
+    splits = dict(prepared.splits)
+    if method.signals().generation:
+        splits["train"] = splits[WRITTEN]
+    if method.reading:
+        splits = {
+            role: encoded.beside.get(method.reading, encoded) for role, encoded in splits.items()
+        }
+    return splits
 
 
 Derive = Callable[[Variant, Signals], Teacher]
@@ -144,8 +158,12 @@ def run_trial(
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)
     teacher = _teacher(method, prepared, world, teacher, derive)
+    splits = _read_by(method, prepared)
     collator = Collator(
-        prepared.pad_id, max_length=prepared.max_length, margin=method.signals().margin
+        prepared.pad_id,
+        max_length=prepared.max_length,
+        margin=method.signals().margin,
+        beside=method.beside,
     )
 
     def pass_on(evaluation: Evaluation) -> bool:
@@ -157,8 +175,8 @@ def run_trial(
             model=model,
             method=method,
             task=task,
-            train=prepared.splits["train"],
-            select=prepared.splits["select"],
+            train=splits["train"],
+            select=splits["select"],
             teacher=teacher.reader(method.signals(), method.reductions()),
             settings=settings,
             collator=collator,
@@ -173,7 +191,7 @@ def run_trial(
     if not result.stopped:
 
         def scored(role: str, part: Part | None = None) -> Mapping[str, float]:
-            return score(model, task, prepared.splits[role], settings, collator, world, part)
+            return score(model, task, splits[role], settings, collator, world, part)
 
         for part in method.parts():
             at = f"@w{part.width:g}d{part.depth:g}"
@@ -182,14 +200,14 @@ def run_trial(
                 values = scored("report", part)
                 metrics |= {f"report/{name}{at}": v for name, v in values.items()}
         if config.report:
-            for role in prepared.splits:
+            for role in splits:
                 stage, _, suffix = role.partition("_")
                 if stage == "report":
                     end = f"_{suffix}" if suffix else ""
                     metrics |= {f"report/{name}{end}": v for name, v in scored(role).items()}
         if config.latency:
             metrics["latency_ms"] = latency_ms(
-                model, prepared.splits["select"], settings, collator, world
+                model, splits["select"], settings, collator, world
             )
         if config.save_path and world.rank == 0:
             weights.save(weights.capture(model), Path(config.save_path))

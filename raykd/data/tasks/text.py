@@ -12,21 +12,18 @@ block can be recorded.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from raykd.data import columns
-from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Rows
-from raykd.data.files import FileTask
+from raykd.data.base import NO_LABEL, Array, Encoded, Rows
 from raykd.data.own import FolderReader
+from raykd.data.prompts import frame
 from raykd.data.table import Reader, Table
+from raykd.data.token_scores import TokenTask
 from raykd.errors import DataError
 
 LABELLED, MASKED, REPLACED = 0.15, 0.8, 0.1
@@ -34,7 +31,7 @@ ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlainText(FileTask):
+class PlainText(TokenTask):
     """Masked words of plain text.
 
     Attributes:
@@ -43,7 +40,7 @@ class PlainText(FileTask):
 
     kind: str = "masked_lm"
     column: str = "text"
-    tally_size: int = 3
+    counted: tuple[str, str] = ("masked_accuracy", "masked_log_likelihood")
 
     def read_table(self, table: Table) -> Rows:
         """One row per paragraph; empty ones are left out."""
@@ -60,7 +57,7 @@ class PlainText(FileTask):
         if tokenizer.mask_token_id is None:
             raise DataError("the tokenizer has no mask token", hint="choose a model like BERT")
         flat = _tokens(rows.texts[0], tokenizer)
-        begin, end = _frame(tokenizer)
+        begin, end = frame(tokenizer)
         size = max_length - len(begin) - len(end)
         blocks = [flat[i : i + size] for i in range(0, len(flat), size)]
         ids = [np.concatenate([begin, block, end]) for block in blocks]
@@ -82,34 +79,6 @@ class PlainText(FileTask):
             token_labels=True,
         )
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the tokens that have a label, in float32."""
-        return F.cross_entropy(logits.float(), batch.labels[batch.labels != NO_LABEL])
-
-    def tally(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Tokens with a label, how many of them are right, and their log-likelihood."""
-        labels = batch.labels[batch.labels != NO_LABEL]
-        hits = (logits.argmax(dim=-1) == labels).sum()
-        likely = -F.cross_entropy(logits, labels, reduction="sum")
-        return torch.stack([torch.tensor(float(len(labels)), device=hits.device), hits, likely])
-
-    def tallied(self, total: Array) -> Mapping[str, float]:
-        """Share of hidden tokens that are found, and their mean log-likelihood in nats."""
-        count, hits, likely = total
-        return {
-            "masked_accuracy": float(hits / count),
-            "masked_log_likelihood": float(likely / count),
-        }
-
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
-        """From all logits at once; `tally` needs less memory."""
-        labels = torch.from_numpy(encoded.labels)
-        batch = Batch(
-            input_ids=labels, attention_mask=labels, token_type_ids=labels, labels=labels,
-            index=labels,
-        )  # fmt: skip
-        return self.tallied(self.tally(torch.from_numpy(logits), batch).double().numpy())
-
 
 def _tokens(texts: tuple[str, ...], tokenizer: Any) -> Array:
     parts = []
@@ -122,16 +91,6 @@ def _tokens(texts: tuple[str, ...], tokenizer: Any) -> Array:
         )
         parts += [np.asarray(ids, np.int64) for ids in found["input_ids"]]
     return np.concatenate(parts)
-
-
-def _frame(tokenizer: Any) -> tuple[Array, Array]:
-    """Special tokens before and after a text."""
-    whole = tokenizer("a")["input_ids"]
-    inside = tokenizer("a", add_special_tokens=False)["input_ids"]
-    at = next(
-        i for i in range(len(whole)) if whole[i : i + len(inside)] == inside
-    )  # fmt: skip
-    return np.asarray(whole[:at], np.int64), np.asarray(whole[at + len(inside) :], np.int64)
 
 
 def _masked(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from raykd import registry
+from raykd.data.base import TEXT_KINDS
 from raykd.errors import SpecError
 from raykd.models.base import Anatomy, ModelShape
 
@@ -72,6 +74,9 @@ class ModelFamily:
         reserved_positions: Position embeddings that no token uses.
         token_head: Parts that turn hidden states of tokens into scores of the vocabulary, applied
             one after the other; empty when the family has none.
+        by_layers: Further entries of the configuration that depend on the number of blocks.
+        specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
+            ends a text; empty for word pieces.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
@@ -87,6 +92,8 @@ class ModelFamily:
     constants: Mapping[str, Any] = field(default_factory=dict)
     takes_token_types: bool = False
     token_head: tuple[str, ...] = ()
+    by_layers: Callable[[int], Mapping[str, Any]] = lambda layers: {}
+    specials: tuple[str, ...] = ()
     reserved_positions: int = 0
     units: Units | None = None
 
@@ -133,16 +140,22 @@ class ModelFamily:
             "intermediate": shape.intermediate or 4 * shape.hidden,
             "positions": shape.max_positions + self.reserved_positions,
             "dropout": shape.dropout,
+            "head": shape.hidden // shape.heads,
         }
         named = {name: sizes[size] for size, names in self.fields.items() for name in names}
         config = self.config_class()(
             **named,
             **self.constants,
+            **self.by_layers(shape.layers),
             vocab_size=vocabulary,
             initializer_range=shape.hidden**-0.5,
             pad_token_id=0,
         )
         return with_task(config, kind, num_labels)
+
+    def text_kind(self) -> str:
+        """How it writes text, one of `raykd.data.base.TEXT_KINDS`; empty when it does not."""
+        return next((kind for kind in TEXT_KINDS if kind in self.head_path), "")
 
     def layers_field(self) -> str:
         """Name of the number of blocks in the configuration."""
@@ -168,7 +181,9 @@ class ModelFamily:
         )
 
     def max_length(self, config: Any) -> int:
-        """Most tokens of a row."""
+        """Most tokens of a row; there is no end to it where positions are relative."""
+        if "positions" not in self.fields:
+            return sys.maxsize
         positions: int = config.max_position_embeddings
         return positions - self.reserved_positions
 

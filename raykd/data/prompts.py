@@ -1,0 +1,171 @@
+"""Tokenises prompts and what is to be written after them.
+
+Axes: N row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows, TokenText
+
+ROWS_AT_ONCE = 2048
+SHARE = 0.5
+"""Part of the longest row that a prompt may take."""
+
+
+def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> Encoded:
+    """Prompts and responses as a model of a kind reads them.
+
+    A decoder reads a prompt and a response, one after the other, and has labels for the tokens of
+    the response and for the one that ends it. An encoder reads the prompt, and all labels are those
+    of the response. A prompt that takes more than half of `max_length` is cut: first the part
+    that may be cut, from its end, then what is before that. Responses are cut at the end.
+
+    Args:
+        rows: Two text columns, prompts and responses; the field ``cut`` holds for every prompt
+            which of its characters may go, ``answers`` what is accepted as its response.
+        tokenizer: A fast ``PreTrainedTokenizerBase`` with a token that ends a text.
+        max_length: Most tokens of a row.
+        kind: ``causal_lm`` or ``seq2seq``.
+    """
+    begin, end = frame(tokenizer)
+    room = int(max_length * SHARE) - len(begin) - (len(end) if kind == "seq2seq" else 0)
+    prompts, before = _fitting(rows, tokenizer, room)
+    asked = [np.concatenate([begin, ids]) for ids in before]
+    written = _responses(prompts, rows.texts[1], before, tokenizer, kind)
+    truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
+    pairs = list(zip(asked, written, strict=True))
+    if kind == "seq2seq":
+        truncated += sum(len(ids) > max_length for ids in written)
+        found = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
+    else:
+        truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
+        found = [joined_row(ids, out, max_length) for ids, out in pairs]
+    references = References(
+        groups=np.arange(len(rows)),
+        answers=rows.fields["answers"],
+        tokens=TokenText(
+            tokenizer=tokenizer.backend_tokenizer.to_str(),
+            end=tokenizer.eos_token_id,
+            pad=tokenizer.pad_token_id,
+        ),
+    )
+    encoded = of_rows(found, apart=kind == "seq2seq")
+    return replace(encoded, truncated=truncated, references=references)
+
+
+def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
+    """Encoded rows with token labels.
+
+    Args:
+        rows: Token ids and labels of each.
+        apart: Whether labels are those of another text than the ids.
+    """
+    ids, labels = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
+    return Encoded(
+        input_ids=ids.astype(np.int32),
+        token_type_ids=np.zeros(len(ids), np.int8),
+        offsets=_offsets([row[0] for row in rows]),
+        labels=labels.astype(np.int64),
+        label_offsets=_offsets([row[1] for row in rows]) if apart else None,
+        token_labels=True,
+    )
+
+
+def with_rows(encoded: Encoded, rows: Sequence[tuple[Array, Array]]) -> Encoded:
+    """Other ids and labels of the same kind, as many rows as `encoded` has."""
+    return of_rows(rows, apart=encoded.label_offsets is not None)
+
+
+def joined_row(prompt: Array, response: Array, max_length: int) -> tuple[Array, Array]:
+    """What a decoder reads of one row, and the token that follows each position.
+
+    Args:
+        prompt: Token ids; with none, every position of the response but the first is predicted.
+        response: Token ids, with the one that ends it.
+        max_length: The row is cut to so many tokens before the last one is taken as a label only.
+
+    Returns:
+        Token ids and labels, int64, of equal length; positions before the response have no label.
+    """
+    whole = np.concatenate([prompt, response])[:max_length]
+    labels = whole[1:].copy()
+    # A prompt of one token is predicted from nothing; what follows it is the response.
+    labels[: max(0, len(prompt) - 1)] = NO_LABEL
+    return whole[:-1], labels
+
+
+def frame(tokenizer: Any) -> tuple[Array, Array]:
+    """Special tokens that a tokenizer puts before and after a text."""
+    whole = tokenizer("a")["input_ids"]
+    inside = tokenizer("a", add_special_tokens=False)["input_ids"]
+    at = next(i for i in range(len(whole)) if whole[i : i + len(inside)] == inside)
+    return np.asarray(whole[:at], np.int64), np.asarray(whole[at + len(inside) :], np.int64)
+
+
+def _ids(texts: Sequence[str], tokenizer: Any) -> list[Array]:
+    found = []
+    for begin in range(0, len(texts), ROWS_AT_ONCE):
+        part = tokenizer(
+            list(texts[begin : begin + ROWS_AT_ONCE]),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        found += [np.asarray(ids, np.int64) for ids in part["input_ids"]]
+    return found
+
+
+def _fitting(rows: Rows, tokenizer: Any, room: int) -> tuple[list[str], list[Array]]:
+    """Prompts of at most so many tokens, as text and as ids."""
+    prompts = list(rows.texts[0])
+    ids = _ids(prompts, tokenizer)
+    for row, found in enumerate(ids):
+        if len(found) > room:
+            prompts[row], ids[row] = _cut(prompts[row], rows.fields["cut"][row], tokenizer, room)
+    return prompts, ids
+
+
+def _cut(text: str, part: tuple[int, int], tokenizer: Any, room: int) -> tuple[str, Array]:
+    """The text without the end of a part of it, and without more where that is not enough."""
+    first, last = part
+    ids = _ids([text], tokenizer)[0]
+    while len(ids) > room and last > 0:
+        # About as many characters as tokens are too many, by the mean length of a token; at the
+        # least one, so that it comes to an end.
+        over = max(1, int((len(ids) - room) * len(text) / len(ids)))
+        if last <= first:
+            first = 0
+        kept = max(first, last - over)
+        text = text[:kept] + text[last:]
+        last = kept
+        ids = _ids([text], tokenizer)[0]
+    return text, ids[-room:]
+
+
+def _responses(
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    before: Sequence[Array],
+    tokenizer: Any,
+    kind: str,
+) -> list[Array]:
+    """Token ids of the responses and the token that ends them."""
+    end = np.asarray([tokenizer.eos_token_id], np.int64)
+    alone = _ids(responses, tokenizer)
+    if kind == "causal_lm":
+        both = _ids([p + r for p, r in zip(prompts, responses, strict=True)], tokenizer)
+        for row, (whole, own) in enumerate(zip(both, before, strict=True)):
+            # Tokens may grow together across the border; then the response stands alone.
+            if len(whole) > len(own) and np.array_equal(whole[: len(own)], own):
+                alone[row] = whole[len(own) :]
+    return [np.concatenate([ids, end]) for ids in alone]
+
+
+def _offsets(rows: Sequence[Array]) -> Array:
+    return np.concatenate([[0], np.cumsum([len(ids) for ids in rows])]).astype(np.int64)

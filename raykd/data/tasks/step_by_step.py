@@ -1,0 +1,217 @@
+"""The tasks of "Distilling step-by-step": labels in words, with a model's rationale for each.
+
+Hsieh et al., 2023, https://arxiv.org/abs/2305.02301. Read from Parquet files with the columns
+``llm_rationale`` and ``llm_label`` or ``llm_output`` beside those of the data set, or from the
+layout of the authors' code (``<set>_train.json`` and ``llm/train_CoT_0.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raykd.data import columns
+from raykd.data.base import Rows
+from raykd.data.equations import value
+from raykd.data.instructions import RESPONSE, before_instruction
+from raykd.data.rationales import PARSERS
+from raykd.data.table import Reader, Table, no_split
+from raykd.data.writing import Example, WritingTask, rows_of
+from raykd.errors import DataError
+
+CHOICES = "abcde"
+NLI = ("entailment", "neutral", "contradiction")
+
+
+def same_text(text: str, accepted: Sequence[str]) -> bool:
+    """Whether a text is one of those accepted, letter by letter."""
+    return text.strip() in {answer.strip() for answer in accepted}
+
+
+def same_value(text: str, accepted: Sequence[str]) -> bool:
+    """Whether two equations have the same value; what is no equation equals nothing."""
+    ours = value(text)
+    return any(
+        not math.isnan(ours) and math.isclose(ours, value(answer), abs_tol=1e-9)
+        for answer in accepted
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The share of texts that are right.
+
+    Attributes:
+        right: Whether a text is one of those accepted.
+    """
+
+    right: Callable[[str, Sequence[str]], bool]
+
+    def __call__(
+        self, texts: Sequence[str], accepted: Sequence[Sequence[str]]
+    ) -> Mapping[str, float]:
+        """``accuracy``."""
+        pairs = list(zip(texts, accepted, strict=True))
+        return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained(WritingTask):
+    """A task on labels in words, with rationales.
+
+    Attributes:
+        pairs: Questions and answers from raw columns.
+        parser: Cuts raw outputs of a model; a key of `raykd.data.rationales.PARSERS`.
+    """
+
+    pairs: Callable[[Table], Iterator[tuple[str, str]]]
+    parser: str
+    metric: str = "accuracy"
+    metrics: tuple[str, ...] = ("accuracy", "log_likelihood", "token_accuracy")
+    text_metrics: tuple[str, ...] = ("accuracy",)
+    max_new_tokens: int = 32
+
+    def in_folder(self, root: Path) -> Reader | None:
+        """Parquet files, or the layout of the authors' code."""
+        short = self.name.partition("/")[2]
+        for folder in (root / self.name, root / short):
+            if (folder / f"{short}_train.json").exists():
+                return SeedReader(folder=folder, name=short)
+        return super().in_folder(root)
+
+    def read_table(self, table: Table) -> Rows:
+        """Questions as they are for an encoder, as an instruction for a decoder."""
+        rationales = self.rationales(table)
+        before, after = "", ""
+        if self.kind == "causal_lm":
+            before, after = before_instruction(with_context=False), RESPONSE
+        examples = [
+            Example(
+                before=before, context=asked, after=after, response=answer, mark=len(before),
+                rationale=rationales[row],
+            )
+            for row, (asked, answer) in enumerate(self.pairs(table))
+        ]  # fmt: skip
+        return rows_of(examples, table.origin)
+
+    def rationales(self, table: Table) -> list[str]:
+        """One per row; empty where a model gave none."""
+        if "llm_rationale" in table.columns:
+            return [str(text or "").strip() for text in table.column("llm_rationale")]
+        if "llm_output" in table.columns:
+            parse = PARSERS[self.parser]
+            return [parse(str(text or "")).rationale for text in table.column("llm_output")]
+        return [""] * len(table)
+
+
+def _cqa(table: Table) -> Iterator[tuple[str, str]]:
+    questions, answers = columns.texts(table, "question"), columns.texts(table, "answer")
+    for row, choices in enumerate(table.column("choices")):
+        lines = [f"({CHOICES[k]}) {choice}" for k, choice in enumerate(choices)]
+        if answers[row] not in choices:
+            raise DataError(
+                f"{table.origin}: row {row} has the answer '{answers[row]}', which is no choice",
+                hint="repair that row",
+            )
+        yield "\n".join([questions[row], "Answer Choices:", *lines]), answers[row]
+
+
+def _svamp(table: Table) -> Iterator[tuple[str, str]]:
+    yield from zip(columns.texts(table, "input"), columns.texts(table, "label"), strict=True)
+
+
+def _nli(table: Table) -> Iterator[tuple[str, str]]:
+    ids = columns.class_ids(table, "label", NLI)
+    pairs = zip(columns.texts(table, "premise"), columns.texts(table, "hypothesis"), strict=True)
+    for row, (premise, hypothesis) in enumerate(pairs):
+        yield f"{premise}</s>{hypothesis}", NLI[ids[row]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeedReader:
+    """``<name>_<split>.json``, a row per line, with raw outputs in ``llm/<split>_CoT_<n>.json``.
+
+    Attributes:
+        folder: Holds them.
+        name: Of the data set.
+    """
+
+    folder: Path
+    name: str
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits that have a file."""
+        return tuple(
+            split for split in ("train", "validation", "test") if self._file(split).exists()
+        )
+
+    def read(self, split: str) -> Table:
+        """Rows and the raw output of each.
+
+        Raises:
+            DataError: There are not as many outputs as rows: they belong together by position.
+        """
+        if split not in self.splits():
+            raise no_split(split, str(self.folder), self.splits())
+        path = self._file(split)
+        try:
+            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+            said = self._outputs(split)
+        except (OSError, ValueError) as exc:
+            raise DataError(f"{path} cannot be read: {exc}") from exc
+        found = {name: [row.get(name) for row in rows] for name in rows[0]}
+        if said:
+            if len(said) != len(rows):
+                raise DataError(
+                    f"{path} has {len(rows):,} rows, but llm/{split}_CoT_*.json hold "
+                    f"{len(said):,} outputs",
+                    hint="they belong together by their order, so both must be whole",
+                )
+            found["llm_output"] = said
+        return Table(columns=found, origin=str(path))
+
+    def _file(self, split: str) -> Path:
+        return self.folder / f"{self.name}_{split}.json"
+
+    def _outputs(self, split: str) -> list[Any]:
+        files = self.folder.glob(f"llm/{split}_CoT_*.json")
+        parts = sorted(files, key=lambda path: int(path.stem.rpartition("_")[2]))
+        return [text for path in parts for text in json.loads(path.read_text())]
+
+
+def _task(
+    name: str,
+    about: str,
+    hub: str,
+    pairs: Callable[[Table], Iterator[tuple[str, str]]],
+    parser: str,
+    right: Callable[[str, Sequence[str]], bool] = same_text,
+) -> Explained:
+    return Explained(
+        name=f"step_by_step/{name}",
+        about=about,
+        hub=(hub, "default"),
+        hub_splits={"train": "train", "test": "test"},
+        pairs=pairs,
+        measure=Accuracy(right),
+        parser=parser,
+    )
+
+
+TASK = {
+    "cqa": _task(
+        "cqa", "Which of five answers does common sense give?", "tau/commonsense_qa", _cqa, "cqa"
+    ),
+    "svamp": _task(
+        "svamp", "Which equation answers a question in words?", "ChilleD/SVAMP", _svamp, "svamp",
+        same_value,
+    ),
+    "esnli": _task("esnli", "Does one sentence follow from another?", "esnli/esnli", _nli, "esnli"),
+    "anli_r1": _task(
+        "anli_r1", "Does one sentence follow from a text?", "facebook/anli", _nli, "anli"
+    ),
+}  # fmt: skip

@@ -1,0 +1,138 @@
+"""Tasks that are answered in text: a prompt, and what is to be written after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows
+from raykd.data.prompts import encode_prompts
+from raykd.data.rouge import score_generated
+from raykd.data.token_scores import TokenTask
+from raykd.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One row.
+
+    Attributes:
+        before: The prompt, up to the part that may be cut when it is too long.
+        context: The part that may be cut.
+        after: The rest of the prompt.
+        response: What is to be written.
+        accepted: Everything that is accepted as a response; the response alone when empty.
+        mark: Character of the prompt before which the name of a task is put, where a student
+            learns several.
+        rationale: Why the response is right; empty where nobody said.
+    """
+
+    before: str
+    context: str = ""
+    after: str = ""
+    response: str
+    accepted: tuple[str, ...] = ()
+    mark: int = 0
+    rationale: str = ""
+
+
+def rows_of(examples: Sequence[Example], origin: str) -> Rows:
+    """Prompts and responses; what may be cut, what is accepted and the like are fields.
+
+    Raises:
+        DataError: There is no row, or a response is empty.
+    """
+    if not examples:
+        raise DataError(f"{origin} has no rows", hint="choose another split or file")
+    for row, example in enumerate(examples):
+        if not example.response.strip():
+            raise DataError(f"{origin}: row {row} has an empty response", hint="remove that row")
+    fields: dict[str, tuple[Any, ...]] = {
+        "cut": tuple((len(e.before), len(e.before) + len(e.context)) for e in examples),
+        "answers": tuple(e.accepted or (e.response,) for e in examples),
+        "marks": tuple(e.mark for e in examples),
+        "rationales": tuple(e.rationale for e in examples),
+    }
+    return Rows(
+        texts=(
+            tuple(e.before + e.context + e.after for e in examples),
+            tuple(e.response for e in examples),
+        ),
+        labels=np.zeros(len(examples), np.int64),
+        fields=fields,
+    )
+
+
+PREDICT, EXPLAIN = "predict", "explain"
+"""Names of the two tasks of step-by-step distillation, which its prompts begin with."""
+
+
+def marked(rows: Rows, name: str) -> Rows:
+    """The rows with the name of a task put into their prompts."""
+    prefix = f"{name}: "
+    prompts = tuple(
+        text[:at] + prefix + text[at:]
+        for text, at in zip(rows.texts[0], rows.fields["marks"], strict=True)
+    )
+    cut = tuple((a + len(prefix), b + len(prefix)) for a, b in rows.fields["cut"])
+    return replace(rows, texts=(prompts, *rows.texts[1:]), fields={**rows.fields, "cut": cut})
+
+
+def without_labels(encoded: Encoded, rows: Array) -> Encoded:
+    """The rows with no label in some of them.
+
+    Args:
+        encoded: Rows with token labels.
+        rows: Which, bool ``[N]``.
+    """
+    offsets = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
+    out = np.repeat(rows, np.diff(offsets))
+    return replace(encoded, labels=np.where(out, NO_LABEL, encoded.labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingTask(TokenTask):
+    """A task whose rows are prompts and responses, for decoders and for encoder-decoders.
+
+    Attributes:
+        measure: Every metric of `text_metrics` from texts and the accepted responses of each.
+    """
+
+    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, float]] = (
+        score_generated
+    )
+    kind: str = "causal_lm"
+    metric: str = "log_likelihood"
+    metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "rouge_l", "exact_match")
+    text_metrics: tuple[str, ...] = ("rouge_l", "exact_match")
+    max_new_tokens: int = 256
+
+    def read_by(self, kind: str) -> WritingTask:
+        """The task for a decoder, or for an encoder and a decoder."""
+        return replace(self, kind=kind) if kind else self
+
+    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+        """Prompts, cut where they are too long, with the tokens of responses as labels."""
+        if tokenizer.eos_token_id is None:
+            raise DataError(
+                "the tokenizer has no token that ends a text", hint="choose a model like GPT-2"
+            )
+        return encode_prompts(rows, tokenizer, max_length, self.kind)
+
+    def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
+        """``predict``: the rows with a word that says that the response is asked for; its own
+        ``explain`` asks for the rationale in the same way, and has no label where there is none."""
+        asked = marked(rows, EXPLAIN)
+        asked = replace(asked, texts=(asked.texts[0], rows.fields["rationales"]))
+        explain = encode_prompts(asked, tokenizer, max_length, self.kind)
+        silent = np.asarray([not text for text in rows.fields["rationales"]])
+        explain = replace(without_labels(explain, silent), references=None)
+        predict = encode_prompts(marked(rows, PREDICT), tokenizer, max_length, self.kind)
+        return {PREDICT: replace(predict, beside={EXPLAIN: explain})}
+
+    def score_texts(self, texts: Sequence[str], references: References) -> Mapping[str, float]:
+        """Metrics of generated text."""
+        return self.measure(texts, references.answers)

@@ -1,0 +1,121 @@
+"""What is known of a teacher's distribution over a vocabulary, and the distance of a student to it.
+
+Axes: M scored token, V vocabulary, S sample, K kept token.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.losses.divergences import divergence
+from raykd.losses.precision import working
+from raykd.losses.top_k import top_k_divergence
+from raykd.losses.vocabulary import Scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Divergence:
+    """Which distance between two distributions is meant.
+
+    Attributes:
+        kind: A name that `raykd.losses.divergences.divergence` knows.
+        beta: Weight of the teacher, for ``jsd``.
+        lam: Share of the one mixed into the other, for skewed ones.
+        temperature: Softens both.
+        normalised: Divide ``jsd`` by ``beta * (1 - beta)``, except at the ends.
+    """
+
+    kind: str = "forward_kl"
+    beta: float = 0.5
+    lam: float = 0.1
+    temperature: float = 1.0
+    normalised: bool = False
+
+    def of(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Nats per row from the scores of both, ``[..., V]``."""
+        found = divergence(
+            self.kind, beta=self.beta, lam=self.lam, temperature=self.temperature
+        )(student, teacher)  # fmt: skip
+        if self.kind == "jsd" and self.normalised and 0 < self.beta < 1:
+            return found / (self.beta * (1 - self.beta))
+        return found
+
+
+class Target(ABC):
+    """A teacher's distributions for M tokens, as far as they are known."""
+
+    @abstractmethod
+    def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
+        """Nats per token, ``[m]``.
+
+        Args:
+            student: Scores of the student for some tokens, ``[m, V]``.
+            at: Their place among the M.
+            of: The divergence; a target that does not know enough for it raises.
+
+        Raises:
+            NotImplementedError: The divergence needs more than is known.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FullTarget(Target):
+    """Everything is known: the scores, or what they are computed from.
+
+    Attributes:
+        scores: The teacher's, over a vocabulary that may be padded to another size.
+    """
+
+    scores: Tensor | Scores
+
+    def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
+        """Any divergence at any temperature."""
+        with torch.no_grad():
+            teacher = self.scores.of(at) if isinstance(self.scores, Scores) else self.scores[at]
+        width = min(student.shape[-1], teacher.shape[-1])
+        return of.of(student[..., :width], teacher[..., :width])
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTarget(Target):
+    """Token ids drawn from the distribution: its gradient is met in the mean.
+
+    The value is the student's mean negative log-likelihood of the samples, which is the forward
+    divergence plus the teacher's entropy.
+
+    Attributes:
+        ids: int64 ``[M, S]``.
+    """
+
+    ids: Tensor
+
+    def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
+        """The forward divergence at temperature 1, up to the teacher's entropy."""
+        if of.kind != "forward_kl" or of.temperature != 1.0:
+            raise NotImplementedError(f"samples cannot serve {of.kind} at {of.temperature:g}")
+        log_q = F.log_softmax(working(student), dim=-1)
+        return -log_q.gather(-1, self.ids[at]).mean(dim=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class TopKTarget(Target):
+    """The most likely tokens; the rest of the mass is one more token.
+
+    Attributes:
+        ids: int64 ``[M, K]``.
+        log_probabilities: Theirs among all V, ``[M, K]``.
+    """
+
+    ids: Tensor
+    log_probabilities: Tensor
+
+    def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
+        """The forward divergence at temperature 1, a lower bound of the full one."""
+        if of.kind != "forward_kl" or of.temperature != 1.0:
+            raise NotImplementedError(f"top-k cannot serve {of.kind} at {of.temperature:g}")
+        return top_k_divergence(student, self.ids[at], self.log_probabilities[at])

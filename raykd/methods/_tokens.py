@@ -1,0 +1,87 @@
+"""What methods on the tokens of generated text have in common.
+
+Axes: M token with a label, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.losses.precision import working
+from raykd.losses.targets import Divergence, Target
+from raykd.losses.vocabulary import Scores, summed
+from raykd.methods.base import LossTerms, Method, Signals
+from raykd.models.base import Outputs
+
+
+class HasRatio(Protocol):
+    """Parameters with a share of distillation."""
+
+    @property
+    def kd_ratio(self) -> float:
+        """Weight of distillation; the likelihood of the labels gets the rest."""
+        ...
+
+
+P = TypeVar("P", bound=HasRatio)
+
+
+class TokenMethod(Method[P]):
+    """The likelihood of the labels and a divergence from the teacher, both means over tokens."""
+
+    requires = Signals(logits=True)
+    kinds = TEXT_KINDS
+
+    @abstractmethod
+    def divergence(self) -> Divergence:
+        """Which divergence."""
+
+    def divergences(self) -> tuple[Divergence, ...]:
+        """That one, unless its weight is 0."""
+        return (self.divergence(),) if self.params.kd_ratio > 0 else ()
+
+    def signals(self) -> Signals:
+        """The teacher's distributions, unless their weight is 0."""
+        return Signals(logits=self.params.kd_ratio > 0)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """Both terms, in one pass over the vocabulary."""
+        ratio = self.params.kd_ratio
+        labels = batch.labels[batch.labels != NO_LABEL]
+        target = teacher.target if ratio > 0 else None
+        return weighted(student.scores, labels, target, ratio, self.divergence())
+
+
+def weighted(
+    scores: Scores, labels: Tensor, target: Target | None, ratio: float, of: Divergence
+) -> LossTerms:
+    """``(1 - ratio) * likelihood + ratio * divergence``; terms of weight 0 are not computed.
+
+    Args:
+        scores: The student's, of M tokens.
+        labels: int64 ``[M]``.
+        target: The teacher's distributions for the same tokens; None where `ratio` is 0.
+        ratio: Weight of the divergence, in [0, 1].
+        of: Which divergence. Its value is multiplied by the square of its temperature.
+    """
+    count = len(labels)
+    size = of.temperature**2
+
+    def terms(chunk: Tensor, at: slice) -> Tensor:
+        found = []
+        if ratio < 1:
+            hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
+            found.append((1 - ratio) / count * hard)
+        if target is not None and ratio > 0:
+            found.append(ratio * size / count * target.distance(chunk, at, of).sum())
+        return torch.stack(found)
+
+    total, apart = summed(scores, terms)
+    names = ["task"] * (ratio < 1) + ["distil"] * (ratio > 0)
+    return LossTerms(dict(zip(names, apart, strict=True)), loss=total)

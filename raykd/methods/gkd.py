@@ -1,0 +1,81 @@
+"""GKD: a divergence on responses that the student samples now, mixed with those of the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.losses.targets import Divergence
+from raykd.methods._tokens import weighted
+from raykd.methods.base import Forward, LossTerms, Method, Reader, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of on-policy distillation; the defaults are TRL's, for shorter responses."""
+
+    lmbda: float = param(
+        0.5, low=0.0, high=1.0, symbol="lambda", help="Share of steps on the student's own text."
+    )
+    beta: float = param(
+        0.5,
+        low=0.0,
+        high=1.0,
+        help="Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence.",
+    )
+    normalised: bool = param(
+        False,
+        help="Divide by beta (1 - beta), so that beta does not change the size of the gradient.",
+    )
+    sampling_temperature: float = param(0.9, low=0.0, open=True, help="Of the student's own text.")
+    max_new_tokens: int = param(64, low=1, help="Most tokens of the student's own text.")
+    kd_ratio: float = param(
+        1.0,
+        low=0.0,
+        high=1.0,
+        help="Weight of distillation in steps on the task's responses; the labels get the rest.",
+    )
+
+
+class GKD(Method[Params]):
+    """The Jensen-Shannon divergence on sampled or given responses, chosen anew for every batch."""
+
+    title = "divergence on the student's own text"
+    reference = "https://arxiv.org/abs/2306.13649"
+    requires = Signals(logits=True, weights=True)
+    kinds = TEXT_KINDS
+
+    def signals(self) -> Signals:
+        """The live teacher, unless nothing is sampled."""
+        return Signals(logits=True, weights=self.params.lmbda > 0)
+
+    def divergences(self) -> tuple[Divergence, ...]:
+        """The only thing that it reads the teacher through."""
+        p = self.params
+        return (Divergence(kind="jsd", beta=p.beta, normalised=p.normalised),)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """On the task's responses."""
+        labels = batch.labels[batch.labels != NO_LABEL]
+        (of,) = self.divergences()
+        return weighted(student.scores, labels, teacher.target, self.params.kd_ratio, of)
+
+    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+        """Sample responses for the whole batch, or take those of the task."""
+        p = self.params
+        if torch.rand(()).item() >= p.lmbda:
+            return self.loss(batch, student(batch), teacher(batch))
+        own = student.write(
+            batch, max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature
+        )
+        labels = own.labels[own.labels != NO_LABEL]
+        (of,) = self.divergences()
+        found = weighted(student(own).scores, labels, teacher(own).target, 1.0, of)
+        return LossTerms(found.watched, loss=found.total())
+
+
+METHOD = GKD

@@ -1,0 +1,24 @@
+"""Sequence-level distillation: fine-tuning on responses that the teacher wrote."""
+
+from __future__ import annotations
+
+from raykd.data.base import TEXT_KINDS
+from raykd.methods.base import Signals
+from raykd.methods.none import NoTeacher, Params
+
+__all__ = ["METHOD", "Params"]
+
+
+class SeqKD(NoTeacher):
+    """The likelihood of the teacher's responses, which are written once for all trials.
+
+    Kim and Rush, 2016. Of the teacher nothing but its text is known.
+    """
+
+    title = "fine-tuning on responses of the teacher"
+    reference = "https://arxiv.org/abs/1606.07947"
+    requires = Signals(generation=True)
+    kinds = TEXT_KINDS
+
+
+METHOD = SeqKD

@@ -1,0 +1,149 @@
+"""Distilling step-by-step: the student learns to answer, and to say why.
+
+Two examples per row share the student: `predict` asks for the label, `explain` for the rationale.
+At test time only the first is asked. With a teacher, its distributions over the tokens of the label
+are a third thing to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.losses.precision import working
+from raykd.losses.targets import Divergence, Target
+from raykd.losses.vocabulary import Scores, summed
+from raykd.methods.base import Forward, LossTerms, Method, Reader, Signals
+from raykd.models.base import Outputs
+from raykd.params import param
+
+EXPLAIN = "explain"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Coefficients of step-by-step distillation; the defaults are its authors'."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of labels; rationales get 1 - alpha."
+    )
+    kappa_l: float = param(
+        0.0, low=0.0, high=1.0, help="Share of the teacher in the tokens of labels."
+    )
+    divergence: str = param(
+        "forward_kl",
+        choices=("forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "skew_reverse_kl"),
+        help="Distance to the teacher's distributions.",
+    )
+    beta: float = param(0.5, low=0.0, high=1.0, help="Weight of the teacher in the mixture of jsd.")
+    lam: float = param(0.1, low=0.0, high=0.99, help="Mixed in by skewed divergences.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Half:
+    """Labels or rationales of a batch.
+
+    Attributes:
+        scores: The student's, of M tokens.
+        labels: int64 ``[M]``.
+        target: The teacher's distributions for these tokens, or None.
+        share: Of the teacher.
+    """
+
+    scores: Scores
+    labels: Tensor
+    target: Target | None = None
+    share: float = 0.0
+
+    def loss(self, weight: float, of: Divergence) -> tuple[Tensor, Tensor]:
+        """``weight * ((1 - share) * likelihood + share * divergence)``; see `summed`."""
+        count = len(self.labels)
+
+        def terms(chunk: Tensor, at: slice) -> Tensor:
+            hard = F.cross_entropy(working(chunk), self.labels[at], reduction="sum")
+            found = (1 - self.share) * hard
+            if self.target is not None and self.share > 0:
+                found = found + self.share * self.target.distance(chunk, at, of).sum()
+            return (weight / count * found)[None]
+
+        return summed(self.scores, terms)
+
+
+def both(
+    label: Half | None, rationale: Half | None, *, alpha: float, of: Divergence | None = None
+) -> LossTerms:
+    """``alpha * labels + (1 - alpha) * rationales``, each a mean over its own tokens.
+
+    A half that is None or has weight 0 is left out, and the other one keeps its weight.
+
+    Args:
+        label: Labels.
+        rationale: Rationales.
+        alpha: Weight of labels.
+        of: Distance to the teacher.
+    """
+    halves = {"label": (label, alpha), "rationale": (rationale, 1 - alpha)}
+    terms = {}
+    for name, (half, weight) in halves.items():
+        if half is not None and weight > 0:
+            terms[name] = half.loss(weight, of or Divergence())[0]
+    return LossTerms(**terms)
+
+
+class StepByStep(Method[Params]):
+    """Labels and rationales as two tasks of one student."""
+
+    title = "labels and rationales as two tasks"
+    reference = "https://arxiv.org/abs/2305.02301"
+    requires = Signals(logits=True, rationales=True)
+    kinds = TEXT_KINDS
+    reading = "predict"
+    beside = (EXPLAIN,)
+
+    def signals(self) -> Signals:
+        """Rationales, and the teacher's distributions where they have a share."""
+        return Signals(rationales=True, logits=self.params.kappa_l > 0)
+
+    def divergences(self) -> tuple[Divergence, ...]:
+        """The one that was chosen."""
+        p = self.params
+        if p.kappa_l == 0:
+            return ()
+        return (Divergence(kind=p.divergence, beta=p.beta, lam=p.lam),)
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """Labels alone."""
+        return both(self._label(batch, student, teacher), None, alpha=1.0, of=self._of())
+
+    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+        """Both tasks, each with a pass of its own; a task of weight 0 is left out."""
+        p = self.params
+        label = rationale = None
+        if p.alpha > 0:
+            label = self._label(batch, student(batch), teacher(batch))
+        explain = batch.beside[EXPLAIN]
+        labels = explain.labels[explain.labels != NO_LABEL]
+        if p.alpha < 1 and len(labels):
+            rationale = Half(scores=student(explain).scores, labels=labels)
+        if label is None and rationale is None:
+            # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
+            return LossTerms(rationale=0.0 * student(batch).scores.states.sum())
+        return both(label, rationale, alpha=p.alpha, of=self._of())
+
+    def _of(self) -> Divergence | None:
+        return next(iter(self.divergences()), None)
+
+    def _label(self, batch: Batch, student: Outputs, teacher: Outputs) -> Half:
+        share = self.params.kappa_l
+        return Half(
+            scores=student.scores,
+            labels=batch.labels[batch.labels != NO_LABEL],
+            target=teacher.target if share > 0 else None,
+            share=share,
+        )
+
+
+METHOD = StepByStep

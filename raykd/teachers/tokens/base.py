@@ -1,0 +1,67 @@
+"""One interface for everything that can be recorded of distributions over a vocabulary.
+
+Axes: M token with a label, V vocabulary, D hidden width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raykd.data.base import Array
+from raykd.losses.targets import Divergence
+from raykd.losses.vocabulary import Scores
+from raykd.models.base import Anatomy, Outputs
+
+
+class TokenCache(ABC):
+    """A part of what the scores say; subclasses are frozen dataclasses of plain values.
+
+    Attributes:
+        arrays: Names of the arrays that are kept, one value or vector per token each.
+        needs_matrix: Whether reading needs the teacher's output matrix, which is kept once.
+    """
+
+    arrays: tuple[str, ...]
+    needs_matrix: bool = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What search spaces call it, with its size where it has one."""
+
+    @abstractmethod
+    def token_bytes(self, teacher: Anatomy) -> int:
+        """Bytes per token."""
+
+    @abstractmethod
+    def refusal(self, of: Divergence) -> str:
+        """Why a divergence cannot be computed from it without bias, or empty."""
+
+    @abstractmethod
+    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+        """What is kept of some tokens, and the probability mass that it stands for, added up.
+
+        Args:
+            scores: The teacher's.
+            random: For draws; on the device of the scores.
+        """
+
+    @abstractmethod
+    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+        """What a method reads of some tokens.
+
+        Args:
+            kept: As it was kept, in the order of the tokens, on the device of the batch.
+            matrix: The teacher's output matrix ``[V, D]``, where it is needed.
+        """
+
+
+def as_ids(ids: Tensor, vocabulary: int) -> Array:
+    """Token ids in as few bytes as they need."""
+    array: Array = ids.cpu().numpy().astype(np.uint16 if vocabulary <= 1 << 16 else np.int32)
+    return array

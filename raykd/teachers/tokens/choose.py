@@ -1,0 +1,52 @@
+"""Which cache of a vocabulary a name means, and which one is chosen where none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raykd.losses.targets import Divergence
+from raykd.models.base import Anatomy
+from raykd.teachers.tokens.base import TokenCache
+from raykd.teachers.tokens.hidden import HiddenCache
+from raykd.teachers.tokens.sampled import SampledCache
+from raykd.teachers.tokens.top_k import TopKCache
+
+SMALL = 1024
+"""Bytes per token below which hidden states are kept: they are exact."""
+DENSE = "dense"
+
+
+def cache_of(name: str) -> TokenCache:
+    """The cache of a name such as ``hidden`` or ``sampled:64``."""
+    kind, _, count = name.partition(":")
+    if kind == "sampled":
+        return SampledCache(int(count))
+    if kind == "top_k":
+        return TopKCache(int(count))
+    return HiddenCache()
+
+
+def choose(teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool) -> tuple[str, str]:
+    """The name of the cache, or ``dense``, and why.
+
+    Args:
+        teacher: Its sizes.
+        needed: Divergences that methods compute.
+        reads_scores: Whether a method reads the scores themselves.
+    """
+    hidden, dense = HiddenCache().token_bytes(teacher), 4 * teacher.vocabulary
+    if hidden >= dense:
+        return DENSE, f"all scores take {dense:,} bytes a token, hidden states {hidden:,}"
+    if hidden <= SMALL:
+        return "hidden", (
+            f"hidden states take {hidden:,} bytes a token (all scores {dense:,}) and are exact"
+        )
+    drawn = SampledCache()
+    if not reads_scores and needed and not any(drawn.refusal(of) for of in needed):
+        return drawn.name, (
+            f"hidden states would take {hidden:,} bytes a token, {drawn.count} draws "
+            f"{drawn.token_bytes(teacher):,}, and they are enough for the forward divergence"
+        )
+    return "hidden", (
+        f"hidden states take {hidden:,} bytes a token; the methods need more than draws give"
+    )

@@ -1,0 +1,63 @@
+"""Token ids drawn from the teacher: the gradient of the forward divergence is met in the mean.
+
+A few bytes per sample, whatever the sharpness of the teacher. The draws are made once, so they are
+the same in every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raykd.losses.targets import Divergence, SampledTarget
+from raykd.losses.vocabulary import Scores
+from raykd.models.base import Anatomy, Outputs
+from raykd.teachers.tokens.base import TokenCache
+
+
+@dataclass(frozen=True, slots=True)
+class SampledCache(TokenCache):
+    """Draws with replacement.
+
+    Attributes:
+        count: Draws per token.
+    """
+
+    count: int = 64
+
+    arrays = ("ids",)
+
+    @property
+    def name(self) -> str:
+        """``sampled:COUNT``."""
+        return f"sampled:{self.count}"
+
+    def token_bytes(self, teacher: Anatomy) -> int:
+        """Two per draw, four for vocabularies above 65,536."""
+        return self.count * (2 if teacher.vocabulary <= 1 << 16 else 4)
+
+    def refusal(self, of: Divergence) -> str:
+        """Draws are from the distribution at temperature 1, and say nothing of its values."""
+        if of.kind != "forward_kl":
+            return f"{of.kind} needs the teacher's probabilities, and draws do not give them"
+        if of.temperature != 1.0:
+            return f"draws are made at temperature 1, not {of.temperature:g}"
+        return ""
+
+    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+        """Draws for every token; they stand for all of the mass."""
+        drawn = [
+            torch.multinomial(
+                scores.of(at).float().softmax(dim=-1), self.count, replacement=True,
+                generator=random,
+            )
+            for at in scores.chunks()
+        ]  # fmt: skip
+        return {"ids": torch.cat(drawn)}, float(len(scores))
+
+    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+        """What the forward divergence is estimated from."""
+        return Outputs(target=SampledTarget(kept["ids"]))

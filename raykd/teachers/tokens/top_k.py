@@ -1,0 +1,63 @@
+"""The most likely tokens and their probabilities; the rest is known as a sum only.
+
+What the rest is made of is not learnt. For a teacher whose most likely tokens hold little of the
+mass this is worse than no teacher, so it is never chosen by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.losses.targets import Divergence, TopKTarget
+from raykd.losses.vocabulary import Scores
+from raykd.models.base import Anatomy, Outputs
+from raykd.teachers.tokens.base import TokenCache
+
+
+@dataclass(frozen=True, slots=True)
+class TopKCache(TokenCache):
+    """Ids and log-probabilities in fp16.
+
+    Attributes:
+        count: Tokens that are kept.
+    """
+
+    count: int = 64
+
+    arrays = ("ids", "log_probabilities")
+
+    @property
+    def name(self) -> str:
+        """``top_k:COUNT``."""
+        return f"top_k:{self.count}"
+
+    def token_bytes(self, teacher: Anatomy) -> int:
+        """Two per probability and two per id, four for vocabularies above 65,536."""
+        return self.count * (4 if teacher.vocabulary <= 1 << 16 else 6)
+
+    def refusal(self, of: Divergence) -> str:
+        """The rest has no known shape: only the forward divergence at temperature 1 is bounded."""
+        if of.kind != "forward_kl":
+            return f"{of.kind} needs every probability, and top-k keeps {self.count}"
+        if of.temperature != 1.0:
+            return f"at temperature {of.temperature:g} the mass of the rest is not known"
+        return ""
+
+    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+        """The largest, and the mass they hold."""
+        found = [
+            F.log_softmax(scores.of(at).float(), dim=-1).topk(self.count, dim=-1)
+            for at in scores.chunks()
+        ]
+        logs = torch.cat([part.values for part in found])
+        ids = torch.cat([part.indices for part in found])
+        return {"ids": ids, "log_probabilities": logs}, float(logs.exp().sum())
+
+    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+        """What the forward divergence is bounded from."""
+        return Outputs(target=TopKTarget(kept["ids"], kept["log_probabilities"].float()))

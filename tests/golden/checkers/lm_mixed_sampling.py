@@ -1,0 +1,34 @@
+"""Checks ``lm_mixed_sampling.npz``: what a token is drawn from when both models take part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from raykd.losses.policy import mixed_probabilities
+from tests.golden.comparison import Comparison, Unknown, compare_gradient
+
+_KEY = re.compile(r"probs__a([\d.]+)__T([\d.]+)__k(\d+)__p([\d.]+)")
+
+
+def check(path: Path) -> Iterator[Comparison | Unknown]:
+    """Recompute every distribution of a file."""
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    student, teacher = (
+        torch.from_numpy(arrays.pop(f"{side}_logits")) for side in ("student", "teacher")
+    )
+    for key, golden in arrays.items():
+        m = _KEY.fullmatch(key)
+        if not m:
+            yield Unknown(key, "follows no documented pattern")
+            continue
+        found = mixed_probabilities(
+            student, teacher, alpha=float(m[1]), temperature=float(m[2]), top_k=int(m[3]),
+            top_p=float(m[4]),
+        )  # fmt: skip
+        yield compare_gradient(key, found.numpy(), golden, 1e-5)

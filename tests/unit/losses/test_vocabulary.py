@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from raykd.losses.divergences import divergence
+from raykd.losses.targets import Divergence, FullTarget, SampledTarget, TopKTarget
+from raykd.losses.vocabulary import Scores, cross_entropy, summed
+
+M, V, D = 23, 41, 8
+
+
+def leaves(seed: int, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    states = torch.randn(M, D, generator=random, dtype=dtype).requires_grad_()
+    weight = torch.randn(V, D, generator=random, dtype=dtype).requires_grad_()
+    return states, weight
+
+
+LABELS = torch.arange(M) % V
+
+
+@pytest.mark.parametrize("size", [1, 5, M, None])
+def test_pieces_give_the_value_and_gradient_of_the_whole(size):
+    states, weight = leaves(0)
+    bias = torch.linspace(-1, 1, V, dtype=torch.float64).requires_grad_()
+    teacher = torch.randn(M, V, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    of = divergence("forward_kl")
+
+    def terms(chunk, at):
+        hard = F.cross_entropy(chunk, LABELS[at], reduction="sum") / M
+        return torch.stack([0.3 * hard, 0.7 * of(chunk, teacher[at]).sum() / M])
+
+    total, apart = summed(Scores(states, weight, bias, torch.float64), terms, size=size)
+    (2 * total).backward()
+    mine = [leaf.grad.clone() for leaf in (states, weight, bias)]
+    for leaf in (states, weight, bias):
+        leaf.grad = None
+    whole = terms(F.linear(states, weight, bias), slice(None))
+    (2 * whole.sum()).backward()
+    assert torch.allclose(apart, whole.detach())
+    assert not apart.requires_grad
+    for got, leaf in zip(mine, (states, weight, bias), strict=True):
+        assert torch.allclose(got, leaf.grad)
+
+
+def test_what_needs_no_gradient_gets_none():
+    states, weight = leaves(0, torch.float32)
+    loss = cross_entropy(Scores(states.detach(), weight), LABELS)
+    loss.backward()
+    assert states.grad is None
+    assert weight.grad is not None
+    with torch.no_grad():
+        assert torch.allclose(cross_entropy(Scores(states, weight), LABELS), loss)
+
+
+def test_half_precision_products_give_gradients_of_the_weights_own_type():
+    states, weight = leaves(0, torch.float32)
+    loss = cross_entropy(Scores(states, weight, dtype=torch.bfloat16), LABELS)
+    loss.backward()
+    exact = F.cross_entropy(F.linear(states.detach(), weight.detach()), LABELS)
+    assert weight.grad.dtype == torch.float32
+    assert abs(loss.item() - exact.item()) < 0.05
+
+
+def test_no_token_at_all_is_said():
+    states, weight = leaves(0, torch.float32)
+    with pytest.raises(ValueError, match="no token"):
+        cross_entropy(Scores(states[:0], weight), LABELS[:0])
+
+
+def test_no_array_of_all_scores_is_made():
+    # 64 MiB of scores in pieces of 1 MiB: the largest tensor that autograd sees stays a piece.
+    seen: list[int] = []
+    states = torch.randn(4096, 4).requires_grad_()
+    weight = torch.randn(4096, 4).requires_grad_()
+
+    def terms(chunk, at):
+        seen.append(chunk.numel())
+        return chunk.square().sum()[None]
+
+    summed(Scores(states, weight), terms, size=64)[0].backward()
+    assert max(seen) == 64 * 4096
+    assert sum(seen) == 4096 * 4096
+
+
+def test_a_full_target_is_read_from_states_or_scores_alike():
+    states, weight = leaves(2)
+    scores = Scores(states.detach(), weight.detach(), dtype=torch.float64)
+    student = torch.randn(7, V, dtype=torch.float64)
+    at = slice(3, 10)
+    for kind in ("forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "total_variation"):
+        of = Divergence(kind=kind, temperature=2.0)
+        assert torch.allclose(
+            FullTarget(scores).distance(student, at, of),
+            FullTarget(scores.of()).distance(student, at, of),
+        )
+
+
+def test_a_vocabulary_padded_to_another_size_is_compared_where_both_have_tokens():
+    student, teacher = torch.randn(2, V), torch.randn(2, V + 5)
+    of = Divergence()
+    got = FullTarget(teacher).distance(student, slice(0, 2), of)
+    assert torch.allclose(got, FullTarget(teacher[:, :V]).distance(student, slice(0, 2), of))
+
+
+def test_draws_meet_the_gradient_of_the_forward_divergence_in_the_mean():
+    random = torch.Generator().manual_seed(0)
+    teacher = torch.randn(1, V, generator=random)
+    student = torch.randn(1, V, generator=random).requires_grad_()
+    ids = torch.multinomial(teacher.softmax(-1), 200_000, replacement=True, generator=random)
+    SampledTarget(ids).distance(student, slice(0, 1), Divergence()).sum().backward()
+    drawn, student.grad = student.grad, None
+    FullTarget(teacher).distance(student, slice(0, 1), Divergence()).sum().backward()
+    assert torch.allclose(drawn, student.grad, atol=4e-3)
+
+
+@pytest.mark.parametrize("count", [1, 5, 20, V - 1])
+def test_the_most_likely_tokens_bound_the_divergence_from_below(count):
+    random = torch.Generator().manual_seed(count)
+    teacher = torch.randn(30, V, generator=random, dtype=torch.float64)
+    student = torch.randn(30, V, generator=random, dtype=torch.float64)
+    found = teacher.log_softmax(-1).topk(count)
+    every = slice(0, 30)
+    part = TopKTarget(found.indices, found.values).distance(student, every, Divergence())
+    whole = FullTarget(teacher).distance(student, every, Divergence())
+    assert (part <= whole + 1e-9).all()
+
+
+@pytest.mark.parametrize("target", [SampledTarget(torch.zeros(1, 2, dtype=torch.long)),
+                                    TopKTarget(torch.zeros(1, 2, dtype=torch.long),
+                                               torch.zeros(1, 2))])
+@pytest.mark.parametrize("of", [Divergence(kind="reverse_kl"), Divergence(temperature=2.0)])
+def test_what_cannot_be_computed_without_bias_is_refused(target, of):
+    with pytest.raises(NotImplementedError):
+        target.distance(torch.zeros(1, V), slice(0, 1), of)
