@@ -11,15 +11,17 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import KINDS, NO_LABEL, DataSettings, Rows, Task
+from raykd.data.base import KINDS, NO_LABEL, TEXT_KINDS, TOKEN_KINDS, DataSettings, Rows, Task
 from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.files import FileTask
 from raykd.data.table import Table
+from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.tokenizers import train_tokenizer
 
 TASKS = registry.variants("tasks")
 NUM_ROWS = 12
+LENGTH, VOCABULARY = 64, 400
 # Raw columns of row i, for tasks that are read from more than texts and a label.
 RAW: dict[str, Callable[[int], dict[str, Any]]] = {
     "super_glue/wsc": lambda i: {
@@ -36,6 +38,26 @@ RAW: dict[str, Callable[[int], dict[str, Any]]] = {
     "super_glue/record": lambda i: {
         "passage": f"Ann met Bea {i}.", "query": "@placeholder won.", "entities": ["Ann", "Bea"],
         "answers": [("Ann", "Bea")[i % 2]],
+    },
+    "dolly": lambda i: {
+        "instruction": f"Name {i} rivers.", "context": ("", "In Europe.")[i % 2],
+        "response": f"The Rhine and {i} others.",
+    },
+    "step_by_step/cqa": lambda i: {
+        "question": f"Where is river {i}?", "choices": ["in a bed", "in a sea"],
+        "answer": ("in a bed", "in a sea")[i % 2], "llm_rationale": "Rivers have beds.",
+    },
+    "step_by_step/svamp": lambda i: {
+        "input": f"Ann has {i} apples and eats 1.\nHow many are left?", "label": f"( {i} - 1 )",
+        "llm_output": f"She eats one. The answer is ({i} - 1).\n\nQ: next",
+    },
+    "step_by_step/esnli": lambda i: {
+        "premise": f"Ann sees {i} cats.", "hypothesis": "Ann sees cats.", "label": i % 3,
+        "llm_rationale": "Cats are cats.",
+    },
+    "step_by_step/anli_r1": lambda i: {
+        "premise": f"Ann saw {i} cats.", "hypothesis": "Ann saw cats.", "label": i % 3,
+        "llm_rationale": "",
     },
     "text": lambda i: {"text": f"In the year {i} it was Ann who won the long race again."},
     "squad": lambda i: {
@@ -71,8 +93,14 @@ def rows(task) -> Rows:
 
 @pytest.fixture
 def encoded(task, rows):
-    tokenizer = train_tokenizer([text for column in rows.texts for text in column], 200)
-    return task.encode(rows, tokenizer, 32)
+    return task.encode(rows, tokenizer_for(task, rows), LENGTH)
+
+
+def tokenizer_for(task: Task, rows: Rows) -> Any:
+    texts = [text for column in rows.texts for text in column]
+    if task.kind in TEXT_KINDS:
+        return train_byte_pairs(texts, VOCABULARY, ("<pad>", "</s>"))
+    return train_tokenizer(texts, VOCABULARY)
 
 
 def perfect(task: Task, encoded) -> np.ndarray:
@@ -81,7 +109,7 @@ def perfect(task: Task, encoded) -> np.ndarray:
         return encoded.labels[:, None]
     if encoded.token_labels:
         known = encoded.labels[encoded.labels != NO_LABEL]
-        return 20 * np.eye(200, dtype=np.float32)[known]
+        return 20 * np.eye(VOCABULARY, dtype=np.float32)[known]
     width = int(encoded.lengths().max()) if task.kind == "span" else task.num_labels
     return np.eye(width, dtype=np.float32)[encoded.labels]
 
@@ -98,7 +126,7 @@ def test_the_deciding_metric_is_among_its_metrics(task):
 
 def test_labels_fit_the_kind(task):
     assert task.kind in KINDS
-    if task.kind in ("regression", "masked_lm"):
+    if task.kind in ("regression", *TOKEN_KINDS):
         assert task.labels == ()
         assert task.num_labels == 1
     else:
@@ -118,7 +146,7 @@ def test_rows_have_texts_and_labels_of_one_length(task, rows):
 
 
 def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):
-    batch = Collator(0, max_length=32)(encoded, np.arange(len(encoded)))
+    batch = Collator(0, max_length=LENGTH)(encoded, np.arange(len(encoded)))
     shape = perfect(task, encoded).shape
     if encoded.token_labels:
         shape = (int((batch.labels != NO_LABEL).sum()), shape[1])
@@ -135,11 +163,65 @@ def test_right_predictions_score_better_than_constant_ones(task, encoded):
     right = perfect(task, encoded)
     best = task.score(right, encoded)
     constant = task.score(np.zeros_like(right), encoded)
-    assert set(best) == set(constant) == set(task.metrics)
-    assert best[task.metric] == pytest.approx(1.0)
-    assert constant[task.metric] < best[task.metric]
+    counted = set(task.metrics) - set(task.text_metrics)
+    assert set(best) == set(constant) == counted
+    deciding = next(m for m in (task.metric, "log_likelihood") if m in counted)
+    # A likelihood is at most 1, of which the logarithm is 0.
+    highest = 0.0 if deciding == "log_likelihood" else 1.0
+    assert best[deciding] == pytest.approx(highest, abs=1e-4)
+    assert constant[deciding] < best[deciding]
     assert all(np.isfinite(v) for v in constant.values())
 
 
 def test_it_pickles(task):
     assert pickle.loads(pickle.dumps(task)) == task
+
+
+WRITING = [name for name in TASKS if registry.load("tasks", name).kind in TEXT_KINDS]
+
+
+@pytest.fixture(params=TEXT_KINDS)
+def writing(task, request) -> Task:
+    return task.read_by(request.param)
+
+
+@pytest.mark.parametrize("task", WRITING, indirect=True)
+def test_what_is_accepted_is_scored_as_right_and_other_text_as_wrong(writing, rows):
+    found = writing.encode(rows, tokenizer_for(writing, rows), LENGTH)
+    assert found.references is not None
+    answers = found.references.answers
+    right = writing.score_texts([accepted[0] for accepted in answers], found.references)
+    wrong = writing.score_texts(["xyzzy"] * len(answers), found.references)
+    assert set(right) == set(writing.text_metrics)
+    assert all(value == pytest.approx(1.0) for value in right.values())
+    assert all(value == 0.0 for value in wrong.values())
+
+
+@pytest.mark.parametrize("task", WRITING, indirect=True)
+def test_labels_are_the_response_and_its_end(writing, rows):
+    tokenizer = tokenizer_for(writing, rows)
+    found = writing.encode(rows, tokenizer, 4 * LENGTH)
+    assert found.references is not None
+    assert found.references.tokens is not None
+    offsets = found.label_offsets if writing.kind == "seq2seq" else found.offsets
+    for row in range(len(rows)):
+        labels = found.labels[offsets[row] : offsets[row + 1]]
+        said = labels[labels != NO_LABEL]
+        assert said[-1] == tokenizer.eos_token_id
+        assert found.references.tokens.decode([said]) == [rows.texts[1][row]]
+        assert tokenizer.decode(found.prompt(row)).strip() in rows.texts[0][row]
+
+
+@pytest.mark.parametrize("task", WRITING, indirect=True)
+def test_other_readings_name_their_task_and_keep_the_labels(writing, rows):
+    tokenizer = tokenizer_for(writing, rows)
+    plain = writing.encode(rows, tokenizer, 4 * LENGTH)
+    predict = writing.readings(rows, tokenizer, 4 * LENGTH)["predict"]
+    explain = predict.beside["explain"]
+    known = [e.labels[e.labels != NO_LABEL].tolist() for e in (plain, predict)]
+    assert known[0] == known[1]
+    has_rationale = any(rows.fields["rationales"])
+    assert bool((explain.labels != NO_LABEL).any()) == has_rationale
+    named = [("predict", predict)] + [("explain", explain)] * has_rationale
+    for name, reading in named:
+        assert f"{name}: " in tokenizer.decode(reading.prompt(0))

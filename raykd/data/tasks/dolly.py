@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.data import columns
-from raykd.data.base import Rows
+from raykd.data.base import DataSettings, Rows
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
 from raykd.data.own import FolderReader
 from raykd.data.readers import ParquetReader
@@ -66,6 +66,11 @@ class Dolly(WritingTask):
         """Prompts and responses."""
         return rows_of(list(read(table)), table.origin)
 
+    def reader(self, settings: DataSettings) -> Reader:
+        """The hub has one set of rows only."""
+        found = super().reader(settings)
+        return found if settings.root is not None else FirstRows(own=found, split="train")
+
     def in_folder(self, root: Path) -> Reader | None:
         """Parquet files or ``raw.jsonl``, and the evaluation sets beside them."""
         folder = root / self.name
@@ -73,16 +78,22 @@ class Dolly(WritingTask):
             return None
         own: Reader = ParquetReader(folder=folder)
         if (folder / f"{RAW}.jsonl").exists() and not own.splits():
-            own = RawReader(folder=folder)
+            own = FirstRows(own=FolderReader(folder=folder, stems={}), split=RAW)
         beside = root / "minillm_eval"
         return BesideReader(own=own, folder=beside) if beside.is_dir() else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RawReader:
-    """``raw.jsonl``: its first rows are the validation split, the others the train split."""
+class FirstRows:
+    """One set of rows as two splits: the first rows are for validation, the others to learn from.
 
-    folder: Path
+    Attributes:
+        own: Reads the set.
+        split: What it calls the set.
+    """
+
+    own: Reader
+    split: str
 
     def splits(self) -> tuple[str, ...]:
         """Both."""
@@ -91,8 +102,8 @@ class RawReader:
     def read(self, split: str) -> Table:
         """Rows of one of them."""
         if split not in self.splits():
-            raise no_split(split, str(self.folder), self.splits())
-        table = FolderReader(folder=self.folder, stems={}).read(RAW)
+            raise no_split(split, f"the split '{self.split}'", self.splits())
+        table = self.own.read(self.split)
         first = min(DEV_ROWS, len(table) // 10)
         part = slice(first) if split == "validation" else slice(first, None)
         found = {name: list(values)[part] for name, values in table.columns.items()}

@@ -231,4 +231,6 @@ def _imported(path: str) -> Any:
 
 def tied_names(model: Any) -> frozenset[str]:
     """Weights of a model that are others under a second name, e.g. an output matrix."""
+    if not getattr(model.config, "tie_word_embeddings", True):
+        return frozenset()
     return frozenset(model._tied_weights_keys or ())

@@ -1,0 +1,237 @@
+"""What every model family that writes text promises, checked on a small model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raykd import registry
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.collate import Collator
+from raykd.data.prompts import joined_row, of_rows
+from raykd.errors import SpecError
+from raykd.models import weights
+from raykd.models.base import ModelShape
+from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.cut import take_layers
+from raykd.models.families.base import family_of, tied_names
+from raykd.models.forward import forward, shifted
+from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
+from raykd.models.writing import (
+    Writing,
+    prompts_of,
+    reread,
+    rows_of,
+    until_end,
+    write,
+    written_batch,
+)
+
+FAMILIES = tuple(
+    name for name in registry.variants("families") if registry.load("families", name).text_kind()
+)
+VOCABULARY, LENGTH, END, PAD = 50, 24, 1, 0
+
+
+@pytest.fixture(params=FAMILIES)
+def shape(request) -> ModelShape:
+    return ModelShape(family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH)
+
+
+@pytest.fixture
+def kind(shape) -> str:
+    return registry.load("families", shape.family).text_kind()
+
+
+@pytest.fixture
+def model(shape, kind):
+    made = build_model(shape, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=0)
+    return made.eval()
+
+
+PROMPTS = [np.asarray(ids) for ids in ([7, 8, 9, 10, 11], [12, 13], [14], [15, 16, 17])]
+RESPONSES = [np.asarray(ids) for ids in ([20, 21, END], [22, END], [23, 24, 25, 26, END], [END])]
+
+
+@pytest.fixture
+def batch(kind) -> Batch:
+    apart = kind == "seq2seq"
+    pairs = list(zip(PROMPTS, RESPONSES, strict=True))
+    rows = pairs if apart else [joined_row(p, r, LENGTH) for p, r in pairs]
+    return Collator(PAD, max_length=LENGTH)(of_rows(rows, apart=apart), np.arange(4))
+
+
+def test_scores_are_those_of_the_whole_model_for_tokens_with_a_label(model, batch, kind):
+    out = forward(model, batch)
+    more = {}
+    if kind == "seq2seq":
+        more["decoder_input_ids"] = shifted(batch.labels, model.config)
+    whole = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **more).logits
+    assert torch.allclose(out.logits, whole[batch.labels != NO_LABEL], atol=1e-5)
+    assert len(out.scores) == sum(len(r) for r in RESPONSES)
+    assert out.scores.vocabulary == VOCABULARY
+
+
+def test_the_model_has_its_output_layer_again_also_after_an_error(model, batch):
+    head = model.lm_head
+    forward(model, batch)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        forward(model, replace(batch, input_ids=batch.input_ids + 10 * VOCABULARY))
+    assert model.lm_head is head
+
+
+def test_rows_do_not_see_each_other_or_their_padding(model, batch, kind):
+    whole = forward(model, batch).logits
+    rows = np.cumsum([0, *(len(r) for r in RESPONSES)])
+    apart = kind == "seq2seq"
+    for k, (prompt, response) in enumerate(zip(PROMPTS, RESPONSES, strict=True)):
+        row = (prompt, response) if apart else joined_row(prompt, response, LENGTH)
+        alone = Collator(PAD, max_length=LENGTH)(of_rows([row], apart=apart), np.arange(1))
+        got = forward(model, alone).logits
+        assert torch.allclose(got, whole[rows[k] : rows[k + 1]], atol=1e-5)
+
+
+def test_a_prompt_is_gone_on_with_alike_alone_and_among_others(model):
+    writing = Writing(max_new_tokens=6, end=END, pad=PAD)
+    together = until_end(write(model, PROMPTS, writing), END)
+    for prompt, found in zip(PROMPTS, together, strict=True):
+        (alone,) = until_end(write(model, [prompt], writing), END)
+        assert found.tolist() == alone.tolist()
+        assert len(found) <= 6
+
+
+def test_what_is_most_likely_is_written(model, kind):
+    """The first token that is written has the highest score after the prompt."""
+    written = write(model, PROMPTS, Writing(max_new_tokens=1, end=END, pad=PAD))
+    apart = kind == "seq2seq"
+    for prompt, token in zip(PROMPTS, written[:, 0].tolist(), strict=True):
+        asked = (prompt, np.asarray([5])) if apart else joined_row(prompt, np.asarray([5]), LENGTH)
+        batch = Collator(PAD, max_length=LENGTH)(of_rows([asked], apart=apart), np.arange(1))
+        assert forward(model, batch).logits[0].argmax().item() == token
+
+
+def test_draws_follow_the_seed_and_leave_the_mode(model):
+    writing = Writing(max_new_tokens=8, end=END, pad=PAD, sample=True)
+    model.train()
+    torch.manual_seed(3)
+    one = write(model, PROMPTS, writing)
+    torch.manual_seed(3)
+    two = write(model, PROMPTS, writing)
+    three = write(model, PROMPTS, writing)
+    assert model.training
+    assert torch.equal(one, two)
+    assert one.shape != three.shape or not torch.equal(one, three)
+
+
+def test_positions_bound_what_is_written(model, shape):
+    long = np.arange(LENGTH - 2) % 40 + 5
+    found = write(model, [long], Writing(max_new_tokens=99, end=VOCABULARY + 1, pad=PAD))
+    positions = "positions" in registry.load("families", shape.family).fields
+    assert found.shape[1] == (2 if positions else 99)
+
+
+def test_a_response_that_was_written_takes_the_place_of_the_given_one(model, batch, kind):
+    joined = kind == "causal_lm"
+    prompts = prompts_of(batch, joined=joined)
+    assert [p.tolist() for p in prompts] == [p.tolist() for p in PROMPTS]
+    written = torch.tensor([[30, END, PAD], [31, 32, 33], [END, PAD, PAD], [34, 35, END]])
+    made = written_batch(
+        batch, written, Writing(max_new_tokens=3, end=END, pad=PAD), joined=joined
+    )
+    assert made.labels[made.labels != NO_LABEL].tolist() == [
+        30, END, 31, 32, 33, END, 34, 35, END,
+    ]  # fmt: skip
+    again = prompts_of(made, joined=joined)
+    assert [p.tolist() for p in again] == [p.tolist() for p in PROMPTS]
+    assert forward(model, made).logits.shape == (9, VOCABULARY)
+
+
+def test_written_rows_are_encoded_as_given_ones_are(kind):
+    apart = kind == "seq2seq"
+    pairs = list(zip(PROMPTS, RESPONSES, strict=True))
+    given = of_rows(pairs if apart else [joined_row(p, r, LENGTH) for p, r in pairs], apart=apart)
+    longest = max(len(r) for r in RESPONSES)
+    written = torch.full((4, longest), PAD)
+    for k, response in enumerate(RESPONSES):
+        written[k, : len(response)] = torch.from_numpy(response)
+    made = of_rows(reread(given, PROMPTS, written, END), apart=apart)
+    assert made.labels.tolist() == given.labels.tolist()
+    assert made.input_ids.tolist() == given.input_ids.tolist()
+
+
+def test_the_mixture_with_oneself_is_oneself(model, kind):
+    if kind == "seq2seq":
+        pytest.skip("an encoder-decoder is not mixed with another one")
+    writing = Writing(max_new_tokens=8, end=END, pad=PAD, sample=True, temperature=0.7)
+    torch.manual_seed(0)
+    alone = write(model, PROMPTS, writing)
+    torch.manual_seed(0)
+    mixed = write(model, PROMPTS, writing, model, 0.5)
+    assert torch.equal(alone, mixed)
+
+
+def test_a_mixture_draws_what_only_the_teacher_would(model, shape, kind):
+    if kind == "seq2seq":
+        pytest.skip("an encoder-decoder is not mixed with another one")
+    teacher = build_model(shape, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=1).eval()
+    with torch.no_grad():
+        # A teacher that is certain of one token, wherever it is.
+        teacher.lm_head = torch.nn.Linear(16, VOCABULARY)
+        teacher.lm_head.weight.zero_()
+        teacher.lm_head.bias.zero_()
+        teacher.lm_head.bias[37] = 50.0
+    torch.manual_seed(0)
+    writing = Writing(max_new_tokens=12, end=VOCABULARY + 1, pad=PAD, sample=True)
+    found = write(model, PROMPTS * 8, writing, teacher, 0.5)
+    share = (found == 37).float().mean().item()
+    assert 0.4 < share < 0.65
+
+
+def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_path):
+    state = weights.capture(model)
+    assert not set(state.tensors) & tied_names(model)
+    weights.save(state, tmp_path)
+    wanted = forward(model, batch).logits
+    for again in (
+        weights.restore(state).eval(),
+        load_model(str(tmp_path), kind=kind, num_labels=1).eval(),
+    ):
+        assert torch.equal(forward(again, batch).logits, wanted)
+
+
+def test_sizes_are_told_without_building(model, shape):
+    assert anatomy(model) == shape_anatomy(shape, VOCABULARY)
+    assert family_of(model.config.model_type) is registry.load("families", shape.family)
+    check_max_length(model, LENGTH, "model")
+
+
+def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, shape, batch):
+    state = weights.capture(model)
+    if not registry.load("families", shape.family).layer_prefix:
+        with pytest.raises(SpecError, match="cannot be taken"):
+            take_layers(state, (0, 2), keep_head=True)
+        return
+    student = weights.restore(take_layers(state, (0, 2), keep_head=True)).eval()
+    assert anatomy(student).layers == 2
+    mine = forward(student, batch, hidden_states=(0, 1))
+    theirs = forward(model, batch, hidden_states=(0, 1))
+    assert torch.equal(mine.hidden(0), theirs.hidden(0))
+    assert torch.equal(mine.hidden(1), theirs.hidden(1))
+
+
+def test_a_tokenizer_trained_for_it_writes_every_text_again(shape):
+    specials = registry.load("families", shape.family).specials
+    texts = ["The cat sat.", "Was it naïve — or not?", "3 + 4 = 7\n\nYes."]
+    tokenizer = train_byte_pairs(texts, 300, specials)
+    assert tokenizer.pad_token_id == 0
+    assert tokenizer.eos_token_id == len(specials) - 1
+    for text in [*texts, "日本 ☃ never seen"]:
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_rows_of_text_that_does_not_end_keep_all_of_it():
+    rows = rows_of([np.asarray([5, 6])], torch.tensor([[7, 8, 9]]), END)
+    assert [r.tolist() for r in rows[0]] == [[5, 6, 7, 8], [NO_LABEL, 7, 8, 9]]
