@@ -175,7 +175,7 @@ class RecordedOutputs:
         columns = [self.layers.index(layer) for layer in layers]
         everything = columns == list(range(len(self.layers)))
         width = self.hidden.chunks[0].shape[-1]
-        out = np.zeros((len(rows), length, len(layers), width), STORED[self.dtype])
+        out = np.zeros((len(rows), length, len(layers), width), self._gathered(device))
         for i, states_PYD in enumerate(self.hidden.rows(rows)):
             some = states_PYD[:length]
             out[i, : len(some)] = some if everything else some[:, columns]
@@ -198,7 +198,7 @@ class RecordedOutputs:
         assert self.attentions is not None
         columns = [self.blocks.index(block) for block in blocks]
         heads = self.attentions.chunks[0].shape[-1]
-        out = np.zeros((len(rows), len(blocks), heads, length, length), STORED[self.dtype])
+        out = np.zeros((len(rows), len(blocks), heads, length, length), self._gathered(device))
         for i, flat in enumerate(self.attentions.rows(rows)):
             n = math.isqrt(len(flat))
             maps_YHLL = flat.reshape(n, n, len(self.blocks), heads).transpose(2, 3, 0, 1)
@@ -241,6 +241,13 @@ class RecordedOutputs:
         whole = np.concatenate(self.logits.chunks)
         starts = np.asarray([0, len(whole)], np.int64)
         return replace(self, logits=replace(self.logits, starts=starts, chunks=(whole,)))
+
+    def _gathered(self, device: torch.device) -> type[Any]:
+        """What a batch is gathered in: as it is kept, for the way to a GPU; else float32 at once,
+        which saves an array of half the size."""
+        if device.type == "cpu" and self.dtype != "bf16":
+            return np.float32
+        return STORED[self.dtype]
 
     def _floats(self, array: Array, device: torch.device) -> Tensor:
         values = torch.from_numpy(array)

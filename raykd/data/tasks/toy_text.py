@@ -1,0 +1,72 @@
+"""``toy_text/replies``: generated replies to generated sentences, for first runs without a download.
+
+The prompt is a sentence of ``toy/sentiment``. The reply names its sentiment and two words that say
+the same, for example "positive: fresh and charming." Any two of twelve words would do, so a reply is
+never certain: what a teacher knows of the alternatives is worth more than the one that was drawn. In
+train, a quarter of the sentiments is wrong, as in ``toy/sentiment``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raykd.data.base import DataSettings, Rows
+from raykd.data.sample import limited
+from raykd.data.table import Table, no_split
+from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
+from raykd.data.writing import Example, WritingTask, rows_of
+
+ASKED = "\nreply:"
+
+
+def right_sentiment(
+    texts: Sequence[str], accepted: Sequence[Sequence[str]]
+) -> Mapping[str, float]:
+    """The share of replies that begin with the right sentiment."""
+    pairs = zip(texts, accepted, strict=True)
+    right = [text.split(":")[0].strip() == of[0].split(":")[0].strip() for text, of in pairs]
+    return {"accuracy": sum(right) / len(right)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyReplies(WritingTask):
+    """Replies to sentences; see the module."""
+
+    name: str = "toy_text/replies"
+    about: str = "Generated replies to sentences, any of many words; 25 % noise in train."
+    hub: tuple[str, str] = ("", "")
+    metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "accuracy")
+    text_metrics: tuple[str, ...] = ("accuracy",)
+    max_new_tokens: int = 16
+    measure: Any = right_sentiment
+
+    def splits(self, settings: DataSettings) -> tuple[str, ...]:
+        """The three splits, wherever `settings` points."""
+        return tuple(SIZES)
+
+    def load(self, split: str, settings: DataSettings) -> Rows:
+        """Rows of one split; the same for the same settings."""
+        if split not in SIZES:
+            raise no_split(split, self.name, tuple(SIZES))
+        rows = generate(settings.seed)[split]
+        table = Table(columns={"text": rows.texts[0], "label": rows.labels}, origin=self.name)
+        return limited(self.read_table(table), f"{self.name}/{split}", settings)
+
+    def read_table(self, table: Table) -> Rows:
+        """Sentences with their sentiments, each with words that are drawn for it."""
+        examples = []
+        for text, label in zip(table.column("text"), table.column("label"), strict=True):
+            # Drawn from the sentence, so that a row is the same wherever it stands.
+            random = np.random.default_rng(list(str(text).encode()))
+            one, two = random.choice(len(ADJECTIVES[label]), size=2, replace=False)
+            words = ADJECTIVES[label]
+            response = f" {LABELS[label]}: {words[one]} and {words[two]}."
+            examples.append(Example(before="", context=str(text), after=ASKED, response=response))
+        return rows_of(examples, table.origin)
+
+
+TASK: Mapping[str, ToyReplies] = {"replies": ToyReplies()}
