@@ -33,6 +33,9 @@ _SINGULAR = {
     "schedulers": "scheduler",
     "sections": "report section",
 }
+NO_TEACHER = ("none", "sft")
+"""Methods that read no teacher: what others are measured from. The first one serves every task."""
+
 _NOT_EXTENSIONS = {"base"}
 
 

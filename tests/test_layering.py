@@ -58,7 +58,9 @@ LAYERS = {
                "models.slim", "models.units"},
         packages={"torch"},
     ),
-    "results": Layer(raykd={"errors", "params"}, packages={"numpy", "pyarrow", "scipy"}),
+    "results": Layer(
+        raykd={"errors", "params", "registry"}, packages={"numpy", "pyarrow", "scipy"}
+    ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses.vocabulary", "data.base", "models.base",
@@ -97,8 +99,8 @@ LAYERS = {
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "losses.targets", "data", "models",
-               "methods.base", "training.device", "training.seeding", "training.settings", "teachers", "trial",
-               "spec", "search", "results", "report"},
+               "methods.base", "training.device", "training.seeding", "training.settings",
+               "teachers", "trial", "spec", "search", "results", "report"},
         packages={"numpy", "optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},

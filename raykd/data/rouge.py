@@ -15,8 +15,9 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
 
     Lin, 2004. Only letters a to z and digits count, so text in other scripts scores 0.
     """
-    return max(_scorer().score(reference, prediction)["rougeL"].fmeasure
-               for reference in references)  # fmt: skip
+    scorer = _scorer()
+    found = (scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references)
+    return float(max(found))
 
 
 def same_words(prediction: str, references: Sequence[str]) -> float:

@@ -123,8 +123,11 @@ class WritingTask(TokenTask):
         return encode_prompts(rows, tokenizer, max_length, self.kind)
 
     def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
-        """``predict``: the rows with a word that says that the response is asked for; its own
-        ``explain`` asks for the rationale in the same way, and has no label where there is none."""
+        """The two tasks of step-by-step distillation.
+
+        ``predict`` is the rows with a word that says that the response is asked for; its own
+        ``explain`` asks for the rationale in the same way, and has no label where there is none.
+        """
         asked = marked(rows, EXPLAIN)
         asked = replace(asked, texts=(asked.texts[0], rows.fields["rationales"]))
         explain = encode_prompts(asked, tokenizer, max_length, self.kind)

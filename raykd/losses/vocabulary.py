@@ -77,7 +77,8 @@ def summed(scores: Scores, terms: Terms, *, size: int | None = None) -> tuple[Te
     Returns:
         The sum of all K terms, a scalar with gradient, and the terms apart, ``[K]`` without.
     """
-    total, apart = _Summed.apply(scores.states, scores.weight, scores.bias, scores, terms, size)
+    run: Any = _Summed.apply
+    total, apart = run(scores.states, scores.weight, scores.bias, scores, terms, size)
     return total, apart
 
 

@@ -157,9 +157,7 @@ class LiveReader:
 class Forward(Protocol):
     """Runs the student on a batch."""
 
-    def __call__(
-        self, batch: Batch, part: Part | None = None, *, dropout: bool = True
-    ) -> Outputs:
+    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
         """Outputs of the student, or of a part of it.
 
         Args:

@@ -36,16 +36,12 @@ class Params:
     )
     max_new_tokens: int = param(64, low=1, help="Most tokens of a sampled response.")
     temperature: float = param(1.0, low=0.0, open=True, symbol="T", help="Of sampling.")
-    reward_scaling: float = param(
-        0.5, low=0.0, open=True, help="Rewards are divided by it."
-    )
+    reward_scaling: float = param(0.5, low=0.0, open=True, help="Rewards are divided by it.")
     cliprange_reward: float = param(
         100.0, low=0.0, help="Largest size of a reward after that; 0 = any."
     )
     gamma: float = param(0.95, low=0.0, high=1.0, help="Discount of rewards to come; the paper: 1.")
-    length_norm: bool = param(
-        True, help="Divide rewards to come by the number of tokens to come."
-    )
+    length_norm: bool = param(True, help="Divide rewards to come by the number of tokens to come.")
     whiten_over: str = param(
         "valid",
         choices=("valid", "all"),
@@ -156,9 +152,7 @@ class MiniLLM(Method[Params]):
             old = _spread(_chosen(mine, ids, p.temperature), mask)
             likely = _spread(_chosen(theirs, ids, 1.0), mask)
             heated = _spread(_chosen(theirs, ids, p.temperature), mask)
-            reward = policy.rewards(
-                likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward
-            )
+            reward = policy.rewards(likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward)
             raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
             advantage = policy.whitened(raw, mask, over=p.whiten_over) * mask
             tokens = mask.sum()
@@ -182,7 +176,9 @@ class MiniLLM(Method[Params]):
         """
         p = self.params
         taken = rollout.mask.bool()
-        weight, advantage, old = (t[taken] for t in (rollout.weight, rollout.advantage, rollout.old))
+        weight, advantage, old = (
+            t[taken] for t in (rollout.weight, rollout.advantage, rollout.old)
+        )
         theirs = teacher(rollout.batch).scores if p.single_step_reg else None
         count = len(rollout.ids)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from raykd.data.base import KINDS, Batch
 from raykd.methods.base import LossTerms, Method, Signals
@@ -20,7 +21,7 @@ class NoTeacher(Method[Params]):
     title = "fine-tuning without a teacher"
     reference = ""
     requires = Signals()
-    kinds = KINDS
+    kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss."""

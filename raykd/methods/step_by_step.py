@@ -27,9 +27,7 @@ EXPLAIN = "explain"
 class Params:
     """Coefficients of step-by-step distillation; the defaults are its authors'."""
 
-    alpha: float = param(
-        0.5, low=0.0, high=1.0, help="Weight of labels; rationales get 1 - alpha."
-    )
+    alpha: float = param(0.5, low=0.0, high=1.0, help="Weight of labels; rationales get 1 - alpha.")
     kappa_l: float = param(
         0.0, low=0.0, high=1.0, help="Share of the teacher in the tokens of labels."
     )

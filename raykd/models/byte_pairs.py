@@ -47,6 +47,5 @@ def train_byte_pairs(texts: Iterable[str], vocabulary: int, specials: tuple[str,
         show_progress=False,
     )
     engine.train_from_iterator(list(texts), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=engine, pad_token=specials[0], eos_token=specials[-1]
-    )
+    made: Any = PreTrainedTokenizerFast
+    return made(tokenizer_object=engine, pad_token=specials[0], eos_token=specials[-1])

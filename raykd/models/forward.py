@@ -42,7 +42,8 @@ def forward(
     family = family_of(model.config.model_type)
     marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
     kind = getattr(model.config, TASK_KIND, "")
-    run, more = model, {}
+    run = model
+    more: dict[str, Any] = {}
     if kind == "masked_lm":
         run = model.base_model
     elif kind in TEXT_KINDS:

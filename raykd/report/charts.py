@@ -15,6 +15,7 @@ from typing import Any
 import markupsafe
 import plotly.graph_objects as go
 
+from raykd.registry import NO_TEACHER
 from raykd.results.codec import json_safe
 
 GREY = "#8a8a8a"
@@ -54,7 +55,7 @@ def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
     styles: dict[str, Style] = {}
     coloured = 0
     for i, label in enumerate(labels):
-        is_none = label == "none"
+        is_none = label in NO_TEACHER
         colour = GREY if is_none else _COLOURS[coloured % len(_COLOURS)]
         coloured += not is_none
         styles[label] = Style(colour, _SYMBOLS[i % len(_SYMBOLS)], _DASHES[i % len(_DASHES)])

@@ -10,13 +10,13 @@ from typing import Any
 from raykd.params import show
 from raykd.results.records import Status, SweepResult
 from raykd.results.summary import (
-    NO_TEACHER,
     ArmSummary,
     arm_summaries,
     best_trial,
     metric_of,
     scale_of,
     teacher_score,
+    without_teacher,
 )
 
 MIN_SEEDS = 3
@@ -205,7 +205,7 @@ def _failures(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
 
 
 def _weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    none = next((a for a in arms if a.label == NO_TEACHER), None)
+    none = without_teacher(arms)
     if none is None:
         return
     _, mode = metric_of(result, task)

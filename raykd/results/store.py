@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raykd.errors import RaykdError
+from raykd.registry import NO_TEACHER
 from raykd.results.codec import from_dict, json_safe, to_dict
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
@@ -23,7 +24,7 @@ from raykd.results.replay import Event, Replay
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 1
-_DEFAULT_BASELINES = ("kd", "none")
+_DEFAULT_BASELINES = ("kd", *NO_TEACHER)
 
 
 def load_results(run: str | Path) -> SweepResult:

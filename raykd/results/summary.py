@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from raykd.params import Scalar
+from raykd.registry import NO_TEACHER
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import Difference, Estimate, estimate, gap_recovered, holm, paired
-
-NO_TEACHER = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +134,7 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
     labels = _labels_of(result, task)
     arms = {label: _alone(result, task, label) for label in labels}
-    none = arms.get(NO_TEACHER)
+    none = without_teacher(tuple(arms.values()))
     base = arms.get(result.baseline)
     _, mode = metric_of(result, task)
     teacher = teacher_score(result, task)
@@ -149,6 +148,11 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     return tuple(
         dataclasses.replace(arm, p_holm=p) for arm, p in zip(arms.values(), adjusted, strict=True)
     )
+
+
+def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
+    """The arm that reads no teacher, which gains are measured from."""
+    return next((arm for arm in arms if arm.method in NO_TEACHER), None)
 
 
 def ranked(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:

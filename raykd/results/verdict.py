@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from raykd.results.records import SweepResult
 from raykd.results.stats import Difference, paired
 from raykd.results.summary import (
-    NO_TEACHER,
     ArmSummary,
     Scale,
     arm_summaries,
@@ -16,6 +15,7 @@ from raykd.results.summary import (
     ranked,
     scale_of,
     teacher_score,
+    without_teacher,
 )
 
 
@@ -97,8 +97,8 @@ def _without_teacher(
 ) -> list[str]:
     """The leader against no teacher, where the headline does not say it and it is decided."""
     taken = {leader.label, *(a.label for a in named)}
-    none = next((a for a in order if a.label == NO_TEACHER and a.label not in taken), None)
-    if none is None:
+    none = without_teacher(order)
+    if none is None or none.label in taken:
         return []
     d = paired(leader.seeds, none.seeds, mode)
     return [] if d is None or d.undecided else [_compare(leader, none, d, scale)]
@@ -106,14 +106,13 @@ def _without_teacher(
 
 def _gap(result: SweepResult, task: str, leader: ArmSummary, scale: Scale) -> list[str]:
     teacher = teacher_score(result, task)
-    arms = {a.label: a for a in arm_summaries(result, task)}
-    none = arms.get(NO_TEACHER)
+    none = without_teacher(arm_summaries(result, task))
     if teacher is None or none is None or none.confirmed is None:
         return []
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
     if leader.gap is None:
         return [f"The gap between {span} is too small or negative, so no share of it is given."]
-    if leader.label == NO_TEACHER:
+    if leader.label == none.label:
         return [f"No arm with a teacher is ahead of the one without; the gap is between {span}."]
     return [f"It recovers {leader.gap:.0%} of the gap between {span}.".replace("%", " %")]
 

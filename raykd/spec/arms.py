@@ -101,8 +101,11 @@ def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -
 def vocabulary_needs(
     spec: SweepSpec, setting: Setting
 ) -> tuple[tuple[tuple[str, Divergence], ...], bool]:
-    """Divergences over a vocabulary that trials may compute, each with its label, and whether some
-    trial reads the scores themselves."""
+    """What trials may need of the teacher's distributions over a vocabulary.
+
+    Returns:
+        Divergences, each with its label; and whether some trial reads the scores themselves.
+    """
     found: dict[tuple[str, Divergence], None] = {}
     reads = False
     for label, arm in spec.methods.items():

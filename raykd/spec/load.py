@@ -10,8 +10,9 @@ from typing import Any
 
 from raykd import registry
 from raykd.errors import Problem
+from raykd.registry import NO_TEACHER
 from raykd.spec.dump import to_yaml
-from raykd.spec.method_section import NAME, NO_TEACHER, as_arm, read_methods, read_train
+from raykd.spec.method_section import NAME, as_arm, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.nodes import Entry, Findings, Node
 from raykd.spec.overrides import apply_overrides
@@ -186,7 +187,7 @@ def _read_report(
         _check_template(made.path, entry.node.entries["path"].node, findings)
     labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
     if made.baseline is None:
-        without = next((m.label for m in methods.values() if m.method == NO_TEACHER), NO_TEACHER)
+        without = next((m.label for m in methods.values() if m.method in NO_TEACHER), NO_TEACHER[0])
         baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else without
         return made.model_copy(update={"baseline": baseline})
     assert entry is not None

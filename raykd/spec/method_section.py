@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from raykd import registry
 from raykd.errors import SpecError, UnknownName
 from raykd.params import ParamInfo, Scalar, describe, unknown_key
-from raykd.registry import suggestion
+from raykd.registry import NO_TEACHER, suggestion
 from raykd.spec.nodes import Entry, Findings, join
 from raykd.spec.schema import Arm, MethodSpec
 from raykd.spec.searched import Values, check_conditions, check_constant, read_value
@@ -16,7 +16,6 @@ from raykd.spec.sections import is_section, unknown_keys
 from raykd.training.settings import TrainSettings
 
 RESERVED = ("method", "start")
-NO_TEACHER = "none"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -60,9 +59,9 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         arm = _read_arm(label, block, train, findings)
         if arm is not None:
             arms[label] = arm
-    if not any(arm.method == NO_TEACHER for arm in arms.values()):
-        label = NO_TEACHER if NO_TEACHER not in entry.node.entries else "no-teacher"
-        arms[label] = MethodSpec(label=label, method=NO_TEACHER)
+    if not any(arm.method in NO_TEACHER for arm in arms.values()):
+        label = NO_TEACHER[0] if NO_TEACHER[0] not in entry.node.entries else "no-teacher"
+        arms[label] = MethodSpec(label=label, method=NO_TEACHER[0])
     return arms
 
 

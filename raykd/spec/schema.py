@@ -100,8 +100,8 @@ class ShapeSpec(Section):
 class TeacherSpec(Section):
     """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
 
-    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``. `cache` is what is recorded
-    of distributions over a vocabulary, and `cache_size` the draws or tokens that are kept of each.
+    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``. `cache` is what is
+    recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that are kept.
     """
 
     model: str | ShapeSpec | None = None

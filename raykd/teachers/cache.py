@@ -38,8 +38,8 @@ OUTPUTS = "outputs"
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Prepared, Encoded, References, TokenText, Ragged, RecordedOutputs, ModelSource, ModelState, ModelShape,
-        Anatomy, Evaluation, Findings,
+        Prepared, Encoded, References, TokenText, Ragged, RecordedOutputs, ModelSource, ModelState,
+        ModelShape, Anatomy, Evaluation, Findings,
     )
 }  # fmt: skip
 

@@ -437,9 +437,7 @@ def _score_tokens(
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
     settings = inputs.finetune or TrainSettings()
-    return score(
-        model, inputs.task, rows, settings, collator, World(device=device), texts=texts
-    )
+    return score(model, inputs.task, rows, settings, collator, World(device=device), texts=texts)
 
 
 def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:

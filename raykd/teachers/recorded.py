@@ -243,8 +243,10 @@ class RecordedOutputs:
         return replace(self, logits=replace(self.logits, starts=starts, chunks=(whole,)))
 
     def _gathered(self, device: torch.device) -> type[Any]:
-        """What a batch is gathered in: as it is kept, for the way to a GPU; else float32 at once,
-        which saves an array of half the size."""
+        """What a batch is gathered in: as it is kept, for the way to a GPU; else float32.
+
+        That saves an array of half the size.
+        """
         if device.type == "cpu" and self.dtype != "bf16":
             return np.float32
         return STORED[self.dtype]

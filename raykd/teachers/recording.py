@@ -209,9 +209,7 @@ class _Block:
             found = reduction.rows(states_Y, batch.attention_mask)
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
 
-    def _keep_tokens(
-        self, cache: TokenCache, places: Array, batch: Batch, scores: Scores
-    ) -> None:
+    def _keep_tokens(self, cache: TokenCache, places: Array, batch: Batch, scores: Scores) -> None:
         kept, mass = cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass
         self._tokens += len(scores)

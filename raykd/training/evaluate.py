@@ -86,9 +86,16 @@ def score(
     part: Part | None = None,
     texts: bool = True,
 ) -> Mapping[str, float]:
-    """Every metric of the task on a split; see `predict` for the arguments.
+    """Every metric of the task on a split.
 
     Args:
+        model: See `predict`, also for those that follow.
+        task: Gives the metrics.
+        encoded: The rows.
+        settings: Precision and rows per batch.
+        collate: Pads rows.
+        world: The ranks.
+        part: The part of the model that is asked.
         texts: Whether metrics of generated text are wanted, too; they cost the most.
 
     Raises:

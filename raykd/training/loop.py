@@ -174,9 +174,7 @@ class _Student:
         self._hidden_states = hidden_states
         self._attentions = attentions
 
-    def __call__(
-        self, batch: Batch, part: Part | None = None, *, dropout: bool = True
-    ) -> Outputs:
+    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
         was_training = self._model.training
         if not dropout:
             self._model.eval()
@@ -212,9 +210,7 @@ class _Student:
             temperature=temperature,
         )
         with self._precision.autocast():
-            written = write(
-                self._model, prompts_of(batch, joined=joined), writing, teacher, share
-            )
+            written = write(self._model, prompts_of(batch, joined=joined), writing, teacher, share)
         return written_batch(batch, written, writing, joined=joined)
 
 
@@ -317,7 +313,12 @@ class _Training:
         terms = self.ledger.means(self.step)
         metrics = (
             score(
-                job.model, job.task, job.select, job.settings, job.collator, self.world,
+                job.model,
+                job.task,
+                job.select,
+                job.settings,
+                job.collator,
+                self.world,
                 texts=job.task.metric in job.task.text_metrics,
             )
             if job.select is not None

@@ -206,9 +206,7 @@ def run_trial(
                     end = f"_{suffix}" if suffix else ""
                     metrics |= {f"report/{name}{end}": v for name, v in scored(role).items()}
         if config.latency:
-            metrics["latency_ms"] = latency_ms(
-                model, splits["select"], settings, collator, world
-            )
+            metrics["latency_ms"] = latency_ms(model, splits["select"], settings, collator, world)
         if config.save_path and world.rank == 0:
             weights.save(weights.capture(model), Path(config.save_path))
     return TrialOutcome(

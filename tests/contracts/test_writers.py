@@ -138,9 +138,7 @@ def test_a_response_that_was_written_takes_the_place_of_the_given_one(model, bat
     prompts = prompts_of(batch, joined=joined)
     assert [p.tolist() for p in prompts] == [p.tolist() for p in PROMPTS]
     written = torch.tensor([[30, END, PAD], [31, 32, 33], [END, PAD, PAD], [34, 35, END]])
-    made = written_batch(
-        batch, written, Writing(max_new_tokens=3, end=END, pad=PAD), joined=joined
-    )
+    made = written_batch(batch, written, Writing(max_new_tokens=3, end=END, pad=PAD), joined=joined)
     assert made.labels[made.labels != NO_LABEL].tolist() == [
         30, END, 31, 32, 33, END, 34, 35, END,
     ]  # fmt: skip

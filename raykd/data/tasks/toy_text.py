@@ -1,9 +1,9 @@
-"""``toy_text/replies``: generated replies to generated sentences, for first runs without a download.
+"""``toy_text/replies``: generated replies to generated sentences, for a first run offline.
 
 The prompt is a sentence of ``toy/sentiment``. The reply names its sentiment and two words that say
-the same, for example "positive: fresh and charming." Any two of twelve words would do, so a reply is
-never certain: what a teacher knows of the alternatives is worth more than the one that was drawn. In
-train, a quarter of the sentiments is wrong, as in ``toy/sentiment``.
+the same, for example "positive: fresh and charming." Any two of twelve words would do, so a reply
+is never certain: what a teacher knows of the alternatives is worth more than the one that was
+drawn. In train, a quarter of the sentiments is wrong, as in ``toy/sentiment``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from raykd.data.writing import Example, WritingTask, rows_of
 ASKED = "\nreply:"
 
 
-def right_sentiment(
-    texts: Sequence[str], accepted: Sequence[Sequence[str]]
-) -> Mapping[str, float]:
+def right_sentiment(texts: Sequence[str], accepted: Sequence[Sequence[str]]) -> Mapping[str, float]:
     """The share of replies that begin with the right sentiment."""
     pairs = zip(texts, accepted, strict=True)
     right = [text.split(":")[0].strip() == of[0].split(":")[0].strip() for text, of in pairs]
@@ -53,7 +51,9 @@ class ToyReplies(WritingTask):
         if split not in SIZES:
             raise no_split(split, self.name, tuple(SIZES))
         rows = generate(settings.seed)[split]
-        table = Table(columns={"text": rows.texts[0], "label": rows.labels}, origin=self.name)
+        table = Table(
+            columns={"text": rows.texts[0], "label": rows.labels.tolist()}, origin=self.name
+        )
         return limited(self.read_table(table), f"{self.name}/{split}", settings)
 
     def read_table(self, table: Table) -> Rows:

@@ -19,7 +19,6 @@ from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import mean_ranks
 from raykd.results.summary import (
-    NO_TEACHER,
     ArmSummary,
     Scale,
     arm_summaries,
@@ -27,6 +26,7 @@ from raykd.results.summary import (
     ranked,
     scale_of,
     teacher_score,
+    without_teacher,
 )
 
 COLUMNS = (
@@ -167,9 +167,9 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
             error_x={"array": [half * scale.factor], "color": style.colour, "thickness": 2.5},
         )  # fmt: skip
     teacher = teacher_score(result, task)
-    none = next((a.score for a in arms if a.label == NO_TEACHER), None)
-    if none is not None:
-        reference_line(chart, none * scale.factor, "no teacher", axis="x", dash="dot")
+    none = without_teacher(tuple(arms))
+    if none is not None and none.score is not None:
+        reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
     if teacher is not None:
         reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
     unit = " (points)" if scale.factor == 100 else ""

@@ -26,7 +26,9 @@ def cache_of(name: str) -> TokenCache:
     return HiddenCache()
 
 
-def choose(teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool) -> tuple[str, str]:
+def choose(
+    teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool
+) -> tuple[str, str]:
     """The name of the cache, or ``dense``, and why.
 
     Args:

@@ -17,7 +17,8 @@ from tests.golden.comparison import Array, Comparison, Unknown, compare_value
 _PARTS = ("label", "rationale")
 _KINDS = {
     "fkl": Divergence(kind="forward_kl"), "rkl": Divergence(kind="reverse_kl"),
-    "jsd05": Divergence(kind="jsd", beta=0.5), "sfkl01": Divergence(kind="skew_forward_kl", lam=0.1),
+    "jsd05": Divergence(kind="jsd", beta=0.5),
+    "sfkl01": Divergence(kind="skew_forward_kl", lam=0.1),
 }  # fmt: skip
 _TOTAL = re.compile(r"total__alpha([\d.]+)__kl([\d.]+)__kr([\d.]+)__(\w+)")
 

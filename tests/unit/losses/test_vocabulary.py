@@ -128,9 +128,13 @@ def test_the_most_likely_tokens_bound_the_divergence_from_below(count):
     assert (part <= whole + 1e-9).all()
 
 
-@pytest.mark.parametrize("target", [SampledTarget(torch.zeros(1, 2, dtype=torch.long)),
-                                    TopKTarget(torch.zeros(1, 2, dtype=torch.long),
-                                               torch.zeros(1, 2))])
+@pytest.mark.parametrize(
+    "target",
+    [
+        SampledTarget(torch.zeros(1, 2, dtype=torch.long)),
+        TopKTarget(torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2)),
+    ],
+)
 @pytest.mark.parametrize("of", [Divergence(kind="reverse_kl"), Divergence(temperature=2.0)])
 def test_what_cannot_be_computed_without_bias_is_refused(target, of):
     with pytest.raises(NotImplementedError):
