@@ -12,6 +12,8 @@ from torch import nn
 
 from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
+from raykd.losses.targets import Divergence
+from raykd.methods.base import Reader
 from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
 from raykd.models.writing import Writing, until_end, write
@@ -140,6 +142,40 @@ def _tallied(
     model.train(was_training)
     world.sum(total)
     return task.tallied(total.cpu().numpy())
+
+
+def teacher_divergence(
+    model: nn.Module,
+    teacher: Reader,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> float:
+    """Forward divergence from the teacher to a student, mean over tokens with a label, in nats.
+
+    Args:
+        model: The student, on the device of `world`; its mode is left as it was.
+        teacher: Gives what is known of the teacher's distributions for a batch.
+        encoded: Rows with token labels.
+        settings: Precision and rows per batch.
+        collate: Pads rows.
+        world: The ranks.
+    """
+    batches = _dealt(encoded, settings, world)
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    total = torch.zeros(2, dtype=torch.float64, device=world.device)
+    with torch.inference_mode(), precision.autocast():
+        for batch, _ in stream(batches, encoded, collate, device=world.device):
+            scores, target = forward(model, batch).scores, teacher(batch).target
+            for at in scores.chunks():
+                rows = target.distance(scores.of(at), at, Divergence())
+                total += torch.stack([rows.sum().double(), torch.ones_like(rows).sum().double()])
+    model.train(was_training)
+    world.sum(total)
+    return float(total[0] / total[1])
 
 
 def _written(
