@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.naive_sweep [--only glue/rte:3x384] [--rows 500]``. Real rows of SST-2
 and RTE (``RAYKD_DATA``), a fine-tuned MiniLM (6x384) as the teacher, soft targets, and two
-students: 4 layers of width 312, and 3x384. raykd runs `TRIALS` trials; then the same trials (coefficients, seeds, first weights, rows,
-epochs) are repeated
+students: 4 layers of width 312, and 3x384. raykd runs `TRIALS` trials; then the same trials
+(coefficients, seeds, first weights, rows, epochs) are repeated
 
 * by A: a nested `TorchTrainer` per Ray Tune trial, the teacher loaded and run in every trial,
   padding to 128, default AdamW, float32;
