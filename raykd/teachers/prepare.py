@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, TOKEN_KINDS, Array, Encoded, Task
 from raykd.data.collate import Collator
-from raykd.data.prompts import with_rows
 from raykd.errors import TeacherError
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import weights
@@ -22,7 +20,6 @@ from raykd.models.base import Anatomy, Outputs
 from raykd.models.cut import take_layers
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
-from raykd.models.writing import Writing, reread, write
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings, TeacherBench, analyse
 from raykd.teachers.pruned import prune, rewire
@@ -31,14 +28,12 @@ from raykd.teachers.recording import Recording, after, estimate_bytes, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
+from raykd.teachers.written import WRITTEN, written
 from raykd.training.device import World
 from raykd.training.evaluate import score
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
-
-WRITTEN = "written"
-"""Role of the train rows with responses that the teacher wrote."""
 
 Progress = Callable[[str, int, int, str], None]
 """Called with phase, units done, units in all, and a detail to show."""
@@ -269,7 +264,7 @@ def prepare(
     prepared = Prepared(
         task=task.name,
         fingerprint=inputs.fingerprint,
-        splits=_student_splits(inputs, model, world, progress),
+        splits=_with_written(inputs, model, progress),
         pad_id=inputs.student_pad,
         end_id=_end(inputs.student_splits["select"]),
         max_length=inputs.max_length,
@@ -291,35 +286,24 @@ def prepare(
     return prepared, state
 
 
-def _student_splits(
-    inputs: TaskInputs, model: nn.Module, world: World, progress: Progress
+def _with_written(
+    inputs: TaskInputs, model: nn.Module, progress: Progress
 ) -> Mapping[str, Encoded]:
-    """The rows, and those with responses of the teacher where a method learns from them."""
+    """The student's rows, with those that the teacher answered where a method learns from them."""
     if not inputs.signals.generation:
         return inputs.student_splits
+    seed_everything(derive_seed(inputs.finetune_seed, WRITTEN))
+    train = inputs.teacher_splits["train"]
     scored = inputs.teacher_splits["select"].references
     assert scored is not None
     assert scored.tokens is not None
-    seed_everything(derive_seed(inputs.finetune_seed, WRITTEN))
-    train = inputs.teacher_splits["train"]
-    writing = Writing(
-        max_new_tokens=inputs.task.max_new_tokens,
-        end=scored.tokens.end,
-        pad=scored.tokens.pad,
-        sample=True,
-    )
-    prompts = [train.prompt(row) for row in range(len(train))]
-    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
-    size = inputs.finetune.eval_batch_size if inputs.finetune else 64
-    rows: dict[int, tuple[Array, Array]] = {}
+    size = inputs.finetune.eval_batch_size if inputs.finetune else TrainSettings().eval_batch_size
     progress("write", 0, len(train), "")
-    for begin in range(0, len(order), size):
-        some = order[begin : begin + size]
-        asked = [prompts[k] for k in some]
-        written = write(model, asked, writing)
-        rows |= dict(zip(some.tolist(), reread(train, asked, written, writing.end), strict=True))
-        progress("write", min(begin + size, len(order)), len(train), "")
-    return {**inputs.student_splits, WRITTEN: with_rows(train, [rows[k] for k in range(len(rows))])}
+    made = written(
+        model, train, scored.tokens, inputs.task.max_new_tokens, size,
+        lambda done: progress("write", done, len(train), ""),
+    )  # fmt: skip
+    return {**inputs.student_splits, WRITTEN: made}
 
 
 def _end(scored: Encoded) -> int:

@@ -17,13 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch, Encoded, Task
+from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
-from raykd.losses.vocabulary import cross_entropy
-from raykd.methods.base import Method, Reader, Setting
-from raykd.models.base import Outputs, Part
-from raykd.models.forward import forward
-from raykd.models.writing import Writing, prompts_of, write, written_batch
+from raykd.methods.base import Method, Reader
+from raykd.models.base import Outputs
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
@@ -38,6 +35,7 @@ from raykd.training.seeding import (
     seed_everything,
 )
 from raykd.training.settings import TrainSettings
+from raykd.training.student import Student
 from raykd.training.terms import TermLedger
 
 
@@ -134,7 +132,7 @@ class _Step(nn.Module):
         self._teacher = job.teacher
         signals = job.method.student_signals()
         anatomy = job.method.setting.student
-        self._student = _Student(
+        self._student = Student(
             job.model,
             job.task,
             precision,
@@ -152,66 +150,6 @@ class _Step(nn.Module):
     def look(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""
         return self._student(batch)
-
-
-class _Student:
-    """The student as methods see it; not a module, so that its weights are counted once."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        task: Task,
-        precision: Precision,
-        *,
-        setting: Setting,
-        hidden_states: tuple[int, ...],
-        attentions: tuple[int, ...],
-    ) -> None:
-        self._model = model
-        self._task = task
-        self._precision = precision
-        self._setting = setting
-        self._hidden_states = hidden_states
-        self._attentions = attentions
-
-    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
-        was_training = self._model.training
-        if not dropout:
-            self._model.eval()
-        with self._precision.autocast():
-            outputs = forward(
-                self._model,
-                batch,
-                hidden_states=self._hidden_states,
-                attentions=self._attentions,
-                part=part,
-            )
-        self._model.train(was_training)
-        if outputs.has_scores:
-            labels = batch.labels[batch.labels != NO_LABEL]
-            return outputs.scored(lambda: cross_entropy(outputs.scores, labels))
-        return outputs.scored(self._task.loss(outputs.logits.float(), batch))
-
-    def write(
-        self,
-        batch: Batch,
-        *,
-        max_new_tokens: int,
-        temperature: float,
-        teacher: nn.Module | None = None,
-        share: float = 0.0,
-    ) -> Batch:
-        joined = self._task.kind == "causal_lm"
-        writing = Writing(
-            max_new_tokens=max_new_tokens,
-            end=self._setting.end,
-            pad=self._setting.pad,
-            sample=True,
-            temperature=temperature,
-        )
-        with self._precision.autocast():
-            written = write(self._model, prompts_of(batch, joined=joined), writing, teacher, share)
-        return written_batch(batch, written, writing, joined=joined)
 
 
 def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:

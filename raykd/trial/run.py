@@ -17,8 +17,9 @@ from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_teacher, open_variant
-from raykd.teachers.prepare import WRITTEN, Prepared
+from raykd.teachers.prepare import Prepared
 from raykd.teachers.serve import RecordedTeacher, Teacher
+from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
 from raykd.training.loop import FitJob, fit

@@ -20,10 +20,11 @@ from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.teachers import cache as disk
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import WRITTEN, TaskInputs, prepare
+from raykd.teachers.prepare import TaskInputs, prepare
 from raykd.teachers.recorded import joined
 from raykd.teachers.recording import record
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
+from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers.tiny import given, source

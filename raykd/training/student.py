@@ -1,0 +1,84 @@
+"""The student as methods see it: the `Forward` of the training loop."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from raykd.data.base import NO_LABEL, Batch, Task
+from raykd.losses.vocabulary import cross_entropy
+from raykd.methods.base import Setting
+from raykd.models.base import Outputs, Part
+from raykd.models.forward import forward
+from raykd.models.writing import Writing, prompts_of, write, written_batch
+from raykd.training.device import Precision
+
+
+class Student:
+    """Runs the student, and lets it write; not a module, so that its weights are counted once.
+
+    Args:
+        model: The student.
+        task: Gives its loss on the labels.
+        precision: Of matrix products.
+        setting: Which tokens end a text and pad.
+        hidden_states: Layers that are read of it.
+        attentions: Blocks whose attention is read.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        precision: Precision,
+        *,
+        setting: Setting,
+        hidden_states: tuple[int, ...],
+        attentions: tuple[int, ...],
+    ) -> None:
+        self._model = model
+        self._task = task
+        self._precision = precision
+        self._setting = setting
+        self._hidden_states = hidden_states
+        self._attentions = attentions
+
+    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
+        """Outputs with the task's loss, which is formed when it is read; see `Forward`."""
+        was_training = self._model.training
+        if not dropout:
+            self._model.eval()
+        with self._precision.autocast():
+            outputs = forward(
+                self._model,
+                batch,
+                hidden_states=self._hidden_states,
+                attentions=self._attentions,
+                part=part,
+            )
+        self._model.train(was_training)
+        if outputs.has_scores:
+            labels = batch.labels[batch.labels != NO_LABEL]
+            return outputs.scored(lambda: cross_entropy(outputs.scores, labels))
+        return outputs.scored(self._task.loss(outputs.logits.float(), batch))
+
+    def write(
+        self,
+        batch: Batch,
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        teacher: nn.Module | None = None,
+        share: float = 0.0,
+    ) -> Batch:
+        """The batch with responses that are drawn now; see `Forward`."""
+        joined = self._task.kind == "causal_lm"
+        writing = Writing(
+            max_new_tokens=max_new_tokens,
+            end=self._setting.end,
+            pad=self._setting.pad,
+            sample=True,
+            temperature=temperature,
+        )
+        with self._precision.autocast():
+            written = write(self._model, prompts_of(batch, joined=joined), writing, teacher, share)
+        return written_batch(batch, written, writing, joined=joined)
