@@ -89,8 +89,25 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
     whole = json.dumps(identity, sort_keys=True)
     return Planned(
         inputs=replace(inputs, fingerprint=_hash(whole.encode(), digits=24)),
-        serving=_in_words(spec, gathered, mode, needed, room) + compared + cached,
+        serving=_in_words(spec, gathered, mode, needed, room)
+        + compared
+        + cached
+        + _padded(gathered),
         identity=identity,
+    )
+
+
+def _padded(gathered: Gathered) -> str:
+    """That vocabularies of different sizes are compared, where that is so."""
+    ours = gathered.student.anatomy if isinstance(gathered.student, ModelSource) else None
+    theirs = gathered.teacher.anatomy.vocabulary
+    if gathered.task.kind not in TEXT_KINDS or ours is None or ours.vocabulary == theirs:
+        return ""
+    if not gathered.tokens.same:
+        return ""
+    return (
+        f"; the vocabularies of teacher ({theirs:,}) and student ({ours.vocabulary:,}) differ by "
+        f"padding: the first {min(theirs, ours.vocabulary):,} entries are compared"
     )
 
 
