@@ -108,11 +108,12 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """
     if device.type == "cpu":
         return batch
-    there = {
-        field.name: moved(getattr(batch, field.name), device)
+    values = {
+        field.name: getattr(batch, field.name)
         for field in dataclasses.fields(batch)
         if field.name not in ("index", "beside")
     }
+    there = {name: moved(value, device) for name, value in values.items() if value is not None}
     beside = {name: on_device(other, device) for name, other in batch.beside.items()}
     return dataclasses.replace(batch, beside=beside, **there)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
@@ -104,7 +105,7 @@ def score(
     if encoded.token_labels:
         found = _tallied(model, task, encoded, settings, collate, world, part)
         if texts and task.text_metrics and part is None:
-            found = {**found, **_written(model, task, encoded, settings, world)}
+            found = {**found, **_in_words(model, task, encoded, settings, collate, world)}
         return _checked(found, len(encoded))
     logits = predict(model, task, encoded, settings, collate, world, part)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
@@ -142,10 +143,84 @@ def _tallied(
     return task.tallied(total.cpu().numpy())
 
 
+def _in_words(
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> Mapping[str, float]:
+    """Metrics of the text that a model writes, or chooses among candidates."""
+    references = encoded.references
+    assert references is not None
+    if references.candidates is not None:
+        texts = _chosen(model, references.candidates, settings, collate, world)
+    else:
+        texts = _written(model, task, encoded, settings, world)
+    return task.score_texts(texts, references)
+
+
+def _chosen(
+    model: nn.Module, candidates: Encoded, settings: TrainSettings, collate: Collate, world: World
+) -> list[str]:
+    """The text of the most likely candidate of every row; the first of equals.
+
+    Raises:
+        TrialError: A likelihood is not finite.
+    """
+    assert candidates.references is not None
+    groups, texts = candidates.references.groups, candidates.references.texts
+    likely = log_likelihoods(model, candidates, settings, collate, world)
+    if bad := int(np.count_nonzero(~np.isfinite(likely))):
+        raise TrialError(
+            f"the likelihoods of {bad:,} of {len(likely):,} answer choices are NaN or infinite",
+            hint="lower lr",
+        )
+    order = np.lexsort((np.arange(len(groups)), -likely, groups))
+    best = order[np.unique(groups[order], return_index=True)[1]]
+    return [texts[row] for row in best]
+
+
+def log_likelihoods(
+    model: nn.Module, encoded: Encoded, settings: TrainSettings, collate: Collate, world: World
+) -> Array:
+    """The log-likelihood of the tokens with a label, summed over each row, in nats.
+
+    Args:
+        model: On the device of `world`; its mode is left as it was.
+        encoded: Rows with token labels.
+        settings: Precision and rows per batch.
+        collate: Pads rows.
+        world: The ranks.
+
+    Returns:
+        float64 ``[N]``, on every rank.
+    """
+    batches = _dealt(encoded, settings, world)
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    found = torch.zeros(len(encoded), dtype=torch.float64, device=world.device)
+    with torch.inference_mode(), precision.autocast():
+        for batch, _ in stream(batches, encoded, collate, device=world.device):
+            has_label = batch.labels != NO_LABEL
+            labels = batch.labels[has_label]
+            rows = batch.index.to(world.device)[has_label.nonzero()[:, 0]]
+            for logits, at in _pieces(forward(model, batch)):
+                likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
+                found.index_add_(0, rows[at], likely.double())
+    model.train(was_training)
+    # A row is non-zero on one rank only, so the sum is exact.
+    world.sum(found)
+    array: Array = found.cpu().numpy()
+    return array
+
+
 def _written(
     model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
-) -> Mapping[str, float]:
-    """Metrics of the text that the model most likely writes, row by row."""
+) -> list[str]:
+    """The text that the model most likely writes, row by row."""
     assert encoded.references is not None
     tokens = encoded.references.tokens
     assert tokens is not None
@@ -163,8 +238,7 @@ def _written(
     every: dict[int, Array] = {}
     for theirs in world.gather(own):
         every |= theirs
-    return task.score_texts(tokens.decode([every[k].tolist() for k in range(len(encoded))]),
-                            encoded.references)  # fmt: skip
+    return tokens.decode([every[k].tolist() for k in range(len(encoded))])
 
 
 def _pieces(outputs: Outputs) -> Iterator[tuple[torch.Tensor, slice]]:
