@@ -78,6 +78,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
+        vocabulary=len(gathered.tokens.teacher),
         signals=signals,
         derivations=gathered.derivations,
         mode=mode,

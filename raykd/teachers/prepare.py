@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import TOKEN_KINDS, Array, Encoded, Task
+from raykd.data.base import TEXT_KINDS, TOKEN_KINDS, Array, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.data.prompts import with_rows
 from raykd.errors import TeacherError
@@ -30,6 +30,7 @@ from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, after, estimate_bytes, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.tokens.choose import cache_of
+from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.training.device import World
 from raykd.training.evaluate import score
 from raykd.training.loop import FitJob, fit
@@ -87,6 +88,7 @@ class TaskInputs:
         student_pad: Padding token of the student.
         same_tokens: Whether both split text alike.
         max_length: Longest row in tokens.
+        vocabulary: Token ids that the teacher's tokenizer can give.
         signals: Everything the sweep's methods read from the teacher.
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
@@ -105,6 +107,7 @@ class TaskInputs:
     student_pad: int
     same_tokens: bool
     max_length: int
+    vocabulary: int
     signals: Signals
     derivations: tuple[Derivation, ...]
     mode: Literal["outputs", "weights"]
@@ -133,6 +136,7 @@ class TaskInputs:
             dtype=self.dtype,
             batch_size=self.finetune.eval_batch_size if self.finetune else 64,
             row_bytes=size // len(encoded),
+            vocabulary=self.vocabulary,
         )
 
 
@@ -154,6 +158,8 @@ class Prepared:
         recorded: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
+        reported: What the teacher said of the tokens of the report split, to tell how far students
+            are from it; None where no text is written.
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
         findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
@@ -176,6 +182,7 @@ class Prepared:
     student: ModelSource
     recorded: RecordedOutputs | None
     teacher: ModelSource | None
+    reported: RecordedOutputs | None
     output_matrix: Array | None
     findings: Mapping[str, Findings]
     metrics: Mapping[str, float]
@@ -197,6 +204,8 @@ class Prepared:
             yield from encoded.arrays()
         if self.output_matrix is not None:
             yield self.output_matrix
+        if self.reported is not None:
+            yield from self.reported.arrays()
         for findings in self.findings.values():
             yield from findings.arrays.values()
         for source in (self.student, self.teacher):
@@ -249,6 +258,10 @@ def prepare(
             model, source, inputs.recording("train", inputs.recorded_signals()),
             _rows_done(inputs, progress),
         )  # fmt: skip
+    reported: RecordedOutputs | None = None
+    if task.kind in TEXT_KINDS and inputs.same_tokens:
+        signals = Signals(logits=True, tokens=HiddenCache().name)
+        reported = record(model, inputs.recording("report", signals), world.device)
     student = _student(inputs, state, model, world.device)
     findings = _analyse(inputs, model, student, recorded, world, progress)
     distinct = sum(len(split) for split in _distinct(inputs.teacher_splits))
@@ -265,7 +278,8 @@ def prepare(
         student=student,
         recorded=recorded if inputs.mode == "outputs" else None,
         teacher=source if keeps_weights else None,
-        output_matrix=_output_matrix(model, recorded),
+        reported=reported,
+        output_matrix=_output_matrix(model, recorded, reported),
         findings=findings,
         metrics=metrics,
         history=history,
@@ -313,8 +327,9 @@ def _end(scored: Encoded) -> int:
     return tokens.end if tokens is not None else 0
 
 
-def _output_matrix(model: Any, recorded: RecordedOutputs | None) -> Array | None:
-    if recorded is None or not recorded.tokens or not cache_of(recorded.tokens).needs_matrix:
+def _output_matrix(model: Any, *recordings: RecordedOutputs | None) -> Array | None:
+    named = {recording.tokens for recording in recordings if recording is not None}
+    if not any(cache_of(name).needs_matrix for name in named if name):
         return None
     matrix: Array = model.lm_head.weight.detach().float().cpu().numpy().copy()
     return matrix

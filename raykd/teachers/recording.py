@@ -48,6 +48,7 @@ class Recording:
         dtype: How hidden states and attentions are kept.
         batch_size: Rows per forward.
         row_bytes: About what a row takes; decides how many make a block.
+        vocabulary: Token ids that the tokenizer can give; models may have more, which mean nothing.
     """
 
     encoded: Encoded
@@ -57,6 +58,7 @@ class Recording:
     dtype: str
     batch_size: int
     row_bytes: int = 0
+    vocabulary: int | None = None
 
     def blocks(self) -> tuple[Array, ...]:
         """Row numbers of every block, in order; they depend on the rows and signals only."""
@@ -210,6 +212,10 @@ class _Block:
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
 
     def _keep_tokens(self, cache: TokenCache, places: Array, batch: Batch, scores: Scores) -> None:
+        known = self._recording.vocabulary
+        if known is not None and known < scores.vocabulary:
+            bias = None if scores.bias is None else scores.bias[:known]
+            scores = Scores(scores.states, scores.weight[:known], bias, scores.dtype)
         kept, mass = cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass
         self._tokens += len(scores)

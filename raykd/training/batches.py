@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, Encoded
-from raykd.training.device import moved
+from raykd.training.device import World, moved
 from raykd.training.seeding import derive_seed
+from raykd.training.settings import TrainSettings
 
 PREFETCH = 2
 """Batches copied to a GPU ahead of the one in use."""
@@ -98,6 +99,13 @@ def shard(rows: Array, rank: int, size: int) -> tuple[Array, float]:
     if len(own) == 0:
         return rows[:1], 0.0
     return own, len(own) * size / len(rows)
+
+
+def dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
+    """Batches of an evaluation, of rows of similar length; those of this rank."""
+    order = np.argsort(encoded.lengths(), kind="stable")
+    size = settings.eval_batch_size
+    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

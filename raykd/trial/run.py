@@ -18,9 +18,9 @@ from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_teacher, open_variant
 from raykd.teachers.prepare import WRITTEN, Prepared
-from raykd.teachers.serve import Teacher
+from raykd.teachers.serve import RecordedTeacher, Teacher
 from raykd.training.device import World
-from raykd.training.evaluate import latency_ms, score
+from raykd.training.evaluate import latency_ms, score, teacher_divergence
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
@@ -205,6 +205,12 @@ def run_trial(
                 if stage == "report":
                     end = f"_{suffix}" if suffix else ""
                     metrics |= {f"report/{name}{end}": v for name, v in scored(role).items()}
+        if config.report and prepared.reported is not None:
+            reported = RecordedTeacher(prepared.reported, world.device, prepared.output_matrix)
+            read = reported.reader(Signals(logits=True))
+            metrics["report/teacher_kl"] = teacher_divergence(
+                model, read, splits["report"], settings, collator, world
+            )
         if config.latency:
             metrics["latency_ms"] = latency_ms(model, splits["select"], settings, collator, world)
         if config.save_path and world.rank == 0:

@@ -60,6 +60,7 @@ def given() -> TaskInputs:
         student=source(len(tokenizer), layers=1, hidden=8),
         student_pad=tokenizer.pad_token_id,
         same_tokens=True,
+        vocabulary=len(tokenizer),
         max_length=LENGTH,
         signals=SIGNALS,
         derivations=(),

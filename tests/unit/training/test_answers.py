@@ -20,8 +20,9 @@ from raykd.models.base import ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
+from raykd.training.answers import log_likelihoods
 from raykd.training.device import World
-from raykd.training.evaluate import log_likelihoods, score
+from raykd.training.evaluate import score
 from raykd.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
