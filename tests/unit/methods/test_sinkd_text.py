@@ -10,14 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.collate import Collator
+from raykd.data.table import Table
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.vocabulary import Scores
 from raykd.methods._views import at_choices, spread
 from raykd.methods.base import LossTerms
 from raykd.methods.sinkd import METHOD, Params
-from raykd.models.base import Outputs
+from raykd.models.base import ModelShape, Outputs
+from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.forward import forward
+from raykd.models.load import build_model
 from tests.unit.methods import setups
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sinkd_seq.npz"
@@ -194,3 +200,43 @@ def test_choices_are_asked_for_where_they_are_viewed(kind):
     assert METHOD(Params(), setting(kind)).refusal() == ""
     other = setups.setting(kind, same_tokens=False)
     assert "split text differently" in METHOD(Params(), other).refusal()
+
+
+FAMILY = {"causal_lm": "gpt2", "seq2seq": "t5"}
+COPA = {
+    "premise": ["It rained.", "Ann was late.", "Bea ran."],
+    "question": ["effect", "cause", "effect"],
+    "choice1": ["She got wet.", "She overslept.", "She won."],
+    "choice2": ["He sang.", "She oversaw a team.", "She was tired."],
+    "label": [0, 1, 1],
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
+    """A model that reads a prompt and the shared beginning, and nothing after it, says the same."""
+    task = registry.load("tasks", "super_glue_prompts/copa").read_by(kind)
+    rows = task.read_table(Table(columns=COPA, origin="made up"))
+    tokenizer = train_byte_pairs(rows.texts[0], 300, ("<pad>", "</s>"))
+    encoded = task.encode(rows, tokenizer, 256)
+    assert encoded.choice_at[0] == 0
+    assert encoded.choice_at[1] > 0
+    shape = ModelShape(family=FAMILY[kind], layers=2, hidden=16, heads=2, max_positions=256)
+    model = build_model(shape, vocabulary=len(tokenizer), kind=kind, num_labels=1, seed=0).eval()
+    batch = Collator(0, max_length=256)(encoded, np.arange(3))
+    found = at_choices(forward(model, batch), batch)
+    for row, at in enumerate(encoded.choice_at):
+        shared = torch.tensor(tokenizer(rows.texts[1][row])["input_ids"][:at], dtype=torch.long)
+        prompt = torch.from_numpy(encoded.prompt(row).astype(np.int64))
+        if kind == "causal_lm":
+            read = {"input_ids": torch.cat([prompt, shared])[None]}
+        else:
+            start = torch.tensor([model.config.decoder_start_token_id])
+            read = {
+                "input_ids": prompt[None],
+                "decoder_input_ids": torch.cat([start, shared])[None],
+            }
+        with torch.no_grad():
+            scores = model(**read).logits[0, -1]
+        said = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
+        assert torch.allclose(found[row], scores[[ids[at] for ids in said]], atol=1e-5)
