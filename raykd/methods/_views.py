@@ -51,4 +51,4 @@ def spread(count: int, most: int, device: torch.device) -> Tensor:
     """Numbers of at most `most` of `count` tokens, evenly spread, the first and last among them."""
     if count <= most:
         return torch.arange(count, device=device)
-    return torch.linspace(0, count - 1, most, device=device, dtype=torch.float64).round().long()
+    return torch.arange(most, device=device) * (count - 1) // max(1, most - 1)
