@@ -15,6 +15,7 @@ _WORDS = {
     "finetune": "fine-tuning the teacher",
     "record": "recording the teacher's outputs",
     "analyse": "analysing the teacher",
+    "write": "writing the teacher's responses",
 }
 
 

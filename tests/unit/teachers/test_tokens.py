@@ -1,0 +1,175 @@
+"""Caches of a vocabulary, written and read through the preparation of a small teacher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raykd.data.base import NO_LABEL, DataSettings
+from raykd.data.collate import Collator
+from raykd.data.tasks.toy_text import TASK
+from raykd.losses.divergences import forward_kl
+from raykd.losses.targets import Divergence
+from raykd.methods.base import Signals
+from raykd.models.base import Anatomy, ModelShape
+from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.forward import forward
+from raykd.models.load import build_model
+from raykd.teachers import cache as disk
+from raykd.teachers.open import open_teacher
+from raykd.teachers.prepare import WRITTEN, TaskInputs, prepare
+from raykd.teachers.recorded import joined
+from raykd.teachers.recording import record
+from raykd.teachers.tokens.choose import DENSE, cache_of, choose
+from raykd.training.device import World
+from raykd.training.settings import TrainSettings
+from tests.unit.teachers.tiny import given, source
+
+ROWS, LENGTH = 24, 64
+
+
+@pytest.fixture(scope="module")
+def inputs() -> TaskInputs:
+    task = TASK["replies"]
+    rows = task.load("train", DataSettings())
+    parts = {
+        role: rows.take(np.arange(begin, begin + ROWS))
+        for role, begin in (("train", 0), ("select", ROWS), ("report", 2 * ROWS))
+    }
+    tokenizer = train_byte_pairs(list(parts["train"].texts[0]), 320, ("<|endoftext|>",))
+    splits = {role: task.encode(part, tokenizer, LENGTH) for role, part in parts.items()}
+    shape = ModelShape(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH)
+    teacher = replace(
+        source(len(tokenizer), layers=1, hidden=16),
+        kind="causal_lm", num_labels=1, shape=shape,
+        anatomy=Anatomy(layers=1, hidden=16, heads=2, vocabulary=len(tokenizer)),
+    )  # fmt: skip
+    return replace(
+        given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
+        student_splits=splits, teacher=teacher, student=teacher,
+        finetune=TrainSettings(epochs=1, batch_size=8, lr=1e-3, precision="fp32"),
+        max_length=LENGTH, vocabulary=len(tokenizer), signals=Signals(logits=True),
+        teacher_pad=0, student_pad=0,
+    )  # fmt: skip
+
+
+def prepared(inputs: TaskInputs, **signals):
+    made = prepare(
+        replace(inputs, signals=Signals(logits=True, **signals)), World(), lambda *progress: None
+    )
+    assert made is not None
+    return made
+
+
+def batch(inputs: TaskInputs):
+    return Collator(0, max_length=LENGTH)(inputs.student_splits["train"], np.asarray([5, 0, 17]))
+
+
+@pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
+def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
+    found, state = prepared(inputs, tokens=name)
+    disk.store(tmp_path, found, state)
+    again = disk.load(tmp_path, found.fingerprint)
+    assert again is not None
+    student = torch.randn(400, inputs.vocabulary)
+    rows = batch(inputs)
+    count = int((rows.labels != NO_LABEL).sum())
+    values = []
+    for kept in (found, again):
+        target = open_teacher(kept, World()).reader(Signals(logits=True))(rows).target
+        values.append(target.distance(student[:count], slice(0, count), Divergence()))
+    assert values[0].shape == (count,)
+    assert torch.equal(values[0], values[1])
+    assert torch.isfinite(values[0]).all()
+
+
+def test_hidden_states_give_the_scores_of_the_teacher(inputs):
+    found, state = prepared(inputs, tokens="hidden")
+    dense, _ = prepared(inputs)
+    rows = batch(inputs)
+    read = Signals(logits=True)
+    one, two = (
+        open_teacher(kept, World()).reader(read)(rows).logits.float() for kept in (found, dense)
+    )
+    assert forward_kl(one, two).max() < 1e-5
+    assert found.recorded is not None
+    assert found.recorded.error()["states"] < 1e-3
+    assert sum(p.nbytes() for p in found.recorded.parts().values()) < sum(
+        p.nbytes() for p in dense.recorded.parts().values()
+    )
+    del state
+
+
+def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_shared(inputs):
+    teacher = build_model(
+        ModelShape(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
+        vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
+    ).eval()  # fmt: skip
+    recording = inputs.recording("train", Signals(logits=True, tokens="sampled:4000"))
+    recording = replace(recording, row_bytes=1 << 24, batch_size=4)  # several blocks
+    blocks = recording.blocks()
+    assert len(blocks) > 1
+    device = torch.device("cpu")
+    whole = record(teacher, recording, device)
+    apart = joined([recording.run(teacher, rows, device) for rows in reversed(blocks)][::-1])
+    every = np.arange(ROWS)
+    one, two = (r.gather_tokens(every)["ids"] for r in (whole, apart))
+    assert torch.equal(one, two)
+    rows = Collator(0, max_length=LENGTH)(recording.encoded, np.asarray([0]))
+    p = forward(teacher, rows).logits.softmax(-1)
+    drawn = whole.gather_tokens(np.asarray([0]))["ids"]
+    counted = torch.stack([torch.bincount(r, minlength=p.shape[1]) for r in drawn]) / 4000
+    assert (counted - p).abs().max() < 0.05
+
+
+def test_the_mass_that_top_k_holds_is_measured(inputs):
+    few, _ = prepared(inputs, tokens="top_k:1")
+    every, _ = prepared(inputs, tokens=f"top_k:{inputs.vocabulary}")
+    mass, count = few.recorded.coverage
+    whole, same = every.recorded.coverage
+    assert count == same
+    assert 0 < mass < whole
+    assert whole / count == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_teacher_writes_a_response_to_every_row_once(inputs):
+    found, _ = prepared(inputs, generation=True)
+    again, _ = prepared(inputs, generation=True)
+    written, given_rows = found.splits[WRITTEN], found.splits["train"]
+    assert len(written) == len(given_rows)
+    assert np.array_equal(written.input_ids, again.splits[WRITTEN].input_ids)
+    for row in range(ROWS):
+        assert np.array_equal(written.prompt(row), given_rows.prompt(row))
+    assert not np.array_equal(written.labels, given_rows.labels)
+
+
+SMALL = Anatomy(layers=1, hidden=256, heads=2, vocabulary=50_257)
+LARGE = replace(SMALL, hidden=1600)
+FORWARD, REVERSE = Divergence(), Divergence(kind="reverse_kl")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "needed", "reads", "name"),
+    [
+        (SMALL, [FORWARD, REVERSE], True, "hidden"),
+        (LARGE, [FORWARD], False, "sampled:64"),
+        (LARGE, [FORWARD, REVERSE], False, "hidden"),
+        (LARGE, [replace(FORWARD, temperature=2.0)], False, "hidden"),
+        (LARGE, [FORWARD], True, "hidden"),
+        (replace(LARGE, vocabulary=500), [FORWARD], False, DENSE),
+    ],
+)
+def test_the_choice_follows_bytes_and_needs(teacher, needed, reads, name):
+    chosen, why = choose(teacher, needed, reads_scores=reads)
+    assert chosen == name
+    assert "bytes a token" in why
+
+
+def test_biased_pairs_are_refused_with_the_reason():
+    assert "probabilities" in cache_of("sampled:4").refusal(REVERSE)
+    assert "temperature 2" in cache_of("top_k:4").refusal(Divergence(temperature=2.0))
+    assert cache_of("top_k:4").refusal(FORWARD) == ""
+    assert cache_of("hidden").refusal(REVERSE) == ""
