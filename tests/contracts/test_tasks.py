@@ -71,6 +71,7 @@ RAW: dict[str, Callable[[int], dict[str, Any]]] = {
     "super_glue_prompts/wic": lambda i: {
         "word": "bank", "sentence1": f"Bank {i}.", "sentence2": "A river bank.", "label": i % 2,
     },
+    "toy_text/replies": lambda i: {"text": f"the film {i} was good", "label": i % 2},
     "text": lambda i: {"text": f"In the year {i} it was Ann who won the long race again."},
     "squad": lambda i: {
         "question": f"Who won {i}?", "context": f"In {i} it was Ann {i} who won.",
