@@ -212,18 +212,34 @@ COPA = {
 }
 
 
+class Real:
+    """Small models of a kind, and rows whose choices differ first in their first token or later."""
+
+    def __init__(self, kind: str) -> None:
+        task = registry.load("tasks", "super_glue_prompts/copa").read_by(kind)
+        self.kind = kind
+        self.rows = task.read_table(Table(columns=COPA, origin="made up"))
+        self.tokenizer = train_byte_pairs(self.rows.texts[0], 300, ("<pad>", "</s>"))
+        self.encoded = task.encode(self.rows, self.tokenizer, 256)
+        self.batch = Collator(0, max_length=256)(self.encoded, np.arange(3))
+
+    def model(self, seed: int):
+        shape = ModelShape(
+            family=FAMILY[self.kind], layers=2, hidden=16, heads=2, max_positions=256, dropout=0.0
+        )
+        vocabulary = len(self.tokenizer)
+        made = build_model(shape, vocabulary=vocabulary, kind=self.kind, num_labels=1, seed=seed)
+        return made.eval()
+
+
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
     """A model that reads a prompt and the shared beginning, and nothing after it, says the same."""
-    task = registry.load("tasks", "super_glue_prompts/copa").read_by(kind)
-    rows = task.read_table(Table(columns=COPA, origin="made up"))
-    tokenizer = train_byte_pairs(rows.texts[0], 300, ("<pad>", "</s>"))
-    encoded = task.encode(rows, tokenizer, 256)
+    real = Real(kind)
+    rows, tokenizer, encoded, batch = real.rows, real.tokenizer, real.encoded, real.batch
     assert encoded.choice_at[0] == 0
     assert encoded.choice_at[1] > 0
-    shape = ModelShape(family=FAMILY[kind], layers=2, hidden=16, heads=2, max_positions=256)
-    model = build_model(shape, vocabulary=len(tokenizer), kind=kind, num_labels=1, seed=0).eval()
-    batch = Collator(0, max_length=256)(encoded, np.arange(3))
+    model = real.model(seed=0)
     found = at_choices(forward(model, batch), batch)
     for row, at in enumerate(encoded.choice_at):
         shared = torch.tensor(tokenizer(rows.texts[1][row])["input_ids"][:at], dtype=torch.long)
@@ -240,3 +256,23 @@ def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
             scores = model(**read).logits[0, -1]
         said = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
         assert torch.allclose(found[row], scores[[ids[at] for ids in said]], atol=1e-5)
+
+
+# Distributions over a vocabulary are approached more slowly than those over two choices.
+@pytest.mark.parametrize(("view", "share"), [("choices", 0.5), ("tokens", 0.8)])
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_the_distance_alone_leads_a_student_to_its_teacher(kind, view, share):
+    real = Real(kind)
+    student, teacher = real.model(seed=1), real.model(seed=2)
+    with torch.no_grad():
+        theirs = forward(teacher, real.batch)
+    method = METHOD(Params(view=view, sinkhorn_scale=1.0, sinkhorn_temperature=1.0), setting(kind))
+    optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
+    distances = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        term = method.loss(real.batch, forward(student, real.batch), theirs)["sinkhorn"]
+        term.backward()
+        optimizer.step()
+        distances.append(term.item())
+    assert distances[-1] < share * distances[0]
