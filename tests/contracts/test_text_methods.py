@@ -35,10 +35,12 @@ ROWS, LENGTH, VOCABULARY = 16, 64, 400
 # What a method cannot do with its defaults on one of the kinds, and does with this.
 NEEDED: Mapping[tuple[str, str], dict[str, Scalar]] = {
     ("minillm", "seq2seq"): {"teacher_mixed_alpha": 0.0},
+    ("minillm_sbs", "seq2seq"): {"teacher_mixed_alpha": 0.0},
 }
 # Responses of a few tokens, and what the rows of the generated task have something for.
 SHORT: Mapping[str, dict[str, Scalar]] = {
-    "minillm": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8},
+    "minillm": {"max_new_tokens": 8, "ppo_epochs": 2},
+    "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8},
     "step_by_step": {"kappa_l": 0.5}, "sinkd": {"view": "tokens"},
 }  # fmt: skip
 

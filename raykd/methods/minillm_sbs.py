@@ -1,0 +1,50 @@
+"""MiniLLM on labels, with rationales as a second task of the student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from raykd.data.base import NO_LABEL, Batch
+from raykd.losses.targets import Divergence
+from raykd.methods import minillm
+from raykd.methods.base import Forward, LossTerms, Reader, Signals
+from raykd.methods.step_by_step import EXPLAIN, Half
+from raykd.params import param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params(minillm.Params):
+    """Coefficients of MiniLLM, and the weight of labels against rationales."""
+
+    alpha: float = param(
+        0.5, low=0.0, high=1.0, help="Weight of sampled labels; rationales get 1 - alpha."
+    )
+
+
+class MiniLLMStepByStep(minillm.MiniLLM):
+    """The policy gradient on prompts for labels, and the likelihood of rationales.
+
+    ``alpha * responses + (1 - alpha) * rationales + lm_coef * text``
+    """
+
+    title = "policy gradient on labels, and rationales as a second task"
+    requires = Signals(logits=True, weights=True, rationales=True)
+    reading = "predict"
+    beside = (EXPLAIN,)
+
+    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+        """One step of MiniLLM, and one on the rationales of the batch."""
+        alpha = cast(Params, self.params).alpha
+        found = super().step(batch, student, teacher)
+        terms = dict(found)
+        terms["responses"] = alpha * terms["responses"]
+        explain = batch.beside[EXPLAIN]
+        labels = explain.labels[explain.labels != NO_LABEL]
+        if alpha < 1 and len(labels):
+            half = Half(scores=student(explain).scores, labels=labels)
+            terms["rationale"] = half.loss(1 - alpha, Divergence())[0]
+        return LossTerms(found.watched, **terms)
+
+
+METHOD = MiniLLMStepByStep
