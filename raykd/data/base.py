@@ -114,6 +114,9 @@ class References:
         spans: int32 ``[P, 2]``, the characters of its text that a token covers; -1 where it is no
             part of the text.
         tokens: How generated tokens become text, for tasks that generate.
+        candidates: Rows with every response that may be chosen, for tasks that choose the most
+            likely one in place of generating; its own references say whose they are (`groups`) and
+            what they say (`texts`).
     """
 
     groups: Array
@@ -121,6 +124,7 @@ class References:
     texts: tuple[str, ...] = ()
     spans: Array | None = None
     tokens: TokenText | None = None
+    candidates: Encoded | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +143,10 @@ class Encoded:
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
             another text than `input_ids` (what a decoder writes); None when they lie alike.
         beside: Other readings of the same rows, by name.
+        choices: int64 ``[N, C]``, the token of each answer choice at the place in a response where
+            the choices of its row differ first; `NO_LABEL` where a row has fewer choices. None
+            for rows without choices.
+        choice_at: int64 ``[N]``, that place: which token of the response it is, from 0.
     """
 
     input_ids: Array
@@ -150,6 +158,8 @@ class Encoded:
     token_labels: bool = False
     label_offsets: Array | None = None
     beside: Mapping[str, Encoded] = field(default_factory=dict)
+    choices: Array | None = None
+    choice_at: Array | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -157,12 +167,14 @@ class Encoded:
     def arrays(self) -> Iterator[Array]:
         """Every array, those of other readings included."""
         yield from (self.input_ids, self.token_type_ids, self.offsets, self.labels)
-        if self.label_offsets is not None:
-            yield self.label_offsets
+        some = (self.label_offsets, self.choices, self.choice_at)
+        yield from (array for array in some if array is not None)
         if self.references is not None:
             yield self.references.groups
             if self.references.spans is not None:
                 yield self.references.spans
+            if self.references.candidates is not None:
+                yield from self.references.candidates.arrays()
         for other in self.beside.values():
             yield from other.arrays()
 
@@ -193,6 +205,8 @@ class Batch:
             (of a length of their own where they are those of another text).
         index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
         beside: Other readings of the same rows, by name.
+        choices: int64 ``[B, C]``, tokens of answer choices; see `Encoded`.
+        choice_at: int64 ``[B]``, the place in the response that they are for.
     """
 
     input_ids: Tensor
@@ -201,6 +215,8 @@ class Batch:
     labels: Tensor
     index: Tensor
     beside: Mapping[str, Batch] = field(default_factory=dict)
+    choices: Tensor | None = None
+    choice_at: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; `index` stays on the host, where outputs are looked up."""
@@ -211,7 +227,13 @@ class Batch:
             labels=self.labels.to(device, non_blocking=True),
             index=self.index,
             beside={name: batch.to(device) for name, batch in self.beside.items()},
+            choices=_there(self.choices, device),
+            choice_at=_there(self.choice_at, device),
         )
+
+
+def _there(values: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if values is None else values.to(device, non_blocking=True)
 
 
 class Task(ABC):
@@ -228,7 +250,8 @@ class Task(ABC):
             the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
         companions_of: The split that they go with.
         tally_size: Numbers in a `tally`; 0 for tasks that are scored as a whole.
-        text_metrics: Metrics of generated text, among `metrics`; they cost a generation.
+        text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
+            most likely choice where rows carry `References.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
     """
 
@@ -287,7 +310,7 @@ class Task(ABC):
         """Metrics of generated text, every one of `text_metrics`.
 
         Args:
-            texts: One per encoded row.
+            texts: One per encoded row, generated or chosen.
             references: What they are compared with.
         """
         raise NotImplementedError(f"{self.name} generates no text")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Array, Batch, Encoded
 
@@ -59,7 +60,13 @@ class Collator:
             index=torch.from_numpy(rows.copy()),
             beside={name: replace(self, beside=())(encoded.beside[name], rows)
                     for name in self.beside if name in encoded.beside},
+            choices=_some(encoded.choices, rows),
+            choice_at=_some(encoded.choice_at, rows),
         )  # fmt: skip
+
+
+def _some(values: Array | None, rows: Array) -> Tensor | None:
+    return None if values is None else torch.from_numpy(values[rows])
 
 
 def _places(offsets: Array, rows: Array, margin: int, most: int) -> tuple[Array, Array]:

@@ -30,6 +30,7 @@ class FileTask(Task):
         hub_splits: Name on the hub (and of the Parquet file) of each labelled split.
         companions: See `Task`.
         companions_of: See `Task`.
+        folder: The folder of its Parquet files under ``data.root``, where it is not `name`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FileTask(Task):
     )
     companions: Mapping[str, str] = field(default_factory=dict)
     companions_of: str = "validation"
+    folder: str = ""
 
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """Names of the labelled splits that `settings` can reach."""
@@ -80,7 +82,7 @@ class FileTask(Task):
         found = self.in_folder(root)
         if found is not None:
             return found
-        places = [self.name, *(self.tsv.folders if self.tsv else ())]
+        places = [self.folder or self.name, *(self.tsv.folders if self.tsv else ())]
         raise DataError(
             f"data.root '{settings.root}' holds nothing of {self.name} "
             f"(looked for the folders {', '.join(places)})",
@@ -89,9 +91,10 @@ class FileTask(Task):
 
     def in_folder(self, root: Path) -> Reader | None:
         """What reads the rows under a folder, None when it holds nothing of this task."""
-        if (root / self.name).is_dir():
+        own = root / (self.folder or self.name)
+        if own.is_dir():
             stems = {name: there for name, there in self.hub_splits.items() if name != there}
-            return ParquetReader(folder=root / self.name, stems=stems)
+            return ParquetReader(folder=own, stems=stems)
         for folder in self.tsv.folders if self.tsv else ():
             if self.tsv and (root / folder).is_dir():
                 return TsvReader(folder=root / folder, layout=self.tsv)

@@ -28,6 +28,7 @@ class Example:
         mark: Character of the prompt before which the name of a task is put, where a student
             learns several.
         rationale: Why the response is right; empty where nobody said.
+        choices: What the response is chosen from, itself among them; empty for free text.
     """
 
     before: str
@@ -37,6 +38,7 @@ class Example:
     accepted: tuple[str, ...] = ()
     mark: int = 0
     rationale: str = ""
+    choices: tuple[str, ...] = ()
 
 
 def rows_of(examples: Sequence[Example], origin: str) -> Rows:
@@ -56,6 +58,8 @@ def rows_of(examples: Sequence[Example], origin: str) -> Rows:
         "marks": tuple(e.mark for e in examples),
         "rationales": tuple(e.rationale for e in examples),
     }
+    if any(e.choices for e in examples):
+        fields["choices"] = tuple(e.choices for e in examples)
     return Rows(
         texts=(
             tuple(e.before + e.context + e.after for e in examples),

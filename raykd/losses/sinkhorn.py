@@ -5,11 +5,16 @@ Axes: N row, C class.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from raykd.losses.precision import full_precision, working
 from raykd.losses.shapes import check_same_shape
+
+PART_BYTES = 32 << 20
+"""Differences between classes of all pairs of rows that are formed at a time, in float32."""
 
 
 def transport_cost(student: Tensor, teacher: Tensor, *, temperature: float = 2.0) -> Tensor:
@@ -25,6 +30,18 @@ def transport_cost(student: Tensor, teacher: Tensor, *, temperature: float = 2.0
     """
     p = F.softmax(working(student) / temperature, dim=-1)
     q = F.softmax(working(teacher) / temperature, dim=-1)
+    size = max(1, PART_BYTES // (4 * len(p) * len(q)))
+    if p.shape[-1] <= size:
+        return _differences(p, q)
+    # Over a vocabulary, differences of all pairs of rows are formed for some classes at a time, and
+    # once more for their gradient: with 256 rows and 32,128 classes all of them take 8 GiB.
+    parts = zip(torch.split(p, size, -1), torch.split(q, size, -1), strict=True)
+    costs = (checkpoint(_differences, *part, use_reentrant=False) for part in parts)
+    total: Tensor = sum(costs, p.new_zeros(()))
+    return total
+
+
+def _differences(p: Tensor, q: Tensor) -> Tensor:
     return (p[:, None, :] - q[None, :, :]).abs().sum(dim=-1)
 
 

@@ -11,7 +11,7 @@ Axes: M scored token, V vocabulary, D hidden width, K term.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,10 @@ class Scores:
         step = size or max(16, CHUNK_BYTES // (4 * self.vocabulary))
         for begin in range(0, len(self), step):
             yield slice(begin, min(begin + step, len(self)))
+
+    def picked(self, tokens: Tensor) -> Scores:
+        """Those of some tokens, by number, int64 ``[m]``."""
+        return replace(self, states=self.states[tokens])
 
     def of(self, at: slice = slice(None)) -> Tensor:
         """The scores of some tokens, ``[m, V]``, in `dtype`."""

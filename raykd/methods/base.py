@@ -34,6 +34,7 @@ class Signals:
         attentions: Block numbers (from 0), or ``"all"``.
         margin: Padding positions after the last token whose hidden states are read, too.
         rationales: Rationale texts of the rows.
+        choices: Tokens of the rows' answer choices (`Batch.choices`).
         generation: Responses that the teacher wrote, in place of those of the task.
         weights: The live model instead of its recorded outputs.
         reductions: Functions of hidden states that were recorded in place of the states.
@@ -45,6 +46,7 @@ class Signals:
     attentions: Layers = ()
     margin: int = 0
     rationales: bool = False
+    choices: bool = False
     generation: bool = False
     weights: bool = False
     reductions: tuple[Reduction, ...] = ()
@@ -67,6 +69,7 @@ class Signals:
             attentions=_merge(self.attentions, other.attentions),
             margin=max(self.margin, other.margin),
             rationales=self.rationales or other.rationales,
+            choices=self.choices or other.choices,
             generation=self.generation or other.generation,
             weights=self.weights or other.weights,
             reductions=tuple(dict.fromkeys(self.reductions + other.reductions)),

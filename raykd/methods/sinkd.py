@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import Batch
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.logits import soft_cross_entropy
+from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
+from raykd.losses.vocabulary import summed
+from raykd.methods._views import at_choices, at_tokens, same_width, spread
 from raykd.methods.base import LossTerms, Method, Setting, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -46,6 +52,18 @@ class Params:
         choices=("sum", "mean"),
         help="Over the rows of the batch; a sum weighs more in larger batches.",
     )
+    view: str = param(
+        "choices",
+        choices=("choices", "tokens"),
+        help="What is transported where text is written: predictions of answer choices, a row "
+        "each, or those of all tokens.",
+    )
+    max_tokens: int = param(
+        256,
+        low=1,
+        help="Most tokens of a step in the view of tokens, evenly spread; the cost grows with "
+        "their square.",
+    )
 
 
 class SinKD(Method[Params]):
@@ -53,16 +71,23 @@ class SinKD(Method[Params]):
 
     Rows are those of one rank: with several workers each solves a smaller problem, and the distance
     means something else.
+
+    Where text is written, the first two are means over the tokens of the responses, and `view` says
+    what is transported. The authors' code transports positions of a sequence there, which is not a
+    number for vocabularies; both views are what it seems to have been meant for. In the view of
+    choices a row is the scores of the tokens that tell its answer choices apart. Rows with fewer
+    choices than others give the missing ones probability 0.
     """
 
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
-    requires = Signals(logits=True)
-    kinds = ("classification",)
+    requires = Signals(logits=True, choices=True)
+    kinds = ("classification", *TEXT_KINDS)
 
     def __init__(self, params: Params, setting: Setting) -> None:
         super().__init__(params, setting)
         self._heat = params.temperature
+        self._writes = setting.kind in TEXT_KINDS
 
     def refusal(self) -> str:
         """It compares distributions over classes; a single score has none."""
@@ -74,8 +99,10 @@ class SinKD(Method[Params]):
         return super().refusal()
 
     def signals(self) -> Signals:
-        """The teacher's logits, unless both weights are 0."""
-        return Signals(logits=self.params.alpha > 0 or self.params.beta > 0)
+        """The teacher's logits, unless both weights are 0; answer choices where they are viewed."""
+        p = self.params
+        choices = self._writes and p.beta > 0 and p.view == "choices"
+        return Signals(logits=p.alpha > 0 or p.beta > 0, choices=choices)
 
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Set the temperature of the soft targets."""
@@ -84,21 +111,63 @@ class SinKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""
         p = self.params
+        watched: Mapping[str, Tensor] = {}
+        if self._writes:
+            terms, watched = self._on_tokens(batch, student, teacher)
+        else:
+            terms = self._on_classes(student, teacher)
+        if p.beta > 0:
+            ours, theirs = self._viewed(batch, student, teacher)
+            terms["sinkhorn"] = p.beta * p.sinkhorn_scale * self._distance(ours, theirs)
+        return LossTerms(watched, **terms)
+
+    def _on_classes(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+        p = self.params
         terms: dict[str, Tensor] = {}
         if p.alpha < 1:
             terms["task"] = (1 - p.alpha) * student.task_loss
         if p.alpha > 0:
             soft = soft_cross_entropy(student.logits, teacher.logits, temperature=self._heat)
             terms["distil"] = p.alpha * soft.mean()
-        if p.beta > 0:
-            terms["sinkhorn"] = p.beta * p.sinkhorn_scale * self._distance(student, teacher)
-        return LossTerms(**terms)
+        return terms
 
-    def _distance(self, student: Outputs, teacher: Outputs) -> Tensor:
+    def _on_tokens(
+        self, batch: Batch, student: Outputs, teacher: Outputs
+    ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+        """Both likelihoods in one pass over the vocabulary, and how large each of them is."""
+        alpha, heat = self.params.alpha, self._heat
+        labels = batch.labels[batch.labels != NO_LABEL]
+        numbers = torch.arange(len(labels), device=labels.device)
+
+        def likelihoods(chunk: Tensor, at: slice) -> Tensor:
+            found = []
+            if alpha < 1:
+                hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
+                found.append((1 - alpha) / len(labels) * hard)
+            if alpha > 0:
+                ours, theirs = same_width(chunk, at_tokens(teacher, numbers[at]))
+                soft = soft_cross_entropy(ours, theirs, temperature=heat)
+                found.append(alpha / len(labels) * soft.sum())
+            return torch.stack(found)
+
+        total, apart = summed(student.scores, likelihoods)
+        names = ["task"] * (alpha < 1) + ["distil"] * (alpha > 0)
+        return {"loss": total}, dict(zip(names, apart, strict=True))
+
+    def _viewed(self, batch: Batch, student: Outputs, teacher: Outputs) -> tuple[Tensor, Tensor]:
+        """What is transported of both: scores of classes, of answer choices, or of tokens."""
+        if not self._writes:
+            return student.logits, teacher.logits
+        if self.params.view == "choices":
+            return at_choices(student, batch), at_choices(teacher, batch)
+        tokens = spread(len(student.scores), self.params.max_tokens, batch.labels.device)
+        return same_width(at_tokens(student, tokens), at_tokens(teacher, tokens))
+
+    def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         p = self.params
         return sinkhorn_distance(
-            student.logits,
-            teacher.logits,
+            student,
+            teacher,
             temperature=p.sinkhorn_temperature,
             epsilon=p.epsilon,
             iterations=p.iterations,

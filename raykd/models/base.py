@@ -6,7 +6,7 @@ Axes: B batch, L position, D hidden width, C class, H attention head, M token wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +172,14 @@ class Outputs:
     def has_scores(self) -> bool:
         """Whether `scores` can be read."""
         return self._scores is not None
+
+    def pieces(self) -> Iterator[tuple[Tensor, slice]]:
+        """Scores of the vocabulary for some tokens at a time, and which these are."""
+        if self._scores is None:
+            yield self.logits, slice(None)
+            return
+        for at in self._scores.chunks():
+            yield self._scores.of(at), at
 
     @property
     def target(self) -> Target:

@@ -13,7 +13,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
-from raykd.errors import DataError, Problem, SpecError
+from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import pruning
@@ -26,6 +26,7 @@ from raykd.models.source import ModelSource, load_source, shape_source
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import ShapeSpec, SweepSpec
+from raykd.sweep.row_checks import check_choices, check_rationales
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
@@ -117,12 +118,14 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
     divergences, reads_scores = vocabulary_needs(spec, setting)
     signals = _numbered(union_signals(spec, setting), teacher.anatomy.layers)
     if signals.rationales:
-        _check_rationales(name, rows["train"])
+        check_rationales(name, rows["train"])
     length = spec.data.max_length
     teacher_splits = _encoded(task, rows, tokens.teacher, length, more=signals.rationales)
     student_splits = teacher_splits
     if not tokens.same:
         student_splits = _encoded(task, rows, tokens.student, length, more=signals.rationales)
+    if signals.choices:
+        check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
         task=task,
         spec=spec,
@@ -139,19 +142,6 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         data_fingerprint=fingerprint(rows),
     )
-
-
-def _check_rationales(name: str, train: Rows) -> None:
-    """Refuse methods on rationales where there are none.
-
-    Raises:
-        DataError: No row has one.
-    """
-    if not any(train.fields.get("rationales", ())):
-        raise DataError(
-            f"no row of {name} has a rationale, which a method of this file learns from",
-            hint="add a column llm_rationale (or llm_output), or leave the method out",
-        )
 
 
 def _encoded(

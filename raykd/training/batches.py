@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, Encoded
-from raykd.training.device import moved
+from raykd.training.device import World, moved
 from raykd.training.seeding import derive_seed
+from raykd.training.settings import TrainSettings
 
 PREFETCH = 2
 """Batches copied to a GPU ahead of the one in use."""
@@ -100,6 +101,13 @@ def shard(rows: Array, rank: int, size: int) -> tuple[Array, float]:
     return own, len(own) * size / len(rows)
 
 
+def dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
+    """Batches of an evaluation, of rows of similar length; those of this rank."""
+    order = np.argsort(encoded.lengths(), kind="stable")
+    size = settings.eval_batch_size
+    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
+
+
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device, copied without waiting.
 
@@ -108,11 +116,12 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """
     if device.type == "cpu":
         return batch
-    there = {
-        field.name: moved(getattr(batch, field.name), device)
+    values = {
+        field.name: getattr(batch, field.name)
         for field in dataclasses.fields(batch)
         if field.name not in ("index", "beside")
     }
+    there = {name: moved(value, device) for name, value in values.items() if value is not None}
     beside = {name: on_device(other, device) for name, other in batch.beside.items()}
     return dataclasses.replace(batch, beside=beside, **there)
 

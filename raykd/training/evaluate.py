@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Reader
-from raykd.models.base import Outputs, Part
+from raykd.models.base import Part
 from raykd.models.forward import forward
-from raykd.models.writing import Writing, until_end, write
-from raykd.training.batches import Collate, on_device, stream
+from raykd.training.answers import in_words
+from raykd.training.batches import Collate, dealt, on_device, stream
 from raykd.training.device import World, choose_precision
 from raykd.training.settings import TrainSettings
 
@@ -51,7 +51,7 @@ def predict(
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
-    batches = _dealt(encoded, settings, world)
+    batches = dealt(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -106,7 +106,7 @@ def score(
     if encoded.token_labels:
         found = _tallied(model, task, encoded, settings, collate, world, part)
         if texts and task.text_metrics and part is None:
-            found = {**found, **_written(model, task, encoded, settings, world)}
+            found = {**found, **in_words(model, task, encoded, settings, collate, world)}
         return _checked(found, len(encoded))
     logits = predict(model, task, encoded, settings, collate, world, part)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
@@ -128,7 +128,7 @@ def _tallied(
     part: Part | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
-    batches = _dealt(encoded, settings, world)
+    batches = dealt(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -137,7 +137,7 @@ def _tallied(
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
             labels = batch.labels[batch.labels != NO_LABEL]
-            for logits, at in _pieces(forward(model, batch, part=part)):
+            for logits, at in forward(model, batch, part=part).pieces():
                 total += task.tally(logits.float(), labels[at]).double()
     model.train(was_training)
     world.sum(total)
@@ -162,7 +162,7 @@ def teacher_divergence(
         collate: Pads rows.
         world: The ranks.
     """
-    batches = _dealt(encoded, settings, world)
+    batches = dealt(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -176,47 +176,6 @@ def teacher_divergence(
     model.train(was_training)
     world.sum(total)
     return float(total[0] / total[1])
-
-
-def _written(
-    model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
-) -> Mapping[str, float]:
-    """Metrics of the text that the model most likely writes, row by row."""
-    assert encoded.references is not None
-    tokens = encoded.references.tokens
-    assert tokens is not None
-    writing = Writing(max_new_tokens=task.max_new_tokens, end=tokens.end, pad=tokens.pad)
-    prompts = [encoded.prompt(row) for row in range(len(encoded))]
-    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
-    size = settings.eval_batch_size
-    batches = [order[i : i + size] for i in range(0, len(order), size)]
-    precision = choose_precision(settings.precision, world.device, model)
-    own: dict[int, Array] = {}
-    with precision.autocast():
-        for rows in batches[world.rank :: world.size]:
-            found = until_end(write(model, [prompts[row] for row in rows], writing), writing.end)
-            own |= dict(zip(rows.tolist(), found, strict=True))
-    every: dict[int, Array] = {}
-    for theirs in world.gather(own):
-        every |= theirs
-    return task.score_texts(tokens.decode([every[k].tolist() for k in range(len(encoded))]),
-                            encoded.references)  # fmt: skip
-
-
-def _pieces(outputs: Outputs) -> Iterator[tuple[torch.Tensor, slice]]:
-    """Scores of the vocabulary for some tokens at a time, and which these are."""
-    if outputs.has_scores:
-        for at in outputs.scores.chunks():
-            yield outputs.scores.of(at), at
-    else:
-        yield outputs.logits, slice(None)
-
-
-def _dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
-    """Batches of rows of similar length, those of this rank."""
-    order = np.argsort(encoded.lengths(), kind="stable")
-    size = settings.eval_batch_size
-    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
 
 
 def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:

@@ -59,12 +59,27 @@ RAW: dict[str, Callable[[int], dict[str, Any]]] = {
         "premise": f"Ann saw {i} cats.", "hypothesis": "Ann saw cats.", "label": i % 3,
         "llm_rationale": "",
     },
+    "super_glue_prompts/cb": lambda i: {
+        "premise": f"Ann may have seen {i} cats.", "hypothesis": "Ann saw cats", "label": i % 3,
+    },
+    "super_glue_prompts/rte": lambda i: {
+        "premise": f"Ann saw {i} cats.", "hypothesis": "Ann saw cats.", "label": i % 2,
+    },
+    "super_glue_prompts/boolq": lambda i: {
+        "question": f"did ann win in {i}", "passage": f"It was Ann who won in {i}.", "label": i % 2,
+    },
+    "super_glue_prompts/wic": lambda i: {
+        "word": "bank", "sentence1": f"Bank {i}.", "sentence2": "A river bank.", "label": i % 2,
+    },
+    "toy_text/replies": lambda i: {"text": f"the film {i} was good", "label": i % 2},
     "text": lambda i: {"text": f"In the year {i} it was Ann who won the long race again."},
     "squad": lambda i: {
         "question": f"Who won {i}?", "context": f"In {i} it was Ann {i} who won.",
         "answers": {"text": [f"Ann {i}"], "answer_start": [len(f"In {i} it was ")]},
     },
 }  # fmt: skip
+# The same rows, put into words.
+RAW |= {f"super_glue_prompts/{name}": RAW[f"super_glue/{name}"] for name in ("wsc", "copa")}
 
 
 @pytest.fixture(params=TASKS)

@@ -37,10 +37,11 @@ NEEDED: Mapping[tuple[str, str], dict[str, Scalar]] = {
     ("minillm", "seq2seq"): {"teacher_mixed_alpha": 0.0},
     ("minillm_sbs", "seq2seq"): {"teacher_mixed_alpha": 0.0},
 }
+# Responses of a few tokens, and what the rows of the generated task have something for.
 SHORT: Mapping[str, dict[str, Scalar]] = {
     "minillm": {"max_new_tokens": 8, "ppo_epochs": 2},
     "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8},
-    "step_by_step": {"kappa_l": 0.5},
+    "step_by_step": {"kappa_l": 0.5}, "sinkd": {"view": "tokens"},
 }  # fmt: skip
 
 each_method = pytest.mark.parametrize("name", METHODS)

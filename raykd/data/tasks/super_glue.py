@@ -24,6 +24,7 @@ from raykd.data.choices import (
 )
 from raykd.data.classification import TextClassification
 from raykd.data.files import FileTask
+from raykd.data.pronouns import marked_pronouns
 from raykd.data.table import Table
 from raykd.errors import DataError
 
@@ -97,25 +98,9 @@ class Winograd(TextClassification):
 
     def read_table(self, table: Table) -> Any:
         """Rows with the pronoun between asterisks."""
-        marked = []
-        for row, (text, at, pronoun) in enumerate(
-            zip(
-                columns.texts(table, "text"),
-                table.column("span2_index"),
-                columns.texts(table, "span2_text"),
-                strict=True,
-            )
-        ):
-            words, long = text.split(), len(pronoun.split())
-            if not isinstance(at, int) or not 0 <= at <= len(words) - long:
-                raise DataError(
-                    f"{table.origin}: row {row}: span2_index is {at!r}, "
-                    f"but the text has {len(words)} words",
-                    hint="remove or repair that row",
-                )
-            inside = ["*", *words[at : at + long], "*"]
-            marked.append(" ".join([*words[:at], *inside, *words[at + long :]]))
-        plain = Table(columns={**table.columns, "text": marked}, origin=table.origin)
+        plain = Table(
+            columns={**table.columns, "text": marked_pronouns(table)}, origin=table.origin
+        )
         return super().read_table(plain)
 
 

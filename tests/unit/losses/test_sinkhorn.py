@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from raykd.errors import ShapeError
+from raykd.losses import sinkhorn
 from raykd.losses.sinkhorn import sinkhorn_distance, transport_cost, transport_plan
 
 
@@ -95,3 +96,27 @@ def test_no_gradient_reaches_the_teacher():
 def test_shapes_must_agree():
     with pytest.raises(ShapeError):
         sinkhorn_distance(logits(4), logits(5))
+
+
+def test_a_vocabulary_in_parts_gives_the_value_and_gradient_of_the_whole(monkeypatch):
+    random = torch.Generator().manual_seed(2)
+    student, teacher = torch.randn(2, 7, 50, generator=random, dtype=torch.float64)
+
+    def value_and_gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = student.clone().requires_grad_()
+        cost = transport_cost(leaf, teacher)
+        (gradient,) = torch.autograd.grad(cost.square().sum(), leaf)
+        return cost.detach(), gradient
+
+    whole = value_and_gradient()
+    monkeypatch.setattr(sinkhorn, "PART_BYTES", 4 * 7 * 7 * 8)
+    sizes: list[int] = []
+    differences = sinkhorn._differences
+    monkeypatch.setattr(
+        sinkhorn, "_differences", lambda p, q: sizes.append(p.shape[-1]) or differences(p, q)
+    )
+    parts = value_and_gradient()
+    assert torch.allclose(parts[0], whole[0])
+    assert torch.allclose(parts[1], whole[1])
+    # Once for the value and once more for the gradient.
+    assert sorted(sizes) == sorted([8, 8, 8, 8, 8, 8, 2] * 2)

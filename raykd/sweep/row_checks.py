@@ -1,0 +1,43 @@
+"""Refuses methods that learn from something that the rows of a task do not have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raykd.data.base import NO_LABEL, Encoded, Rows
+from raykd.errors import DataError
+
+
+def check_rationales(name: str, train: Rows) -> None:
+    """Refuse methods on rationales where there are none.
+
+    Raises:
+        DataError: No row has one.
+    """
+    if not any(train.fields.get("rationales", ())):
+        raise DataError(
+            f"no row of {name} has a rationale, which a method of this file learns from",
+            hint="add a column llm_rationale (or llm_output), or leave the method out",
+        )
+
+
+def check_choices(name: str, train: Rows, encoded: Encoded) -> None:
+    """Refuse methods on answer choices where rows have none, or some that begin alike.
+
+    Raises:
+        DataError: Names the first such row.
+    """
+    hint = "set view: tokens for that method, or leave it out"
+    if encoded.choices is None:
+        raise DataError(
+            f"rows of {name} have no answer choices, which a method of this file compares",
+            hint=hint,
+        )
+    for row, ids in enumerate(encoded.choices):
+        own = ids[ids != NO_LABEL]
+        if len(np.unique(own)) < len(own):
+            raise DataError(
+                f"{name}: row {row} of train has answer choices that begin with the same token, "
+                f"so that their scores are one: {', '.join(train.fields['choices'][row])}",
+                hint=hint,
+            )

@@ -1,0 +1,116 @@
+"""What a model answers in words: the text that it writes, or the likeliest of some candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from raykd.data.base import NO_LABEL, Array, Encoded, Task
+from raykd.errors import TrialError
+from raykd.models.forward import forward
+from raykd.models.writing import Writing, until_end, write
+from raykd.training.batches import Collate, dealt, stream
+from raykd.training.device import World, choose_precision
+from raykd.training.settings import TrainSettings
+
+
+def in_words(
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: World,
+) -> Mapping[str, float]:
+    """Metrics of the text that a model writes, or chooses among candidates."""
+    references = encoded.references
+    assert references is not None
+    if references.candidates is not None:
+        texts = _chosen(model, references.candidates, settings, collate, world)
+    else:
+        texts = _written(model, task, encoded, settings, world)
+    return task.score_texts(texts, references)
+
+
+def _chosen(
+    model: nn.Module, candidates: Encoded, settings: TrainSettings, collate: Collate, world: World
+) -> list[str]:
+    """The text of the most likely candidate of every row; the first of equals.
+
+    Raises:
+        TrialError: A likelihood is not finite.
+    """
+    assert candidates.references is not None
+    groups, texts = candidates.references.groups, candidates.references.texts
+    likely = log_likelihoods(model, candidates, settings, collate, world)
+    if bad := int(np.count_nonzero(~np.isfinite(likely))):
+        raise TrialError(
+            f"the likelihoods of {bad:,} of {len(likely):,} answer choices are NaN or infinite",
+            hint="lower lr",
+        )
+    order = np.lexsort((np.arange(len(groups)), -likely, groups))
+    best = order[np.unique(groups[order], return_index=True)[1]]
+    return [texts[row] for row in best]
+
+
+def log_likelihoods(
+    model: nn.Module, encoded: Encoded, settings: TrainSettings, collate: Collate, world: World
+) -> Array:
+    """The log-likelihood of the tokens with a label, summed over each row, in nats.
+
+    Args:
+        model: On the device of `world`; its mode is left as it was.
+        encoded: Rows with token labels.
+        settings: Precision and rows per batch.
+        collate: Pads rows.
+        world: The ranks.
+
+    Returns:
+        float64 ``[N]``, on every rank.
+    """
+    batches = dealt(encoded, settings, world)
+    precision = choose_precision(settings.precision, world.device, model)
+    was_training = model.training
+    model.eval()
+    found = torch.zeros(len(encoded), dtype=torch.float64, device=world.device)
+    with torch.inference_mode(), precision.autocast():
+        for batch, _ in stream(batches, encoded, collate, device=world.device):
+            has_label = batch.labels != NO_LABEL
+            labels = batch.labels[has_label]
+            rows = batch.index.to(world.device)[has_label.nonzero()[:, 0]]
+            for logits, at in forward(model, batch).pieces():
+                likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
+                found.index_add_(0, rows[at], likely.double())
+    model.train(was_training)
+    # A row is non-zero on one rank only, so the sum is exact.
+    world.sum(found)
+    array: Array = found.cpu().numpy()
+    return array
+
+
+def _written(
+    model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
+) -> list[str]:
+    """The text that the model most likely writes, row by row."""
+    assert encoded.references is not None
+    tokens = encoded.references.tokens
+    assert tokens is not None
+    writing = Writing(max_new_tokens=task.max_new_tokens, end=tokens.end, pad=tokens.pad)
+    prompts = [encoded.prompt(row) for row in range(len(encoded))]
+    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
+    size = settings.eval_batch_size
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    precision = choose_precision(settings.precision, world.device, model)
+    own: dict[int, Array] = {}
+    with precision.autocast():
+        for rows in batches[world.rank :: world.size]:
+            found = until_end(write(model, [prompts[row] for row in rows], writing), writing.end)
+            own |= dict(zip(rows.tolist(), found, strict=True))
+    every: dict[int, Array] = {}
+    for theirs in world.gather(own):
+        every |= theirs
+    return tokens.decode([every[k].tolist() for k in range(len(encoded))])

@@ -1,0 +1,79 @@
+"""Methods on something that the rows of a task lack are refused before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raykd.errors import DataError
+from raykd.sweep.gather import Gathered, gather
+from tests.unit.sweep.specs import spec
+
+SHAPE = {"heads": 2, "layers": 1, "vocabulary": 300, "max_positions": 128, "dropout": 0.0}
+FAMILIES = ("gpt2", "t5")
+
+
+def gathered(task: str, family: str, root: Path | None = None, **sinkd: Any) -> Gathered:
+    model = {**SHAPE, "family": family}
+    return gather(
+        spec(
+            tasks=[task],
+            data={
+                "root": None if root is None else str(root), "limit": 60, "max_length": 128,
+                "select_on": {"split": "train", "fraction": 0.1},
+                "report_on": {"split": "validation"},
+            },
+            teacher={"model": {**model, "hidden": 16}, "finetune": {"epochs": 1}},
+            student={"model": {**model, "hidden": 8}},
+            methods={
+                "sft": {"label": "sft", "method": "sft"},
+                "sinkd": {"label": "sinkd", "method": "sinkd", "fixed": sinkd},
+            },
+            report={"baseline": "sft"},
+        ),
+        task,
+    )  # fmt: skip
+
+
+def copa(root: Path, second: str) -> Path:
+    """Twenty rows, of which the second choices begin alike or not."""
+    folder = root / "super_glue" / "copa"
+    folder.mkdir(parents=True)
+    rows = {
+        "premise": [f"It rained {k} times." for k in range(20)],
+        "choice1": ["She got wet."] * 20, "choice2": [second] * 20,
+        "question": ["effect"] * 20, "label": [k % 2 for k in range(20)],
+    }  # fmt: skip
+    for split in ("train", "validation"):
+        pq.write_table(pa.table(rows), folder / f"{split}.parquet")
+    return root
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
+    found = gathered("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
+    assert found.signals.choices
+    for splits in (found.teacher_splits, found.student_splits):
+        assert (splits["train"].choice_at > 0).all()
+        assert splits["train"].references is None
+        assert splits["select"].references.candidates is not None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equal_choices_are_refused_and_named(family, tmp_path):
+    root = copa(tmp_path, "She got wet.")
+    with pytest.raises(DataError, match=r"row 0 of train has .* same token.*She got wet\., She"):
+        gathered("super_glue_prompts/copa", family, root)
+    found = gathered("super_glue_prompts/copa", family, root, view="tokens")
+    assert not found.signals.choices
+
+
+def test_rows_without_choices_are_refused_unless_tokens_are_viewed():
+    with pytest.raises(DataError, match="rows of toy_text/replies have no answer choices") as info:
+        gathered("toy_text/replies", "gpt2")
+    assert "view: tokens" in str(info.value.hint)
+    assert gathered("toy_text/replies", "gpt2", view="tokens").reads_scores
