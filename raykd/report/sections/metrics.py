@@ -84,8 +84,10 @@ def _shown(scale: Scale, values: list[float]) -> str:
     found = estimate(known)
     if found is None:
         return "n/a"
-    spread = f" ± {scale.factor * found.sd:.1f}" if len(known) > 1 else ""
-    return scale.show(found.mean) + spread
+    if len(known) < 2:
+        return scale.show(found.mean)
+    spread = f"{scale.factor * found.sd:.1f}" if scale.factor != 1 else f"{found.sd:.2g}"
+    return f"{scale.show(found.mean)} ± {spread}"
 
 
 SECTION = Section(order=25, title="What do the other metrics say?", record=record, render=render)

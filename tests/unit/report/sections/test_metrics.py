@@ -37,3 +37,22 @@ def test_every_metric_is_named_for_every_arm(result: SweepResult):
 
 def test_parts_of_students_stand_elsewhere(result: SweepResult):
     assert record(with_metrics(result, **{"accuracy@w0.5d1": 0.5})) is None
+
+
+def test_spreads_of_plain_numbers_keep_their_digits(result: SweepResult):
+    """Likelihoods are no shares: 0.0124 is a spread that may decide."""
+    values = iter((0.01, 0.02, 0.04) * 50)
+    trials = tuple(
+        replace(
+            t,
+            objective=-5.0,
+            metrics={f"report/{METRIC}": -6.0 - next(values), "report/teacher_kl": 1.0},
+        )
+        if t.task == "glue/rte"
+        else t
+        for t in result.trials
+    )
+    (_, _, rows), *_ = record(replace(result, trials=trials)).tables
+    shown = [cell for row in rows[1:] for cell in row[1:2]]
+    assert all("±" in cell for cell in shown)
+    assert not any(cell.endswith("± 0.0") for cell in shown)
