@@ -26,7 +26,7 @@ from raykd.models.source import ModelSource, load_source, shape_source
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import ShapeSpec, SweepSpec
-from raykd.sweep.row_checks import check_choices, check_rationales
+from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
@@ -124,6 +124,8 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
     student_splits = teacher_splits
     if not tokens.same:
         student_splits = _encoded(task, rows, tokens.student, length, more=signals.rationales)
+    if signals.rationales:
+        check_readings(name, student_splits)
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(

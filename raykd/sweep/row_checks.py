@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from raykd.data.base import NO_LABEL, Encoded, Rows
@@ -19,6 +21,25 @@ def check_rationales(name: str, train: Rows) -> None:
             f"no row of {name} has a rationale, which a method of this file learns from",
             hint="add a column llm_rationale (or llm_output), or leave the method out",
         )
+
+
+def check_readings(name: str, splits: Mapping[str, Encoded]) -> None:
+    """Refuse readings whose responses are cut in other places than those of the plain rows.
+
+    What a teacher said of the plain rows would belong to other tokens.
+
+    Raises:
+        DataError: Names the role.
+    """
+    for role, plain in splits.items():
+        for reading, encoded in plain.beside.items():
+            ours, theirs = (e.labels[e.labels != NO_LABEL] for e in (encoded, plain))
+            if not np.array_equal(ours, theirs):
+                raise DataError(
+                    f"{name}: some responses of the {role} rows are cut in other places when their "
+                    f"prompts begin with '{reading}: '",
+                    hint="raise data.max_length, so that responses are not cut",
+                )
 
 
 def check_choices(name: str, train: Rows, encoded: Encoded) -> None:

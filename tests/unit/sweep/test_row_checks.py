@@ -77,3 +77,54 @@ def test_rows_without_choices_are_refused_unless_tokens_are_viewed():
         gathered("toy_text/replies", "gpt2")
     assert "view: tokens" in str(info.value.hint)
     assert gathered("toy_text/replies", "gpt2", view="tokens").reads_scores
+
+
+def explained(root: Path, answer: str, rationale: str = "Because.") -> Path:
+    folder = root / "step_by_step" / "svamp"
+    folder.mkdir(parents=True)
+    rows = {
+        "input": [f"How many are {k}?" for k in range(20)], "label": [answer] * 20,
+        "llm_rationale": [rationale] * 20,
+    }  # fmt: skip
+    for split in ("train", "test"):
+        pq.write_table(pa.table(rows), folder / f"{split}.parquet")
+    return root
+
+
+def step_by_step(root: Path, family: str, length: int) -> Gathered:
+    model = {**SHAPE, "family": family, "vocabulary": 262, "max_positions": 512}
+    return gather(
+        spec(
+            tasks=["step_by_step/svamp"],
+            data={
+                "root": str(root), "max_length": length,
+                "select_on": {"split": "train", "fraction": 0.2}, "report_on": {"split": "test"},
+            },
+            teacher={"model": {**model, "hidden": 16}, "finetune": {"epochs": 1}},
+            student={"model": {**model, "hidden": 8}},
+            methods={
+                "sft": {"label": "sft", "method": "sft"},
+                "sbs": {"label": "sbs", "method": "step_by_step"},
+            },
+            report={"baseline": "sft"},
+        ),
+        "step_by_step/svamp",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_tasks_of_step_by_step_come_along(family, tmp_path):
+    found = step_by_step(explained(tmp_path, "( 1 )"), family, 512)
+    for encoded in found.student_splits.values():
+        assert encoded.beside["predict"].beside["explain"].token_labels
+    assert found.student_splits["report"].beside["predict"].references is not None
+
+
+def test_rows_without_any_rationale_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no row of step_by_step/svamp has a rationale"):
+        step_by_step(explained(tmp_path, "( 1 )", rationale=""), "t5", 512)
+
+
+def test_responses_that_the_name_of_the_task_would_cut_are_refused(tmp_path):
+    with pytest.raises(DataError, match="cut in other places"):
+        step_by_step(explained(tmp_path, "1 + " * 60 + "1"), "gpt2", 380)
