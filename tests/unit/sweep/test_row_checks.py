@@ -127,4 +127,4 @@ def test_rows_without_any_rationale_are_refused(tmp_path):
 
 def test_responses_that_the_name_of_the_task_would_cut_are_refused(tmp_path):
     with pytest.raises(DataError, match="cut in other places"):
-        step_by_step(explained(tmp_path, "1 + " * 60 + "1"), "gpt2", 380)
+        step_by_step(explained(tmp_path, "1 + " * 90 + "1"), "gpt2", 300)
