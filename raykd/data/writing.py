@@ -70,6 +70,29 @@ def rows_of(examples: Sequence[Example], origin: str) -> Rows:
     )
 
 
+def same_text(text: str, accepted: Sequence[str]) -> bool:
+    """Whether a text is one of those accepted, letter by letter."""
+    return text.strip() in {answer.strip() for answer in accepted}
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The share of texts that are right.
+
+    Attributes:
+        right: Whether a text is one of those accepted.
+    """
+
+    right: Callable[[str, Sequence[str]], bool]
+
+    def __call__(
+        self, texts: Sequence[str], accepted: Sequence[Sequence[str]]
+    ) -> Mapping[str, float]:
+        """``accuracy``."""
+        pairs = list(zip(texts, accepted, strict=True))
+        return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
+
+
 PREDICT, EXPLAIN = "predict", "explain"
 """Names of the two tasks of step-by-step distillation, which its prompts begin with."""
 

@@ -8,8 +8,8 @@ Axes: N row, C most choices of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,13 +18,7 @@ import numpy as np
 from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows
 from raykd.data.prompts import encode_prompts
 from raykd.data.table import Table
-from raykd.data.writing import Example, WritingTask, rows_of
-
-
-def share_right(texts: Sequence[str], accepted: Sequence[Sequence[str]]) -> Mapping[str, float]:
-    """``accuracy``: the share of texts that are among those accepted, letter by letter."""
-    pairs = list(zip(texts, accepted, strict=True))
-    return {"accuracy": sum(text in of for text, of in pairs) / len(pairs)}
+from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +30,7 @@ class WrittenChoiceTask(WritingTask):
     """
 
     read: Callable[[Table], Iterator[Example]]
-    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, float]] = share_right
+    measure: Accuracy = field(default_factory=lambda: Accuracy(same_text))
     metric: str = "accuracy"
     metrics: tuple[str, ...] = ("accuracy", "log_likelihood", "token_accuracy")
     text_metrics: tuple[str, ...] = ("accuracy",)

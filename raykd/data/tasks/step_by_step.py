@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,11 @@ from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
 from raykd.data.rationales import PARSERS
 from raykd.data.table import Reader, Table, no_split
-from raykd.data.writing import Example, WritingTask, rows_of
+from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
 from raykd.errors import DataError
 
 CHOICES = "abcde"
 NLI = ("entailment", "neutral", "contradiction")
-
-
-def same_text(text: str, accepted: Sequence[str]) -> bool:
-    """Whether a text is one of those accepted, letter by letter."""
-    return text.strip() in {answer.strip() for answer in accepted}
 
 
 def same_value(text: str, accepted: Sequence[str]) -> bool:
@@ -39,24 +34,6 @@ def same_value(text: str, accepted: Sequence[str]) -> bool:
         not math.isnan(ours) and math.isclose(ours, value(answer), abs_tol=1e-9)
         for answer in accepted
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """The share of texts that are right.
-
-    Attributes:
-        right: Whether a text is one of those accepted.
-    """
-
-    right: Callable[[str, Sequence[str]], bool]
-
-    def __call__(
-        self, texts: Sequence[str], accepted: Sequence[Sequence[str]]
-    ) -> Mapping[str, float]:
-        """``accuracy``."""
-        pairs = list(zip(texts, accepted, strict=True))
-        return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ drawn. In train, a quarter of the sentiments is wrong, as in ``toy/sentiment``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,16 +17,14 @@ from raykd.data.base import DataSettings, Rows
 from raykd.data.sample import limited
 from raykd.data.table import Table, no_split
 from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
-from raykd.data.writing import Example, WritingTask, rows_of
+from raykd.data.writing import Accuracy, Example, WritingTask, rows_of
 
 ASKED = "\nreply:"
 
 
-def right_sentiment(texts: Sequence[str], accepted: Sequence[Sequence[str]]) -> Mapping[str, float]:
-    """The share of replies that begin with the right sentiment."""
-    pairs = zip(texts, accepted, strict=True)
-    right = [text.split(":")[0].strip() == of[0].split(":")[0].strip() for text, of in pairs]
-    return {"accuracy": sum(right) / len(right)}
+def same_sentiment(text: str, accepted: Sequence[str]) -> bool:
+    """Whether a reply begins with the sentiment of one that is accepted."""
+    return text.split(":")[0].strip() in {of.split(":")[0].strip() for of in accepted}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,7 @@ class ToyReplies(WritingTask):
     metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "accuracy")
     text_metrics: tuple[str, ...] = ("accuracy",)
     max_new_tokens: int = 16
-    measure: Any = right_sentiment
+    measure: Accuracy = field(default_factory=lambda: Accuracy(same_sentiment))
 
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """The three splits, wherever `settings` points."""
