@@ -63,7 +63,7 @@ LAYERS = {
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
-        raykd={"errors", "params", "losses", "data.base", "models.base",
+        raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
                "models.forward", "models.writing", "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),

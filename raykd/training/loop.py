@@ -21,6 +21,7 @@ from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
+from raykd.models.dropout import with_cheap_dropout
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
@@ -167,6 +168,8 @@ class _Training:
         job.model.to(self.world.device)
         if settings.dropout is not None:
             override_dropout(job.model, settings.dropout)
+        if self.world.device.type == "cpu":
+            with_cheap_dropout(job.model)
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.select] if job.select is not None else [])
         # What a model writes may be any token of the vocabulary.
