@@ -26,6 +26,10 @@ TOKEN_KINDS = ("masked_lm", "causal_lm", "seq2seq")
 """Kinds whose labels are tokens."""
 TEXT_KINDS = ("causal_lm", "seq2seq")
 """Kinds of task that generate text: by a decoder, or by an encoder and a decoder."""
+PREDICT, EXPLAIN = "predict", "explain"
+"""Names of the two tasks of step-by-step distillation, which its prompts begin with."""
+PLAIN = "plain"
+"""Name of the rows as they are, beside a reading of them."""
 NO_LABEL = -100
 """Label of a token that has none."""
 PADDED = -1e4
@@ -58,11 +62,13 @@ class Rows:
         texts: One or more text columns.
         labels: Class ids (int64) or scores (float32), shape ``[N]``.
         fields: Further columns of the task, e.g. accepted answers; plain values, one per row.
+        left_out: Rows that were read beside these and cannot be used.
     """
 
     texts: tuple[tuple[str, ...], ...]
     labels: Array
     fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -183,6 +189,12 @@ class Encoded:
         own = np.diff(self.offsets)
         return own if self.label_offsets is None else own + np.diff(self.label_offsets)
 
+    def label_counts(self) -> Array:
+        """How many tokens of each row have a label, ``[N]``; for token labels."""
+        borders = self.offsets if self.label_offsets is None else self.label_offsets
+        counts: Array = np.add.reduceat(self.labels != NO_LABEL, borders[:-1], dtype=np.int64)
+        return counts
+
     def prompt(self, row: int) -> Array:
         """Token ids of a row before the first token that is to be written."""
         own = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
@@ -289,6 +301,19 @@ class Task(ABC):
     def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
         """Other readings of the rows, by name, for methods that name one."""
         return {}
+
+    def asked(
+        self, rows: Rows, tokenizer: Any, max_length: int, *, answered: bool = False
+    ) -> Encoded:
+        """The rows as a teacher is asked to explain them, with nothing after their prompts.
+
+        Args:
+            rows: Prompts and responses.
+            tokenizer: The teacher's.
+            max_length: Most tokens of a row.
+            answered: Whether the prompt says what the response is.
+        """
+        raise NotImplementedError(f"{self.name} has no prompts")
 
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

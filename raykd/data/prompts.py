@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows, TokenText
+from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Array, Encoded, References, Rows, TokenText
 
 ROWS_AT_ONCE = 2048
 SHARE = 0.5
@@ -80,6 +80,26 @@ def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
 def with_rows(encoded: Encoded, rows: Sequence[tuple[Array, Array]]) -> Encoded:
     """Other ids and labels of the same kind, as many rows as `encoded` has."""
     return of_rows(rows, apart=encoded.label_offsets is not None)
+
+
+def without_labels(encoded: Encoded, rows: Array) -> Encoded:
+    """The rows with no label in some of them.
+
+    Args:
+        encoded: Rows with token labels.
+        rows: Which, bool ``[N]``.
+    """
+    offsets = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
+    out = np.repeat(rows, np.diff(offsets))
+    return replace(encoded, labels=np.where(out, NO_LABEL, encoded.labels))
+
+
+def with_rationales(train: Encoded, rationales: Encoded) -> Encoded:
+    """The train rows with other rationales; where nothing is written, there is none."""
+    silent = rationales.label_counts() <= 1  # the token that ends a text
+    predict = train.beside[PREDICT]
+    beside = {**predict.beside, EXPLAIN: without_labels(rationales, silent)}
+    return replace(train, beside={**train.beside, PREDICT: replace(predict, beside=beside)})
 
 
 def joined_row(prompt: Array, response: Array, max_length: int) -> tuple[Array, Array]:

@@ -17,7 +17,7 @@ _EQUATION = re.compile(r"\(.*\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Said:
     """What a model said of one row.
 
     Attributes:
@@ -29,41 +29,41 @@ class Explained:
     label: str
 
 
-def _cqa(text: str) -> Explained:
+def _cqa(text: str) -> Said:
     found = _split(text.split("Q:")[0].rstrip(), "So the answer is")
     if found is None:
-        return Explained("", "")
+        return Said("", "")
     rationale, answer = found
     label = _CHOICE.search(answer)
-    return Explained(rationale, _without_stop(label.group(1).strip()) if label else "")
+    return Said(rationale, _without_stop(label.group(1).strip()) if label else "")
 
 
-def _svamp(text: str) -> Explained:
+def _svamp(text: str) -> Said:
     found = _split(text.split("Q:")[0].rstrip(), "The answer is")
     if found is None:
-        return Explained("", "")
+        return Said("", "")
     rationale, answer = found
     # From the first bracket to the last one, whatever is between them.
     label = _EQUATION.search(answer)
-    return Explained(rationale, label.group(0) if label else "")
+    return Said(rationale, label.group(0) if label else "")
 
 
-def _esnli(text: str) -> Explained:
+def _esnli(text: str) -> Said:
     before, mark, after = text.partition("Answer:")
     label = after[1:].split("Premise")[0].strip() if mark and after.startswith(" ") else ""
-    return Explained(before.strip(), label)
+    return Said(before.strip(), label)
 
 
-def _anli(text: str) -> Explained:
+def _anli(text: str) -> Said:
     own = text.split("Premise:")[0].rstrip()
     found = _split(own, "So the answer is") or _split(own, "The answer is")
     if found is None:
-        return Explained("", "")
+        return Said("", "")
     rationale, answer = found
-    return Explained(rationale, _without_stop(answer.strip()))
+    return Said(rationale, _without_stop(answer.strip()))
 
 
-PARSERS: Mapping[str, Callable[[str], Explained]] = {
+PARSERS: Mapping[str, Callable[[str], Said]] = {
     "cqa": _cqa, "svamp": _svamp, "esnli": _esnli, "anli": _anli,
 }  # fmt: skip
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows
-from raykd.data.prompts import encode_prompts
+from raykd.data.base import EXPLAIN, PREDICT, Encoded, References, Rows
+from raykd.data.explanations import prompted
+from raykd.data.prompts import encode_prompts, without_labels
 from raykd.data.rouge import score_generated
 from raykd.data.token_scores import TokenTask
 from raykd.errors import DataError
@@ -29,6 +30,8 @@ class Example:
             learns several.
         rationale: Why the response is right; empty where nobody said.
         choices: What the response is chosen from, itself among them; empty for free text.
+        row: What the data calls this row; empty where it says nothing.
+        said: The response of a model that was asked before; empty where there is none.
     """
 
     before: str
@@ -39,6 +42,8 @@ class Example:
     mark: int = 0
     rationale: str = ""
     choices: tuple[str, ...] = ()
+    row: str = ""
+    said: str = ""
 
 
 def rows_of(examples: Sequence[Example], origin: str) -> Rows:
@@ -57,6 +62,8 @@ def rows_of(examples: Sequence[Example], origin: str) -> Rows:
         "answers": tuple(e.accepted or (e.response,) for e in examples),
         "marks": tuple(e.mark for e in examples),
         "rationales": tuple(e.rationale for e in examples),
+        "ids": tuple(e.row or str(row) for row, e in enumerate(examples)),
+        "said": tuple(e.said for e in examples),
     }
     if any(e.choices for e in examples):
         fields["choices"] = tuple(e.choices for e in examples)
@@ -93,10 +100,6 @@ class Accuracy:
         return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
 
 
-PREDICT, EXPLAIN = "predict", "explain"
-"""Names of the two tasks of step-by-step distillation, which its prompts begin with."""
-
-
 def marked(rows: Rows, name: str) -> Rows:
     """The rows with the name of a task put into their prompts."""
     prefix = f"{name}: "
@@ -106,18 +109,6 @@ def marked(rows: Rows, name: str) -> Rows:
     )
     cut = tuple((a + len(prefix), b + len(prefix)) for a, b in rows.fields["cut"])
     return replace(rows, texts=(prompts, *rows.texts[1:]), fields={**rows.fields, "cut": cut})
-
-
-def without_labels(encoded: Encoded, rows: Array) -> Encoded:
-    """The rows with no label in some of them.
-
-    Args:
-        encoded: Rows with token labels.
-        rows: Which, bool ``[N]``.
-    """
-    offsets = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
-    out = np.repeat(rows, np.diff(offsets))
-    return replace(encoded, labels=np.where(out, NO_LABEL, encoded.labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +153,19 @@ class WritingTask(TokenTask):
         explain = replace(without_labels(explain, silent), references=None)
         predict = encode_prompts(marked(rows, PREDICT), tokenizer, max_length, self.kind)
         return {PREDICT: replace(predict, beside={EXPLAIN: explain})}
+
+    def asked(
+        self, rows: Rows, tokenizer: Any, max_length: int, *, answered: bool = False
+    ) -> Encoded:
+        """Prompts that begin with ``explain``, and the response on a line of its own if told."""
+        prompts = marked(rows, EXPLAIN)
+        if answered:
+            told = replace(prompts, fields={**prompts.fields, "rationales": rows.texts[1]})
+            prompts = prompted(told, self.name)
+        nothing = ("",) * len(rows)
+        return encode_prompts(
+            replace(prompts, texts=(prompts.texts[0], nothing)), tokenizer, max_length, self.kind
+        )
 
     def score_texts(self, texts: Sequence[str], references: References) -> Mapping[str, float]:
         """Metrics of generated text."""

@@ -95,6 +95,7 @@ class Setting:
         same_tokens: Whether both models split text alike, so that positions correspond.
         end: The token that ends a text, for tasks that write text.
         pad: The token that pads.
+        explains: Whether the teacher learnt to explain, as far as that is known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
     """
@@ -106,6 +107,7 @@ class Setting:
     same_tokens: bool = True
     end: int = 0
     pad: int = 0
+    explains: bool = True
     teacher_name: str = "teacher"
     student_name: str = "student"
 
@@ -258,7 +260,6 @@ class Method(ABC, Generic[P]):
         kinds: Kinds of task it can serve.
         reading: Name of the reading of the rows that it learns from and is scored on; empty: the
             rows as they are.
-        beside: Names of further readings that batches bring along (`Batch.beside`).
 
     Args:
         params: Its coefficients.
@@ -270,7 +271,6 @@ class Method(ABC, Generic[P]):
     requires: ClassVar[Signals]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     reading: ClassVar[str] = ""
-    beside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: P, setting: Setting) -> None:
         self.params = params
@@ -318,6 +318,10 @@ class Method(ABC, Generic[P]):
     def signals(self) -> Signals:
         """What it reads from the teacher with these parameters; within `requires`."""
         return self.requires
+
+    def beside(self) -> tuple[str, ...]:
+        """Names of further readings that batches bring along (`Batch.beside`)."""
+        return ()
 
     def reductions(self) -> tuple[Reduction, ...]:
         """Functions of the teacher's hidden states through which alone it reads them.

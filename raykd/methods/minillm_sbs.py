@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods import minillm
 from raykd.methods.base import Forward, LossTerms, Reader, Signals
-from raykd.methods.step_by_step import EXPLAIN, Half
+from raykd.methods.step_by_step import Half
 from raykd.params import param
 
 
@@ -30,8 +30,11 @@ class MiniLLMStepByStep(minillm.MiniLLM):
 
     title = "policy gradient on labels, and rationales as a second task"
     requires = Signals(logits=True, weights=True, rationales=True)
-    reading = "predict"
-    beside = (EXPLAIN,)
+    reading = PREDICT
+
+    def beside(self) -> tuple[str, ...]:
+        """Rationales."""
+        return (EXPLAIN,)
 
     def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
         """One step of MiniLLM, and one on the rationales of the batch."""

@@ -1,8 +1,8 @@
 """Distilling step-by-step: the student learns to answer, and to say why.
 
 Two examples per row share the student: `predict` asks for the label, `explain` for the rationale.
-At test time only the first is asked. With a teacher, its distributions over the tokens of the label
-are a third thing to learn.
+At test time only the first is asked. With a teacher, its distributions over the tokens of labels
+and rationales are further things to learn.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, Target
 from raykd.losses.vocabulary import Scores, summed
 from raykd.methods.base import Forward, LossTerms, Method, Reader, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
-
-EXPLAIN = "explain"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +28,15 @@ class Params:
     alpha: float = param(0.5, low=0.0, high=1.0, help="Weight of labels; rationales get 1 - alpha.")
     kappa_l: float = param(
         0.0, low=0.0, high=1.0, help="Share of the teacher in the tokens of labels."
+    )
+    kappa_r: float = param(
+        0.0, low=0.0, high=1.0, help="Share of the teacher in the tokens of rationales."
+    )
+    teacher_prompt: str = param(
+        "plain",
+        choices=("plain", "same"),
+        help="What the teacher reads: the rows as they are, or what the student reads; the latter "
+        "is for teachers that were trained with the names of the tasks (teacher.finetune.explain).",
     )
     divergence: str = param(
         "forward_kl",
@@ -96,19 +103,45 @@ class StepByStep(Method[Params]):
 
     title = "labels and rationales as two tasks"
     reference = "https://arxiv.org/abs/2305.02301"
-    requires = Signals(logits=True, rationales=True)
+    requires = Signals(logits=True, rationales=True, weights=True)
     kinds = TEXT_KINDS
-    reading = "predict"
-    beside = (EXPLAIN,)
+    reading = PREDICT
+
+    def refusal(self) -> str:
+        """A teacher that was never asked to explain has nothing to say of rationales."""
+        if self.params.kappa_r > 0 and self.params.teacher_prompt == "plain":
+            return (
+                "compares distributions over rationales (kappa_r > 0), and a teacher that reads "
+                "rows as they are gives none\n"
+                "set teacher_prompt: same, with a teacher that was trained to explain "
+                "(teacher.finetune.explain), or kappa_r: 0"
+            )
+        if self.signals().weights and not self.setting.explains:
+            return (
+                "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
+                "one did not see in fine-tuning\n"
+                "set teacher.finetune.explain: 0.5, or teacher_prompt: plain"
+            )
+        return super().refusal()
 
     def signals(self) -> Signals:
         """Rationales, and the teacher's distributions where they have a share."""
-        return Signals(rationales=True, logits=self.params.kappa_l > 0)
+        p = self.params
+        shared = p.kappa_l > 0 or p.kappa_r > 0
+        # What it says of the student's prompts was not recorded.
+        return Signals(
+            rationales=True, logits=shared, weights=shared and p.teacher_prompt == "same"
+        )
+
+    def beside(self) -> tuple[str, ...]:
+        """Rationales, and the rows as the teacher reads them."""
+        p = self.params
+        return (EXPLAIN, PLAIN) if p.kappa_l > 0 and p.teacher_prompt == "plain" else (EXPLAIN,)
 
     def divergences(self) -> tuple[Divergence, ...]:
         """The one that was chosen."""
         p = self.params
-        if p.kappa_l == 0:
+        if p.kappa_l == 0 and p.kappa_r == 0:
             return ()
         return (Divergence(kind=p.divergence, beta=p.beta, lam=p.lam),)
 
@@ -121,11 +154,17 @@ class StepByStep(Method[Params]):
         p = self.params
         label = rationale = None
         if p.alpha > 0:
-            label = self._label(batch, student(batch), teacher(batch))
+            said = teacher(batch.beside.get(PLAIN, batch)) if p.kappa_l > 0 else Outputs()
+            label = self._label(batch, student(batch), said)
         explain = batch.beside[EXPLAIN]
         labels = explain.labels[explain.labels != NO_LABEL]
         if p.alpha < 1 and len(labels):
-            rationale = Half(scores=student(explain).scores, labels=labels)
+            rationale = Half(
+                scores=student(explain).scores,
+                labels=labels,
+                target=teacher(explain).target if p.kappa_r > 0 else None,
+                share=p.kappa_r,
+            )
         if label is None and rationale is None:
             # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
             return LossTerms(rationale=0.0 * student(batch).scores.states.sum())

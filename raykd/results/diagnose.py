@@ -256,6 +256,19 @@ def _teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) 
         )
 
 
+def _told(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    if result.spec["data"].get("rationales", {}).get("as_input"):
+        yield Caveat(
+            code="rationale-input",
+            task=task,
+            message="Rationales are part of every prompt, also of those that are scored: whoever "
+            "wrote them has seen the question, and perhaps the answer, so it may leak into the "
+            "prompt.",
+            hint="the scores hold only where such a rationale is at hand when the student is used; "
+            "step_by_step learns from rationales without needing them then",
+        )
+
+
 def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     cut = sum(t.task == task and t.status is Status.INTERRUPTED for t in result.trials)
     if cut:
@@ -270,7 +283,7 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     _teacher_rows, _few_seeds, _undecided, _same_split, _weak_teacher, _same_value, _unequal,
-    _at_edge, _late_best, _failures, _unfinished,
+    _at_edge, _late_best, _failures, _told, _unfinished,
 )  # fmt: skip
 
 

@@ -171,7 +171,8 @@ class TaskRecord:
         metric: The objective.
         mode: ``max`` or ``min``.
         metrics: All metrics.
-        rows: Rows per role: ``teacher``, ``train``, ``select``, ``report``.
+        rows: Rows per role: ``teacher``, ``train``, ``select``, ``report``; of train, those
+            ``with a rationale`` and those ``left out without a label``, where that is so.
         select_on: The select split in words.
         report_on: The report split in words.
         data_fingerprint: Hash of the rows.

@@ -14,12 +14,13 @@ from raykd.registry import NO_TEACHER
 from raykd.spec.dump import to_yaml
 from raykd.spec.method_section import NAME, as_arm, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
-from raykd.spec.nodes import Entry, Findings, Node
+from raykd.spec.nodes import Entry, Findings, Mark, Node
 from raykd.spec.overrides import apply_overrides
 from raykd.spec.schema import (
     ConfirmSpec,
     DataSpec,
     MethodSpec,
+    RationaleSpec,
     ReportSpec,
     ResourceSpec,
     SplitRef,
@@ -149,7 +150,20 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
         message = "'augment' needs a source of words"
         hint = "model: a masked language model, and/or vectors: a file of word vectors"
         findings.add(given["augment"].node.mark, "data.augment", message, hint)
+    if made is not None and "rationales" in given:
+        _check_rationales(made.rationales, given["rationales"].node.mark, findings)
     return made if len(findings.problems) == before else None
+
+
+def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> None:
+    where = "data.rationales"
+    if made.source != "data" and not made.by_teacher and made.file is None:
+        message = "'source' is data, teacher, teacher_posthoc or a file that ends in .jsonl, "
+        findings.add(mark, f"{where}.source", f"{message}got '{made.source}'")
+    if made.as_input and made.by_teacher:
+        message = "'as_input' needs rationales that are there before the teacher is"
+        hint = "use source: data, or a file"
+        findings.add(mark, f"{where}.as_input", message, hint)
 
 
 def _read_confirm(entry: Entry | None, findings: Findings) -> ConfirmSpec | None:

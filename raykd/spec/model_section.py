@@ -14,7 +14,7 @@ CUT = "student.from_teacher"
 
 
 def finetune_infos() -> dict[str, ParamInfo]:
-    """What ``teacher.finetune`` may hold: the settings of training, ``rows`` and ``seed``."""
+    """What ``teacher.finetune`` may hold: the settings of training, and what is added below."""
     extra = {
         "rows": ParamInfo(
             name="rows", type=int, optional=True, default=None, low=1, high=None, open=False,
@@ -23,6 +23,11 @@ def finetune_infos() -> dict[str, ParamInfo]:
         "seed": ParamInfo(
             name="seed", type=int, optional=False, default=0, low=None, high=None, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
+        ),
+        "explain": ParamInfo(
+            name="explain", type=float, optional=False, default=0.0, low=0.0, high=1.0, open=False,
+            choices=(), help="Weight of rationales; above 0, it learns the two tasks of "
+            "step_by_step, and reads prompts that begin with their names.", symbol="",
         ),
     }  # fmt: skip
     return train_infos() | extra

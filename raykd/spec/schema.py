@@ -71,8 +71,34 @@ class AugmentSpec(Section):
     seed: int = 0
 
 
+class RationaleSpec(Section):
+    """Why responses are right: where that comes from, and whether it is part of the prompt.
+
+    `source` is ``data``, ``teacher`` (asked before it saw the response), ``teacher_posthoc`` (told
+    the response), or a file with one rationale per line. `max_new_tokens` bounds what a teacher
+    writes. `as_input` puts rationales into prompts, also into those that are scored.
+    """
+
+    source: str = "data"
+    max_new_tokens: int = Field(default=128, ge=1, le=4096)
+    as_input: bool = False
+
+    @property
+    def file(self) -> str | None:
+        """The file they come from, if they do."""
+        return self.source if self.source.endswith(".jsonl") else None
+
+    @property
+    def by_teacher(self) -> bool:
+        """Whether the teacher writes them."""
+        return self.source in ("teacher", "teacher_posthoc")
+
+
 class DataSpec(Section):
-    """Rows: where they are, how long they may be, which part drives the search."""
+    """Rows: where they are, how long they may be, which part drives the search.
+
+    `label_type` is what students learn: the data's own responses, or those of a language model.
+    """
 
     root: str | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -81,6 +107,8 @@ class DataSpec(Section):
     select_on: SplitRef = SplitRef(split="train", fraction=0.1)
     report_on: SplitRef = SplitRef(split="validation")
     augment: AugmentSpec | None = None
+    rationales: RationaleSpec = RationaleSpec()
+    label_type: Literal["gt", "llm"] = "gt"
     seed: int = 0
 
 
@@ -100,8 +128,9 @@ class ShapeSpec(Section):
 class TeacherSpec(Section):
     """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
 
-    `finetune` holds `TrainSettings` by name, plus ``rows`` and ``seed``. `cache` is what is
-    recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that are kept.
+    `finetune` holds `TrainSettings` by name, plus ``rows``, ``seed`` and ``explain``. `cache` is
+    what is recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that
+    are kept.
     """
 
     model: str | ShapeSpec | None = None
@@ -111,6 +140,11 @@ class TeacherSpec(Section):
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
     cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
     cache_size: int = Field(default=64, ge=1, le=4096)
+
+    @property
+    def explain(self) -> float:
+        """Weight of rationales in fine-tuning; 0 = responses alone."""
+        return float(self.finetune.get("explain") or 0.0)
 
 
 class FromTeacher(Section):

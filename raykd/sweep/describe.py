@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raykd.data.base import EXPLAIN, PREDICT
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
@@ -23,6 +24,7 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
         rows={
             "teacher": len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
             **{role: len(gathered.rows[role]) for role in ("train", "select", "report")},
+            **_explained(gathered, prepared),
         },
         select_on=split_in_words(gathered.spec.data.select_on),
         report_on=split_in_words(gathered.spec.data.report_on),
@@ -31,6 +33,17 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
         student=student_in_words(gathered.spec),
         student_parameters=sum(p.numel() for p in student.parameters()),
     )
+
+
+def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
+    """Train rows with a rationale, and those left out as no model gave them a label."""
+    found = {}
+    if (reading := prepared.splits["train"].beside.get(PREDICT)) is not None:
+        counts = reading.beside[EXPLAIN].label_counts()
+        found["with a rationale"] = int((counts > 0).sum())
+    if left_out := gathered.rows["train"].left_out:
+        found["left out without a label"] = left_out
+    return found
 
 
 def teacher_record(

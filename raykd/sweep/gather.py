@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, Encoded, Rows, Task
+from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
@@ -31,6 +31,7 @@ from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
 from raykd.teachers.prepare import StudentCut
+from raykd.teachers.written import Explaining
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,7 @@ class Gathered:
         reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
+        explaining: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
     """
 
@@ -82,6 +84,7 @@ class Gathered:
     reads_scores: bool
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
+    explaining: Explaining | None
     data_fingerprint: str
 
 
@@ -111,21 +114,29 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokens.same,
+        explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=model_in_words(named),
         student_name=student_in_words(spec),
     )
     _refuse(spec, name, setting)
     divergences, reads_scores = vocabulary_needs(spec, setting)
     signals = _numbered(union_signals(spec, setting), teacher.anatomy.layers)
-    if signals.rationales:
-        check_rationales(name, rows["train"])
     length = spec.data.max_length
-    teacher_splits = _encoded(task, rows, tokens.teacher, length, more=signals.rationales)
+    explaining = _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
+    if signals.rationales and explaining is None:
+        check_rationales(name, rows["train"])
+    explains = spec.teacher.explain > 0
+    if explains:
+        check_rationales(name, rows["finetune"])
+    more = signals.rationales or explains
+    teacher_splits = _encoded(task, rows, tokens.teacher, length, more=more)
     student_splits = teacher_splits
     if not tokens.same:
-        student_splits = _encoded(task, rows, tokens.student, length, more=signals.rationales)
-    if signals.rationales:
+        student_splits = _encoded(task, rows, tokens.student, length, more=more)
+    if more:
         check_readings(name, student_splits)
+    if explains:
+        teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
@@ -142,7 +153,36 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         reads_scores=reads_scores,
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
+        explaining=explaining,
         data_fingerprint=fingerprint(rows),
+    )
+
+
+def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:
+    """What the teacher is asked, where rationales are to come from it.
+
+    Raises:
+        SpecError: The student could not read them as they are written.
+    """
+    wanted = spec.data.rationales
+    if not wanted.by_teacher:
+        return None
+    if not tokens.same:
+        found = Problem(
+            path="data.rationales.source",
+            message="the teacher's rationales are token ids, and the student splits text "
+            "differently",
+            hint="choose a student with the teacher's tokenizer, or give rationales in a file",
+        )
+        raise SpecError(found=[found])
+    length = spec.data.max_length
+    return Explaining(
+        prompts=task.asked(train, tokens.teacher, length),
+        asked=task.asked(
+            train, tokens.teacher, length, answered=wanted.source == "teacher_posthoc"
+        ),
+        # A prompt has half of the length; the rest is for what is written.
+        max_new_tokens=min(wanted.max_new_tokens, length // 2),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from raykd.data.base import DataSettings, Rows, Task
 from raykd.data.carve import carve, choose
-from raykd.spec.schema import SweepSpec
+from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
+from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.sweep.augmenting import augmented
 from raykd.sweep.places import cache_folder
 
@@ -21,7 +24,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     """
     data = spec.data
     settings = DataSettings(root=data.root, limit=data.limit, seed=data.seed)
-    train = task.load("train", settings)
+    train = _load(task, "train", settings, data.rationales)
     left = np.arange(len(train))
     found: dict[str, Rows] = {}
     for role, ref in (("select", data.select_on), ("report", data.report_on)):
@@ -32,7 +35,9 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
         elif ref == data.select_on and "select" in found:
             found[role] = found["select"]
         else:
-            rows = train if ref.split == "train" else task.load(ref.split, settings)
+            rows = train
+            if ref.split != "train":
+                rows = _load(task, ref.split, settings, data.rationales)
             if ref.fraction is not None:
                 rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
             found[role] = rows
@@ -40,11 +45,22 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
         there = task.splits(settings)
         for suffix, split in task.companions.items():
             if split in there:
-                found[f"report_{suffix}"] = task.load(split, settings)
+                found[f"report_{suffix}"] = _load(task, split, settings, data.rationales)
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)
     found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
     found["train"] = train.take(choose(left, data.student_rows, data.seed))
     if data.augment is not None:
         found["train"] = augmented(task, found["train"], data.augment, cache_folder())
+    if data.label_type == "llm":
+        found["train"] = relabelled(found["train"], task.name)
     return found
+
+
+def _load(task: Task, split: str, settings: DataSettings, rationales: RationaleSpec) -> Rows:
+    """Rows of a split, with rationales from where the search space says."""
+    rows = task.load(split, settings)
+    if rationales.file is not None:
+        told = from_file(Path(rationales.file), split)
+        rows = with_rationales(rows, told, f"{rationales.file} ({task.name}, {split})")
+    return prompted(rows, task.name) if rationales.as_input else rows

@@ -74,6 +74,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         teacher_pad=gathered.tokens.teacher.pad_token_id,
         finetune=finetune_settings(spec) if finetuned(spec) else None,
         finetune_seed=_finetune_seed(spec),
+        explain=spec.teacher.explain,
         student=gathered.student,
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
@@ -83,6 +84,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         derivations=gathered.derivations,
         mode=mode,
         dtype=spec.teacher.dtype,
+        explaining=gathered.explaining,
         fingerprint="",
     )
     identity = _identity(inputs, gathered)
@@ -214,7 +216,11 @@ def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
     task = inputs.task
     plain: dict[str, Any] = {
         "data rows": gathered.data_fingerprint,
-        "fine-tuning": [asdict(inputs.finetune) if inputs.finetune else None, inputs.finetune_seed],
+        "fine-tuning": [
+            asdict(inputs.finetune) if inputs.finetune else None,
+            inputs.finetune_seed,
+            inputs.explain,
+        ],
         "signals": repr(inputs.signals),
         "derived teachers": [name_of(derivation) for derivation in inputs.derivations],
         "serving": inputs.mode,
@@ -222,6 +228,7 @@ def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
         "maximum length": inputs.max_length,
         "task": [task.name, task.kind, task.num_labels, task.metrics],
         "teacher": _source_identity(inputs.teacher),
+        "rationales": gathered.spec.data.rationales.model_dump() if inputs.explaining else None,
         "student": asdict(inputs.student)
         if isinstance(inputs.student, StudentCut)
         else _source_identity(inputs.student),

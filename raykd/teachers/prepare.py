@@ -13,6 +13,7 @@ from torch import nn
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, TOKEN_KINDS, Array, Encoded, Task
 from raykd.data.collate import Collator
+from raykd.data.prompts import with_rationales
 from raykd.errors import TeacherError
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models import weights
@@ -28,7 +29,7 @@ from raykd.teachers.recording import Recording, after, estimate_bytes, record
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
-from raykd.teachers.written import WRITTEN, written
+from raykd.teachers.written import EXPLAINED, WRITTEN, Explaining, written
 from raykd.training.device import World
 from raykd.training.evaluate import score
 from raykd.training.loop import FitJob, fit
@@ -79,6 +80,8 @@ class TaskInputs:
         teacher_pad: Padding token of the teacher.
         finetune: Settings of fine-tuning, None for a teacher that is used as it is.
         finetune_seed: Seed of fine-tuning.
+        explain: Weight of rationales in it, 0 where only responses are learnt; otherwise rows are
+            read with the names of the tasks.
         student: How a student begins, or which blocks of the teacher it is made of.
         student_pad: Padding token of the student.
         same_tokens: Whether both split text alike.
@@ -88,6 +91,7 @@ class TaskInputs:
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
         dtype: How recorded hidden states are kept.
+        explaining: Rationales that the teacher is to write, or None.
         fingerprint: Identity of all of the above.
     """
 
@@ -98,6 +102,7 @@ class TaskInputs:
     teacher_pad: int
     finetune: TrainSettings | None
     finetune_seed: int
+    explain: float = 0.0
     student: ModelSource | StudentCut
     student_pad: int
     same_tokens: bool
@@ -107,6 +112,7 @@ class TaskInputs:
     derivations: tuple[Derivation, ...]
     mode: Literal["outputs", "weights"]
     dtype: str
+    explaining: Explaining | None = None
     fingerprint: str
 
     def recorded_signals(self) -> Signals:
@@ -289,21 +295,32 @@ def prepare(
 def _with_written(
     inputs: TaskInputs, model: nn.Module, progress: Progress
 ) -> Mapping[str, Encoded]:
-    """The student's rows, with those that the teacher answered where a method learns from them."""
-    if not inputs.signals.generation:
-        return inputs.student_splits
-    seed_everything(derive_seed(inputs.finetune_seed, WRITTEN))
-    train = inputs.teacher_splits["train"]
-    scored = inputs.teacher_splits["select"].references
-    assert scored is not None
-    assert scored.tokens is not None
-    size = inputs.finetune.eval_batch_size if inputs.finetune else TrainSettings().eval_batch_size
-    progress("write", 0, len(train), "")
-    made = written(
-        model, train, scored.tokens, inputs.task.max_new_tokens, size,
-        lambda done: progress("write", done, len(train), ""),
-    )  # fmt: skip
-    return {**inputs.student_splits, WRITTEN: made}
+    """The student's rows, with what the teacher wrote where a method learns from it."""
+    splits = dict(inputs.student_splits)
+    explaining = inputs.explaining
+
+    def made(rows: Encoded, stream: str, most: int, asked: Encoded | None = None) -> Encoded:
+        seed_everything(derive_seed(inputs.finetune_seed, stream))
+        scored = inputs.teacher_splits["select"].references
+        assert scored is not None
+        assert scored.tokens is not None
+        settings = inputs.finetune or TrainSettings()
+        progress("write", 0, len(rows), stream)
+        return written(
+            model, rows, scored.tokens, most, settings.eval_batch_size,
+            lambda done: progress("write", done, len(rows), stream), asked,
+        )  # fmt: skip
+
+    if inputs.signals.generation:
+        splits[WRITTEN] = made(
+            splits["train"], WRITTEN, inputs.task.max_new_tokens, inputs.teacher_splits["train"]
+        )
+    if explaining is not None:
+        found = made(
+            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+        )  # fmt: skip
+        splits["train"] = with_rationales(splits["train"], found)
+    return splits
 
 
 def _end(scored: Encoded) -> int:
@@ -357,13 +374,17 @@ def _finetune(
 ) -> tuple[Evaluation, ...]:
     settings = inputs.finetune
     assert settings is not None
-    no_teacher = registry.load("methods", "none")
+    name, given = "none", {}
+    if inputs.explain > 0:
+        name, given = "step_by_step", {"alpha": 1 - inputs.explain}
+    learn = registry.load("methods", name)
     setting = Setting(
         teacher=inputs.teacher.anatomy,
         student=inputs.teacher.anatomy,
         kind=task.kind,
         num_labels=task.num_labels,
     )
+    method = learn(registry.params_of("methods", name)(**given), setting)
     total = settings.epochs * settings.evals_per_epoch
     progress("finetune", 0, total, "")
 
@@ -376,13 +397,15 @@ def _finetune(
     result = fit(
         FitJob(
             model=model,
-            method=no_teacher(registry.params_of("methods", "none")(), setting),
+            method=method,
             task=task,
             train=inputs.teacher_splits["finetune"],
             select=inputs.teacher_splits["select"],
             teacher=lambda batch: Outputs(),
             settings=settings,
-            collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
+            collator=Collator(
+                inputs.teacher_pad, max_length=inputs.max_length, beside=method.beside()
+            ),
             seed=inputs.finetune_seed,
             world=world,
             report=report,

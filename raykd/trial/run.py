@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd import params, registry
-from raykd.data.base import Encoded, Task
+from raykd.data.base import PLAIN, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Setting, Signals, Variant
 from raykd.models import weights
@@ -100,11 +100,13 @@ def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Encoded
     splits = dict(prepared.splits)
     if method.signals().generation:
         splits["train"] = splits[WRITTEN]
-    if method.reading:
-        splits = {
-            role: encoded.beside.get(method.reading, encoded) for role, encoded in splits.items()
-        }
-    return splits
+    if not method.reading:
+        return splits
+    found = {}
+    for role, plain in splits.items():
+        read = plain.beside.get(method.reading, plain)
+        found[role] = replace(read, beside={**read.beside, PLAIN: plain})
+    return found
 
 
 Derive = Callable[[Variant, Signals], Teacher]
@@ -164,7 +166,7 @@ def run_trial(
         prepared.pad_id,
         max_length=prepared.max_length,
         margin=method.signals().margin,
-        beside=method.beside,
+        beside=method.beside(),
     )
 
     def pass_on(evaluation: Evaluation) -> bool:

@@ -41,7 +41,8 @@ NEEDED: Mapping[tuple[str, str], dict[str, Scalar]] = {
 SHORT: Mapping[str, dict[str, Scalar]] = {
     "minillm": {"max_new_tokens": 8, "ppo_epochs": 2},
     "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8},
-    "step_by_step": {"kappa_l": 0.5}, "sinkd": {"view": "tokens"},
+    "step_by_step": {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"},
+    "sinkd": {"view": "tokens"},
 }  # fmt: skip
 
 each_method = pytest.mark.parametrize("name", METHODS)
@@ -103,7 +104,7 @@ class Pair:
                 teacher=LiveReader(self.teacher, lambda batch: forward(self.teacher, batch)),
                 settings=TrainSettings(epochs=2, batch_size=8, lr=lr),
                 collator=Collator(
-                    self.tokenizer.pad_token_id, max_length=LENGTH, beside=method.beside
+                    self.tokenizer.pad_token_id, max_length=LENGTH, beside=method.beside()
                 ),
                 seed=0,
                 world=World(device=torch.device("cpu")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from raykd.data import columns
 from raykd.data.base import Rows
 from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
-from raykd.data.rationales import PARSERS
+from raykd.data.rationales import PARSERS, Said
 from raykd.data.table import Reader, Table, no_split
 from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
 from raykd.errors import DataError
@@ -62,27 +62,33 @@ class Explained(WritingTask):
 
     def read_table(self, table: Table) -> Rows:
         """Questions as they are for an encoder, as an instruction for a decoder."""
-        rationales = self.rationales(table)
+        said = self._said(table)
+        ids = table.column("id") if "id" in table.columns else [""] * len(table)
         before, after = "", ""
         if self.kind == "causal_lm":
             before, after = before_instruction(with_context=False), RESPONSE
         examples = [
             Example(
                 before=before, context=asked, after=after, response=answer, mark=len(before),
-                rationale=rationales[row],
+                rationale=said[row].rationale, row=str(ids[row]), said=said[row].label,
             )
             for row, (asked, answer) in enumerate(self.pairs(table))
         ]  # fmt: skip
         return rows_of(examples, table.origin)
 
-    def rationales(self, table: Table) -> list[str]:
-        """One per row; empty where a model gave none."""
-        if "llm_rationale" in table.columns:
-            return [str(text or "").strip() for text in table.column("llm_rationale")]
-        if "llm_output" in table.columns:
-            parse = PARSERS[self.parser]
-            return [parse(str(text or "")).rationale for text in table.column("llm_output")]
-        return [""] * len(table)
+    def _said(self, table: Table) -> list[Said]:
+        """What a model said of every row; what it did not say is empty."""
+        rows = range(len(table))
+        outputs = table.columns.get("llm_output")
+        parse = PARSERS[self.parser]
+        found = [
+            parse(str(outputs[k] or "")) if outputs is not None else Said("", "") for k in rows
+        ]
+        for name, part in (("llm_rationale", "rationale"), ("llm_label", "label")):
+            if name in table.columns:
+                own = [str(text or "").strip() for text in table.column(name)]
+                found = [replace(was, **{part: text}) for was, text in zip(found, own, strict=True)]
+        return found
 
 
 def _cqa(table: Table) -> Iterator[tuple[str, str]]:

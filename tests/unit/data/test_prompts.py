@@ -7,8 +7,8 @@ import pytest
 
 from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
-from raykd.data.prompts import encode_prompts, frame, joined_row
-from raykd.data.writing import Example, marked, rows_of, without_labels
+from raykd.data.prompts import encode_prompts, frame, joined_row, without_labels
+from raykd.data.writing import Example, marked, rows_of
 from raykd.errors import DataError
 from raykd.models.byte_pairs import train_byte_pairs
 
