@@ -17,7 +17,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from raykd.cli.output import Format, Output
-from raykd.cli.progress import Event, Progress, about, duration, number, parameters
+from raykd.cli.progress import (
+    Event,
+    Progress,
+    about,
+    cluster_in_words,
+    duration,
+    node_in_words,
+    number,
+    parameters,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -115,6 +124,12 @@ class Lines(Console):
             return [_finished(self._state, event)]
         if kind == "note":
             return [f"note: {event['message']}"]
+        if kind == "cluster" and event["nodes"] > 1:
+            return [cluster_in_words(event)]
+        if kind == "waiting":
+            return [event["message"]]
+        if kind == "node":
+            return [node_in_words(event)]
         if kind == "slot" and event["state"] == "lost":
             return [f"slot {event['slot']} on {event['node']} was lost"]
         if kind == "sweep_finished":
@@ -192,8 +207,10 @@ class LiveView(Console):
             self._state.update(event)
         if event.get("replayed"):
             return
-        if event["event"] == "note":
+        if event["event"] in ("note", "waiting"):
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
+        if event["event"] == "node":
+            self._terminal.print(node_in_words(event), markup=False, highlight=False)
         if event["event"] == "trial_finished" and event["result"]["status"] == "failed":
             self._terminal.print(_finished(self._state, event), markup=False, highlight=False)
 

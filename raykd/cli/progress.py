@@ -224,6 +224,28 @@ _HANDLERS = {
 }
 
 
+def cluster_in_words(event: Event) -> str:
+    """``cluster of 2 nodes: 1 slot on 10.0.0.1, 4 slots on 10.0.0.2; 3 more are wanted``."""
+    where = [f"{_slots(n['slots'])} on {n['node']}" for n in event["where"] if n["slots"]]
+    text = f"cluster of {event['nodes']} nodes: " + (", ".join(where) or _slots(event["slots"]))
+    missing = event["wanted"] - event["slots"]
+    return text + (f"; {missing} more are wanted" if missing > 0 else "")
+
+
+def node_in_words(event: Event) -> str:
+    """``node 10.0.0.2 was lost, and its 4 slots with it``."""
+    slots = len(event["slots"])
+    if event["state"] == "lost":
+        return f"node {event['node']} was lost" + (
+            f", and its {_slots(slots)} with it" if slots else ""
+        )
+    return f"node {event['node']} joined" + (f", and holds {_slots(slots)}" if slots else "")
+
+
+def _slots(count: int) -> str:
+    return f"{count} slot" + ("" if count == 1 else "s")
+
+
 def number(value: float | None) -> str:
     """A score or coefficient in four digits, ``-`` when there is none."""
     return "-" if value is None else f"{value:.4g}"

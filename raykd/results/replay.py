@@ -71,6 +71,8 @@ class Replay:
             "sweep_finished": self._sweep_finished,
             "teacher_ready": self._teacher_ready,
             "slot": self._slot,
+            "node": self._node,
+            "waiting": self._waiting,
             "trial_started": self._trial_started,
             "trial_report": self._trial_report,
             "trial_finished": self._trial_finished,
@@ -122,6 +124,14 @@ class Replay:
             self.spans.append(_span(f"slot {slot} start", "slot", start, time, slot))
         elif state == "lost":
             self.spans.append(_span(f"slot {slot} lost", "lost", time, time, slot))
+
+    def _node(self, event: Event) -> None:
+        time = float(event["time"])
+        self.spans.append(_span(f"node {event['node']} {event['state']}", "node", time, time))
+
+    def _waiting(self, event: Event) -> None:
+        time = float(event["time"])
+        self.spans.append(_span(str(event["message"]), "waiting", time, time))
 
     def _trial_started(self, event: Event) -> None:
         trial = str(event["trial_id"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -75,15 +75,17 @@ class ArmsSearch(Searcher):
     Args:
         arms: By label.
         ledger: Keeps the records.
-        max_concurrent: Trials at the same time.
+        max_concurrent: Trials at the same time; it may change.
     """
 
-    def __init__(self, arms: Mapping[str, Arm], ledger: Ledger, max_concurrent: int) -> None:
+    def __init__(
+        self, arms: Mapping[str, Arm], ledger: Ledger, max_concurrent: Callable[[], int]
+    ) -> None:
         super().__init__()
         self.arms = dict(arms)
         self.ledger = ledger
         self.live: dict[str, _Live] = {}
-        self._max_live = max_concurrent + PENDING_TRIALS
+        self._max_concurrent = max_concurrent
         self._started = {label: arm.study.counted() for label, arm in arms.items()}
         self._ending = False
 
@@ -108,7 +110,7 @@ class ArmsSearch(Searcher):
         """The next trial of the arm that is furthest behind."""
         if self._ending or self.remaining() == 0:
             return Searcher.FINISHED
-        if len(self.live) >= self._max_live:
+        if len(self.live) >= self._max_concurrent() + PENDING_TRIALS:
             return None
         open_arms = [n for n, a in self.arms.items() if self._started[n] < a.study.space.budget]
         label = min(open_arms, key=lambda n: self._started[n] / self.arms[n].study.space.budget)

@@ -74,6 +74,7 @@ class StudySearch(OptunaSearch):
             sampler=sampler(before),
         )
         self.study = cast(optuna.Study, self._ot_study)
+        self._reported: dict[str, int] = {}
         for point in space.start:
             # A driver may have died between two of them.
             self.study.enqueue_trial(dict(point), skip_if_exists=True)
@@ -92,28 +93,40 @@ class StudySearch(OptunaSearch):
         return {"number": trial.number, "params": chosen}
 
     def report(self, trial_id: str, epoch: float, objective: float) -> None:
-        """Record an intermediate value; the step is the epoch in thousandths."""
-        if len(self.space.directions) == 1 and math.isfinite(objective):
-            self._ot_trials[trial_id].report(objective, round(epoch * 1000))
+        """Record an intermediate value; the step is the epoch in thousandths.
+
+        A trial that begins again, after its slot was lost, repeats steps: the first values stand.
+        """
+        trial, step = self._ot_trials[trial_id], round(epoch * 1000)
+        if len(self.space.directions) > 1 or not math.isfinite(objective):
+            return
+        if step > self._reported.get(trial_id, -1):
+            self._reported[trial_id] = step
+            trial.report(objective, step)
 
     def complete(self, trial_id: str, values: Sequence[float]) -> None:
         """Tell the result of a trial that ran to its end; not finite counts as failed."""
         if all(math.isfinite(v) for v in values):
-            self.study.tell(self._ot_trials.pop(trial_id), list(values))
+            self.study.tell(self._ended(trial_id), list(values))
         else:
             self.fail(trial_id)
 
     def prune(self, trial_id: str) -> None:
         """Tell that a trial was stopped early; Optuna keeps its last reported value."""
-        self.study.tell(self._ot_trials.pop(trial_id), state=TrialState.PRUNED)
+        self.study.tell(self._ended(trial_id), state=TrialState.PRUNED)
 
     def fail(self, trial_id: str) -> None:
         """Tell that a trial failed."""
-        self.study.tell(self._ot_trials.pop(trial_id), state=TrialState.FAIL)
+        self.study.tell(self._ended(trial_id), state=TrialState.FAIL)
 
     def abandon(self, trial_id: str) -> None:
         """Leave a trial open: it was interrupted, and a resumed sweep enqueues it again."""
-        self._ot_trials.pop(trial_id)
+        self._ended(trial_id)
+
+    def _ended(self, trial_id: str) -> optuna.Trial:
+        self._reported.pop(trial_id, None)
+        trial: optuna.Trial = self._ot_trials.pop(trial_id)
+        return trial
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Not used: `raykd.search.arms` reports through `report`."""

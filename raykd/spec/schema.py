@@ -217,13 +217,17 @@ class ConfirmSpec(Section):
 
 
 class ResourceSpec(Section):
-    """What one trial runs on."""
+    """What one trial runs on.
+
+    `labels` are those of the nodes that may hold one, as ``ray start --labels`` gives them.
+    """
 
     workers: int = Field(default=1, ge=1)
     cpus_per_worker: Number = Field(default=1, gt=0)
     gpus_per_worker: Number | Literal["auto"] = Field(default="auto")
     max_failures: int = Field(default=2, ge=0)
     isolate: bool = False
+    labels: Mapping[str, str] = Field(default_factory=dict)
 
 
 class ReportSpec(Section):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import math
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 
-from raykd.errors import SetupError, SpecError
+from raykd.errors import Problem, SetupError, SpecError
 from raykd.spec.resources import check_resources
 from raykd.spec.schema import ResourceSpec, SweepSpec
+from raykd.sweep import nodes
+from raykd.sweep.events import EventLog
+from raykd.sweep.fleet import Fleet
+from raykd.sweep.nodes import Node
 from raykd.trial.board import open_board
+from raykd.trial.hosts import SlotHosts
 from raykd.trial.slot import SlotPool, SlotShape
 
 _QUIET = {
@@ -42,16 +46,18 @@ class Cluster:
     """What a sweep runs on.
 
     Attributes:
-        nodes: CPUs and GPUs of each node: ``{"cpus": 2.0, "gpus": 0.0}``.
+        nodes: Those that may hold slots.
         store_bytes: Capacity of the object stores together.
         shape: What a slot holds.
-        slots: How many run at the same time.
+        slots: How many run at the same time, once the cluster is as large as it may become.
+        elastic: Whether nodes may come and go.
     """
 
-    nodes: tuple[Mapping[str, float], ...]
+    nodes: tuple[Node, ...]
     store_bytes: int
     shape: SlotShape
     slots: int
+    elastic: bool
 
 
 @contextmanager
@@ -91,67 +97,82 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def survey(spec: SweepSpec) -> Cluster:
+def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     """What the connected cluster holds and how many slots fit.
+
+    Args:
+        spec: The sweep.
+        elastic: Whether nodes may come and go, which those of a local cluster do not.
 
     Raises:
         SpecError: No node can hold what a trial asks for.
+        SetupError: What an autoscaler could add cannot be read.
     """
-    everything = ray.nodes()  # type: ignore[no-untyped-call]
-    alive = [n for n in everything if n["Alive"]]
-    nodes = tuple(
-        {"cpus": n["Resources"].get("CPU", 0.0), "gpus": n["Resources"].get("GPU", 0.0)}
-        for n in alive
+    labels = spec.resources.labels
+    everything = nodes.alive()
+    here = tuple(n for n in everything if n.has(labels))
+    more = tuple(n for n in nodes.addable() if n.has(labels)) if elastic else ()
+    shape = slot_shape(spec.resources, here + more)
+    wanted = spec.search.max_concurrent
+    could_hold = here + more
+    if not could_hold:
+        found = Problem(
+            path="resources.labels",
+            message=f"no node of the cluster has the labels {dict(labels)}",
+            hint="start nodes with ray start --labels KEY=VALUE, or leave resources.labels out",
+        )
+        raise SpecError(found=[found])
+    problem = check_resources(
+        spec.resources, [{"cpus": n.cpus, "gpus": n.gpus} for n in could_hold]
     )
-    shape = slot_shape(spec.resources, nodes)
-    problem = check_resources(spec.resources, nodes)
     if problem is not None:
         raise SpecError(found=[problem])
-    slots = max(1, sum(_fitting(node, shape) for node in nodes) // shape.workers)
-    if spec.search.max_concurrent != "auto":
-        slots = min(slots, spec.search.max_concurrent)
+    fitting = max(1, sum(n.ranks(shape) for n in could_hold) // shape.workers)
+    if wanted != "auto":
+        # On a cluster that grows, more may be asked for than it holds now.
+        fitting = wanted if elastic else min(fitting, wanted)
     runs = max(spec.search.trials * len(spec.methods), len(spec.tasks))
     return Cluster(
-        nodes=nodes,
-        store_bytes=int(sum(n["Resources"].get("object_store_memory", 0.0) for n in alive)),
+        nodes=here,
+        store_bytes=sum(n.store_bytes for n in everything),
         shape=shape,
-        slots=min(slots, runs),
+        slots=min(fitting, runs),
+        elastic=elastic,
     )
 
 
-def slot_shape(resources: ResourceSpec, nodes: tuple[Mapping[str, float], ...]) -> SlotShape:
+def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
     """What a slot holds; ``gpus_per_worker: auto`` is one GPU where there are any, else none."""
     gpus = resources.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if any(n["gpus"] for n in nodes) else 0.0
+        gpus = 1.0 if any(n.gpus for n in found) else 0.0
     return SlotShape(
-        workers=resources.workers, cpus=float(resources.cpus_per_worker), gpus=float(gpus)
+        workers=resources.workers,
+        cpus=float(resources.cpus_per_worker),
+        gpus=float(gpus),
+        labels=dict(resources.labels),
     )
 
 
-def _fitting(node: Mapping[str, float], shape: SlotShape) -> int:
-    """Ranks that fit on a node."""
-    by_gpu = math.floor(node["gpus"] / shape.gpus + 1e-9) if shape.gpus else math.inf
-    return int(min(by_gpu, math.floor(node["cpus"] / shape.cpus + 1e-9)))
-
-
 @contextmanager
-def slots(spec: SweepSpec, cluster: Cluster, run: Path) -> Iterator[tuple[Any, Mapping[str, str]]]:
-    """A board and started slots; gives the board's handle and how workers find it."""
+def slots(spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog) -> Iterator[Fleet]:
+    """A board and started slots, which follow the nodes as they come and go."""
     name = f"board-{run.name}-{uuid.uuid4().hex[:8]}"
     where = {"board": name, "namespace": ray.get_runtime_context().namespace}
     board = open_board(name, where["namespace"])
-    pool = SlotPool(
+    pool = functools.partial(
+        SlotPool,
         board,
         name,
         where["namespace"],
         cluster.shape,
-        str((run / "ray").resolve()),
-        recycle_after=1 if spec.resources.isolate else None,
+        1 if spec.resources.isolate else None,
     )
-    pool.start(cluster.slots)
+    hosts = SlotHosts(board, pool, str((run / "ray").resolve()))
+    fleet = Fleet(cluster, hosts, board, where, log)
+    fleet.start()
     try:
-        yield board, where
+        yield fleet
     finally:
-        pool.close()
+        fleet.close()
         ray.kill(board)

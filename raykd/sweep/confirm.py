@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import ray
 from optuna.trial import TrialState
 
+from raykd.models import weights
 from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.ledger import TrialLedger
 from raykd.sweep.plan import Cell, confirm_trial
+from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 
@@ -59,7 +62,7 @@ def confirm(
         board: Handle of the board actor.
         key: Fingerprint under which workers find the teacher.
         metric: The objective.
-        on_saved: Called with the folder when a trial has saved its student.
+        on_saved: Called with the folder of a student that was saved.
     """
     for config, searched in jobs:
         ledger.launch(config, searched, key)
@@ -73,6 +76,8 @@ def confirm(
             ledger.finished(job, Status.COMPLETED, event, metric)
             folder = configs[job].save_path
             if folder is not None:
+                weights.save(ray.get(event["student"][0]), Path(folder))
+                answer(board.drop.remote(f"{job}/student"))
                 on_saved(folder)
         elif kind == "failed":
             ledger.finished(job, Status.FAILED, event, metric)

@@ -18,6 +18,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
+from raykd.sweep.fleet import Fleet
 from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.places import cache_bytes
@@ -59,6 +60,7 @@ class Driver:
         cache: Folder of prepared teachers.
         resumed: Whether an earlier driver worked on this run folder.
         with_confirm: Whether to run the confirm stage.
+        elastic: Whether nodes may come and go.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Driver:
         cache: Path,
         resumed: bool,
         with_confirm: bool,
+        elastic: bool = False,
     ) -> None:
         self._spec = spec
         self._run = run
@@ -79,6 +82,7 @@ class Driver:
         self._cache = cache
         self._resumed = resumed
         self._with_confirm = with_confirm
+        self._elastic = elastic
         self._storage = open_storage(run)
         self._stop = threading.Event()
         budget = spec.search.time_budget_s
@@ -93,15 +97,9 @@ class Driver:
             SetupError: The disk is full.
             KeyboardInterrupt: The user stopped it.
         """
-        cluster = survey(self._spec)
-        self._log.emit(
-            "cluster",
-            nodes=len(cluster.nodes),
-            cpus=sum(n["cpus"] for n in cluster.nodes),
-            gpus=sum(n["gpus"] for n in cluster.nodes),
-            slots=cluster.slots,
-        )
-        with slots(self._spec, cluster, self._run) as (board, where):
+        cluster = survey(self._spec, elastic=self._elastic)
+        with slots(self._spec, cluster, self._run, self._log) as fleet:
+            board = fleet.board
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
             ledger = TrialLedger(board, self._log, self._run, devices, retries)
@@ -110,9 +108,7 @@ class Driver:
                 cache_bytes(), cluster.store_bytes,
             )  # fmt: skip
             self._listen(board, ledger, teachers)
-            for slot in range(cluster.slots):
-                self._log.emit("slot", slot=slot, state="starting", node="")
-            work = _Background(lambda: self._work(teachers, board, where, ledger, cluster.slots))
+            work = _Background(lambda: self._work(teachers, fleet, ledger))
             try:
                 work.wait()
             except KeyboardInterrupt:
@@ -122,14 +118,7 @@ class Driver:
                 work.wait()
                 raise
 
-    def _work(
-        self,
-        teachers: Teachers,
-        board: Any,
-        where: Mapping[str, str],
-        ledger: TrialLedger,
-        slots: int,
-    ) -> None:
+    def _work(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
         teachers.request()
         for task in self._spec.tasks:
             handle = teachers.wait(task)
@@ -141,14 +130,12 @@ class Driver:
             if self._resumed:
                 settle(self._run, of_task, arms)
             if not self._stop.is_set():
-                self._search(work, where, ledger, slots)
+                self._search(work, fleet, ledger)
             if not self._stop.is_set() and self._with_confirm:
-                self._confirm(work, board, ledger)
+                self._confirm(work, fleet.board, ledger)
             teachers.release(task)
 
-    def _search(
-        self, work: _TaskWork, where: Mapping[str, str], ledger: TrialLedger, slots: int
-    ) -> None:
+    def _search(self, work: _TaskWork, fleet: Fleet, ledger: TrialLedger) -> None:
         self._log.emit("stage", stage="search", task=work.name)
 
         def configure(cell: Cell, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
@@ -157,8 +144,8 @@ class Driver:
         by_label = {c.arm.label: c for c in work.cells}
         search(
             work.arms,
-            SearchLedger(ledger, by_label, configure, work.key, where),
-            slots=slots,
+            SearchLedger(ledger, by_label, configure, work.key, fleet.where),
+            slots=fleet.count,
             run=self._run,
             name=work.name.replace("/", "-"),
             deadline=self._deadline,

@@ -101,6 +101,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
                 Driver(
                     spec, run, log, gathered, cache=options.cache,
                     resumed=options.resume is not None, with_confirm=options.confirm,
+                    elastic=options.address is not None,
                 ).drive()  # fmt: skip
             status = "done"
         except KeyboardInterrupt:

@@ -68,7 +68,7 @@ def search(
     arms: Mapping[str, Arm],
     ledger: Ledger,
     *,
-    slots: int,
+    slots: Callable[[], int],
     run: Path,
     name: str,
     deadline: float | None,
@@ -80,7 +80,7 @@ def search(
     Args:
         arms: By label.
         ledger: Keeps the records.
-        slots: Trials that run at the same time.
+        slots: Trials that run at the same time; it may change.
         run: Run folder.
         name: Name of the stage, unique in the run.
         deadline: Monotonic time after which no trial is suggested, or None.

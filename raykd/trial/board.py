@@ -16,6 +16,9 @@ from typing import Any
 
 import ray
 
+NODE_LABEL = "ray.io/node-id"
+"""The label that Ray gives every node."""
+
 LEASE_SILENCE_S = 30.0
 """A leased job whose worker has not been heard of for this long goes to another slot."""
 
@@ -65,6 +68,7 @@ class BoardState:
         self._closed = False
         self._refusal: dict[str, Any] | None = None
         self._worked: set[int] = set()
+        self._expected: set[int] = set()
         self._watch: asyncio.Task[None] | None = None
 
     # What the driver calls ---------------------------------------------------------------------
@@ -139,9 +143,22 @@ class BoardState:
         self._worked.discard(slot)
         return had_work
 
-    async def fail_pending(self, reason: str) -> None:
-        """No slot is left: end every job with the reason, also those to come."""
-        self._refuse({"kind": "failed", "error": reason, "traceback": ""})
+    async def expect(self, slots: list[int]) -> None:
+        """Slots are being started."""
+        self._expected |= set(slots)
+
+    async def unexpect(self, slots: list[int], why: str) -> None:
+        """Slots are gone for a reason that is not theirs; others may come."""
+        for slot in slots:
+            self._expected.discard(slot)
+            self._notice("slot", slot=slot, state="lost", reason=why)
+            self._release(slot, why)
+
+    async def given_up(self, slot: int, reason: str) -> None:
+        """A slot cannot be kept alive. Where none is left, every job ends with the reason."""
+        self._expected.discard(slot)
+        if not self._expected:
+            self._refuse({"kind": "failed", "error": reason, "traceback": ""})
 
     # What workers call -------------------------------------------------------------------------
 
@@ -174,6 +191,10 @@ class BoardState:
                 self._notice("leased", job=job_id, **job.lease)
                 return job_id, job.attempt, job.payload
         return IDLE, 0, None
+
+    async def payload(self, job_id: str) -> Any:
+        """What is to be done in a job, for ranks that did not take it themselves."""
+        return self._jobs[job_id].payload
 
     async def claim(self, key: str, slot: int, timeout_s: float) -> tuple[str, Any]:
         """Ask for something that one worker makes for all.
@@ -306,8 +327,10 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
 def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:
     """Start the board of a sweep as a named actor that takes no resources."""
     actor = ray.remote(BoardState).options(
-        name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000
-    )
+        name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000,
+        # With the driver: the two are lost together or not at all.
+        label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
+    )  # fmt: skip
     return actor.remote(silence_s, ray.put)
 
 

@@ -55,9 +55,15 @@ class DerivedTeachers:
                 made += 1
 
     def _claim(self, key: str) -> tuple[str, Any]:
+        """Rank 0 claims; what was kept is read from the board by every rank."""
         board, slot = self._slot.board, self._slot.slot
-        answered: tuple[str, Any] = self._slot.ask(lambda: board.claim.remote(key, slot, WAIT_S))
-        return answered
+        state, kept = "", None
+        if self._slot.world.rank == 0:
+            state, kept = boards.answer(board.claim.remote(key, slot, WAIT_S))
+        state = self._slot.world.broadcast(state)
+        if state == boards.READY and self._slot.world.rank != 0:
+            kept = boards.answer(board.read.remote(key))
+        return state, kept
 
     def _read(self, key: str, kept: tuple[Any, ...]) -> RecordedOutputs | None:
         """What was kept, None when it is lost with the node that had it."""

@@ -13,6 +13,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Method, Setting, Signals, Variant
 from raykd.models import weights
 from raykd.models.base import Part
+from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
@@ -44,7 +45,7 @@ class TrialConfig:
         report: Whether to score the report split at the end.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
-        save_path: Where to save the trained student, or None.
+        save_path: Where the driver saves the trained student, or None.
     """
 
     trial_id: str
@@ -71,12 +72,14 @@ class TrialOutcome:
         metrics: Its metrics, with ``report/<metric>`` where the report split was scored.
         seconds: Wall time.
         stopped: Whether the report callback asked to stop.
+        student: The trained student, where it is to be saved.
     """
 
     evaluation: Evaluation
     metrics: Mapping[str, float]
     seconds: float
     stopped: bool
+    student: ModelState | None = None
 
 
 def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[object]:
@@ -216,11 +219,11 @@ def run_trial(
             )
         if config.latency:
             metrics["latency_ms"] = latency_ms(model, splits["select"], settings, collator, world)
-        if config.save_path and world.rank == 0:
-            weights.save(weights.capture(model), Path(config.save_path))
+    is_kept = config.save_path is not None and not result.stopped and world.rank == 0
     return TrialOutcome(
         evaluation=last,
         metrics=metrics,
         seconds=time.monotonic() - began,
         stopped=result.stopped,
+        student=weights.capture(model) if is_kept else None,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from raykd.trial.board import answer
+from raykd.trial.board import NODE_LABEL, answer
 from raykd.trial.worker import slot_loop
 
 GROUP_RESTARTS = 3
@@ -30,11 +33,13 @@ class SlotShape:
         workers: Ranks.
         cpus: CPUs per rank.
         gpus: GPUs per rank, may be a fraction.
+        labels: Labels of the nodes that may hold one.
     """
 
     workers: int
     cpus: float
     gpus: float
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def devices(self) -> float:
@@ -50,9 +55,9 @@ class SlotPool:
         board_name: Its name.
         namespace: Its namespace.
         shape: What each slot holds.
-        storage: Folder for what Ray Train writes about the slots.
         recycle_after: Jobs after which a slot starts afresh; 1 isolates every trial in new
             processes, None never recycles.
+        storage: Folder for what Ray Train writes about the slots; None for one that is temporary.
     """
 
     def __init__(
@@ -61,8 +66,8 @@ class SlotPool:
         board_name: str,
         namespace: str,
         shape: SlotShape,
-        storage: str,
         recycle_after: int | None,
+        storage: str | None = None,
     ) -> None:
         self._board = board
         self._settings = {
@@ -72,16 +77,20 @@ class SlotPool:
             "recycle_after": recycle_after,
         }
         self._shape = shape
-        self._storage = storage
+        self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
+        self._temporary = storage is None
         self._threads: list[threading.Thread] = []
-        self._alive: set[int] = set()
         self._closing = threading.Event()
 
-    def start(self, count: int) -> None:
-        """Start `count` slots; returns at once."""
-        for slot in range(count):
-            self._alive.add(slot)
-            thread = threading.Thread(target=self._supervise, args=(slot,), daemon=True)
+    def start(self, slots: Sequence[int], node: str = "") -> None:
+        """Start slots; returns at once.
+
+        Args:
+            slots: Their numbers.
+            node: Ray's name of the node that holds them; empty: wherever there is room.
+        """
+        for slot in slots:
+            thread = threading.Thread(target=self._supervise, args=(slot, node), daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -91,13 +100,15 @@ class SlotPool:
         answer(self._board.close.remote())
         for thread in self._threads:
             thread.join(timeout_s / max(1, len(self._threads)))
+        if self._temporary:
+            shutil.rmtree(self._storage, ignore_errors=True)
 
-    def _supervise(self, slot: int) -> None:
+    def _supervise(self, slot: int, node: str) -> None:
         fruitless = 0
         last_error = ""
         while not self._closing.is_set() and fruitless < FRUITLESS_RESTARTS:
             try:
-                self._trainer(slot).fit()
+                self._trainer(slot, node).fit()
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.
@@ -106,12 +117,11 @@ class SlotPool:
                 last_error = f"{type(exc).__name__}: {exc}".splitlines()[0]
                 had_work = answer(self._board.slot_failed.remote(slot, last_error))
                 fruitless = 0 if had_work else fruitless + 1
-        self._alive.discard(slot)
-        if not self._alive and not self._closing.is_set():
+        if not self._closing.is_set():
             reason = f"no slot could be kept alive; the last error was: {last_error}"
-            answer(self._board.fail_pending.remote(reason))
+            answer(self._board.given_up.remote(slot, reason))
 
-    def _trainer(self, slot: int) -> TorchTrainer:
+    def _trainer(self, slot: int, node: str) -> TorchTrainer:
         shape = self._shape
         return TorchTrainer(
             slot_loop,
@@ -123,6 +133,7 @@ class SlotPool:
                 num_workers=shape.workers,
                 use_gpu=shape.gpus > 0,
                 resources_per_worker=_resources(shape),
+                label_selector=_where(shape, node),  # type: ignore[call-arg]
             ),
             run_config=train.RunConfig(
                 name=f"slot-{slot}",
@@ -130,6 +141,12 @@ class SlotPool:
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
             ),
         )
+
+
+def _where(shape: SlotShape, node: str) -> dict[str, str] | None:
+    """What nodes of a slot have: one is pinned by its name."""
+    wanted = dict(shape.labels) | ({NODE_LABEL: node} if node else {})
+    return wanted or None
 
 
 def _resources(shape: SlotShape) -> dict[str, float]:

@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -92,13 +93,24 @@ class Slot:
             done += 1
 
     def _take(self) -> tuple[str, int, Any]:
-        taken: tuple[str, int, Any] = self.ask(
-            lambda: self.board.take.remote(self.slot, self.node, POLL_S)
-        )
-        return taken
+        payload: Any = None
+        taken = ("", 0)
+        if self.world.rank == 0:
+            job_id, attempt, payload = boards.answer(
+                self.board.take.remote(self.slot, self.node, POLL_S)
+            )
+            taken = (job_id, attempt)
+        job_id, attempt = self.world.broadcast(taken)
+        if self.world.rank != 0 and job_id not in (boards.IDLE, boards.CLOSE):
+            payload = boards.answer(self.board.payload.remote(job_id))
+        return job_id, attempt, payload
 
     def ask(self, request: Callable[[], Any]) -> Any:
-        """Ask the board on rank 0 and tell every rank the answer."""
+        """Ask the board on rank 0 and tell every rank the answer.
+
+        The answer must not hold references to objects: a rank of another node could not find what
+        they stand for, as only Ray itself passes on who owns it.
+        """
         answer = boards.answer(request()) if self.world.rank == 0 else None
         return self.world.broadcast(answer)
 
@@ -178,7 +190,7 @@ class Slot:
             return push(event) == boards.STOP
 
         outcome = run_trial(
-            job.config,
+            _seen_from_here(job.config),
             prepared,
             handle.task,
             self.world,
@@ -189,8 +201,15 @@ class Slot:
         store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
             return None
+        student = None
+        if outcome.student is not None:
+            # The run folder may be out of reach from here: the driver writes it.
+            key = f"{job.config.trial_id}/student"
+            boards.answer(self.board.keep.remote(key, outcome.student))
+            student = boards.answer(self.board.read.remote(key))
         return {
             "kind": "done",
+            "student": student,
             "evaluation": dataclasses.asdict(outcome.evaluation),
             "metrics": dict(outcome.metrics),
             "seconds": outcome.seconds,
@@ -241,6 +260,14 @@ class Slot:
             over.set()
             if thread.is_alive():
                 thread.join()
+
+
+def _seen_from_here(config: TrialConfig) -> TrialConfig:
+    """Without a state to go on from where the run folder is not on this machine."""
+    path = config.state_path
+    if path is not None and not Path(path).parents[1].is_dir():
+        return dataclasses.replace(config, state_path=None)
+    return config
 
 
 def _last_line(exc: Exception) -> str:

@@ -71,7 +71,7 @@ class Search:
         self.study = arm.study.study
         self.domains = domains_of(cell.arm, search_space.train)
         self.ended = 0
-        self._searcher = ArmsSearch({"ckd": arm}, ledger, 2)
+        self._searcher = ArmsSearch({"ckd": arm}, ledger, lambda: 2)
         self._scheduler = ArmsScheduler(self._searcher)
         self._random = random.Random(0)
 

@@ -90,7 +90,8 @@ def one_size(rows: int) -> dict[str, float]:
         run = runfolder.create(folder / "runs", spec, "", "", "")
         cluster = survey(spec)
         log = EventLog(run / "events.jsonl", lambda event: None)
-        with slots(spec, cluster, run) as (board, _):
+        with slots(spec, cluster, run, log) as fleet:
+            board = fleet.board
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
                 teachers = Teachers(

@@ -99,8 +99,8 @@ def open_bench(prepared: Prepared, workers: int, folder: Path, slots: int = 1) -
     namespace = ray.get_runtime_context().namespace
     board = open_board(name, namespace)
     shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
-    pool = SlotPool(board, name, namespace, shape, str(folder), recycle_after=None)
-    pool.start(slots)
+    pool = SlotPool(board, name, namespace, shape, None, str(folder))
+    pool.start(range(slots))
     handle = store.publish(prepared, registry.load("tasks", prepared.task))
     answer(board.share.remote(handle.fingerprint, handle))
     yield Bench(board, handle)

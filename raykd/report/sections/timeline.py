@@ -1,4 +1,4 @@
-"""Timeline: trials on slots, teacher preparation, slot starts and losses, idle time."""
+"""Timeline: trials on slots, teacher preparation, slot starts, what came and went, idle time."""
 
 from __future__ import annotations
 
@@ -74,6 +74,16 @@ def _chart(
             hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
             marker={"color": GREY, "pattern": {"shape": "/"}},
         )  # fmt: skip
+    moments = [s for s in result.spans if s["end"] == s["start"]]
+    if moments:
+        chart.add_scatter(
+            x=[(s["start"] - start) / per for s in moments],
+            y=[_lane(s.get("slot", -1)) for s in moments], mode="markers", name="events",
+            customdata=[plain(s["name"]) for s in moments],
+            hovertemplate="%{customdata}: at %{x:.2f} " + unit + "<extra></extra>",
+            marker={"symbol": "diamond", "size": 10, "color": GREY,
+                    "line": {"width": 1, "color": "#ffffff"}},
+        )  # fmt: skip
     for label in result.labels:
         own = [t for t in trials if t.label == label]
         if own:
@@ -89,12 +99,13 @@ def _chart(
                                 "solidity": 0.2, "size": 8},
                 },
             )  # fmt: skip
-    lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in spans}, reverse=True)
+    shown = [*spans, *moments]
+    lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in shown}, reverse=True)
     chart.update_layout(barmode="overlay", xaxis_title=f"{unit} since the first of these")
     chart.update_yaxes(type="category", categoryorder="array",
                        categoryarray=[_lane(n) for n in lanes])  # fmt: skip
     rows = [(_lane(s.get("slot", -1)), s["name"], duration(s["start"] - start),
-             duration(s["end"] - s["start"])) for s in spans]  # fmt: skip
+             duration(s["end"] - s["start"])) for s in shown]  # fmt: skip
     rows += [
         (_lane(t.slot), t.trial_id, duration(t.started - start), duration(t.seconds))
         for t in trials
@@ -103,7 +114,8 @@ def _chart(
         chart,
         key="timeline",
         title="What ran when",
-        finding="One lane per slot; hatched bars are the teacher's preparation and slot starts.",
+        finding="One lane per slot; hatched bars are the teacher's preparation and slot starts, "
+        "diamonds nodes and slots that came, went or were waited for.",
         columns=("lane", "what", "start", "time"),
         rows=rows,
         height=150 + 34 * len(lanes),

@@ -51,7 +51,7 @@ class Tune:
 
     def __init__(self, arms, max_concurrent=2):
         self.notebook = Notebook()
-        self.search = ArmsSearch(arms, self.notebook, max_concurrent)
+        self.search = ArmsSearch(arms, self.notebook, lambda: max_concurrent)
         self.scheduler = ArmsScheduler(self.search)
         self.last = {}
 

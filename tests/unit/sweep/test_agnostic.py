@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from raykd.models.tokenizers import save_tokenizer
+from raykd.models.weights import save
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.local import prepare_task, run_here, trial_of
 from tests.integration.conftest import TASK, tiny_spec
@@ -55,6 +56,8 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     assert {"wrdist", "wrangle"} <= set(outcome.evaluation.terms)
     assert -10 < outcome.metrics["report/masked_log_likelihood"] < 0
     assert 0 <= prepared.metrics["report/masked_accuracy"] <= 1
+    assert outcome.student is not None
+    save(outcome.student, folder)
     save_tokenizer(gathered.tokens.student, folder)
     specific = spec_from_dict({**plain, "student": {"model": str(folder)}})
     _, _, end = trial(specific, TASK, "none", tmp_path)

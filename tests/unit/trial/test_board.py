@@ -286,12 +286,26 @@ async def test_without_slots_every_job_fails_with_the_reason(board):
     await board.submit("running", None, 5)
     await board.submit("waiting", None, 5)
     await take(board)
-    await board.fail_pending("no slot could be kept alive")
+    await board.expect([0, 1])
+    await board.given_up(0, "its processes died")
+    assert await board.pull("waiting", 0, NOW) == []
+    await board.given_up(1, "no slot could be kept alive")
     await board.submit("late", None, 5)
     for name in ("running", "waiting", "late"):
         (event,) = await board.pull(name, 0, NOW)
         assert (event["kind"], event["error"]) == ("failed", "no slot could be kept alive")
     assert await take(board) == (IDLE, 0, None)
+
+
+@on_a_board
+async def test_slots_that_go_with_their_node_leave_their_job_to_those_to_come(board):
+    await board.expect([0])
+    await board.submit("a", None, 5)
+    assert (await take(board, slot=0))[0] == "a"
+    await board.unexpect([0], "its node was lost")
+    await board.expect([1])
+    assert (await take(board, slot=1))[0] == "a"
+    assert await board.pull("a", 0, NOW) == []
 
 
 @on_a_board

@@ -1,0 +1,117 @@
+"""Slots on the nodes of a cluster: each node has a process that looks after its own slots.
+
+The controller of a trainer lives where `fit` is called and takes some 300 MiB, so that those of a
+large cluster must not all be in the driver. A node that is lost takes its slots with it, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+from raykd.trial.board import NODE_LABEL, answer
+from raykd.trial.slot import SlotPool
+
+JOIN_S = 30.0
+"""Slots have this long to end by themselves."""
+
+
+class SlotHosts:
+    """Starts slots where they belong and ends them.
+
+    Args:
+        board: Handle of the board actor.
+        pool: Makes a pool of slots from the folder for what Ray Train writes about them; called
+            here, and on other nodes without a folder.
+        storage: That folder, for slots of this node.
+    """
+
+    def __init__(
+        self, board: Any, pool: Callable[[str | None], SlotPool], storage: str | None
+    ) -> None:
+        self._board = board
+        self._make = pool
+        self._here: str = ray.get_runtime_context().get_node_id()
+        self._local = pool(storage)
+        self._remote: dict[str, Any] = {}
+        self._slots: dict[int, str] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def start(self, count: int, node: str = "") -> list[int]:
+        """Start slots; returns their numbers at once.
+
+        Args:
+            count: How many.
+            node: Ray's name of the node that holds them; empty: wherever there is room.
+        """
+        with self._lock:
+            numbers = list(range(self._next, self._next + count))
+            self._next += count
+            self._slots |= dict.fromkeys(numbers, node)
+        answer(self._board.expect.remote(numbers))
+        if node in ("", self._here):
+            self._local.start(numbers, node)
+        else:
+            self._host(node).start.remote(numbers, node)
+        return numbers
+
+    def on(self, node: str) -> list[int]:
+        """The slots of a node."""
+        with self._lock:
+            return [slot for slot, place in self._slots.items() if place == node]
+
+    def count(self) -> int:
+        """Slots that were started and not lost with their node."""
+        with self._lock:
+            return len(self._slots)
+
+    def lost(self, node: str) -> list[int]:
+        """A node is gone: its slots are, too, and their trials go elsewhere."""
+        gone = self.on(node)
+        with self._lock:
+            for slot in gone:
+                del self._slots[slot]
+        self._remote.pop(node, None)
+        answer(self._board.unexpect.remote(gone, "its node was lost"))
+        return gone
+
+    def close(self) -> None:
+        """Send every slot home and wait for them."""
+        ends = [host.close.remote(JOIN_S) for host in self._remote.values()]
+        self._local.close(JOIN_S)
+        if ends:
+            ray.wait(ends, num_returns=len(ends), timeout=JOIN_S)
+        for host in self._remote.values():
+            ray.kill(host)
+
+    def _host(self, node: str) -> Any:
+        if node not in self._remote:
+            actor = ray.remote(_Host).options(
+                num_cpus=0, max_concurrency=8, label_selector={NODE_LABEL: node}
+            )
+            self._remote[node] = actor.remote(self._make)
+        return self._remote[node]
+
+
+class _Host:
+    """Looks after the slots of another node.
+
+    Args:
+        pool: Makes the pool.
+    """
+
+    def __init__(self, pool: Callable[[str | None], SlotPool]) -> None:
+        self._pool = pool(None)
+
+    def start(self, slots: list[int], node: str) -> None:
+        """Start slots here."""
+        self._pool.start(slots, node)
+
+    def close(self, timeout_s: float) -> None:
+        """Send them home."""
+        self._pool.close(timeout_s)

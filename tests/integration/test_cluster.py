@@ -1,0 +1,130 @@
+"""Sweeps on clusters of several nodes: each node is a raylet of its own on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.cluster_utils import Cluster
+
+ARMS, TRIALS, CONFIRM = 2, 4, 2
+STORE = 200 * 2**20
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Cluster]:
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE}
+    )
+    try:
+        cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def sweep(
+    cluster: Cluster,
+    folder: Path,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    **changes: Any,
+) -> list[dict[str, Any]]:
+    """Every event of a sweep, handed over as it comes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.cluster_sweep", cluster.address, str(folder),
+         json.dumps(changes)],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        env={**os.environ, "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"},
+    )  # fmt: skip
+    found = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("{"):
+            found.append(json.loads(line))
+            on_event(found[-1])
+    assert process.wait() == 0
+    return found
+
+
+def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["event"] == kind]
+
+
+def check_complete(events: list[dict[str, Any]]) -> None:
+    """Every planned trial is there once, and has completed."""
+    (result,) = of(events, "result")
+    assert len({name for name, _, _ in result["trials"]}) == len(result["trials"])
+    assert len(result["trials"]) == ARMS * (TRIALS + CONFIRM)
+    assert {status for _, status, _ in result["trials"]} == {"completed"}
+
+
+def test_slots_are_spread_and_each_node_pulls_the_teacher_once(two_nodes, tmp_path):
+    events = sweep(two_nodes, tmp_path)
+    check_complete(events)
+    (cluster,) = of(events, "cluster")
+    assert [place["slots"] for place in cluster["where"]] == [1, 1]
+    slots = {e["result"]["slot"] for e in of(events, "trial_finished")}
+    assert slots == {0, 1}
+    stored = of(events, "teacher_ready")[0]["teacher"]["store_bytes"]
+    # Before the last trial of the search: students that are saved go through the store, too.
+    searched = of(events, "created")[ARMS * TRIALS - 2]["bytes"]
+    assert len(searched) == 2
+    for size in searched.values():
+        assert stored <= size < 2 * stored
+    # Students that were saved came to the driver, wherever they were trained.
+    (result,) = of(events, "result")
+    kept = [folder for _, _, folder in result["trials"] if folder]
+    assert len(kept) == ARMS
+    for folder in kept:
+        saved = tmp_path / result["run"] / folder
+        assert {"config.json", "model.safetensors"} <= {p.name for p in saved.iterdir()}
+
+
+def test_a_lost_node_loses_no_trial_and_one_that_joins_gets_slots(two_nodes, tmp_path):
+    state = {"lost": False, "joined": False}
+    (worker,) = two_nodes.worker_nodes
+
+    def disturb(event: dict[str, Any]) -> None:
+        if event["event"] == "trial_finished" and not state["lost"]:
+            state["lost"] = True
+            two_nodes.remove_node(worker, allow_graceful=False)
+        if event["event"] == "node" and event["state"] == "lost":
+            state["joined"] = True
+            two_nodes.add_node(num_cpus=1, object_store_memory=STORE)
+
+    epochs = {"fixed": {"epochs": 60, "batch_size": 32, "precision": "fp32"}}
+    events = sweep(two_nodes, tmp_path, disturb, train=epochs)
+    check_complete(events)
+    lost, joined = (next(e for e in of(events, "node") if e["state"] == s)
+                    for s in ("lost", "joined"))  # fmt: skip
+    assert len(lost["slots"]) == len(joined["slots"]) == 1
+    assert not set(lost["slots"]) & set(joined["slots"])
+    by_slot = [e["result"]["slot"] for e in of(events, "trial_finished")]
+    assert by_slot.count(joined["slots"][0]) > 0
+    assert lost["slots"][0] not in by_slot[by_slot.index(joined["slots"][0]) :]
+
+
+@pytest.mark.slow
+def test_the_ranks_of_a_trial_stand_on_several_nodes(two_nodes, tmp_path):
+    events = sweep(
+        two_nodes, tmp_path, resources={"workers": 2, "gpus_per_worker": 0},
+        confirm={"seeds": [1, 2]},
+    )  # fmt: skip
+    check_complete(events)
+    (cluster,) = of(events, "cluster")
+    assert cluster["slots"] == 1
+
+
+@pytest.mark.slow
+def test_labels_choose_nodes(two_nodes, tmp_path):
+    two_nodes.add_node(num_cpus=2, object_store_memory=STORE, labels={"kind": "fast"})
+    events = sweep(two_nodes, tmp_path, resources={"labels": {"kind": "fast"}})
+    check_complete(events)
+    (cluster,) = of(events, "cluster")
+    assert [place["slots"] for place in cluster["where"]] == [2]
