@@ -102,8 +102,8 @@ LAYERS = {
                "methods.base", "training.device", "training.seeding", "training.settings",
                "teachers", "trial", "spec", "search", "results", "report"},
         packages={"numpy", "optuna", "ray", "ray.tune"},
-        # The names of the GPUs, for the record.
-        later={"torch"},
+        # The names of the GPUs, for the record; the cluster file on a head.
+        later={"ruamel", "torch"},
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report"},

@@ -36,6 +36,10 @@ def sweep(
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
     ] = None,
+    submit: Annotated[
+        str | None,
+        typer.Option("--submit", metavar="URL", help="Run it as a job of the cluster there."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", help="Trials per arm; on a resumed run the new total.")
     ] = None,
@@ -66,6 +70,11 @@ def sweep(
     )  # fmt: skip
     overrides += [f"{key}={value}" for key, value in shortcuts if value is not None]
     overrides += SMOKE if smoke else ()
+    if submit is not None and (resume is not None or address is not None):
+        raise SpecError(
+            "--submit sends a search space away: it goes with neither --resume nor --address",
+            hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
+        )
     if resume is not None and trials is not None:
         overrides.remove(f"search.trials={trials}")
     spec, source = _read(file, resume, overrides)
@@ -74,6 +83,11 @@ def sweep(
     if dry_run:
         show_plan(str(file or resume), spec, output)
         return 0
+
+    if submit is not None:
+        arguments = [part for change in overrides for part in ("--set", change)]
+        arguments += ["--no-confirm"] if no_confirm else []
+        return _submit(submit, spec, source, arguments, out, output)
 
     from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
@@ -108,6 +122,24 @@ def sweep(
         if written and not output.is_json:
             _show_end(written, output)
     return _exit_code(written["run"])
+
+
+def _submit(
+    address: str, spec: SweepSpec, source: str, arguments: list[str], out: Path, output: Output
+) -> int:
+    """Run the search space as a job of a cluster; returns what it ended with there."""
+    from raykd.cli.console import open_console
+    from raykd.sweep.submit import submit
+
+    report = Path(spec.report.path.format(name=spec.name))
+    with open_console(output) as console:
+        done = submit(
+            address, source, arguments,
+            out=out, report=report, listener=console.handle, note=output.note,
+        )  # fmt: skip
+    if done.run is not None and not output.is_json:
+        _show_end({"report": str(report), "run": str(done.run)}, output)
+    return done.exit_code
 
 
 def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:

@@ -24,6 +24,7 @@ OPTIONS = {
         "--out",
         "--resume",
         "--address",
+        "--submit",
         "--trials",
         "--time-budget",
         "--seed",

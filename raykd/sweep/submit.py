@@ -1,0 +1,220 @@
+"""A sweep as a job of a cluster: sent there, followed from here, its run folder fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raykd.errors import SetupError
+from raykd.results.parcel import unpack
+from raykd.sweep.events import Listener
+
+FILE = "search_space.yaml"
+FOLDER = "raykd-runs"
+"""Run folders of submitted sweeps, in the home folder of the head; the job's own is temporary."""
+FETCH_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """A job that ended.
+
+    Attributes:
+        job: Its name.
+        exit_code: What ``raykd sweep`` ended with there.
+        run: The run folder, fetched, or None when there is none.
+    """
+
+    job: str
+    exit_code: int
+    run: Path | None
+
+
+class Submission:
+    """A connection to the job server of a cluster.
+
+    Args:
+        address: ``http://HOST:8265``, as ``ray dashboard`` makes it reachable.
+
+    Raises:
+        SetupError: The extra is not installed, or the cluster does not answer.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        from ray.exceptions import AuthenticationError
+        from ray.job_submission import JobSubmissionClient
+
+        if importlib.util.find_spec("aiohttp") is None:  # the client would say so late
+            raise SetupError(
+                "--submit needs more of Ray than is installed",
+                hint="pip install 'raykd[cluster]'",
+            )
+        try:
+            self._client = JobSubmissionClient(address, headers=_credentials())
+        except AuthenticationError as exc:
+            raise SetupError(
+                f"the cluster at {address} asks for another token: {_first_line(exc)}",
+                hint="copy the cluster's ~/.ray/auth_token here, or set RAY_AUTH_TOKEN",
+            ) from exc
+        except (ConnectionError, RuntimeError, ValueError) as exc:
+            raise SetupError(
+                f"the cluster at {address} does not answer: {_first_line(exc)}",
+                hint="keep `ray dashboard CLUSTER.yaml` running beside this",
+            ) from exc
+
+    def send(self, text: str, arguments: Sequence[str], folder: str | None) -> str:
+        """Start the sweep; returns the job's name.
+
+        Args:
+            text: The search space.
+            arguments: Options of ``raykd sweep``.
+            folder: Of run folders, on the head; None for one in the home folder.
+        """
+        out = shlex.quote(folder) if folder else f'"$HOME/{FOLDER}"'
+        command = f"python -m raykd sweep {FILE} --address auto --format json --out {out}"
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / FILE).write_text(text)
+            job: str = self._client.submit_job(
+                entrypoint=f"{command} {shlex.join(arguments)}".strip(),
+                runtime_env={"working_dir": place},
+            )
+        return job
+
+    def follow(self, job: str, listener: Listener, other: Callable[[str], None]) -> str:
+        """Hand on every event until the job is over; returns its run folder there.
+
+        Args:
+            job: Its name.
+            listener: Gets events.
+            other: Gets lines that are none, such as errors.
+        """
+        run = ""
+
+        def line(text: str) -> None:
+            nonlocal run
+            event = _event(text)
+            if event is None:
+                other(text)
+                return
+            run = str(event.get("run", run)) if event["event"] == "report_written" else run
+            listener(event)
+
+        asyncio.run(self._lines(job, line))
+        return run
+
+    async def _lines(self, job: str, line: Callable[[str], None]) -> None:
+        rest = ""
+        async for part in self._client.tail_job_logs(job):
+            *whole, rest = (rest + part).split("\n")
+            for text in whole:
+                line(text)
+        if rest:
+            line(rest)
+
+    def exit_code(self, job: str) -> int:
+        """What the job ended with; waits until the server knows."""
+        info = self._ended(job)
+        code = info.driver_exit_code
+        return int(code) if code is not None else (0 if info.status == "SUCCEEDED" else 1)
+
+    def fetch(self, run: str, out: Path) -> Path:
+        """Bring a run folder here; returns where it is."""
+        job = self._client.submit_job(
+            entrypoint=f"python -m raykd.results.parcel {shlex.quote(run)}"
+        )
+        self._ended(job)
+        return unpack(self._client.get_job_logs(job), out)
+
+    def _ended(self, job: str) -> Any:
+        until = time.monotonic() + FETCH_S
+        while True:
+            info = self._client.get_job_info(job)
+            if info.status.is_terminal():
+                return info
+            if time.monotonic() > until:
+                raise SetupError(
+                    f"job {job} of {self._address} does not end",
+                    hint=f"look at it: ray job status {job} --address {self._address}",
+                )
+            time.sleep(0.5)
+
+
+def submit(
+    address: str,
+    text: str,
+    arguments: Sequence[str],
+    *,
+    out: Path,
+    report: Path,
+    listener: Listener,
+    note: Callable[[str], None],
+) -> Submitted:
+    """Run a search space on a cluster, follow it, and bring its run folder and report here.
+
+    Args:
+        address: Of the job server.
+        text: The search space.
+        arguments: Options of ``raykd sweep``.
+        out: Folder of run folders: here, and on the head when it is absolute.
+        report: Where the report goes here.
+        listener: Gets events.
+        note: Gets lines that are none.
+
+    Raises:
+        SetupError: The cluster does not answer, or what it sent cannot be written.
+        KeyboardInterrupt: The user stopped following; the sweep goes on.
+    """
+    submission = Submission(address)
+    job = submission.send(text, arguments, str(out) if out.is_absolute() else None)
+    note(f"job {job} of {address}")
+    try:
+        run = submission.follow(job, listener, note)
+    except KeyboardInterrupt:
+        note(
+            f"not followed any more; it goes on. To stop it: ray job stop {job} --address {address}"
+        )
+        raise
+    code = submission.exit_code(job)
+    if not run:
+        return Submitted(job=job, exit_code=code, run=None)
+    fetched = submission.fetch(run, out)
+    found = fetched / "report.html"
+    if found.is_file():
+        report.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found, report)
+    return Submitted(job=job, exit_code=code, run=fetched)
+
+
+def _credentials() -> dict[str, str]:
+    """The header with the token that clusters ask for, from where Ray keeps it."""
+    token = os.environ.get("RAY_AUTH_TOKEN", "")
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    if not token and path.is_file():
+        token = path.read_text().strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _event(text: str) -> Mapping[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
+
+
+def _first_line(exc: BaseException) -> str:
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__

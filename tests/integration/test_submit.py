@@ -1,0 +1,88 @@
+"""A sweep sent to a cluster's job server, followed from here and fetched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raykd.cli.main import main
+from raykd.errors import SetupError
+from raykd.results.records import Status
+from raykd.results.store import load_results
+from raykd.sweep.submit import Submission
+
+HEAD = """
+import sys, time, ray
+found = ray.init(address="local", num_cpus=1, include_dashboard=True, dashboard_port=0,
+                 object_store_memory=200 * 2**20)
+print("http://" + found.dashboard_url, flush=True)
+sys.stdin.read()
+"""
+SPACE = """
+name: tiny
+tasks: [toy/sentiment]
+data: {limit: 240, max_length: 32, student_rows: 96,
+       select_on: {split: validation}, report_on: {split: test}}
+teacher:
+  model: {family: bert, layers: 1, hidden: 32, heads: 2, vocabulary: 400, max_positions: 64}
+  finetune: {epochs: 1}
+student:
+  model: {family: bert, layers: 1, hidden: 16, heads: 2, vocabulary: 400, max_positions: 64}
+train: {epochs: 1, precision: fp32}
+methods: {none: {}, kd: {alpha: {uniform: [0.1, 0.9]}}}
+search: {trials: 9, algorithm: random}
+confirm: {seeds: [1]}
+"""
+
+
+@pytest.fixture
+def head() -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2],
+        # With RAY_ADDRESS set, jobs find this cluster among others of the machine.
+        env={**os.environ, "RAY_ADDRESS": "auto", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+             "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdin is not None
+    lines = iter(process.stdout.readline, "")
+    yield next(line.strip() for line in lines if line.startswith("http"))
+    process.stdin.close()
+    process.wait(60)
+
+
+@pytest.mark.slow
+def test_a_submitted_sweep_comes_back_with_its_report(
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(SPACE)
+    code = main(["sweep", "tiny.yaml", "--submit", head, "--trials", "2", "--format", "plain",
+                 "--out", str(tmp_path / "runs")])  # fmt: skip
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").iterdir()
+    result = load_results(run)
+    assert {t.status for t in result.trials} == {Status.COMPLETED}
+    assert len(result.trials) == 2 * (2 + 1)
+    assert (tmp_path / "reports" / "tiny.html").read_text().startswith("<!doctype html>")
+    assert f"run: {run}" in out
+    assert "toy-sentiment.kd.s000 completed" in err
+
+
+@pytest.mark.slow
+def test_another_token_is_one_message(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with pytest.raises(SetupError, match="asks for another token"):
+        Submission(head)
+
+
+def test_a_cluster_that_does_not_answer_is_one_message() -> None:
+    with pytest.raises(SetupError, match=r"cluster at http://127\.0\.0\.1:9 does not answer"):
+        Submission("http://127.0.0.1:9")
