@@ -46,7 +46,8 @@ def head() -> Iterator[str]:
         [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
         # With RAY_ADDRESS set, jobs find this cluster among others of the machine.
-        env={**os.environ, "RAY_ADDRESS": "auto", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        env={**os.environ, "RAY_ADDRESS": "auto",
+             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
              "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert process.stdout is not None
