@@ -33,6 +33,7 @@ OPTIONS = {
         "--no-confirm",
         *COMMON,
     },
+    "cluster check": COMMON,
     "teacher": {"--set", "--list", "--prune", *COMMON},
     "trial": {"--label", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
 }
@@ -45,14 +46,16 @@ def test_the_version(capsys):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_options_of_a_command_are_frozen(name):
-    command = get_command(_app()).commands[name]
+    command = get_command(_app())
+    for word in name.split():
+        command = command.commands[word]
     given = {opt for p in command.params for opt in p.opts if opt.startswith("--")}
     assert given - {"--help"} == OPTIONS[name]
 
 
 def test_every_command_has_help_and_the_common_options(capsys):
     for name in commands():
-        assert main([name, "--help"]) == 0
+        assert main([*name.split(), "--help"]) == 0
         shown = capsys.readouterr().out
         assert all(option in shown for option in COMMON), name
 
