@@ -106,10 +106,14 @@ class ClusterFile:
     def commands(self, *keys: str) -> Iterator[tuple[Place, str]]:
         """The shell commands of some sections, those of Ray's defaults too, with their places."""
         for key in keys:
-            # Ray has joined the common commands to those of head and workers: read as written.
-            given = self.document.get(key) if key in self.document.value else self.config.get(key)
-            for k, command in enumerate(given or ()):
-                yield (key, k), str(command)
+            given = self.config.get(key) or ()
+            if key in ("head_setup_commands", "worker_setup_commands"):
+                # Ray has put the common commands before those of head and workers.
+                given = given[len(self.config.get("setup_commands") or ()) :]
+            yield from (((key, k), str(command)) for k, command in enumerate(given))
+            for name, node_type in self.config["available_node_types"].items():
+                for k, command in enumerate(node_type.get(key) or ()):
+                    yield ("available_node_types", name, key, k), str(command)
 
 
 SETUP = ("initialization_commands", "setup_commands", "head_setup_commands",

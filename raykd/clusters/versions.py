@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raykd.clusters.base import SETUP, ClusterFile
 from raykd.clusters.document import Place
 
-# A requirement as pip reads it, at the begin of a word: ray[default]==2.60.0, raykd @ file://...
-_REQUIREMENT = re.compile(
-    r"(?<![\w./@~-])(?P<name>raykd|ray)(?:\[[\w,-]+\])?(?P<rest>\s*@\s*\S+|\s*[=<>!~]=?=?\s*[\w.*]+)?(?=[\s\"';]|$)"
-)
-_INSTALL = re.compile(r"\bpip3? install\b(.*)", re.DOTALL)
+_REQUIREMENT = re.compile(r"(?P<name>raykd|ray)(?:\[[\w,-]*\])?\s*(?P<rest>[@=<>!~].*)?")
 _WHEEL = re.compile(r"(?P<name>raykd|ray)-(?P<version>\d[\w.+]*)-[\w.]+-[\w.]+-[\w.]+\.whl")
 _PYTHON = re.compile(r"python(?:=+|\s+|-?)[\"']?(3\.\d+)")
 _IMAGE_PYTHON = re.compile(r"py3(\d+)")
@@ -81,17 +78,34 @@ class Image:
 def requirements(cluster: ClusterFile) -> Iterator[Requirement]:
     """Every ``ray`` and ``raykd`` that set-up commands install."""
     for place, command in cluster.commands(*SETUP):
-        for arguments in _INSTALL.findall(command):
-            for match in _REQUIREMENT.finditer(arguments):
-                name, rest = match["name"], (match["rest"] or "").strip()
-                version = _exact(rest)
-                written = match[0].strip()
-                yield Requirement(name=name, version=version, written=written, place=place)
-            if not re.search(r"raykd(?:\[\w+\])?\s*@", arguments):
-                for wheel in _WHEEL.finditer(arguments):
-                    yield Requirement(
-                        name=wheel["name"], version=wheel["version"], written=wheel[0], place=place
-                    )
+        for word in _installed(command):
+            named = _REQUIREMENT.fullmatch(word)
+            wheel = _WHEEL.search(word)
+            if named:
+                name, version = named["name"], _exact(named["rest"] or "")
+                yield Requirement(name=name, version=version, written=word, place=place)
+            elif wheel:
+                name, version = wheel["name"], wheel["version"]
+                yield Requirement(name=name, version=version, written=word, place=place)
+
+
+def _installed(command: str) -> Iterator[str]:
+    """The words after every ``pip install`` of a shell command."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote is not closed; the shell will say so
+        words = command.split()
+    before, is_inside = "", False
+    for word in words:
+        if word == "install":
+            is_inside = before.rpartition("/")[2] in ("pip", "pip3")
+        elif not word.strip(";&|()"):
+            is_inside = False
+        elif is_inside:
+            yield word
+        before = word
 
 
 def _exact(rest: str) -> str:
