@@ -24,8 +24,8 @@ ray get-auth-token --generate > /dev/null
 export RAY_TMPDIR=/tmp/r$SLURM_JOB_ID   # short: the names of sockets hold 107 bytes
 
 # This script runs on the first machine: Ray's head and the driver are here, the other machines join.
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-address=$(getent ahostsv4 "$head" | awk 'NR == 1 {print $1}')
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+address=$(getent ahostsv4 "${hosts[0]}" | awk 'NR == 1 {print $1}')
 port=$((20000 + SLURM_JOB_ID % 10000))
 holds=(--num-cpus "$SLURM_CPUS_PER_TASK" --num-gpus "${SLURM_GPUS_ON_NODE:-0}")
 
@@ -33,7 +33,7 @@ trap 'ray stop --force' EXIT
 ray start --head --node-ip-address "$address" --port "$port" --dashboard-host 127.0.0.1 "${holds[@]}"
 others=$((SLURM_JOB_NUM_NODES - 1))
 if [ "$others" -gt 0 ]; then
-    srun --nodes "$others" --ntasks "$others" --exclude "$head" \
+    srun --nodes "$others" --ntasks "$others" --exclude "${hosts[0]}" \
         ray start --block --address "$address:$port" "${holds[@]}" &
 fi
 python - "$SLURM_JOB_NUM_NODES" <<'P'

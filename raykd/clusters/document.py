@@ -186,8 +186,9 @@ def _repeated(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[Place]:
         for k, item in enumerate(node.value):
             yield from _repeated(item, (*place, k), seen)
     elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _repeated(value, (*place, str(key.value)), seen)
+        # A key of its own comes after the merged one that it replaces.
+        for key, value in {str(key.value): value for key, value in node.value}.items():
+            yield from _repeated(value, (*place, key), seen)
 
 
 def _scalars(
