@@ -13,7 +13,7 @@
 set -euo pipefail
 set -m                               # or bash would let the sweep ignore that signal
 
-space=${1:?usage: sbatch cluster/slurm.sh FILE}
+: "${1:?usage: sbatch cluster/slurm.sh FILE, or --resume RUN}"
 if [ -f .venv/bin/activate ]; then   # an environment on a file system that all machines see
     source .venv/bin/activate
 fi
@@ -46,8 +46,8 @@ for _ in range(150):
 sys.exit("raykd: machines of the allocation did not join within five minutes")
 P
 
-# `raykd sweep --resume RUN --address auto` in a new job goes on where this one ends.
-raykd sweep "$space" --address auto --out runs --format plain &
+# `sbatch cluster/slurm.sh --resume runs/RUN` goes on where this job ends.
+raykd sweep "$@" --address auto --out runs --format plain &
 sweep=$!
 trap 'kill -INT "$sweep"' INT
 code=0

@@ -44,9 +44,10 @@ def surroundings(tmp_path):
     return make
 
 
-def run(tmp_path, env):
+def run(tmp_path, env, *arguments):
+    given = arguments or ("space.yaml",)
     return subprocess.run(
-        ["bash", str(SCRIPT), "space.yaml"], env=env, cwd=tmp_path, capture_output=True, timeout=60
+        ["bash", str(SCRIPT), *given], env=env, cwd=tmp_path, capture_output=True, timeout=60
     )
 
 
@@ -71,6 +72,12 @@ def test_one_machine_needs_no_others(tmp_path, surroundings):
     env, calls = surroundings()
     assert run(tmp_path, env | {"SLURM_JOB_NUM_NODES": "1"}).returncode == 0
     assert "srun" not in calls.read_text()
+
+
+def test_a_run_goes_on_in_a_new_job(tmp_path, surroundings):
+    env, calls = surroundings()
+    assert run(tmp_path, env, "--resume", "runs/a").returncode == 0
+    assert "raykd sweep --resume runs/a --address auto" in calls.read_text()
 
 
 def test_the_exit_code_is_that_of_the_sweep(tmp_path, surroundings):
