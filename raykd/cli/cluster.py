@@ -40,16 +40,19 @@ COMMANDS = (check,)
 
 def _client() -> Client:
     import importlib.metadata
+    import importlib.util
     import platform
     from pathlib import Path
 
-    from raykd.clusters.base import Client
+    from raykd.clusters.base import LAUNCHER_PACKAGES, Client
 
+    installed = frozenset(name for name in LAUNCHER_PACKAGES if importlib.util.find_spec(name))
     return Client(
         python=".".join(platform.python_version_tuple()[:2]),
         ray=importlib.metadata.version("ray"),
         home=Path.home(),
         folder=Path(),
+        packages=installed,
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from raykd.clusters.document import Document, Place
 from raykd.errors import Problem
 
+LAUNCHER_PACKAGES = ("boto3", "googleapiclient", "azure")
+"""What Ray's launcher imports for one provider or another."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
@@ -20,12 +23,14 @@ class Client:
         ray: Version of its Ray.
         home: What ``~`` means in the file.
         folder: What relative paths of the file begin with.
+        packages: Those of `LAUNCHER_PACKAGES` that are installed.
     """
 
     python: str
     ray: str
     home: Path
     folder: Path
+    packages: frozenset[str]
 
     def path(self, written: str) -> Path:
         """A local path of the file, as ``ray up`` would find it."""

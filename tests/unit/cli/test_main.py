@@ -77,6 +77,13 @@ def test_a_usage_error_is_2_on_stderr(capsys, argv, message):
     assert "Traceback" not in err
 
 
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert "validate" in out
+    assert err == ""
+
+
 def test_a_usage_error_in_json(capsys):
     assert main(["ls", "--nosuch", "--format", "json"]) == 2
     shown = json.loads(capsys.readouterr().err)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from raykd.clusters.base import Client
+from raykd.clusters.base import LAUNCHER_PACKAGES, Client
 
 RAY = "2.60.0"
 
@@ -56,4 +56,7 @@ def machine(folder: Path) -> Client:
     token = folder / "home" / ".ray" / "auth_token"
     token.parent.mkdir(parents=True)
     token.write_text("secret")
-    return Client(python="3.11", ray=RAY, home=folder / "home", folder=folder)
+    return Client(
+        python="3.11", ray=RAY, home=folder / "home", folder=folder,
+        packages=frozenset(LAUNCHER_PACKAGES),
+    )  # fmt: skip

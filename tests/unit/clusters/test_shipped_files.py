@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 import raykd
-from raykd.clusters.base import Client
 from raykd.clusters.check import check
 
 FOLDER = Path(__file__).parents[3] / "cluster"
@@ -30,7 +32,7 @@ def here(client):
     wheel.parent.mkdir()
     wheel.write_text("")
     ray = importlib.metadata.version("ray")
-    return Client(python="3.11", ray=ray, home=client.home, folder=client.folder)
+    return dataclasses.replace(client, ray=ray)
 
 
 def test_all_are_here():
@@ -78,6 +80,16 @@ def test_machines_that_are_given_back_are_deleted(name):
         assert node["node_config"]["MetadataOptions"]["HttpTokens"] == "required"
     worker = config["available_node_types"].keys() - {"head"}
     assert "IamInstanceProfile" not in config["available_node_types"][worker.pop()]["node_config"]
+
+
+@each_for_ray_up
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_can_read_every_command(path):
+    config = yaml.safe_load(path.read_text())
+    commands = [c for key, found in config.items() if key.endswith("_commands") for c in found]
+    assert len(commands) > 5
+    for command in commands:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
 @each_for_ray_up
