@@ -76,6 +76,17 @@ def dotted(place: Place) -> str:
     return text
 
 
+def mapping(value: Any) -> Mapping[Any, Any]:  # whatever the file holds
+    """The value if it is a mapping, else an empty one: what no schema describes may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Any) -> list[tuple[int, Mapping[Any, Any]]]:  # whatever the file holds
+    """Those items of a list that are mappings, with their positions; none for anything else."""
+    items = value if isinstance(value, list) else []
+    return [(k, item) for k, item in enumerate(items) if isinstance(item, dict)]
+
+
 def read_documents(path: str) -> tuple[Document, ...]:
     """Read a YAML file.
 

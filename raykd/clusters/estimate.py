@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raykd.clusters.base import ClusterFile, NodeType
+from raykd.clusters.document import mapping, mappings
 
 PRICES = ("metadata", "price_per_hour")
 """Where the price of a machine of each type stands, in dollars. Ray leaves ``metadata`` alone."""
@@ -118,7 +119,7 @@ def _row(cluster: ClusterFile, node: NodeType, unit: str, *, least: int, most: i
 
 def machine(node: NodeType) -> str:
     """The provider's name of the machine; empty where it has none."""
-    arm = node.node_config.get("azure_arm_parameters") or {}
+    arm = mapping(node.node_config.get("azure_arm_parameters"))
     found = (
         node.node_config.get("InstanceType")
         or node.node_config.get("machineType")
@@ -130,13 +131,12 @@ def machine(node: NodeType) -> str:
 def is_spot(node: NodeType) -> bool:
     """Whether it is the cheap kind that the provider may take back."""
     config = node.node_config
-    market = config.get("InstanceMarketOptions") or {}
-    scheduling = config.get("scheduling") or {}
+    scheduling = config.get("scheduling")
     # Ray's defaults for Google Cloud write it as a list.
-    parts = scheduling if isinstance(scheduling, list) else [scheduling]
-    arm = config.get("azure_arm_parameters") or {}
+    parts = [mapping(scheduling), *(part for _, part in mappings(scheduling))]
+    arm = mapping(config.get("azure_arm_parameters"))
     return (
-        market.get("MarketType") == "spot"
+        mapping(config.get("InstanceMarketOptions")).get("MarketType") == "spot"
         or any(p.get("preemptible") or p.get("provisioningModel") == "SPOT" for p in parts)
         or str(arm.get("priority", "")).lower() == "spot"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raykd.clusters.base import Client
-from raykd.clusters.document import Document, Place
+from raykd.clusters.document import Document, Place, mapping, mappings
 from raykd.clusters.estimate import Estimate, Row, total
 from raykd.clusters.rules.to_fill_in import to_fill_in
 from raykd.clusters.versions import Image
@@ -57,7 +57,7 @@ def _problems(document: Document, spec: Place, client: Client) -> Iterator[Probl
         message = f"rayVersion is {stated}, this machine has {client.ray}"
         yield document.problem((*spec, "rayVersion"), message, "the same version on both sides")
     for group in _groups(document, spec):
-        for k, container in enumerate(document.get(*group, *_CONTAINERS) or ()):
+        for k, container in mappings(document.get(*group, *_CONTAINERS)):
             place = (*group, *_CONTAINERS, k, "image")
             image = Image(written=str(container.get("image", "")), place=place)
             yield from _image_problems(document, image, stated)
@@ -84,8 +84,8 @@ def _image_problems(
 
 def _groups(document: Document, spec: Place) -> tuple[Place, ...]:
     """The head's group and those of the workers."""
-    workers = document.get(*spec, "workerGroupSpecs") or ()
-    every = ((*spec, "workerGroupSpecs", k) for k in range(len(workers)))
+    workers = mappings(document.get(*spec, "workerGroupSpecs"))
+    every = ((*spec, "workerGroupSpecs", k) for k, _ in workers)
     return ((*spec, "headGroupSpec"), *every)
 
 
@@ -98,10 +98,10 @@ def _estimate(document: Document, spec: Place) -> Estimate:
 
 def _row(document: Document, group: Place, unit: str) -> Row:
     is_head = group[-1] == "headGroupSpec"
-    given = document.get(*group) or {}
+    given = mapping(document.get(*group))
     limits = _limits(document, group)
     slots = _quantity(limits.get(_GPU if unit == "GPU" else "cpu", 0))
-    stated = (given.get("rayStartParams") or {}).get("num-cpus")
+    stated = mapping(given.get("rayStartParams")).get("num-cpus")
     if unit == "CPU" and stated is not None:
         slots = _quantity(stated)
     least = given.get("minReplicas", given.get("replicas", 0))
@@ -109,19 +109,19 @@ def _row(document: Document, group: Place, unit: str) -> Row:
         name="head" if is_head else str(given.get("groupName", f"workers {group[-1]}")),
         machine="",
         is_spot=False,
-        least=1 if is_head else int(least),
-        most=1 if is_head else int(given.get("maxReplicas", given.get("replicas", 0))),
+        least=1 if is_head else _quantity(least),
+        most=1 if is_head else _quantity(given.get("maxReplicas", given.get("replicas", 0))),
         slots=slots,
         price=None,
     )
 
 
 def _limits(document: Document, group: Place) -> Mapping[str, Any]:  # Kubernetes' own format
-    limits: Mapping[str, Any] | None
-    limits = document.get(*group, *_CONTAINERS, 0, "resources", "limits")
-    return limits or {}
+    return mapping(document.get(*group, *_CONTAINERS, 0, "resources", "limits"))
 
 
 def _quantity(written: Any) -> int:  # a number, or text such as "500m"
+    """Whole units; 0 for what is none, which the operator refuses."""
     text = str(written)
-    return int(text[:-1]) // 1000 if text.endswith("m") else int(float(text))
+    digits, unit = (text[:-1], 1000) if text.endswith("m") else (text, 1)
+    return int(float(digits) // unit) if digits.replace(".", "", 1).isdigit() else 0

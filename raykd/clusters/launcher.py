@@ -14,7 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from raykd.clusters.document import Document, Place
+from raykd.clusters.document import Document, Place, mapping
 from raykd.errors import Problem, SpecError
 from raykd.registry import suggestion
 
@@ -77,7 +77,7 @@ def _prepare(document: Document) -> dict[str, Any]:
     from ray.autoscaler._private.util import prepare_config
 
     given: dict[str, Any] = deepcopy(document.value)
-    for name, node_type in _mapping(given.get("available_node_types")).items():
+    for name, node_type in mapping(given.get("available_node_types")).items():
         if not isinstance(node_type, dict):
             message = f"a node type is a mapping, got {node_type!r}"
             raise _Refused(("available_node_types", str(name)), message)
@@ -97,10 +97,6 @@ def _prepare(document: Document) -> dict[str, Any]:
             return given
         raise _Refused((), f"Ray cannot read the file: {type(exc).__name__}: {exc}") from exc
     return config
-
-
-def _mapping(value: Any) -> dict[Any, Any]:  # whatever the file holds
-    return value if isinstance(value, dict) else {}
 
 
 def _schema_problems(document: Document, config: Mapping[str, Any]) -> Iterator[Problem]:

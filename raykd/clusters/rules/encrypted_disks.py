@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raykd.clusters.base import ClusterFile, Rule
+from raykd.clusters.document import mapping, mappings
 from raykd.errors import Problem
 
 
@@ -19,8 +20,8 @@ def _check(cluster: ClusterFile) -> Iterator[Problem]:
         if not disks and "LaunchTemplate" not in config:
             message = f"the disk of '{node.name}' is as the image says, which may be not encrypted"
             yield cluster.document.problem(place, message, hint, "warning")
-        for k, disk in enumerate(disks or ()):
-            if "Ebs" in disk and not disk["Ebs"].get("Encrypted"):
+        for k, disk in mappings(disks):
+            if "Ebs" in disk and not mapping(disk["Ebs"]).get("Encrypted"):
                 message = f"disk {disk.get('DeviceName', k)} of '{node.name}' is not encrypted"
                 where = (*place, "BlockDeviceMappings", k)
                 yield cluster.document.problem(where, message, "Ebs: {Encrypted: true}")

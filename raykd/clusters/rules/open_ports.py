@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raykd.clusters.base import ClusterFile, Rule
-from raykd.clusters.document import Place
+from raykd.clusters.document import Place, mappings
 from raykd.errors import Problem
 
 _EVERYONE = ("0.0.0.0/0", "::/0")
@@ -22,11 +22,11 @@ def _check(cluster: ClusterFile) -> Iterator[Problem]:
 def _stated(cluster: ClusterFile) -> Iterator[Problem]:
     """Rules written in the file."""
     rules = cluster.document.get("provider", "security_group", "IpPermissions")
-    for k, rule in enumerate(rules or ()):
+    for k, rule in mappings(rules):
         place: Place = ("provider", "security_group", "IpPermissions", k)
-        ranges = [r.get("CidrIp") for r in rule.get("IpRanges", ())]
-        ranges += [r.get("CidrIpv6") for r in rule.get("Ipv6Ranges", ())]
-        for everyone in set(ranges) & set(_EVERYONE):
+        ranges = [r.get("CidrIp") for _, r in mappings(rule.get("IpRanges"))]
+        ranges += [r.get("CidrIpv6") for _, r in mappings(rule.get("Ipv6Ranges"))]
+        for everyone in [r for r in _EVERYONE if r in ranges]:
             ports = f"{rule.get('FromPort', 'all')} to {rule.get('ToPort', 'all')}"
             message = f"ports {ports} are open to the whole internet ({everyone})"
             hint = "state the range that you come from, e.g. 198.51.100.7/32"

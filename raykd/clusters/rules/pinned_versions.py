@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raykd.clusters.base import ClusterFile, NodeType, Rule
+from raykd.clusters.document import mapping, mappings
 from raykd.clusters.versions import images, requirements
 from raykd.errors import Problem
 
@@ -39,14 +40,14 @@ def _machine_image(cluster: ClusterFile, node: NodeType) -> Iterator[Problem]:
             hint = "the comments of cluster/aws.yaml say how to find one"
             yield cluster.document.problem((*place, "ImageId"), message, hint)
     if cluster.provider == "gcp":
-        for k, disk in enumerate(config.get("disks") or ()):
-            image = str((disk.get("initializeParams") or {}).get("sourceImage", ""))
+        for k, disk in mappings(config.get("disks")):
+            image = str(mapping(disk.get("initializeParams")).get("sourceImage", ""))
             if "/family/" in image:
                 message = f"an image family is another image tomorrow: {image}"
                 hint = "gcloud compute images describe-from-family prints the image it is today"
                 yield cluster.document.problem((*place, "disks", k), message, hint)
     if cluster.provider == "azure":
-        arm = config.get("azure_arm_parameters") or {}
+        arm = mapping(config.get("azure_arm_parameters"))
         if not arm.get("imageId") and arm.get("imageVersion", "latest") == "latest":
             message = "imageVersion 'latest' is another image tomorrow"
             hint = "az vm image list --all --publisher ... prints the versions"
