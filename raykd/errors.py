@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,7 @@ class Problem:
         line: 1-based line, 0 when unknown.
         column: 1-based column, 0 when unknown.
         source: The text of that line.
+        level: ``error``, or ``warning`` for what can be used as it is.
     """
 
     message: str
@@ -38,6 +40,7 @@ class Problem:
     line: int = 0
     column: int = 0
     source: str = ""
+    level: Literal["error", "warning"] = "error"
 
     def render(self) -> str:
         """The problem as the console shows it: place, message, source line with a caret, hint."""
@@ -45,7 +48,7 @@ class Problem:
         if place and self.line:
             place += f":{self.line}" + (f":{self.column}" if self.column else "")
         head = ": ".join(part for part in (place, self.path, self.message) if part)
-        lines = [f"error: {head}"]
+        lines = [f"{self.level}: {head}"]
         if self.source:
             gutter = f"{self.line or '':>6} | "
             lines.append(gutter + self.source)

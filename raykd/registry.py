@@ -24,6 +24,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "algorithms": ("raykd.search.algorithms", "ALGORITHM"),
     "schedulers": ("raykd.search.schedulers", "SCHEDULER"),
     "sections": ("raykd.report.sections", "SECTION"),
+    "cluster_rules": ("raykd.clusters.rules", "RULE"),
 }
 _SINGULAR = {
     "methods": "method",
@@ -32,6 +33,7 @@ _SINGULAR = {
     "algorithms": "search algorithm",
     "schedulers": "scheduler",
     "sections": "report section",
+    "cluster_rules": "rule for cluster files",
 }
 NO_TEACHER = ("none", "sft")
 """Methods that read no teacher: what others are measured from. The first one serves every task."""

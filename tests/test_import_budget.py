@@ -41,6 +41,7 @@ def test_help_does_not_even_import_pydantic(arguments):
     [
         (["sweep", "--help"], 0), (["ls"], 0), (["validate"], 2), (["nosuch"], 2),
         (["validate", "--nosuch", "f"], 2), (["ls", "nosuch"], 2), (["init", "nosuch"], 2),
+        (["cluster", "--help"], 0), (["cluster", "check", "nosuch.yaml"], 2),
     ],
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments, code):

@@ -103,10 +103,18 @@ LAYERS = {
                "teachers", "trial", "spec", "search", "results", "report"},
         packages={"numpy", "optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record; the cluster file on a head.
-        later={"ruamel", "torch"},
+        later={"torch", "yaml"},
+    ),
+    "clusters": Layer(
+        # Rules are found like other extensions.
+        raykd={"errors", "registry"},
+        packages={"yaml"},
+        # Ray's own loader and schema; it reports mistakes as errors of its command line.
+        later={"click", "jsonschema", "ray"},
     ),
     "cli": Layer(
-        raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report"},
+        raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
+               "clusters"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"ruamel", "torch"},

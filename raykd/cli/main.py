@@ -1,10 +1,12 @@
 """The ``raykd`` command: finds the commands, shows errors, sets the exit code.
 
 A command is a file in this folder with a function of the file's own name, e.g. ``sweep`` in
-``sweep.py``; adding the file adds the command. The function's docstring is its help, its annotated
-arguments (``typer.Argument``, ``typer.Option``) are its options. An argument named ``output``
-receives the `raykd.cli.output.Output` that all printing goes through. The common options (``-q``,
-``-v``, ``--format``, ``--log-file``) are added here, except one that the function declares itself.
+``sweep.py``; adding the file adds the command. A file with ``COMMANDS`` holds a group instead: its
+functions are commands below the file's name (``raykd cluster check``). The function's docstring is
+its help, its annotated arguments (``typer.Argument``, ``typer.Option``) are its options. An
+argument named ``output`` receives the `raykd.cli.output.Output` that all printing goes through. The
+common options (``-q``, ``-v``, ``--format``, ``--log-file``) are added here, except one that the
+function declares itself.
 A command returns its exit code, None for 0, and lets every `RaykdError` pass: it is shown here.
 A command file imports nothing heavy before its function runs: ``raykd --help`` imports all of them.
 """
@@ -79,6 +81,8 @@ def _show(exc: BaseException, output: Output) -> int:
     context = getattr(exc, "ctx", None)
     path = context.command_path if context is not None else "raykd"
     message = exc.format_message().rstrip(".")
+    if not message:  # `raykd` alone has shown its help
+        return exc.exit_code
     output.problem(Problem(message=message, hint=f"{path} --help lists what there is"), trace)
     return exc.exit_code
 
@@ -104,22 +108,35 @@ def _app() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_root)
-    for name, function in commands().items():
-        app.command(name)(_with_common_options(function))
+    groups: dict[str, typer.Typer] = {"": app}
+    for words, function in commands().items():
+        group, _, name = words.rpartition(" ")
+        if group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, help=_summary(group))
+            app.add_typer(groups[group], name=group)
+        groups[group].command(name)(_with_common_options(function))
     return app
 
 
 def commands() -> dict[str, Callable[..., int | None]]:
-    """The commands by name: each file of this folder with a function of its own name."""
+    """The commands by what is typed: ``sweep``, ``cluster check``."""
     found: dict[str, Callable[..., int | None]] = {}
     for module in pkgutil.iter_modules(cli.__path__):
         if module.name in _NOT_COMMANDS:
             continue
         imported = importlib.import_module(f"raykd.cli.{module.name}")
+        for function in getattr(imported, "COMMANDS", ()):
+            found[f"{module.name} {function.__name__}"] = function
         function = getattr(imported, module.name, None)
         if callable(function):
             found[module.name] = function
     return found
+
+
+def _summary(group: str) -> str:
+    """What a group is about: the first line of its file, after the command."""
+    documented = importlib.import_module(f"raykd.cli.{group}").__doc__ or ""
+    return documented.partition(": ")[2].splitlines()[0].capitalize()
 
 
 def _print_version(asked: bool) -> None:

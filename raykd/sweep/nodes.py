@@ -74,16 +74,14 @@ def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
     Raises:
         SetupError: The file cannot be read.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    import yaml
 
     path = config.expanduser()
     if not path.is_file():
         return ()
     try:
-        loaded = YAML(typ="safe", pure=True).load(path)
-        return tuple(_of_types(loaded))
-    except (OSError, YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
+        return tuple(_of_types(yaml.safe_load(path.read_text())))
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
         raise SetupError(
             f"cannot read the cluster file {path}: {type(exc).__name__}: {exc}",
             hint="say how many trials run at the same time: search.max_concurrent: N",

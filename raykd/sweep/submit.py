@@ -20,8 +20,9 @@ from raykd.results.parcel import unpack
 from raykd.sweep.events import Listener
 
 FILE = "search_space.yaml"
-FOLDER = "raykd-runs"
-"""Run folders of submitted sweeps, in the home folder of the head; the job's own is temporary."""
+FOLDER = "runs"
+"""Run folders of submitted sweeps, in the home folder of the head, which the cluster files share;
+the folder of a job is temporary."""
 FETCH_S = 120.0
 
 

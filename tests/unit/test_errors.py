@@ -96,3 +96,7 @@ def test_the_caret_stands_below_the_column():
 )
 def test_a_problem_shows_what_is_known_of_its_place(parts, shown):
     assert Problem(message="no", **parts).render() == shown
+
+
+def test_a_warning_says_that_it_is_one():
+    assert Problem(message="dear", level="warning", line=2).render() == "warning: dear"

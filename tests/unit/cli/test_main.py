@@ -34,6 +34,7 @@ OPTIONS = {
         "--no-confirm",
         *COMMON,
     },
+    "cluster check": COMMON,
     "teacher": {"--set", "--list", "--prune", *COMMON},
     "trial": {"--label", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
 }
@@ -46,14 +47,16 @@ def test_the_version(capsys):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_options_of_a_command_are_frozen(name):
-    command = get_command(_app()).commands[name]
+    command = get_command(_app())
+    for word in name.split():
+        command = command.commands[word]
     given = {opt for p in command.params for opt in p.opts if opt.startswith("--")}
     assert given - {"--help"} == OPTIONS[name]
 
 
 def test_every_command_has_help_and_the_common_options(capsys):
     for name in commands():
-        assert main([name, "--help"]) == 0
+        assert main([*name.split(), "--help"]) == 0
         shown = capsys.readouterr().out
         assert all(option in shown for option in COMMON), name
 
@@ -73,6 +76,13 @@ def test_a_usage_error_is_2_on_stderr(capsys, argv, message):
     assert out == ""
     assert err.startswith(f"error: {message}")
     assert "Traceback" not in err
+
+
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert "validate" in out
+    assert err == ""
 
 
 def test_a_usage_error_in_json(capsys):

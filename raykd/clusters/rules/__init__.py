@@ -1,0 +1,1 @@
+"""Rules for cluster files, one file each."""
