@@ -209,6 +209,8 @@ class LiveView(Console):
             return
         if event["event"] in ("note", "waiting"):
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
+        if event["event"] == "cluster" and event["nodes"] > 1:
+            self._terminal.print(cluster_in_words(event), markup=False, highlight=False)
         if event["event"] == "node":
             self._terminal.print(node_in_words(event), markup=False, highlight=False)
         if event["event"] == "trial_finished" and event["result"]["status"] == "failed":

@@ -156,10 +156,10 @@ class Fleet:
 
 
 def _spread(free: Mapping[str, int], wanted: int) -> dict[str, int]:
-    """So many slots over nodes with room, each time to the one that has most left."""
+    """So many slots over nodes with room, each time to the one that got fewest."""
     left, found = dict(free), dict.fromkeys(free, 0)
     for _ in range(max(0, min(wanted, sum(left.values())))):
-        node = max(left, key=lambda name: left[name])
+        node = min((n for n in left if left[n]), key=lambda n: (found[n], -left[n]))
         left[node] -= 1
         found[node] += 1
     return {node: count for node, count in found.items() if count}
