@@ -14,6 +14,8 @@ import pytest
 from ray.cluster_utils import Cluster
 
 ARMS, TRIALS, CONFIRM = 2, 4, 2
+BEFORE = 4
+"""Trials that end before a node is lost."""
 STORE = 200 * 2**20
 
 
@@ -64,50 +66,54 @@ def check_complete(events: list[dict[str, Any]]) -> None:
     assert {status for _, status, _ in result["trials"]} == {"completed"}
 
 
-def test_slots_are_spread_and_each_node_pulls_the_teacher_once(two_nodes, tmp_path):
-    events = sweep(two_nodes, tmp_path)
-    check_complete(events)
-    (cluster,) = of(events, "cluster")
-    assert [place["slots"] for place in cluster["where"]] == [1, 1]
-    slots = {e["result"]["slot"] for e in of(events, "trial_finished")}
-    assert slots == {0, 1}
-    stored = of(events, "teacher_ready")[0]["teacher"]["store_bytes"]
-    # Of the search: in the confirm stage students that are saved go through the store, too.
-    sizes = [e["bytes"] for e in of(events, "created")[: ARMS * TRIALS - 1]]
-    for node, size in sizes[-1].items():
-        assert size >= stored
-        assert size - sizes[0][node] < 2 * stored  # a slot that begins late pulls it once
-    # Students that were saved came to the driver, wherever they were trained.
-    (result,) = of(events, "result")
-    kept = [folder for _, _, folder in result["trials"] if folder]
-    assert len(kept) == ARMS
-    for folder in kept:
-        saved = tmp_path / result["run"] / folder
-        assert {"config.json", "model.safetensors"} <= {p.name for p in saved.iterdir()}
-
-
-def test_a_lost_node_loses_no_trial_and_one_that_joins_gets_slots(two_nodes, tmp_path):
-    state = {"lost": False, "joined": False}
+def test_nodes_that_come_and_go(two_nodes, tmp_path):
+    """Slots on every node, the teacher once on each, a node lost and one that joins."""
+    state = {"ended": 0, "lost": False}
     (worker,) = two_nodes.worker_nodes
 
     def disturb(event: dict[str, Any]) -> None:
-        if event["event"] == "trial_finished" and not state["lost"]:
-            state["lost"] = True
-            two_nodes.remove_node(worker, allow_graceful=False)
+        if event["event"] == "created":
+            state["ended"] += 1
+            if state["ended"] == BEFORE:
+                two_nodes.remove_node(worker, allow_graceful=False)
         if event["event"] == "node" and event["state"] == "lost":
-            state["joined"] = True
             two_nodes.add_node(num_cpus=1, object_store_memory=STORE)
 
-    epochs = {"fixed": {"epochs": 60, "batch_size": 32, "precision": "fp32"}}
-    events = sweep(two_nodes, tmp_path, disturb, train=epochs)
+    train = {"fixed": {"epochs": 30, "batch_size": 32, "precision": "fp32"}}
+    events = sweep(two_nodes, tmp_path, disturb, train=train)
     check_complete(events)
+    first, second = of(events, "cluster")[:2]
+    assert [place["slots"] for place in first["where"]] == [1, 1]
+    check_pulled_once(events)
+    check_students(events, tmp_path)
     lost, joined = (next(e for e in of(events, "node") if e["state"] == s)
                     for s in ("lost", "joined"))  # fmt: skip
-    assert len(lost["slots"]) == len(joined["slots"]) == 1
-    assert not set(lost["slots"]) & set(joined["slots"])
+    assert [place["slots"] for place in second["where"]] == [1]
+    (gone,), (new,) = lost["slots"], joined["slots"]
+    assert gone != new
     by_slot = [e["result"]["slot"] for e in of(events, "trial_finished")]
-    assert by_slot.count(joined["slots"][0]) > 0
-    assert lost["slots"][0] not in by_slot[by_slot.index(joined["slots"][0]) :]
+    assert gone in by_slot[: BEFORE + 1]
+    assert new in by_slot
+    assert gone not in by_slot[by_slot.index(new) :]
+
+
+def check_pulled_once(events: list[dict[str, Any]]) -> None:
+    """Trials read what their node has: its store does not grow with them."""
+    stored = of(events, "teacher_ready")[0]["teacher"]["store_bytes"]
+    sizes = [e["bytes"] for e in of(events, "created")[:BEFORE]]
+    for node, size in sizes[-1].items():
+        assert size >= stored
+        assert size - sizes[0][node] < 2 * stored  # a slot that begins late pulls it once
+
+
+def check_students(events: list[dict[str, Any]], folder: Path) -> None:
+    """Students that were saved came to the driver, wherever they were trained."""
+    (result,) = of(events, "result")
+    kept = [place for _, _, place in result["trials"] if place]
+    assert len(kept) == ARMS
+    for place in kept:
+        saved = folder / result["run"] / place
+        assert {"config.json", "model.safetensors"} <= {p.name for p in saved.iterdir()}
 
 
 @pytest.mark.slow
