@@ -13,14 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from tests.cluster.host import REPOSITORY, Host, checked, furnish, wait_for
 
 NETWORK = "10.77.0"
-GATEWAY = f"{NETWORK}.1"
 NEEDED = ("ip", "unshare", "nsenter", "sshd", "ssh", "ssh-keygen", "rsync")
 
 
@@ -56,7 +55,6 @@ class Lan:
             for command in (
                 "ip link set lo up",
                 "ip link add lan type bridge",
-                f"ip addr add {GATEWAY}/24 dev lan",
                 "ip link set lan up",
             ):
                 self._at_bridge(command)
@@ -84,7 +82,7 @@ class Lan:
             name: Its host name.
             environment: What every command on it finds in its environment.
         """
-        number = len(self.hosts) + 10
+        address = self.next_address()
         disk = self.folder / name
         furnish(disk, environment or {})
         code = Path(__file__).with_name("host.sh")
@@ -100,13 +98,23 @@ class Lan:
         wait_for((disk / "ready").exists, 20, lambda: f"{name}: {(disk / 'log').read_text()}")
         pid = _only_child(_only_child(process))
         space = Path(f"/proc/{pid}/ns/pid").stat().st_ino
+        port = f"port{len(self.hosts)}"
         host = Host(
-            name=name, address=f"{NETWORK}.{number}", pid=pid, namespace=space,
-            port=f"port{number}", disk=disk,
+            name=name, address=address, pid=pid, namespace=space, port=port, disk=disk
         )  # fmt: skip
         self._connect(host)
         self.hosts[name] = host
         return host
+
+    def next_address(self) -> str:
+        """The address of the host that is added next."""
+        return f"{NETWORK}.{len(self.hosts) + 10}"
+
+    def give(self, host: Host, addresses: Sequence[str]) -> None:
+        """Give a host further addresses; the first becomes the one it is known by."""
+        for address in addresses:
+            self._at(host, f"ip addr add {address}/32 dev eth0")
+        self._at(host, f"ip route replace default dev eth0 src {addresses[0]}")
 
     def cut(self, host: Host) -> None:
         """Unplug a host: its processes go on, and nobody hears of them."""
@@ -127,13 +135,14 @@ class Lan:
     def _connect(self, host: Host) -> None:
         self._at_bridge(f"ip link add {host.port} type veth peer name eth0 netns {host.pid}")
         self._at_bridge(f"ip link set {host.port} master lan up")
-        for command in (
-            "ip link set lo up",
-            f"ip addr add {host.address}/24 dev eth0",
-            "ip link set eth0 up",
-            f"ip route add default via {GATEWAY}",
-        ):
-            checked(["nsenter", f"--target={host.pid}", "--net", *command.split()])
+        self._at(host, "ip link set lo up")
+        self._at(host, f"ip addr add {host.address}/24 dev eth0")
+        self._at(host, "ip link set eth0 up")
+        # Every address there is belongs to a host of the LAN.
+        self._at(host, "ip route add default dev eth0")
+
+    def _at(self, host: Host, command: str) -> None:
+        checked(["nsenter", f"--target={host.pid}", "--net", *command.split()])
 
     def _at_bridge(self, command: str) -> None:
         checked(["nsenter", f"--target={self._root}", "--net", *command.split()])

@@ -1,0 +1,138 @@
+"""A small sweep that is submitted to a cluster from the laptop, watched, and judged."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.store import load_results, read_events
+from tests.cluster.host import CommandFailed, Host, wait_for
+
+DASHBOARD = "http://127.0.0.1:8265"
+TRIALS = 12
+SEEDS = (1, 2)
+LABELS = ("none", "kd")
+
+SPACE = f"""\
+name: lan
+tasks: [toy/sentiment]
+data:
+  limit: 1200
+  max_length: 32
+  student_rows: 400
+  select_on: {{split: validation}}
+  report_on: {{split: test}}
+teacher:
+  model: {{family: bert, layers: 1, hidden: 32, heads: 2}}
+  finetune: {{epochs: 2, lr: 3e-3}}
+student:
+  model: {{family: bert, layers: 1, hidden: 16, heads: 2}}
+train: {{epochs: 40, batch_size: 16, lr: {{loguniform: [1e-4, 1e-2]}}}}
+methods:
+  none: {{}}
+  kd: {{alpha: {{uniform: [0.1, 0.9]}}}}
+search: {{trials: {TRIALS}}}
+confirm: {{seeds: {list(SEEDS)}}}
+report: {{path: /root/reports/lan.html}}
+"""
+"""Trials of a few seconds, enough of them that hosts can come and go in between."""
+
+
+class SubmittedSweep:
+    """A sweep that runs on the head as a Ray job, and what it has recorded so far.
+
+    Args:
+        laptop: Where it is submitted.
+        cluster_file: The cluster file on the laptop, below its HOME.
+        head: The host whose disk holds the run folder.
+        overrides: ``a.b=c`` changes to the search space.
+    """
+
+    def __init__(self, laptop: Host, cluster_file: str, head: Host, *overrides: str) -> None:
+        self._head = head
+        self.log = laptop.disk / "sweep.log"
+        laptop.write("space/space.yaml", SPACE)
+        # The dashboard listens on the head's own address 127.0.0.1 only: this is its tunnel.
+        laptop.start(f"ray dashboard {cluster_file}", laptop.disk / "tunnel.log")
+        wait_for(
+            lambda: _answers(laptop),
+            60,
+            lambda: f"no dashboard: {(laptop.disk / 'tunnel.log').read_text()}",
+        )
+        self._job = laptop.start(
+            f"ray job submit --address {DASHBOARD} --working-dir space -- "
+            "python -m raykd sweep space.yaml --address auto --out /root/runs --format json "
+            + " ".join(f"--set {change}" for change in overrides),
+            self.log,
+        )
+
+    def __repr__(self) -> str:
+        told = self.log.read_text() if self.log.exists() else ""
+        return f"the sweep has said:\n{told[-12000:]}"
+
+    @property
+    def run(self) -> Path:
+        """The run folder, as this machine sees it.
+
+        Raises:
+            AssertionError: There is none yet.
+        """
+        (found,) = (self._head.home / "runs").glob("lan-*")
+        return found
+
+    def result(self) -> SweepResult:
+        """What is recorded."""
+        return load_results(self.run)
+
+    def finished_on(self, host: Host) -> list[TrialResult]:
+        """Trials that a host has finished so far."""
+        if not list((self._head.home / "runs").glob("lan-*/events.jsonl")):
+            return []
+        trials = (e["result"] for e in self._events("trial_finished"))
+        return [t["trial_id"] for t in trials if t["node"] == host.address]
+
+    def wait_until_finished_on(self, host: Host, trials: int, timeout_s: float) -> None:
+        """Wait until a host has finished some trials, while the sweep goes on."""
+
+        def there() -> bool:
+            if self._job.poll() is not None:
+                raise AssertionError(f"ended with {self._job.returncode}, {self}")
+            return len(self.finished_on(host)) >= trials
+
+        wait_for(there, timeout_s, lambda: f"{trials} trials on {host.name}; {self}")
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for its end; gives the exit code of the submission, which is the sweep's."""
+        try:
+            return self._job.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not done within {timeout_s:.0f} s; {self}") from None
+
+    def assert_complete(self) -> None:
+        """Every trial of the plan was recorded once, none failed, and the report is written."""
+        ends = Counter(e["result"]["trial_id"] for e in self._events("trial_finished"))
+        search = [f"toy-sentiment.{label}.s{n:03d}" for label in LABELS for n in range(TRIALS)]
+        confirm = [f"toy-sentiment.{label}.c0.{seed}" for label in LABELS for seed in SEEDS]
+        assert ends == Counter(search + confirm), self
+        result = self.result()
+        assert {t.status for t in result.trials} == {Status.COMPLETED}, self
+        assert all(t.history and t.objective is not None for t in result.trials)
+        assert len(pq.read_table(self.run / "trials.parquet")) == len(search + confirm)
+        report = self._head.home / "reports" / "lan.html"
+        assert report.read_bytes().rstrip().endswith(b"</html>")
+        assert list(self._events("sweep_finished"))[-1]["status"] == "done"
+
+    def _events(self, kind: str) -> list[dict]:
+        return [e for e in read_events(self.run / "events.jsonl")[0] if e["event"] == kind]
+
+
+def _answers(laptop: Host) -> bool:
+    try:
+        laptop.run(f"ray job list --address {DASHBOARD}")
+    except CommandFailed:
+        return False
+    return True
