@@ -92,6 +92,11 @@ class Host:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
+    def shell(self, command: str = "") -> int:
+        """A shell at this terminal, or one command in it; gives the exit code."""
+        shell = ["bash", "--login", *(["-c", command] if command else ["-i"])]
+        return subprocess.run(self._inside(shell)).returncode
+
     def write(self, path: str, text: str) -> None:
         """Write a file below the host's HOME, readable by its user only."""
         file = self.home / path

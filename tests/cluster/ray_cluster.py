@@ -11,7 +11,7 @@ from tests.cluster.lan import members
 
 _OF_RAY = re.compile(r"gcs_server|raylet|ray::|site-packages/ray/|raykd sweep")
 
-_ALIVE = """
+_ALIVE = """\
 import json, logging, ray
 ray.init("auto", logging_level=logging.ERROR, log_to_driver=False)
 print(json.dumps([n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]]))
@@ -24,7 +24,10 @@ def wait_for_nodes(head: Host, addresses: Collection[str], timeout_s: float) -> 
     seen: list[str] = []
 
     def there() -> bool:
-        seen[:] = json.loads(head.run("RAY_AUTH_MODE=token python alive.py").splitlines()[-1])
+        # Ray may print warnings of its own before and after.
+        said = head.run("RAY_AUTH_MODE=token python alive.py").splitlines()
+        (answer,) = (line for line in said if line.startswith("["))
+        seen[:] = json.loads(answer)
         return sorted(seen) == sorted(addresses)
 
     wait_for(there, timeout_s, lambda: f"nodes {sorted(addresses)}; there are {sorted(seen)}")

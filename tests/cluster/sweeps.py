@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -70,9 +69,9 @@ class SubmittedSweep:
             self.log,
         )
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         told = self.log.read_text() if self.log.exists() else ""
-        return f"the sweep has said:\n{told[-12000:]}"
+        return f"the sweep has said:\n{told[-6000:]}"
 
     @property
     def run(self) -> Path:
@@ -105,21 +104,20 @@ class SubmittedSweep:
 
         wait_for(there, timeout_s, lambda: f"{trials} trials on {host.name}; {self}")
 
-    def wait(self, timeout_s: float) -> int:
-        """Wait for its end; gives the exit code of the submission, which is the sweep's."""
-        try:
-            return self._job.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"not done within {timeout_s:.0f} s; {self}") from None
+    def wait_for_success(self, timeout_s: float) -> None:
+        """Wait until the job has ended with 0, which is then the sweep's exit code, too."""
+        wait_for(lambda: self._job.poll() is not None, timeout_s, lambda: f"an end; {self}")
+        if self._job.returncode != 0:
+            raise AssertionError(f"exit code {self._job.returncode}; {self}")
 
     def assert_complete(self) -> None:
         """Every trial of the plan was recorded once, none failed, and the report is written."""
         ends = Counter(e["result"]["trial_id"] for e in self._events("trial_finished"))
         search = [f"toy-sentiment.{label}.s{n:03d}" for label in LABELS for n in range(TRIALS)]
         confirm = [f"toy-sentiment.{label}.c0.{seed}" for label in LABELS for seed in SEEDS]
-        assert ends == Counter(search + confirm), self
+        assert ends == Counter(search + confirm), str(self)
         result = self.result()
-        assert {t.status for t in result.trials} == {Status.COMPLETED}, self
+        assert {t.status for t in result.trials} == {Status.COMPLETED}, str(self)
         assert all(t.history and t.objective is not None for t in result.trials)
         assert len(pq.read_table(self.run / "trials.parquet")) == len(search + confirm)
         report = self._head.home / "reports" / "lan.html"

@@ -126,7 +126,7 @@ def test_the_aws_file_makes_what_it_says_and_a_sweep_runs_on_it(lan: Lan, cloud:
     sweep = SubmittedSweep(
         laptop, "cluster.yaml", head, "resources.gpus_per_worker=0", "search.max_concurrent=2"
     )
-    assert sweep.wait(400) == 0, sweep
+    sweep.wait_for_success(400)
     sweep.assert_complete()
     assert {t.node for t in sweep.result().trials} == {worker_instance["PrivateIpAddress"]}
 
