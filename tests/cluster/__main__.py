@@ -38,7 +38,8 @@ def main() -> int:
 
 def _machines(lan: Lan, names: list[str]) -> Host:
     """A laptop whose key opens the other hosts."""
-    laptop = lan.add("laptop", {"RAY_UP_enable_autoscaler_v2": "0"})
+    environment = {"RAY_AUTH_MODE": "token", "RAY_UP_enable_autoscaler_v2": "0"}
+    laptop = lan.add("laptop", environment)
     key = make_key(laptop.home / ".ssh" / "id_ed25519")
     for name in names:
         lan.add(name).trust(key)

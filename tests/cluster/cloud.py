@@ -44,7 +44,7 @@ class Cloud:
         endpoint = {"AWS_ENDPOINT_URL": f"http://{lan.next_address()}"}
         self._host = lan.add("cloud", {**_LOGIN, **endpoint})
         lan.give(self._host, [METADATA])
-        self.laptop = lan.add("laptop", {**_LOGIN, **endpoint})
+        self.laptop = lan.add("laptop", {**_LOGIN, **endpoint, "RAY_AUTH_MODE": "token"})
         # No keys here: an instance asks the metadata service.
         self._spares = [lan.add(name, endpoint) for name in MACHINES]
         self.instances: dict[str, Host] = {}

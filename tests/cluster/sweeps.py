@@ -57,11 +57,8 @@ class SubmittedSweep:
         laptop.write("space/space.yaml", SPACE)
         # The dashboard listens on the head's own address 127.0.0.1 only: this is its tunnel.
         laptop.start(f"ray dashboard {cluster_file}", laptop.disk / "tunnel.log")
-        wait_for(
-            lambda: _answers(laptop),
-            60,
-            lambda: f"no dashboard: {(laptop.disk / 'tunnel.log').read_text()}",
-        )
+        refused: list[str] = []
+        wait_for(lambda: _answers(laptop, refused), 60, lambda: f"the dashboard: {refused[-1]}")
         self._job = laptop.start(
             f"ray job submit --address {DASHBOARD} --working-dir space -- "
             "python -m raykd sweep space.yaml --address auto --out /root/runs --format json "
@@ -128,9 +125,11 @@ class SubmittedSweep:
         return [e for e in read_events(self.run / "events.jsonl")[0] if e["event"] == kind]
 
 
-def _answers(laptop: Host) -> bool:
+def _answers(laptop: Host, refused: list[str]) -> bool:
+    """Whether the dashboard takes a call; what is said if not is added to the list."""
     try:
         laptop.run(f"ray job list --address {DASHBOARD}")
-    except CommandFailed:
+    except CommandFailed as exc:
+        refused.append(str(exc))
         return False
     return True
