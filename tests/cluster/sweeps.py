@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events
 from tests.cluster.host import CommandFailed, Host, wait_for
 
 DASHBOARD = "http://127.0.0.1:8265"
-TRIALS = 12
 SEEDS = (1, 2)
 LABELS = ("none", "kd")
 
@@ -34,11 +34,10 @@ train: {{epochs: 40, batch_size: 16, lr: {{loguniform: [1e-4, 1e-2]}}}}
 methods:
   none: {{}}
   kd: {{alpha: {{uniform: [0.1, 0.9]}}}}
-search: {{trials: {TRIALS}}}
 confirm: {{seeds: {list(SEEDS)}}}
 report: {{path: /root/reports/lan.html}}
 """
-"""Trials of a few seconds, enough of them that hosts can come and go in between."""
+"""Trials of a few seconds."""
 
 
 class SubmittedSweep:
@@ -48,11 +47,21 @@ class SubmittedSweep:
         laptop: Where it is submitted.
         cluster_file: The cluster file on the laptop, below its HOME.
         head: The host whose disk holds the run folder.
+        trials: For each arm.
         overrides: ``a.b=c`` changes to the search space.
     """
 
-    def __init__(self, laptop: Host, cluster_file: str, head: Host, *overrides: str) -> None:
+    def __init__(
+        self,
+        laptop: Host,
+        cluster_file: str,
+        head: Host,
+        *,
+        trials: int,
+        overrides: Sequence[str] = (),
+    ) -> None:
         self._head = head
+        self._trials = trials
         self.log = laptop.disk / "sweep.log"
         laptop.write("space/space.yaml", SPACE)
         # The dashboard listens on the head's own address 127.0.0.1 only: this is its tunnel.
@@ -62,7 +71,7 @@ class SubmittedSweep:
         self._job = laptop.start(
             f"ray job submit --address {DASHBOARD} --working-dir space -- "
             "python -m raykd sweep space.yaml --address auto --out /root/runs --format json "
-            + " ".join(f"--set {change}" for change in overrides),
+            f"--trials {trials} " + " ".join(f"--set {change}" for change in overrides),
             self.log,
         )
 
@@ -84,7 +93,7 @@ class SubmittedSweep:
         """What is recorded."""
         return load_results(self.run)
 
-    def finished_on(self, host: Host) -> list[TrialResult]:
+    def finished_on(self, host: Host) -> list[str]:
         """Trials that a host has finished so far."""
         if not list((self._head.home / "runs").glob("lan-*/events.jsonl")):
             return []
@@ -110,7 +119,9 @@ class SubmittedSweep:
     def assert_complete(self) -> None:
         """Every trial of the plan was recorded once, none failed, and the report is written."""
         ends = Counter(e["result"]["trial_id"] for e in self._events("trial_finished"))
-        search = [f"toy-sentiment.{label}.s{n:03d}" for label in LABELS for n in range(TRIALS)]
+        search = [
+            f"toy-sentiment.{label}.s{n:03d}" for label in LABELS for n in range(self._trials)
+        ]
         confirm = [f"toy-sentiment.{label}.c0.{seed}" for label in LABELS for seed in SEEDS]
         assert ends == Counter(search + confirm), str(self)
         result = self.result()

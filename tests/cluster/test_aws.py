@@ -14,12 +14,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 SSH_FROM = "198.51.100.0/24"
 FILES = REPOSITORY / "cluster"
 
-DEMAND = """
-import ray
-ray.init("auto", log_to_driver=False)
-print(ray.get(ray.remote(num_gpus=1)(ray.util.get_node_ip_address).remote()))
-"""
-
 
 def cluster_file(image: str, group: str) -> str:
     """cluster/aws.yaml as a user fills it in, and all that this test changes beyond that."""
@@ -114,21 +108,16 @@ def test_the_aws_file_makes_what_it_says_and_a_sweep_runs_on_it(lan: Lan, cloud:
     head = cloud.instances[head_instance["InstanceId"]]
     wait_for_nodes(head, {head_instance["PrivateIpAddress"]}, 30)
 
-    # From zero: a machine is started because something waits for a GPU.
-    head.write("demand.py", DEMAND)
-    came = head.run("RAY_AUTH_MODE=token python demand.py", 180).split()[-1]
-    _, worker_instance = cloud.described()
-    worker = cloud.instances[worker_instance["InstanceId"]]
-    assert came == worker_instance["PrivateIpAddress"]
-    assert_as_written(cloud, group, yaml.safe_load(text))
-
-    # The pretended GPU cannot train: trials take its CPUs, on which they wait in the same way.
-    sweep = SubmittedSweep(
-        laptop, "cluster.yaml", head, "resources.gpus_per_worker=0", "search.max_concurrent=2"
-    )
+    # From zero: the worker is started because trials wait for it. A pretended GPU cannot train, so
+    # they wait for its CPUs.
+    overrides = ("resources.gpus_per_worker=0", "search.max_concurrent=2")
+    sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=3, overrides=overrides)
     sweep.wait_for_success(400)
     sweep.assert_complete()
+    _, worker_instance = cloud.described()
+    worker = cloud.instances[worker_instance["InstanceId"]]
     assert {t.node for t in sweep.result().trials} == {worker_instance["PrivateIpAddress"]}
+    assert_as_written(cloud, group, yaml.safe_load(text))
 
     laptop.run("ray down -y cluster.yaml", 120)
     assert {i["State"]["Name"] for i in cloud.described()} == {"terminated"}
