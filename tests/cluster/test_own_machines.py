@@ -62,16 +62,16 @@ def test_a_sweep_survives_the_loss_of_a_host_while_another_joins(lan: Lan, lapto
     wait_for_nodes(head, {head.address, worker1.address}, 90)
 
     # Enough trials that hosts can come and go in between.
-    sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=12)
+    sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=20)
     sweep.wait_until_finished_on(head, 1, 240)
     sweep.wait_until_finished_on(worker1, 2, 120)
     lan.cut(worker1)
     join(laptop, worker2, head)
     wait_for_nodes(head, {head.address, worker2.address}, 90)
 
+    sweep.wait_until_finished_on(worker2, 1, 240)
     sweep.wait_for_success(400)
     sweep.assert_complete()
-    assert sweep.finished_on(worker2), "the host that joined got no trial"
 
     lan.mend(worker1)
     laptop.run("ray down -y cluster.yaml", 120)
