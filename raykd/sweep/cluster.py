@@ -29,6 +29,9 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
+    # Tune would start the processes that follow trials one after another, and ask for no further
+    # trial meanwhile; how many there are at a time is bounded by the searcher.
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",
     "RAY_AIR_NEW_OUTPUT": "0",
     # Train: a slot reports to the board; its own health is polled rarely.
     "RAY_TRAIN_METRICS_ENABLED": "0",

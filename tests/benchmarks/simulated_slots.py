@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import statistics
@@ -185,9 +186,10 @@ class _Peak:
     def _watch(self) -> None:
         while not self._over.wait(2.0):
             pids = list(_pids("ray::ImplicitFunc"))
-            if len(pids) >= self.count:
-                self.count = len(pids)
-                self.bytes = sum(private_bytes(pid) for pid in pids)
+            with contextlib.suppress(OSError):  # one ended meanwhile
+                size = sum(private_bytes(pid) for pid in pids)
+                if len(pids) >= self.count:
+                    self.count, self.bytes = len(pids), size
 
 
 def _pids(title: str) -> Any:
