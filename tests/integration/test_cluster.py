@@ -14,15 +14,19 @@ import pytest
 from ray.cluster_utils import Cluster
 
 ARMS, TRIALS, CONFIRM = 2, 4, 2
-BEFORE = 4
+BEFORE = 3
 """Trials that end before a node is lost."""
 STORE = 200 * 2**20
+QUICK = {"health_check_period_ms": 1000, "health_check_timeout_ms": 2000,
+         "health_check_failure_threshold": 2}  # fmt: skip
+"""A node that is silent for some seconds counts as lost."""
 
 
 @pytest.fixture
 def two_nodes() -> Iterator[Cluster]:
     cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE}
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "object_store_memory": STORE, "_system_config": QUICK},
     )
     try:
         cluster.add_node(num_cpus=1, object_store_memory=STORE)
@@ -79,7 +83,7 @@ def test_nodes_that_come_and_go(two_nodes, tmp_path):
         if event["event"] == "node" and event["state"] == "lost":
             two_nodes.add_node(num_cpus=1, object_store_memory=STORE)
 
-    train = {"fixed": {"epochs": 30, "batch_size": 32, "precision": "fp32"}}
+    train = {"fixed": {"epochs": 60, "batch_size": 32, "precision": "fp32"}}
     events = sweep(two_nodes, tmp_path, disturb, train=train)
     check_complete(events)
     first, second = of(events, "cluster")[:2]

@@ -62,7 +62,9 @@ def test_trials_with_the_same_choice_share_one_teacher(bench: Bench, prepared: P
         assert [n["rows"] for n in made] == [rows]
     task = registry.load("tasks", TASK)
     local = run_here(config(3.0, "local"), prepared, task, lambda evaluation: None)
-    assert ends["c"]["evaluation"]["terms"] == dict(local.evaluation.terms)
+    # This process has as many threads as there are cores, the slot has one.
+    terms = dict(local.evaluation.terms)
+    assert ends["c"]["evaluation"]["terms"] == pytest.approx(terms, rel=1e-6)
     assert np.isclose(ends["c"]["metrics"]["accuracy"], local.metrics["accuracy"])
 
 
