@@ -97,6 +97,7 @@ def test_slots_record_together_what_one_records_alone(bench: Bench, inputs: Task
     assert {taken[job] for job in helped} != {taken["teacher"]}
 
 
+@pytest.mark.slow
 def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None:
     wait_for_slots(bench, 2)
     other = replace(inputs, fingerprint="killed")
@@ -149,6 +150,7 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     assert bench.events(job)[-1]["kind"] == "done"
 
 
+@pytest.mark.slow
 def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     bench: Bench, prepared: Prepared, cache_folder: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import ray
 import torch
 
@@ -133,6 +134,7 @@ def test_two_ranks_train_as_one_does(bench: Bench, two_ranks: Bench, prepared: P
             assert abs(b["terms"][name] - value) <= 1e-4 * max(1.0, abs(value)), name
 
 
+@pytest.mark.slow
 def test_failure_on_two_ranks_ends_the_trial_and_not_the_slot(two_ranks: Bench) -> None:
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     assert two_ranks.run(trial_config(train=diverging))[-1]["kind"] == "failed"

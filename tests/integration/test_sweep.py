@@ -130,6 +130,7 @@ def test_second_sweep_finds_the_teacher_in_the_cache(
     assert again.teachers[0].fingerprint == stopped_early[0].teachers[0].fingerprint
 
 
+@pytest.mark.slow
 def test_two_objectives_are_searched_together(
     cluster: None, cache_folder: Path, tmp_path: Path
 ) -> None:
