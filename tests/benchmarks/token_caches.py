@@ -6,7 +6,8 @@ and a smaller student from scratch that learns from the teacher alone (``kd_rati
 cache with the same seeds, steps and rows. For each cache: bytes per token, the divergence of what
 can be restored from the teacher, and the student's loss and divergence from the teacher on held-out
 rows, as mean and standard deviation over the seeds. The baselines are all scores, and fine-tuning
-without a teacher.
+without a teacher. ``distillkit`` is that project's small setting, on the same scores: with the
+missing mass spread evenly, and (``distillkit:zero``) with what is kept made to sum to 1.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -33,9 +35,11 @@ from raykd.sweep.local import prepare_task, run_here, trial_of
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import Prepared
 from raykd.training.device import World
+from tests.benchmarks import _polynomial
 from tests.outside_data import outside_data
 
-CACHES = ("dense", "hidden", "sampled:16", "sampled:64", "top_k:28", "top_k:64")
+CACHES = ("dense", "hidden", "sampled:16", "sampled:64", "top_k:28", "top_k:64", "distillkit",
+          "distillkit:zero")  # fmt: skip
 TASK, PROBE = "dolly", 64
 TEACHER = {"family": "gpt2", "layers": 3, "hidden": 192, "heads": 4, "vocabulary": 4096,
            "max_positions": 160, "dropout": 0.0}  # fmt: skip
@@ -45,6 +49,8 @@ STUDENT = TEACHER | {"layers": 1, "hidden": 96, "heads": 2}
 def space(teacher: dict[str, Any], cache: str, rows: int, root: Path, folder: Path) -> Any:
     """A search space with one arm for the teacher alone and one without it."""
     kind, _, size = cache.partition(":")
+    if kind == "distillkit":
+        kind, size = "top_k", str(_polynomial.COUNT)
     content = {
         "name": "token_caches",
         "tasks": [TASK],
@@ -90,8 +96,11 @@ def main(argv: list[str] | None = None) -> None:
             if cache == args.caches[0]:
                 results["no teacher"] = _students(spec, "sft", gathered, prepared, args.seeds)
                 _show("no teacher", 0.0, math.nan, results["no teacher"])
+            size = _bytes(prepared)
+            if cache.startswith("distillkit"):
+                prepared, size = _as_distillkit(prepared, zero=cache.endswith("zero"))
             results[cache] = _students(spec, "kd", gathered, prepared, args.seeds)
-            _show(cache, _bytes(prepared), _restored(first, prepared), results[cache])
+            _show(cache, size, _restored(first, prepared), results[cache])
     base = statistics.mean(loss for loss, _ in results[args.caches[0]])
     for cache, found in results.items():
         loss = statistics.mean(loss for loss, _ in found)
@@ -122,10 +131,32 @@ def _bytes(prepared: Prepared) -> float:
     return sum(part.nbytes() for part in prepared.recorded.parts().values()) / tokens
 
 
+def _as_distillkit(prepared: Prepared, *, zero: bool) -> tuple[Prepared, float]:
+    """What that setting restores in place of what was recorded, and its bytes per token."""
+    assert prepared.recorded is not None
+    ids, logs = (prepared.recorded.by_token[f"tokens/{n}"] for n in ("ids", "log_probabilities"))
+    size, restored = 0, []
+    for of_ids, of_logs in zip(ids.chunks, logs.chunks, strict=True):
+        whole = torch.from_numpy(of_ids.astype(np.int64))
+        kept = _polynomial.packed(whole, torch.from_numpy(of_logs).float(), TEACHER["vocabulary"])
+        size += kept.nbytes
+        found, values = _polynomial.unpacked(kept, TEACHER["vocabulary"])
+        assert bool((found == whole).all())
+        values = F.log_softmax(values, dim=-1) if zero else values
+        restored.append(values.half().numpy())
+    tokens = sum(map(len, restored))
+    parts = prepared.recorded.parts()
+    parts["tokens/log_probabilities"] = logs.with_chunks(tuple(restored))
+    return dataclasses.replace(
+        prepared, recorded=prepared.recorded.with_parts(parts)
+    ), size / tokens
+
+
 def _restored(exact: Prepared, kept: Prepared) -> float:
     """Divergence from the teacher to what a cache gives back, mean over some rows, in nats.
 
-    The rest of top-k is spread evenly; draws give no distribution back.
+    The rest of top-k is spread evenly, with at least 1e-8 for all of it; draws give no
+    distribution back.
     """
     rows = exact.splits["train"]
     batch = Collator(exact.pad_id, max_length=exact.max_length)(rows, torch.arange(PROBE).numpy())
@@ -149,7 +180,7 @@ def _show(cache: str, size: float, restored: float, found: list[tuple[float, flo
         values = [pair[k] for pair in found]
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
         parts.append(f"{name} {statistics.mean(values):.3f} ({spread:.3f})")
-    print(f"{cache:11} {size:8,.0f} B a token, restored {restored:.4f} nats; {', '.join(parts)}",
+    print(f"{cache:15} {size:8,.0f} B a token, restored {restored:.4f} nats; {', '.join(parts)}",
           flush=True)  # fmt: skip
 
 
