@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+import torch
 
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.spec.resources import check_resources
@@ -145,16 +146,35 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
 
 
 def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
-    """What a slot holds; ``gpus_per_worker: auto`` is one GPU where there are any, else none."""
+    """What a slot holds.
+
+    ``gpus_per_worker: auto`` is one GPU where there are any, else none. Ray counts GPUs whether or
+    not PyTorch can use them; if it was built for them here, it was on every node.
+
+    Raises:
+        SpecError: GPUs are asked for, and PyTorch was built without.
+    """
+    built = _built_for_gpus()
     gpus = resources.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if any(n.gpus for n in found) else 0.0
+        gpus = 1.0 if built and any(n.gpus for n in found) else 0.0
+    if gpus and not built:
+        problem = Problem(
+            path="resources.gpus_per_worker",
+            message=f"{gpus:g} asked for, but torch {torch.__version__} was built without CUDA",
+            hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
+        )
+        raise SpecError(found=[problem])
     return SlotShape(
         workers=resources.workers,
         cpus=float(resources.cpus_per_worker),
         gpus=float(gpus),
         labels=dict(resources.labels),
     )
+
+
+def _built_for_gpus() -> bool:
+    return bool(torch.backends.cuda.is_built())  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -171,6 +191,11 @@ def slots(spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog) -> Iterat
         cluster.shape,
         1 if spec.resources.isolate else None,
     )
+    if not cluster.shape.gpus and not _built_for_gpus():
+        count = sum(n.gpus for n in cluster.nodes)
+        message = f"torch {torch.__version__} was built without CUDA: {count:g} GPUs are not used"
+        if count:
+            log.emit("note", message=message)
     hosts = SlotHosts(board, pool, str((run / "ray").resolve()))
     fleet = Fleet(cluster, hosts, board, where, log)
     fleet.start()

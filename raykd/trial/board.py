@@ -154,11 +154,11 @@ class BoardState:
             self._notice("slot", slot=slot, state="lost", reason=why)
             self._release(slot, why)
 
-    async def given_up(self, slot: int, reason: str) -> None:
+    async def given_up(self, slot: int, reason: str, hint: str = "") -> None:
         """A slot cannot be kept alive. Where none is left, every job ends with the reason."""
         self._expected.discard(slot)
         if not self._expected:
-            self._refuse({"kind": "failed", "error": reason, "traceback": ""})
+            self._refuse({"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
 
     # What workers call -------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ class SlotPool:
                 # fit() raises whatever ended the controller; the slot starts anew.
                 if self._closing.is_set():
                     return
-                last_error = f"{type(exc).__name__}: {exc}".splitlines()[0]
+                last_error = str(exc).strip().splitlines()[-1]  # the first says that it failed
                 had_work = answer(self._board.slot_failed.remote(slot, last_error))
                 fruitless = 0 if had_work else fruitless + 1
         if not self._closing.is_set():
@@ -127,7 +127,9 @@ class SlotPool:
             slot_loop,
             train_loop_config={**self._settings, "slot": slot},
             torch_config=TorchConfig(
-                backend="nccl" if shape.gpus else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S
+                # One rank has nobody to talk to, and NCCL would take memory of its GPU.
+                backend="nccl" if shape.gpus and shape.workers > 1 else "gloo",
+                timeout_s=COLLECTIVE_TIMEOUT_S,
             ),
             scaling_config=train.ScalingConfig(
                 num_workers=shape.workers,

@@ -79,8 +79,20 @@ class Slot:
         self._recording: tuple[str, OpenRecording] | None = None
 
     def serve(self) -> None:
-        """Run jobs until the board sends the slot home."""
+        """Run jobs until the board sends the slot home.
+
+        Raises:
+            TrialError: The device cannot be used; the board knows the reason.
+        """
         done = 0
+        if self.world.device.type == "cuda" and not torch.cuda.is_available():
+            reason = (
+                f"a GPU of node {self.node} was given to a slot, "
+                f"but torch {torch.__version__} cannot use it"
+            )
+            hint = "compare the driver's CUDA (nvidia-smi) with torch's, or set gpus_per_worker: 0"
+            boards.answer(self.board.given_up.remote(self.slot, reason, hint))
+            raise TrialError(reason, hint=hint)
         self.ask(lambda: self.board.hello.remote(self.slot, self.node))
         while self.recycle_after is None or done < self.recycle_after:
             job_id, attempt, payload = self._take()

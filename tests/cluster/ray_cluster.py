@@ -13,21 +13,29 @@ _OF_RAY = re.compile(r"gcs_server|raylet|ray::|site-packages/ray/|raykd sweep")
 
 _ALIVE = """\
 import json, logging, ray
+from tests.object_store import created
 ray.init("auto", logging_level=logging.ERROR, log_to_driver=False)
-print(json.dumps([n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]]))
+alive = {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}
+print(json.dumps({alive[node]: size for node, size in created().items() if node in alive}))
 """
+
+
+def stored(head: Host) -> dict[str, int]:
+    """Bytes that ever were laid into the object store of each living node, by address."""
+    head.write("alive.py", _ALIVE)
+    # Ray may print warnings of its own before and after.
+    said = head.run("RAY_AUTH_MODE=token python alive.py").splitlines()
+    (answer,) = (line for line in said if line.startswith("{"))
+    found: dict[str, int] = json.loads(answer)
+    return found
 
 
 def wait_for_nodes(head: Host, addresses: Collection[str], timeout_s: float) -> None:
     """Wait until exactly these nodes are members of the cluster of a head."""
-    head.write("alive.py", _ALIVE)
     seen: list[str] = []
 
     def there() -> bool:
-        # Ray may print warnings of its own before and after.
-        said = head.run("RAY_AUTH_MODE=token python alive.py").splitlines()
-        (answer,) = (line for line in said if line.startswith("["))
-        seen[:] = json.loads(answer)
+        seen[:] = stored(head)
         return sorted(seen) == sorted(addresses)
 
     wait_for(there, timeout_s, lambda: f"nodes {sorted(addresses)}; there are {sorted(seen)}")

@@ -100,6 +100,12 @@ class SubmittedSweep:
         trials = (e["result"] for e in self._events("trial_finished"))
         return [t["trial_id"] for t in trials if t["node"] == host.address]
 
+    def teacher_bytes(self) -> int:
+        """What the teacher takes in an object store."""
+        (ready,) = self._events("teacher_ready")
+        size: int = ready["teacher"]["store_bytes"]
+        return size
+
     def wait_until_finished_on(self, host: Host, trials: int, timeout_s: float) -> None:
         """Wait until a host has finished some trials, while the sweep goes on."""
 

@@ -5,7 +5,7 @@ import yaml
 
 from tests.cluster.host import REPOSITORY, Host, make_key, wait_for
 from tests.cluster.lan import Lan
-from tests.cluster.ray_cluster import ray_processes, wait_for_nodes
+from tests.cluster.ray_cluster import ray_processes, stored, wait_for_nodes
 from tests.cluster.sweeps import SubmittedSweep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -66,11 +66,14 @@ def test_a_sweep_survives_the_loss_of_a_host_while_another_joins(lan: Lan, lapto
     sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=20)
     sweep.wait_until_finished_on(head, 1, 240)
     sweep.wait_until_finished_on(worker1, 2, 120)
+    assert stored(head)[worker1.address] >= sweep.teacher_bytes()
     lan.cut(worker1)
     join(laptop, worker2, head)
     wait_for_nodes(head, {head.address, worker2.address}, 90)
 
     sweep.wait_until_finished_on(worker2, 1, 240)
+    # What the lost host had of the teacher is gone with it; the newcomer has fetched it all.
+    assert stored(head)[worker2.address] >= sweep.teacher_bytes()
     sweep.wait_for_success(400)
     sweep.assert_complete()
 

@@ -1,25 +1,30 @@
 """Runs a small sweep on a cluster in a process of its own, and prints events and what nodes hold.
 
-``python -m tests.integration.cluster_sweep ADDRESS FOLDER [CHANGES]``; one JSON object a line.
+``python -m tests.integration.cluster_sweep ADDRESS FOLDER [CHANGES] [GPUS]``; one JSON object a
+line. Nodes may say that they have GPUs where there are none. With GPUS ``shown``, PyTorch passes
+for one that was built for them; with ``played``, workers that were given one compute on the CPU,
+too. All else is real: what Ray places where, and what trials do.
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import json
-import sys
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import ray
-from ray._private.internal_api import node_stats
+import torch
+from ray.air._internal import device_manager
 
+from raykd.errors import RaykdError
 from raykd.results.store import load_results
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.integration.conftest import tiny_spec
+from tests.object_store import created
 
 
 def space(folder: Path, changes: Mapping[str, Any]) -> SweepSpec:
@@ -33,28 +38,37 @@ def space(folder: Path, changes: Mapping[str, Any]) -> SweepSpec:
     )
 
 
-def created() -> dict[str, int]:
-    """Bytes that ever were laid into the object store of each node, copies included."""
-    found = {}
-    for node in ray.nodes():
-        where = node["NodeManagerAddress"], node["NodeManagerPort"]
-        with contextlib.suppress(grpc.RpcError):  # it is gone, and Ray does not know yet
-            stats = node_stats(*where, include_memory_info=False).store_stats
-            found[node["NodeID"]] = stats.cumulative_created_bytes
-    return found
+def play_gpus() -> None:
+    """Who was given a GPU computes on the CPU; called in every worker process as it starts."""
+    managers = device_manager.SUPPORTED_ACCELERATOR_TORCH_DEVICE_MANAGER
+    managers["GPU"] = device_manager.CPUTorchDeviceManager
 
 
 def main() -> None:
-    address, folder, *changes = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("changes", nargs="?", default="{}", type=json.loads)
+    parser.add_argument("gpus", nargs="?", default="", choices=("", "shown", "played"))
+    args = parser.parse_args()
+    if args.gpus:
+        torch.backends.cuda.is_built = lambda: True  # type: ignore[assignment]
+    if args.gpus == "played":
+        hook = {"worker_process_setup_hook": play_gpus}
+        ray.init(args.address, runtime_env=hook, logging_level=logging.ERROR, log_to_driver=False)
 
     def listen(event: Mapping[str, Any]) -> None:
         print(json.dumps(event, default=str), flush=True)
         if event["event"] == "trial_finished":
             print(json.dumps({"event": "created", "bytes": created()}), flush=True)
 
-    spec = space(Path(folder), json.loads(changes[0]) if changes else {})
-    options = SweepOptions(out=Path(folder), address=address, cache=Path(folder) / "cache")
-    result = load_results(run_sweep(spec, "", options, listen))
+    spec = space(args.folder, args.changes)
+    options = SweepOptions(out=args.folder, address=args.address, cache=args.folder / "cache")
+    try:
+        result = load_results(run_sweep(spec, "", options, listen))
+    except RaykdError as exc:
+        print(json.dumps({"event": "refused", "message": str(exc), "hint": exc.hint}), flush=True)
+        return
     done = [(t.trial_id, t.status, t.checkpoint) for t in result.trials]
     print(json.dumps({"event": "result", "trials": done, "run": result.run}), flush=True)
 

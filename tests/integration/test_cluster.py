@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ray.cluster_utils import Cluster
 
 ARMS, TRIALS, CONFIRM = 2, 4, 2
@@ -39,12 +40,13 @@ def sweep(
     cluster: Cluster,
     folder: Path,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    gpus: str = "",
     **changes: Any,
 ) -> list[dict[str, Any]]:
-    """Every event of a sweep, handed over as it comes."""
+    """Every event of a sweep, handed over as it comes; `gpus` as `cluster_sweep` takes it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.cluster_sweep", cluster.address, str(folder),
-         json.dumps(changes)],
+         json.dumps(changes), gpus],
         stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         env={**os.environ, "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"},
     )  # fmt: skip
@@ -138,3 +140,39 @@ def test_labels_choose_nodes(two_nodes, tmp_path):
     check_complete(events)
     (cluster,) = of(events, "cluster")
     assert [place["slots"] for place in cluster["where"]] == [2]
+
+
+@pytest.fixture
+def one_gpu() -> Iterator[Cluster]:
+    """A node that says it has a GPU."""
+    node = {"num_cpus": 2, "num_gpus": 1, "object_store_memory": STORE}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_two_trials_share_a_gpu(one_gpu, tmp_path):
+    events = sweep(one_gpu, tmp_path, gpus="played", resources={"gpus_per_worker": 0.5})
+    check_complete(events)
+    (cluster,) = of(events, "cluster")
+    assert (cluster["gpus"], cluster["slots"]) == (1.0, 2)
+    assert {e["result"]["slot"] for e in of(events, "trial_finished")} == {0, 1}
+
+
+@pytest.mark.slow
+def test_a_trial_with_a_whole_gpu_is_alone_on_it(one_gpu, tmp_path):
+    events = sweep(one_gpu, tmp_path, gpus="played")  # gpus_per_worker: auto
+    check_complete(events)
+    (cluster,) = of(events, "cluster")
+    assert (cluster["gpus"], cluster["slots"]) == (1.0, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has GPUs that can be used")
+def test_gpus_that_torch_cannot_use_are_named(one_gpu, tmp_path):
+    (refused,) = of(sweep(one_gpu, tmp_path, gpus="shown"), "refused")
+    assert "but torch" in refused["message"]
+    assert "gpus_per_worker: 0" in refused["hint"]
