@@ -8,7 +8,7 @@ from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import finetuned
 from raykd.sweep.words import model_in_words, split_in_words, student_in_words
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
 
 

@@ -30,7 +30,7 @@ from raykd.sweep.row_checks import check_choices, check_rationales, check_readin
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
-from raykd.teachers.prepare import StudentCut
+from raykd.teachers.inputs import StudentCut
 from raykd.teachers.written import Explaining
 
 

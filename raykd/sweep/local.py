@@ -22,7 +22,9 @@ from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.serving import inputs_of
 from raykd.teachers import cache
-from raykd.teachers.prepare import Prepared, Progress, prepare
+from raykd.teachers.inputs import Progress
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial

@@ -17,7 +17,7 @@ from raykd.params import describe
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
 from raykd.teachers.derive import name_of
-from raykd.teachers.prepare import StudentCut, TaskInputs
+from raykd.teachers.inputs import StudentCut, TaskInputs
 from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.training.settings import TrainSettings

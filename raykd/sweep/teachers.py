@@ -18,7 +18,7 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, inputs_of
 from raykd.teachers import cache, shelf, store
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob

@@ -29,7 +29,7 @@ from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers import shelf
 from raykd.teachers.derive import Findings
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.ragged import Ragged
 from raykd.teachers.recorded import Block, RecordedOutputs
 

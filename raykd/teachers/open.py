@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raykd.methods.base import Signals, Variant
 from raykd.teachers.derive import make, record_variant
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.serve import LiveTeacher, RecordedTeacher, Teacher
 from raykd.training.device import World

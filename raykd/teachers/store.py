@@ -14,7 +14,7 @@ import ray
 
 from raykd.data.base import Array, Task
 from raykd.errors import TrialError
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import Block, checksum
 
 

@@ -10,7 +10,7 @@ import ray
 from raykd.methods.base import Signals, Variant
 from raykd.teachers.derive import variant_key
 from raykd.teachers.open import open_variant, recorded_variant
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.serve import RecordedTeacher, Teacher
 from raykd.trial import board as boards

@@ -17,7 +17,7 @@ from torch import nn
 
 from raykd.data.base import Array
 from raykd.models.source import ModelSource
-from raykd.teachers.prepare import TaskInputs
+from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.recorded import RecordedOutputs, joined
 from raykd.teachers.recording import Recording
 from raykd.trial import board as boards

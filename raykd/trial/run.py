@@ -18,7 +18,7 @@ from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_teacher, open_variant
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import RecordedTeacher, Teacher
 from raykd.teachers.written import WRITTEN
 from raykd.training.device import World

@@ -24,8 +24,10 @@ from ray import train
 from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
 from raykd.teachers import store
+from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.store import TeacherHandle
 from raykd.training.device import World

@@ -23,7 +23,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from raykd.data.base import Encoded
 from raykd.models.tokenizers import load_tokenizer
 from raykd.teachers import cache
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 
 FIXED_LENGTH = 128
 

@@ -16,7 +16,7 @@ from raykd.methods.base import LossTerms, Reader
 from raykd.models.base import Outputs, Part
 from raykd.models.forward import forward
 from raykd.params import build
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import World, choose_precision

@@ -15,7 +15,7 @@ from typing import Any
 from raykd import registry
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.board import answer
 from raykd.trial.run import TrialConfig
 from tests.integration.conftest import TASK, open_bench, tiny_spec, trial_config

@@ -25,7 +25,7 @@ import torch
 
 from raykd import registry
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.run import TrialConfig
 from tests.benchmarks._by_hand import Job, live, served, train_one
 from tests.benchmarks.naive_sweep import BATCH, ROWS, STUDENTS, TASKS, TEACHER, space

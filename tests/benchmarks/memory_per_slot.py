@@ -27,7 +27,7 @@ import numpy as np
 from raykd.data.base import Array, Encoded
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.ragged import joined, one_chunk
 from raykd.teachers.recording import BLOCK_BYTES
 from tests.benchmarks._meter import family, memory

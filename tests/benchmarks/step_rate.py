@@ -35,7 +35,7 @@ from raykd.spec.schema import ShapeSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings

@@ -33,7 +33,7 @@ from raykd.methods.base import Signals
 from raykd.spec.load import load_spec
 from raykd.sweep.local import prepare_task, run_here, trial_of
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from tests.benchmarks import _polynomial
 from tests.outside_data import outside_data

@@ -21,7 +21,7 @@ import torch
 
 from raykd import registry
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.training import loop
 from raykd.training.device import World
 from raykd.training.optim import Optimizer

@@ -16,7 +16,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers import store
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.board import answer, open_board
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig

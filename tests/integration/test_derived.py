@@ -8,7 +8,7 @@ import pytest
 from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config

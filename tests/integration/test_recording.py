@@ -20,7 +20,9 @@ from raykd.sweep.gather import gather
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.teachers import Teachers
 from raykd.teachers import cache, store
-from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
 from raykd.training.device import World
 from raykd.trial.board import answer

@@ -16,7 +16,7 @@ import torch
 
 from raykd import registry
 from raykd.teachers import store
-from raykd.teachers.prepare import Prepared
+from raykd.teachers.prepared import Prepared
 from raykd.trial.board import answer
 from tests.integration.conftest import Bench, trial_config
 

@@ -22,7 +22,7 @@ from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.words import student_in_words
-from raykd.teachers.prepare import StudentCut
+from raykd.teachers.inputs import StudentCut
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
 

@@ -19,7 +19,8 @@ from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.serving import inputs_of
-from raykd.teachers.prepare import Prepared, prepare
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from tests.unit.sweep.specs import spec
 

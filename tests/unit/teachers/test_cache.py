@@ -14,7 +14,7 @@ import pytest
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.teachers import cache
-from raykd.teachers.prepare import StudentCut
+from raykd.teachers.inputs import StudentCut
 from raykd.teachers.recorded import checksum, joined
 from raykd.teachers.shelf import ABOUT
 from raykd.teachers.store import arrays

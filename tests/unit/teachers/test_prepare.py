@@ -11,7 +11,8 @@ from transformers import BertForSequenceClassification
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
 from raykd.models import weights
-from raykd.teachers.prepare import StudentCut, prepare
+from raykd.teachers.inputs import StudentCut
+from raykd.teachers.prepare import prepare
 from tests.unit.teachers import tiny
 
 

@@ -12,7 +12,7 @@ from raykd.models.base import ModelShape
 from raykd.models.load import anatomy
 from raykd.models.source import shape_source
 from raykd.models.units import count_units
-from raykd.teachers.prepare import StudentCut
+from raykd.teachers.inputs import StudentCut
 from raykd.teachers.pruned import prune
 from tests.unit.teachers import tiny
 

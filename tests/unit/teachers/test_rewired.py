@@ -7,7 +7,7 @@ from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
 from raykd.models.load import anatomy
-from raykd.teachers.prepare import StudentCut
+from raykd.teachers.inputs import StudentCut
 from raykd.teachers.pruned import _scores, rewire
 from tests.unit.teachers import tiny
 

@@ -10,7 +10,8 @@ import torch
 
 from raykd import registry
 from raykd.errors import TrialError
-from raykd.teachers.prepare import Prepared, StudentCut
+from raykd.teachers.inputs import StudentCut
+from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
 from raykd.teachers.store import TeacherHandle, arrays, verify
 from tests.unit.teachers import tiny

@@ -19,8 +19,9 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.teachers import cache as disk
+from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import TaskInputs, prepare
+from raykd.teachers.prepare import prepare
 from raykd.teachers.recorded import joined
 from raykd.teachers.recording import record
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose

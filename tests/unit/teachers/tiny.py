@@ -15,7 +15,9 @@ from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.source import ModelSource, shape_source
 from raykd.models.tokenizers import train_tokenizer
-from raykd.teachers.prepare import Prepared, TaskInputs, prepare
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
 
