@@ -1,0 +1,73 @@
+"""Fine-tuning a teacher on the rows of its task."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from raykd import registry
+from raykd.data.collate import Collator
+from raykd.methods.base import Setting
+from raykd.models.base import Outputs
+from raykd.results.records import Evaluation
+from raykd.teachers.inputs import Progress, TaskInputs
+from raykd.training.device import World
+from raykd.training.loop import FitJob, fit
+
+
+def finetune(
+    model: nn.Module, inputs: TaskInputs, world: World, progress: Progress
+) -> tuple[Evaluation, ...]:
+    """Fine-tune a teacher in place; every rank of `world` takes part.
+
+    Args:
+        model: The teacher, on the device of `world`.
+        inputs: What is prepared; its settings of fine-tuning are there.
+        world: This process.
+        progress: Told about every evaluation.
+
+    Returns:
+        The evaluations.
+
+    Raises:
+        TeacherError: It diverged.
+    """
+    task, settings = inputs.task, inputs.finetune
+    assert settings is not None
+    name, given = "none", {}
+    if inputs.explain > 0:
+        name, given = "step_by_step", {"alpha": 1 - inputs.explain}
+    learn = registry.load("methods", name)
+    setting = Setting(
+        teacher=inputs.teacher.anatomy,
+        student=inputs.teacher.anatomy,
+        kind=task.kind,
+        num_labels=task.num_labels,
+    )
+    method = learn(registry.params_of("methods", name)(**given), setting)
+    total = settings.epochs * settings.evals_per_epoch
+    progress("finetune", 0, total, "")
+
+    def report(evaluation: Evaluation) -> bool:
+        done = round(evaluation.epoch * settings.evals_per_epoch)
+        value = evaluation.metrics[task.metric]
+        progress("finetune", done, total, f"{task.metric} {value:.4f}")
+        return False
+
+    result = fit(
+        FitJob(
+            model=model,
+            method=method,
+            task=task,
+            train=inputs.teacher_splits["finetune"],
+            select=inputs.teacher_splits["select"],
+            teacher=lambda batch: Outputs(),
+            settings=settings,
+            collator=Collator(
+                inputs.teacher_pad, max_length=inputs.max_length, beside=method.beside()
+            ),
+            seed=inputs.finetune_seed,
+            world=world,
+            report=report,
+        )
+    )
+    return result.history

@@ -1,0 +1,126 @@
+"""What the preparation of a task works on, and whom it tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from raykd.data.base import TOKEN_KINDS, Encoded, Task
+from raykd.methods.base import Derivation, Signals
+from raykd.models.base import Anatomy
+from raykd.models.source import ModelSource
+from raykd.teachers.recording import Recording, estimate_bytes
+from raykd.teachers.written import Explaining
+from raykd.training.settings import TrainSettings
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with phase, units done, units in all, and a detail to show."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentCut:
+    """A student made of the teacher: some of its blocks, or all of them with fewer units.
+
+    Attributes:
+        layers: Blocks, numbered from 0, when `sparsity` is None.
+        weights: Those the teacher has after fine-tuning, or before.
+        sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
+        rewired: Whether the important heads and neurons of every block come first.
+    """
+
+    layers: tuple[int, ...] = ()
+    weights: Literal["finetuned", "pretrained"]
+    sparsity: float | None = None
+    rewired: bool = False
+
+    def anatomy(self, teacher: Anatomy) -> Anatomy:
+        """The sizes of the student."""
+        if self.sparsity is not None:
+            return replace(teacher, uneven=True)
+        return replace(teacher, layers=len(self.layers))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskInputs:
+    """What the preparation of a task works on.
+
+    Attributes:
+        task: The task.
+        teacher_splits: Rows as the teacher reads them: ``train``, ``select``, ``report``, and
+            ``finetune`` when it is fine-tuned.
+        student_splits: ``train``, ``select``, ``report`` as the student reads them.
+        teacher: How the teacher begins.
+        teacher_pad: Padding token of the teacher.
+        finetune: Settings of fine-tuning, None for a teacher that is used as it is.
+        finetune_seed: Seed of fine-tuning.
+        explain: Weight of rationales in it, 0 where only responses are learnt; otherwise rows are
+            read with the names of the tasks.
+        student: How a student begins, or which blocks of the teacher it is made of.
+        student_pad: Padding token of the student.
+        same_tokens: Whether both split text alike.
+        max_length: Longest row in tokens.
+        vocabulary: Token ids that the teacher's tokenizer can give.
+        signals: Everything the sweep's methods read from the teacher.
+        derivations: How other teachers are derived from it, each looked at once.
+        mode: Serve recorded outputs, or the weights.
+        dtype: How recorded hidden states are kept.
+        explaining: Rationales that the teacher is to write, or None.
+        fingerprint: Identity of all of the above.
+    """
+
+    task: Task
+    teacher_splits: Mapping[str, Encoded]
+    student_splits: Mapping[str, Encoded]
+    teacher: ModelSource
+    teacher_pad: int
+    finetune: TrainSettings | None
+    finetune_seed: int
+    explain: float = 0.0
+    student: ModelSource | StudentCut
+    student_pad: int
+    same_tokens: bool
+    max_length: int
+    vocabulary: int
+    signals: Signals
+    derivations: tuple[Derivation, ...]
+    mode: Literal["outputs", "weights"]
+    dtype: str
+    explaining: Explaining | None = None
+    fingerprint: str
+
+    def recorded_signals(self) -> Signals:
+        """What is recorded of the train rows; logits at least, derivations read them."""
+        return self.signals if self.mode == "outputs" else Signals(logits=True)
+
+    def records(self) -> bool:
+        """Whether the train rows are recorded: to be read, or to derive teachers from."""
+        return self.mode == "outputs" or self.task.kind not in TOKEN_KINDS
+
+    def recording(self, role: str, signals: Signals) -> Recording:
+        """How the rows of a role are recorded."""
+        encoded = self.teacher_splits[role]
+        size = estimate_bytes(
+            encoded, signals, self.teacher.anatomy, self.task, wide=self.dtype == "fp32"
+        )
+        return Recording(
+            encoded=encoded,
+            signals=signals,
+            pad_id=self.teacher_pad,
+            max_length=self.max_length,
+            dtype=self.dtype,
+            batch_size=self.finetune.eval_batch_size if self.finetune else 64,
+            row_bytes=size // len(encoded),
+            vocabulary=self.vocabulary,
+        )
+
+    def distinct(self) -> list[Encoded]:
+        """The splits that the teacher reads after fine-tuning, those that are the same once."""
+        read = (self.teacher_splits[n] for n in ("train", *scored_roles(self.teacher_splits)))
+        return list({id(split): split for split in read}.values())
+
+
+def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:
+    """``select``, ``report``, and the companions ``report_<suffix>`` there are."""
+    companions = (role for role in splits if role.startswith("report_"))
+    return ("select", "report", *companions)

@@ -1,0 +1,88 @@
+"""What the preparation of a task gives: everything that its trials read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from raykd.data.base import Array, Encoded
+from raykd.models.base import Anatomy
+from raykd.models.source import ModelSource
+from raykd.results.records import Evaluation
+from raykd.teachers.derive import Findings
+from raykd.teachers.recorded import RecordedOutputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A task ready for trials; the same object on every node.
+
+    Attributes:
+        task: Task name.
+        fingerprint: Identity of everything it was made from.
+        splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the
+            student reads them.
+        pad_id: Padding token of the student.
+        end_id: The token that ends a text of the student, 0 where it writes none.
+        max_length: Longest row in tokens.
+        same_tokens: Whether teacher and student split text alike.
+        teacher_anatomy: Sizes of the teacher.
+        student: How students begin.
+        recorded: The teacher's outputs on ``train``, None when it is served by its weights.
+        teacher: The teacher itself, where it is served by its weights or others are derived from
+            it; else None.
+        reported: What the teacher said of the tokens of the report split, to tell how far students
+            are from it; None where no text is written.
+        output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
+            recorded; else None.
+        findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
+        metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
+        history: Evaluations during fine-tuning.
+        parameters: The teacher's number of weights.
+        forwards: Rows passed through the teacher after fine-tuning.
+        distinct: Distinct rows among them.
+        seconds: Time of the preparation.
+    """
+
+    task: str
+    fingerprint: str
+    splits: Mapping[str, Encoded]
+    pad_id: int
+    end_id: int
+    max_length: int
+    same_tokens: bool
+    teacher_anatomy: Anatomy
+    student: ModelSource
+    recorded: RecordedOutputs | None
+    teacher: ModelSource | None
+    reported: RecordedOutputs | None
+    output_matrix: Array | None
+    findings: Mapping[str, Findings]
+    metrics: Mapping[str, float]
+    history: tuple[Evaluation, ...]
+    parameters: int
+    forwards: int
+    distinct: int
+    seconds: float
+
+    def bare(self) -> Prepared:
+        """The same without the values of recorded outputs."""
+        if self.recorded is None:
+            return self
+        return replace(self, recorded=self.recorded.with_chunks(()))
+
+    def arrays(self) -> Iterator[Array]:
+        """Every array of rows, models and findings, and where recorded rows begin."""
+        for encoded in self.splits.values():
+            yield from encoded.arrays()
+        if self.output_matrix is not None:
+            yield self.output_matrix
+        if self.reported is not None:
+            yield from self.reported.arrays()
+        for findings in self.findings.values():
+            yield from findings.arrays.values()
+        for source in (self.student, self.teacher):
+            if source is not None and source.state is not None:
+                yield from source.state.tensors.values()
+        if self.recorded is not None:
+            yield from self.recorded.offsets()
