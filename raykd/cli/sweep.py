@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from raykd.results.records import SweepResult
     from raykd.spec.schema import SweepSpec
 
 SMOKE = ("search.trials=2", "data.limit=64", "train.epochs=1", "confirm.seeds=[1]")
@@ -59,14 +58,13 @@ def sweep(
     ] = False,
 ) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
-    from raykd.cli.console import open_console
     from raykd.cli.validate import show_plan
     from raykd.spec.load import placed
 
     overrides = list(override or ())
     shortcuts = (
-        ("search.trials", trials), ("search.time_budget", time_budget), ("search.seed", seed),
-        ("resources.isolate", "true" if isolate else None),
+        ("search.trials", None if resume else trials), ("search.time_budget", time_budget),
+        ("search.seed", seed), ("resources.isolate", "true" if isolate else None),
     )  # fmt: skip
     overrides += [f"{key}={value}" for key, value in shortcuts if value is not None]
     overrides += SMOKE if smoke else ()
@@ -75,20 +73,37 @@ def sweep(
             "--submit sends a search space away: it goes with neither --resume nor --address",
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
-    if resume is not None and trials is not None:
-        overrides.remove(f"search.trials={trials}")
     spec, source = _read(file, resume, overrides)
     if resume is not None and trials is not None:
         spec = spec.with_trials(trials)
     if dry_run:
         show_plan(str(file or resume), spec, output)
         return 0
-
     if submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if no_confirm else []
         return _submit(submit, spec, source, arguments, out, output)
+    try:
+        return _run(spec, source, output, out, address, resume, confirm=not no_confirm)
+    except SpecError as exc:
+        if file is None:
+            raise
+        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
 
+
+def _run(
+    spec: SweepSpec,
+    source: str,
+    output: Output,
+    out: Path,
+    address: str | None,
+    resume: Path | None,
+    *,
+    confirm: bool,
+) -> int:
+    """Run the search space from here; returns the exit code."""
+    from raykd.cli.console import open_console
+    from raykd.cli.ending import show_end
     from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
 
@@ -96,7 +111,7 @@ def sweep(
         out=out,
         address=None if address == "local" else address,
         resume=resume,
-        confirm=not no_confirm,
+        confirm=confirm,
         cache=cache_folder(),
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
@@ -110,17 +125,13 @@ def sweep(
                 console.handle(event)
 
             run_sweep(spec, source, options, listen)
-    except SpecError as exc:
-        if file is None:
-            raise
-        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
     except KeyboardInterrupt:
         if written:
             output.note(f"stopped; continue with: raykd sweep --resume {written['run']}")
         raise
     finally:
         if written and not output.is_json:
-            _show_end(written, output)
+            show_end(written["run"], written["report"], output)
     return _exit_code(written["run"])
 
 
@@ -129,6 +140,7 @@ def _submit(
 ) -> int:
     """Run the search space as a job of a cluster; returns what it ended with there."""
     from raykd.cli.console import open_console
+    from raykd.cli.ending import show_end
     from raykd.sweep.submit import submit
 
     report = Path(spec.report.path.format(name=spec.name))
@@ -138,7 +150,7 @@ def _submit(
             out=out, report=report, listener=console.handle, note=output.note,
         )  # fmt: skip
     if done.run is not None and not output.is_json:
-        _show_end({"report": str(report), "run": str(done.run)}, output)
+        show_end(done.run, report, output)
     return done.exit_code
 
 
@@ -162,45 +174,6 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
     from raykd.sweep.runfolder import reopen
 
     return reopen(resume)[0], ""
-
-
-def _show_end(written: Mapping[str, str], output: Output) -> None:
-    """The last lines: one row per arm, caveats, where report and run are."""
-    from raykd.results.store import load_results
-
-    result = load_results(written["run"])
-    for task in result.tasks:
-        _show_task(result, task.name, output)
-    from raykd.results.diagnose import diagnose
-
-    for caveat in diagnose(result):
-        place = f"{caveat.task}: " if caveat.task else ""
-        output.text(f"caveat: {place}{caveat.message}")
-    output.text(f"report: {written['report']}")
-    output.text(f"run: {written['run']}")
-
-
-def _show_task(result: SweepResult, task: str, output: Output) -> None:
-    from raykd.results.summary import arm_summaries, scale_of
-    from raykd.results.verdict import verdict
-
-    scale = scale_of(result, task)
-    rows = []
-    for arm in arm_summaries(result, task):
-        sure = arm.confirmed
-        rows.append(
-            (
-                arm.label,
-                scale.show(sure.mean) if sure else "n/a",
-                f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure else "n/a",
-                str(sure.n) if sure else "0",
-                f"{arm.gap:.0%}" if arm.gap is not None else "n/a",
-                ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
-            )
-        )
-    columns = ("arm", f"confirmed {result.task(task).metric}", "95 % interval", "seeds",
-               "gap recovered", "search trials")  # fmt: skip
-    output.table(columns, rows, title=f"{task}: {verdict(result, task).headline}")
 
 
 def _exit_code(run: str) -> int:
