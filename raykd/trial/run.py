@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from raykd import params, registry
 from raykd.data.base import PLAIN, Encoded, Task
 from raykd.data.collate import Collator
@@ -195,30 +197,8 @@ def run_trial(
     last = result.history[-1]
     metrics = dict(last.metrics)
     if not result.stopped:
-
-        def scored(role: str, part: Part | None = None) -> Mapping[str, float]:
-            return score(model, task, splits[role], settings, collator, world, part)
-
-        for part in method.parts():
-            at = f"@w{part.width:g}d{part.depth:g}"
-            metrics |= {f"{name}{at}": v for name, v in scored("select", part).items()}
-            if config.report:
-                values = scored("report", part)
-                metrics |= {f"report/{name}{at}": v for name, v in values.items()}
-        if config.report:
-            for role in splits:
-                stage, _, suffix = role.partition("_")
-                if stage == "report":
-                    end = f"_{suffix}" if suffix else ""
-                    metrics |= {f"report/{name}{end}": v for name, v in scored(role).items()}
-        if config.report and prepared.reported is not None:
-            reported = RecordedTeacher(prepared.reported, world.device, prepared.output_matrix)
-            read = reported.reader(Signals(logits=True))
-            metrics["report/teacher_kl"] = teacher_divergence(
-                model, read, splits["report"], settings, collator, world
-            )
-        if config.latency:
-            metrics["latency_ms"] = latency_ms(model, splits["select"], settings, collator, world)
+        student = _Trained(model, task, splits, settings, collator, world)
+        metrics |= _ending(config, method, prepared, student)
     is_kept = config.save_path is not None and not result.stopped and world.rank == 0
     return TrialOutcome(
         evaluation=last,
@@ -227,3 +207,53 @@ def run_trial(
         stopped=result.stopped,
         student=weights.capture(model) if is_kept else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A trained student with what it is scored with."""
+
+    model: nn.Module
+    task: Task
+    splits: Mapping[str, Encoded]
+    settings: TrainSettings
+    collator: Collator
+    world: World
+
+    def score(self, role: str, part: Part | None = None) -> Mapping[str, float]:
+        """The task's metrics of the student, or of a part of it, on a role's rows."""
+        return score(
+            self.model, self.task, self.splits[role], self.settings, self.collator, self.world, part
+        )
+
+
+def _ending(
+    config: TrialConfig, method: Method[object], prepared: Prepared, student: _Trained
+) -> dict[str, float]:
+    """What is measured of a student when its training is over, beside its last evaluation."""
+    metrics: dict[str, float] = {}
+    for part in method.parts():
+        at = f"@w{part.width:g}d{part.depth:g}"
+        metrics |= {f"{name}{at}": v for name, v in student.score("select", part).items()}
+        if config.report:
+            values = student.score("report", part)
+            metrics |= {f"report/{name}{at}": v for name, v in values.items()}
+    if config.report:
+        for role in student.splits:
+            stage, _, suffix = role.partition("_")
+            if stage == "report":
+                end = f"_{suffix}" if suffix else ""
+                metrics |= {f"report/{name}{end}": v for name, v in student.score(role).items()}
+    model, settings, collator, world = (
+        student.model, student.settings, student.collator, student.world
+    )  # fmt: skip
+    if config.report and prepared.reported is not None:
+        reported = RecordedTeacher(prepared.reported, world.device, prepared.output_matrix)
+        read = reported.reader(Signals(logits=True))
+        metrics["report/teacher_kl"] = teacher_divergence(
+            model, read, student.splits["report"], settings, collator, world
+        )
+    if config.latency:
+        rows = student.splits["select"]
+        metrics["latency_ms"] = latency_ms(model, rows, settings, collator, world)
+    return metrics
