@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
-import torch
 
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.spec.resources import check_resources
@@ -21,6 +20,7 @@ from raykd.sweep import nodes
 from raykd.sweep.events import EventLog
 from raykd.sweep.fleet import Fleet
 from raykd.sweep.nodes import Node
+from raykd.training.device import built_for_gpus
 from raykd.trial.board import open_board
 from raykd.trial.hosts import SlotHosts
 from raykd.trial.slot import SlotPool, SlotShape
@@ -154,14 +154,14 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
     Raises:
         SpecError: GPUs are asked for, and PyTorch was built without.
     """
-    built = _built_for_gpus()
+    built = built_for_gpus()
     gpus = resources.gpus_per_worker
     if gpus == "auto":
         gpus = 1.0 if built and any(n.gpus for n in found) else 0.0
     if gpus and not built:
         problem = Problem(
             path="resources.gpus_per_worker",
-            message=f"{gpus:g} asked for, but torch {torch.__version__} was built without CUDA",
+            message=f"{gpus:g} asked for, but torch was built without CUDA",
             hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
         )
         raise SpecError(found=[problem])
@@ -171,10 +171,6 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
         gpus=float(gpus),
         labels=dict(resources.labels),
     )
-
-
-def _built_for_gpus() -> bool:
-    return bool(torch.backends.cuda.is_built())  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -191,9 +187,9 @@ def slots(spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog) -> Iterat
         cluster.shape,
         1 if spec.resources.isolate else None,
     )
-    if not cluster.shape.gpus and not _built_for_gpus():
+    if not cluster.shape.gpus and not built_for_gpus():
         count = sum(n.gpus for n in cluster.nodes)
-        message = f"torch {torch.__version__} was built without CUDA: {count:g} GPUs are not used"
+        message = f"torch was built without CUDA: {count:g} GPUs are not used"
         if count:
             log.emit("note", message=message)
     hosts = SlotHosts(board, pool, str((run / "ray").resolve()))

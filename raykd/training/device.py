@@ -155,3 +155,8 @@ def _in_words(device: torch.device) -> str:
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
     return "CPU (avx512_bf16 or amx_bf16 on x86, bf16 on ARM)"
+
+
+def built_for_gpus() -> bool:
+    """Whether PyTorch was built for GPUs, be there one on this machine or not."""
+    return bool(torch.backends.cuda.is_built())  # type: ignore[no-untyped-call]
