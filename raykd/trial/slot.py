@@ -11,6 +11,8 @@ from typing import Any
 
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.api.callback import RayTrainCallback
 
 from raykd.trial.board import NODE_LABEL, answer
 from raykd.trial.worker import slot_loop
@@ -45,6 +47,21 @@ class SlotShape:
     def devices(self) -> float:
         """GPUs if there are any, else CPUs."""
         return self.workers * (self.gpus or self.cpus)
+
+
+class _Trainer(TorchTrainer):
+    """Without the process on the head that watches the controller, one for each trainer.
+
+    It asks the dashboard every second whether the controller lives. Where its own cluster has no
+    dashboard, it asks that of any other cluster on the machine, is told that nobody knows the
+    controller, and takes the workers away in the middle of a trial. It is not needed: what the
+    controller holds, Ray gives back when the controller dies.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        # What type checkers see is the trainer of Ray Train's first version.
+        every = super()._create_default_callbacks()  # type: ignore[misc]
+        return [c for c in every if not isinstance(c, PlacementGroupCleanerCallback)]
 
 
 class SlotPool:
@@ -123,7 +140,7 @@ class SlotPool:
 
     def _trainer(self, slot: int, node: str) -> TorchTrainer:
         shape = self._shape
-        return TorchTrainer(
+        return _Trainer(
             slot_loop,
             train_loop_config={**self._settings, "slot": slot},
             torch_config=TorchConfig(

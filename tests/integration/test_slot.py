@@ -111,15 +111,21 @@ def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
     assert end["evaluation"]["epoch"] == 400
 
 
-def worker_pids() -> list[int]:
-    """The processes of slots on this node."""
+def worker_pids(name: str = "RayTrainWorker") -> list[int]:
+    """The processes of slots on this node, or other actors of a name."""
     listing = subprocess.run(
         ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     ).stdout
-    workers = [line.split() for line in listing.splitlines() if "ray::RayTrainWorker" in line]
+    workers = [line.split() for line in listing.splitlines() if f"ray::{name}" in line]
     own = ray._private.worker.global_worker.node.all_processes  # only this cluster's raylet
     raylets = {str(info.process.pid) for info in own["raylet"]}
     return [int(w[0]) for w in workers if w[1] in raylets]
+
+
+def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
+    bench.run(trial_config())
+    assert worker_pids("TrainController")
+    assert not worker_pids("PlacementGroupCleaner")
 
 
 def test_two_ranks_train_as_one_does(bench: Bench, two_ranks: Bench, prepared: Prepared) -> None:
