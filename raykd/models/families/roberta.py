@@ -7,11 +7,14 @@ for both.
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily, Units
+from dataclasses import replace
+
+from raykd.models.families.bert import FAMILY as BERT
 
 _MODELS = "transformers.models.roberta.modeling_roberta:RobertaFor"
 
-FAMILY = ModelFamily(
+FAMILY = replace(
+    BERT,
     name="roberta",
     model_type="roberta",
     config_path="transformers.models.roberta.configuration_roberta:RobertaConfig",
@@ -24,26 +27,9 @@ FAMILY = ModelFamily(
     base_prefix="roberta.",
     layer_prefix="roberta.encoder.layer.",
     head_prefixes=("classifier.", "qa_outputs.", "lm_head."),
+    optional_prefixes=(),
     token_head=("lm_head",),
-    fields={
-        "layers": ("num_hidden_layers",),
-        "hidden": ("hidden_size",),
-        "heads": ("num_attention_heads",),
-        "intermediate": ("intermediate_size",),
-        "positions": ("max_position_embeddings",),
-        "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-    },
     constants={"type_vocab_size": 1},
     reserved_positions=2,
-    units=Units(
-        attention="attention.self",
-        query="attention.self.query",
-        key="attention.self.key",
-        value="attention.self.value",
-        attention_output="attention.output.dense",
-        attention_norm="attention.output.LayerNorm",
-        feed_forward_in="intermediate.dense",
-        feed_forward_out="output.dense",
-        feed_forward_norm="output.LayerNorm",
-    ),
+    takes_token_types=False,
 )

@@ -60,48 +60,19 @@ def idle_share(trials: list[TrialResult]) -> float | None:
 def _chart(
     result: SweepResult, trials: list[TrialResult], spans: list[Mapping[str, Any]], start: float
 ) -> Figure:
-    styles = arm_styles(result.labels)
-    span = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)]) - start
-    per, unit = (60.0, "minutes") if span >= 300 else (1.0, "seconds")
-    per, unit = (3600.0, "hours") if span >= 3 * 3600 else (per, unit)
+    axis = _Axis.over(start, [*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)])
+    moments = [s for s in result.spans if s["end"] == s["start"]]
     chart = go.Figure()
     if spans:
-        chart.add_bar(
-            base=[(s["start"] - start) / per for s in spans],
-            x=[(s["end"] - s["start"]) / per for s in spans],
-            y=[_lane(s.get("slot", -1)) for s in spans],
-            orientation="h", name="preparation", customdata=[plain(s["name"]) for s in spans],
-            hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
-            marker={"color": GREY, "pattern": {"shape": "/"}},
-        )  # fmt: skip
-    moments = [s for s in result.spans if s["end"] == s["start"]]
+        _add_spans(chart, spans, axis)
     if moments:
-        chart.add_scatter(
-            x=[(s["start"] - start) / per for s in moments],
-            y=[_lane(s.get("slot", -1)) for s in moments], mode="markers", name="events",
-            customdata=[plain(s["name"]) for s in moments],
-            hovertemplate="%{customdata}: at %{x:.2f} " + unit + "<extra></extra>",
-            marker={"symbol": "diamond", "size": 10, "color": GREY,
-                    "line": {"width": 1, "color": "#ffffff"}},
-        )  # fmt: skip
+        _add_moments(chart, moments, axis)
     for label in result.labels:
-        own = [t for t in trials if t.label == label]
-        if own:
-            chart.add_bar(
-                base=[(t.started - start) / per for t in own], x=[t.seconds / per for t in own],
-                y=[_lane(t.slot) for t in own], orientation="h", name=plain(label),
-                customdata=[plain(t.trial_id) for t in own],
-                hovertemplate="%{customdata}: %{x:.2f} " + unit + "<extra></extra>",
-                marker={
-                    "color": styles[label].colour, "line": {"width": 1, "color": "#ffffff"},
-                    "pattern": {"shape": _PATTERNS[result.labels.index(label) % len(_PATTERNS)],
-                                "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)",
-                                "solidity": 0.2, "size": 8},
-                },
-            )  # fmt: skip
+        if own := [t for t in trials if t.label == label]:
+            _add_trials(chart, result, label, own, axis)
     shown = [*spans, *moments]
     lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in shown}, reverse=True)
-    chart.update_layout(barmode="overlay", xaxis_title=f"{unit} since the first of these")
+    chart.update_layout(barmode="overlay", xaxis_title=f"{axis.unit} since the first of these")
     chart.update_yaxes(type="category", categoryorder="array",
                        categoryarray=[_lane(n) for n in lanes])  # fmt: skip
     rows = [(_lane(s.get("slot", -1)), s["name"], duration(s["start"] - start),
@@ -120,6 +91,77 @@ def _chart(
         rows=rows,
         height=150 + 34 * len(lanes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Time since the first thing that is shown.
+
+    Attributes:
+        start: When that was.
+        per: Seconds in a unit.
+        unit: Its name.
+    """
+
+    start: float
+    per: float
+    unit: str
+
+    @classmethod
+    def over(cls, start: float, ends: list[float]) -> _Axis:
+        """The axis that holds everything, in a unit that fits."""
+        span = max(ends) - start
+        if span >= 3 * 3600:
+            return cls(start, 3600.0, "hours")
+        return cls(start, 60.0, "minutes") if span >= 300 else cls(start, 1.0, "seconds")
+
+    def at(self, moment: float) -> float:
+        """Where a moment stands."""
+        return (moment - self.start) / self.per
+
+    def hover(self, what: str) -> str:
+        """What is shown of a mark under the pointer."""
+        return "%{customdata}: " + what + "%{x:.2f} " + self.unit + "<extra></extra>"
+
+
+def _add_spans(chart: go.Figure, spans: list[Mapping[str, Any]], axis: _Axis) -> None:
+    chart.add_bar(
+        base=[axis.at(s["start"]) for s in spans],
+        x=[(s["end"] - s["start"]) / axis.per for s in spans],
+        y=[_lane(s.get("slot", -1)) for s in spans],
+        orientation="h", name="preparation", customdata=[plain(s["name"]) for s in spans],
+        hovertemplate=axis.hover(""),
+        marker={"color": GREY, "pattern": {"shape": "/"}},
+    )  # fmt: skip
+
+
+def _add_moments(chart: go.Figure, moments: list[Mapping[str, Any]], axis: _Axis) -> None:
+    chart.add_scatter(
+        x=[axis.at(s["start"]) for s in moments],
+        y=[_lane(s.get("slot", -1)) for s in moments], mode="markers", name="events",
+        customdata=[plain(s["name"]) for s in moments],
+        hovertemplate=axis.hover("at "),
+        marker={"symbol": "diamond", "size": 10, "color": GREY,
+                "line": {"width": 1, "color": "#ffffff"}},
+    )  # fmt: skip
+
+
+def _add_trials(
+    chart: go.Figure, result: SweepResult, label: str, trials: list[TrialResult], axis: _Axis
+) -> None:
+    chart.add_bar(
+        base=[axis.at(t.started) for t in trials], x=[t.seconds / axis.per for t in trials],
+        y=[_lane(t.slot) for t in trials], orientation="h", name=plain(label),
+        customdata=[plain(t.trial_id) for t in trials],
+        hovertemplate=axis.hover(""),
+        marker={
+            "color": arm_styles(result.labels)[label].colour,
+            "line": {"width": 1, "color": "#ffffff"},
+            "pattern": {"shape": _PATTERNS[result.labels.index(label) % len(_PATTERNS)],
+                        "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)",
+                        "solidity": 0.2, "size": 8},
+        },
+    )  # fmt: skip
 
 
 def _lane(slot: int) -> str:
