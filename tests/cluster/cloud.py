@@ -55,7 +55,7 @@ class Cloud:
     def __enter__(self) -> Self:
         log = self._host.disk / "moto.log"
         self._host.start("python -m moto.server -H 0.0.0.0 -p 80", log)
-        wait_for(self._answers, 60, lambda: f"moto: {log.read_text()}")
+        wait_for(self._answers, lambda: f"moto: {log.read_text()}")
         code = Path(__file__).with_name("instances.py")
         self._changes = self._host.disk / "instances.log"
         self._host.start(f"{sys.executable} {code}", self._changes)

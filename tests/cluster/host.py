@@ -20,6 +20,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("root", "ubuntu", "ec2-user")
 """Names under which cluster files log in. All are the same account of the host."""
 
+PATIENCE_S = 900.0
+"""Tests wait this long for what takes a minute on an idle machine."""
+
 _SSHD = """
 HostKey /root/.host_key
 PermitRootLogin prohibit-password
@@ -67,7 +70,7 @@ class Host:
         """The host's HOME, as this machine sees it."""
         return self.disk / "root"
 
-    def run(self, command: str, timeout_s: float = 60, *, check: bool = True) -> str:
+    def run(self, command: str, timeout_s: float = PATIENCE_S, *, check: bool = True) -> str:
         """Run a command as a user of the host would, and return what it prints.
 
         Raises:
@@ -150,18 +153,16 @@ def checked(command: Sequence[str]) -> None:
         raise CommandFailed(f"{' '.join(command)}: {ended.stderr.strip()}")
 
 
-def wait_for(
-    condition: Callable[[], bool], timeout_s: float, what: Callable[[], str] | str
-) -> None:
+def wait_for(condition: Callable[[], bool], what: Callable[[], str] | str) -> None:
     """Wait until something is so.
 
     Raises:
         AssertionError: It took too long; the text says what was waited for.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(
-                f"not within {timeout_s:.0f} s: {what if isinstance(what, str) else what()}"
+                f"not within {PATIENCE_S:.0f} s: {what if isinstance(what, str) else what()}"
             )
         time.sleep(0.1)

@@ -95,7 +95,7 @@ class Lan:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._processes.append(process)
-        wait_for((disk / "ready").exists, 20, lambda: f"{name}: {(disk / 'log').read_text()}")
+        wait_for((disk / "ready").exists, lambda: f"{name}: {(disk / 'log').read_text()}")
         pid = _only_child(_only_child(process))
         space = Path(f"/proc/{pid}/ns/pid").stat().st_ino
         port = f"port{len(self.hosts)}"
@@ -166,5 +166,5 @@ def members(namespaces: Collection[int]) -> dict[int, str]:
 def _only_child(parent: subprocess.Popen[bytes] | int) -> int:
     pid = parent if isinstance(parent, int) else parent.pid
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    wait_for(lambda: bool(children.read_text()), 10, f"a child of process {pid}")
+    wait_for(lambda: bool(children.read_text()), f"a child of process {pid}")
     return int(children.read_text().split()[0])

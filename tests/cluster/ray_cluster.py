@@ -30,7 +30,7 @@ def stored(head: Host) -> dict[str, int]:
     return found
 
 
-def wait_for_nodes(head: Host, addresses: Collection[str], timeout_s: float) -> None:
+def wait_for_nodes(head: Host, addresses: Collection[str]) -> None:
     """Wait until exactly these nodes are members of the cluster of a head."""
     seen: list[str] = []
 
@@ -38,7 +38,7 @@ def wait_for_nodes(head: Host, addresses: Collection[str], timeout_s: float) -> 
         seen[:] = stored(head)
         return sorted(seen) == sorted(addresses)
 
-    wait_for(there, timeout_s, lambda: f"nodes {sorted(addresses)}; there are {sorted(seen)}")
+    wait_for(there, lambda: f"nodes {sorted(addresses)}; there are {sorted(seen)}")
 
 
 def ray_processes(hosts: Iterable[Host]) -> list[str]:

@@ -67,7 +67,7 @@ class SubmittedSweep:
         # The dashboard listens on the head's own address 127.0.0.1 only: this is its tunnel.
         laptop.start(f"ray dashboard {cluster_file}", laptop.disk / "tunnel.log")
         refused: list[str] = []
-        wait_for(lambda: _answers(laptop, refused), 60, lambda: f"the dashboard: {refused[-1]}")
+        wait_for(lambda: _answers(laptop, refused), lambda: f"the dashboard: {refused[-1]}")
         self._job = laptop.start(
             f"ray job submit --address {DASHBOARD} --working-dir space -- "
             "python -m raykd sweep space.yaml --address auto --out /root/runs --format json "
@@ -106,7 +106,7 @@ class SubmittedSweep:
         size: int = ready["teacher"]["store_bytes"]
         return size
 
-    def wait_until_finished_on(self, host: Host, trials: int, timeout_s: float) -> None:
+    def wait_until_finished_on(self, host: Host, trials: int) -> None:
         """Wait until a host has finished some trials, while the sweep goes on."""
 
         def there() -> bool:
@@ -114,11 +114,11 @@ class SubmittedSweep:
                 raise AssertionError(f"ended with {self._job.returncode}, {self}")
             return len(self.finished_on(host)) >= trials
 
-        wait_for(there, timeout_s, lambda: f"{trials} trials on {host.name}; {self}")
+        wait_for(there, lambda: f"{trials} trials on {host.name}; {self}")
 
-    def wait_for_success(self, timeout_s: float) -> None:
+    def wait_for_success(self) -> None:
         """Wait until the job has ended with 0, which is then the sweep's exit code, too."""
-        wait_for(lambda: self._job.poll() is not None, timeout_s, lambda: f"an end; {self}")
+        wait_for(lambda: self._job.poll() is not None, lambda: f"an end; {self}")
         if self._job.returncode != 0:
             raise AssertionError(f"exit code {self._job.returncode}; {self}")
 

@@ -9,7 +9,7 @@ from tests.cluster.lan import Lan
 from tests.cluster.ray_cluster import ray_processes, wait_for_nodes
 from tests.cluster.sweeps import SubmittedSweep
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 SSH_FROM = "198.51.100.0/24"
 FILES = REPOSITORY / "cluster"
@@ -103,23 +103,23 @@ def test_the_aws_file_makes_what_it_says_and_a_sweep_runs_on_it(lan: Lan, cloud:
     image = cloud.ask("ec2", "describe_images", Owners=["amazon"])["Images"][0]["ImageId"]
     text = cluster_file(image, group)
     laptop.write("cluster.yaml", text)
-    laptop.run("ray up -y --no-config-cache cluster.yaml", 240)
+    laptop.run("ray up -y --no-config-cache cluster.yaml")
     (head_instance,) = cloud.described()
     head = cloud.instances[head_instance["InstanceId"]]
-    wait_for_nodes(head, {head_instance["PrivateIpAddress"]}, 30)
+    wait_for_nodes(head, {head_instance["PrivateIpAddress"]})
 
     # From zero: the worker is started because trials wait for it. A pretended GPU cannot train, so
     # they wait for its CPUs.
     overrides = ("resources.gpus_per_worker=0", "search.max_concurrent=2")
     sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=3, overrides=overrides)
-    sweep.wait_for_success(400)
+    sweep.wait_for_success()
     sweep.assert_complete()
     _, worker_instance = cloud.described()
     worker = cloud.instances[worker_instance["InstanceId"]]
     assert {t.node for t in sweep.result().trials} == {worker_instance["PrivateIpAddress"]}
     assert_as_written(cloud, group, yaml.safe_load(text))
 
-    laptop.run("ray down -y cluster.yaml", 120)
+    laptop.run("ray down -y cluster.yaml")
     assert {i["State"]["Name"] for i in cloud.described()} == {"terminated"}
     hosts = (head, worker)
-    wait_for(lambda: not ray_processes(hosts), 30, lambda: "\n".join(ray_processes(hosts)))
+    wait_for(lambda: not ray_processes(hosts), lambda: "\n".join(ray_processes(hosts)))

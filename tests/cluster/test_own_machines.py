@@ -8,7 +8,7 @@ from tests.cluster.lan import Lan
 from tests.cluster.ray_cluster import ray_processes, stored, wait_for_nodes
 from tests.cluster.sweeps import SubmittedSweep
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 # These hosts share one machine: each node has one CPU to give, and a small object store.
 SIZE = "--num-cpus=1 --object-store-memory=200000000"
@@ -52,33 +52,33 @@ def join(laptop: Host, newcomer: Host, head: Host) -> None:
     start = f"RAY_AUTH_MODE=token ray start {SIZE} --address={head.address}:6379"
     laptop.run(f"ssh {ssh} {where} mkdir -p -m 700 .ray")
     laptop.run(f"scp {ssh} .ray/auth_token {where}:.ray/")
-    laptop.run(f"ssh {ssh} {where} 'bash -lc \"{start}\"'", 120)
+    laptop.run(f"ssh {ssh} {where} 'bash -lc \"{start}\"'")
 
 
 def test_a_sweep_survives_the_loss_of_a_host_while_another_joins(lan: Lan, laptop: Host) -> None:
     head, worker1, worker2 = (lan.hosts[name] for name in ("head", "worker1", "worker2"))
     laptop.write("cluster.yaml", cluster_file(head, worker1))
-    laptop.run("ray up -y --no-config-cache cluster.yaml", 180)
+    laptop.run("ray up -y --no-config-cache cluster.yaml")
     # On a busy machine the first start of a node may fail; Ray tries again after a minute.
-    wait_for_nodes(head, {head.address, worker1.address}, 240)
+    wait_for_nodes(head, {head.address, worker1.address})
 
     # Enough trials that hosts can come and go in between.
     sweep = SubmittedSweep(laptop, "cluster.yaml", head, trials=20)
-    sweep.wait_until_finished_on(head, 1, 240)
-    sweep.wait_until_finished_on(worker1, 2, 120)
+    sweep.wait_until_finished_on(head, 1)
+    sweep.wait_until_finished_on(worker1, 2)
     assert stored(head)[worker1.address] >= sweep.teacher_bytes()
     lan.cut(worker1)
     join(laptop, worker2, head)
-    wait_for_nodes(head, {head.address, worker2.address}, 90)
+    wait_for_nodes(head, {head.address, worker2.address})
 
-    sweep.wait_until_finished_on(worker2, 1, 240)
+    sweep.wait_until_finished_on(worker2, 1)
     # What the lost host had of the teacher is gone with it; the newcomer has fetched it all.
     assert stored(head)[worker2.address] >= sweep.teacher_bytes()
-    sweep.wait_for_success(400)
+    sweep.wait_for_success()
     sweep.assert_complete()
 
     lan.mend(worker1)
-    laptop.run("ray down -y cluster.yaml", 120)
-    laptop.run(f"ssh ubuntu@{worker2.address} 'bash -lc \"ray stop\"'", 60)
+    laptop.run("ray down -y cluster.yaml")
+    laptop.run(f"ssh ubuntu@{worker2.address} 'bash -lc \"ray stop\"'")
     hosts = (head, worker1, worker2)
-    wait_for(lambda: not ray_processes(hosts), 120, lambda: "\n".join(ray_processes(hosts)))
+    wait_for(lambda: not ray_processes(hosts), lambda: "\n".join(ray_processes(hosts)))
