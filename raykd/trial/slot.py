@@ -131,7 +131,8 @@ class SlotPool:
                 # fit() raises whatever ended the controller; the slot starts anew.
                 if self._closing.is_set():
                     return
-                last_error = str(exc).strip().splitlines()[-1]  # the first says that it failed
+                # The first line says that it failed, the last one why.
+                last_error = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
                 had_work = answer(self._board.slot_failed.remote(slot, last_error))
                 fruitless = 0 if had_work else fruitless + 1
         if not self._closing.is_set():
