@@ -1,13 +1,14 @@
 """What is kept of a teacher's distributions over a vocabulary, and what students learn from it.
 
-``python -m tests.benchmarks.token_caches [--rows 1500] [--seeds 3]``. Real rows of Dolly
-(``RAYKD_DATA``), a small GPT-2 with a vocabulary of 4,096 that is trained on them as the teacher,
-and a smaller student from scratch that learns from the teacher alone (``kd_ratio: 1``), from each
-cache with the same seeds, steps and rows. For each cache: bytes per token, the divergence of what
-can be restored from the teacher, and the student's loss and divergence from the teacher on held-out
-rows, as mean and standard deviation over the seeds. The baselines are all scores, and fine-tuning
-without a teacher. ``distillkit`` is that project's small setting, on the same scores: with the
-missing mass spread evenly, and (``distillkit:zero``) with what is kept made to sum to 1.
+``python -m tests.benchmarks.token_caches [--rows 1500] [--seeds 3] [--held-out 0.5]``. Real rows
+of Dolly (``RAYKD_DATA``), a small GPT-2 with a vocabulary of 4,096 that is trained on them as the
+teacher, and a smaller student from scratch that learns from the teacher alone (``kd_ratio: 1``),
+from each cache with the same seeds, steps and rows. For each cache: bytes per token, the
+divergence of what can be restored from the teacher, and the student's loss and divergence from the
+teacher on held-out rows, as mean and standard deviation over the seeds. The baselines are all
+scores, and fine-tuning without a teacher. ``distillkit`` is that project's small setting, on the
+same scores: with the missing mass spread evenly, and (``distillkit:zero``) with what is kept made
+to sum to 1.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ TEACHER = {"family": "gpt2", "layers": 3, "hidden": 192, "heads": 4, "vocabulary
 STUDENT = TEACHER | {"layers": 1, "hidden": 96, "heads": 2}
 
 
-def space(teacher: dict[str, Any], cache: str, rows: int, root: Path, folder: Path) -> Any:
+def space(
+    teacher: dict[str, Any], cache: str, rows: int, held_out: float, root: Path, folder: Path
+) -> Any:
     """A search space with one arm for the teacher alone and one without it."""
     kind, _, size = cache.partition(":")
     if kind == "distillkit":
@@ -58,8 +61,8 @@ def space(teacher: dict[str, Any], cache: str, rows: int, root: Path, folder: Pa
             "root": str(root),
             "limit": rows,
             "max_length": 128,
-            "select_on": {"split": "validation", "fraction": 0.5},
-            "report_on": {"split": "test"},
+            "select_on": {"split": "validation", "fraction": 0.2},
+            "report_on": {"split": "test", "fraction": held_out},
         },
         "teacher": teacher | {"cache": kind, "cache_size": int(size or 1)},
         "student": {"model": STUDENT},
@@ -75,6 +78,7 @@ def space(teacher: dict[str, Any], cache: str, rows: int, root: Path, folder: Pa
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--held-out", type=float, default=0.5, help="share of the test rows")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--caches", nargs="+", choices=CACHES, default=list(CACHES))
     args = parser.parse_args(argv)
@@ -82,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tuned = {"model": TEACHER, "finetune": {"epochs": 6, "lr": 2e-3, "batch_size": 16}}
-        spec = space(tuned, "hidden", args.rows, root, folder)
+        spec = space(tuned, "hidden", args.rows, args.held_out, root, folder)
         _, first, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
         checkpoint = {"checkpoint": str(folder / first.fingerprint / "teacher")}
         print(
@@ -91,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         results: dict[str, list[tuple[float, float]]] = {}
         for cache in args.caches:
-            spec = space(checkpoint, cache, args.rows, root, folder)
+            spec = space(checkpoint, cache, args.rows, args.held_out, root, folder)
             gathered, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
             if cache == args.caches[0]:
                 results["no teacher"] = _students(spec, "sft", gathered, prepared, args.seeds)
