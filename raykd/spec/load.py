@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,24 @@ def spec_from_dict(plain: Mapping[str, Any]) -> SweepSpec:
 
 
 def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) -> Problem:
-    """A problem found later (models, cluster), with the place in the file that its path names.
+    """A problem found later (data, models, cluster), with the place that its path names.
 
     A path that the file does not spell out gets the place of its nearest section, or none.
     """
-    findings = Findings()
-    root = read_file(path, findings)
-    apply_overrides(root, overrides, findings)
-    entries, mark = root.entries, None
-    for key in problem.path.split("."):
-        if key not in entries:
+    if problem.line or problem.file:
+        return problem
+    root = read_file(path, Findings())
+    apply_overrides(root, overrides, Findings())
+    node, mark = root, None
+    for key, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", problem.path):
+        if key and key in node.entries:
+            entry = node.entries[key]
+            node, mark = entry.node, entry.mark
+        elif number and int(number) < len(node.items):
+            node = node.items[int(number)]
+            mark = node.mark
+        else:
             break
-        mark, entries = entries[key].mark, entries[key].node.entries
     if mark is None:
         return dataclasses.replace(problem, file=str(path))
     return dataclasses.replace(

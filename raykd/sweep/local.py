@@ -39,7 +39,7 @@ def prepare_task(
         The gathered task, the prepared task, and whether it was in the cache.
     """
     gathered = gather(spec, task)
-    planned = inputs_of(spec, gathered, _memory())
+    planned = inputs_of(spec, gathered, free_memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:
         return gathered, prepared, True
@@ -51,7 +51,7 @@ def prepare_task(
     return gathered, prepared, False
 
 
-def _memory() -> int:
+def free_memory() -> int:
     """Free memory, which recorded outputs may use as they may use an object store."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
