@@ -97,7 +97,7 @@ class TreeBuilder:
         if self._documents > 1:
             raise self._stop(mark, "cannot be read as YAML: a second document begins here",
                              "one search space is one file")  # fmt: skip
-        version = event.version[0] if event.version else None
+        version = event.version
         if version is not None and tuple(version) != (1, 2):
             message = f"the file asks for YAML {'.'.join(map(str, version))}, raykd reads YAML 1.2"
             hint = "remove the line %YAML: 'no' is text in 1.2, and 010 is ten"

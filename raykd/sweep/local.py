@@ -82,8 +82,10 @@ def trial_of(
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
     coefficients = registry.params_of("methods", cell.arm.method)
-    known = {i.name for i in params.describe(coefficients)} | in_training
-    for name in given:
+    known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
+    for name, value in given.items():
+        if name in known and (wrong := known[name].problem(value)):
+            raise SpecError(wrong)
         if name not in known:
             raise SpecError(
                 f"neither method '{cell.arm.method}' nor training has a parameter '{name}'",
