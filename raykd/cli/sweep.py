@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykd.cli.output import Output
-from raykd.errors import SpecError
+from raykd.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,12 @@ def sweep(
     isolate: Annotated[
         bool, typer.Option("--isolate", help="New worker processes for every trial.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
+    ] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="With --dry-run: leave data and models out.")
+    ] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Two short trials per arm, to prove the path.")
     ] = False,
@@ -58,7 +63,7 @@ def sweep(
     ] = False,
 ) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
-    from raykd.cli.validate import show_plan
+    from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
 
     overrides = list(override or ())
@@ -77,7 +82,9 @@ def sweep(
     if resume is not None and trials is not None:
         spec = spec.with_trials(trials)
     if dry_run:
-        show_plan(str(file or resume), spec, output)
+        seen, wrong = (None, []) if no_data else look_at(str(file or resume), spec, overrides)
+        raise_all(wrong)
+        show_plan(str(file or resume), spec, output, seen)
         return 0
     if submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
@@ -85,10 +92,11 @@ def sweep(
         return _submit(submit, spec, source, arguments, out, output)
     try:
         return _run(spec, source, output, out, address, resume, confirm=not no_confirm)
-    except SpecError as exc:
+    except (SpecError, DataError) as exc:
         if file is None:
             raise
-        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
+        found = [placed(problem, file, overrides) for problem in exc.problems()]
+        raise exc.with_problems(found) from exc
 
 
 def _run(
@@ -157,6 +165,7 @@ def _submit(
 def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:
     """The search space and its text."""
     from raykd.spec.load import load_spec
+    from raykd.spec.yaml_loader import read_text
 
     if (file is None) == (resume is None):
         raise SpecError(
@@ -164,7 +173,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             hint="raykd sweep FILE, or raykd sweep --resume RUN",
         )
     if file is not None:
-        return load_spec(file, overrides), file.read_text()
+        return load_spec(file, overrides), read_text(file)
     assert resume is not None
     if overrides:
         raise SpecError(

@@ -29,7 +29,9 @@ def trial(
     again: Annotated[
         str | None, typer.Option("--trial", metavar="ID", help="This trial of the run again.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the trial.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the trial.")
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None,
@@ -75,19 +77,19 @@ def trial(
 
 
 def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    """Values by name, read as in a search space."""
+    from raykd.spec.nodes import Findings, Source
+    from raykd.spec.yaml_loader import parse
 
     found: dict[str, Scalar] = {}
     for entry in given:
         name, sign, text = entry.partition("=")
-        try:
-            value = YAML(typ="safe").load(text)
-        except YAMLError as exc:
-            raise SpecError(f"--param {entry}: '{text}' is no value") from exc
-        if not sign or not name or isinstance(value, dict | list):
+        source, findings = Source(name="--param", lines=(f"--param {entry}",)), Findings()
+        node = parse(text, source, findings, offset=len(f"--param {name}="))
+        findings.raise_any()
+        if not sign or not name or (node is not None and not node.is_scalar):
             raise SpecError(f"--param {entry}: expected NAME=VALUE", hint="e.g. --param alpha=0.5")
-        found[name] = value
+        found[name] = None if node is None else node.scalar()
     return found
 
 

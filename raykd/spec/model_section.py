@@ -6,7 +6,14 @@ from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
 from raykd.spec.nodes import Entry, Findings, Node, join
-from raykd.spec.schema import FromTeacher, Section, ShapeSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema import (
+    LARGEST_SEED,
+    FromTeacher,
+    Section,
+    ShapeSpec,
+    StudentSpec,
+    TeacherSpec,
+)
 from raykd.spec.searched import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 
@@ -21,7 +28,7 @@ def finetune_infos() -> dict[str, ParamInfo]:
             choices=(), help="Rows the teacher is fine-tuned on; null = all.", symbol="",
         ),
         "seed": ParamInfo(
-            name="seed", type=int, optional=False, default=0, low=None, high=None, open=False,
+            name="seed", type=int, optional=False, default=0, low=0, high=LARGEST_SEED, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
         ),
         "explain": ParamInfo(

@@ -39,7 +39,7 @@ def prepare_task(
         The gathered task, the prepared task, and whether it was in the cache.
     """
     gathered = gather(spec, task)
-    planned = inputs_of(spec, gathered, _memory())
+    planned = inputs_of(spec, gathered, free_memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:
         return gathered, prepared, True
@@ -51,7 +51,7 @@ def prepare_task(
     return gathered, prepared, False
 
 
-def _memory() -> int:
+def free_memory() -> int:
     """Free memory, which recorded outputs may use as they may use an object store."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -82,8 +82,10 @@ def trial_of(
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
     coefficients = registry.params_of("methods", cell.arm.method)
-    known = {i.name for i in params.describe(coefficients)} | in_training
-    for name in given:
+    known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
+    for name, value in given.items():
+        if name in known and (wrong := known[name].problem(value)):
+            raise SpecError(wrong)
         if name not in known:
             raise SpecError(
                 f"neither method '{cell.arm.method}' nor training has a parameter '{name}'",

@@ -14,11 +14,12 @@ from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
+from raykd.spec.yaml_loader import read_text
 from raykd.sweep import runfolder
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import gather
+from raykd.sweep.look import gather_all
 from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
@@ -68,7 +69,7 @@ def sweep(
         SweepFailed: No trial completed.
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
-    text = "" if isinstance(source, SweepSpec) else Path(source).read_text()
+    text = "" if isinstance(source, SweepSpec) else read_text(source)
     options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
     return load_results(run_sweep(spec, text, options, listener))
 
@@ -80,7 +81,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: See `sweep`; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    gathered = {task: gather(spec, task) for task in spec.tasks}
+    gathered = gather_all(spec)
     if options.resume is None:
         baseline = spec.report.baseline or ""
         run = runfolder.create(options.out, spec, source, options.command, baseline)

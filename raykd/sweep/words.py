@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raykd import registry
 from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
 
 
@@ -26,3 +27,14 @@ def student_in_words(spec: SweepSpec) -> str:
         return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
     layers = ", ".join(str(k) for k in cut.layers)
     return f"layers {layers} of the teacher, {cut.weights} weights"
+
+
+def data_in_words(spec: SweepSpec, name: str) -> str:
+    """Where the rows of a task come from: a folder, the hub, or a generator."""
+    own = spec.own_tasks.get(name)
+    if own is not None:
+        return own.path if own.path is not None else f"the hub: {own.hub}"
+    hub = getattr(registry.load("tasks", name), "hub", None)
+    if hub is None or not hub[0]:
+        return "generated"
+    return spec.data.root if spec.data.root is not None else f"the hub: {hub[0]}"
