@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ def build_model(
     num_labels: int,
     seed: int,
     labels: Sequence[str] = (),
+    pad: int | None = 0,
 ) -> nn.Module:
     """A model with random weights; the global generator is left as it was.
 
@@ -57,12 +59,13 @@ def build_model(
         num_labels: Width of the logits.
         seed: Draws the weights.
         labels: Names of the classes.
+        pad: The token that pads, None where another one stands in for it.
 
     Raises:
         SpecError: The family does not exist, or the heads do not divide the width.
     """
     family: ModelFamily = registry.load("families", shape.family)
-    config = family.config(shape, vocabulary, kind, num_labels, labels)
+    config = family.config(shape, vocabulary, kind, num_labels, labels, pad)
     with drawn_from(seed):
         model: nn.Module = family.head_class(kind)(config)
     return model.train()
@@ -78,6 +81,15 @@ def shape_anatomy(shape: ModelShape, vocabulary: int) -> Anatomy:
         vocabulary=vocabulary,
         intermediate=(shape.intermediate or 4 * shape.hidden) if family.units else None,
     )
+
+
+def positions_of(source: ModelShape | ModelState) -> int:
+    """Most tokens that a model can read; `sys.maxsize` where positions are relative."""
+    if isinstance(source, ModelShape):
+        family: ModelFamily = registry.load("families", source.family)
+        return source.max_positions if "positions" in family.fields else sys.maxsize
+    family, config = _configured(source)
+    return family.max_length(config)
 
 
 def anatomy(model: Any) -> Anatomy:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import anatomy, build_model, load_state, shape_anatomy
+from raykd.models.load import anatomy, build_model, load_state, positions_of, shape_anatomy
 from raykd.models.weights import ModelState, restore
 
 
@@ -22,6 +22,7 @@ class ModelSource:
         state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
         shape: Sizes of a model with random weights, when there is no `state`.
         labels: Names of the classes, in the order of the logits.
+        pad: The token that pads in a model with random weights, None where another one stands in.
     """
 
     kind: str
@@ -30,6 +31,13 @@ class ModelSource:
     state: ModelState | None = None
     shape: ModelShape | None = None
     labels: tuple[str, ...] = ()
+    pad: int | None = 0
+
+    def positions(self) -> int:
+        """Most tokens that it can read; `sys.maxsize` where positions are relative."""
+        known = self.state or self.shape
+        assert known is not None
+        return positions_of(known)
 
     def build(self, seed: int) -> nn.Module:
         """A new model with weights of its own."""
@@ -43,6 +51,7 @@ class ModelSource:
             num_labels=self.num_labels,
             seed=seed,
             labels=self.labels,
+            pad=self.pad,
         )
 
     def frozen(self) -> nn.Module:
@@ -76,6 +85,7 @@ def shape_source(
     kind: str,
     num_labels: int,
     labels: tuple[str, ...] = (),
+    pad: int | None = 0,
 ) -> ModelSource:
     """How a model with random weights begins."""
     sizes = shape_anatomy(shape, vocabulary)

@@ -131,6 +131,7 @@ class ModelFamily:
         kind: str,
         num_labels: int,
         labels: Sequence[str] = (),
+        pad: int | None = 0,
     ) -> Any:
         """The configuration of a model with random weights.
 
@@ -143,6 +144,7 @@ class ModelFamily:
             kind: Kind of task.
             num_labels: Width of the logits.
             labels: Names of the classes.
+            pad: The token that pads, None where another one stands in for it.
 
         Raises:
             SpecError: The heads do not divide the width.
@@ -168,8 +170,10 @@ class ModelFamily:
             **self.typed(self.types_of(shape.layers)),
             vocab_size=vocabulary,
             initializer_range=shape.hidden**-0.5,
-            pad_token_id=0,
+            pad_token_id=pad,
         )
+        if pad is not None and "decoder_start_token_id" in self.constants:
+            config.decoder_start_token_id = pad
         return with_task(config, kind, num_labels, labels)
 
     def types_of(self, layers: int) -> tuple[str, ...]:
@@ -274,11 +278,11 @@ def family_of(model_type: str) -> ModelFamily:
 
 def _other_type(model_type: str, supported: list[str]) -> str:
     """What to do about a type: a near name is meant only where there is no such architecture."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto import configuration_auto
 
-    if model_type not in CONFIG_MAPPING_NAMES and (
-        near := registry.suggestion(model_type, supported)
-    ):
+    known: Mapping[str, str] = vars(configuration_auto)["CONFIG_MAPPING_NAMES"]
+    near = registry.suggestion(model_type, supported)
+    if near and model_type not in known:
         return near
     return "choose a model of one of these types: another architecture has other weights"
 
