@@ -64,7 +64,8 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.forward", "models.writing", "methods.base", "results.records"},
+               "models.files", "models.forward", "models.writing", "methods.base",
+               "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(

@@ -66,7 +66,9 @@ def trial(
     def report(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
-    gathered, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
+    gathered, prepared, _ = prepare_task(
+        spec, task, cache_folder(), progress, lambda said: output.note(f"note: {said}")
+    )
     outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,

@@ -353,6 +353,10 @@ class Method(ABC, Generic[P]):
                 and of the teacher; the same on every rank.
         """
 
+    def new_tokens(self) -> int:
+        """Most tokens that the student writes after a prompt while it trains, 0 for none."""
+        return 0
+
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Told before each pass: its number, from 0, and how many there are.
 

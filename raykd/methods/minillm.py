@@ -162,6 +162,10 @@ class MiniLLM(Method[Params]):
             )
         return super().refusal()
 
+    def new_tokens(self) -> int:
+        """Those of the responses that it samples."""
+        return self.params.max_new_tokens
+
     def divergences(self) -> tuple[Divergence, ...]:
         """It runs the teacher itself."""
         return (Divergence(kind="reverse_kl"),)

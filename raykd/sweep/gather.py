@@ -19,6 +19,7 @@ from raykd.models.source import ModelSource
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.pair import Tokens, family_named, pair_of, teacher_name
+from raykd.sweep.pair_checks import Readers, check_written, under
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -47,6 +48,7 @@ class Gathered:
         student_splits: Rows as the student reads them.
         explaining: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
+        notes: What a user should know of how the models were read.
     """
 
     task: Task
@@ -64,6 +66,7 @@ class Gathered:
     student_splits: Mapping[str, Encoded]
     explaining: Explaining | None
     data_fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 def gather(spec: SweepSpec, name: str) -> Gathered:
@@ -75,7 +78,9 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         SetupError: Data or models cannot be reached.
     """
     named = teacher_name(spec)
-    task = task_of(spec, name).read_by(family_named(named).text_kind())
+    with under("teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"):
+        family = family_named(named)
+    task = task_of(spec, name).read_by(family.text_kind())
     rows = roles(task, spec)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
@@ -108,6 +113,12 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
+    check_written(
+        spec,
+        task.max_new_tokens,
+        {"teacher": teacher_splits["train"], "student": student_splits["train"]},
+        Readers(teacher=pair.positions()[0], student=pair.positions()[1], setting=setting),
+    )
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
@@ -126,6 +137,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         explaining=explaining,
         data_fingerprint=fingerprint(rows),
+        notes=pair.notes,
     )
 
 

@@ -31,14 +31,27 @@ from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
 def prepare_task(
-    spec: SweepSpec, task: str, folder: Path, progress: Progress
+    spec: SweepSpec,
+    task: str,
+    folder: Path,
+    progress: Progress,
+    note: Callable[[str], None] = lambda message: None,
 ) -> tuple[Gathered, Prepared, bool]:
     """Take the teacher of a task from the cache, or prepare it here.
+
+    Args:
+        spec: The search space.
+        task: Task name.
+        folder: The cache.
+        progress: Told how far it is.
+        note: Told what a user should know of the models.
 
     Returns:
         The gathered task, the prepared task, and whether it was in the cache.
     """
     gathered = gather(spec, task)
+    for message in gathered.notes:
+        note(message)
     planned = inputs_of(spec, gathered, free_memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:

@@ -95,6 +95,9 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             runfolder.write_spec(run, spec)
             _replay(run, listener)
             log.emit("sweep_resumed")
+        for task, found in gathered.items():
+            for note in found.notes:
+                log.emit("note", message=f"{task}: {note}")
         began = time.monotonic()
         status = "failed"
         try:

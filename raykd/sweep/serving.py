@@ -13,6 +13,7 @@ from raykd.data.base import TEXT_KINDS
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
 from raykd.models.source import ModelSource
+from raykd.models.tokenizers import vocabulary_size
 from raykd.params import describe
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
@@ -22,7 +23,7 @@ from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.training.settings import TrainSettings
 
-FORMAT = 3
+FORMAT = 4
 """Of cache entries; entries of another format are made again."""
 
 STORE_SHARE = 0.5
@@ -79,7 +80,7 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
-        vocabulary=len(gathered.tokens.teacher),
+        vocabulary=vocabulary_size(gathered.tokens.teacher),
         signals=signals,
         derivations=gathered.derivations,
         mode=mode,
@@ -226,7 +227,7 @@ def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
         "serving": inputs.mode,
         "precision": inputs.dtype,
         "maximum length": inputs.max_length,
-        "task": [task.name, task.kind, task.num_labels, task.metrics],
+        "task": [task.name, task.kind, task.num_labels, task.labels, task.metrics],
         "teacher": _source_identity(inputs.teacher),
         "rationales": gathered.spec.data.rationales.model_dump() if inputs.explaining else None,
         "student": asdict(inputs.student)

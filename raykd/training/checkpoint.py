@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from raykd.errors import SetupError
+from raykd.models.files import write_readable
 from raykd.results.records import Evaluation
 from raykd.training.seeding import RandomState
 
@@ -140,7 +141,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(plain, part, metadata={_RECORD: json.dumps(record)})
+        write_readable(
+            part, lambda path: save_file(plain, path, metadata={_RECORD: json.dumps(record)})
+        )
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
