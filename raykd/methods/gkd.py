@@ -53,6 +53,10 @@ class GKD(Method[Params]):
         """The live teacher, unless nothing is sampled."""
         return Signals(logits=True, weights=self.params.lmbda > 0)
 
+    def written_tokens(self) -> int:
+        """Those of a sampled response."""
+        return self.params.max_new_tokens if self.params.lmbda > 0 else 0
+
     def divergences(self) -> tuple[Divergence, ...]:
         """The only thing that it reads the teacher through."""
         p = self.params

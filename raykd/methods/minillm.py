@@ -105,6 +105,10 @@ class MiniLLM(Method[Params]):
             )
         return super().refusal()
 
+    def written_tokens(self) -> int:
+        """Those of a sampled response."""
+        return self.params.max_new_tokens
+
     def divergences(self) -> tuple[Divergence, ...]:
         """It runs the teacher itself."""
         return (Divergence(kind="reverse_kl"),)
@@ -147,8 +151,9 @@ class MiniLLM(Method[Params]):
             counts = has_label.sum(dim=1)
             places = torch.arange(p.max_new_tokens, device=counts.device)
             mask = (places < counts[:, None]).long()
-            mine = student(written, dropout=False).scores
-            theirs = teacher(written).scores
+            # What was sampled is one of the tokens that both have; so are all probabilities.
+            mine = student(written, dropout=False).scores.first(self.setting.shared_vocabulary)
+            theirs = teacher(written).scores.first(self.setting.shared_vocabulary)
             old = _spread(_chosen(mine, ids, p.temperature), mask)
             likely = _spread(_chosen(theirs, ids, 1.0), mask)
             heated = _spread(_chosen(theirs, ids, p.temperature), mask)
@@ -179,7 +184,8 @@ class MiniLLM(Method[Params]):
         weight, advantage, old = (
             t[taken] for t in (rollout.weight, rollout.advantage, rollout.old)
         )
-        theirs = teacher(rollout.batch).scores if p.single_step_reg else None
+        shared = self.setting.shared_vocabulary
+        theirs = teacher(rollout.batch).scores.first(shared) if p.single_step_reg else None
         count = len(rollout.ids)
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
@@ -192,11 +198,11 @@ class MiniLLM(Method[Params]):
             if theirs is not None:
                 with torch.no_grad():
                     target = theirs.of(at) / p.temperature
-                width = min(heated.shape[-1], target.shape[-1])
-                found.append(reverse_kl(heated[:, :width], target[:, :width]).sum() / count)
+                found.append(reverse_kl(heated, target).sum() / count)
             return torch.stack(found)
 
-        total, apart = summed(student(rollout.batch, dropout=False).scores, terms)
+        mine = student(rollout.batch, dropout=False).scores.first(shared)
+        total, apart = summed(mine, terms)
         names = ["policy", "single_step"][: len(apart)]
         return {"responses": total}, dict(zip(names, apart, strict=True))
 
