@@ -88,11 +88,24 @@ class TokenText:
         tokenizer: The tokenizer as the ``tokenizers`` package writes it.
         end: The token that ends a text.
         pad: The token that pads.
+        vocabulary: Token ids that it can give; None where that is not known.
     """
 
     tokenizer: str
     end: int
     pad: int
+    vocabulary: int | None = None
+
+    def encode(self, texts: Sequence[str]) -> list[Array]:
+        """The token ids of each, int64, without special tokens."""
+        from tokenizers import Tokenizer
+
+        found = Tokenizer.from_str(self.tokenizer)
+        # How rows are padded and cut is no part of the text.
+        found.no_padding()
+        found.no_truncation()
+        encoded = found.encode_batch(list(texts), add_special_tokens=False)
+        return [np.asarray(row.ids, np.int64) for row in encoded]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each, without special tokens."""
@@ -201,6 +214,8 @@ class Encoded:
         if self.label_offsets is not None:
             return own
         labels = self.labels[self.offsets[row] : self.offsets[row + 1]]
+        if not (labels != NO_LABEL).any():
+            return own  # nothing is to be written: all of it is the prompt
         array: Array = own[: int(np.argmax(labels != NO_LABEL)) + 1]
         return array
 

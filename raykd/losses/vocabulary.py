@@ -63,6 +63,13 @@ class Scores:
         """Those of some tokens, by number, int64 ``[m]``."""
         return replace(self, states=self.states[tokens])
 
+    def first(self, vocabulary: int) -> Scores:
+        """Those of the first token ids only; all of them where there are no more."""
+        if vocabulary >= self.vocabulary:
+            return self
+        bias = None if self.bias is None else self.bias[:vocabulary]
+        return replace(self, weight=self.weight[:vocabulary], bias=bias)
+
     def of(self, at: slice = slice(None)) -> Tensor:
         """The scores of some tokens, ``[m, V]``, in `dtype`."""
         bias = None if self.bias is None else self.bias.to(self.dtype)

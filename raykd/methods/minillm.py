@@ -218,14 +218,20 @@ class MiniLLM(Method[Params]):
                 teacher=teacher.model,
                 share=p.teacher_mixed_alpha,
             )
-            mine = student(written, dropout=False).scores
-            return rollout_of(written, mine, teacher(written).scores, p, self.ranks)
+            # What was sampled is one of the tokens that both have; so are all probabilities.
+            shared = self.setting.shared_vocabulary
+            mine = student(written, dropout=False).scores.first(shared)
+            theirs = teacher(written).scores.first(shared)
+            return rollout_of(written, mine, theirs, p, self.ranks)
 
     def _policy_terms(
         self, rollout: Rollout, student: Forward, teacher: Reader
     ) -> tuple[dict[str, Term], dict[str, Term]]:
-        scores = student(rollout.batch, dropout=False).scores
-        theirs = teacher(rollout.batch).scores if self.params.single_step_reg else None
+        shared = self.setting.shared_vocabulary
+        scores = student(rollout.batch, dropout=False).scores.first(shared)
+        theirs = None
+        if self.params.single_step_reg:
+            theirs = teacher(rollout.batch).scores.first(shared)
         total, apart = policy_terms(rollout, scores, theirs, self.params)
         names = ["policy", "single_step"][: len(apart)]
         watched: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
@@ -294,8 +300,7 @@ def policy_terms(
         if theirs is not None:
             with torch.no_grad():
                 target = theirs.of(at) / p.temperature
-            width = min(heated.shape[-1], target.shape[-1])
-            found.append(reverse_kl(heated[:, :width], target[:, :width]).sum() / count)
+            found.append(reverse_kl(heated, target).sum() / count)
         return torch.stack(found)
 
     return summed(scores, terms)

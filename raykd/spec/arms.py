@@ -92,10 +92,15 @@ def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -
             signals, reductions = method.signals(), method.reductions()
             if reduced and reductions:
                 signals = replace(signals, hidden_states=(), reductions=reductions)
-            union = union.union(signals)
+            union = union.union(_served(signals))
         if not is_complete(arm):
-            union = union.union(registry.load("methods", arm.method).requires)
+            union = union.union(_served(registry.load("methods", arm.method).requires))
     return union
+
+
+def _served(signals: Signals) -> Signals:
+    """The signals of one method, with the weights where recorded outputs cannot serve it."""
+    return replace(signals, weights=signals.live)
 
 
 def vocabulary_needs(

@@ -12,6 +12,7 @@ from typing import Any
 
 from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
+from raykd.data.prompts import id_count
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
@@ -90,6 +91,8 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokens.same,
+        vocabulary=id_count(tokens.student),
+        teacher_reading=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=model_in_words(named),
         student_name=student_in_words(spec),
@@ -142,25 +145,13 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
 
 
 def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:
-    """What the teacher is asked, where rationales are to come from it.
-
-    Raises:
-        SpecError: The student could not read them as they are written.
-    """
+    """What the teacher is asked, where rationales are to come from it."""
     wanted = spec.data.rationales
     if not wanted.by_teacher:
         return None
-    if not tokens.same:
-        found = Problem(
-            path="data.rationales.source",
-            message="the teacher's rationales are token ids, and the student splits text "
-            "differently",
-            hint="choose a student with the teacher's tokenizer, or give rationales in a file",
-        )
-        raise SpecError(found=[found])
     length = spec.data.max_length
     return Explaining(
-        prompts=task.asked(train, tokens.teacher, length),
+        prompts=task.asked(train, tokens.student, length),
         asked=task.asked(
             train, tokens.teacher, length, answered=wanted.source == "teacher_posthoc"
         ),

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from raykd.data.base import TEXT_KINDS, Array, Encoded
 from raykd.data.prompts import with_rationales
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
@@ -25,6 +25,7 @@ from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import score_teacher
 from raykd.teachers.serve import RecordedTeacher
+from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -81,21 +82,28 @@ def prepare(
     student = beginning(inputs, state, model, world.device)
     findings = _analyse(inputs, model, student, recorded, world, progress)
     distinct = sum(map(len, inputs.distinct()))
-    keeps_weights = inputs.mode == "weights" or inputs.derivations
+    keeps_weights = inputs.mode == "weights" or bool(inputs.derivations)
+    setting = inputs.setting()
+    matrix, bias = _output_layer(model, recorded, reported)
     prepared = Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
         splits=_with_written(inputs, model, progress),
         pad_id=inputs.student_pad,
-        end_id=_end(inputs.student_splits["select"]),
+        end_id=setting.end,
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
+        vocabulary=setting.vocabulary,
+        teacher_reading=setting.teacher_reading,
+        teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
+        teacher_pad=inputs.teacher_pad,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
         recorded=recorded if inputs.mode == "outputs" else None,
         teacher=source if keeps_weights else None,
         reported=reported,
-        output_matrix=_output_matrix(model, recorded, reported),
+        output_matrix=matrix,
+        output_bias=bias,
         findings=findings,
         metrics=metrics,
         history=history,
@@ -122,16 +130,13 @@ def _with_written(
     splits = dict(inputs.student_splits)
     explaining = inputs.explaining
 
-    def made(rows: Encoded, stream: str, most: int, asked: Encoded | None = None) -> Encoded:
+    def made(rows: Encoded, stream: str, most: int, asked: Encoded) -> Encoded:
         seed_everything(derive_seed(inputs.finetune_seed, stream))
-        scored = inputs.teacher_splits["select"].references
-        assert scored is not None
-        assert scored.tokens is not None
         settings = inputs.finetune or TrainSettings()
         progress("write", 0, len(rows), stream)
         return written(
-            model, rows, scored.tokens, most, settings.eval_batch_size,
-            lambda done: progress("write", done, len(rows), stream), asked,
+            model, rows, asked, inputs.writer(most), settings.eval_batch_size,
+            lambda done: progress("write", done, len(rows), stream),
         )  # fmt: skip
 
     if inputs.signals.generation:
@@ -146,17 +151,23 @@ def _with_written(
     return splits
 
 
-def _end(scored: Encoded) -> int:
-    tokens = scored.references.tokens if scored.references is not None else None
-    return tokens.end if tokens is not None else 0
+def _own_train(inputs: TaskInputs) -> Encoded:
+    """The train rows as the teacher reads them, without what only scoring needs."""
+    return replace(inputs.teacher_splits["train"], references=None, beside={})
 
 
-def _output_matrix(model: Any, *recordings: RecordedOutputs | None) -> Array | None:
+def _output_layer(
+    model: Any, *recordings: RecordedOutputs | None
+) -> tuple[Array | None, Array | None]:
+    """Matrix and bias that make scores of what was recorded, where that needs them."""
     named = {recording.tokens for recording in recordings if recording is not None}
     if not any(cache_of(name).needs_matrix for name in named if name):
-        return None
-    matrix: Array = model.lm_head.weight.detach().float().cpu().numpy().copy()
-    return matrix
+        return None, None
+
+    def kept(values: Tensor | None) -> Array | None:
+        return None if values is None else values.detach().float().cpu().numpy().copy()
+
+    return kept(model.lm_head.weight), kept(model.lm_head.bias)
 
 
 def _analyse(
@@ -171,19 +182,15 @@ def _analyse(
         return {}
     assert recorded is not None
     alone = World(device=world.device)
+    setting = replace(inputs.setting(), student=student.anatomy)
+    layer = OutputLayer(vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(
-        setting=Setting(
-            teacher=inputs.teacher.anatomy,
-            student=student.anatomy,
-            kind=inputs.task.kind,
-            num_labels=inputs.task.num_labels,
-            same_tokens=inputs.same_tokens,
-        ),
+        setting=setting,
         task=inputs.task,
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(recorded, world.device).reader(Signals(logits=True)),
+        read=RecordedTeacher(recorded, world.device, layer).reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,

@@ -210,6 +210,7 @@ class ModelFamily:
             vocabulary=config.vocab_size,
             intermediate=getattr(config, self.fields["intermediate"][0]) if self.units else None,
             uneven=hasattr(config, KEPT_UNITS),
+            positions=self.max_length(config) if "positions" in self.fields else None,
         )
 
     def max_length(self, config: Any) -> int:

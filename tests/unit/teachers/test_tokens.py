@@ -17,7 +17,7 @@ from raykd.methods.base import Signals
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.load import build_model
+from raykd.models.load import build_model, shape_anatomy
 from raykd.teachers import cache as disk
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
@@ -47,7 +47,7 @@ def inputs() -> TaskInputs:
     teacher = replace(
         source(len(tokenizer), layers=1, hidden=16),
         kind="causal_lm", num_labels=1, shape=shape,
-        anatomy=Anatomy(layers=1, hidden=16, heads=2, vocabulary=len(tokenizer)),
+        anatomy=shape_anatomy(shape, len(tokenizer)),
     )  # fmt: skip
     return replace(
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
@@ -111,7 +111,7 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
     recording = inputs.recording("train", Signals(logits=True, tokens="sampled:4000"))
-    recording = replace(recording, row_bytes=1 << 24, batch_size=4)  # several blocks
+    recording = replace(recording, row_bytes=np.full(ROWS, 1 << 24), batch_size=4)  # several blocks
     blocks = recording.blocks()
     assert len(blocks) > 1
     device = torch.device("cpu")
