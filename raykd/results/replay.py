@@ -18,6 +18,7 @@ from raykd.results.records import (
 )
 
 Event = Mapping[str, Any]  # one line of events.jsonl
+_OF_AN_END = ("stopped by the user", "the sweep ended with an error")  # true until it goes on
 
 
 @dataclass(slots=True)
@@ -98,13 +99,14 @@ class Replay:
     def _sweep_resumed(self, event: Event) -> None:
         self.finished = 0.0
         self.interrupted = False
+        self.notes = [note for note in self.notes if not note.startswith(_OF_AN_END)]
         self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
 
     def _sweep_finished(self, event: Event) -> None:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            why = str(event.get("error", ""))
+            why = str(event.get("error", "")).partition("\n")[0]
             self._add_note("the sweep ended with an error" + (f": {why}" if why else ""))
 
     def _teacher_ready(self, event: Event) -> None:
@@ -146,7 +148,7 @@ class Replay:
         self.finished_trials.pop(trial, None)
 
     def _trial_report(self, event: Event) -> None:
-        """An evaluation; a trial that went to another slot may repeat some, the later ones stand."""
+        """An evaluation; after a retry a trial may repeat some, and the later ones stand."""
         entry = from_dict(Evaluation, event["evaluation"])
         before = self._reports.get(str(event["trial_id"]), ())
         self._reports[str(event["trial_id"])] = [*(e for e in before if e.step < entry.step), entry]

@@ -12,13 +12,14 @@ import optuna
 from optuna.storages import JournalStorage
 from ray import tune
 from ray.tune import TuneError
+from ray.tune.execution import class_cache
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from raykd import params, registry
 from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
-from raykd.search.space import domains_of
 from raykd.search.memory import SamplerMemory
+from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.spec.schema import Named, SweepSpec
 from raykd.sweep.journal import Journal
@@ -27,6 +28,12 @@ from raykd.training.seeding import derive_seed
 from raykd.trial.lease import lease
 
 JOURNAL = "studies.journal"
+# Tune passes credentials on to the processes of trials, and Ray writes them into a log; a lease
+# needs none.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+)
+
 LEASE = {"node:__internal_head__": 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 

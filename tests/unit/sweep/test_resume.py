@@ -100,7 +100,9 @@ def test_a_trial_that_runs_again_is_the_trial_that_was_cut(run):
 @pytest.mark.parametrize("died_at", [1, 2, 4, 7])
 def test_a_resumed_search_draws_what_an_uninterrupted_one_would_have(tmp_path, algorithm, died_at):
     # Nine trials, so that TPE's model draws the last ones.
-    sweep = spec(search__trials=10, search__algorithm={"name": algorithm, "params": PARAMS[algorithm]})
+    sweep = spec(
+        search__trials=10, search__algorithm={"name": algorithm, "params": PARAMS[algorithm]}
+    )
     runs = [runfolder.create(tmp_path / name, sweep, "", "", "none") for name in ("whole", "cut")]
     drawn = {}
     for run in runs:
