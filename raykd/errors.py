@@ -10,6 +10,7 @@ RaykdError
   TeacherError       preparing or serving the teacher failed: exit code 1
   TrialError         one trial failed; the sweep goes on
   SweepFailed        nothing usable came out: exit code 1
+Stopped              Ctrl-C or a request to end: exit code 130 or 143; a KeyboardInterrupt
 """
 
 from __future__ import annotations
@@ -169,3 +170,14 @@ class TrialError(RaykdError):
 
 class SweepFailed(RaykdError):
     """The sweep ran and nothing usable came out."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end: 2 (Ctrl-C) or 15 (``kill``, a batch system, a container).
+
+    Where Ctrl-C is thought of, so is this; the exit code is 128 and the signal, as shells say it.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"signal {signal}")
+        self.exit_code = 128 + signal

@@ -106,7 +106,12 @@ class Lines(Console):
         if kind == "sweep_started":
             self._summary_at = event["time"]
             tasks, labels = len(event["tasks"]), ", ".join(event["labels"])
-            return [f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials"]
+            return [
+                f"run: {event['folder']}",
+                f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials",
+            ]
+        if kind == "sweep_resumed":
+            return [f"run: {event['folder']}, resumed"]
         if kind == "teacher_progress":
             phase = (event["task"], event["phase"])
             if phase == self._phase:
@@ -122,7 +127,7 @@ class Lines(Console):
             return [f"{event['task']}: {event['stage']}"]
         if kind == "trial_finished":
             return [_finished(self._state, event)]
-        if kind == "note":
+        if kind in ("note", "stopping"):
             return [f"note: {event['message']}"]
         if kind == "cluster" and event["nodes"] > 1:
             return [cluster_in_words(event)]
@@ -133,7 +138,8 @@ class Lines(Console):
         if kind == "slot" and event["state"] == "lost":
             return [f"slot {event['slot']} on {event['node']} was lost"]
         if kind == "sweep_finished":
-            return [f"{event['status']} after {about(event['seconds'])}"]
+            why = f": {event['error']}" if event.get("error") else ""
+            return [f"{event['status']} after {about(event['seconds'])}{why}"]
         return []
 
 
@@ -207,7 +213,9 @@ class LiveView(Console):
             self._state.update(event)
         if event.get("replayed"):
             return
-        if event["event"] in ("note", "waiting"):
+        if event["event"] in ("sweep_started", "sweep_resumed"):
+            self._terminal.print(f"run: {event['folder']}", markup=False, highlight=False)
+        if event["event"] in ("note", "stopping", "waiting"):
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
         if event["event"] == "cluster" and event["nodes"] > 1:
             self._terminal.print(cluster_in_words(event), markup=False, highlight=False)

@@ -61,6 +61,10 @@ def sweep(
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
+    ] = False,
 ) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
     from raykd.cli.validate import look_at, raise_all, show_plan
@@ -80,7 +84,9 @@ def sweep(
         )
     spec, source = _read(file, resume, overrides)
     if resume is not None and trials is not None:
-        spec = spec.with_trials(trials)
+        from raykd.sweep.runfolder import with_budget
+
+        spec = with_budget(resume, spec, trials)
     if dry_run:
         seen, wrong = (None, []) if no_data else look_at(str(file or resume), spec, overrides)
         raise_all(wrong)
@@ -91,7 +97,8 @@ def sweep(
         arguments += ["--no-confirm"] if no_confirm else []
         return _submit(submit, spec, source, arguments, out, output)
     try:
-        return _run(spec, source, output, out, address, resume, confirm=not no_confirm)
+        return _run(spec, source, output, out, address, resume, confirm=not no_confirm,
+                    allow_changes=allow_changes)  # fmt: skip
     except (SpecError, DataError) as exc:
         if file is None:
             raise
@@ -108,10 +115,12 @@ def _run(
     resume: Path | None,
     *,
     confirm: bool,
+    allow_changes: bool,
 ) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
+    from raykd.cli.signals import Signals
     from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
 
@@ -120,27 +129,65 @@ def _run(
         address=None if address == "local" else address,
         resume=resume,
         confirm=confirm,
+        allow_changes=allow_changes,
         cache=cache_folder(),
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
-    written: dict[str, str] = {}
+    where = _Where(output)
     try:
-        with open_console(output) as console:
+        with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
             def listen(event: Mapping[str, Any]) -> None:
-                if event["event"] == "report_written":
-                    written.update(report=event["report"], run=event["run"])
                 console.handle(event)
+                where.handle(event)
 
             run_sweep(spec, source, options, listen)
-    except KeyboardInterrupt:
-        if written:
-            output.note(f"stopped; continue with: raykd sweep --resume {written['run']}")
-        raise
     finally:
-        if written and not output.is_json:
-            show_end(written["run"], written["report"], output)
-    return _exit_code(written["run"])
+        if where.report and not output.is_json:
+            show_end(where.run, where.report, output)
+    return _exit_code(where.run)
+
+
+class _Where:
+    """Where run and report are, and what there is to say about going on.
+
+    Attributes:
+        run: The run folder, empty before it is made.
+        report: The report, empty before it is written.
+        watchdog: Says it when this process cannot.
+    """
+
+    def __init__(self, output: Output) -> None:
+        from raykd.cli.watchdog import Watchdog
+
+        self.run = ""
+        self.report = ""
+        self.watchdog = Watchdog()
+        self._output = output
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Take in an event: the beginning, the report, the end."""
+        kind = event["event"]
+        if kind in ("sweep_started", "sweep_resumed") and not event.get("replayed"):
+            self.run = event["folder"]
+            # In a folder that the shell takes as it is, the line can be copied.
+            if not self._output.quiet:
+                self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
+        elif kind == "sweep_finished" and event["status"] != "done":
+            # Before Ray is left, which takes a while.
+            self._output.note(f"stopped; {self._to_continue()}")
+        elif kind == "report_written":
+            self.report = event["report"]
+
+    def last_words(self) -> str:
+        """What to say before an end at once."""
+        self.watchdog.dismiss()
+        if not self.run:
+            return "stopped; nothing was begun"
+        return f"stopped at once, without a report; {self._to_continue()}"
+
+    def _to_continue(self) -> str:
+        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}"
 
 
 def _submit(

@@ -18,6 +18,7 @@ from raykd.results.records import (
 )
 
 Event = Mapping[str, Any]  # one line of events.jsonl
+_OF_AN_END = ("stopped by the user", "the sweep ended with an error")  # true until it goes on
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Replay:
     notes: list[str] = field(default_factory=list)
     last: float = 0.0
     _open: dict[str, Event] = field(default_factory=dict)
+    _cut: dict[str, Event] = field(default_factory=dict)
     _reports: dict[str, list[Evaluation]] = field(default_factory=dict)
     _slot_starts: dict[int, Event] = field(default_factory=dict)
     _slot_nodes: dict[int, str] = field(default_factory=dict)
@@ -97,13 +99,15 @@ class Replay:
     def _sweep_resumed(self, event: Event) -> None:
         self.finished = 0.0
         self.interrupted = False
+        self.notes = [note for note in self.notes if not note.startswith(_OF_AN_END)]
         self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
 
     def _sweep_finished(self, event: Event) -> None:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            self._add_note("the sweep ended with an error")
+            why = str(event.get("error", "")).partition("\n")[0]
+            self._add_note("the sweep ended with an error" + (f": {why}" if why else ""))
 
     def _teacher_ready(self, event: Event) -> None:
         task = str(event["task"])
@@ -134,21 +138,31 @@ class Replay:
         self.spans.append(_span(str(event["message"]), "waiting", time, time))
 
     def _trial_started(self, event: Event) -> None:
+        """A trial that was cut short begins again as itself: what it reported stands until then."""
         trial = str(event["trial_id"])
+        before = self._open.get(trial) or self._cut.get(trial)
+        if before is None or before["params"] != event["params"]:
+            # A confirm trial of another configuration bears the same id.
+            self._reports[trial] = []
         self._open[trial] = event
-        self._reports[trial] = []
         self.finished_trials.pop(trial, None)
 
     def _trial_report(self, event: Event) -> None:
-        reports = self._reports.setdefault(str(event["trial_id"]), [])
-        reports.append(from_dict(Evaluation, event["evaluation"]))
+        """An evaluation; after a retry a trial may repeat some, and the later ones stand."""
+        entry = from_dict(Evaluation, event["evaluation"])
+        before = self._reports.get(str(event["trial_id"]), ())
+        self._reports[str(event["trial_id"])] = [*(e for e in before if e.step < entry.step), entry]
 
     def _trial_finished(self, event: Event) -> None:
         result = from_dict(TrialResult, event["result"])
-        self._open.pop(result.trial_id, None)
-        reports = self._reports.pop(result.trial_id, [])
+        begun = self._open.pop(result.trial_id, None)
+        reports = self._reports.get(result.trial_id, [])
         if not result.history and reports:
             result = dataclasses.replace(result, history=tuple(reports))
+        if result.status is Status.INTERRUPTED and begun is not None:
+            self._cut[result.trial_id] = begun
+        else:
+            self._reports.pop(result.trial_id, None)
         self.finished_trials[result.trial_id] = result
 
     def _derived_teacher(self, event: Event) -> None:

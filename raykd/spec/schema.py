@@ -263,8 +263,15 @@ class SweepSpec(Section):
         return plain
 
     def with_trials(self, trials: int) -> SweepSpec:
-        """The same sweep with another budget per arm."""
-        return self.model_copy(update={"search": self.search.model_copy(update={"trials": trials})})
+        """The same sweep with another budget per arm.
+
+        Raises:
+            ValueError: It is no budget.
+        """
+        search = {**self.search.model_dump(mode="json"), "trials": trials}
+        return self.model_copy(
+            update={"search": SearchSpec.model_validate_json(json.dumps(search))}
+        )
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""

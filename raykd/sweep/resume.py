@@ -18,10 +18,10 @@ _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
 def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
-    """Tell the studies what the event log knows, and enqueue again what was cut short.
+    """Tell the studies what the event log knows, and put what was cut short back into the queue.
 
     Returns:
-        Trials enqueued again.
+        Trials that run again.
     """
     results = load_results(run)
     again = 0
@@ -31,7 +31,7 @@ def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
             end = _end(trial, cell.metrics)
             if end is not None:
                 settled[trial.number] = end
-        again += reopen(arms[cell.arm.label].study.study, settled)
+        again += len(reopen(arms[cell.arm.label].study.study, settled))
     return again
 
 
@@ -39,6 +39,12 @@ def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | Tria
     if trial.status is Status.COMPLETED:
         return [trial.metrics[name] for name in metrics]
     return _STATES.get(trial.status)
+
+
+def cut_short(run: Path) -> frozenset[str]:
+    """Ids of the trials that began and have no end: when they begin again, they repeat these."""
+    trials = load_results(run).trials
+    return frozenset(t.trial_id for t in trials if t.status is Status.INTERRUPTED)
 
 
 def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:

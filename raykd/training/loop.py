@@ -58,7 +58,9 @@ class FitJob:
         collator: Pads rows to batches.
         seed: Decides the order of rows and everything random in the steps.
         world: The ranks.
-        report: Called on rank 0 after every evaluation; True ends the training.
+        report: Called on rank 0 after every evaluation; True ends the training. A training that
+            goes on from a saved state first reports the evaluations before it once more, since
+            whoever listens now may not have heard them.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `report` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
@@ -192,7 +194,7 @@ class _Training:
         self.began = self.saved = time.monotonic()
 
     def run(self) -> FitResult:
-        stopped = self._resume()
+        stopped = self._resume() or self._report_again()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
@@ -298,6 +300,10 @@ class _Training:
             # Also when `report` raises: the other ranks wait for a verdict, and then stop.
             verdict = self.world.broadcast(verdict)
         return verdict
+
+    def _report_again(self) -> bool:
+        """Report what was evaluated before the saved state; whether a verdict was to stop."""
+        return any(self._verdict(evaluation)[0] for evaluation in tuple(self.history))
 
     def _identity(self) -> str:
         return f"{derive_seed(self.job.seed, repr(self.job.settings), len(self.job.train)):08x}"
