@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
+from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
@@ -18,7 +19,7 @@ from raykd.sweep import runfolder
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import gather
+from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
@@ -94,6 +95,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             runfolder.write_spec(run, spec)
             _replay(run, listener)
             log.emit("sweep_resumed")
+        _warn(gathered, log)
         began = time.monotonic()
         status = "failed"
         try:
@@ -151,6 +153,15 @@ def _replay(run: Path, listener: Listener) -> None:
     for event in read_events(run / "events.jsonl")[0]:
         if event["event"] in _REPLAYED:
             listener({**event, "replayed": True})
+
+
+def _warn(gathered: Mapping[str, Gathered], log: EventLog) -> None:
+    """Say at the start which rows stand in two splits; the report has it as a caveat."""
+    for task, of in gathered.items():
+        for what, (count, total) in of.shared.items():
+            if what != CONTRADICTORY:
+                message = f"{task}: {shared_in_words(what, count, total)}"
+                log.emit("note", message=message, caveat=True)
 
 
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
