@@ -100,7 +100,7 @@ def _earlier(run: Path, wanted: str) -> TrialResult:
     from raykd.results.store import load_results
 
     trials = load_results(run).trials
-    found = next((t for t in trials if t.trial_id == wanted), None)
+    found = next((t for t in reversed(trials) if t.trial_id == wanted), None)
     if found is None:
         names = tuple(t.trial_id for t in trials)
         raise SpecError(

@@ -156,6 +156,10 @@ class WritingTask(TokenTask):
         """The task for a decoder, or for an encoder and a decoder."""
         return replace(self, kind=kind) if kind else self
 
+    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+        """Prompts; the second text is the response."""
+        return super().read_of(replace(rows, texts=rows.texts[:1]))
+
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         """Prompts, cut where they are too long, with the tokens of responses as labels."""
         if tokenizer.eos_token_id is None:

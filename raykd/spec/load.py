@@ -34,6 +34,7 @@ from raykd.spec.schema import (
 )
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
+from raykd.spec.splits import split_problems
 from raykd.spec.tasks_section import read_tasks
 from raykd.spec.yaml_loader import read_file
 
@@ -176,6 +177,11 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
         message = "'augment' needs a source of words"
         hint = "model: a masked language model, and/or vectors: a file of word vectors"
         findings.add(given["augment"].node.mark, "data.augment", message, hint)
+    if made is not None:
+        for problem in split_problems(made):
+            key = problem.path.removeprefix("data.")
+            at = given.get(key) or next(given[k] for k in by_hand if k in given)
+            findings.add(at.node.mark, problem.path, problem.message, problem.hint)
     if made is not None and "rationales" in given:
         _check_rationales(made.rationales, given["rationales"].node.mark, findings)
     return made if len(findings.problems) == before else None

@@ -13,6 +13,7 @@ from typing import Any
 from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.data.prompts import id_count
+from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
@@ -49,6 +50,7 @@ class Gathered:
         student_splits: Rows as the student reads them.
         explaining: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
+        shared: How many rows of a split occur elsewhere, and of how many.
         notes: What a user should know of how the models were read.
     """
 
@@ -67,6 +69,7 @@ class Gathered:
     student_splits: Mapping[str, Encoded]
     explaining: Explaining | None
     data_fingerprint: str
+    shared: Mapping[str, tuple[int, int]]
     notes: tuple[str, ...] = ()
 
 
@@ -140,8 +143,14 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         explaining=explaining,
         data_fingerprint=fingerprint(rows),
+        shared=shared(task, rows, _trained_on(spec)),
         notes=pair.notes,
     )
+
+
+def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
+    """Roles whose rows a model learns; a teacher that is loaded learns nothing here."""
+    return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
 def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
+from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
@@ -21,6 +22,7 @@ from raykd.sweep.began import identity
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
+from raykd.sweep.gather import Gathered
 from raykd.sweep.look import gather_all
 from raykd.sweep.places import cache_folder
 
@@ -100,9 +102,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _announce(spec, run, log)
         else:
             _resume(spec, run, log, listener, inputs, options)
-        for task, found in gathered.items():
-            for note in found.notes:
-                log.emit("note", message=f"{task}: {note}")
+        _warn(gathered, log)
         conclusion = Conclusion(spec, run, log)
         with conclusion, connected(options.address):
             Driver(
@@ -223,6 +223,20 @@ def _replay(run: Path, listener: Listener) -> None:
     for event in read_events(run / "events.jsonl")[0]:
         if event["event"] in _REPLAYED:
             listener({**event, "replayed": True})
+
+
+def _warn(gathered: Mapping[str, Gathered], log: EventLog) -> None:
+    """Say at the start what was seen of models and rows.
+
+    Rows that stand in two splits are a caveat of the report.
+    """
+    for task, of in gathered.items():
+        for note in of.notes:
+            log.emit("note", message=f"{task}: {note}")
+        for what, (count, total) in of.shared.items():
+            if what != CONTRADICTORY:
+                message = f"{task}: {shared_in_words(what, count, total)}"
+                log.emit("note", message=message, caveat=True)
 
 
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:

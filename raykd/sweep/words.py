@@ -6,9 +6,16 @@ from raykd import registry
 from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
 
 
-def split_in_words(ref: SplitRef) -> str:
-    """A split, or a part of it."""
-    return ref.split if ref.fraction is None else f"{ref.fraction:.0%} of {ref.split}"
+def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
+    """A split, or a part of it, or of what is left of it.
+
+    Args:
+        ref: The split that is meant.
+        taken: What was carved before it for another use.
+    """
+    is_rest = taken is not None and taken.split == ref.split and taken.fraction is not None
+    name = f"the rest of {ref.split}" if is_rest else ref.split
+    return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
 
 
 def model_in_words(model: str | ShapeSpec | None) -> str:

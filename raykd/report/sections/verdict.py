@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from raykd.params import show
 from raykd.report.section import Section, template
-from raykd.results.diagnose import Caveat, diagnose
+from raykd.results.caveat import Caveat
+from raykd.results.diagnose import diagnose
 from raykd.results.records import SweepResult
 from raykd.results.summary import ArmSummary, arm_summaries, metric_of
 from raykd.results.verdict import Verdict, verdict
