@@ -171,7 +171,7 @@ def _refuse(
             faults.add("rows have no label", place, f"has no label (column '{name}' {holds})", hint)
         else:
             what = f"column '{name}' holds {shown(value)}, {expected}{every}"
-            kind = f"rows have another value than the labels in column '{name}'"
+            kind = f"values of column '{name}' are no class"
             faults.add(kind, place, what, _next_step(value, [*others], names, own))
     faults.check()
 

@@ -96,11 +96,9 @@ def _csv_rows(text: str, faults: Faults) -> Iterator[Row]:
 
 
 def _separator(text: str) -> str:
-    """What separates fields, by the header."""
+    """What separates fields, by the header: a comma, where there is one outside of quotes."""
     header = _QUOTED.sub("", text.partition("\n")[0])
-    if "," in header:
-        return ","
-    return next((mark for mark in OTHER_SEPARATORS if mark in header), ",")
+    return next((mark for mark in f",{OTHER_SEPARATORS}" if mark in header), ",")
 
 
 @contextmanager
