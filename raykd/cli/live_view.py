@@ -11,6 +11,8 @@ from raykd.cli.progress import Arm, Progress, Running, about, duration, number, 
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
+LABEL_WIDTH = 20
+"""Characters of an arm's name that are shown."""
 
 
 def draw(state: Progress, now: float) -> RenderableType:
@@ -72,12 +74,15 @@ def _preparation(state: Progress) -> RenderableType:
 
 
 def _arms(state: Progress) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("  arm", no_wrap=True)
-    for title in ("trials", "pruned", "failed", "best (select)", "since"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False, expand=True)
+    # Counts and names keep their width; the parameters take what is left and are cut.
+    longest = min(max((len(label) for label in state.labels), default=0), LABEL_WIDTH)
+    table.add_column("  arm", no_wrap=True, overflow="ellipsis", width=max(longest, 3) + 2)
+    titles = ["trials", "pruned", "failed", "best (select)", "since"]
     if state.stage == "confirm":
-        table.add_column("confirmed", justify="right", no_wrap=True)
+        titles.append("confirmed")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("best parameters", overflow="ellipsis", no_wrap=True, ratio=1)
     for label in state.labels:
         table.add_row(*_arm_cells(state, label, state.arm(state.task, label)))

@@ -192,6 +192,9 @@ def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> No
     if made.source != "data" and not made.by_teacher and made.file is None:
         message = "'source' is data, teacher, teacher_posthoc or a file that ends in .jsonl, "
         findings.add(mark, f"{where}.source", f"{message}got '{made.source}'")
+    if not made.by_teacher and made.max_new_tokens != RationaleSpec().max_new_tokens:
+        message = "'max_new_tokens' bounds what a teacher writes, and it writes nothing here"
+        findings.add(mark, f"{where}.max_new_tokens", message, "set source: teacher, or remove it")
     if made.as_input and made.by_teacher:
         message = "'as_input' needs rationales that are there before the teacher is"
         hint = "use source: data, or a file"

@@ -57,7 +57,17 @@ def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
         message = "a checkpoint is fine-tuned already, so 'finetune' has no effect"
         hint = "remove finetune, or name the model with teacher.model"
         findings.add(given.mark, "teacher.finetune", message, hint)
+    if made is not None and made.cache not in ("sampled", "top_k"):
+        _check_cache_size(made, entry, findings)
     return made if len(findings.problems) == before else None
+
+
+def _check_cache_size(made: TeacherSpec, entry: Entry, findings: Findings) -> None:
+    if made.cache_size != TeacherSpec().cache_size:
+        message = "'cache_size' counts the draws of cache: sampled, or the tokens of cache: top_k; "
+        mark = entry.node.entries["cache_size"].mark
+        hint = "set teacher.cache to one of them, or remove cache_size"
+        findings.add(mark, "teacher.cache_size", f"{message}cache is {made.cache}", hint)
 
 
 def read_student(

@@ -95,6 +95,8 @@ def _events(text: str, source: Source, offset: int) -> Iterator[Any]:
         yield from YAML(typ="rt", pure=True).parse(text)
     except YAMLError as exc:
         raise _broken(exc, source, offset) from None
+    except ValueError:  # the parser makes a number of a version of any length
+        raise _refusal(source, "cannot be read as YAML: %YAML names no version") from None
 
 
 def _refusal(source: Source, message: str, *, hint: str = "") -> SpecError:

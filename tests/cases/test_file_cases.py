@@ -291,6 +291,21 @@ def test_wrong_values_are_told_with_the_right_form(folder, text, message, hint):
 
 
 @pytest.mark.parametrize(
+    ("change", "path", "message"),
+    [
+        ("teacher.cache_size=8", "teacher.cache_size", "'cache_size' counts the draws of cache: "
+         "sampled, or the tokens of cache: top_k; cache is auto"),
+        ("data.rationales={max_new_tokens: 9}", "data.rationales.max_new_tokens",
+         "'max_new_tokens' bounds what a teacher writes, and it writes nothing here"),
+        ("student={from_teacher: {layers: [0], rewired: true}}", "student.from_teacher.rewired",
+         "'rewired' orders heads and neurons by the task loss of a fine-tuned student"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_would_do_nothing_is_refused(folder, change, path, message):
+    assert refused(folder, BASE, change)[:2] == (path, message)
+
+
+@pytest.mark.parametrize(
     ("key", "meant"),
     [
         ("gradient_accumulation_steps: 4", "did you mean 'batch_size'? gradients are not "

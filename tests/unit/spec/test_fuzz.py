@@ -118,6 +118,13 @@ DOTTED = sorted(
 )
 
 
+def below(tree: Any, key: Any) -> Any:
+    """What stands at a key or a number of a tree; None where nothing does."""
+    if isinstance(tree, dict):
+        return tree.get(key)
+    return tree[key] if isinstance(tree, list) and key in range(len(tree)) else None
+
+
 @st.composite
 def changed_values(draw: st.DrawFn) -> str:
     """A file in which some values or keys are others."""
@@ -128,9 +135,7 @@ def changed_values(draw: st.DrawFn) -> str:
         path = draw(st.sampled_from(PATHS[k]))
         here = tree
         for key in path[:-1]:
-            if not isinstance(here, dict | list) or (isinstance(here, dict) and key not in here):
-                break
-            here = here[key] if isinstance(here, dict) or key < len(here) else None
+            here = below(here, key)
         if not isinstance(here, dict | list):
             continue
         marker = f"marker{number}"
