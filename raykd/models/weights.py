@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from raykd.data.base import TEXT_KINDS, Array
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
-from raykd.models.files import write_readable
+from raykd.models.files import write_aligned
 from raykd.models.initial import draw, without_weights
 from raykd.models.slim import fit_widths
 
@@ -118,23 +118,16 @@ def save(state: ModelState, folder: Path) -> None:
     Raises:
         SetupError: The folder cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    tensors = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
     kind = kind_of(state.config)
     head = family_of(state.config["model_type"]).head_class(kind)
     config = dict(state.config) | {"architectures": [head.__name__]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_readable(
-            folder / WEIGHTS_FILE,
-            lambda path: save_file(tensors, path, metadata={"format": "pt"}),
-        )
+        write_aligned(folder / WEIGHTS_FILE, state.tensors, frozenset(state.bf16))
         _write_json(folder / CONFIG_FILE, config)
         if kind in TEXT_KINDS:
             _write_json(folder / GENERATION_FILE, _generation(config))
-    except (OSError, SafetensorError) as exc:
+    except OSError as exc:
         raise SetupError(
             f"cannot write the model to {folder}: {exc}",
             hint="free some space, or choose another folder",
