@@ -45,7 +45,7 @@ def find(name: str) -> Path:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a model folder."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return config
 
 

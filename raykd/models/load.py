@@ -154,7 +154,9 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     index = folder / "model.safetensors.index.json"
     try:
         if index.exists():
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            shards = sorted(
+                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            )
             return {k: v for shard in shards for k, v in load_file(folder / shard).items()}
         if (folder / weights.WEIGHTS_FILE).exists():
             return load_file(folder / weights.WEIGHTS_FILE)

@@ -109,7 +109,9 @@ def save(state: ModelState, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        (folder / CONFIG_FILE).write_text(
+            json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
     except (OSError, SafetensorError) as exc:
         raise SetupError(
             f"cannot write the model to {folder}: {exc}",
@@ -127,7 +129,7 @@ def load(folder: Path) -> ModelState:
     from safetensors.torch import load_file
 
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return from_tensors(load_file(folder / WEIGHTS_FILE), config)
     except (OSError, ValueError, SafetensorError, KeyError) as exc:
         raise DataError(f"{folder} is not a saved model: {exc}") from exc

@@ -142,7 +142,11 @@ class SeedReader:
             raise no_split(split, str(self.folder), self.splits())
         path = self._file(split)
         try:
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+            rows = [
+                json.loads(line)
+                for line in path.read_text(encoding="utf-8").splitlines()
+                if line.strip()
+            ]
             said = self._outputs(split)
         except (OSError, ValueError) as exc:
             raise DataError(f"{path} cannot be read: {exc}") from exc
@@ -163,7 +167,7 @@ class SeedReader:
     def _outputs(self, split: str) -> list[Any]:
         files = self.folder.glob(f"llm/{split}_CoT_*.json")
         parts = sorted(files, key=lambda path: int(path.stem.rpartition("_")[2]))
-        return [text for path in parts for text in json.loads(path.read_text())]
+        return [text for path in parts for text in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _task(

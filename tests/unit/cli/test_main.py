@@ -32,6 +32,7 @@ OPTIONS = {
         "--dry-run",
         "--smoke",
         "--no-confirm",
+        "--allow-changes",
         *COMMON,
     },
     "cluster check": COMMON,
