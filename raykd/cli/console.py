@@ -8,6 +8,7 @@ driver, marked ``replayed``, are counted and not written.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from raykd.cli.output import Format, Output
+from raykd.cli.output import SHOWN, Format, Output
 from raykd.cli.progress import (
     Event,
     Progress,
@@ -87,10 +88,10 @@ class Lines(Console):
 
     def handle(self, event: Event) -> None:
         """Write what is worth a line."""
-        self._state.update(event)
+        lines = self.of(event)
         if event.get("replayed"):
             return
-        for line in self._lines(event):
+        for line in lines:
             print(f"[{duration(event['time'] - self._state.started)}] {line}", file=self._stream)
         if (
             event["time"] - self._summary_at >= SUMMARY_EVERY_S
@@ -101,17 +102,22 @@ class Lines(Console):
             print(f"[{stamp}] {_summary(self._state, event['time'])}", file=self._stream)
         self._stream.flush()
 
+    def of(self, event: Event) -> list[str]:
+        """Take in one event; the lines that it is worth, none for an earlier driver's."""
+        self._state.update(event)
+        return [] if event.get("replayed") else self._lines(event)
+
     def _lines(self, event: Event) -> list[str]:
         kind = event["event"]
         if kind == "sweep_started":
             self._summary_at = event["time"]
             tasks, labels = len(event["tasks"]), ", ".join(event["labels"])
             return [
-                f"run: {event['folder']}",
+                f"run: {event.get('folder', event.get('run', ''))}",
                 f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials",
             ]
         if kind == "sweep_resumed":
-            return [f"run: {event['folder']}, resumed"]
+            return [f"run: {event.get('folder', event.get('run', ''))}, resumed"]
         if kind == "teacher_progress":
             phase = (event["task"], event["phase"])
             if phase == self._phase:
@@ -176,6 +182,50 @@ def _summary(state: Progress, now: float) -> str:
     return "; ".join(parts)
 
 
+class Logged(Console):
+    """Writes every event to the log file, and hands it on.
+
+    What lines would show is written as such; everything else is there for those who look closer.
+
+    Args:
+        shown: The console that shows the events.
+    """
+
+    def __init__(self, shown: Console) -> None:
+        self._shown = shown
+        self._lines = Lines()
+        self._log = logging.getLogger(SHOWN)
+
+    def __enter__(self) -> Self:
+        self._shown.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End what shows the events."""
+        self._shown.__exit__(kind, error, trace)
+
+    def handle(self, event: Event) -> None:
+        """Write and hand on."""
+        for line in self._lines.of(event):
+            self._log.log(_level(event), "%s", line)
+        if not event.get("replayed"):
+            what = {key: value for key, value in event.items() if key not in ("event", "time")}
+            self._log.debug("%s %s", event["event"], json.dumps(what, default=str))
+        self._shown.handle(event)
+
+
+def _level(event: Event) -> int:
+    if event["event"] in ("note", "stopping", "waiting"):
+        return logging.WARNING
+    failed = event["event"] == "sweep_finished" and event["status"] == "failed"
+    return logging.ERROR if failed else logging.INFO
+
+
 class LiveView(Console):
     """One view that is redrawn in place."""
 
@@ -214,7 +264,9 @@ class LiveView(Console):
         if event.get("replayed"):
             return
         if event["event"] in ("sweep_started", "sweep_resumed"):
-            self._terminal.print(f"run: {event['folder']}", markup=False, highlight=False)
+            self._terminal.print(
+                f"run: {event.get('folder', event.get('run', ''))}", markup=False, highlight=False
+            )
         if event["event"] in ("note", "stopping", "waiting"):
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
         if event["event"] == "cluster" and event["nodes"] > 1:
@@ -234,6 +286,11 @@ class LiveView(Console):
 
 def open_console(output: Output) -> Console:
     """The console that suits the format asked for and the terminal."""
+    console = _console(output)
+    return Logged(console) if output.has_log_file else console
+
+
+def _console(output: Output) -> Console:
     style = output.style(sys.stderr)
     if style is Format.JSON:
         return JsonLines()

@@ -142,6 +142,9 @@ def _run(
                 where.handle(event)
 
             run_sweep(spec, source, options, listen)
+    except KeyboardInterrupt:
+        where.tell()  # where it came so late that the sweep itself was done
+        raise
     finally:
         if where.report and not output.is_json:
             show_end(where.run, where.report, output)
@@ -164,20 +167,25 @@ class _Where:
         self.report = ""
         self.watchdog = Watchdog()
         self._output = output
+        self._told = False
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Take in an event: the beginning, the report, the end."""
         kind = event["event"]
         if kind in ("sweep_started", "sweep_resumed") and not event.get("replayed"):
             self.run = event["folder"]
-            # In a folder that the shell takes as it is, the line can be copied.
-            if not self._output.quiet:
-                self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
+            self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
         elif kind == "sweep_finished" and event["status"] != "done":
             # Before Ray is left, which takes a while.
-            self._output.note(f"stopped; {self._to_continue()}")
+            self.tell()
         elif kind == "report_written":
             self.report = event["report"]
+
+    def tell(self) -> None:
+        """Say how to go on, once."""
+        if self.run and not self._told:
+            self._told = True
+            self._output.note(f"stopped; {self._to_continue()}")
 
     def last_words(self) -> str:
         """What to say before an end at once."""

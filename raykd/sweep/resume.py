@@ -51,10 +51,11 @@ def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
     """Parameters of the confirm trials that need not run again, by their id.
 
     After a search that went on, another configuration may be the best: its trials bear the same
-    ids, and have to run.
+    ids, and have to run. So has one whose student was to be kept and is not there.
     """
     return {
         t.trial_id: t.params
         for t in load_results(run).trials
         if t.stage == "confirm" and t.status is Status.COMPLETED
+        if not t.checkpoint or (run / t.checkpoint / "config.json").is_file()
     }

@@ -86,7 +86,9 @@ def store(
                     new / OUTPUTS / f"{count:05d}.safetensors", partial(save_file, numbered)
                 )
                 count += 1
-            (new / "prepared.json").write_text(json.dumps({"blocks": count, "prepared": plain}))
+            (new / "prepared.json").write_text(
+                json.dumps({"blocks": count, "prepared": plain}), encoding="utf-8"
+            )
             weights.save(teacher, new / "teacher")
             shelf.describe(new, prepared.task, prepared.metrics, identity or {})
             if target.exists():
@@ -138,7 +140,7 @@ def find(folder: Path, fingerprint: str) -> Entry | None:
     """The entry of a fingerprint, None when it is not there or cannot be read whole."""
     entry = folder / fingerprint
     try:
-        plain = json.loads((entry / "prepared.json").read_text())
+        plain = json.loads((entry / "prepared.json").read_text(encoding="utf-8"))
         arrays = load_file(entry / "arrays.safetensors")
         prepared = _restore(plain["prepared"], arrays)
         files = tuple(entry / OUTPUTS / f"{k:05d}.safetensors" for k in range(plain["blocks"]))

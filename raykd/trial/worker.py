@@ -330,8 +330,9 @@ def _failure(exc: BaseException) -> dict[str, Any]:
 
 def _last_line(exc: BaseException) -> str:
     text = str(exc).strip().splitlines()
-    head = "" if isinstance(exc, TrialError) else f"{type(exc).__name__}: "
-    return head + (text[-1] if text else "")
+    if isinstance(exc, TrialError) and text:
+        return text[-1]
+    return ": ".join([type(exc).__name__, *text[-1:]])
 
 
 def slot_loop(settings: dict[str, Any]) -> None:

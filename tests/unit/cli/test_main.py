@@ -33,6 +33,7 @@ OPTIONS = {
         "--no-data",
         "--smoke",
         "--no-confirm",
+        "--allow-changes",
         *COMMON,
     },
     "cluster check": COMMON,

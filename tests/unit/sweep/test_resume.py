@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Driver:
             trial_id=config.trial_id, number=config.number, stage=config.stage, status=status,
             params={**config.coefficients, **config.train}, metrics=metrics,
             history=(Evaluation(step=1, epoch=1.0, seconds=1.0, metrics=metrics, terms={}),),
+            checkpoint=os.path.relpath(config.save_path, self.run) if config.save_path else "",
         )  # fmt: skip
         self.log.emit("trial_finished", result=to_dict(result))
 
@@ -65,6 +67,13 @@ class Driver:
 
     def states(self, label):
         return [t.state for t in self.arms[label].study.study.get_trials()]
+
+
+def save(config):
+    """Its student, as far as anyone looks."""
+    folder = Path(config.save_path)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
 
 
 @pytest.fixture
@@ -202,6 +211,7 @@ def test_confirm_trials_on_record_are_known_with_their_parameters(run):
         driver.begin(config)
     driver.record(done, Status.COMPLETED, accuracy=0.5)
     driver.record(failed, Status.FAILED)
+    save(done)
     assert finished_confirmations(run) == {
         "toy-sentiment.kd.c0.1": {"alpha": 0.3, "epochs": 2, "lr": 1e-3}
     }
@@ -216,3 +226,14 @@ def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
     )
     assert one.trial_id == other.trial_id
     assert one.state_path == same.state_path != other.state_path
+
+
+def test_a_confirm_trial_whose_student_is_not_there_runs_again(run):
+    driver = Driver(run, spec())
+    config = confirm_trial(driver.spec, run, driver.cell("kd"), 0, 1, {"alpha": 0.3, "lr": 1e-3})
+    assert config.save_path is not None
+    driver.begin(config)
+    driver.record(config, Status.COMPLETED, accuracy=0.5)
+    assert not finished_confirmations(run)
+    save(config)
+    assert set(finished_confirmations(run)) == {config.trial_id}
