@@ -24,12 +24,12 @@ def test_one_line_per_finished_trial_and_a_summary_every_half_minute():
     assert lines_of(EVERYTHING) == [
         "[00:00:00] small: 1 tasks, arms kd, none, 6 trials",
         "[00:00:03] fine-tuning the teacher of glue/rte",
-        "[00:00:10] teacher of glue/rte prepared: accuracy 0.726",
+        "[00:00:10] teacher of glue/rte prepared: accuracy 72.6",
         "[00:00:10] glue/rte: search",
-        "[00:00:20] glue-rte.kd.s000 completed  0.7  alpha 0.7123  (kd 1/2)",
+        "[00:00:20] glue-rte.kd.s000 completed  70.0  alpha 0.7123  (kd 1/2)",
         "[00:00:40] glue-rte.kd.s001 failed  boom [x]  alpha 0.7123  (kd 2/2)",
-        "[00:00:40] 2 of 6 trials; kd best 0.7; about 1 min left",
-        "[00:00:50] glue-rte.none.s000 pruned  0.6  alpha 0.7123  (none 1/2)",
+        "[00:00:40] 2 of 6 trials; kd best 70.0; about 1 min left",
+        "[00:00:50] glue-rte.none.s000 pruned  60.0  alpha 0.7123  (none 1/2)",
         "[00:00:51] note: [bold] was ignored",
         "[00:01:40] completed after 2 min",
     ]
