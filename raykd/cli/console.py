@@ -25,7 +25,6 @@ from raykd.cli.progress import (
     cluster_in_words,
     duration,
     node_in_words,
-    number,
     parameters,
 )  # fmt: skip
 
@@ -126,7 +125,7 @@ class Lines(Console):
             assert self._state.preparation is not None
             return [self._state.preparation.words()]
         if kind == "teacher_ready":
-            score = number(self._state.teachers[event["task"]])
+            score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
             return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
         if kind == "stage":
@@ -158,7 +157,9 @@ def _finished(state: Progress, event: Event) -> str:
     searched = {name: result["params"][name] for name in result["searched"]}
     parts = [
         f"{result['trial_id']} {result['status']}",
-        number(result["objective"]) if result["status"] != "failed" else result["error"],
+        result["error"]
+        if result["status"] == "failed"
+        else state.score(result["task"], result["objective"]),
         parameters(searched),
         f"({result['label']} {done})",
     ]
@@ -172,7 +173,7 @@ def _summary(state: Progress, now: float) -> str:
         amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""
         parts.append(made.words() + amount)
     parts += [
-        f"{label} best {number(arm.best)}"
+        f"{label} best {state.score(task, arm.best)}"
         for (task, label), arm in state.arms.items()
         if task == state.task and arm.best is not None
     ]

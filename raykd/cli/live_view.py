@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raykd.cli.progress import Arm, Progress, Running, about, duration, number, parameters
+from raykd.cli.progress import Arm, Progress, Running, about, duration, parameters
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
@@ -42,7 +42,7 @@ def _headline(state: Progress, now: float) -> Text:
     parts = [
         place,
         f"{what} {duration(now - state.started)}",
-        "" if teacher is None else f"teacher {number(teacher)}",
+        "" if teacher is None else f"teacher {state.score(state.task, teacher)}",
         _cluster(state),
     ]
     text = Text(state.name, style="bold", no_wrap=True, overflow="ellipsis")
@@ -96,7 +96,7 @@ def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
         Text(f"{arm.done}/{state.trials}"),
         Text(str(arm.pruned)),
         failed,
-        Text(number(arm.best)),
+        Text(state.score(state.task, arm.best)),
         Text(str(arm.since) if arm.best is not None else "-"),
     ]
     if state.stage == "confirm":
@@ -106,18 +106,18 @@ def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
 
 def _running(state: Progress) -> Text:
     trials = list(state.running.values())
-    shown = [_trial(trial) for trial in trials[:SHOWN_TRIALS]]
+    shown = [_trial(state, trial) for trial in trials[:SHOWN_TRIALS]]
     if len(trials) > SHOWN_TRIALS:
         shown.append(f"... {len(trials) - SHOWN_TRIALS} more")
     return Text(f"  running  {'   '.join(shown)}", no_wrap=True, overflow="ellipsis")
 
 
-def _trial(trial: Running) -> str:
+def _trial(state: Progress, trial: Running) -> str:
     parts = [f"#{trial.number} {trial.label}"]
     if trial.epoch is not None:
         epochs = trial.params.get("epochs")
         parts.append(f"epoch {trial.epoch:g}" + (f"/{epochs}" if epochs is not None else ""))
-        parts.append(number(trial.objective))
+        parts.append(state.score(state.task, trial.objective))
     return "  ".join(parts)
 
 

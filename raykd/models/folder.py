@@ -102,7 +102,9 @@ def _check_model(folder: Path, name: str) -> None:
 def _base_of(folder: Path) -> str:
     """The model that an adapter belongs to, where it says so."""
     try:
-        base = json.loads((folder / _ADAPTER).read_text()).get("base_model_name_or_path")
+        base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8")).get(
+            "base_model_name_or_path"
+        )
     except (OSError, ValueError, AttributeError):
         return ""
     return f", of '{base}'" if isinstance(base, str) and base else ""
@@ -110,7 +112,7 @@ def _base_of(folder: Path) -> str:
 
 def _is_model(folder: Path) -> bool:
     try:
-        return "model_type" in json.loads((folder / "config.json").read_text())
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
 

@@ -150,7 +150,7 @@ def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
     try:
         if not (folder / GENERATION_FILE).is_file():
             return
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         stated = dict(tokens)
         if config.get("pad_token_id") is None and tokens["pad_token_id"] == tokens["eos_token_id"]:
             # A stand-in: named in the configuration, its vector would not learn any more.
@@ -185,7 +185,7 @@ def load(folder: Path) -> ModelState:
     from safetensors.torch import load_file
 
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return from_tensors(load_file(folder / WEIGHTS_FILE), config)
     except (OSError, ValueError, SafetensorError, KeyError) as exc:
         raise DataError(f"{folder} is not a saved model: {exc}") from exc

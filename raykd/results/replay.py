@@ -110,7 +110,9 @@ class Replay:
         self._session = self._session or self.started
 
     def _sweep_resumed(self, event: Event) -> None:
-        self._worked += max(self._before - self._session, 0.0) if self._session else 0.0
+        if self._session:
+            self._worked += max(self._before - self._session, 0.0)
+            self.spans.append(_span("not running", "pause", self._before, float(event["time"])))
         self._session = float(event["time"])
         self.finished = 0.0
         self.interrupted = False

@@ -94,6 +94,8 @@ def unit_of(metric: str, said: Mapping[str, str] = KNOWN) -> str:
         said: What is known, by name.
     """
     name = metric.removeprefix("report/").removeprefix("select/").partition("@")[0]
+    if name not in said and name.endswith("_ms"):
+        return "milliseconds"
     fitting = [known for known in said if name == known or name.startswith(f"{known}_")]
     return said[max(fitting, key=len)] if fitting else ""
 

@@ -89,7 +89,7 @@ def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
     metrics are known, and of others those to be maximised with all values in [-1, 1] are shares.
     """
     decisive, mode = metric_of(result, task)
-    metric = metric or decisive
+    metric = metric.removeprefix("report/").removeprefix("select/") or decisive
     record = next((t for t in result.tasks if t.name == task), None)
     said = record.units if isinstance(record, TaskRecord) else {}
     scale = scale_named(unit_of(metric, said) or unit_of(metric, KNOWN), metric)

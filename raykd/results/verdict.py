@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
-from raykd.results.stats import MIN_SEEDS, Difference
+from raykd.results.stats import MIN_SEEDS, Difference, Estimate
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -111,7 +111,7 @@ def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale:
             f"interval{clause}."
         )
     by = f"{_size(scale, abs(e.mean))} {scale.unit}"
-    ci = f"95 % CI {_end(scale, e.low)} to {_end(scale, e.high)}, {e.n} seeds"
+    ci = f"95 % CI {_ends(scale, e)}, {e.n} seeds"
     if d.better and not leader.lost:
         return f"{leader.label} beats {rival.label} by {by} ({ci}){clause}."
     ahead = f"{leader.label if e.mean >= 0 else rival.label} is ahead by {by}"
@@ -165,12 +165,20 @@ def _beaten(
             d = compared(result, task, leader, arm)
             if d is not None and d.better and not leader.lost:
                 by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
-                ends = f"{_end(scale, d.estimate.low)} to {_end(scale, d.estimate.high)}"
+                ends = _ends(scale, d.estimate)
                 sentences.append(
                     f"{named(leader.label, first=True)} beats {named(other)} by {by} "
                     f"(95 % CI {ends}, {d.estimate.n} seeds)."
                 )
     return sentences
+
+
+def _ends(scale: Scale, e: Estimate) -> str:
+    """Both ends of an interval, with digits enough to see that it has a width."""
+    low, high = _end(scale, e.low), _end(scale, e.high)
+    if low == high and e.low < e.high:
+        low, high = (f"{v * scale.factor:.6g}" for v in (e.low, e.high))
+    return f"{low} to {high}"
 
 
 def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
@@ -180,10 +188,7 @@ def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
         key=lambda pair: pair[1].estimate.mean,
     )
     e = d.estimate
-    return (
-        f"{_size(scale, e.mean)} {scale.unit} over {named(label)}, "
-        f"{_end(scale, e.low)} to {_end(scale, e.high)}"
-    )
+    return f"{_size(scale, e.mean)} {scale.unit} over {named(label)}, {_ends(scale, e)}"
 
 
 def _gap(result: SweepResult, task: str, leader: ArmSummary, scale: Scale) -> list[str]:

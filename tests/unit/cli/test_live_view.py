@@ -30,12 +30,12 @@ def test_a_teacher_in_preparation_has_a_bar():
 
 def test_one_row_per_arm():
     lines = drawn(BEGIN, TEACHER, READY, TRIALS)
-    assert lines[0].endswith("teacher 0.726   2 slots, 8 CPUs")
+    assert lines[0].endswith("teacher 72.6   2 slots, 8 CPUs")
     assert lines[1].split() == [
         "arm", "trials", "pruned", "failed", "best", "(select)", "since", "best", "parameters",
     ]  # fmt: skip
-    assert lines[2].split() == ["kd", "2/2", "0", "1", "0.7", "1", "alpha", "0.7123"]
-    assert lines[3].split() == ["none", "1/2", "1", "0", "0.6", "0", "alpha", "0.7123"]
+    assert lines[2].split() == ["kd", "2/2", "0", "1", "70.0", "1", "alpha", "0.7123"]
+    assert lines[3].split() == ["none", "1/2", "1", "0", "60.0", "0", "alpha", "0.7123"]
     assert lines[-1] == "  3 of 6 trials   about 1 min left   stop: Ctrl-C (keeps results)"
 
 
@@ -46,7 +46,7 @@ def test_running_trials_and_how_many_more():
         for k in range(1, 5)
     ]  # fmt: skip
     [line] = [x for x in drawn(BEGIN, READY, more) if x.startswith("  running")]
-    assert line == "  running  #0 kd  epoch 2/4  0.65   #1 kd   #2 kd   ... 2 more"
+    assert line == "  running  #0 kd  epoch 2/4  65.0   #1 kd   #2 kd   ... 2 more"
 
 
 def test_confirm_runs_have_a_column():

@@ -314,6 +314,9 @@ def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
          "'select_on' must be a mapping (key: value), got test"),
         ("data: {select_on: {split: train, fraction: 1.5}}", "data.select_on.fraction",
          "'fraction' must be < 1, got 1.5"),
+        ("data: {report_on: {split: train}}", "data.report_on",
+         "'report_on' is all of train, which is trained on: the result would be that of rows "
+         "learnt by heart"),
         ("data: {select_on: {spilt: train}}", "data.select_on.spilt", "unknown key 'spilt'"),
         ("data: {select_on: {}}", "data.select_on", "needs the key 'split'"),
         ("search: {algorithm: tpee}", "search.algorithm", "unknown search algorithm 'tpee'"),

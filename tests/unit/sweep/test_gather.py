@@ -101,6 +101,59 @@ def test_the_same_split_may_serve_twice():
     assert texts(found["select"]) == texts(found["report"])
 
 
+HALVES = {"split": "validation", "fraction": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("select", "report", "sizes"),
+    [
+        (HALVES, {"split": "validation", "fraction": 0.4}, (60, 24)),
+        (HALVES, HALVES, (60, 30)),
+        (VALIDATION, HALVES, (60, 60)),
+        (HALVES, VALIDATION, (60, 60)),
+        (TRAIN_10, TRAIN_10, (12, 11)),
+    ],
+)
+def test_parts_of_one_split_never_overlap(select, report, sizes):
+    found = rows_of(data__select_on=select, data__report_on=report, data__student_rows=None)
+    assert (len(found["select"]), len(found["report"])) == sizes
+    parts = [texts(found[role]) for role in ("train", "select", "report")]
+    assert len(set.union(*parts)) == sum(map(len, parts))
+
+
+def test_the_first_part_is_what_it_is_without_the_second():
+    alone = rows_of(data__select_on=HALVES, data__report_on={"split": "test"})
+    beside = rows_of(data__select_on=HALVES, data__report_on=HALVES)
+    assert texts(alone["select"]) == texts(beside["select"])
+
+
+@pytest.mark.parametrize("key", ["select_on", "report_on"])
+def test_all_of_train_is_refused_for_what_judges(key):
+    with pytest.raises(SpecError) as caught:
+        rows_of(**{f"data__{key}": {"split": "train"}})
+    (problem,) = caught.value.problems()
+    assert problem.path == f"data.{key}"
+    assert "all of train, which is trained on" in problem.message
+    assert "fraction: 0.1" in problem.hint
+
+
+def test_the_words_for_splits_say_what_is_left():
+    from raykd.spec.schema import SplitRef
+    from raykd.sweep.words import split_in_words
+
+    half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
+    assert split_in_words(half) == "50% of validation"
+    assert split_in_words(half, half) == "50% of the rest of validation"
+    assert split_in_words(whole, half) == "the rest of validation"
+    assert split_in_words(whole, whole) == "validation"
+
+
+def test_rows_in_two_splits_are_counted():
+    sweep = spec(data__select_on=VALIDATION, data__report_on=VALIDATION)
+    assert gather(sweep, TASK).shared == {"report in select": (120, 120)}
+    assert gather(spec(), TASK).shared == {}
+
+
 def test_the_seed_decides_which_rows():
     one, same, other = (texts(rows_of(data__seed=s)["train"]) for s in (0, 0, 1))
     assert one == same != other
