@@ -20,7 +20,7 @@ IDENTICAL = {
     "Arabic": "التفاحة حمراء",
     "Hindi": "सेब लाल है।",
     "Korean": "사과는 빨갛다.",
-    "Greek": "Η γλώσσα είναι ζωή.",
+    "Greek": "γλώσσα είναι ζωή.",
     "mixed": "iPhone 15 的电池 ist größer.",
 }
 
