@@ -41,7 +41,8 @@ class DataSettings:
     """Where rows come from; the ``data`` part of the search space that readers need.
 
     Attributes:
-        root: Folder that holds ``<task>/<split>.parquet`` or the GLUE script's folders; None = hub.
+        root: Folder that holds ``<task>/<split>.parquet`` (or ``.csv``, ``.jsonl``, ...) or the
+            GLUE script's folders; None = hub.
         limit: Most rows per split, None = all. Taken from a seeded shuffle.
         seed: Seeds generated data, carving and sampling of rows.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,12 @@ class ClassNames:
         self.may_be_ids = not self.has_numbers and (
             set(truths) == {None} or truths == [False, True]
         )
+        if self.has_numbers and set(truths) == {None}:
+            # False and True are 0 and 1 where these are names.
+            for is_true in (False, True):
+                of = ("number", Decimal(is_true))
+                if of in self._meant and of not in self._doubtful:
+                    self._meant["truth", is_true] = self._meant[of]
         self._known: dict[tuple[type, Hashable], int | None] = {}
 
     def named(self, value: Any) -> int | None:

@@ -112,9 +112,9 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
         )
     raw = table.column(name, f"label of task '{own}'" if own else "")
     found = [number(value) for value in raw]
-    values = np.asarray([math.nan if x is None else float(x) for x in found], np.float32)
+    values = np.asarray([math.nan if x is None else float(x) for x in found])
     faults = Faults(table.origin)
-    numbers = values[np.isfinite(values)]
+    numbers = values[~np.isnan(values)]
     for row, value in enumerate(values):
         if low <= value <= high:
             continue
@@ -135,7 +135,7 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
                 hint = f"the column goes over {there}: set span of task '{own}' to what is possible"
             faults.add("rows have a score out of range", place, f"{holds}, {expected}", hint)
     faults.check()
-    return values
+    return values.astype(np.float32)
 
 
 def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> Rows:

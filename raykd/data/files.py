@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raykd.data.base import DataSettings, Rows, Task
-from raykd.data.folder import SUFFIXES, FolderReader
+from raykd.data.folder import SUFFIXES, FolderReader, is_folder, user_path
 from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.data.sample import limited
 from raykd.data.table import Reader, Table
@@ -74,8 +74,8 @@ class FileTask(Task):
         """
         if settings.root is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        root = Path(settings.root).expanduser()
-        if not root.is_dir():
+        root = user_path(settings.root)
+        if not is_folder(root):
             raise DataError(
                 f"data.root '{settings.root}' is not a folder",
                 hint="name the folder that holds <task>/<split>.parquet (or .csv, .jsonl, ...) or "
@@ -94,11 +94,11 @@ class FileTask(Task):
     def in_folder(self, root: Path) -> Reader | None:
         """What reads the rows under a folder, None when it holds nothing of this task."""
         own = root / (self.folder or self.name)
-        if own.is_dir():
+        if is_folder(own):
             there = FolderReader(folder=own).splits()
             stems = {name: stem for name, stem in self.hub_splits.items() if stem in there}
             return FolderReader(folder=own, stems=stems)
         for folder in self.tsv.folders if self.tsv else ():
-            if self.tsv and (root / folder).is_dir():
+            if self.tsv and is_folder(root / folder):
                 return TsvReader(folder=root / folder, layout=self.tsv)
         return None

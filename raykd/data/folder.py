@@ -12,12 +12,36 @@ from typing import Any
 from raykd.data.json_files import read_json_rows
 from raykd.data.separated import read_csv, read_tsv
 from raykd.data.table import Table, no_split
-from raykd.data.text_files import PACKED, lines_of, read_text
+from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
 from raykd.errors import DataError
 
 log = logging.getLogger(__name__)
 
 _MOST_FILES = 10
+
+
+def user_path(written: str) -> Path:
+    """A path as the user wrote it, ``~`` included.
+
+    Raises:
+        DataError: It begins with a home folder that nobody has.
+    """
+    try:
+        return Path(written).expanduser()
+    except RuntimeError as exc:
+        raise DataError(f"'{written}': {exc}", hint="write the folder without '~'") from exc
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder.
+
+    Raises:
+        DataError: Nobody can tell, because its name is too long or its parent is closed.
+    """
+    try:
+        return path.is_dir()
+    except OSError as exc:
+        raise DataError(f"the folder '{path}' cannot be read: {exc.strerror}") from exc
 
 
 def read_parquet(path: Path) -> Table:
@@ -30,6 +54,8 @@ def read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
+        with path.open("rb") as file:
+            refuse_pointer(path, file.read(100))
         # ParquetFile, not read_table: the latter invents columns from folders named a=b.
         table = pq.ParquetFile(path).read()
         columns = {name: _plain(table.column(k)) for k, name in enumerate(table.schema.names)}

@@ -116,4 +116,5 @@ def _centred(values: Array) -> Array:
         return np.zeros_like(values)
     apart: Array = values / largest
     apart = apart - apart.mean()
-    return apart / np.linalg.norm(apart)
+    apart /= np.linalg.norm(apart)
+    return apart

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raykd.data.base import DataSettings
 from raykd.data.classification import TextClassification
-from raykd.data.folder import SUFFIXES, FolderReader
+from raykd.data.folder import SUFFIXES, FolderReader, is_folder, user_path
 from raykd.data.readers import HubReader
 from raykd.data.table import Reader
 from raykd.errors import DataError
@@ -38,11 +38,11 @@ class OwnTask(TextClassification):
         """
         if self.path is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        places = [Path(self.path).expanduser()]
+        places = [user_path(self.path)]
         if settings.root is not None:
-            places.append(Path(settings.root).expanduser() / self.path)
+            places.append(user_path(settings.root) / self.path)
         for folder in places:
-            if folder.is_dir():
+            if is_folder(folder):
                 return FolderReader(folder=folder, stems=self.hub_splits)
             if folder.exists():
                 raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import string
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ _ALONE = frozenset({
     "THAI", "LAO", "KHMER", "MYANMAR",
 })  # fmt: skip
 """Scripts without spaces between words, by the first word of the names of their characters."""
+_WIDTHS = re.compile("[\ufb50-\ufdff\ufe70-\uffef]+")
+"""Letters in another width or in a form by their place in a word."""
 
 
 def rouge_l(prediction: str, references: Sequence[str]) -> float:
@@ -29,24 +32,23 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
 def tokens(text: str) -> list[str]:
     """What Rouge counts of a text.
 
-    For ASCII these are the tokens of the package `rouge_score`: words of a to z and digits, their
-    stems where they are longer than three letters. In other scripts, where the package finds
-    nothing, words are letters, digits and the marks on them; of scripts without spaces every
-    character is a token.
+    Text in Latin letters has the tokens of the package `rouge_score`: words of a to z and digits,
+    which all else separates (accented letters, too), as stems where they are longer than three
+    letters. Of other scripts the package finds nothing. There words are letters, digits and the
+    marks on them, and in scripts without spaces every character is a token.
     """
     found: list[str] = []
-    before = ""  # "word" or "alone" where a token ends just before, which marks belong to
-    for char in unicodedata.normalize("NFKC", text).lower():
-        kind = unicodedata.category(char)[0]
-        if kind not in "LN" and not (kind == "M" and before):
-            before = ""
-            continue
-        alone = kind != "M" and _stands_alone(char)
-        if kind == "M" or (before == "word" and not alone):
+    before = ""  # the kind of the token that ends just before
+    for char in _WIDTHS.sub(_folded, text).lower():
+        kind = _kind(char)
+        if kind == "mark" and before in ("letter", "alone"):
             found[-1] += char
-        else:
+            continue
+        if kind in ("ascii", "letter") and kind == before:
+            found[-1] += char
+        elif kind in ("ascii", "letter", "alone"):
             found.append(char)
-            before = "alone" if alone else "word"
+        before = kind
     return [_stem(token) for token in found]
 
 
@@ -102,12 +104,28 @@ def _default() -> Any:  # a DefaultTokenizer
 @functools.lru_cache(maxsize=50_000)
 def _stem(token: str) -> str:
     if not token.isascii():
-        return token
+        return unicodedata.normalize("NFC", token)
     found: list[str] = _default().tokenize(token)
     return found[0]
 
 
 @functools.lru_cache(maxsize=50_000)
-def _stands_alone(char: str) -> bool:
-    name = unicodedata.name(char, "")
-    return name.replace("-", " ").split(" ")[0] in _ALONE
+def _kind(char: str) -> str:
+    """What a character is: ``ascii``, ``letter``, ``alone``, ``mark``, or empty between tokens."""
+    if char.isascii():
+        return "ascii" if char.isalnum() else ""
+    category = unicodedata.category(char)
+    script = unicodedata.name(char, "").replace("-", " ").partition(" ")[0]
+    if category[0] == "M":
+        return "mark"
+    if category[0] != "L" and category != "Nd":
+        return ""
+    # Signs made of letters (a raised a, a double-struck N) are no letters of a text.
+    is_sign = unicodedata.decomposition(char).startswith("<") or script == "MODIFIER"
+    if is_sign or script == "LATIN":
+        return ""
+    return "alone" if script in _ALONE else "letter"
+
+
+def _folded(found: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", found.group())

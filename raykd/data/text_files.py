@@ -22,6 +22,7 @@ _OTHERS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _SAMPLE = 1000
+_POINTER = b"version https://git-lfs"
 
 
 def read_text(path: Path) -> str:
@@ -32,6 +33,7 @@ def read_text(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
+        refuse_pointer(path, data)
         if path.name.lower().endswith(PACKED):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as exc:
@@ -56,6 +58,22 @@ def read_text(path: Path) -> str:
                 faults.add("lines are not UTF-8", f"line {line}", what, hint)
         faults.check()
         raise
+
+
+def refuse_pointer(path: Path, data: bytes) -> None:
+    """Refuse a file that git-lfs left in place of another one.
+
+    Args:
+        path: The file.
+        data: How it begins.
+
+    Raises:
+        DataError: It is such a file.
+    """
+    if data.startswith(_POINTER):
+        raise DataError(
+            f"{path} is a pointer of git-lfs, not the file itself", hint="fetch it: git lfs pull"
+        )
 
 
 def lines_of(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raykd.data import columns
 from raykd.data.base import DataSettings, Rows
-from raykd.data.folder import FolderReader
+from raykd.data.folder import FolderReader, is_folder
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.values import shown
@@ -76,13 +76,13 @@ class Dolly(WritingTask):
     def in_folder(self, root: Path) -> Reader | None:
         """Files of splits or ``raw.jsonl`` alone, and the evaluation sets beside them."""
         folder = root / self.name
-        if not folder.is_dir():
+        if not is_folder(folder):
             return None
         own: Reader = FolderReader(folder=folder)
         if own.splits() == (RAW,):
             own = FirstRows(own=own, split=RAW)
         beside = root / "minillm_eval"
-        return BesideReader(own=own, folder=beside) if beside.is_dir() else own
+        return BesideReader(own=own, folder=beside) if is_folder(beside) else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

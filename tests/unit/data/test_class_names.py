@@ -48,6 +48,8 @@ def ids(values, labels, **more) -> list[int]:
         ([True, False], ["true", "false"], [0, 1]),
         (["0.5", "1.0"], ["1", "0.5"], [1, 0]),
         ([0.5, 1], ["1", "0.5"], [1, 0]),
+        ([True, False], ["1", "0"], [0, 1]),
+        (["True", "False"], ["0", "1"], [1, 0]),
         ([1, 2], ["01", "02"], [0, 1]),
         (["01", "02"], ["01", "02"], [0, 1]),
         # Names that are equal as numbers are told apart by their spelling.

@@ -83,3 +83,23 @@ def test_labels_of_a_model_replace_those_of_the_data_and_blank_ones_are_counted(
     assert rows.left_out == 1
     with pytest.raises(DataError, match="no row of test has a label"):
         relabelled(rows_of([Example(before="a", response="b")], "test"), "test")
+
+
+def test_rationales_are_cut_at_line_feeds_only(tmp_path):
+    path = tmp_path / "why.jsonl"
+    path.write_text('\ufeff{"id": 2.0, "rationale": "one\u2028two\x85three"}\n', encoding="utf-8")
+    assert from_file(path, "train") == {"2": "one\u2028two\x85three"}
+
+
+def test_lines_that_are_no_rationale_are_counted(tmp_path):
+    path = lines(tmp_path / "why.jsonl", {"rationale": "x"}, {"id": 1}, {"id": 2, "rationale": "y"})
+    with pytest.raises(
+        DataError, match=r"2 lines are no rationale of a row, first: .*line 1: .*id"
+    ):
+        from_file(path, "train")
+
+
+def test_a_row_that_shares_its_id_is_refused():
+    examples = [Example(before=str(k), response="a", row="r") for k in range(2)]
+    with pytest.raises(DataError, match="a rationale of row 'r', and 2 rows have that id"):
+        with_rationales(rows_of(examples, "test"), {"r": "why"}, "why")

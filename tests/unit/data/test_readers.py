@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets.arrow_writer import ArrowWriter
 
+from raykd.data.class_names import class_ids
 from raykd.data.folder import FolderReader
 from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.errors import DataError, SetupError
@@ -93,6 +94,15 @@ def test_many_broken_tsv_lines_are_an_error(tmp_path):
         TsvReader(folder=tmp_path, layout=PAIR).read("train")
 
 
+def test_tsv_texts_hold_carriage_returns_long_texts_and_what_else_cuts_lines(tmp_path):
+    texts = ["a\rb", "x" * 200_000, "c\u2028d\x85e\x0cf"]
+    rows = [f"{k}\t{text}\tno" for k, text in enumerate(texts)]
+    write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *rows)
+    found = TsvReader(folder=tmp_path, layout=PAIR).read("train")
+    assert found.columns["one"] == texts
+    assert found.place(2) == "line 4"
+
+
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -133,3 +143,20 @@ def test_hub_split_that_the_task_does_not_have(offline):
     reader = HubReader(path="nyu-mll/glue", config="rte", names={"train": "train"})
     with pytest.raises(DataError, match="splits: train"):
         reader.read("test")
+
+
+def test_class_names_of_the_hub_come_along(offline):
+    entry = offline / "me___own" / "default" / "0.0.0" / "hash"
+    entry.mkdir(parents=True)
+    features = datasets.Features(label=datasets.ClassLabel(names=["pos", "neg"]))
+    writer = ArrowWriter(path=str(entry / "own-train.arrow"), features=features)
+    writer.write({"label": 1})
+    rows, size = writer.finalize()
+    split = {"name": "train", "num_bytes": size, "num_examples": rows, "dataset_name": "own"}
+    datasets.DatasetInfo(
+        features=features, dataset_name="own", config_name="default", version="0.0.0",
+        splits={"train": split},
+    ).write_to_directory(str(entry))  # fmt: skip
+    found = HubReader(path="me/own", config="default", names={"train": "train"}).read("train")
+    assert found.class_names == {"label": ("pos", "neg")}
+    assert class_ids(found, "label", ("neg", "pos")).tolist() == [0]
