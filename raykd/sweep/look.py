@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from raykd.errors import DataError, RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, gather
-from raykd.sweep.local import free_memory
-from raykd.sweep.serving import inputs_of
+from raykd.sweep.serving import free_memory, inputs_of
 from raykd.sweep.words import data_in_words
 
 
