@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from raykd.cli.names import kinds
 from raykd.cli.output import Output
 from raykd.errors import UnknownName
 
@@ -18,7 +19,8 @@ RUNS = Path("runs")
 def ls(
     output: Output,
     kind: Annotated[
-        str | None, typer.Argument(help=f"One of {', '.join(KINDS)}; all without it.")
+        str | None,
+        typer.Argument(help=f"One of {', '.join(KINDS)}; all without it.", autocompletion=kinds),
     ] = None,
 ) -> None:
     """List methods, tasks, model families, search algorithms, schedulers or runs."""

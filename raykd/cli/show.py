@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raykd.cli.names import things
 from raykd.cli.output import Output
 from raykd.errors import SpecError, UnknownName
 
@@ -18,7 +19,10 @@ KINDS = ("methods", "tasks", "families", "algorithms", "schedulers")
 def show(
     output: Output,
     name: Annotated[
-        str, typer.Argument(help="A method, task, family, algorithm, scheduler or section.")
+        str,
+        typer.Argument(
+            help="A method, task, family, algorithm, scheduler or section.", autocompletion=things
+        ),
     ],
 ) -> None:
     """Show what a thing is, needs and can be set to; also the sections of a search space."""

@@ -4,8 +4,11 @@ import json
 import re
 
 import pytest
+from typer._completion_classes import BashComplete
+from typer.main import get_command
 
-from raykd.cli.main import main
+from raykd.cli.ls import KINDS
+from raykd.cli.main import _app, main
 from raykd.spec.reference import SECTIONS
 from tests.synthetic_run import write_run
 from tests.unit.spec.files import ARMS, HEAD, write
@@ -174,3 +177,22 @@ def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(tmp_path))
     assert main(["show", "my_methods.bad2"]) == 2
     assert "module 'my_methods.bad2' defines no METHOD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        (["show"], "ck", {"ckd", "ckd_adaptive"}), (["show"], "glue/rt", {"glue/rte"}),
+        (["show"], "confi", {"confirm"}), (["init"], "quick", {"quickstart", "quickstart_lm"}),
+        (["ls"], "", {*KINDS}), (["trial", "space.yaml", "--label"], "", {"none", "one"}),
+        (["sweep", "--resume"], "runs/", {"runs/mine"}),
+    ],
+)  # fmt: skip
+def test_the_shell_completes_names(tmp_path, monkeypatch, words, incomplete, offered):
+    write(tmp_path, HEAD + ARMS)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "env.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    completion = BashComplete(get_command(_app()), {}, "raykd", "_RAYKD_COMPLETE")
+    found = {item.value for item in completion.get_completions(words, incomplete)}
+    assert found == offered
