@@ -175,7 +175,6 @@ def _submit(
 def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:
     """The search space and its text."""
     from raykd.spec.load import load_spec
-    from raykd.spec.yaml_loader import read_text
 
     if (file is None) == (resume is None):
         raise SpecError(
@@ -183,7 +182,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             hint="raykd sweep FILE, or raykd sweep --resume RUN",
         )
     if file is not None:
-        return load_spec(file, overrides), read_text(file)
+        return load_spec(file, overrides), file.read_text(encoding="utf-8")
     assert resume is not None
     if overrides:
         raise SpecError(

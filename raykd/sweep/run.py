@@ -14,7 +14,6 @@ from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
-from raykd.spec.yaml_loader import read_text
 from raykd.sweep import runfolder
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
@@ -69,7 +68,7 @@ def sweep(
         SweepFailed: No trial completed.
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
-    text = "" if isinstance(source, SweepSpec) else read_text(source)
+    text = "" if isinstance(source, SweepSpec) else Path(source).read_text(encoding="utf-8")
     options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
     return load_results(run_sweep(spec, text, options, listener))
 
