@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.plan import cells, search_trial
-from raykd.sweep.serving import free_memory, inputs_of
+from raykd.sweep.serving import inputs_of
 from raykd.teachers import cache
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import prepare
@@ -38,7 +39,7 @@ def prepare_task(
         The gathered task, the prepared task, and whether it was in the cache.
     """
     gathered = gather(spec, task)
-    planned = inputs_of(spec, gathered, free_memory())
+    planned = inputs_of(spec, gathered, _memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:
         return gathered, prepared, True
@@ -48,6 +49,11 @@ def prepare_task(
     teacher = cache.store(folder, prepared, state, identity=planned.identity)
     save_tokenizer(gathered.tokens.teacher, teacher)
     return gathered, prepared, False
+
+
+def _memory() -> int:
+    """Free memory, which recorded outputs may use as they may use an object store."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def trial_of(

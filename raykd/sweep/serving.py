@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -192,11 +191,6 @@ def _in_words(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:,.1f} MiB"
-
-
-def free_memory() -> int:
-    """Free memory, which recorded outputs may use as they may use an object store."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def finetuned(spec: SweepSpec) -> bool:
