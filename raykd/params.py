@@ -6,7 +6,6 @@ Validation, ``raykd show``, error messages, the documentation table and the repo
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
@@ -135,15 +134,20 @@ def param(
     return dataclasses.field(default=default, metadata=meta)
 
 
-@functools.cache
+_DECLARED: dict[type[Any], tuple[ParamInfo, ...]] = {}
+"""What was described before: an arm with thousands of combinations asks for each."""
+
+
 def describe(cls: type[Any]) -> tuple[ParamInfo, ...]:
     """The declared parameters of a ``Params`` dataclass, in order.
 
     Raises:
         SpecError: One is not declared with `param`, or has a type that no file can hold.
     """
-    hints = typing.get_type_hints(cls)
-    return tuple(_info(cls, f, hints[f.name]) for f in dataclasses.fields(cls))
+    if cls not in _DECLARED:
+        hints = typing.get_type_hints(cls)
+        _DECLARED[cls] = tuple(_info(cls, f, hints[f.name]) for f in dataclasses.fields(cls))
+    return _DECLARED[cls]
 
 
 def _info(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> ParamInfo:

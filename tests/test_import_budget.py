@@ -56,3 +56,10 @@ def test_validate_pays_for_torch_at_most():
     )
     assert code == 0
     assert not names & {"ray", "transformers", "datasets"}
+
+
+def test_looking_at_data_and_models_starts_no_ray():
+    names, code = imported("validate", "search_spaces/quickstart.yaml", "--set", "data.limit=200")
+    assert code == 0
+    assert "transformers" in names
+    assert not names & {"ray", "plotly"}

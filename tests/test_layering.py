@@ -118,7 +118,7 @@ LAYERS = {
                "clusters"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
-        later={"ruamel", "torch"},
+        later={"torch"},
     ),
     # The public names.
     "__init__": Layer(

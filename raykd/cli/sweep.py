@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykd.cli.names import runs
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 
@@ -30,7 +31,10 @@ def sweep(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run folder.")
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Continue this run folder.", autocompletion=runs
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
@@ -47,7 +51,10 @@ def sweep(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sweep.")] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="New worker processes for every trial.")
+        bool,
+        typer.Option(
+            "--isolate", help="New worker processes for every trial: some ten seconds each."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
@@ -56,7 +63,10 @@ def sweep(
         bool, typer.Option("--no-data", help="With --dry-run: leave data and models out.")
     ] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Two short trials per arm, to prove the path.")
+        bool,
+        typer.Option(
+            "--smoke", help="Two trials of one epoch on 64 rows per arm, to prove the path."
+        ),
     ] = False,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
@@ -220,7 +230,6 @@ def _submit(
 def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:
     """The search space and its text."""
     from raykd.spec.load import load_spec
-    from raykd.spec.yaml_loader import read_text
 
     if (file is None) == (resume is None):
         raise SpecError(
@@ -228,7 +237,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             hint="raykd sweep FILE, or raykd sweep --resume RUN",
         )
     if file is not None:
-        return load_spec(file, overrides), read_text(file)
+        return load_spec(file, overrides), file.read_text(encoding="utf-8")
     assert resume is not None
     if overrides:
         raise SpecError(

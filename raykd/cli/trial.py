@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykd.cli.names import labels
 from raykd.cli.output import Output
 from raykd.errors import SpecError
 
@@ -20,7 +21,9 @@ def trial(
     source: Annotated[
         Path, typer.Argument(metavar="FILE|RUN", help="A search space, or a run folder.")
     ],
-    label: Annotated[str | None, typer.Option("--label", help="The arm.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="The arm.", autocompletion=labels)
+    ] = None,
     task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None,
     param: Annotated[
         list[str] | None,

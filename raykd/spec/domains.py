@@ -15,12 +15,11 @@ KINDS: tuple[Kind, ...] = ("uniform", "loguniform", "quniform", "int", "logint",
 
 def same_value(one: Scalar, other: Scalar) -> bool:
     """Whether two values are one: true is not 1, and a step of a grid may be off by rounding."""
-    if isinstance(one, float) or isinstance(other, float):
-        numbers = isinstance(one, int | float) and isinstance(other, int | float)
-        if not numbers or isinstance(one, bool) or isinstance(other, bool):
-            return False
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return type(one) is type(other) and one == other
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-15)
+    return one == other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

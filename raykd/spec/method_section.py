@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from raykd import registry
@@ -17,6 +18,8 @@ from raykd.spec.sections import is_section, unknown_keys
 from raykd.training.settings import TrainSettings
 
 RESERVED = ("method", "start")
+MOST_BUILT = 20_000
+"""Combinations of parameters of all arms together that are tried out before a sweep."""
 
 
 def train_infos() -> dict[str, ParamInfo]:
@@ -62,6 +65,8 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         arm = _read_arm(label, block, train, findings)
         if arm is not None:
             arms[label] = arm
+    for label, arm in arms.items():
+        _check_together(arm, entry.node.entries[label], MOST_BUILT // len(arms), findings)
     if not any(arm.method in NO_TEACHER for arm in arms.values()):
         label = NO_TEACHER[0] if NO_TEACHER[0] not in entry.node.entries else "no-teacher"
         arms[label] = MethodSpec(label=label, method=NO_TEACHER[0])
@@ -97,11 +102,9 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
     start = _read_start(label, method, block, values, train, infos, findings)
     if len(findings.problems) > before:
         return None
-    arm = MethodSpec(
+    return MethodSpec(
         label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
     )
-    _check_together(arm, block, path, findings)
-    return arm
 
 
 def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str | None:
@@ -222,11 +225,12 @@ def _check_active(
                 findings.add(entries[name].mark, join(place, name), message)
 
 
-def _check_together(arm: MethodSpec, block: Entry, path: str, findings: Findings) -> None:
-    """Let the method's own checks see every combination of choices."""
+def _check_together(arm: MethodSpec, block: Entry, most: int, findings: Findings) -> None:
+    """Let the method's own checks see every combination of choices, or the first `most`."""
     from raykd.spec.arms import combinations, parameters
 
-    for values in combinations(arm):
+    path = join("methods", arm.label)
+    for values in itertools.islice(combinations(arm), max(most, 1)):
         try:
             parameters(arm.method, values)
         except SpecError as exc:

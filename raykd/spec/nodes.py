@@ -154,8 +154,9 @@ class Findings:
         """Raise all of them at once, if there are any."""
         if self.left_out:
             last = self.problems[-1]
-            more = f"and {self.left_out:,} more problems; mend these first"
-            self.problems.append(Problem(message=more, file=last.file))
+            count = len(self.problems) + self.left_out
+            few = f"the first {MOST_PROBLEMS} of {count:,} problems are shown"
+            self.problems.append(Problem(message=few, file=last.file))
         if self.problems:
             raise SpecError(found=self.problems)
 

@@ -64,7 +64,7 @@ def prepare_task(
     return gathered, prepared, False
 
 
-def free_memory() -> int:
+def _memory() -> int:
     """Free memory, which recorded outputs may use as they may use an object store."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

@@ -44,7 +44,7 @@ data:
   select_on: {split: train, fraction: 0.2}
   report_on: {split: validation, fraction: 0.5}
   augment: {model: some/model, copies: 2, probability: 0.3, candidates: 5, seed: 1}
-  rationales: {source: data, max_new_tokens: 64, as_input: false}
+  rationales: {source: teacher, max_new_tokens: 64, as_input: false}
   label_type: gt
   seed: 3
 methods:
