@@ -212,7 +212,7 @@ def _check_together(arm: MethodSpec, block: Entry, path: str, findings: Findings
     """Let the method's own checks see every combination of choices."""
     from raykd.spec.arms import combinations, parameters
 
-    for values in combinations(arm):
+    for values in combinations(arm, ends=False):
         try:
             parameters(arm.method, values)
         except SpecError as exc:
