@@ -177,7 +177,8 @@ class StepByStep(Method[Params]):
         p = self.params
         label = rationale = None
         if p.alpha > 0:
-            said = teacher(batch.beside.get(PLAIN, batch)) if p.kappa_l > 0 else Outputs()
+            asked = batch.beside[PLAIN] if PLAIN in self.beside() else batch
+            said = teacher(asked) if p.kappa_l > 0 else Outputs()
             label = self._label(batch, student(batch), said)
         if p.alpha < 1:
             rationale = Half.rationales(batch.beside[EXPLAIN], student, teacher, p.kappa_r)

@@ -230,7 +230,7 @@ def _check_together(arm: MethodSpec, block: Entry, most: int, findings: Findings
     from raykd.spec.arms import combinations, parameters
 
     path = join("methods", arm.label)
-    for values in itertools.islice(combinations(arm), max(most, 1)):
+    for values in itertools.islice(combinations(arm, ends=False), max(most, 1)):
         try:
             parameters(arm.method, values)
         except SpecError as exc:

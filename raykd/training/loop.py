@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, TOKEN_KINDS, Batch, Encoded, Task
+from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
@@ -26,10 +26,9 @@ from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
-from raykd.training.device import Precision, World, choose_precision
+from raykd.training.device import World, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
-from raykd.training.ranks import StepRanks
 from raykd.training.seeding import (
     capture_random,
     derive_seed,
@@ -37,8 +36,8 @@ from raykd.training.seeding import (
     seed_everything,
 )
 from raykd.training.settings import TrainSettings
-from raykd.training.student import Student
-from raykd.training.terms import StepTerms, TermLedger, shares, step_of, totals
+from raykd.training.step import Step
+from raykd.training.terms import TermLedger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,55 +111,6 @@ def fit(job: FitJob) -> FitResult:
     return _Training(job).run()
 
 
-class _Step(nn.Module):
-    """Everything trained, as one module: from a batch to the values of the loss terms.
-
-    The whole step is in `forward` because `DistributedDataParallel` must see every use of a
-    parameter there, those of the method's own modules included.
-    """
-
-    def __init__(self, job: FitJob, precision: Precision) -> None:
-        super().__init__()
-        self.model = job.model
-        self.extra = job.method.modules()
-        self.step: StepTerms | None = None
-        self.ranks: StepRanks | None = None
-        self._method = job.method
-        self._token_labels = job.task.kind in TOKEN_KINDS
-        self._teacher = job.teacher
-        signals = job.method.student_signals()
-        anatomy = job.method.setting.student
-        self._student = Student(
-            job.model,
-            job.task,
-            precision,
-            setting=job.method.setting,
-            hidden_states=_listed(signals.hidden_states, anatomy.layers + 1),
-            attentions=_listed(signals.attentions, anatomy.layers),
-        )
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Loss terms and then what is watched, float32 ``[number of names]``; see `step`."""
-        assert self.ranks is not None
-        self._method.ranks = self.ranks
-        terms = self._method.step(batch, self._student, self._teacher)
-        self.step = step_of(
-            terms,
-            (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels),
-            takes_part=self.ranks.takes_part,
-            device=batch.labels.device,
-        )
-        return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
-
-    def look(self, batch: Batch) -> Outputs:
-        """The student's outputs, as `forward` sees them."""
-        return self._student(batch)
-
-
-def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
-    return tuple(range(count)) if layers == "all" else layers
-
-
 class _Training:
     """The moving parts of one `fit`."""
 
@@ -179,7 +129,11 @@ class _Training:
         # What a model writes may be any token of the vocabulary.
         writes = job.task.kind in TEXT_KINDS
         self.narrowed = Narrowed(job.model, None if writes else read, [job.collator.pad_id])
-        self.module = _Step(job, precision).to(self.world.device).train()
+        self.module = (
+            Step(job.model, job.method, job.task, job.teacher, precision=precision, world=job.world)
+            .to(self.world.device)
+            .train()
+        )
         self.batches = LengthGroupedBatches(
             lengths=job.train.lengths(),
             batch_size=settings.batch_size,
@@ -241,17 +195,11 @@ class _Training:
             device=self.world.device,
         )
         for position, (batch, rows) in enumerate(coming, start=done + 1):
-            self.module.ranks = StepRanks(self.world, rows)
-            terms = trained(batch)
-            found = self.module.step
-            assert found is not None
-            counted = totals(found, self.world)
-            if self.world.size > 1:
-                terms = terms * shares(found, counted, self.world)
-            terms[: len(terms) - found.watched].sum().backward()
+            found = self.module.run(batch, rows, trained)
+            torch.autograd.backward(found.loss)
             self.optimizer.step(self.step)
             self.step += 1
-            self.ledger.add(found, counted, terms.detach(), self.step)
+            self.ledger.add(found.terms, found.totals, found.values.detach(), self.step)
             if position in pauses and self._evaluate():
                 return True
         return False
@@ -367,7 +315,7 @@ class _Training:
         return False
 
 
-def _distributed(module: _Step, world: World) -> nn.Module:
+def _distributed(module: Step, world: World) -> nn.Module:
     if world.size == 1:
         return module
     return DistributedDataParallel(
