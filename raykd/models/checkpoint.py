@@ -15,7 +15,7 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
-from raykd.models.folder import find, read_config
+from raykd.models.folder import find, no_configuration, read_config
 from raykd.models.slim import fit_widths
 from raykd.models.weight_files import read_tensors
 from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
@@ -109,10 +109,7 @@ def _empty(
         StrictDataclassError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
         ZeroDivisionError, RuntimeError,
     ) as exc:  # fmt: skip
-        raise DataError(
-            f"the config.json of '{name}' makes no {family.name} model: {exc}",
-            hint="compare it with the one that was published with the model",
-        ) from exc
+        raise no_configuration(name, exc) from exc
 
 
 def _fitting(
