@@ -29,12 +29,14 @@ class Checkpoint:
     Attributes:
         state: Its weights, in float32; without a head where it has none that fits.
         classes: How the classes of its head go with those of the task; None without such a head.
+        fresh: Names of weights that it lacks; they are drawn at random.
         ignored: Names of tensors that it knowingly does without, e.g. the head of another task.
         notes: What a user should know of how it was read.
     """
 
     state: ModelState
     classes: Classes | None
+    fresh: tuple[str, ...]
     ignored: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -75,8 +77,14 @@ def read_checkpoint(
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
     state = weights.from_tensors(kept, json.loads(config.to_json_string(use_diff=False)))
-    notes = _notes(name, found) + ((classes.note,) if classes is not None and classes.note else ())
-    return Checkpoint(state=state, classes=classes, ignored=found.ignored, notes=notes)
+    said = (classes.note,) if classes is not None and classes.note else ()
+    return Checkpoint(
+        state=state,
+        classes=classes,
+        fresh=tuple(n for n in shapes if n not in kept and n not in ties),
+        ignored=found.ignored,
+        notes=_notes(name, found, kept, num_labels) + said,
+    )
 
 
 def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
@@ -162,8 +170,13 @@ def _has_head(kept: Mapping[str, Tensor], family: ModelFamily) -> bool:
     return any(family.is_head(n) for n in kept)
 
 
-def _notes(name: str, found: Named) -> tuple[str, ...]:
+def _notes(name: str, found: Named, kept: Mapping[str, Tensor], num_labels: int) -> tuple[str, ...]:
     notes = []
+    if left := [n for n in found.tensors if n not in kept]:
+        notes.append(
+            f"'{name}': its head is not one for {num_labels} outputs, or not whole, and begins "
+            f"anew; left out: {listed(left)}"
+        )
     if found.prefix:
         notes.append(f"'{name}': the names of its weights begin with '{found.prefix}', taken off")
     if found.unused:

@@ -307,6 +307,23 @@ def test_87_a_head_with_another_number_of_classes(place):
     assert hint == "use teacher.model to fine-tune it here"
 
 
+def test_87_a_head_of_another_width_is_left_out_with_a_note(place):
+    write_encoder(place / "m", id2label={0: "a", 1: "b", 2: "c"}, label2id={"a": 0, "b": 1, "c": 2})
+    (note,) = reviews(place).notes
+    assert "its head is not one for 2 outputs, or not whole, and begins anew" in note
+    assert "'classifier.bias', 'classifier.weight'" in note
+
+
+@pytest.mark.parametrize("gone", ["bert.pooler.dense.weight", "classifier.bias"])
+def test_87_a_checkpoint_that_is_not_whole_is_not_filled_up_with_random_numbers(place, gone):
+    write_encoder(place / "m", id2label={0: "neg", 1: "pos"}, label2id={"neg": 0, "pos": 1})
+    assert reviews(place, "{checkpoint: m}").notes == ()
+    change_weights(place / "m", lambda given: {k: v for k, v in given.items() if k != gone})
+    said, _ = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
+    assert said.startswith("teacher.checkpoint: it ")
+    assert gone.partition(".")[0] in said or "no head with 2 outputs" in said
+
+
 def test_162_what_is_saved_carries_the_names_of_the_task(place):
     write_encoder(place / "m", id2label={0: "toxic", 1: "clean"}, label2id={"toxic": 0, "clean": 1})
     named = {0: "neg", 1: "pos"}
@@ -728,9 +745,8 @@ def test_text_07_a_decoder_without_its_output_matrix_is_not_given_a_random_one(p
     ],
 )
 def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type, edit):
-    tokenizer = byte_pairs(texts)
     own = {"attention_types": [[["global", "local"], 1]]} if model_type == "gpt_neo" else {}
-    write_decoder(place / "teacher", tokenizer, model_type, **own)
+    write_decoder(place / "teacher", byte_pairs(texts), model_type, **own)
     change_config(place / "teacher", **edit)
     found = writing(place, student="{model: teacher}")
     rows = DOLLY.load("validation", DataSettings(root="texts"))
@@ -741,6 +757,7 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
         Collator(found.tokens.teacher.pad_token_id, max_length=512), World(),
     )  # fmt: skip
     plain = AutoModelForCausalLM.from_pretrained(place / "teacher", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(place / "teacher")
     theirs = []
     for prompt, response in zip(*rows.texts, strict=True):
         before = tokenizer(prompt)["input_ids"]
@@ -750,6 +767,36 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
         labels = torch.tensor(whole[len(before) :])
         theirs.append(scores.gather(-1, labels[:, None]).sum().item())
     assert np.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
+    """T5 1.1 and Flan-T5: published with ``tie_word_embeddings: false``, which the library drops."""
+    from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGeneration
+
+    tokenizer = byte_pairs(texts, end="<|im_end|>")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    model = T5ForConditionalGeneration(config).eval()
+    model.lm_head.weight = torch.nn.Parameter(torch.randn(len(tokenizer), 32))
+    model.save_pretrained(place / "teacher")
+    tokenizer.save_pretrained(place / "teacher")
+    if published:
+        change_config(place / "teacher", tie_word_embeddings=False, scale_decoder_outputs=None)
+    found = writing(place, student="{model: teacher}")
+    built = found.teacher.build(0).eval()
+    weights.save(weights.capture(built), place / "saved")
+    opened = AutoModelForSeq2SeqLM.from_pretrained(place / "saved")
+    asked = {"input_ids": torch.tensor([[5, 6, 7]]), "decoder_input_ids": torch.tensor([[8, 9]])}
+    wanted = model(**asked).logits
+    assert not torch.equal(built.lm_head.weight, built.shared.weight)
+    for again in (built, opened):
+        assert torch.equal(again(**asked).logits, wanted)
 
 
 def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, texts):
