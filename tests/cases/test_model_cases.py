@@ -771,7 +771,7 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
 
 @pytest.mark.parametrize("published", [True, False])
 def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
-    """T5 1.1 and Flan-T5: published with ``tie_word_embeddings: false``, which the library drops."""
+    """T5 1.1 and Flan-T5 say ``tie_word_embeddings: false``, which the library does not keep."""
     from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGeneration
 
     tokenizer = byte_pairs(texts, end="<|im_end|>")
