@@ -93,13 +93,15 @@ def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
         if plain.get(key):
             how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
             raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
-    pad, rows = plain.get("pad_token_id"), plain.get("vocab_size")
-    if isinstance(pad, int) and isinstance(rows, int) and pad >= rows:
-        raise DataError(
-            f"'{name}': pad_token_id of its config.json is {pad}, but its word embedding has "
-            f"{rows:,} rows",
-            hint="set pad_token_id to a token that the model has, or resize_token_embeddings",
-        )
+    rows = plain.get("vocab_size")
+    for key in ("pad_token_id", "decoder_start_token_id"):
+        token = plain.get(key)
+        if isinstance(token, int) and isinstance(rows, int) and token >= rows:
+            raise DataError(
+                f"'{name}': {key} of its config.json is {token}, but its word embedding has "
+                f"{rows:,} rows",
+                hint=f"set {key} to a token that the model has, or resize_token_embeddings",
+            )
 
 
 def _empty(
@@ -111,6 +113,9 @@ def _empty(
     head = family.head_class(kind)
     try:
         config = with_task(family.config_class().from_dict(dict(plain)), kind, num_labels)
+        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+            # A T5 begins with the token that pads.
+            config.decoder_start_token_id = config.pad_token_id
         with torch.device("meta"):
             return config, fit_widths(head(config))
     except (

@@ -779,8 +779,7 @@ def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
     config = T5Config(
         vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id, feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
     )  # fmt: skip
     model = T5ForConditionalGeneration(config).eval()
     model.lm_head.weight = torch.nn.Parameter(torch.randn(len(tokenizer), 32))
@@ -789,6 +788,7 @@ def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
     if published:
         change_config(place / "teacher", tie_word_embeddings=False, scale_decoder_outputs=None)
     found = writing(place, student="{model: teacher}")
+    assert found.teacher.state.config["decoder_start_token_id"] == tokenizer.pad_token_id
     built = found.teacher.build(0).eval()
     weights.save(weights.capture(built), place / "saved")
     opened = AutoModelForSeq2SeqLM.from_pretrained(place / "saved")
