@@ -15,7 +15,7 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
-from raykd.models.folder import find, read_config
+from raykd.models.folder import find, no_configuration, read_config
 from raykd.models.slim import fit_widths
 from raykd.models.weight_files import read_tensors
 from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
@@ -29,12 +29,14 @@ class Checkpoint:
     Attributes:
         state: Its weights, in float32; without a head where it has none that fits.
         classes: How the classes of its head go with those of the task; None without such a head.
+        fresh: Names of weights that it lacks; they are drawn at random.
         ignored: Names of tensors that it knowingly does without, e.g. the head of another task.
         notes: What a user should know of how it was read.
     """
 
     state: ModelState
     classes: Classes | None
+    fresh: tuple[str, ...]
     ignored: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -75,8 +77,14 @@ def read_checkpoint(
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
     state = weights.from_tensors(kept, json.loads(config.to_json_string(use_diff=False)))
-    notes = _notes(name, found) + ((classes.note,) if classes is not None and classes.note else ())
-    return Checkpoint(state=state, classes=classes, ignored=found.ignored, notes=notes)
+    said = (classes.note,) if classes is not None and classes.note else ()
+    return Checkpoint(
+        state=state,
+        classes=classes,
+        fresh=tuple(n for n in shapes if n not in kept and n not in ties),
+        ignored=found.ignored,
+        notes=_notes(name, found, kept, num_labels) + said,
+    )
 
 
 def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
@@ -85,13 +93,15 @@ def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
         if plain.get(key):
             how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
             raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
-    pad, rows = plain.get("pad_token_id"), plain.get("vocab_size")
-    if isinstance(pad, int) and isinstance(rows, int) and pad >= rows:
-        raise DataError(
-            f"'{name}': pad_token_id of its config.json is {pad}, but its word embedding has "
-            f"{rows:,} rows",
-            hint="set pad_token_id to a token that the model has, or resize_token_embeddings",
-        )
+    rows = plain.get("vocab_size")
+    for key in ("pad_token_id", "decoder_start_token_id"):
+        token = plain.get(key)
+        if isinstance(token, int) and isinstance(rows, int) and token >= rows:
+            raise DataError(
+                f"'{name}': {key} of its config.json is {token}, but its word embedding has "
+                f"{rows:,} rows",
+                hint=f"set {key} to a token that the model has, or resize_token_embeddings",
+            )
 
 
 def _empty(
@@ -103,16 +113,16 @@ def _empty(
     head = family.head_class(kind)
     try:
         config = with_task(family.config_class().from_dict(dict(plain)), kind, num_labels)
+        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+            # A T5 begins with the token that pads.
+            config.decoder_start_token_id = config.pad_token_id
         with torch.device("meta"):
             return config, fit_widths(head(config))
     except (
         StrictDataclassError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
         ZeroDivisionError, RuntimeError,
     ) as exc:  # fmt: skip
-        raise DataError(
-            f"the config.json of '{name}' makes no {family.name} model: {exc}",
-            hint="compare it with the one that was published with the model",
-        ) from exc
+        raise no_configuration(name, exc) from exc
 
 
 def _fitting(
@@ -165,8 +175,13 @@ def _has_head(kept: Mapping[str, Tensor], family: ModelFamily) -> bool:
     return any(family.is_head(n) for n in kept)
 
 
-def _notes(name: str, found: Named) -> tuple[str, ...]:
+def _notes(name: str, found: Named, kept: Mapping[str, Tensor], num_labels: int) -> tuple[str, ...]:
     notes = []
+    if left := [n for n in found.tensors if n not in kept]:
+        notes.append(
+            f"'{name}': its head is not one for {num_labels} outputs, or not whole, and begins "
+            f"anew; left out: {listed(left)}"
+        )
     if found.prefix:
         notes.append(f"'{name}': the names of its weights begin with '{found.prefix}', taken off")
     if found.unused:

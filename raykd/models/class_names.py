@@ -51,7 +51,7 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
         order = tuple(theirs.index(key) for key in ours)
         note = "" if order == as_is else _both(name, given, labels) + _MOVED
         return Classes(order=order, given=given, note=note, certain=True)
-    if not given or all(n == str(k) for k, n in enumerate(given)):
+    if _says_nothing(given):
         return Classes(order=as_is, given=(), note="", certain=False)
     short = _by_abbreviation(ours, theirs)
     if short is not None:
@@ -68,20 +68,24 @@ _MOVED = ": the rows of its head were put into the order of the task"
 
 
 def names_in(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    """The names of the outputs that a configuration states; none where they are no names.
+    """The names of the outputs in a configuration; the library's where it states none.
 
     Args:
         config: As in ``config.json``.
         count: How many outputs there are.
     """
     stated = config.get("id2label")
-    if not isinstance(stated, Mapping) or len(stated) != count:
-        return ()
-    by_number = {str(k): str(v) for k, v in stated.items()}
-    names = tuple(by_number.get(str(k), "") for k in range(count))
-    if not all(names) or all(re.fullmatch(r"label[ _-]?\d+", n, re.IGNORECASE) for n in names):
-        return ()
-    return names
+    by_number = {}
+    if isinstance(stated, Mapping) and len(stated) == count:
+        by_number = {str(k): str(v) for k, v in stated.items()}
+    return tuple(by_number.get(str(k), "").strip() or f"LABEL_{k}" for k in range(count))
+
+
+def _says_nothing(names: Sequence[str]) -> bool:
+    """Whether names are numbers only."""
+    return all(re.fullmatch(r"label[ _-]?\d+", n, re.IGNORECASE) for n in names) or all(
+        n == str(k) for k, n in enumerate(names)
+    )
 
 
 def reordered(

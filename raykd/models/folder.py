@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import SetupError, SpecError
+from raykd.errors import DataError, SetupError, SpecError
 from raykd.models.weight_files import MERGE, SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
 from raykd.registry import suggestion
 
@@ -58,6 +58,20 @@ def read_config(folder: Path) -> dict[str, Any]:
         DataError: It cannot be read; says why.
     """
     return read_json(folder / "config.json")
+
+
+def no_configuration(name: str, exc: Exception) -> DataError:
+    """That a library can make nothing of a configuration.
+
+    Args:
+        name: The model in the user's words.
+        exc: What the library says.
+    """
+    said = " ".join(str(exc).split())
+    return DataError(
+        f"the config.json of '{name}' makes no model: {said}",
+        hint="compare it with the one that was published with the model",
+    )
 
 
 def _means_folder(name: str, folder: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import DataError, SetupError, SpecError
-from raykd.models.folder import find
+from raykd.models.folder import find, no_configuration
 from raykd.models.weight_files import check_file, read_json
 from raykd.models.weights import say_tokens
 
@@ -71,10 +71,15 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
 
 
 def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:
+    """The tokenizer, after it has read a text."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer(list(_PROBES))
+    except StrictDataclassError as exc:
+        raise no_configuration(name, exc) from exc
     except Exception as exc:
         # The tokenizers package raises nothing more precise than Exception.
         if type(exc) is not Exception and not isinstance(
@@ -87,6 +92,7 @@ def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:
             f"'{name}' has no usable tokenizer ({', '.join(files)}): {why}",
             hint="copy or download these files again, or save the tokenizer with save_pretrained",
         ) from exc
+    return tokenizer
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:  # a BertTokenizer

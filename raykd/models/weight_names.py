@@ -78,13 +78,17 @@ def named(
     """
     known = {_current(name): tensor for name, tensor in given.items()}
     prefix, added = _wrapping(known, expected, family)
+    # A bare model lies beside what is no part of it: what begins like a part of it counts as one.
+    base = family.base_prefix
+    parts = {n.removeprefix(base).partition(".")[0] for n in expected if n.startswith(base)}
     found: dict[str, Tensor] = {}
     rest = []
     for name, tensor in known.items():
         inner = name.removeprefix(prefix)
         place = next((n for n in (added + inner, inner, name) if n in expected), None)
         if place is None or place in found:
-            rest.append(added + inner)
+            own = name.startswith(prefix) and inner.partition(".")[0] in parts
+            rest.append(added + inner if own else inner)
         else:
             found[place] = tensor
     twice = _untwinned(found, ties)

@@ -20,6 +20,7 @@ from raykd.models.cut import refusal as cut_refusal
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.source import ModelSource
 from raykd.models.tokenizers import vocabulary_size
+from raykd.models.weight_names import listed
 from raykd.spec.arms import new_tokens
 from raykd.spec.schema import FromTeacher, SweepSpec
 
@@ -168,6 +169,13 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             + (f" ({in_words(labels)})" if labels else "")
             + ", so it is not fine-tuned for this task",
             hint="use teacher.model to fine-tune it here",
+        )
+        raise SpecError(found=[problem])
+    if found.fresh:
+        problem = Problem(
+            path=key,
+            message=f"it lacks {listed(found.fresh)}, which would be drawn at random",
+            hint="save the whole model, with its head; or use teacher.model to fine-tune it here",
         )
         raise SpecError(found=[problem])
     classes = found.classes

@@ -120,7 +120,8 @@ class ModelFamily:
         """
         if kind not in self.head_path:
             raise SpecError(
-                f"model family '{self.name}' serves {' and '.join(self.head_path)}, not {kind}"
+                f"model family '{self.name}' serves {' and '.join(self.head_path)}, not {kind}",
+                hint="choose a model of another family; teacher and student do the same",
             )
         return _imported(self.head_path[kind])
 
