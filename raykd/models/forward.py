@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
+from raykd.errors import SpecError
 from raykd.losses.vocabulary import Scores
 from raykd.models.base import Outputs, Part
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
@@ -93,9 +94,24 @@ def shifted(labels: Tensor, config: Any) -> Tensor:
     return before.masked_fill(before == NO_LABEL, config.pad_token_id)
 
 
+RESCALED = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+"""Entries of configurations that change scores after the output layer, and what changes nothing."""
+
+
 @contextmanager
 def _headless(model: Any) -> Iterator[None]:
-    """Let a model give what its output layer reads in place of scores."""
+    """Let a model give what its output layer reads in place of scores.
+
+    Raises:
+        SpecError: Its scores are not what the output layer gives, but something made of that.
+    """
+    for name, nothing in RESCALED.items():
+        if getattr(model.config, name, nothing) not in (None, nothing):
+            raise SpecError(
+                f"scores of this {model.config.model_type} model are changed after its output "
+                f"layer ({name}: {getattr(model.config, name)}), which raykd does not do",
+                hint="choose another model",
+            )
     head = model.lm_head
     model.lm_head = nn.Identity()
     try:
