@@ -77,6 +77,8 @@ class ModelFamily:
         by_layers: Further entries of the configuration that depend on the number of blocks.
         specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
             ends a text; empty for word pieces.
+        stable_padding: Whether hidden states of padding depend on their row alone, as padding is
+            never looked at, by itself neither.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
@@ -95,6 +97,7 @@ class ModelFamily:
     by_layers: Callable[[int], Mapping[str, Any]] = lambda layers: {}
     specials: tuple[str, ...] = ()
     reserved_positions: int = 0
+    stable_padding: bool = True
     units: Units | None = None
 
     def config_class(self) -> Any:  # a PreTrainedConfig subclass
@@ -179,6 +182,7 @@ class ModelFamily:
             intermediate=getattr(config, self.fields["intermediate"][0]) if self.units else None,
             uneven=hasattr(config, KEPT_UNITS),
             positions=self.max_length(config) if "positions" in self.fields else None,
+            stable_padding=self.stable_padding,
         )
 
     def max_length(self, config: Any) -> int:
