@@ -346,13 +346,6 @@ class Method(ABC, Generic[P]):
                 "them\nchoose a decoder such as GPT-2, or a method on tokens (kd)"
             )
         for side, sizes in (("teacher", self.setting.teacher), ("student", self.setting.student)):
-            if needs.margin and not sizes.stable_padding:
-                return (
-                    f"reads hidden states of padding, and those of the {side} depend on how far "
-                    "the other rows of a batch are padded\n"
-                    "leave padding out (in ckd: mask_neighbours: true), or choose a model such as "
-                    "BERT"
-                )
             if needs.attentions and sizes.uneven:
                 return (
                     f"compares the attention of heads, but blocks of the {side} have lost some\n"

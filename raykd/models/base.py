@@ -31,7 +31,6 @@ class Anatomy:
             blocks cannot be told apart.
         uneven: Whether some blocks have fewer heads or neurons than stated.
         positions: Most tokens of a row; None where positions are relative, and there is no end.
-        stable_padding: Whether hidden states of padding depend on their row alone.
     """
 
     layers: int
@@ -41,7 +40,6 @@ class Anatomy:
     intermediate: int | None = None
     uneven: bool = False
     positions: int | None = None
-    stable_padding: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,6 +54,7 @@ def forward(
     with (
         only(model, part) if part is not None else nullcontext(),
         _headless(model) if kind in TEXT_KINDS else nullcontext(),
+        _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
         found = run(
             input_ids=batch.input_ids,
@@ -92,6 +93,21 @@ def shifted(labels: Tensor, config: Any) -> Tensor:
     first = labels.new_full((len(labels), 1), config.decoder_start_token_id)
     before = torch.cat([first, labels[:, :-1]], dim=1)
     return before.masked_fill(before == NO_LABEL, config.pad_token_id)
+
+
+@contextmanager
+def _tokens_seen(model: Any, part: str) -> Iterator[None]:
+    """Let padding look at the tokens of its row, as in other families.
+
+    What it holds then depends on its row, and not on how far other rows of the batch are padded.
+    Tokens never look at padding, and stay what they are.
+    """
+    encoder = model.get_submodule(part)
+    encoder.get_attention_mask = lambda mask: mask[:, None, None, :]
+    try:
+        yield
+    finally:
+        del encoder.get_attention_mask
 
 
 RESCALED = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}

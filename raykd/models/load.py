@@ -111,7 +111,6 @@ def shape_anatomy(shape: ModelShape, vocabulary: int) -> Anatomy:
         vocabulary=vocabulary,
         intermediate=(shape.intermediate or 4 * shape.hidden) if family.units else None,
         positions=shape.max_positions if "positions" in family.fields else None,
-        stable_padding=family.stable_padding,
     )
 
 

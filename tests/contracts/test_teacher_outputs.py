@@ -147,10 +147,6 @@ class Case:
         with torch.no_grad():
             return forward(self.model, batch, **(every if margin else {}))
 
-    def margin(self) -> int:
-        """Padding positions whose states are those of the row, however far it is padded."""
-        return MARGIN if self.inputs.teacher.anatomy.stable_padding else 0
-
     def batches(self, prepared: Prepared, margin: int = 0, role: str = "train") -> Iterator[Any]:
         collate = Collator(prepared.pad_id, max_length=LENGTH, margin=margin)
         split = prepared.splits[role]
@@ -216,7 +212,7 @@ def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: 
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
     for layer in signals.hidden_states:
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + of.margin(), LENGTH) if signals.margin else n
+            upto = min(n + signals.margin, LENGTH)
             mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
     for block in signals.attentions:
@@ -238,12 +234,11 @@ def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
 
 
 @pytest.mark.parametrize("family", sorted({family for family, _ in PAIRS} - {"t5"}))
-def test_padding_depends_on_its_row_alone_or_the_family_says_so(family):
+def test_what_padding_holds_depends_on_its_row_alone(family):
     of = case(family, "classification" if family in families("classification") else "causal_lm")
     short = int(of.inputs.teacher_splits["train"].lengths().argmin())
     one, two = (of.plain(short, margin).hidden(LAYERS) for margin in (MARGIN, 2 * MARGIN))
-    same = torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE)
-    assert same == of.inputs.teacher.anatomy.stable_padding
+    assert torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("mode", SERVED)
@@ -488,3 +483,24 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
     # Labels are told from all that the student has.
     want = 0.6 * F.cross_entropy(logits, labels) + 0.4 * 9 * (p.exp() * (p - q)).sum(-1).mean()
     assert torch.allclose(terms.total(), want, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", families("classification"))
+def test_tokens_are_what_the_library_makes_of_them(family):
+    """Whatever padding is shown."""
+    of = case(family, "classification")
+    rows = of.inputs.teacher_splits["train"]
+    batch = Collator(of.inputs.teacher_pad, max_length=LENGTH, margin=MARGIN)(rows, BATCHES[0])
+    marks = {}
+    if registry.load("families", family).takes_token_types:
+        marks = {"token_type_ids": batch.token_type_ids}
+    with torch.no_grad():
+        plain = of.model(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask,
+            output_hidden_states=True, **marks,
+        )  # fmt: skip
+        found = forward(of.model, batch, hidden_states=ALL.hidden_states)
+    assert torch.equal(found.logits, plain.logits)
+    is_token = batch.attention_mask.bool()
+    for layer in ALL.hidden_states:
+        assert torch.equal(found.hidden(layer)[is_token], plain.hidden_states[layer][is_token])

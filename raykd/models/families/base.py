@@ -77,8 +77,8 @@ class ModelFamily:
         by_layers: Further entries of the configuration that depend on the number of blocks.
         specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
             ends a text; empty for word pieces.
-        stable_padding: Whether hidden states of padding depend on their row alone, as padding is
-            never looked at, by itself neither.
+        pair_mask: Part whose ``get_attention_mask`` hides all positions from padding, which then
+            looks at all of them alike, padding too; empty: padding looks at the tokens.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
@@ -97,7 +97,7 @@ class ModelFamily:
     by_layers: Callable[[int], Mapping[str, Any]] = lambda layers: {}
     specials: tuple[str, ...] = ()
     reserved_positions: int = 0
-    stable_padding: bool = True
+    pair_mask: str = ""
     units: Units | None = None
 
     def config_class(self) -> Any:  # a PreTrainedConfig subclass
@@ -182,7 +182,6 @@ class ModelFamily:
             intermediate=getattr(config, self.fields["intermediate"][0]) if self.units else None,
             uneven=hasattr(config, KEPT_UNITS),
             positions=self.max_length(config) if "positions" in self.fields else None,
-            stable_padding=self.stable_padding,
         )
 
     def max_length(self, config: Any) -> int:

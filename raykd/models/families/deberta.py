@@ -34,5 +34,5 @@ FAMILY = ModelFamily(
         "position_biased_input": True,
         "type_vocab_size": 0,
     },
-    stable_padding=False,
+    pair_mask="deberta.encoder",
 )
