@@ -62,7 +62,8 @@ def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> En
 
 def id_count(tokenizer: Any) -> int:
     """Token ids that a tokenizer can give, those it leaves out in between counted."""
-    return 1 + max(tokenizer.get_vocab().values())
+    largest: int = max(tokenizer.get_vocab().values())
+    return 1 + largest
 
 
 def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
+from raykd.errors import SpecError
 from raykd.losses.vocabulary import Scores
 from raykd.models.base import Outputs, Part
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
@@ -53,6 +54,7 @@ def forward(
     with (
         only(model, part) if part is not None else nullcontext(),
         _headless(model) if kind in TEXT_KINDS else nullcontext(),
+        _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
         found = run(
             input_ids=batch.input_ids,
@@ -94,8 +96,38 @@ def shifted(labels: Tensor, config: Any) -> Tensor:
 
 
 @contextmanager
+def _tokens_seen(model: Any, part: str) -> Iterator[None]:
+    """Let padding look at the tokens of its row, as in other families.
+
+    What it holds then depends on its row, and not on how far other rows of the batch are padded.
+    Tokens never look at padding, and stay what they are.
+    """
+    encoder = model.get_submodule(part)
+    encoder.get_attention_mask = lambda mask: mask[:, None, None, :]
+    try:
+        yield
+    finally:
+        del encoder.get_attention_mask
+
+
+RESCALED = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+"""Entries of configurations that change scores after the output layer, and what changes nothing."""
+
+
+@contextmanager
 def _headless(model: Any) -> Iterator[None]:
-    """Let a model give what its output layer reads in place of scores."""
+    """Let a model give what its output layer reads in place of scores.
+
+    Raises:
+        SpecError: Its scores are not what the output layer gives, but something made of that.
+    """
+    for name, nothing in RESCALED.items():
+        if getattr(model.config, name, nothing) not in (None, nothing):
+            raise SpecError(
+                f"scores of this {model.config.model_type} model are changed after its output "
+                f"layer ({name}: {getattr(model.config, name)}), which raykd does not do",
+                hint="choose another model",
+            )
     head = model.lm_head
     model.lm_head = nn.Identity()
     try:

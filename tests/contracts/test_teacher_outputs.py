@@ -32,13 +32,17 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.source import ModelSource, shape_source
 from raykd.models.tokenizers import train_tokenizer
+from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.written import WRITTEN
-from raykd.training.device import World
+from raykd.training.device import Precision, World
+from raykd.training.loop import FitJob, fit
+from raykd.training.settings import TrainSettings
+from raykd.training.student import Student
 
 LENGTH, MARGIN, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
@@ -143,16 +147,6 @@ class Case:
         with torch.no_grad():
             return forward(self.model, batch, **(every if margin else {}))
 
-    @functools.cache  # noqa: B019
-    def margin(self) -> int:
-        """Padding positions whose states are those of the row, however far it is padded.
-
-        In some families they look at all other padding, too.
-        """
-        short = int(self.inputs.teacher_splits["train"].lengths().argmin())
-        one, two = (self.plain(short, m).hidden(LAYERS) for m in (MARGIN, 2 * MARGIN))
-        return MARGIN if torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE) else 0
-
     def batches(self, prepared: Prepared, margin: int = 0, role: str = "train") -> Iterator[Any]:
         collate = Collator(prepared.pad_id, max_length=LENGTH, margin=margin)
         split = prepared.splits[role]
@@ -218,7 +212,7 @@ def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: 
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
     for layer in signals.hidden_states:
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + of.margin(), LENGTH) if signals.margin else n
+            upto = min(n + signals.margin, LENGTH)
             mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
     for block in signals.attentions:
@@ -237,6 +231,14 @@ def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
     for batch in of.batches(prepared, signals.margin):
         want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
         compare(read(batch), want, of, batch, signals)
+
+
+@pytest.mark.parametrize("family", sorted({family for family, _ in PAIRS} - {"t5"}))
+def test_what_padding_holds_depends_on_its_row_alone(family):
+    of = case(family, "classification" if family in families("classification") else "causal_lm")
+    short = int(of.inputs.teacher_splits["train"].lengths().argmin())
+    one, two = (of.plain(short, margin).hidden(LAYERS) for margin in (MARGIN, 2 * MARGIN))
+    assert torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("mode", SERVED)
@@ -414,3 +416,91 @@ def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_
             got = target.distance(mine, slice(0, len(mine)), Divergence(kind="reverse_kl"))
             q, p = (F.log_softmax(x[:, : given.vocabulary], -1) for x in (mine, said))
             assert torch.allclose(got, (q.exp() * (q - p)).sum(-1), atol=1e-5)
+
+
+MASKED = tuple(
+    name
+    for name in registry.names("methods")
+    if "masked_lm" in registry.load("methods", name).kinds
+    and registry.load("methods", name).requires.outputs
+)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+@pytest.mark.parametrize("name", MASKED)
+def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
+    of = case("bert", "masked_lm")
+    size = id_count(tokenizer("bert", False)) + PAD_S
+    student = source("bert", "masked_lm", of.inputs.task, size, hidden=16)
+    of = Case(replace(of.inputs, student=student), of.model)
+    declared = registry.params_of("methods", name)
+    # What such small models can do of it.
+    wanted: dict[str, Any] = {"stark": {"sparsity": 0}, "ckd_adaptive": {"min_depth": 1.0}}
+    made = registry.load("methods", name)(
+        build(declared, wanted.get(name, {})), of.inputs.setting()
+    )
+    assert made.refusal() == ""
+    signals = made.signals()
+    listed = replace(
+        signals,
+        hidden_states=ALL.hidden_states if signals.hidden_states else (),
+        attentions=ALL.attentions if signals.attentions else (),
+    )
+    prepared, teacher = of.served(mode, signals=listed)
+    result = fit(
+        FitJob(
+            model=prepared.student.build(0), method=made, task=of.inputs.task,
+            train=prepared.splits["train"], select=None,
+            teacher=teacher.reader(signals, made.reductions()),
+            settings=TrainSettings(epochs=1, batch_size=4),
+            collator=Collator(prepared.pad_id, max_length=LENGTH, margin=signals.margin), seed=0,
+            world=WORLD, report=lambda evaluation: False,
+        )
+    )  # fmt: skip
+    assert all(np.isfinite(list(result.history[-1].terms.values())))
+
+
+@pytest.mark.parametrize("mode", SERVED)
+def test_masked_words_are_compared_over_the_words_that_both_know(mode):
+    of = case("bert", "masked_lm")
+    prepared, teacher = of.served(mode)
+    shared = prepared.setting().shared_vocabulary
+    batch = next(of.batches(prepared))
+    model = prepared.student.build(0).eval()
+    method = registry.load("methods", "kd")(
+        build(registry.params_of("methods", "kd"), {"alpha": 0.4, "temperature": 3.0}),
+        prepared.setting(),
+    )
+    student = Student(
+        model, of.inputs.task, Precision("fp32", "cpu"), setting=prepared.setting(),
+        hidden_states=(), attentions=(),
+    )  # fmt: skip
+    terms = method.step(batch, student, teacher.reader(LOGITS))
+    logits = forward(model, batch).logits
+    labels = batch.labels[batch.labels != NO_LABEL]
+    theirs = torch.cat([of.plain(row).logits for row in batch.index.tolist()])
+    q, p = ((x[:, :shared] / 3.0).log_softmax(-1) for x in (logits, theirs))
+    # Labels are told from all that the student has.
+    want = 0.6 * F.cross_entropy(logits, labels) + 0.4 * 9 * (p.exp() * (p - q)).sum(-1).mean()
+    assert torch.allclose(terms.total(), want, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", families("classification"))
+def test_tokens_are_what_the_library_makes_of_them(family):
+    """Whatever padding is shown."""
+    of = case(family, "classification")
+    rows = of.inputs.teacher_splits["train"]
+    batch = Collator(of.inputs.teacher_pad, max_length=LENGTH, margin=MARGIN)(rows, BATCHES[0])
+    marks = {}
+    if registry.load("families", family).takes_token_types:
+        marks = {"token_type_ids": batch.token_type_ids}
+    with torch.no_grad():
+        plain = of.model(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask,
+            output_hidden_states=True, **marks,
+        )  # fmt: skip
+        found = forward(of.model, batch, hidden_states=ALL.hidden_states)
+    assert torch.equal(found.logits, plain.logits)
+    is_token = batch.attention_mask.bool()
+    for layer in ALL.hidden_states:
+        assert torch.equal(found.hidden(layer)[is_token], plain.hidden_states[layer][is_token])

@@ -84,6 +84,8 @@ class ModelFamily:
             on its number.
         specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
             ends a text; empty for word pieces.
+        pair_mask: Part whose ``get_attention_mask`` hides all positions from padding, which then
+            looks at all of them alike, padding too; empty: padding looks at the tokens.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
@@ -106,6 +108,7 @@ class ModelFamily:
     numbered_by: tuple[str, ...] = ()
     specials: tuple[str, ...] = ()
     reserved_positions: int = 0
+    pair_mask: str = ""
     units: Units | None = None
 
     def config_class(self) -> Any:  # a PreTrainedConfig subclass

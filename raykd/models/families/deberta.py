@@ -34,4 +34,5 @@ FAMILY = ModelFamily(
         "position_biased_input": True,
         "type_vocab_size": 0,
     },
+    pair_mask="deberta.encoder",
 )

@@ -19,4 +19,6 @@ FAMILY = replace(
     config_path=_second(deberta.FAMILY.config_path),
     head_path={kind: _second(path) for kind, path in deberta.FAMILY.head_path.items()},
     constants={**deberta.FAMILY.constants, "position_biased_input": False},
+    # Both versions call the body the same.
+    pair_mask=deberta.FAMILY.pair_mask,
 )

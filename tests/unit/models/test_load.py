@@ -196,7 +196,9 @@ def test_heads_must_divide_the_width():
 
 
 def test_anatomy_is_the_same_from_model_state_and_shape():
-    expected = Anatomy(layers=3, hidden=16, heads=2, vocabulary=64, intermediate=64)
+    expected = Anatomy(
+        layers=3, hidden=16, heads=2, vocabulary=64, intermediate=64, positions=SHAPE.max_positions
+    )
     assert anatomy(tiny()) == expected
     assert anatomy(weights.capture(tiny())) == expected
     assert shape_anatomy(SHAPE, 64) == expected

@@ -12,6 +12,7 @@ from raykd.spec.arms import combinations, refusals, union_signals
 from raykd.spec.load import load_spec
 from tests.unit.spec.files import ARMS, HEAD, write
 from tests.unit.spec.layer_method import METHOD
+from tests.unit.sweep.specs import spec
 
 TEACHER = Anatomy(layers=4, hidden=8, heads=2, vocabulary=100)
 STUDENT = Anatomy(layers=2, hidden=4, heads=2, vocabulary=100)
@@ -178,3 +179,21 @@ def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
     assert [label for label, _ in found] == (["one"] if refused else [])
     assert all("split text differently" in reason for _, reason in found)
     assert refusals(spec, SETTING) == []
+
+
+@pytest.mark.parametrize(
+    ("methods", "live"),
+    [
+        (("seqkd",), False),
+        (("seqkd", "kd"), False),
+        (("tests.unit.spec.written_method",), True),
+        (("seqkd", "kd", "tests.unit.spec.written_method"), True),
+        (("gkd", "kd"), True),
+    ],
+)
+def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(methods, live):
+    """Two methods, of which one reads its text and one its distributions, are no such method."""
+    arms = {m: {"label": m.split(".")[-1], "method": m} for m in methods}
+    of = spec(methods=arms, report={"baseline": methods[0]})
+    signals = union_signals(of, replace(SETTING, kind="causal_lm"))
+    assert signals.weights == live

@@ -1,0 +1,143 @@
+"""Pairs that methods refuse: with the reason, and with a way out that is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raykd import registry
+from raykd.data.base import KINDS, PREDICT, TEXT_KINDS, Batch
+from raykd.methods.base import Derivation, LossTerms, Method, Signals
+from raykd.models.base import Outputs
+from raykd.params import build
+from tests.unit.methods import setups
+
+OTHER = {
+    "teacher_name": "big", "student_name": "small", "same_tokens": False,
+    "teacher": replace(setups.TEACHER, vocabulary=700),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No parameters."""
+
+
+def reading(signals: Signals, *, of: str = "") -> type[Method[Nothing]]:
+    """A method of somebody else, with these signals."""
+
+    class Foreign(Method[Nothing]):
+        title = reference = ""
+        requires = signals
+        kinds = KINDS
+        reading = of
+
+        def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+            return LossTerms()
+
+    return Foreign
+
+
+def refused(signals: Signals, kind: str, *, of: str = "", **changes: Any) -> str:
+    return reading(signals, of=of)(Nothing(), setups.setting(kind, **changes)).refusal()
+
+
+LOGITS, STATES = Signals(logits=True), Signals(hidden_states=(1,))
+WRITTEN, LIVE = Signals(generation=True), Signals(logits=True, weights=True)
+
+
+@pytest.mark.parametrize(
+    ("signals", "kinds"),
+    [
+        (Signals(), KINDS),
+        (WRITTEN, TEXT_KINDS),
+        (LOGITS, ("classification", "regression")),
+        (STATES, ()),
+        (Signals(attentions=(0,)), ()),
+        (LIVE, ()),
+        (replace(WRITTEN, logits=True), ()),
+    ],
+)
+def test_what_models_that_split_text_differently_can_still_do(signals, kinds):
+    """Windows of a long text differ in number, tokens in place: only whole rows correspond."""
+    for kind in KINDS:
+        if signals.generation and kind not in TEXT_KINDS:
+            continue
+        why = refused(signals, kind, **OTHER)
+        assert (why == "") == (kind in kinds), (kind, why)
+        assert not why or "teacher 'big' and student 'small' split text differently" in why
+        assert refused(signals, kind) == "" or kind == "seq2seq"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("same_tokens", [True, False])
+def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
+    changes: Mapping[str, Any] = {} if same_tokens else OTHER
+    of = setups.setting(kind, **changes)
+    hinted = set()
+    for name in registry.names("methods"):
+        method = registry.load("methods", name)
+        if kind not in method.kinds:
+            continue
+        why = method(build(registry.params_of("methods", name), {}), of).refusal()
+        hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
+    for signals in (LOGITS, STATES, Signals(attentions=(0,)), LIVE):
+        why = refused(signals, kind, **changes)
+        hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
+    assert hinted or same_tokens or kind in ("span", "masked_lm")
+    for name in hinted:
+        method = registry.load("methods", name)
+        assert method(build(registry.params_of("methods", name), {}), of).refusal() == "", name
+
+
+def test_text_that_the_student_writes_needs_the_teachers_tokens():
+    for kind in KINDS:
+        assert "split text differently" in refused(LIVE, kind, **OTHER)
+
+
+class Looks(Derivation):
+    """Looks at rows that both read."""
+
+    def analyse(self, bench: Any) -> Mapping[str, Any]:
+        return {"nothing": np.zeros(1)}
+
+
+def test_derived_teachers_need_rows_that_both_models_read():
+    class Deriving(reading(LOGITS)):  # type: ignore[misc]
+        def derivation(self) -> Derivation:
+            return Looks()
+
+    assert Deriving(Nothing(), setups.setting()).refusal() == ""
+    assert "split text differently" in Deriving(Nothing(), setups.setting(**OTHER)).refusal()
+
+
+def test_a_teacher_that_reads_other_prompts_is_not_asked_about_those_of_the_student():
+    for kind in TEXT_KINDS:
+        assert refused(LOGITS, kind, teacher_reading=PREDICT) == ""
+        assert refused(LIVE, kind, teacher_reading=PREDICT, of=PREDICT) == ""
+        why = refused(LIVE, kind, teacher_reading=PREDICT)
+        assert "prompts that begin with 'predict: '" in why
+        assert "teacher.finetune.explain" in why
+        assert refused(LIVE, kind, of=PREDICT) == ""
+    assert "hidden states" in refused(STATES, "causal_lm", teacher_reading=PREDICT)
+
+
+def test_hidden_states_of_two_kinds_are_not_offered():
+    assert "encoder and a decoder" in refused(STATES, "seq2seq")
+    assert refused(STATES, "causal_lm") == ""
+
+
+@pytest.mark.parametrize(
+    ("signals", "live"),
+    [
+        (LOGITS, False), (WRITTEN, False), (LIVE, True), (replace(WRITTEN, logits=True), True),
+        (replace(WRITTEN, hidden_states=(1,)), True), (replace(WRITTEN, rationales=True), False),
+    ],
+)  # fmt: skip
+def test_text_that_was_not_recorded_needs_the_running_teacher(signals, live):
+    assert signals.live == live

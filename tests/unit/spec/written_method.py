@@ -1,0 +1,30 @@
+"""A method that compares distributions over text that the teacher wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raykd.data.base import TEXT_KINDS, Batch
+from raykd.methods.base import LossTerms, Method, Signals
+from raykd.models.base import Outputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """No parameters."""
+
+
+class Written(Method[Params]):
+    """The task loss."""
+
+    title = "distributions over text of the teacher"
+    reference = "https://example.org"
+    requires = Signals(logits=True, generation=True)
+    kinds = TEXT_KINDS
+
+    def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
+        """The task loss."""
+        return LossTerms(task=student.task_loss)
+
+
+METHOD = Written
