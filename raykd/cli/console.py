@@ -168,6 +168,9 @@ def _finished(state: Progress, event: Event) -> str:
 
 def _summary(state: Progress, now: float) -> str:
     parts = [f"{state.ended} of {state.planned} trials"]
+    starting = sum(slot == "starting" for slot in state.slots.values())
+    if starting and not state.trials_started:
+        parts.append(f"{starting} slots are starting")
     if state.preparation is not None:
         made = state.preparation
         amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""

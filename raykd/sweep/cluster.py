@@ -235,7 +235,11 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
 
 @contextmanager
 def slots(
-    spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog, closing: threading.Event
+    spec: SweepSpec,
+    cluster: Cluster,
+    run: Path,
+    log: EventLog,
+    closing: threading.Event | None = None,
 ) -> Iterator[Fleet]:
     """A board and started slots, which follow the nodes as they come and go.
 
@@ -244,7 +248,7 @@ def slots(
         cluster: What it runs on.
         run: The run folder.
         log: Told of nodes and slots.
-        closing: Set when the block is left: the board is gone after that.
+        closing: Set when the block is left: the board is gone after that; None for nobody to tell.
     """
     name = f"board-{run.name}-{uuid.uuid4().hex[:8]}"
     where = {"board": name, "namespace": ray.get_runtime_context().namespace}
@@ -268,7 +272,8 @@ def slots(
         fleet.start()
         yield fleet
     finally:
-        closing.set()
+        if closing is not None:
+            closing.set()
         # The board or the head may be lost: that has been told, or is what ended the block.
         with contextlib.suppress(ray.exceptions.RayError):
             fleet.close()

@@ -95,8 +95,14 @@ def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
 
 
 def write_spec(run: Path, spec: SweepSpec) -> None:
-    """Write what the search space means, for people and for programs."""
-    _write(run / "resolved.json", spec.as_dict())
+    """Write what the search space means, for people and for programs.
+
+    Raises:
+        ValueError: It is none that could be read again, and what was there before stays.
+    """
+    plain = spec.as_dict()
+    spec_from_dict(plain)
+    _write(run / "resolved.json", plain)
     part = run / "resolved.yaml.part"
     part.write_text(to_yaml(spec), encoding="utf-8")
     os.replace(part, run / "resolved.yaml")

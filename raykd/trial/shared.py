@@ -67,6 +67,10 @@ class Shared:
         self._shared.pop(key, None)
         self._disclaim(key)
 
+    async def disclaim(self, slot: int) -> None:
+        """A slot makes none of what it claimed: its job ended in the middle."""
+        self._drop_claims(slot)
+
     def _disclaim(self, key: str) -> None:
         claim = self._claims.pop(key, None)
         if claim is not None:

@@ -137,6 +137,7 @@ class Slot:
                 with pulse.interruptible():
                     end = self._work(payload, attempt, push)
             except JobLost as exc:
+                boards.answer(self.board.disclaim.remote(self.slot))
                 if self.world.size > 1:  # the others wait for this rank
                     raise TrialError("the job was taken from this slot") from exc
                 end = None

@@ -89,6 +89,15 @@ def test_a_search_space_cannot_be_given_a_budget_that_is_none():
         spec().with_trials(0)
 
 
+def test_nothing_is_written_that_could_not_be_read_again(tmp_path):
+    run = run_folder(tmp_path)
+    before = written(run)
+    unchecked = spec().search.model_copy(update={"trials": 0})
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        runfolder.write_spec(run, spec().model_copy(update={"search": unchecked}))
+    assert written(run) == before
+
+
 # Run folders that cannot be continued ----------------------------------------------------------
 
 
@@ -343,8 +352,8 @@ from raykd.errors import Stopped
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
 with Signals(lambda: "continue with: raykd sweep --resume RUN"):
-    print("ready", child.pid, flush=True)
     try:
+        print("ready", child.pid, flush=True)
         time.sleep(300)
     except Stopped as exc:
         print("first", exc.exit_code, flush=True)

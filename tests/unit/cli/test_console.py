@@ -140,3 +140,10 @@ def test_the_log_file_holds_what_happened_and_the_terminal_nothing_twice(tmp_pat
     assert err.count("boom [x]") == 1
     assert "raykd.shown" not in out + err
     assert (err.count("no room"), out.count("few seeds")) == (1, 1)
+
+
+def test_a_wait_for_slots_is_told():
+    begin = [one for one in BEGIN if one["event"] != "slot"]
+    starting = event("slot", 2, slot=0, state="starting", node="n1")
+    lines = lines_of([*begin, starting, event("stage", 40, stage="search", task="glue/rte")])
+    assert lines[-1] == "[00:00:40] 0 of 6 trials; 1 slots are starting"

@@ -310,6 +310,15 @@ async def test_the_claims_of_a_silent_worker_are_free_again(board):
 
 
 @on_a_board
+async def test_a_slot_whose_job_ended_in_the_middle_frees_what_it_claimed(board):
+    await board.claim("mine", 0, NOW)
+    await board.claim("other", 1, NOW)
+    await board.disclaim(0)
+    assert (await board.claim("mine", 2, NOW))[0] == MINE
+    assert (await board.claim("other", 2, NOW))[0] == WAIT
+
+
+@on_a_board
 async def test_slots_that_come_after_others_were_given_up_get_jobs(board):
     await board.expect([0])
     await board.given_up(0, "its node has no disk")
