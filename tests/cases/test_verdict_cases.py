@@ -373,7 +373,7 @@ def test_what_a_resumption_made_untrue_is_not_said(tmp_path: Path):
 
     assert "without the 60 min before it was resumed" in timeline.record(result).heading
     page = render_page(result, "directory")
-    assert "(without 60 min before it was resumed)" in page
+    assert "(without the 60 min before it was resumed)" in page
     assert before > result.started
 
 

@@ -16,6 +16,7 @@ from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import (
     arm_summaries,
     compared,
+    measure_of,
     metric_of,
     named,
     ranked,
@@ -98,14 +99,14 @@ def _finding(result: SweepResult, task: str) -> str:
         return f"No arm is better at a price: {named(best.label)} has the best score, and " + (
             "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
         )
-    d = compared(result, task, best, cheapest)
+    d = compared(measure_of(result, task), best, cheapest)
     if d is None or not d.better:
         return (
             f"{named(best.label)} costs more than {named(cheapest.label)} ({shown}), and cannot "
             "be told apart from it"
         )
     return (
-        f"A better score costs more: {named(best.label)} takes {shown} for {named(cheapest.label)}"
+        f"A better score costs more: {named(best.label)} takes {shown} of {named(cheapest.label)}"
     )
 
 
