@@ -38,6 +38,7 @@ class Verdict:
         lead: The least of the leader's differences to the other arms with its interval, in words;
             empty unless it is decided.
         seeds: Confirm seeds of the leader.
+        compared: Confirmed arms.
     """
 
     task: str
@@ -48,6 +49,7 @@ class Verdict:
     leading: tuple[str, ...] = ()
     lead: str = ""
     seeds: int = 0
+    compared: int = 0
 
 
 def verdict(result: SweepResult, task: str) -> Verdict:
@@ -88,6 +90,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         leading=tuple(a.label for a in leading),
         lead=_least_lead(found, scale) if decided else "",
         seeds=len(leader.seeds),
+        compared=len(order),
     )
 
 
