@@ -222,7 +222,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     if constant:
         best = min(constant) if mode == "min" else max(constant)
         reference_line(
-            chart, best * scale.factor, "one class", axis="x", dash="longdashdot", above=14
+            chart, best * scale.factor, "same answer", axis="x", dash="longdashdot", above=14
         )
     if none is not None and none.score is not None:
         reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
@@ -237,11 +237,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         finding=(
             "Filled marks are means with their 95 % intervals, open marks the seeds. "
             "Differences are paired by seed, so arms may be told apart though these overlap."
-            + (
-                " One class is the score of saying the same class for every row."
-                if constant
-                else ""
-            )
+            + (' "Same answer" is the best score of one answer for every row.' if constant else "")
         ),
         columns=("arm", "mean", "low", "high", "seeds"),
         rows=[

@@ -94,7 +94,7 @@ def _measure(result: SweepResult, task: str) -> str:
     constant = record.constant.get("report", ()) if record else ()
     if constant:
         best = min(constant) if mode == "min" else max(constant)
-        parts.append(f"saying the same class for every row has {scale.show(best)}")
+        parts.append(f"the same answer for every row has {scale.show(best)}")
     return "; ".join(parts)
 
 
