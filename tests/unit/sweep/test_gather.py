@@ -141,13 +141,16 @@ def test_all_of_train_is_refused_for_what_judges(key):
 
 def test_the_words_for_splits_say_what_is_left():
     from raykd.spec.schema import SplitRef
-    from raykd.sweep.words import split_in_words
+    from raykd.sweep.words import split_in_words, splits_in_words
 
     half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
     assert split_in_words(half) == "50% of validation"
     assert split_in_words(half, half) == "50% of the rest of validation"
     assert split_in_words(whole, half) == "the rest of validation"
     assert split_in_words(whole, whole) == "validation"
+    assert splits_in_words(whole, half) == ("the rest of validation", "50% of validation")
+    assert splits_in_words(half, half) == ("50% of validation", "50% of the rest of validation")
+    assert splits_in_words(whole, whole) == ("validation", "validation")
 
 
 def test_the_rows_of_the_quickstart_are_what_they_were():
