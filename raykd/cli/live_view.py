@@ -100,7 +100,9 @@ def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
         Text(str(arm.since) if arm.best is not None else "-"),
     ]
     if state.stage == "confirm":
-        cells.append(Text(f"{arm.confirmed}/{state.confirm_runs}"))
+        lost = f", {arm.lost} lost" if arm.lost else ""
+        count = f"{arm.confirmed}/{state.confirm_runs}{lost}"
+        cells.append(Text(count, style="bold red" if lost else ""))
     return [*cells, Text(parameters(arm.best_params))]
 
 

@@ -28,7 +28,8 @@ class Arm:
         done: Search trials that ended, whatever became of them.
         pruned: How many of them were stopped early.
         failed: How many of them failed.
-        confirmed: Confirm runs that ended.
+        confirmed: Confirm runs that were completed.
+        lost: Confirm runs that failed.
         best: Best objective, None before the first.
         best_params: Searched parameters of the best.
         since: Trials that ended since the best.
@@ -38,6 +39,7 @@ class Arm:
     pruned: int = 0
     failed: int = 0
     confirmed: int = 0
+    lost: int = 0
     best: float | None = None
     best_params: Mapping[str, Scalar] = field(default_factory=dict)
     since: int = 0
@@ -133,7 +135,7 @@ class Progress:
     @property
     def ended(self) -> int:
         """Search trials and confirm runs that ended."""
-        return sum(arm.done + arm.confirmed for arm in self.arms.values())
+        return sum(arm.done + arm.confirmed + arm.lost for arm in self.arms.values())
 
     @property
     def planned(self) -> int:
@@ -198,7 +200,8 @@ class Progress:
         if result["status"] == "interrupted":
             return
         if result["stage"] == "confirm":
-            arm.confirmed += 1
+            arm.confirmed += result["status"] != "failed"
+            arm.lost += result["status"] == "failed"
             return
         arm.done += 1
         arm.since += 1

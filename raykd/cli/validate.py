@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raykd.params import Scalar
-    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SplitRef, SweepSpec
+    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SweepSpec
     from raykd.sweep.look import Seen
 
 
@@ -158,13 +158,16 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
 
 
 def _setup(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
+    from raykd.sweep.words import splits_in_words
+
     search, resources = spec.search, spec.resources
-    stages = {"select on": spec.data.select_on, "report on": spec.data.report_on}
+    select_on, report_on = splits_in_words(spec.data.select_on, spec.data.report_on)
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     return {
         "data": _data(spec.data),
         **_sources(spec, seen),
-        **{name: _split(split) for name, split in stages.items()},
+        "select on": select_on,
+        "report on": report_on,
         "teacher": _teacher(spec),
         "student": _student(spec),
         "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
@@ -207,10 +210,6 @@ def _sources(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
             counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]
             words[f"data of {task}"] += f"; rows: {', '.join(counts)}"
     return words
-
-
-def _split(split: SplitRef) -> str:
-    return split.split if split.fraction is None else f"{split.fraction:.0%} of {split.split}"
 
 
 def _teacher(spec: SweepSpec) -> str:

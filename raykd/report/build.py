@@ -6,6 +6,7 @@ The same run folders give the same bytes; nothing in the file is loaded from a n
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,9 +127,9 @@ def _facts(result: SweepResult) -> str:
     if result.finished:
         took = duration(result.worked or result.finished - result.started)
         parts.append(f"took {took}")
-        stood = result.finished - result.started - result.worked
-        if result.worked and stood >= 1:
-            parts[-1] += f" (without {duration(stood)} before it was resumed)"
+        stood = math.fsum(s["end"] - s["start"] for s in result.spans if s["kind"] == "pause")
+        if stood >= 1:
+            parts[-1] += f" (without the {duration(stood)} before it was resumed)"
     return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from raykd.registry import NO_TEACHER
 from raykd.results.codec import json_safe
 
 GREY = "#8a8a8a"
+MAX_DECADES = 3  # of a log axis, for ticks within a decade
 # Okabe and Ito's palette without black (invisible on a dark page) and yellow (on a light one).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
@@ -31,12 +33,18 @@ TEMPLATE = go.layout.Template(
         "font": {"family": _FONT, "size": 13, "color": "#333333"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+        "margin": {"l": 60, "r": 40, "t": 50, "b": 50},
         "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#111111"}},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "xaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
         "yaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8a8a8a", "activecolor": "#0072B2"},
+        # Upright beside the chart: across its head it would lie over the legend.
+        "modebar": {
+            "orientation": "v",
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": "#8a8a8a",
+            "activecolor": "#0072B2",
+        },
         "colorway": list(_COLOURS),
     }
 )
@@ -156,12 +164,32 @@ def line(x: Sequence[Any], y: Sequence[Any], name: str, style: Style, **more: An
     )
 
 
-def reference_line(chart: go.Figure, value: float, text: str, *, axis: str, dash: str) -> None:
-    """A labelled line across the chart at a value of the ``x`` or ``y`` axis."""
+def reference_line(
+    chart: go.Figure, value: float, text: str, *, axis: str, dash: str, above: int = 0
+) -> None:
+    """A labelled line across the chart at a value of the ``x`` or ``y`` axis.
+
+    Args:
+        chart: What it is drawn into.
+        value: Where.
+        text: The label.
+        axis: ``x`` or ``y``.
+        dash: How it is drawn.
+        above: Pixels by which the label is raised, over those of other lines.
+    """
     add = chart.add_vline if axis == "x" else chart.add_hline
     position = "top" if axis == "x" else "top right"
     add(value, line={"color": GREY, "dash": dash, "width": 1.5}, annotation_text=plain(text),
-        annotation_position=position)  # fmt: skip
+        annotation_position=position, annotation_yshift=above)  # fmt: skip
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two positive values; decades alone when many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    leading = (1, 2, 5) if len(decades) <= MAX_DECADES else (1,)
+    # Made from text, as 2 * 10.0**-5 is not the number that is written 2e-05.
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
+    return [t for t in ticks if low * 0.8 <= t <= high * 1.25]
 
 
 def short(value: object) -> str:

@@ -18,7 +18,7 @@ from raykd.results.summary import (
 
 MIN_CONTRADICTORY = 0.01
 CONTRADICTORY = "train with another label"
-CHANCE_ERRORS = 3.0  # standard errors below one class for every row, that are no chance
+CHANCE_ERRORS = 3.0  # standard errors below any constant answer, that are no chance
 
 
 def same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
@@ -96,8 +96,8 @@ def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
                 code="teacher-below-chance",
                 task=task,
                 message=(
-                    f"The teacher ({scale.show(teacher)}) is far below what one class for every "
-                    f"row scores ({', '.join(scale.show(v) for v in sorted(set(constant)))})."
+                    f"The teacher ({scale.show(teacher)}) is far below what the same answer for "
+                    f"every row scores ({', '.join(scale.show(v) for v in sorted(set(constant)))})."
                 ),
                 hint="its classes are probably in another order than the labels of the task: "
                 "compare id2label in its config.json with the task's labels",

@@ -146,7 +146,7 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
                 label=arm.label,
                 message=(
                     f"{named(arm.label, first=True)} found its best in trial {place} of "
-                    f"{len(trials)}: the search was still improving."
+                    f"{len(trials)}: more of them may find a better one."
                 ),
                 hint="continue with more: raykd sweep --resume RUN --trials N",
             )
@@ -241,8 +241,8 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
                 label=arm.label,
                 message=(
                     f"{named(arm.label, first=True)} scores in {len(flat)} of {len(values)} "
-                    f"confirm runs exactly what one class for every row scores ({shown}): it has "
-                    "probably learnt nothing there."
+                    f"confirm runs exactly what the same answer for every row scores ({shown}): "
+                    "it has probably learnt nothing there."
                 ),
                 hint="train longer, raise lr, or lower the weight of its terms",
             )

@@ -31,6 +31,7 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "baseline": result.baseline,
         "started": result.started,
         "finished": result.finished,
+        "worked": result.worked,
         "interrupted": result.interrupted,
         "notes": list(result.notes),
         "tasks": [to_dict(t) for t in result.tasks],
@@ -76,7 +77,7 @@ def as_csv(result: SweepResult) -> str:
 def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[str]:
     """The score of a trial in the unit of the report, and what it is."""
     metric, _ = metric_of(result, trial.task)
-    confirmed = trial.metrics.get(f"report/{metric}")
+    confirmed = trial.metrics.get(f"report/{metric}") if trial.stage == "confirm" else None
     value = trial.objective if confirmed is None else confirmed
     split = "report" if confirmed is not None else "select"
     if value is None or not math.isfinite(value):

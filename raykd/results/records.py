@@ -181,7 +181,8 @@ class TaskRecord:
         student_parameters: Number of weights.
         units: What each metric is: a key of `raykd.results.scales.UNITS`.
         constant: What the metric that decides is for predictions that are the same for every row,
-            one value per class, on ``select`` and ``report``; empty where there are no classes.
+            on ``select`` and ``report``: one value per class, or for the commonest responses; empty
+            where nothing can be said.
         shared: How many rows of a split occur elsewhere, and of how many: ``report in train``,
             ``report in select`` and the like; of train, those that occur ``with another label``.
     """

@@ -46,12 +46,13 @@ class Scale:
         """The title of an axis: the metric and its unit."""
         return metric if self.unit == metric else f"{metric} ({self.unit})"
 
-    def cut(self, found: Estimate | None) -> Estimate | None:
+    def cut(self, found: Estimate) -> Estimate:
         """An interval without the values that the metric cannot have."""
-        if found is None or not found.has_interval:
-            return found
-        low, high = max(found.low, self.low), min(found.high, self.high)
-        return dataclasses.replace(found, low=low, high=high)
+        return _between(self.low, self.high, found)
+
+    def cut_difference(self, found: Estimate) -> Estimate:
+        """The same for the difference of two values."""
+        return _between(self.low - self.high, self.high - self.low, found)
 
     def least_sd(self, rows: int | None) -> float:
         """The least spread over seeds that a split can tell from none: one of its rows.
@@ -104,6 +105,12 @@ def scale_named(unit: str, metric: str) -> Scale:
     """The scale of a unit; plain numbers bear the name of the metric."""
     found = UNITS.get(unit, UNITS["number"])
     return found if found.unit else dataclasses.replace(found, unit=metric)
+
+
+def _between(low: float, high: float, found: Estimate) -> Estimate:
+    if not found.has_interval or (low <= found.low and found.high <= high):
+        return found
+    return dataclasses.replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def _no_minus(text: str) -> str:

@@ -76,6 +76,31 @@ class ArmSummary:
         return self.confirmed.mean if self.confirmed else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measure:
+    """What decides on a task, looked up once for all of its arms.
+
+    Attributes:
+        metric: Its name.
+        mode: ``max`` or ``min``.
+        scale: How its values are written, and what they can be.
+        least_sd: The least spread over seeds that the report split can tell from none.
+    """
+
+    metric: str
+    mode: str
+    scale: Scale
+    least_sd: float
+
+
+def measure_of(result: SweepResult, task: str) -> Measure:
+    """What decides on a task."""
+    metric, mode = metric_of(result, task)
+    scale = scale_of(result, task)
+    least = scale.least_sd(rows_of(result, task))
+    return Measure(metric=metric, mode=mode, scale=scale, least_sd=least)
+
+
 def metric_of(result: SweepResult, task: str) -> tuple[str, str]:
     """Metric and mode of a task; ``objective`` and ``max`` before its teacher was ready."""
     record = next((t for t in result.tasks if t.name == task), None)
@@ -147,16 +172,16 @@ def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
     labels = _labels_of(result, task)
-    arms = {label: _alone(result, task, label) for label in labels}
+    measure = measure_of(result, task)
+    arms = {label: _alone(result, task, label, measure) for label in labels}
     none = without_teacher(tuple(arms.values()))
     base = arms.get(result.baseline)
-    _, mode = metric_of(result, task)
     teacher = teacher_score(result, task)
     for label, arm in arms.items():
         versus = None
         if base is not None and arm is not base:
-            versus = compared(result, task, arm, base)
-        gap = _gap(arm, none, teacher, mode) if none and teacher is not None else None
+            versus = compared(measure, arm, base)
+        gap = _gap(arm, none, teacher, measure.mode) if none and teacher is not None else None
         arms[label] = dataclasses.replace(arm, versus=versus, gap=gap)
     adjusted = holm([a.versus.p if a.versus else None for a in arms.values()])
     return tuple(
@@ -164,20 +189,12 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     )
 
 
-def compared(
-    result: SweepResult, task: str, arm: ArmSummary, other: ArmSummary
-) -> Difference | None:
+def compared(measure: Measure, arm: ArmSummary, other: ArmSummary) -> Difference | None:
     """How much better one arm is than another, over the seeds that both have."""
-    mode = metric_of(result, task)[1]
-    scale = scale_of(result, task)
-    found = paired(arm.seeds, other.seeds, mode, scale.least_sd(rows_of(result, task)))
+    found = paired(arm.seeds, other.seeds, measure.mode, measure.least_sd)
     if found is None:
         return None
-    width = scale.high - scale.low
-    whole = dataclasses.replace(scale, low=-width, high=width)
-    cut = whole.cut(found.estimate)
-    assert cut is not None
-    return Difference(estimate=cut, p=found.p)
+    return Difference(estimate=measure.scale.cut_difference(found.estimate), p=found.p)
 
 
 def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
@@ -224,21 +241,19 @@ def _labels_of(result: SweepResult, task: str) -> tuple[str, ...]:
     return tuple(name for name in result.labels if name in ran) or result.labels
 
 
-def _alone(result: SweepResult, task: str, label: str) -> ArmSummary:
+def _alone(result: SweepResult, task: str, label: str, measure: Measure) -> ArmSummary:
     """The summary of an arm before it is compared with others."""
     search, confirm = result.of(task, label, "search"), result.of(task, label, "confirm")
-    metric, mode = metric_of(result, task)
-    scale = scale_of(result, task)
-    best = best_trial(search, mode)
-    found = confirmed(result, confirm, metric, mode)
+    best = best_trial(search, measure.mode)
+    found = confirmed(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
     shown = found.runs[0] if found.runs else best
-    mean = estimate(list(found.seeds.values()), least_sd=scale.least_sd(rows_of(result, task)))
+    mean = estimate(list(found.seeds.values()), least_sd=measure.least_sd)
     return ArmSummary(
         task=task,
         label=label,
         method=str(result.spec["methods"].get(label, {}).get("method", label)),
-        confirmed=scale.cut(mean),
+        confirmed=measure.scale.cut(mean) if mean else None,
         seeds=found.seeds,
         lost=found.lost,
         missing=found.missing if confirm else (),

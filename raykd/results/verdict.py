@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raykd.results.records import SweepResult
@@ -10,9 +10,11 @@ from raykd.results.scales import Scale
 from raykd.results.stats import MIN_SEEDS, Difference, Estimate
 from raykd.results.summary import (
     ArmSummary,
+    Measure,
     arm_summaries,
     best_trial,
     compared,
+    measure_of,
     metric_of,
     named,
     ranked,
@@ -36,6 +38,7 @@ class Verdict:
         lead: The least of the leader's differences to the other arms with its interval, in words;
             empty unless it is decided.
         seeds: Confirm seeds of the leader.
+        compared: Confirmed arms.
     """
 
     task: str
@@ -46,6 +49,7 @@ class Verdict:
     leading: tuple[str, ...] = ()
     lead: str = ""
     seeds: int = 0
+    compared: int = 0
 
 
 def verdict(result: SweepResult, task: str) -> Verdict:
@@ -54,25 +58,26 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     An arm is the one to take only if it is better than *every* other one, on at least `MIN_SEEDS`
     seeds, and lost no confirm run: the baseline has to show as much as any other arm.
     """
-    mode = metric_of(result, task)[1]
+    measure = measure_of(result, task)
     arms = arm_summaries(result, task)
-    order = ranked(arms, mode)
+    order = ranked(arms, measure.mode)
     if not order:
         return _from_search(result, task)
-    scale = scale_of(result, task)
+    scale = measure.scale
     leader, others = order[0], order[1:]
     if not others:
         head = f"{leader.label} is the only confirmed arm: {scale.show(leader.score)}"
         return Verdict(task=task, headline=f"{head}{_interval(leader, scale)}.",
-                       details=tuple(_gap(result, task, leader, scale)), leader=leader.label,
+                       details=tuple(_gap(result, task, leader, arms, scale)), leader=leader.label,
                        decided=False, leading=(leader.label,), seeds=len(leader.seeds))  # fmt: skip
-    found = {a.label: compared(result, task, leader, a) for a in others}
+    found = {a.label: compared(measure, leader, a) for a in others}
     close = tuple(a for a in others if not _is_better(found[a.label]))
     rival = _rival(result, leader, close or others)
     leading = (leader, *close)
+    base = next((a for a in arms if a.label == result.baseline), None)
     details = [
-        *_beaten(result, task, leading, (leader, rival), arms, scale),
-        *_gap(result, task, leader, scale),
+        *_beaten(measure, leader, rival, (base, without_teacher(arms))),
+        *_gap(result, task, leader, arms, scale),
         *_ties(leader, rival, close),
     ]
     decided = not close and not leader.lost
@@ -85,6 +90,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         leading=tuple(a.label for a in leading),
         lead=_least_lead(found, scale) if decided else "",
         seeds=len(leader.seeds),
+        compared=len(order),
     )
 
 
@@ -148,28 +154,21 @@ def _end(scale: Scale, value: float) -> str:
 
 
 def _beaten(
-    result: SweepResult,
-    task: str,
-    leading: tuple[ArmSummary, ...],
-    said: tuple[ArmSummary, ArmSummary],
-    arms: tuple[ArmSummary, ...],
-    scale: Scale,
+    measure: Measure, leader: ArmSummary, rival: ArmSummary, others: Sequence[ArmSummary | None]
 ) -> list[str]:
     """The leader against the baseline and no teacher, where that is sure and not said yet."""
-    leader, none = leading[0], without_teacher(arms)
-    base = next((a for a in arms if a.label == result.baseline), None)
-    sentences = []
-    for other in dict.fromkeys(a.label for a in (base, none) if a is not None):
-        arm = next(a for a in arms if a.label == other)
-        if other not in {a.label for a in said} and arm.confirmed is not None:
-            d = compared(result, task, leader, arm)
-            if d is not None and d.better and not leader.lost:
-                by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
-                ends = _ends(scale, d.estimate)
-                sentences.append(
-                    f"{named(leader.label, first=True)} beats {named(other)} by {by} "
-                    f"(95 % CI {ends}, {d.estimate.n} seeds)."
-                )
+    scale, sentences = measure.scale, []
+    for arm in dict.fromkeys(a.label for a in others if a is not None):
+        other = next(a for a in others if a is not None and a.label == arm)
+        if arm in (leader.label, rival.label) or other.confirmed is None or leader.lost:
+            continue
+        d = compared(measure, leader, other)
+        if d is not None and d.better:
+            by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
+            sentences.append(
+                f"{named(leader.label, first=True)} beats {named(arm)} by {by} "
+                f"(95 % CI {_ends(scale, d.estimate)}, {d.estimate.n} seeds)."
+            )
     return sentences
 
 
@@ -191,9 +190,15 @@ def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
     return f"{_size(scale, e.mean)} {scale.unit} over {named(label)}, {_ends(scale, e)}"
 
 
-def _gap(result: SweepResult, task: str, leader: ArmSummary, scale: Scale) -> list[str]:
+def _gap(
+    result: SweepResult,
+    task: str,
+    leader: ArmSummary,
+    arms: tuple[ArmSummary, ...],
+    scale: Scale,
+) -> list[str]:
     teacher = teacher_score(result, task)
-    none = without_teacher(arm_summaries(result, task))
+    none = without_teacher(arms)
     if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from raykd.data.base import Encoded, Task
 
+MOST = 5  # responses that are tried, of those that are accepted most often
+
 
 def constant_scores(task: Task, encoded: Encoded, metric: str) -> tuple[float, ...]:
-    """A metric of saying the same for every row, once for each class.
+    """A metric of saying the same for every row.
 
     Args:
-        task: What is scored; other kinds than classification have no classes, and give nothing.
+        task: What is scored.
         encoded: The rows of a split.
         metric: The metric that decides.
 
     Returns:
-        One value per class: the share of the class for accuracy, 0 for Matthews.
+        One value per class: the share of the class for accuracy, 0 for Matthews. For metrics of
+        written text, one for each of the responses that are accepted most often. Empty for
+        anything else, and where no two rows accept the same response.
     """
+    if metric in task.text_metrics:
+        return _of_responses(task, encoded, metric)
     if task.kind != "classification" or metric not in task.metrics:
         return ()
     found = []
@@ -26,3 +34,13 @@ def constant_scores(task: Task, encoded: Encoded, metric: str) -> tuple[float, .
         logits[:, label] = 1.0
         found.append(float(task.score(logits, encoded)[metric]))
     return tuple(found)
+
+
+def _of_responses(task: Task, encoded: Encoded, metric: str) -> tuple[float, ...]:
+    references = encoded.references
+    if references is None or not references.answers:
+        return ()
+    counts = Counter(of for accepted in references.answers for of in set(accepted))
+    common = [text for text, count in counts.most_common(MOST) if count > 1]
+    size = len(references.answers)
+    return tuple(float(task.score_texts([text] * size, references)[metric]) for text in common)

@@ -9,7 +9,7 @@ from raykd.sweep.chance import constant_scores
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import finetuned
-from raykd.sweep.words import model_in_words, split_in_words, student_in_words
+from raykd.sweep.words import model_in_words, splits_in_words, student_in_words
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
 from raykd.teachers.written import WRITTEN
@@ -19,6 +19,7 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
     """The task as the report shows it."""
     metric, mode = objectives(gathered.spec, gathered.task)[0]
     data = gathered.spec.data
+    select_on, report_on = splits_in_words(data.select_on, data.report_on)
     student = prepared.student.build(seed=0)
     return TaskRecord(
         name=gathered.task.name,
@@ -30,10 +31,8 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
             **{role: len(gathered.rows[role]) for role in ("train", "select", "report")},
             **_explained(gathered, prepared),
         },
-        select_on=split_in_words(
-            data.select_on, data.report_on if data.select_on.fraction is None else None
-        ),
-        report_on=split_in_words(data.report_on, data.select_on),
+        select_on=select_on,
+        report_on=report_on,
         data_fingerprint=gathered.data_fingerprint,
         truncated=gathered.student_splits["train"].truncated,
         student=student_in_words(gathered.spec),

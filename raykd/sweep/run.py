@@ -75,7 +75,7 @@ def sweep(
         SweepFailed: No trial completed.
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
-    text = "" if isinstance(source, SweepSpec) else Path(source).read_text(encoding="utf-8")
+    text = "" if isinstance(source, SweepSpec) else read_text(source)
     options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
     return load_results(run_sweep(spec, text, options, listener))
 

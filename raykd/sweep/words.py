@@ -18,6 +18,12 @@ def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
     return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
 
 
+def splits_in_words(select: SplitRef, report: SplitRef) -> tuple[str, str]:
+    """What the search and the report have, each with what the other leaves of it."""
+    before = report if select.fraction is None else None
+    return split_in_words(select, before), split_in_words(report, select)
+
+
 def model_in_words(model: str | ShapeSpec | None) -> str:
     """A model as the user named it, or its sizes."""
     if isinstance(model, ShapeSpec):

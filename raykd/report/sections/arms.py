@@ -29,6 +29,7 @@ from raykd.results.summary import (
     teacher_score,
     without_teacher,
 )
+from raykd.results.verdict import verdict
 
 MAX_NAMED = 4
 P_VALUE = "p (Holm)"
@@ -47,7 +48,7 @@ class Row:
     """One arm's cells in the order of the task's columns."""
 
     cells: tuple[str, ...]
-    is_leader: bool
+    mark: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
     scale = scale_of(result, task)
     info = result.task(task)
     order = ranked(arms, info.mode)
-    leader = order[0].label if order else ""
+    marks = _marks(result, task, len(order))
     pairs = [a.versus.estimate.n for a in arms if a.versus is not None]
     has_p = can_speak([a.p_holm for a in arms], max(pairs, default=0))
     return TaskArms(
@@ -110,12 +111,20 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
         caption=_caption(info.mode, arms, has_p=has_p),
         rows=tuple(
-            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), is_leader=a.label == leader)
+            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.label, ""))
             for a in arms
         ),
         costs=tuple(_costs(a, scale) for a in arms),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
     )
+
+
+def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
+    """What is said beside arms: the best one, or those that no other one is ahead of."""
+    found = verdict(result, task)
+    if found.decided:
+        return {found.leader: "best"}
+    return dict.fromkeys(found.leading, "ahead") if len(found.leading) < count else {}
 
 
 def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
@@ -212,7 +221,9 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     constant = result.task(task).constant.get("report", ())
     if constant:
         best = min(constant) if mode == "min" else max(constant)
-        reference_line(chart, best * scale.factor, "one class", axis="x", dash="longdashdot")
+        reference_line(
+            chart, best * scale.factor, "same answer", axis="x", dash="longdashdot", above=14
+        )
     if none is not None and none.score is not None:
         reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
     if teacher is not None:
@@ -226,11 +237,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         finding=(
             "Filled marks are means with their 95 % intervals, open marks the seeds. "
             "Differences are paired by seed, so arms may be told apart though these overlap."
-            + (
-                " One class is the score of saying the same class for every row."
-                if constant
-                else ""
-            )
+            + (' "Same answer" is the best score of one answer for every row.' if constant else "")
         ),
         columns=("arm", "mean", "low", "high", "seeds"),
         rows=[

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, line, plain
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, line, log_ticks, plain
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import best_trial, metric_of, scale_of
@@ -119,6 +119,8 @@ def _terms(best: TrialResult, label: str, key: str) -> Figure:
         chart.add_trace(line([x for x, _ in usable], [y for _, y in usable], name, style))
     chart.update_layout(xaxis_title="epoch", yaxis_title="mean loss term")
     chart.update_yaxes(type="log")
+    if found := [y for trace in chart.data for y in trace.y if y]:
+        chart.update_yaxes(tickvals=log_ticks(min(found), max(found)))
     return figure(
         chart,
         key=key,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import optuna
 import optuna.visualization
 import plotly.graph_objects as go
 
-from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, short
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, log_ticks, short
 from raykd.report.section import Section, template
 from raykd.report.studies import (
     importances,
@@ -29,7 +28,6 @@ MIN_TRIALS_TO_NAME = 20  # completed ones of an arm, before a parameter is said 
 MIN_LEAD = 0.10  # of the importance, over the next parameter
 SLICES_PER_ROW = 3
 MAX_LINES = 150
-MAX_DECADES = 3
 _ALL_FIGURES = 3
 
 
@@ -197,15 +195,6 @@ def _name_log_ticks(chart: go.Figure) -> None:
         if axis.type == "log":
             ticks = log_ticks(min(trace.x), max(trace.x))
             axis.update(tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive values; decades alone when many."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    leading = (1, 2, 5) if len(decades) <= MAX_DECADES else (1,)
-    # Made from text, as 2 * 10.0**-5 is not the number that is written 2e-05.
-    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
-    return [t for t in ticks if low * 0.8 <= t <= high * 1.25]
 
 
 def _parallel(

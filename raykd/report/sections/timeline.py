@@ -34,8 +34,8 @@ def record(result: SweepResult) -> TimelineRecord | None:
         return None
     start = min([*(t.started for t in trials), *(s["start"] for s in spans)])
     end = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)])
-    stood = math.fsum(_overlap(p, start, end) for p in pauses)
-    heading = f"{duration(result.worked or end - start - stood)} in all"
+    stood = math.fsum(p["end"] - p["start"] for p in pauses)
+    heading = f"{duration(result.worked or end - start)} in all"
     if stood >= MIN_PAUSE:
         heading += f", without the {duration(stood)} before it was resumed"
     idle = idle_share(trials, pauses)

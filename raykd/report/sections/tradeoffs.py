@@ -16,6 +16,7 @@ from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import (
     arm_summaries,
     compared,
+    measure_of,
     metric_of,
     named,
     ranked,
@@ -38,20 +39,21 @@ class TradeoffsRecord:
 
 def record(result: SweepResult) -> TradeoffsRecord | None:
     """None when on every task the best trial is also (nearly) the cheapest."""
-    shown = []
+    shown, found = [], []
     for index, task in enumerate(t.name for t in result.tasks):
-        figures = []
+        figures, first = [], ""
         for cost in _costs(result, task):
             trials = _usable(result, task, cost)
             front = pareto(result, task, trials, cost)
             if _worth_showing(trials, front, cost):
+                first = first or cost
                 key = f"front-{index}-{cost}"
                 figures.append(_front(result, task, trials, front, cost, key))
         if figures:
             shown.append((task, tuple(figures)))
+            found.append(_finding(result, task, first))
     if not shown:
         return None
-    found = [_finding(result, task) for task, _ in shown]
     if len(shown) > 1:
         found = [f"{task}: {text}" for (task, _), text in zip(shown, found, strict=True)]
     return TradeoffsRecord(heading="; ".join(found), tasks=tuple(shown))
@@ -75,43 +77,46 @@ def pareto(
     return front
 
 
-def _finding(result: SweepResult, task: str) -> str:
+def _finding(result: SweepResult, task: str, price: str) -> str:
     """Whether a better arm costs more, from medians of arms: single trials differ by chance.
 
     Costs are compared between the arm with the best score and the cheapest one, which is said only
     of arms with enough trials, and only where the better one is sure to be better.
     """
     medians = {
-        a.label: (a, median([t.device_seconds for t in own]))
+        a.label: median([_cost(t, price) for t in own])
         for a in arm_summaries(result, task)
-        if len(own := _done(result, task, a.label)) >= MIN_TRIALS
+        if len(own := [t for t in _usable(result, task, price) if t.label == a.label]) >= MIN_TRIALS
     }
     order = [a for a in ranked(arm_summaries(result, task), metric_of(result, task)[1])
              if a.label in medians]  # fmt: skip
     if len(order) < 2:
         return f"Too few trials to tell whether a better arm costs more ({MIN_TRIALS} an arm)"
     best = order[0]
-    cheapest = min(order, key=lambda a: medians[a.label][1])
-    cost, least = medians[best.label][1], medians[cheapest.label][1]
-    shown = f"{duration(cost)} against {duration(least)}"
+    cheapest = min(order, key=lambda a: medians[a.label])
+    cost, least = medians[best.label], medians[cheapest.label]
+    shown = f"{_priced(cost, price)} against {_priced(least, price)}"
     if best is cheapest or cost < MIN_COST_RATIO * least:
         return f"No arm is better at a price: {named(best.label)} has the best score, and " + (
             "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
         )
-    d = compared(result, task, best, cheapest)
+    d = compared(measure_of(result, task), best, cheapest)
     if d is None or not d.better:
         return (
             f"{named(best.label)} costs more than {named(cheapest.label)} ({shown}), and cannot "
             "be told apart from it"
         )
     return (
-        f"A better score costs more: {named(best.label)} takes {shown} for {named(cheapest.label)}"
+        f"A better score costs more: {named(best.label)} takes {shown} of {named(cheapest.label)}"
     )
 
 
-def _done(result: SweepResult, task: str, label: str) -> list[TrialResult]:
-    """Completed search trials of an arm."""
-    return [t for t in result.of(task, label, "search") if t.status is Status.COMPLETED]
+def _priced(cost: float, price: str) -> str:
+    """A cost with its unit."""
+    if price == "device_seconds":
+        return duration(cost)
+    unit = price.rpartition("_")[2]
+    return f"{cost:.3g} {unit}"
 
 
 def _costs(result: SweepResult, task: str) -> list[str]:

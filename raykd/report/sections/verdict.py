@@ -94,7 +94,7 @@ def _measure(result: SweepResult, task: str) -> str:
     constant = record.constant.get("report", ()) if record else ()
     if constant:
         best = min(constant) if mode == "min" else max(constant)
-        parts.append(f"saying the same class for every row has {scale.show(best)}")
+        parts.append(f"the same answer for every row has {scale.show(best)}")
     return "; ".join(parts)
 
 
@@ -131,8 +131,8 @@ def _alone(v: Verdict) -> str:
     shown = listed(names[:MAX_NAMED])
     if len(names) > MAX_NAMED:
         shown = f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} more"
-    are = "both are" if len(names) == 2 else "are"
-    return f"No winner yet: {shown} {are} ahead; they cannot be told apart"
+    behind = "are ahead; they " if len(names) < v.compared else ""
+    return f"No winner yet: {shown} {behind}cannot be told apart"
 
 
 def _all(count: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raykd import registry
-from raykd.data.base import Encoded
+from raykd.data.base import Encoded, References
 from raykd.sweep.chance import constant_scores
 
 
@@ -44,3 +44,22 @@ def test_a_class_that_no_row_has_scores_nothing():
 def test_other_kinds_and_other_metrics_have_none():
     assert constant_scores(registry.load("tasks", "glue/stsb"), encoded([0]), "spearman") == ()
     assert constant_scores(registry.load("tasks", "glue/rte"), encoded([0]), "latency_ms") == ()
+
+
+def replies(*accepted: str) -> Encoded:
+    references = References(
+        groups=np.arange(len(accepted)), answers=tuple((text,) for text in accepted)
+    )
+    return dataclasses.replace(encoded([0] * len(accepted)), references=references)
+
+
+def test_of_written_answers_the_commonest_are_tried():
+    task = registry.load("tasks", "step_by_step/cqa")
+    found = constant_scores(task, replies("a", "a", "b", "c", "a"), "accuracy")
+    assert found == (0.6,)
+
+
+def test_responses_that_no_two_rows_share_say_nothing():
+    task = registry.load("tasks", "step_by_step/cqa")
+    assert constant_scores(task, replies("a", "b"), "accuracy") == ()
+    assert constant_scores(task, replies("a", "a"), "log_likelihood") == ()

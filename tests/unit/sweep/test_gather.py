@@ -13,11 +13,13 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import DataSettings, Rows
+from raykd.data.carve import fingerprint as data_hash
 from raykd.errors import SpecError
 from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
+from raykd.spec.load import load_spec
 from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
@@ -139,13 +141,27 @@ def test_all_of_train_is_refused_for_what_judges(key):
 
 def test_the_words_for_splits_say_what_is_left():
     from raykd.spec.schema import SplitRef
-    from raykd.sweep.words import split_in_words
+    from raykd.sweep.words import split_in_words, splits_in_words
 
     half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
     assert split_in_words(half) == "50% of validation"
     assert split_in_words(half, half) == "50% of the rest of validation"
     assert split_in_words(whole, half) == "the rest of validation"
     assert split_in_words(whole, whole) == "validation"
+    assert splits_in_words(whole, half) == ("the rest of validation", "50% of validation")
+    assert splits_in_words(half, half) == ("50% of validation", "50% of the rest of validation")
+    assert splits_in_words(whole, whole) == ("validation", "validation")
+
+
+def test_the_rows_of_the_quickstart_are_what_they_were():
+    """Hashes of before parts of one split were made disjoint: splits of their own have no parts."""
+    folder = Path(__file__).parents[3] / "search_spaces"
+    sweep = load_spec(folder / "quickstart.yaml")
+    found = roles(registry.load("tasks", sweep.tasks[0]), sweep)
+    assert {role: data_hash({role: part}) for role, part in found.items()} == {
+        "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
+        "select": "88733118274ae4ea", "report": "8fe52a2899732d0f",
+    }  # fmt: skip
 
 
 def test_rows_in_two_splits_are_counted():
