@@ -52,7 +52,7 @@ def prepare_task(
     gathered = gather(spec, task)
     for message in gathered.notes:
         note(message)
-    planned = inputs_of(spec, gathered, free_memory())
+    planned = inputs_of(spec, gathered, _memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:
         return gathered, prepared, True
