@@ -104,7 +104,6 @@ def _run(
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
-    from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
@@ -112,7 +111,6 @@ def _run(
         address=None if address == "local" else address,
         resume=resume,
         confirm=confirm,
-        cache=cache_folder(),
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
     written: dict[str, str] = {}

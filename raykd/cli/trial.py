@@ -39,7 +39,6 @@ def trial(
 
     from raykd.spec.load import load_spec
     from raykd.sweep.local import prepare_task, run_here, trial_of
-    from raykd.sweep.places import cache_folder
     from raykd.sweep.runfolder import reopen
 
     given = _parameters(param or ())
@@ -64,7 +63,7 @@ def trial(
     def report(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
-    gathered, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
+    gathered, prepared, _ = prepare_task(spec, task, None, progress, output.note)
     outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,

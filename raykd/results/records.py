@@ -68,6 +68,8 @@ class TrialResult:
         error: Last line of the error, or empty.
         traceback: The whole error, or empty.
         checkpoint: Folder of the saved student, relative to the run folder, or empty.
+        precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
+            before it was recorded.
     """
 
     sweep: str
@@ -93,6 +95,7 @@ class TrialResult:
     error: str = ""
     traceback: str = ""
     checkpoint: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +117,8 @@ class TeacherRecord:
         serving: How it is served, and the arithmetic of that decision.
         rounding: Relative error of what is kept against float32 (root mean square), by signal.
         analysed: Seconds of each analysis that other teachers are derived from, by name.
+        precision: Number format it was trained in, empty where it was not trained here.
+        weights: Name of its weights: equal ones are the same teacher, however it is served.
         cached: Whether the preparation was read from the cache (forwards are then those of the
             run that filled it).
         history: Evaluations during fine-tuning.
@@ -132,6 +137,8 @@ class TeacherRecord:
     seconds: float
     cached: bool
     serving: str = ""
+    precision: str = ""
+    weights: str = ""
     rounding: Mapping[str, float] = field(default_factory=dict)
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()

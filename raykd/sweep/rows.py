@@ -11,7 +11,7 @@ from raykd.data.carve import carve, choose
 from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.sweep.augmenting import augmented
-from raykd.sweep.places import cache_folder
+from raykd.sweep.places import open_cache
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
@@ -51,7 +51,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
     found["train"] = train.take(choose(left, data.student_rows, data.seed))
     if data.augment is not None:
-        found["train"] = augmented(task, found["train"], data.augment, cache_folder())
+        found["train"] = augmented(task, found["train"], data.augment, open_cache()[0].folder)
     if data.label_type == "llm":
         found["train"] = relabelled(found["train"], task.name)
     return found

@@ -19,7 +19,6 @@ from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
 from raykd.sweep.gather import gather
-from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -33,7 +32,7 @@ class SweepOptions:
         address: Ray cluster to use, None for a local one.
         resume: Run folder to continue, None for a new one.
         confirm: Whether to run the confirm stage.
-        cache: Folder of prepared teachers.
+        cache: Folder of prepared teachers, None for the usual one.
         command: The command line, for the record.
     """
 
@@ -41,7 +40,7 @@ class SweepOptions:
     address: str | None = None
     resume: Path | None = None
     confirm: bool = True
-    cache: Path
+    cache: Path | None = None
     command: str = ""
 
 
@@ -69,7 +68,7 @@ def sweep(
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
     text = "" if isinstance(source, SweepSpec) else Path(source).read_text()
-    options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
+    options = SweepOptions(out=Path(out), address=address)
     return load_results(run_sweep(spec, text, options, listener))
 
 

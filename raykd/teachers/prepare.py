@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from raykd.data.base import TEXT_KINDS, Array, Encoded
+from raykd.data.base import Array, Encoded
 from raykd.data.prompts import with_rationales
 from raykd.methods.base import Setting, Signals
 from raykd.models import weights
@@ -17,14 +17,16 @@ from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.beginning import beginning
-from raykd.teachers.derive import Findings, TeacherBench, analyse
+from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, TaskInputs
+from raykd.teachers.inputs import Progress, StudentCut, TaskInputs, scored_roles
+from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
-from raykd.teachers.scoring import score_teacher
+from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
+from raykd.teachers.signals import only, signal_names
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -37,6 +39,10 @@ Recorder = Callable[[nn.Module, ModelSource, Recording, Callable[[int], None]], 
 to call with the number of rows done."""
 
 
+REPORTED_SIGNALS = Signals(logits=True, tokens=HiddenCache().name)
+"""What is recorded of the text of the report split."""
+
+
 def record_here(
     model: nn.Module, source: ModelSource, recording: Recording, progress: Callable[[int], None]
 ) -> RecordedOutputs:
@@ -44,83 +50,174 @@ def record_here(
     return record(model, recording, next(model.parameters()).device, progress)
 
 
-def prepare(
+def make(
     inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
-) -> tuple[Prepared, ModelState] | None:
-    """Fine-tune or load the teacher, score it, record its outputs, make the student's beginning.
+) -> Made | None:
+    """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
-    that gets the result, with the fine-tuned weights.
+    that gets the result.
 
     Args:
-        inputs: What to work on.
+        inputs: What to work on, and what is known already.
         world: This process.
         progress: Told how far it is.
         recorder: Records the train rows.
+
+    Returns:
+        What is new, with the teacher's weights.
 
     Raises:
         TeacherError: Fine-tuning diverged, or outputs are not finite.
     """
     began = time.monotonic()
+    known = inputs.known
     seed_everything(inputs.finetune_seed)
-    model = inputs.teacher.build(inputs.finetune_seed).to(world.device)
+    model = _beginning(inputs).build(inputs.finetune_seed).to(world.device)
     history: tuple[Evaluation, ...] = ()
-    if inputs.finetune is not None:
+    if inputs.finetune is not None and known.state is None:
         history = finetune(model, inputs, world, progress)
     if world.rank != 0:
         return None
     model.eval()
-    state = weights.capture(model)
+    state = known.state or weights.capture(model)
     source = replace(inputs.teacher, state=state, shape=None)
-    metrics = score_teacher(model, inputs, world.device, progress)
+    rows = _Rows(inputs, progress)
+    scores = score_teacher(model, inputs, world.device, rows.of)
     recorded: RecordedOutputs | None = None
-    if inputs.records():
-        rows = inputs.recording("train", inputs.recorded_signals())
-        recorded = recorder(model, source, rows, _rows_done(inputs, progress))
-    reported = _reported(inputs, model, world)
-    student = beginning(inputs, state, model, world.device)
-    findings = _analyse(inputs, model, student, recorded, world, progress)
+    signals = missing_signals(inputs)
+    if signals is not None:
+        recording = inputs.recording("train", signals, inputs.recorded_signals())
+        recorded = recorder(model, source, recording, rows.of("train"))
+    reported = None
+    if inputs.reports() and known.reported is None:
+        reported = _reported(inputs, model, world)
+    student = None
+    if isinstance(inputs.student, StudentCut) and known.student is None:
+        student = beginning(inputs, state, model, world.device)
+    made = Made(
+        state=state,
+        history=history,
+        parameters=sum(p.numel() for p in model.parameters()),
+        scores=scores,
+        recorded=recorded,
+        reported=reported,
+        written=_written(inputs, model, progress),
+        student=student,
+        rows=rows.done,
+    )
+    findings = _analyse(inputs, model, known.and_(made), world, progress)
+    return replace(made, findings=findings, seconds=time.monotonic() - began)
+
+
+def _beginning(inputs: TaskInputs) -> ModelSource:
+    """How the teacher is built: with the weights that are known, or as it begins."""
+    if inputs.known.state is None:
+        return inputs.teacher
+    return replace(inputs.teacher, state=inputs.known.state, shape=None)
+
+
+def prepare(
+    inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
+) -> tuple[Prepared, ModelState] | None:
+    """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
+
+    See `make` for the arguments and errors.
+    """
+    made = make(inputs, world, progress, recorder)
+    if made is None:
+        return None
+    assert made.state is not None
+    return assemble(inputs, made), made.state
+
+
+def assemble(inputs: TaskInputs, made: Made) -> Prepared:
+    """What trials read, from its parts, which are all there.
+
+    Args:
+        inputs: What was prepared.
+        made: Every part; the values of recorded train rows may be left out.
+    """
+    state = made.state or inputs.teacher.state
+    source = replace(inputs.teacher, state=state, shape=None)
+    student = made.student or inputs.student
+    assert isinstance(student, ModelSource)
+    served = inputs.mode == "outputs"
+    keeps_weights = not served or inputs.derivations
+    splits = dict(inputs.student_splits)
+    if WRITTEN in made.written:
+        splits[WRITTEN] = made.written[WRITTEN]
+    if EXPLAINED in made.written:
+        splits["train"] = with_rationales(splits["train"], made.written[EXPLAINED])
     distinct = sum(map(len, inputs.distinct()))
-    keeps_weights = inputs.mode == "weights" or inputs.derivations
-    prepared = Prepared(
+    return Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
-        splits=_with_written(inputs, model, progress),
+        splits=splits,
         pad_id=inputs.student_pad,
         end_id=_end(inputs.student_splits["select"]),
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
-        recorded=recorded if inputs.mode == "outputs" else None,
+        recorded=made.recorded if served else None,
         teacher=source if keeps_weights else None,
-        reported=reported,
-        output_matrix=_output_matrix(model, recorded, reported),
-        findings=findings,
-        metrics=metrics,
-        history=history,
-        parameters=sum(p.numel() for p in model.parameters()),
-        forwards=distinct,
+        reported=made.reported,
+        output_matrix=_output_matrix(state, made.recorded, made.reported),
+        findings=dict(made.findings),
+        metrics=metrics_of(made.scores),
+        history=made.history,
+        parameters=made.parameters,
+        forwards=made.rows,
         distinct=distinct,
-        seconds=time.monotonic() - began,
+        seconds=made.seconds,
     )
-    return prepared, state
 
 
-def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOutputs | None:
-    """What the teacher says of the text of the report split, where students split it alike."""
-    if inputs.task.kind not in TEXT_KINDS or not inputs.same_tokens:
+class _Rows:
+    """Counts the rows that pass through the teacher, and tells of them.
+
+    Rows that two roles share pass once.
+    """
+
+    def __init__(self, inputs: TaskInputs, progress: Progress) -> None:
+        self._progress = progress
+        self._splits = splits = inputs.teacher_splits
+        roles = [r for r in scored_roles(splits) if r not in inputs.known.scores]
+        if missing_signals(inputs) is not None:
+            roles.append("train")
+        # Tokens are scored role by role.
+        once = {(id(s), r if s.token_labels else ""): len(s) for r in roles for s in [splits[r]]}
+        self._total = sum(once.values())
+        self.done = 0
+
+    def of(self, role: str) -> Callable[[int], None]:
+        """A function to call with the number of rows of a role that are done."""
+        before = self.done
+        self.done += len(self._splits[role])
+        return lambda done: self._progress("record", before + done, self._total, role)
+
+
+def missing_signals(inputs: TaskInputs) -> Signals | None:
+    """What is to be recorded of the train rows now, None where nothing is."""
+    if not inputs.records():
         return None
-    signals = Signals(logits=True, tokens=HiddenCache().name)
-    return record(model, inputs.recording("report", signals), world.device)
+    wanted, known = inputs.recorded_signals(), inputs.known.recorded
+    if known is None:
+        return wanted
+    token_labels = inputs.teacher_splits["train"].token_labels
+    missing = [n for n in signal_names(wanted, token_labels=token_labels) if n not in known.names()]
+    return only(wanted, missing) if missing else None
 
 
-def _with_written(
-    inputs: TaskInputs, model: nn.Module, progress: Progress
-) -> Mapping[str, Encoded]:
-    """The student's rows, with what the teacher wrote where a method learns from it."""
-    splits = dict(inputs.student_splits)
-    explaining = inputs.explaining
+def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOutputs:
+    """What the teacher says of the text of the report split."""
+    return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
+
+
+def _written(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[str, Encoded]:
+    """What the teacher writes to the train rows, where a method learns from it."""
+    explaining, found = inputs.explaining, {}
 
     def made(rows: Encoded, stream: str, most: int, asked: Encoded | None = None) -> Encoded:
         seed_everything(derive_seed(inputs.finetune_seed, stream))
@@ -134,16 +231,16 @@ def _with_written(
             lambda done: progress("write", done, len(rows), stream), asked,
         )  # fmt: skip
 
-    if inputs.signals.generation:
-        splits[WRITTEN] = made(
-            splits["train"], WRITTEN, inputs.task.max_new_tokens, inputs.teacher_splits["train"]
-        )
-    if explaining is not None:
-        found = made(
-            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+    if inputs.signals.generation and WRITTEN not in inputs.known.written:
+        found[WRITTEN] = made(
+            inputs.student_splits["train"], WRITTEN, inputs.task.max_new_tokens,
+            inputs.teacher_splits["train"],
         )  # fmt: skip
-        splits["train"] = with_rationales(splits["train"], found)
-    return splits
+    if explaining is not None and EXPLAINED not in inputs.known.written:
+        found[EXPLAINED] = made(
+            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+        )
+    return found
 
 
 def _end(scored: Encoded) -> int:
@@ -151,25 +248,26 @@ def _end(scored: Encoded) -> int:
     return tokens.end if tokens is not None else 0
 
 
-def _output_matrix(model: Any, *recordings: RecordedOutputs | None) -> Array | None:
+def _output_matrix(state: ModelState | None, *recordings: RecordedOutputs | None) -> Array | None:
     named = {recording.tokens for recording in recordings if recording is not None}
     if not any(cache_of(name).needs_matrix for name in named if name):
         return None
-    matrix: Array = model.lm_head.weight.detach().float().cpu().numpy().copy()
+    assert state is not None
+    model: Any = weights.restore(state, shared=True)
+    matrix: Array = model.lm_head.weight.detach().float().numpy().copy()
     return matrix
 
 
 def _analyse(
-    inputs: TaskInputs,
-    model: nn.Module,
-    student: ModelSource,
-    recorded: RecordedOutputs | None,
-    world: World,
-    progress: Progress,
+    inputs: TaskInputs, model: nn.Module, made: Made, world: World, progress: Progress
 ) -> dict[str, Findings]:
-    if not inputs.derivations:
+    """What derivations find out that is not known yet; `made` is everything else."""
+    left = tuple(d for d in inputs.derivations if name_of(d) not in inputs.known.findings)
+    if not left:
         return {}
-    assert recorded is not None
+    student = made.student or inputs.student
+    assert made.recorded is not None
+    assert isinstance(student, ModelSource)
     alone = World(device=world.device)
     bench = TeacherBench(
         setting=Setting(
@@ -183,17 +281,9 @@ def _analyse(
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(recorded, world.device).reader(Signals(logits=True)),
+        read=RecordedTeacher(made.recorded, world.device).reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,
     )
-    total = len(inputs.derivations)
-    return analyse(inputs.derivations, bench, lambda done: progress("analyse", done, total, ""))
-
-
-def _rows_done(inputs: TaskInputs, progress: Progress) -> Callable[[int], None]:
-    """Progress of recording, after the splits that are scored."""
-    total = sum(map(len, inputs.distinct()))
-    before = total - len(inputs.teacher_splits["train"])
-    return lambda done: progress("record", before + done, total, "train")
+    return analyse(left, bench, lambda done: progress("analyse", done, len(left), ""))
