@@ -81,8 +81,8 @@ def package_version(name: str) -> str:
 def code_digest(*modules: str) -> str:
     """A digest of the code of modules of raykd and of all that they import of it.
 
-    Comments, docstrings and layout do not count. A module from elsewhere, such as a task of one's
-    own, counts by itself.
+    Comments, docstrings and layout do not count. Of a module from elsewhere, such as a task of
+    one's own, what it imports from elsewhere does not count.
     """
     return _code_digest(frozenset(modules))
 

@@ -70,7 +70,7 @@ WANTS_NOTHING_NEW = {
 
 @pytest.mark.parametrize("change", WANTS_NOTHING_NEW)
 def test_what_is_not_the_teachers_makes_nothing_again(tmp_path, change, monkeypatch):
-    first = tiny.through(tmp_path, tiny.inputs())
+    first = tiny.kept(tmp_path)
     monkeypatch.setattr(keeping, "to_make", None)
     inputs = tiny.inputs(**WANTS_NOTHING_NEW[change])
     second = tiny.through(tmp_path, inputs)
@@ -92,7 +92,7 @@ def test_weights_first_and_outputs_later(tmp_path):
 
 
 def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
-    first = tiny.through(tmp_path, tiny.inputs())
+    first = tiny.kept(tmp_path)
     task, some = tiny.given().task, tiny.rows()["train"].take(np.arange(5, 20))
     train = task.encode(some, tiny.words(), tiny.LENGTH)
     splits = {**tiny.given().teacher_splits, "train": train}
@@ -110,7 +110,7 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
 
 
 def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):
-    first = tiny.through(tmp_path, tiny.inputs())
+    first = tiny.kept(tmp_path)
     given = tiny.given()
     splits = {**given.teacher_splits, "select": given.teacher_splits["report"]}
     students = {**given.student_splits, "select": splits["select"]}
@@ -135,7 +135,7 @@ def test_the_weights_do_not_depend_on_the_rows_that_training_is_looked_at_with()
 
 
 def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
-    tiny.through(tmp_path, tiny.inputs())
+    tiny.kept(tmp_path)
     cut = tiny.inputs(student=StudentCut(layers=(1,), weights="finetuned"))
     second = tiny.through(tmp_path, cut)
     assert second.found.missing == ("student",)
@@ -145,7 +145,7 @@ def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
 
 
 def test_rows_that_pass_are_counted(tmp_path):
-    first = tiny.through(tmp_path, tiny.inputs())
+    first = tiny.kept(tmp_path)
     everything = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
     assert first.prepared.forwards == first.prepared.distinct == everything
     more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
@@ -190,7 +190,7 @@ def test_a_cache_that_cannot_be_written_is_found_by_trying(tmp_path, place):
 
 
 def test_a_cache_that_can_only_be_read_is_read(tmp_path):
-    first = tiny.through(tmp_path, tiny.inputs())
+    first = tiny.kept(tmp_path)
     cache = keeping.TeacherCache(tmp_path, writable=False)
     found = cache.look(tiny.inputs(), first.keys)
     assert found.missing == ()
