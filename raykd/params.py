@@ -6,6 +6,7 @@ Validation, ``raykd show``, error messages, the documentation table and the repo
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -134,17 +135,29 @@ def param(
     return dataclasses.field(default=default, metadata=meta)
 
 
+@functools.cache
 def describe(cls: type[Any]) -> tuple[ParamInfo, ...]:
-    """The declared parameters of a ``Params`` dataclass, in order."""
+    """The declared parameters of a ``Params`` dataclass, in order.
+
+    Raises:
+        SpecError: One is not declared with `param`, or has a type that no file can hold.
+    """
     hints = typing.get_type_hints(cls)
-    return tuple(_info(f, hints[f.name]) for f in dataclasses.fields(cls))
+    return tuple(_info(cls, f, hints[f.name]) for f in dataclasses.fields(cls))
 
 
-def _info(field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
+def _info(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = [t for t in options if t is not types.NoneType]
     if len(kinds) != 1 or kinds[0] not in _TYPE_WORDS:
-        raise TypeError(f"parameter '{field.name}' must be float, int, bool or str, or None")
+        raise SpecError(
+            f"parameter '{field.name}' of {cls.__module__} must be float, int, bool or str, or None"
+        )
+    if "help" not in field.metadata:
+        raise SpecError(
+            f"parameter '{field.name}' of {cls.__module__} is not declared",
+            hint=f"for example {field.name}: float = param(0.5, low=0, help='...')",
+        )
     return ParamInfo(
         name=field.name,
         type=kinds[0],

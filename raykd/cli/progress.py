@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raykd.params import Scalar, show
+from raykd.results.scales import Scale, scale_named, unit_of
 
 Event = Mapping[str, Any]  # one object of the event stream, as plain JSON data
 _WORDS = {
@@ -89,6 +90,7 @@ class Progress:
         preparation: The teacher at work, None when there is none.
         teachers: The objective of each prepared teacher on the select split, None when unknown.
         modes: ``max`` or ``min`` by task.
+        scales: How scores are written, by task.
         cluster: The last cluster event.
         slots: State by slot number.
         finished: Status of the sweep, empty before its end.
@@ -108,6 +110,7 @@ class Progress:
     preparation: Preparation | None = None
     teachers: dict[str, float | None] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
+    scales: dict[str, Scale] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     slots: dict[int, str] = field(default_factory=dict)
     finished: str = ""
@@ -115,6 +118,11 @@ class Progress:
     def arm(self, task: str, label: str) -> Arm:
         """The state of one arm."""
         return self.arms.setdefault((task, label), Arm())
+
+    def score(self, task: str, value: float | None) -> str:
+        """A score of a task in its unit, as the report writes it; ``-`` when there is none."""
+        scale = self.scales.get(task)
+        return number(value) if value is None or scale is None else scale.show(value)
 
     def update(self, event: Event) -> None:
         """Take in one event; kinds that say nothing about progress are passed over."""
@@ -160,6 +168,9 @@ class Progress:
         self.preparation = None
         task, record = event["task"], event["record"]
         self.modes[task] = record["mode"]
+        metric = record["metric"]
+        unit = unit_of(metric, record.get("units") or {}) or unit_of(metric)
+        self.scales[task] = scale_named(unit, metric)
         self.teachers[task] = event["teacher"]["metrics"].get(f"select/{record['metric']}")
 
     def _slot(self, event: Event) -> None:

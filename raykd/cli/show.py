@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from raykd.cli.output import Output
-from raykd.errors import UnknownName
+from raykd.errors import SpecError, UnknownName
 
 KINDS = ("methods", "tasks", "families", "algorithms", "schedulers")
 
@@ -141,9 +141,14 @@ def _signals(signals: Any) -> str:
     return ", ".join(word for word, used in words if used) or "nothing"
 
 
-def _unknown(name: str) -> UnknownName:
+def _unknown(name: str) -> SpecError:
     from raykd import registry
 
+    if "." in name:  # a module of the user's: why it is no method
+        try:
+            registry.load("methods", name)
+        except SpecError as exc:
+            return exc
     every = [*registry.names("methods"), *registry.variants("tasks")]
     for kind in ("families", "algorithms", "schedulers"):
         every += registry.names(kind)

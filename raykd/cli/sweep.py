@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykd.cli.output import Output
-from raykd.errors import SpecError
+from raykd.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,16 +49,25 @@ def sweep(
     isolate: Annotated[
         bool, typer.Option("--isolate", help="New worker processes for every trial.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
+    ] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="With --dry-run: leave data and models out.")
+    ] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Two short trials per arm, to prove the path.")
     ] = False,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
+    ] = False,
 ) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
-    from raykd.cli.validate import show_plan
+    from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
 
     overrides = list(override or ())
@@ -75,20 +84,26 @@ def sweep(
         )
     spec, source = _read(file, resume, overrides)
     if resume is not None and trials is not None:
-        spec = spec.with_trials(trials)
+        from raykd.sweep.runfolder import with_budget
+
+        spec = with_budget(resume, spec, trials)
     if dry_run:
-        show_plan(str(file or resume), spec, output)
+        seen, wrong = (None, []) if no_data else look_at(str(file or resume), spec, overrides)
+        raise_all(wrong)
+        show_plan(str(file or resume), spec, output, seen)
         return 0
     if submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if no_confirm else []
         return _submit(submit, spec, source, arguments, out, output)
     try:
-        return _run(spec, source, output, out, address, resume, confirm=not no_confirm)
-    except SpecError as exc:
+        return _run(spec, source, output, out, address, resume, confirm=not no_confirm,
+                    allow_changes=allow_changes)  # fmt: skip
+    except (SpecError, DataError) as exc:
         if file is None:
             raise
-        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
+        found = [placed(problem, file, overrides) for problem in exc.problems()]
+        raise exc.with_problems(found) from exc
 
 
 def _run(
@@ -100,10 +115,12 @@ def _run(
     resume: Path | None,
     *,
     confirm: bool,
+    allow_changes: bool,
 ) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
+    from raykd.cli.signals import Signals
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
@@ -111,26 +128,72 @@ def _run(
         address=None if address == "local" else address,
         resume=resume,
         confirm=confirm,
+        allow_changes=allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
-    written: dict[str, str] = {}
+    where = _Where(output)
     try:
-        with open_console(output) as console:
+        with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
             def listen(event: Mapping[str, Any]) -> None:
-                if event["event"] == "report_written":
-                    written.update(report=event["report"], run=event["run"])
                 console.handle(event)
+                where.handle(event)
 
             run_sweep(spec, source, options, listen)
     except KeyboardInterrupt:
-        if written:
-            output.note(f"stopped; continue with: raykd sweep --resume {written['run']}")
+        where.tell()  # where it came so late that the sweep itself was done
         raise
     finally:
-        if written and not output.is_json:
-            show_end(written["run"], written["report"], output)
-    return _exit_code(written["run"])
+        if where.report and not output.is_json:
+            show_end(where.run, where.report, output)
+    return _exit_code(where.run)
+
+
+class _Where:
+    """Where run and report are, and what there is to say about going on.
+
+    Attributes:
+        run: The run folder, empty before it is made.
+        report: The report, empty before it is written.
+        watchdog: Says it when this process cannot.
+    """
+
+    def __init__(self, output: Output) -> None:
+        from raykd.cli.watchdog import Watchdog
+
+        self.run = ""
+        self.report = ""
+        self.watchdog = Watchdog()
+        self._output = output
+        self._told = False
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Take in an event: the beginning, the report, the end."""
+        kind = event["event"]
+        if kind in ("sweep_started", "sweep_resumed") and not event.get("replayed"):
+            self.run = event["folder"]
+            self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
+        elif kind == "sweep_finished" and event["status"] != "done":
+            # Before Ray is left, which takes a while.
+            self.tell()
+        elif kind == "report_written":
+            self.report = event["report"]
+
+    def tell(self) -> None:
+        """Say how to go on, once."""
+        if self.run and not self._told:
+            self._told = True
+            self._output.note(f"stopped; {self._to_continue()}")
+
+    def last_words(self) -> str:
+        """What to say before an end at once."""
+        self.watchdog.dismiss()
+        if not self.run:
+            return "stopped; nothing was begun"
+        return f"stopped at once, without a report; {self._to_continue()}"
+
+    def _to_continue(self) -> str:
+        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}"
 
 
 def _submit(
@@ -155,6 +218,7 @@ def _submit(
 def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple[SweepSpec, str]:
     """The search space and its text."""
     from raykd.spec.load import load_spec
+    from raykd.spec.yaml_loader import read_text
 
     if (file is None) == (resume is None):
         raise SpecError(
@@ -162,7 +226,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             hint="raykd sweep FILE, or raykd sweep --resume RUN",
         )
     if file is not None:
-        return load_spec(file, overrides), file.read_text()
+        return load_spec(file, overrides), read_text(file)
     assert resume is not None
     if overrides:
         raise SpecError(

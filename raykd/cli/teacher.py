@@ -97,7 +97,7 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
 
     for task in spec.tasks:
         try:
-            made = prepared_teacher(spec, task, progress, output.note)
+            made = prepared_teacher(spec, task, progress, lambda said: output.note(f"note: {said}"))
         except SpecError as exc:
             found = [placed(p, file, override) for p in exc.problems()]
             raise SpecError(found=found) from exc

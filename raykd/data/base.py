@@ -88,11 +88,24 @@ class TokenText:
         tokenizer: The tokenizer as the ``tokenizers`` package writes it.
         end: The token that ends a text.
         pad: The token that pads.
+        vocabulary: Token ids that it can give; None where that is not known.
     """
 
     tokenizer: str
     end: int
     pad: int
+    vocabulary: int | None = None
+
+    def encode(self, texts: Sequence[str]) -> list[Array]:
+        """The token ids of each, int64, without special tokens."""
+        from tokenizers import Tokenizer
+
+        found = Tokenizer.from_str(self.tokenizer)
+        # How rows are padded and cut is no part of the text.
+        found.no_padding()
+        found.no_truncation()
+        encoded = found.encode_batch(list(texts), add_special_tokens=False)
+        return [np.asarray(row.ids, np.int64) for row in encoded]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each, without special tokens."""
@@ -201,6 +214,8 @@ class Encoded:
         if self.label_offsets is not None:
             return own
         labels = self.labels[self.offsets[row] : self.offsets[row + 1]]
+        if not (labels != NO_LABEL).any():
+            return own  # nothing is to be written: all of it is the prompt
         array: Array = own[: int(np.argmax(labels != NO_LABEL)) + 1]
         return array
 
@@ -265,6 +280,9 @@ class Task(ABC):
         text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
             most likely choice where rows carry `References.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
+        units: What metrics of its own are: ``share``, ``token_share``, ``correlation``,
+            ``log_likelihood``, ``divergence``, ``milliseconds`` or ``number``, by name. Those of
+            the package are known.
     """
 
     kind: str
@@ -273,6 +291,7 @@ class Task(ABC):
     metric: str
     metrics: tuple[str, ...]
     about: str
+    units: Mapping[str, str] = MappingProxyType({})
     companions: Mapping[str, str] = MappingProxyType({})
     companions_of: str = "validation"
 
@@ -293,6 +312,12 @@ class Task(ABC):
             DataError: Missing columns, labels out of range, no rows.
             SetupError: The data cannot be reached.
         """
+
+    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+        """What a model reads of each row, in columns; the answer is no part of it."""
+        choices = rows.fields.get("choices")
+        beside = () if choices is None else (tuple(repr(of) for of in choices),)
+        return (*rows.texts, *beside)
 
     @abstractmethod
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:

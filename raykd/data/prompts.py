@@ -53,10 +53,16 @@ def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> En
             tokenizer=tokenizer.backend_tokenizer.to_str(),
             end=tokenizer.eos_token_id,
             pad=tokenizer.pad_token_id,
+            vocabulary=id_count(tokenizer),
         ),
     )
     encoded = of_rows(found, apart=kind == "seq2seq")
     return replace(encoded, truncated=truncated, references=references)
+
+
+def id_count(tokenizer: Any) -> int:
+    """Token ids that a tokenizer can give, those it leaves out in between counted."""
+    return 1 + max(tokenizer.get_vocab().values())
 
 
 def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
@@ -185,6 +191,35 @@ def _responses(
             if len(whole) > len(own) and np.array_equal(whole[: len(own)], own):
                 alone[row] = whole[len(own) :]
     return [np.concatenate([ids, end]) for ids in alone]
+
+
+def following(
+    prompts: Sequence[Array], texts: Sequence[str], tokens: TokenText, *, joined: bool
+) -> list[Array]:
+    """Token ids of texts that go on with prompts, without a token that ends them.
+
+    As those of a task's own responses: where a decoder reads both, a text is split together with
+    its prompt if the tokens of the prompt stay what they are, and alone otherwise.
+
+    Args:
+        prompts: Token ids; special tokens may stand before them.
+        texts: What follows each of them.
+        tokens: Of the model that reads both.
+        joined: Whether it reads them as one text.
+    """
+    alone = tokens.encode(texts)
+    if not joined:
+        return alone
+    before = tokens.decode([ids.tolist() for ids in prompts])
+    again = tokens.encode(before)
+    both = tokens.encode([p + t for p, t in zip(before, texts, strict=True)])
+    found = []
+    for prompt, own, whole, text in zip(prompts, again, both, alone, strict=True):
+        count = len(own)
+        is_prompt = count > 0 and np.array_equal(prompt[-count:], own)
+        grown = len(whole) > count and np.array_equal(whole[:count], own)
+        found.append(whole[count:] if is_prompt and grown else text)
+    return found
 
 
 def _offsets(rows: Sequence[Array]) -> Array:

@@ -90,15 +90,18 @@ class SampledTarget(Target):
 
     Attributes:
         ids: int64 ``[M, S]``.
+        vocabulary: Token ids that were drawn from; the student's distribution is over these, too.
+            None: over all it has.
     """
 
     ids: Tensor
+    vocabulary: int | None = None
 
     def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
         """The forward divergence at temperature 1, up to the teacher's entropy."""
         if of.kind != "forward_kl" or of.temperature != 1.0:
             raise NotImplementedError(f"samples cannot serve {of.kind} at {of.temperature:g}")
-        log_q = F.log_softmax(working(student), dim=-1)
+        log_q = F.log_softmax(working(student[..., : self.vocabulary]), dim=-1)
         return -log_q.gather(-1, self.ids[at]).mean(dim=-1)
 
 
@@ -109,13 +112,17 @@ class TopKTarget(Target):
     Attributes:
         ids: int64 ``[M, K]``.
         log_probabilities: Theirs among all V, ``[M, K]``.
+        vocabulary: V; the student's distribution is over these token ids, too. None: over all it
+            has.
     """
 
     ids: Tensor
     log_probabilities: Tensor
+    vocabulary: int | None = None
 
     def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
         """The forward divergence at temperature 1, a lower bound of the full one."""
         if of.kind != "forward_kl" or of.temperature != 1.0:
             raise NotImplementedError(f"top-k cannot serve {of.kind} at {of.temperature:g}")
-        return top_k_divergence(student, self.ids[at], self.log_probabilities[at])
+        cut = student[..., : self.vocabulary]
+        return top_k_divergence(cut, self.ids[at], self.log_probabilities[at])

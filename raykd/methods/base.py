@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from raykd.data.base import TOKEN_KINDS, Array, Batch
+from raykd.data.base import TEXT_KINDS, TOKEN_KINDS, Array, Batch
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import LossTerms as LossTerms
+from raykd.losses.terms import Mean as Mean
+from raykd.methods._ranks import Alone, Ranks
 from raykd.models.base import Anatomy, Outputs, Part, Reduction
 from raykd.params import Scalar
 
@@ -57,6 +59,19 @@ class Signals:
         """Whether anything is read at all."""
         return self != Signals()
 
+    @property
+    def outputs(self) -> bool:
+        """Whether something that the teacher says of the rows is read."""
+        return bool(self.logits or self.hidden_states or self.attentions or self.reductions)
+
+    @property
+    def live(self) -> bool:
+        """Whether the running teacher is needed: it is asked about text that is not recorded.
+
+        Recorded are the rows of the task; what the teacher wrote to them is other text.
+        """
+        return self.weights or (self.generation and self.outputs)
+
     def within(self, other: Signals) -> bool:
         """Whether everything read here is contained in `other`."""
         return self.union(other) == other
@@ -93,6 +108,9 @@ class Setting:
         kind: Kind of task, one of `raykd.data.base.KINDS`.
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
+        vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
+        teacher_reading: Name of the reading of the rows that the teacher was fine-tuned on; empty:
+            the rows as they are.
         end: The token that ends a text, for tasks that write text.
         pad: The token that pads.
         explains: Whether the teacher learnt to explain, as far as that is known.
@@ -105,37 +123,39 @@ class Setting:
     kind: str
     num_labels: int
     same_tokens: bool = True
+    vocabulary: int | None = None
+    teacher_reading: str = ""
     end: int = 0
     pad: int = 0
     explains: bool = True
     teacher_name: str = "teacher"
     student_name: str = "student"
 
+    @property
+    def shared_vocabulary(self) -> int:
+        """Token ids that mean something to both: rows of an output matrix beyond are padding.
 
-class LossTerms(Mapping[str, Tensor]):
-    """Named scalars whose sum is minimised; each is logged under its name.
+        To the student alone, where the teacher splits text differently.
+        """
+        given = self.student.vocabulary if self.vocabulary is None else self.vocabulary
+        return min(given, *(sizes.vocabulary for sizes in self._readers()))
 
-    Args:
-        watched: Named scalars without gradient that are logged beside the terms, and not minimised.
-        terms: The terms.
-    """
+    @property
+    def compared_vocabulary(self) -> int | None:
+        """Token ids whose scores are compared; None where scores are not those of tokens."""
+        return self.shared_vocabulary if self.kind in TOKEN_KINDS else None
 
-    def __init__(self, watched: Mapping[str, Tensor] | None = None, /, **terms: Tensor) -> None:
-        self._terms = terms
-        self.watched = dict(watched or {})
+    @property
+    def positions(self) -> int | None:
+        """Most tokens of a row that all who read the student's text have positions for.
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self._terms[name]
+        None where there is no end to it.
+        """
+        known = [m.positions for m in self._readers() if m.positions is not None]
+        return min(known, default=None)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._terms)
-
-    def __len__(self) -> int:
-        return len(self._terms)
-
-    def total(self) -> Tensor:
-        """Sum of the terms, a scalar."""
-        return torch.stack([t.float() for t in self._terms.values()]).sum()
+    def _readers(self) -> tuple[Anatomy, ...]:
+        return (self.teacher, self.student) if self.same_tokens else (self.student,)
 
 
 Reader = Callable[[Batch], Outputs]
@@ -260,6 +280,7 @@ class Method(ABC, Generic[P]):
         kinds: Kinds of task it can serve.
         reading: Name of the reading of the rows that it learns from and is scored on; empty: the
             rows as they are.
+        ranks: The processes that train the student together; the loop sets them before each step.
 
     Args:
         params: Its coefficients.
@@ -271,6 +292,7 @@ class Method(ABC, Generic[P]):
     requires: ClassVar[Signals]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     reading: ClassVar[str] = ""
+    ranks: Ranks = Alone()
 
     def __init__(self, params: P, setting: Setting) -> None:
         self.params = params
@@ -284,28 +306,22 @@ class Method(ABC, Generic[P]):
         """
         if self.setting.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.setting.kind}"
+        if not self.setting.same_tokens and (reason := self._needs_same_tokens()):
+            return reason
         needs = self.signals()
-        if needs.generation and not self.setting.same_tokens:
+        if needs.outputs and self.setting.teacher_reading not in ("", self.reading):
+            positions = needs.hidden_states or needs.attentions
+            if needs.live or positions:
+                what = "the hidden states of" if positions else "what the teacher says of"
+                return (
+                    f"reads {what} the student's own prompts, but the teacher was fine-tuned on "
+                    f"prompts that begin with '{self.setting.teacher_reading}: '\n"
+                    "leave out teacher.finetune.explain, or this method"
+                )
+        if (needs.hidden_states or needs.attentions) and self.setting.kind == "seq2seq":
             return (
-                f"learns from text that '{self.setting.teacher_name}' writes, and "
-                f"'{self.setting.student_name}' splits text differently\n"
-                "choose a student with the teacher's tokenizer"
-            )
-        if (needs.hidden_states or needs.attentions) and not self.setting.same_tokens:
-            return (
-                f"compares hidden states, but teacher '{self.setting.teacher_name}' and student "
-                f"'{self.setting.student_name}' split text differently (vocabularies of "
-                f"{self.setting.teacher.vocabulary:,} and {self.setting.student.vocabulary:,}), "
-                "so positions do not correspond\n"
-                "choose a student with the teacher's tokenizer, or a method on class logits (kd)"
-            )
-        if needs.logits and self.setting.kind in TOKEN_KINDS and not self.setting.same_tokens:
-            return (
-                f"compares distributions over the vocabulary, but teacher "
-                f"'{self.setting.teacher_name}' ({self.setting.teacher.vocabulary:,} tokens) and "
-                f"student '{self.setting.student_name}' ({self.setting.student.vocabulary:,}) "
-                "split text differently\n"
-                "choose a student with the teacher's tokenizer, or a method on texts (seqkd)"
+                "reads hidden states, and a model with an encoder and a decoder has two kinds of "
+                "them\nchoose a decoder such as GPT-2, or a method on tokens (kd)"
             )
         for side, sizes in (("teacher", self.setting.teacher), ("student", self.setting.student)):
             if needs.attentions and sizes.uneven:
@@ -313,6 +329,31 @@ class Method(ABC, Generic[P]):
                     f"compares the attention of heads, but blocks of the {side} have lost some\n"
                     "choose a model that was not pruned, or a method on class logits (kd)"
                 )
+        return ""
+
+    def _needs_same_tokens(self) -> str:
+        """Why models that split text differently will not do, or empty."""
+        setting, needs = self.setting, self.signals()
+        pair = (
+            f"teacher '{setting.teacher_name}' and student '{setting.student_name}' split text "
+            f"differently (vocabularies of {setting.teacher.vocabulary:,} and "
+            f"{setting.student.vocabulary:,})"
+        )
+        other = {"classification": "class logits (kd)", "regression": "scores (kd)"}
+        other |= dict.fromkeys(TEXT_KINDS, "texts (seqkd)")
+        hint = "choose a student with the teacher's tokenizer"
+        if setting.kind in other:
+            hint += f", or a method on {other[setting.kind]}"
+        if needs.hidden_states or needs.attentions:
+            return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
+        if needs.outputs and setting.kind in TOKEN_KINDS:
+            return f"compares distributions over the vocabulary, but {pair}\n{hint}"
+        if needs.outputs and setting.kind == "span":
+            return f"compares first and last tokens of answers, but {pair}\n{hint}"
+        if needs.live:
+            return f"lets the teacher read text of the student, but {pair}\n{hint}"
+        if self.derivation() is not None:
+            return f"derives a teacher from what both models read, but {pair}\n{hint}"
         return ""
 
     def signals(self) -> Signals:
@@ -375,8 +416,29 @@ class Method(ABC, Generic[P]):
                 and of the teacher; the same on every rank.
         """
 
+    def new_tokens(self) -> int:
+        """Most tokens that the student writes after a prompt while it trains, 0 for none."""
+        return 0
+
     def at_epoch(self, epoch: int, epochs: int) -> None:
-        """Told before each pass: its number, from 0, and how many there are."""
+        """Told before each pass: its number, from 0, and how many there are.
+
+        Told again when a training goes on in the middle of a pass.
+        """
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """What it remembers from one step to the next, beside `modules`, of this rank.
+
+        A training that was cut off goes on with it; what follows from `at_epoch` is no part of it.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Args:
+            state: The same names and values; tensors are on the CPU.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:

@@ -141,13 +141,6 @@ class SparseTeacher(Method[Params]):
         """Besides what any method refuses: teachers whose heads and neurons cannot be removed."""
         if (reason := super().refusal()) or not self._derives():
             return reason
-        if not self.setting.same_tokens:
-            return (
-                f"scores the teacher's heads and neurons on rows that both models read, but "
-                f"teacher '{self.setting.teacher_name}' and student "
-                f"'{self.setting.student_name}' split text differently\n"
-                "choose a student with the teacher's tokenizer, or set sparsity: 0"
-            )
         if wrong := refusal(self.setting.teacher):
             what = "removes heads and neurons, but teacher"
             return f"{what} '{self.setting.teacher_name}' {wrong}"

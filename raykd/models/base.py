@@ -30,6 +30,7 @@ class Anatomy:
         intermediate: Feed-forward neurons per block; None where heads and neurons of a family's
             blocks cannot be told apart.
         uneven: Whether some blocks have fewer heads or neurons than stated.
+        positions: Most tokens of a row; None where positions are relative, and there is no end.
     """
 
     layers: int
@@ -38,6 +39,7 @@ class Anatomy:
     vocabulary: int
     intermediate: int | None = None
     uneven: bool = False
+    positions: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +229,39 @@ class Outputs:
             attentions=self._attentions,
             task_loss=task_loss,
             reduced=self._reduced,
+            scores=self._scores,
+            target=self._target,
+        )
+
+    def within(self, vocabulary: int) -> Outputs:
+        """The same outputs with scores of the first token ids only.
+
+        Args:
+            vocabulary: How many; rows of a matrix beyond them mean nothing.
+        """
+        logits, scores = self._logits, self._scores
+        return Outputs(
+            logits=None if logits is None else logits[..., :vocabulary],
+            hidden_states=self._hidden_states,
+            attentions=self._attentions,
+            task_loss=self._task_loss,
+            reduced=self._reduced,
+            scores=None if scores is None else scores.first(vocabulary),
+            target=self._target,
+        )
+
+    def with_layers(
+        self,
+        hidden_states: Mapping[int, Tensor],
+        attentions: Mapping[int, Tensor],
+        reduced: Mapping[Reduction, Any],
+    ) -> Outputs:
+        """The same distributions with what was recorded of layers beside them; see `Outputs`."""
+        return Outputs(
+            logits=self._logits,
+            hidden_states=hidden_states,
+            attentions=attentions,
+            reduced=reduced,
             scores=self._scores,
             target=self._target,
         )

@@ -6,16 +6,18 @@ Axes: B row, P prompt position, S written position.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Array, Batch, Encoded
 from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
+from raykd.models.families.base import family_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,9 @@ class Writing:
         sample: Draw from the distribution instead of taking the most likely token.
         temperature: Softens the distribution that is drawn from.
         no_repeat_ngram_size: Word sequences of this length occur at most once; 0 = any.
+        vocabulary: Only token ids below this are written; None = any that the model has.
+        positions: Most tokens of a prompt and what is written after it that its readers have
+            positions for; None = any. Those of the model that writes count by themselves.
     """
 
     max_new_tokens: int
@@ -37,6 +42,8 @@ class Writing:
     sample: bool = False
     temperature: float = 1.0
     no_repeat_ngram_size: int = 0
+    vocabulary: int | None = None
+    positions: int | None = None
 
 
 def padded_left(prompts: Sequence[Array], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -78,14 +85,20 @@ def write(
     drawn: dict[str, Any] = {}
     if writing.sample:
         drawn = {"temperature": writing.temperature, "top_k": 0, "top_p": 1.0}
+    processors: list[Any] = []
+    if writing.vocabulary is not None:
+        processors.append(_Known(writing.vocabulary))
+    readers = [model]
     if teacher is not None and share > 0:
         # The mixture is softened as a whole, so that it must not be softened again.
-        mixture = _Mixture(teacher, mask, share, writing.temperature)
-        drawn |= {"temperature": 1.0, "logits_processor": [mixture]}
+        processors.append(_Mixture(teacher, mask, share, writing))
+        drawn |= {"temperature": 1.0}
+        readers.append(teacher)
     found: Tensor = model.generate(
         input_ids=ids,
         attention_mask=mask,
-        max_new_tokens=_bounded(model, ids, writing.max_new_tokens),
+        max_new_tokens=_bounded(readers, ids.shape[1], writing),
+        logits_processor=processors,
         do_sample=writing.sample,
         eos_token_id=writing.end,
         pad_token_id=writing.pad,
@@ -107,12 +120,18 @@ def until_end(written: Tensor, end: int) -> list[Array]:
     return rows
 
 
-def _bounded(model: Any, ids: Tensor, wanted: int) -> int:
-    """No more tokens than there are positions left; at least one."""
-    if model.config.is_encoder_decoder:
-        return wanted
-    positions = getattr(model.config, "max_position_embeddings", None)
-    return wanted if positions is None else max(1, min(wanted, positions - ids.shape[1]))
+def room(prompt: int, writing: Writing) -> int:
+    """Tokens that can be written after a prompt of so many, for its readers; at least one."""
+    if writing.positions is None:
+        return writing.max_new_tokens
+    return max(1, min(writing.max_new_tokens, writing.positions - prompt))
+
+
+def _bounded(models: Sequence[Any], prompt: int, writing: Writing) -> int:
+    """The same, for models that read all of it while it is written, too."""
+    sizes = [family_of(m.config.model_type).anatomy(m.config).positions for m in models]
+    known = [size for size in (*sizes, writing.positions) if size is not None]
+    return room(prompt, replace(writing, positions=min(known, default=None)))
 
 
 def rows_of(prompts: Sequence[Array], written: Tensor, end: int) -> list[tuple[Array, Array]]:
@@ -159,10 +178,14 @@ def prompts_of(batch: Batch, *, joined: bool) -> list[Array]:
     ids, mask, labels = (
         t.cpu().numpy() for t in (batch.input_ids, batch.attention_mask, batch.labels)
     )
+    prompts = [row[m == 1] for row, m in zip(ids, mask, strict=True)]
     if not joined:
-        return [row[m == 1] for row, m in zip(ids, mask, strict=True)]
-    firsts = (labels != NO_LABEL).argmax(axis=1)
-    return [row[: first + 1] for row, first in zip(ids, firsts, strict=True)]
+        return prompts
+    # The first label is that of the prompt's last token; a row without any is a prompt as a whole.
+    return [
+        prompt[: int((own != NO_LABEL).argmax()) + 1] if (own != NO_LABEL).any() else prompt
+        for prompt, own in zip(prompts, labels, strict=True)
+    ]
 
 
 def written_batch(batch: Batch, written: Tensor, writing: Writing, *, joined: bool) -> Batch:
@@ -197,37 +220,62 @@ def _padded(rows: Sequence[Array], value: int) -> Tensor:
     return out
 
 
+class _Known:
+    """Lets a model write only the first token ids: rows of its matrix beyond them are padding.
+
+    Args:
+        vocabulary: How many.
+    """
+
+    def __init__(self, vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        """The scores, minus infinity for all other ids."""
+        return widened(scores[:, : self._vocabulary], scores.shape[1])
+
+
+def widened(scores: Tensor, width: int) -> Tensor:
+    """Scores of more token ids, of which those beyond the given ones have probability 0."""
+    return F.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
+
+
 class _Mixture:
     """Draws from student and teacher together: each step also runs the teacher.
 
+    Both distributions are over the token ids that both have and that are to be written.
+
     Args:
-        teacher: A model with the student's vocabulary.
+        teacher: A model with the student's tokens.
         mask: Of the prompts, 1 = token, ``[B, P]``.
         share: Of the teacher.
-        temperature: Softens both.
+        writing: The temperature softens both.
     """
 
-    def __init__(self, teacher: Any, mask: Tensor, share: float, temperature: float) -> None:
+    def __init__(self, teacher: Any, mask: Tensor, share: float, writing: Writing) -> None:
         self._teacher = teacher
         self._mask = mask
         self._share = share
-        self._temperature = temperature
-        self._past: Any = None
+        self._writing = writing
+        self._cache: Any = None
 
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         """Logarithms of the mixture, from the scores of the student."""
-        new = ids if self._past is None else ids[:, -1:]
+        new = ids if self._cache is None else ids[:, -1:]
         mask = torch.cat(
             [self._mask, self._mask.new_ones(len(ids), ids.shape[1] - self._mask.shape[1])], dim=1
         )
         places = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, -new.shape[1] :]
         found = self._teacher(
             input_ids=new, attention_mask=mask, position_ids=places,
-            past_key_values=self._past, use_cache=True,
+            cache=self._cache, use_cache=True,
         )  # fmt: skip
-        self._past = found.past_key_values
-        width = scores.shape[-1]
+        self._cache = found.cache
+        theirs = found.logits[:, -1]
+        own = self._writing.vocabulary or scores.shape[1]
+        shared = min(own, scores.shape[1], theirs.shape[1])
         mixed = mixed_probabilities(
-            scores, found.logits[:, -1, :width], alpha=self._share, temperature=self._temperature
-        )
-        return mixed.log()
+            scores[:, :shared], theirs[:, :shared],
+            alpha=self._share, temperature=self._writing.temperature,
+        )  # fmt: skip
+        return widened(mixed.log(), scores.shape[1])

@@ -23,6 +23,7 @@ GREY = "#8a8a8a"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_PATTERNS = ("", "x", "|", "-", ".", "+")
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TEMPLATE = go.layout.Template(
@@ -43,22 +44,39 @@ TEMPLATE = go.layout.Template(
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one arm looks in every chart: never by colour alone."""
+    """How one arm looks in every chart: never by colour alone.
+
+    Attributes:
+        colour: Of its lines and marks.
+        symbol: Of its marks.
+        dash: Of its lines.
+        pattern: Of its bars.
+    """
 
     colour: str
     symbol: str
     dash: str
+    pattern: str
 
 
 def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
-    """A style per arm in the order of the file; the arm without teacher is grey."""
+    """A style per arm in the order of the file; the arm without teacher is grey.
+
+    Of 36 arms no two have the same colour and dash, nor the same colour and pattern.
+    """
     styles: dict[str, Style] = {}
-    coloured = 0
+    seen = {True: 0, False: 0}
     for i, label in enumerate(labels):
-        is_none = label in NO_TEACHER
-        colour = GREY if is_none else _COLOURS[coloured % len(_COLOURS)]
-        coloured += not is_none
-        styles[label] = Style(colour, _SYMBOLS[i % len(_SYMBOLS)], _DASHES[i % len(_DASHES)])
+        is_none = label.rpartition("/")[2] in NO_TEACHER
+        k = seen[is_none]
+        seen[is_none] += 1
+        lap = k if is_none else k + k // len(_COLOURS)  # a colour comes again with another dash
+        styles[label] = Style(
+            colour=GREY if is_none else _COLOURS[k % len(_COLOURS)],
+            symbol=_SYMBOLS[i % len(_SYMBOLS)],
+            dash=_DASHES[lap % len(_DASHES)],
+            pattern=_PATTERNS[lap % len(_PATTERNS)],
+        )
     return styles
 
 
@@ -162,6 +180,11 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def hours(seconds: float) -> str:
+    """Seconds as hours, with digits enough to tell short searches apart."""
+    return f"{seconds / 3600:.2f}" if seconds >= 3600 else f"{seconds / 3600:.2g}"
 
 
 def size(num_bytes: float) -> str:

@@ -92,10 +92,15 @@ def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -
             signals, reductions = method.signals(), method.reductions()
             if reduced and reductions:
                 signals = replace(signals, hidden_states=(), reductions=reductions)
-            union = union.union(signals)
+            union = union.union(_served(signals))
         if not is_complete(arm):
-            union = union.union(registry.load("methods", arm.method).requires)
+            union = union.union(_served(registry.load("methods", arm.method).requires))
     return union
+
+
+def _served(signals: Signals) -> Signals:
+    """The signals of one method, with the weights where recorded outputs cannot serve it."""
+    return replace(signals, weights=signals.live)
 
 
 def vocabulary_needs(
@@ -114,6 +119,27 @@ def vocabulary_needs(
             found |= dict.fromkeys((label, of) for of in needed)
             reads = reads or (method.signals().logits and not needed)
     return tuple(found), reads
+
+
+def new_tokens(spec: SweepSpec, setting: Setting, given: int) -> dict[str, tuple[int, bool]]:
+    """Arms that learn from text that is written, by label.
+
+    Args:
+        spec: The sweep.
+        setting: The pair.
+        given: Most tokens of a response that the teacher writes.
+
+    Returns:
+        Most tokens that are written after a prompt, and whether the student writes them.
+    """
+    found: dict[str, tuple[int, bool]] = {}
+    for label, arm in spec.methods.items():
+        for method in built(arm, setting):
+            own = method.new_tokens()
+            most = max(own, given if method.signals().generation else 0)
+            if most > found.get(label, (0, False))[0]:
+                found[label] = (most, own > 0)
+    return found
 
 
 def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:

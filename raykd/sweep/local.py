@@ -118,7 +118,9 @@ def _prepared(
 ) -> tuple[Gathered, Planned, Prepared, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
     gathered = gather(spec, task)
-    planned = inputs_of(spec, gathered, _memory())
+    for message in gathered.notes:
+        note(message)
+    planned = inputs_of(spec, gathered, free_memory())
     inputs, keys = planned.inputs, planned.keys
     found, made = cache.look(inputs, keys), None
     if found.missing and refusal is not None:
@@ -144,7 +146,7 @@ def _prepared(
     return gathered, planned, with_values(prepared, made, blocks), made is None
 
 
-def _memory() -> int:
+def free_memory() -> int:
     """Free memory, which recorded outputs may use as they may use an object store.
 
     Ray's own store takes less of it: what a sweep on this machine reads is recorded here, too.
@@ -178,8 +180,10 @@ def trial_of(
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
     coefficients = registry.params_of("methods", cell.arm.method)
-    known = {i.name for i in params.describe(coefficients)} | in_training
-    for name in given:
+    known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
+    for name, value in given.items():
+        if name in known and (wrong := known[name].problem(value)):
+            raise SpecError(wrong)
         if name not in known:
             raise SpecError(
                 f"neither method '{cell.arm.method}' nor training has a parameter '{name}'",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from raykd import params
-from raykd.data.base import TEXT_KINDS
+from raykd.data.base import TEXT_KINDS, Encoded
+from raykd.data.prompts import id_count
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
-from raykd.models.source import ModelSource
 from raykd.params import describe
+from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
 from raykd.teachers.identity import Keys, fingerprint_of, keys_of
@@ -80,7 +83,7 @@ def inputs_of(
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
-        vocabulary=len(gathered.tokens.teacher),
+        vocabulary=id_count(gathered.tokens.teacher),
         signals=signals,
         derivations=gathered.derivations,
         mode=mode,
@@ -95,22 +98,56 @@ def inputs_of(
         serving=_in_words(spec, gathered, mode, needed, room)
         + compared
         + cached
-        + _padded(gathered),
+        + _padded(inputs)
+        + _bounded(spec, inputs),
         keys=keys,
     )
 
 
-def _padded(gathered: Gathered) -> str:
-    """That vocabularies of different sizes are compared, where that is so."""
-    ours = gathered.student.anatomy if isinstance(gathered.student, ModelSource) else None
-    theirs = gathered.teacher.anatomy.vocabulary
-    if gathered.task.kind not in TEXT_KINDS or ours is None or ours.vocabulary == theirs:
-        return ""
-    if not gathered.tokens.same:
+def _padded(inputs: TaskInputs) -> str:
+    """That padded vocabularies are compared, where that is so."""
+    setting = inputs.setting()
+    shared = setting.compared_vocabulary
+    ours, theirs = setting.student.vocabulary, setting.teacher.vocabulary
+    if shared is None or not setting.same_tokens or max(ours, theirs) == shared:
         return ""
     return (
-        f"; the vocabularies of teacher ({theirs:,}) and student ({ours.vocabulary:,}) differ by "
-        f"padding: the first {min(theirs, ours.vocabulary):,} entries are compared"
+        f"; the vocabularies of teacher ({theirs:,}) and student ({ours:,}) are padded: the first "
+        f"{shared:,} entries are compared and written"
+    )
+
+
+def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
+    """That text ends where the positions of a model do, where prompts leave too few of them."""
+    setting = inputs.setting()
+    if setting.kind not in TEXT_KINDS:
+        return ""
+    found = []
+    wanted = inputs.task.max_new_tokens if inputs.signals.generation else 0
+    asked = inputs.teacher_splits["train"]
+    teacher = setting.teacher.positions
+    students = setting.positions if inputs.same_rows else teacher
+    found.append(_cut_short("the teacher", asked, wanted, students))
+    wanted = max(
+        method.new_tokens() for arm in spec.methods.values() for method in built(arm, setting)
+    )
+    asked = inputs.student_splits["train"]
+    found.append(_cut_short("the student", asked, wanted, setting.positions))
+    return "".join(found)
+
+
+def _cut_short(who: str, asked: Encoded, wanted: int, positions: int | None) -> str:
+    """How many prompts leave fewer positions than are wanted for what is written after them."""
+    if positions is None or not wanted:
+        return ""
+    room = np.asarray([positions - len(asked.prompt(row)) for row in range(len(asked))])
+    short = int((room < wanted).sum())
+    if not short:
+        return ""
+    return (
+        f"; what {who} writes ends with the {positions:,} positions of the smaller model: "
+        f"{short:,} of {len(room):,} prompts leave room for fewer than {wanted:,} tokens "
+        f"(at least {max(1, int(room.min())):,})"
     )
 
 
@@ -125,7 +162,10 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
     wanted = spec.teacher.cache
     needed = [of for _, of in gathered.divergences]
     if wanted == "auto":
-        name, why = choose(gathered.teacher.anatomy, needed, reads_scores=gathered.reads_scores)
+        name, why = choose(
+            gathered.teacher.anatomy, needed, reads_scores=gathered.reads_scores,
+            wide=spec.teacher.dtype == "fp32",
+        )  # fmt: skip
     else:
         name = f"{wanted}:{spec.teacher.cache_size}" if wanted in ("sampled", "top_k") else wanted
         why = "as teacher.cache says"

@@ -17,6 +17,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from raykd.data.base import Array, Encoded, References, TokenText
 from raykd.errors import DataError, SetupError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
+from raykd.models.files import write_readable
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
@@ -49,6 +51,7 @@ class Trained:
         rows: Name of the rows that it was evaluated on.
         parameters: Its number of weights.
         seconds: Time it took.
+        order: Names of its tensors as they follow each other; files sort them.
     """
 
     state: ModelState | None
@@ -56,6 +59,7 @@ class Trained:
     rows: str
     parameters: int
     seconds: float
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +109,8 @@ def write_teacher(
         if trained.state is not None:
             weights.save(trained.state, draft / TEACHER)
             tokenizer(draft / TEACHER)
-            bare = replace(trained, state=replace(trained.state, tensors={}))
+            order = tuple(trained.state.tensors)
+            bare = replace(trained, state=replace(trained.state, tensors={}), order=order)
         _write_plain(draft, "teacher", bare)
 
 
@@ -130,8 +135,9 @@ def read_state(folder: Path, trained: Trained) -> ModelState:
     """
     assert trained.state is not None
     try:
-        return replace(trained.state, tensors=weights.load(folder / TEACHER).tensors)
-    except DataError as exc:
+        found = weights.load(folder / TEACHER).tensors
+        return replace(trained.state, tensors={name: found[name] for name in trained.order})
+    except (DataError, KeyError) as exc:
         hint = "delete its folder; it will be made again"
         raise SetupError(f"cannot read the teacher: {exc}", hint=hint) from exc
 
@@ -183,7 +189,7 @@ def write_piece(
         for k, rows in enumerate(blocks):
             found = piece.read(int(rows[0]), int(rows[-1]) + 1)
             plain = {own: np.asarray(array, order="C") for own, array in found.items()}
-            save_file(plain, draft / f"{k:05d}.safetensors")
+            write_readable(draft / f"{k:05d}.safetensors", partial(save_file, plain))
         shelf.name_part(draft, name)
 
 
@@ -244,7 +250,7 @@ class _told:
 def _write_plain(folder: Path, name: str, value: Any) -> None:
     arrays: dict[str, Array] = {}
     plain = _flatten(value, arrays)
-    save_file(arrays, folder / f"{name}.safetensors")
+    write_readable(folder / f"{name}.safetensors", partial(save_file, arrays))
     (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
 
 
@@ -259,11 +265,18 @@ def _read_plain(folder: Path, name: str, kind: type[Any]) -> Any:
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
-    """Plain data for JSON; arrays are moved to `arrays` and replaced by their names."""
-    if isinstance(value, np.ndarray):
+    """Plain data for JSON; arrays are moved to `arrays` and replaced by their names.
+
+    `_restore` gives every value back with its type: lists as lists, tuples as tuples, and keys of
+    mappings as they were.
+
+    Raises:
+        TypeError: A value has no form here.
+    """
+    if isinstance(value, np.ndarray | np.generic):
         name = f"a{len(arrays)}"
         arrays[name] = np.asarray(value, order="C")  # keeps single numbers as they are
-        return {"$array": name}
+        return {"$number" if isinstance(value, np.generic) else "$array": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {
@@ -271,10 +284,13 @@ def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
             "fields": {name: _flatten(v, arrays) for name, v in fields.items()},
         }
     if isinstance(value, Mapping):
-        return {"$map": [[k, _flatten(v, arrays)] for k, v in value.items()]}
+        return {"$map": [[_flatten(k, arrays), _flatten(v, arrays)] for k, v in value.items()]}
     if isinstance(value, tuple | list):
-        return {"$tuple": [_flatten(v, arrays) for v in value]}
-    return value
+        mark = "$list" if isinstance(value, list) else "$tuple"
+        return {mark: [_flatten(v, arrays) for v in value]}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be kept in the cache")
 
 
 def _restore(plain: Any, arrays: Mapping[str, Array]) -> Any:
@@ -282,9 +298,13 @@ def _restore(plain: Any, arrays: Mapping[str, Array]) -> Any:
         return plain
     if "$array" in plain:
         return arrays[plain["$array"]]
+    if "$number" in plain:
+        return arrays[plain["$number"]][()]
     if "$type" in plain:
         fields = {name: _restore(v, arrays) for name, v in plain["fields"].items()}
         return _TYPES[plain["$type"]](**fields)
     if "$map" in plain:
-        return {k: _restore(v, arrays) for k, v in plain["$map"]}
+        return {_restore(k, arrays): _restore(v, arrays) for k, v in plain["$map"]}
+    if "$list" in plain:
+        return [_restore(v, arrays) for v in plain["$list"]]
     return tuple(_restore(v, arrays) for v in plain["$tuple"])

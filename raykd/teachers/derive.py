@@ -24,7 +24,7 @@ from raykd.models.forward import forward
 from raykd.models.source import ModelSource
 from raykd.params import Scalar
 from raykd.teachers.recorded import RecordedOutputs
-from raykd.teachers.recording import Recording, record
+from raykd.teachers.recording import Recording, record, row_bytes
 from raykd.training.device import World
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import derive_seed, seed_everything
@@ -162,6 +162,10 @@ def record_variant(
     world: World,
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
+    sizes = row_bytes(
+        train, signals, source.anatomy, kind=source.kind, num_labels=source.num_labels,
+        wide=dtype == "fp32",
+    )  # fmt: skip
     recording = Recording(
         encoded=train,
         signals=signals,
@@ -169,6 +173,7 @@ def record_variant(
         max_length=max_length,
         dtype=dtype,
         batch_size=EVAL_BATCH,
+        row_bytes=sizes,
     )
     return record(make(source, variant, world), recording, world.device)
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, Encoded
-from raykd.methods.base import Derivation
+from raykd.data.base import Encoded
+from raykd.methods.base import Derivation, Signals
 from raykd.models.source import ModelSource
 from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
@@ -77,9 +77,10 @@ def fingerprint_of(inputs: TaskInputs, keys: Keys) -> str:
     return digest(
         keys.teacher,
         keys.parts,
-        [inputs.mode, inputs.dtype, inputs.same_tokens, inputs.max_length],
+        [inputs.mode, inputs.dtype, inputs.max_length, inputs.setting()],
         student if isinstance(student, StudentCut) else source_identity(student),
         [inputs.student_splits, inputs.student_pad],
+        [inputs.teacher_splits["train"], inputs.teacher_pad],
     )
 
 
@@ -147,18 +148,19 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
     if inputs.records():
         for name in signal_names(inputs.recorded_signals(), token_labels=_tokens(inputs, "train")):
-            found[RECORDED + name] = [ran, rows.digest("train"), *_recording(inputs, name)]
+            found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
     if inputs.reports():
         name = TOKENS + HiddenCache().name
-        found[REPORTED + name] = [ran, rows.digest("report"), *_recording(inputs, name)]
+        found[REPORTED + name] = [ran, rows.digest("report"), _recording(inputs, name)]
     if inputs.signals.generation:
-        texts = [rows.of(inputs.student_splits["train"]), rows.digest("train"),
-                 inputs.task.max_new_tokens]  # fmt: skip
-        found[TEXTS + WRITTEN] = [ran, texts, inputs.finetune_seed]
+        read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
+        how = [inputs.writer(inputs.task.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + WRITTEN] = [ran, read, how]
     if inputs.explaining is not None:
         asked = inputs.explaining
-        texts = [rows.of(asked.prompts), rows.of(asked.asked), asked.max_new_tokens]
-        found[TEXTS + EXPLAINED] = [ran, texts, inputs.finetune_seed]
+        read = [rows.of(asked.prompts), rows.of(asked.asked)]
+        how = [inputs.writer(asked.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + EXPLAINED] = [ran, read, how]
     if isinstance(inputs.student, StudentCut):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
     for derivation in inputs.derivations:
@@ -181,11 +183,12 @@ def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
     widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
     margins = name.startswith((HIDDEN, REDUCTION))
+    tokens = inputs.recording("train", Signals(logits=True)).vocabulary
     return [
         name,
         inputs.dtype if widths else "fp32",
         inputs.signals.margin if margins else 0,
-        inputs.vocabulary if inputs.task.kind in TEXT_KINDS else 0,
+        tokens if name.startswith(TOKENS) else 0,
     ]
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from raykd.data.base import TEXT_KINDS, Encoded, Task
-from raykd.methods.base import Derivation, Signals
+from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Task, TokenText
+from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.base import Anatomy
 from raykd.models.source import ModelSource
 from raykd.teachers.made import Made
-from raykd.teachers.recording import Recording, estimate_bytes
-from raykd.teachers.written import Explaining
+from raykd.teachers.recording import Recording, row_bytes
+from raykd.teachers.written import Explaining, Writer
 from raykd.training.settings import TrainSettings
 
 Progress = Callable[[str, int, int, str], None]
@@ -61,7 +61,8 @@ class TaskInputs:
         student_pad: Padding token of the student.
         same_tokens: Whether both split text alike.
         max_length: Longest row in tokens.
-        vocabulary: Token ids that the teacher's tokenizer can give.
+        vocabulary: Token ids that the teacher's tokenizer can give, and the rows of its matrix
+            may be more or fewer.
         signals: Everything the sweep's methods read from the teacher.
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
@@ -93,6 +94,57 @@ class TaskInputs:
     explaining: Explaining | None = None
     fingerprint: str
     known: Made = field(default_factory=Made)
+
+    @property
+    def same_rows(self) -> bool:
+        """Whether teacher and student read the same tokens.
+
+        A teacher that learnt to explain reads prompts that begin with the name of a task.
+        """
+        return self.same_tokens and not self.explain
+
+    def student_anatomy(self) -> Anatomy:
+        """The sizes of the student."""
+        if isinstance(self.student, ModelSource):
+            return self.student.anatomy
+        return self.student.anatomy(self.teacher.anatomy)
+
+    def setting(self) -> Setting:
+        """The pair that the methods of the sweep work on."""
+        tokens = self._student_tokens()
+        vocabulary = self.vocabulary if self.same_tokens else None
+        if not self.same_tokens and tokens is not None:
+            vocabulary = tokens.vocabulary
+        return Setting(
+            teacher=self.teacher.anatomy,
+            student=self.student_anatomy(),
+            kind=self.task.kind,
+            num_labels=self.task.num_labels,
+            same_tokens=self.same_tokens,
+            vocabulary=vocabulary,
+            teacher_reading=PREDICT if self.explain else "",
+            end=tokens.end if tokens is not None else 0,
+            pad=self.student_pad,
+        )
+
+    def _student_tokens(self) -> TokenText | None:
+        references = self.student_splits["select"].references
+        return references.tokens if references is not None else None
+
+    def writer(self, max_new_tokens: int) -> Writer:
+        """How the teacher writes text that students read, of at most so many of its tokens."""
+        scored = self.teacher_splits["select"].references
+        assert scored is not None
+        assert scored.tokens is not None
+        setting = self.setting()
+        return Writer(
+            tokens=scored.tokens,
+            max_new_tokens=max_new_tokens,
+            vocabulary=setting.shared_vocabulary if self.same_tokens else self.vocabulary,
+            student_positions=setting.student.positions,
+            student_tokens=None if self.same_tokens else self._student_tokens(),
+            max_length=self.max_length,
+        )
 
     def recorded_signals(self) -> Signals:
         """What is recorded of the train rows; logits at least, derivations read them."""
@@ -129,9 +181,10 @@ class TaskInputs:
                 would if it were recorded at once.
         """
         encoded = self.teacher_splits[role]
-        size = estimate_bytes(
-            encoded, every or signals, self.teacher.anatomy, self.task, wide=self.dtype == "fp32"
-        )
+        sizes = row_bytes(
+            encoded, every or signals, self.teacher.anatomy, kind=self.task.kind,
+            num_labels=self.task.num_labels, wide=self.dtype == "fp32",
+        )  # fmt: skip
         return Recording(
             encoded=encoded,
             signals=signals,
@@ -139,8 +192,8 @@ class TaskInputs:
             max_length=self.max_length,
             dtype=self.dtype,
             batch_size=self.eval_batch_size(),
-            row_bytes=size // len(encoded),
-            vocabulary=self.vocabulary,
+            row_bytes=sizes,
+            vocabulary=self.setting().shared_vocabulary if self.same_tokens else self.vocabulary,
         )
 
     def distinct(self) -> list[Encoded]:

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import torch
+from torch import nn
+
+from raykd.data.base import Array
+from raykd.data.collate import Collator
 from raykd.methods.base import Signals, Variant
 from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
-from raykd.teachers.serve import LiveTeacher, RecordedTeacher, Teacher
+from raykd.teachers.serve import LiveTeacher, OwnRows, RecordedTeacher, Teacher
+from raykd.teachers.tokens.base import OutputLayer
 from raykd.training.device import World
 
 
 def open_teacher(prepared: Prepared, world: World) -> Teacher:
     """The teacher of a prepared task on this process's device."""
     if prepared.recorded is not None:
-        return RecordedTeacher(prepared.recorded, world.device, prepared.output_matrix)
+        return open_recorded(prepared, prepared.recorded, world)
     assert prepared.teacher is not None
-    return LiveTeacher(prepared.teacher.frozen().to(world.device))
+    return _live(prepared, prepared.teacher.frozen().to(world.device), world)
+
+
+def open_recorded(prepared: Prepared, recorded: RecordedOutputs, world: World) -> RecordedTeacher:
+    """What was recorded of a teacher of a prepared task, or of one derived from it."""
+
+    def there(array: Array | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(world.device)
+
+    layer = OutputLayer(
+        vocabulary=prepared.setting().compared_vocabulary,
+        weight=there(prepared.output_matrix),
+        bias=there(prepared.output_bias),
+    )
+    return RecordedTeacher(recorded, world.device, layer)
+
+
+def _live(prepared: Prepared, model: nn.Module, world: World) -> LiveTeacher:
+    own = None
+    if prepared.teacher_train is not None:
+        collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
+        own = OwnRows(prepared.teacher_train, collate, world.device)
+    return LiveTeacher(model, own, prepared.setting().compared_vocabulary)
 
 
 def recorded_variant(
@@ -23,12 +51,13 @@ def recorded_variant(
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
+    own = prepared.teacher_train
     return record_variant(
         prepared.teacher,
         variant,
         signals,
-        prepared.splits["train"],
-        pad_id=prepared.pad_id,
+        prepared.splits["train"] if own is None else own,
+        pad_id=prepared.teacher_pad,
         max_length=prepared.max_length,
         dtype=prepared.recorded.dtype if prepared.recorded is not None else "fp32",
         world=world,
@@ -39,6 +68,5 @@ def open_variant(prepared: Prepared, variant: Variant, signals: Signals, world: 
     """A derived teacher, made here: recorded as the teacher is, or live."""
     if prepared.recorded is None:
         assert prepared.teacher is not None
-        return LiveTeacher(make(prepared.teacher, variant, world))
-    recorded = recorded_variant(prepared, variant, signals, world)
-    return RecordedTeacher(recorded, world.device)
+        return _live(prepared, make(prepared.teacher, variant, world), world)
+    return open_recorded(prepared, recorded_variant(prepared, variant, signals, world), world)

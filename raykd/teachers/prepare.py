@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from raykd.data.base import Array, Encoded
 from raykd.data.prompts import with_rationales
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
@@ -27,6 +27,7 @@ from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.signals import only, signal_names
+from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -143,27 +144,34 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     student = made.student or inputs.student
     assert isinstance(student, ModelSource)
     served = inputs.mode == "outputs"
-    keeps_weights = not served or inputs.derivations
+    keeps_weights = not served or bool(inputs.derivations)
     splits = dict(inputs.student_splits)
     if WRITTEN in made.written:
         splits[WRITTEN] = made.written[WRITTEN]
     if EXPLAINED in made.written:
         splits["train"] = with_rationales(splits["train"], made.written[EXPLAINED])
     distinct = sum(map(len, inputs.distinct()))
+    setting = inputs.setting()
+    matrix, bias = _output_layer(state, made.recorded, made.reported)
     return Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
         splits=splits,
         pad_id=inputs.student_pad,
-        end_id=_end(inputs.student_splits["select"]),
+        end_id=setting.end,
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
+        vocabulary=setting.vocabulary,
+        teacher_reading=setting.teacher_reading,
+        teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
+        teacher_pad=inputs.teacher_pad,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
         recorded=made.recorded if served else None,
         teacher=source if keeps_weights else None,
         reported=made.reported,
-        output_matrix=_output_matrix(state, made.recorded, made.reported),
+        output_matrix=matrix,
+        output_bias=bias,
         findings=dict(made.findings),
         metrics=metrics_of(made.scores),
         history=made.history,
@@ -219,16 +227,13 @@ def _written(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[s
     """What the teacher writes to the train rows, where a method learns from it."""
     explaining, found = inputs.explaining, {}
 
-    def made(rows: Encoded, stream: str, most: int, asked: Encoded | None = None) -> Encoded:
+    def made(rows: Encoded, stream: str, most: int, asked: Encoded) -> Encoded:
         seed_everything(derive_seed(inputs.finetune_seed, stream))
-        scored = inputs.teacher_splits["select"].references
-        assert scored is not None
-        assert scored.tokens is not None
         settings = inputs.finetune or TrainSettings()
         progress("write", 0, len(rows), stream)
         return written(
-            model, rows, scored.tokens, most, settings.eval_batch_size,
-            lambda done: progress("write", done, len(rows), stream), asked,
+            model, rows, asked, inputs.writer(most), settings.eval_batch_size,
+            lambda done: progress("write", done, len(rows), stream),
         )  # fmt: skip
 
     if inputs.signals.generation and WRITTEN not in inputs.known.written:
@@ -243,19 +248,25 @@ def _written(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[s
     return found
 
 
-def _end(scored: Encoded) -> int:
-    tokens = scored.references.tokens if scored.references is not None else None
-    return tokens.end if tokens is not None else 0
+def _own_train(inputs: TaskInputs) -> Encoded:
+    """The train rows as the teacher reads them, without what only scoring needs."""
+    return replace(inputs.teacher_splits["train"], references=None, beside={})
 
 
-def _output_matrix(state: ModelState | None, *recordings: RecordedOutputs | None) -> Array | None:
+def _output_layer(
+    state: ModelState | None, *recordings: RecordedOutputs | None
+) -> tuple[Array | None, Array | None]:
+    """Matrix and bias that make scores of what was recorded, where that needs them."""
     named = {recording.tokens for recording in recordings if recording is not None}
     if not any(cache_of(name).needs_matrix for name in named if name):
-        return None
+        return None, None
     assert state is not None
     model: Any = weights.restore(state, shared=True)
-    matrix: Array = model.lm_head.weight.detach().float().numpy().copy()
-    return matrix
+
+    def kept(values: Tensor | None) -> Array | None:
+        return None if values is None else values.detach().float().numpy().copy()
+
+    return kept(model.lm_head.weight), kept(model.lm_head.bias)
 
 
 def _analyse(
@@ -269,19 +280,15 @@ def _analyse(
     assert made.recorded is not None
     assert isinstance(student, ModelSource)
     alone = World(device=world.device)
+    setting = replace(inputs.setting(), student=student.anatomy)
+    layer = OutputLayer(vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(
-        setting=Setting(
-            teacher=inputs.teacher.anatomy,
-            student=student.anatomy,
-            kind=inputs.task.kind,
-            num_labels=inputs.task.num_labels,
-            same_tokens=inputs.same_tokens,
-        ),
+        setting=setting,
         task=inputs.task,
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(made.recorded, world.device).reader(Signals(logits=True)),
+        read=RecordedTeacher(made.recorded, world.device, layer).reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from raykd.data.base import Array, Encoded
+from raykd.methods.base import Setting
 from raykd.models.base import Anatomy
 from raykd.models.source import ModelSource
 from raykd.results.records import Evaluation
@@ -26,6 +27,11 @@ class Prepared:
         end_id: The token that ends a text of the student, 0 where it writes none.
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
+        vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
+        teacher_reading: See `raykd.methods.base.Setting`.
+        teacher_train: The train rows as the teacher reads them, where it is run by students and
+            reads other tokens than they do; else None.
+        teacher_pad: Padding token of the teacher.
         teacher_anatomy: Sizes of the teacher.
         student: How students begin.
         recorded: The teacher's outputs on ``train``, None when it is served by its weights.
@@ -35,6 +41,7 @@ class Prepared:
             are from it; None where no text is written.
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
+        output_bias: What is added to these scores, or None.
         findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
         metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
         history: Evaluations during fine-tuning.
@@ -51,12 +58,17 @@ class Prepared:
     end_id: int
     max_length: int
     same_tokens: bool
+    vocabulary: int | None
+    teacher_reading: str
+    teacher_train: Encoded | None
+    teacher_pad: int
     teacher_anatomy: Anatomy
     student: ModelSource
     recorded: RecordedOutputs | None
     teacher: ModelSource | None
     reported: RecordedOutputs | None
     output_matrix: Array | None
+    output_bias: Array | None
     findings: Mapping[str, Findings]
     metrics: Mapping[str, float]
     history: tuple[Evaluation, ...]
@@ -64,6 +76,20 @@ class Prepared:
     forwards: int
     distinct: int
     seconds: float
+
+    def setting(self) -> Setting:
+        """The pair that methods work on."""
+        return Setting(
+            teacher=self.teacher_anatomy,
+            student=self.student.anatomy,
+            kind=self.student.kind,
+            num_labels=self.student.num_labels,
+            same_tokens=self.same_tokens,
+            vocabulary=self.vocabulary,
+            teacher_reading=self.teacher_reading,
+            end=self.end_id,
+            pad=self.pad_id,
+        )
 
     def bare(self) -> Prepared:
         """The same without the values of recorded outputs."""
@@ -75,8 +101,11 @@ class Prepared:
         """Every array of rows, models and findings, and where recorded rows begin."""
         for encoded in self.splits.values():
             yield from encoded.arrays()
-        if self.output_matrix is not None:
-            yield self.output_matrix
+        if self.teacher_train is not None:
+            yield from self.teacher_train.arrays()
+        for array in (self.output_matrix, self.output_bias):
+            if array is not None:
+                yield array
         if self.reported is not None:
             yield from self.reported.arrays()
         for findings in self.findings.values():

@@ -233,6 +233,8 @@ class RecordedOutputs:
     def gather_tokens(self, rows: Array, device: torch.device = CPU) -> dict[str, Tensor]:
         """What is kept of tokens with a label, row by row, by name without the prefix.
 
+        Token ids are int64; hidden states are as they are kept. (Ids are never kept as int16.)
+
         Args:
             rows: int64 ``[B]``.
             device: Where to.
@@ -240,8 +242,12 @@ class RecordedOutputs:
         found = {}
         for name, part in self.by_token.items():
             array = np.concatenate(part.rows(rows))
-            plain = array if array.dtype == np.float16 else array.astype(np.int64)
-            found[name.removeprefix("tokens/")] = moved(torch.from_numpy(plain), device)
+            if array.dtype == STORED["bf16"]:
+                kept = torch.from_numpy(array).view(torch.bfloat16)
+            else:
+                is_float = np.issubdtype(array.dtype, np.floating)
+                kept = torch.from_numpy(array if is_float else array.astype(np.int64))
+            found[name.removeprefix("tokens/")] = moved(kept, device)
         return found
 
     def with_one_chunk_of_logits(self) -> RecordedOutputs:

@@ -46,9 +46,9 @@ class Recording:
         pad_id: Token that pads.
         max_length: Longest padded row.
         dtype: How hidden states and attentions are kept.
-        batch_size: Rows per forward.
-        row_bytes: About what a row takes; decides how many make a block.
-        vocabulary: Token ids that the tokenizer can give; models may have more, which mean nothing.
+        batch_size: Most rows per forward.
+        row_bytes: What each row takes, ``[N]``; decides how many make a block. None: little.
+        vocabulary: Token ids that students compare; those beyond them are left out of draws.
     """
 
     encoded: Encoded
@@ -57,15 +57,25 @@ class Recording:
     max_length: int
     dtype: str
     batch_size: int
-    row_bytes: int = 0
+    row_bytes: Array | None = None
     vocabulary: int | None = None
 
     def blocks(self) -> tuple[Array, ...]:
-        """Row numbers of every block, in order; they depend on the rows and signals only."""
+        """Row numbers of every block, in order; they depend on the rows and signals only.
+
+        None takes more than `BLOCK_BYTES`, unless a single row does.
+        """
         count = len(self.encoded)
-        size = min(BLOCK_ROWS, max(1, BLOCK_BYTES // max(1, self.row_bytes)))
-        size = max(size, min(self.batch_size, BLOCK_ROWS))
-        return tuple(np.arange(k, min(k + size, count)) for k in range(0, count, size))
+        sizes = np.zeros(count, np.int64) if self.row_bytes is None else self.row_bytes
+        ends = np.cumsum(sizes)
+        found, begin = [], 0
+        while begin < count:
+            before = ends[begin] - sizes[begin]
+            fits = int(np.searchsorted(ends, before + BLOCK_BYTES, side="right"))
+            end = min(max(fits, begin + 1), begin + BLOCK_ROWS, count)
+            found.append(np.arange(begin, end))
+            begin = end
+        return tuple(found)
 
     def run(
         self,
@@ -134,33 +144,45 @@ def numbers(layers: object) -> tuple[int, ...]:
     return layers
 
 
-def estimate_bytes(
-    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
-) -> int:
-    """Bytes that recording takes.
+def row_bytes(
+    encoded: Encoded, signals: Signals, teacher: Anatomy, *, kind: str, num_labels: int, wide: bool
+) -> Array:
+    """Bytes that recording takes of each row, int64 ``[N]``.
 
     Args:
         encoded: The rows.
         signals: What is kept; layers by number.
         teacher: Its sizes.
-        task: What the logits are of.
+        kind: Kind of task; what the logits are of.
+        num_labels: Width of the logits.
         wide: Whether hidden states and attentions take four bytes a number instead of two.
     """
-    lengths = encoded.lengths()
-    tokens, pairs = int(lengths.sum()), int((lengths**2).sum())
+    lengths = encoded.lengths().astype(np.int64)
     if encoded.token_labels:
-        with_label = int(np.count_nonzero(encoded.labels != NO_LABEL))
         per_token = teacher.vocabulary * 4 if signals.logits else 0
         if signals.tokens:
-            per_token = cache_of(signals.tokens).token_bytes(teacher)
-        logits = with_label * per_token
+            per_token = cache_of(signals.tokens).token_bytes(teacher, wide=wide)
+        logits = encoded.label_counts() * per_token
     else:
-        logits = (tokens if task.kind == "span" else len(lengths)) * task.num_labels * 4
-    positions = tokens + len(lengths) * signals.margin
+        logits = (lengths if kind == "span" else np.ones_like(lengths)) * num_labels * 4
+    positions = lengths + signals.margin
     hidden = positions * len(numbers(signals.hidden_states)) * teacher.hidden
-    maps = pairs * len(numbers(signals.attentions)) * teacher.heads
-    reduced = sum(reduction.numbers(lengths) for reduction in signals.reductions)
-    return logits + (hidden + maps) * (4 if wide else 2) + reduced * 4
+    maps = lengths**2 * len(numbers(signals.attentions)) * teacher.heads
+    distinct, which = np.unique(lengths, return_inverse=True)
+    reduced = np.zeros(len(distinct), np.int64)
+    for reduction in signals.reductions:
+        reduced += [reduction.numbers(distinct[k : k + 1]) for k in range(len(distinct))]
+    total: Array = logits + (hidden + maps) * (4 if wide else 2) + reduced[which] * 4
+    return total
+
+
+def estimate_bytes(
+    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
+) -> int:
+    """Bytes that recording takes of all rows; see `row_bytes`."""
+    kind, num_labels = task.kind, task.num_labels
+    each = row_bytes(encoded, signals, teacher, kind=kind, num_labels=num_labels, wide=wide)
+    return int(each.sum())
 
 
 @dataclass(kw_only=True, slots=True)
@@ -214,17 +236,15 @@ class _Block:
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
 
     def _keep_tokens(self, cache: TokenCache, places: Array, batch: Batch, scores: Scores) -> None:
-        known = self._recording.vocabulary
-        if known is not None and known < scores.vocabulary:
-            bias = None if scores.bias is None else scores.bias[:known]
-            scores = Scores(scores.states, scores.weight[:known], bias, scores.dtype)
+        scores = scores.first(self._recording.vocabulary or scores.vocabulary)
         kept, mass = cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass
         self._tokens += len(scores)
         counts = _counts(batch)
         for name, values in kept.items():
             if values.is_floating_point():
-                array = self._plain([name], values, "fp16")
+                dtype = self._recording.dtype if name in cache.states else "fp16"
+                array = self._plain([name], values, dtype)
             else:
                 array = as_ids(values, scores.vocabulary)
             self._put(f"tokens/{name}", places, np.split(array, counts))

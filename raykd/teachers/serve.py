@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from raykd.data.base import Array, Batch
+from raykd.data.base import Array, Batch, Encoded
+from raykd.data.collate import Collator
 from raykd.methods.base import LiveReader, Reader, Signals
 from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
 from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
+from raykd.training.batches import on_device
 from raykd.training.device import moved
 
 
@@ -50,19 +53,27 @@ class RecordedTeacher(Teacher):
     Args:
         recorded: The outputs.
         device: Where batches are.
-        matrix: The teacher's output matrix, where scores are formed from what was recorded.
+        layer: The teacher's output layer, where scores are those of a vocabulary.
     """
 
     def __init__(
-        self, recorded: RecordedOutputs, device: torch.device, matrix: Array | None = None
+        self,
+        recorded: RecordedOutputs,
+        device: torch.device,
+        layer: OutputLayer | None = None,
     ) -> None:
         self._recorded = recorded.with_one_chunk_of_logits()
         self._device = device
         self._tokens = cache_of(recorded.tokens) if recorded.tokens else None
-        self._matrix = None if matrix is None else torch.from_numpy(matrix).to(device)
+        self._layer = layer or OutputLayer()
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
         return all(reduction.name in self._recorded.reduced for reduction in reductions)
+
+    def _reader(self, signals: Signals) -> Reader:
+        if signals.live:
+            raise LookupError("what the teacher says of text that is not recorded was asked for")
+        return super()._reader(signals)
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         layers = signals.hidden_states
@@ -71,19 +82,44 @@ class RecordedTeacher(Teacher):
         assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
         recorded, device = self._recorded, self._device
-        if self._tokens is not None:
-            return self._tokens.outputs(recorded.gather_tokens(rows, device), self._matrix)
-        return Outputs(
-            logits=moved(recorded.gather_logits(rows, length), device) if signals.logits else None,
-            hidden_states=recorded.gather_hidden(rows, length, layers, device) if layers else None,
-            attentions=(
-                recorded.gather_attentions(rows, length, blocks, device) if blocks else None
-            ),
-            reduced={
+        of_scores = self._of_scores(rows, length) if signals.logits else Outputs()
+        return of_scores.with_layers(
+            recorded.gather_hidden(rows, length, layers, device) if layers else {},
+            recorded.gather_attentions(rows, length, blocks, device) if blocks else {},
+            {
                 reduction: recorded.gather_reduced(reduction, rows, batch.attention_mask)
                 for reduction in signals.reductions
             },
         )
+
+    def _of_scores(self, rows: Array, length: int) -> Outputs:
+        """Logits, or what was recorded in place of those of a vocabulary."""
+        if self._tokens is not None:
+            kept = self._recorded.gather_tokens(rows, self._device)
+            return self._tokens.outputs(kept, self._layer)
+        logits = moved(self._recorded.gather_logits(rows, length), self._device)
+        if self._layer.vocabulary is not None:
+            logits = logits[..., : self._layer.vocabulary]
+        return Outputs(logits=logits)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRows:
+    """The rows of the students as a teacher reads them that splits text in another way.
+
+    Attributes:
+        encoded: The rows, in the same order.
+        collate: Pads them with the teacher's token.
+        device: Where the teacher is.
+    """
+
+    encoded: Encoded
+    collate: Collator
+    device: torch.device
+
+    def of(self, batch: Batch) -> Batch:
+        """The rows of a student's batch, by their numbers."""
+        return on_device(self.collate(self.encoded, batch.index.numpy()), self.device)
 
 
 class LiveTeacher(Teacher):
@@ -91,10 +127,17 @@ class LiveTeacher(Teacher):
 
     Args:
         model: The teacher.
+        own: The rows as it reads them, where students read them in another way. Text that is no
+            row of the task (`Signals.live`) is read as it is.
+        vocabulary: Token ids whose scores students compare, where scores are those of tokens.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(
+        self, model: nn.Module, own: OwnRows | None = None, vocabulary: int | None = None
+    ) -> None:
         self._model = model.eval().requires_grad_(False)
+        self._own = own
+        self._vocabulary = vocabulary
 
     def _reader(self, signals: Signals) -> Reader:
         return LiveReader(self._model, lambda batch: self._outputs(batch, signals))
@@ -102,10 +145,13 @@ class LiveTeacher(Teacher):
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         assert signals.hidden_states != "all"
         assert signals.attentions != "all"
+        if self._own is not None and not signals.live:
+            batch = self._own.of(batch)
         with torch.no_grad():
-            return forward(
+            found = forward(
                 self._model,
                 batch,
                 hidden_states=signals.hidden_states,
                 attentions=signals.attentions,
             )
+        return found if self._vocabulary is None else found.within(self._vocabulary)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
 
 from raykd.data.base import Array, Encoded, TokenText
-from raykd.data.prompts import with_rows
-from raykd.models.writing import Writing, reread, write
+from raykd.data.prompts import following, joined_row, with_rows
+from raykd.models.writing import Writing, room, write
 
 EXPLAINED = "explained"
 """Names the random stream of rationales."""
@@ -33,38 +33,106 @@ class Explaining:
     max_new_tokens: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Writer:
+    """How a teacher writes text that students read.
+
+    Attributes:
+        tokens: Its tokens: which of them end a text and pad.
+        max_new_tokens: Most of them in a response.
+        vocabulary: Only token ids below this are written.
+        student_positions: Most tokens of a row that a student reads; None = any.
+        student_tokens: The students' tokens, where they split text differently; else None.
+        max_length: Rows of students who split text differently are cut to so many tokens.
+    """
+
+    tokens: TokenText
+    max_new_tokens: int
+    vocabulary: int
+    student_positions: int | None = None
+    student_tokens: TokenText | None = None
+    max_length: int
+
+    def writing(self) -> Writing:
+        """Draws at temperature 1; a row that ended is filled with padding."""
+        return Writing(
+            max_new_tokens=self.max_new_tokens,
+            end=self.tokens.end,
+            pad=self.tokens.pad,
+            sample=True,
+            vocabulary=self.vocabulary,
+        )
+
+    def responses(
+        self, prompts: Sequence[Array], said: Sequence[Array], *, joined: bool
+    ) -> list[Array]:
+        """What students read after their prompts, with the token that ends it where one was said.
+
+        Args:
+            prompts: As the students read them.
+            said: The teacher's token ids, as far as the one that ends a text.
+            joined: Whether they read both as one text, as decoders do.
+        """
+        own = replace(self.writing(), positions=self.student_positions)
+        if self.student_tokens is None:
+            return [row[: room(len(p), own)] for p, row in zip(prompts, said, strict=True)]
+        ended = [len(row) > 0 and row[-1] == self.tokens.end for row in said]
+        texts = self.tokens.decode([row.tolist() for row in said])
+        found = following(prompts, texts, self.student_tokens, joined=joined)
+        end = np.asarray([self.student_tokens.end], np.int64)
+        # A text of which nothing is left is one that ends at once.
+        return [
+            np.concatenate([ids, end]) if over or not len(ids) else ids
+            for ids, over in zip(found, ended, strict=True)
+        ]
+
+
 def written(
     model: nn.Module,
     rows: Encoded,
-    tokens: TokenText,
-    max_new_tokens: int,
+    asked: Encoded,
+    writer: Writer,
     batch_size: int,
     progress: Callable[[int], None],
-    asked: Encoded | None = None,
 ) -> Encoded:
     """The rows with responses that are drawn from the teacher at temperature 1.
 
-    Draws come from the generator of the device: seed it before.
+    Draws come from the generator of the device: seed it before. Responses that do not end, as they
+    are longer than `writer` or the positions of a model allow, are counted by `Encoded.truncated`.
 
     Args:
         model: The teacher, on its device.
-        rows: Prompts and responses; the responses are not read.
-        tokens: Which tokens end a text and pad.
-        max_new_tokens: Most tokens of a response.
+        rows: Prompts and responses as students read them; the responses are not read.
+        asked: The same rows as the teacher reads them; it goes on with their prompts.
+        writer: How it writes.
         batch_size: Rows that are written at a time.
         progress: Called with the number of rows done.
-        asked: The rows with other prompts, which the teacher goes on with in place of those that
-            stand before its responses then.
     """
-    writing = Writing(max_new_tokens=max_new_tokens, end=tokens.end, pad=tokens.pad, sample=True)
-    prompts = [rows.prompt(row) for row in range(len(rows))]
-    read = prompts if asked is None else [asked.prompt(row) for row in range(len(rows))]
+    writing = writer.writing()
+    read = [asked.prompt(row) for row in range(len(asked))]
     order = np.argsort([len(prompt) for prompt in read], kind="stable")
-    found: dict[int, tuple[Array, Array]] = {}
+    said: dict[int, Array] = {}
     for begin in range(0, len(order), batch_size):
         some = order[begin : begin + batch_size]
-        said = write(model, [read[k] for k in some], writing)
-        made = reread(rows, [prompts[k] for k in some], said, writing.end)
-        found |= dict(zip(some.tolist(), made, strict=True))
+        found = write(model, [read[k] for k in some], writing).cpu().numpy()
+        said |= {
+            k: _with_end(row, writing.end) for k, row in zip(some.tolist(), found, strict=True)
+        }
         progress(min(begin + batch_size, len(order)))
-    return with_rows(rows, [found[k] for k in range(len(rows))])
+    prompts = [rows.prompt(row) for row in range(len(rows))]
+    joined = rows.label_offsets is None
+    responses = writer.responses(prompts, [said[k] for k in range(len(rows))], joined=joined)
+    end = writing.end if writer.student_tokens is None else writer.student_tokens.end
+    most = None if writer.student_tokens is None else writer.max_length
+    made = [
+        joined_row(p.astype("int64"), out, most or len(p) + len(out)) if joined else (p, out[:most])
+        for p, out in zip(prompts, responses, strict=True)
+    ]
+    cut = sum(labels[-1] != end for _, labels in made)
+    return replace(with_rows(rows, made), truncated=int(cut))
+
+
+def _with_end(row: Array, end: int) -> Array:
+    """What was written as far as the token that ends it, that one included."""
+    ends = (row == end).nonzero()[0]
+    return row[: ends[0] + 1] if len(ends) else row

@@ -99,7 +99,12 @@ def _written(
     assert encoded.references is not None
     tokens = encoded.references.tokens
     assert tokens is not None
-    writing = Writing(max_new_tokens=task.max_new_tokens, end=tokens.end, pad=tokens.pad)
+    writing = Writing(
+        max_new_tokens=task.max_new_tokens,
+        end=tokens.end,
+        pad=tokens.pad,
+        vocabulary=tokens.vocabulary,
+    )
     prompts = [encoded.prompt(row) for row in range(len(encoded))]
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
     size = settings.eval_batch_size

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
+from raykd.data.base import NO_LABEL, TEXT_KINDS, TOKEN_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
-from raykd.models.dropout import with_cheap_dropout
+from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
@@ -29,6 +29,7 @@ from raykd.training.batches import Collate, LengthGroupedBatches, on_device, str
 from raykd.training.device import Precision, World, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
+from raykd.training.ranks import StepRanks
 from raykd.training.seeding import (
     capture_random,
     derive_seed,
@@ -37,7 +38,7 @@ from raykd.training.seeding import (
 )
 from raykd.training.settings import TrainSettings
 from raykd.training.student import Student
-from raykd.training.terms import TermLedger
+from raykd.training.terms import StepTerms, TermLedger, shares, step_of, totals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,9 @@ class FitJob:
         collator: Pads rows to batches.
         seed: Decides the order of rows and everything random in the steps.
         world: The ranks.
-        report: Called on rank 0 after every evaluation; True ends the training.
+        report: Called on rank 0 after every evaluation; True ends the training. A training that
+            goes on from a saved state first reports the evaluations before it once more, since
+            whoever listens now may not have heard them.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `report` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
@@ -97,9 +100,9 @@ def fit(job: FitJob) -> FitResult:
     """Train a model; call it on every rank.
 
     The result is a function of the job: generators are seeded here, so what the process did before
-    does not matter. A loss of several rows per rank that is a mean over rows gives the same
-    gradient for any number of ranks; terms that compare rows with each other see the rows of their
-    rank.
+    does not matter. Each term is a mean over what it counts on all ranks together, so the gradient
+    is the same for any number of ranks (but for dropout, which each draws for itself); methods
+    whose terms compare the items of a batch with each other say what they do.
 
     Raises:
         TrialError: A loss term, a prediction or a metric became NaN or infinite.
@@ -107,13 +110,6 @@ def fit(job: FitJob) -> FitResult:
             here.
     """
     return _Training(job).run()
-
-
-def override_dropout(model: nn.Module, probability: float) -> None:
-    """Give every dropout of a model this probability."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = probability
 
 
 class _Step(nn.Module):
@@ -127,9 +123,10 @@ class _Step(nn.Module):
         super().__init__()
         self.model = job.model
         self.extra = job.method.modules()
-        self.names: tuple[str, ...] = ()
-        self.watched = 0
+        self.step: StepTerms | None = None
+        self.ranks: StepRanks | None = None
         self._method = job.method
+        self._token_labels = job.task.kind in TOKEN_KINDS
         self._teacher = job.teacher
         signals = job.method.student_signals()
         anatomy = job.method.setting.student
@@ -143,9 +140,16 @@ class _Step(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Loss terms and then what is watched, float32 ``[number of names]``, as in `names`."""
+        """Loss terms and then what is watched, float32 ``[number of names]``; see `step`."""
+        assert self.ranks is not None
+        self._method.ranks = self.ranks
         terms = self._method.step(batch, self._student, self._teacher)
-        self.names, self.watched = (*terms, *terms.watched), len(terms.watched)
+        self.step = step_of(
+            terms,
+            (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels),
+            takes_part=self.ranks.takes_part,
+            device=batch.labels.device,
+        )
         return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
 
     def look(self, batch: Batch) -> Outputs:
@@ -167,7 +171,7 @@ class _Training:
         seed_everything(derive_seed(job.seed, "train", self.world.rank))
         job.model.to(self.world.device)
         if settings.dropout is not None:
-            override_dropout(job.model, settings.dropout)
+            set_dropout(job.model, settings.dropout)
         if self.world.device.type == "cpu":
             with_cheap_dropout(job.model)
         precision = choose_precision(settings.precision, self.world.device, job.model)
@@ -190,7 +194,7 @@ class _Training:
         self.began = self.saved = time.monotonic()
 
     def run(self) -> FitResult:
-        stopped = self._resume()
+        stopped = self._resume() or self._report_again()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
@@ -236,14 +240,18 @@ class _Training:
             size=self.world.size,
             device=self.world.device,
         )
-        for position, (batch, weight) in enumerate(coming, start=done + 1):
+        for position, (batch, rows) in enumerate(coming, start=done + 1):
+            self.module.ranks = StepRanks(self.world, rows)
             terms = trained(batch)
-            if weight != 1.0:
-                terms = terms * weight
-            terms[: len(terms) - self.module.watched].sum().backward()
+            found = self.module.step
+            assert found is not None
+            counted = totals(found, self.world)
+            if self.world.size > 1:
+                terms = terms * shares(found, counted, self.world)
+            terms[: len(terms) - found.watched].sum().backward()
             self.optimizer.step(self.step)
             self.step += 1
-            self.ledger.add(self.module.names, terms.detach(), self.step, self.module.watched)
+            self.ledger.add(found, counted, terms.detach(), self.step)
             if position in pauses and self._evaluate():
                 return True
         return False
@@ -293,11 +301,17 @@ class _Training:
             verdict = self.world.broadcast(verdict)
         return verdict
 
+    def _report_again(self) -> bool:
+        """Report what was evaluated before the saved state; whether a verdict was to stop."""
+        return any(self._verdict(evaluation)[0] for evaluation in tuple(self.history))
+
     def _identity(self) -> str:
         return f"{derive_seed(self.job.seed, repr(self.job.settings), len(self.job.train)):08x}"
 
     def _save(self) -> None:
         random = self.world.gather(capture_random(self.world.device))
+        kept = {name: value.cpu() for name, value in self.job.method.state_dict().items()}
+        remembered = self.world.gather(kept)
         failure: RaykdError | None = None
         if self.world.rank == 0:
             assert self.job.state_path is not None
@@ -309,6 +323,7 @@ class _Training:
                 weights=self.module.state_dict(),
                 moments=checkpoint.moments_of(self.optimizer.adamw),
                 random=tuple(random),
+                methods=tuple(remembered),
             )
             try:
                 checkpoint.save(state, self.job.state_path)
@@ -344,8 +359,10 @@ class _Training:
         self.began = time.monotonic() - found.seconds
         if len(found.random) == self.world.size:
             restore_random(found.random[self.world.rank], self.world.device)
+            self.job.method.load_state_dict(found.methods[self.world.rank])
         else:
-            # Made by another number of ranks: the generators cannot go on, a fixed seed can.
+            # Made by another number of ranks: neither the generators nor what each rank's method
+            # remembers can go on; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
         return False
 

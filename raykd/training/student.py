@@ -59,7 +59,12 @@ class Student:
         if outputs.has_scores:
             labels = batch.labels[batch.labels != NO_LABEL]
             return outputs.scored(lambda: cross_entropy(outputs.scores, labels))
-        return outputs.scored(self._task.loss(outputs.logits.float(), batch))
+        loss = self._task.loss(outputs.logits.float(), batch)
+        compared = self._setting.compared_vocabulary
+        if compared is not None:
+            # Labels are told from all token ids, teachers compare those that they have, too.
+            outputs = outputs.within(compared)
+        return outputs.scored(loss)
 
     def write(
         self,
@@ -78,6 +83,8 @@ class Student:
             pad=self._setting.pad,
             sample=True,
             temperature=temperature,
+            vocabulary=self._setting.shared_vocabulary,
+            positions=self._setting.positions,
         )
         with self._precision.autocast():
             written = write(self._model, prompts_of(batch, joined=joined), writing, teacher, share)

@@ -9,10 +9,10 @@ import ray
 
 from raykd.methods.base import Signals, Variant
 from raykd.teachers.derive import variant_key
-from raykd.teachers.open import open_variant, recorded_variant
+from raykd.teachers.open import open_recorded, open_variant, recorded_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
-from raykd.teachers.serve import RecordedTeacher, Teacher
+from raykd.teachers.serve import Teacher
 from raykd.trial import board as boards
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class DerivedTeachers:
                 if recorded is not None:
                     rows = made * len(prepared.splits["train"])
                     self._tell(variant, made=made, rows=rows, seconds=seconds)
-                    return RecordedTeacher(recorded, world.device)
+                    return open_recorded(prepared, recorded, world)
             elif state == boards.MINE:
                 seconds += self._make(key, variant, signals)
                 made += 1

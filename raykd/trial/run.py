@@ -12,16 +12,16 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import PLAIN, Encoded, Task
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, Setting, Signals, Variant
+from raykd.methods.base import Method, Signals, Variant
 from raykd.models import weights
 from raykd.models.base import Part
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
-from raykd.teachers.open import open_teacher, open_variant
+from raykd.teachers.open import open_recorded, open_teacher, open_variant
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.serve import RecordedTeacher, Teacher
+from raykd.teachers.serve import Teacher
 from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
@@ -90,15 +90,7 @@ class TrialOutcome:
 def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[object]:
     """The method of a trial, set up for the prepared pair."""
     declared = registry.params_of("methods", config.method)
-    setting = Setting(
-        teacher=prepared.teacher_anatomy,
-        student=prepared.student.anatomy,
-        kind=task.kind,
-        num_labels=task.num_labels,
-        same_tokens=prepared.same_tokens,
-        end=prepared.end_id,
-        pad=prepared.pad_id,
-    )
+    setting = replace(prepared.setting(), kind=task.kind, num_labels=task.num_labels)
     kind: type[Method[object]] = registry.load("methods", config.method)
     return kind(params.build(declared, config.coefficients), setting)
 
@@ -252,8 +244,7 @@ def _ending(
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
     if config.report and prepared.reported is not None:
-        reported = RecordedTeacher(prepared.reported, world.device, prepared.output_matrix)
-        read = reported.reader(Signals(logits=True))
+        read = open_recorded(prepared, prepared.reported, world).reader(Signals(logits=True))
         metrics["report/teacher_kl"] = teacher_divergence(
             model, read, student.splits["report"], settings, collator, world
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,15 +19,32 @@ from raykd.losses.vocabulary import Scores
 from raykd.models.base import Anatomy, Outputs
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputLayer:
+    """What makes scores of a vocabulary from the last hidden states.
+
+    Attributes:
+        vocabulary: Token ids that students compare; None = all there are.
+        weight: Its matrix, ``[V, D]``; None where nothing that is kept needs it.
+        bias: ``[V]``, or None.
+    """
+
+    vocabulary: int | None = None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+
 class TokenCache(ABC):
     """A part of what the scores say; subclasses are frozen dataclasses of plain values.
 
     Attributes:
         arrays: Names of the arrays that are kept, one value or vector per token each.
-        needs_matrix: Whether reading needs the teacher's output matrix, which is kept once.
+        states: Those among them that are hidden states, and kept in the precision of these.
+        needs_matrix: Whether reading needs the teacher's output layer, which is kept once.
     """
 
     arrays: tuple[str, ...]
+    states: tuple[str, ...] = ()
     needs_matrix: bool = False
 
     @property
@@ -35,8 +53,13 @@ class TokenCache(ABC):
         """What search spaces call it, with its size where it has one."""
 
     @abstractmethod
-    def token_bytes(self, teacher: Anatomy) -> int:
-        """Bytes per token."""
+    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+        """Bytes per token.
+
+        Args:
+            teacher: Its sizes.
+            wide: Whether hidden states take four bytes a number instead of two.
+        """
 
     @abstractmethod
     def refusal(self, of: Divergence) -> str:
@@ -52,12 +75,12 @@ class TokenCache(ABC):
         """
 
     @abstractmethod
-    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+    def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """What a method reads of some tokens.
 
         Args:
             kept: As it was kept, in the order of the tokens, on the device of the batch.
-            matrix: The teacher's output matrix ``[V, D]``, where it is needed.
+            layer: The teacher's output layer.
         """
 
 

@@ -27,7 +27,7 @@ def cache_of(name: str) -> TokenCache:
 
 
 def choose(
-    teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool
+    teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool, wide: bool = False
 ) -> tuple[str, str]:
     """The name of the cache, or ``dense``, and why.
 
@@ -35,8 +35,9 @@ def choose(
         teacher: Its sizes.
         needed: Divergences that methods compute.
         reads_scores: Whether a method reads the scores themselves.
+        wide: Whether hidden states take four bytes a number instead of two.
     """
-    hidden, dense = HiddenCache().token_bytes(teacher), 4 * teacher.vocabulary
+    hidden, dense = HiddenCache().token_bytes(teacher, wide=wide), 4 * teacher.vocabulary
     if hidden >= dense:
         return DENSE, f"all scores take {dense:,} bytes a token, hidden states {hidden:,}"
     if hidden <= SMALL:

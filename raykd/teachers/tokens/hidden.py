@@ -1,7 +1,7 @@
 """The last hidden state of every token: scores are formed from it when they are read.
 
 Exact up to rounding, for any divergence at any temperature; costs a product with the teacher's
-output matrix per token, and 2 bytes per unit of its width.
+output matrix per token, and 2 bytes per unit of its width, or 4 with ``teacher.dtype: fp32``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from torch import Tensor
 from raykd.losses.targets import Divergence
 from raykd.losses.vocabulary import Scores
 from raykd.models.base import Anatomy, Outputs
-from raykd.teachers.tokens.base import TokenCache
+from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenCache(TokenCache):
-    """States in fp16, with the output matrix."""
+    """States, with the output layer."""
 
     arrays = ("states",)
+    states = ("states",)
     needs_matrix = True
 
     @property
@@ -30,9 +31,9 @@ class HiddenCache(TokenCache):
         """``hidden``."""
         return "hidden"
 
-    def token_bytes(self, teacher: Anatomy) -> int:
-        """Two per unit."""
-        return 2 * teacher.hidden
+    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+        """Two per unit, or four."""
+        return (4 if wide else 2) * teacher.hidden
 
     def refusal(self, of: Divergence) -> str:
         """It serves all of them."""
@@ -42,7 +43,8 @@ class HiddenCache(TokenCache):
         """The states as they are; all of the mass."""
         return {"states": scores.states}, float(len(scores))
 
-    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+    def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """Scores that are formed when they are read."""
-        assert matrix is not None
-        return Outputs(scores=Scores(kept["states"].float(), matrix))
+        assert layer.weight is not None
+        scores = Scores(kept["states"].float(), layer.weight, layer.bias)
+        return Outputs(scores=scores.first(layer.vocabulary or scores.vocabulary))

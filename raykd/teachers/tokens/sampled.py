@@ -15,7 +15,7 @@ from torch import Tensor
 from raykd.losses.targets import Divergence, SampledTarget
 from raykd.losses.vocabulary import Scores
 from raykd.models.base import Anatomy, Outputs
-from raykd.teachers.tokens.base import TokenCache
+from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class SampledCache(TokenCache):
         """``sampled:COUNT``."""
         return f"sampled:{self.count}"
 
-    def token_bytes(self, teacher: Anatomy) -> int:
+    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
         """Two per draw, four for vocabularies above 65,536."""
         return self.count * (2 if teacher.vocabulary <= 1 << 16 else 4)
 
@@ -49,6 +49,8 @@ class SampledCache(TokenCache):
 
     def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
         """Draws for every token; they stand for all of the mass."""
+        if not len(scores):
+            return {"ids": torch.zeros(0, self.count, dtype=torch.long)}, 0.0
         drawn = [
             torch.multinomial(
                 scores.of(at).float().softmax(dim=-1), self.count, replacement=True,
@@ -58,6 +60,6 @@ class SampledCache(TokenCache):
         ]  # fmt: skip
         return {"ids": torch.cat(drawn)}, float(len(scores))
 
-    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+    def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """What the forward divergence is estimated from."""
-        return Outputs(target=SampledTarget(kept["ids"]))
+        return Outputs(target=SampledTarget(kept["ids"], layer.vocabulary))

@@ -16,7 +16,7 @@ from torch import Tensor
 from raykd.losses.targets import Divergence, TopKTarget
 from raykd.losses.vocabulary import Scores
 from raykd.models.base import Anatomy, Outputs
-from raykd.teachers.tokens.base import TokenCache
+from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class TopKCache(TokenCache):
         """``top_k:COUNT``."""
         return f"top_k:{self.count}"
 
-    def token_bytes(self, teacher: Anatomy) -> int:
+    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
         """Two per probability and two per id, four for vocabularies above 65,536."""
         return self.count * (4 if teacher.vocabulary <= 1 << 16 else 6)
 
@@ -50,14 +50,19 @@ class TopKCache(TokenCache):
 
     def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
         """The largest, and the mass they hold."""
+        count = min(self.count, scores.vocabulary)
+        if not len(scores):
+            none = torch.zeros(0, count)
+            return {"ids": none.long(), "log_probabilities": none}, 0.0
         found = [
-            F.log_softmax(scores.of(at).float(), dim=-1).topk(self.count, dim=-1)
+            F.log_softmax(scores.of(at).float(), dim=-1).topk(count, dim=-1)
             for at in scores.chunks()
         ]
         logs = torch.cat([part.values for part in found])
         ids = torch.cat([part.indices for part in found])
         return {"ids": ids, "log_probabilities": logs}, float(logs.exp().sum())
 
-    def outputs(self, kept: Mapping[str, Tensor], matrix: Tensor | None) -> Outputs:
+    def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """What the forward divergence is bounded from."""
-        return Outputs(target=TopKTarget(kept["ids"], kept["log_probabilities"].float()))
+        logs = kept["log_probabilities"].float()
+        return Outputs(target=TopKTarget(kept["ids"], logs, layer.vocabulary))

@@ -49,9 +49,9 @@ def test_rows_without_a_name_are_called_by_their_number(tmp_path):
     ("entries", "message"),
     [
         ([{"id": "a", "rationale": "x"}, {"id": "a", "rationale": "y"}], "second rationale of row"),
-        ([{"id": "a"}], r"why\.jsonl:1 is no rationale"),
-        ([["a", "x"]], "is no rationale"),
-        ([{"id": "a", "rationale": 3}], "no rationale in words"),
+        ([{"id": "a"}], r"why\.jsonl line 1: has no rationale"),
+        ([["a", "x"]], "line 1: .* is not a mapping"),
+        ([{"id": "a", "rationale": 3}], "line 1: the rationale is 3, expected a text"),
     ],
 )
 def test_a_file_that_is_none_is_refused_by_line(entries, message, tmp_path):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets.arrow_writer import ArrowWriter
 
-from raykd.data.readers import HubReader, ParquetReader, TsvLayout, TsvReader
+from raykd.data.folder import FolderReader
+from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.errors import DataError, SetupError
 
 PAIR = TsvLayout(folders=("RTE",), columns={"one": "sentence1", "label": "label"})
@@ -23,14 +24,14 @@ def write_tsv(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> 
 def test_parquet_columns_come_back_as_written(tmp_path):
     table = {"text": ["a", "b"], "label": [0, 1]}
     pq.write_table(pa.table(table), tmp_path / "train.parquet")
-    found = ParquetReader(folder=tmp_path).read("train")
+    found = FolderReader(folder=tmp_path).read("train")
     assert found.columns == table
     assert len(found) == 2
 
 
 def test_parquet_split_may_have_another_file_name(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "validation_matched.parquet")
-    reader = ParquetReader(folder=tmp_path, stems={"validation": "validation_matched"})
+    reader = FolderReader(folder=tmp_path, stems={"validation": "validation_matched"})
     assert reader.splits() == ("validation",)
     assert len(reader.read("validation")) == 1
 
@@ -38,13 +39,13 @@ def test_parquet_split_may_have_another_file_name(tmp_path):
 def test_a_missing_split_names_the_splits_there_are(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match=r"no split 'dev' \(splits: train\)"):
-        ParquetReader(folder=tmp_path).read("dev")
+        FolderReader(folder=tmp_path).read("dev")
 
 
 def test_a_broken_parquet_file_is_named(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match=r"train\.parquet is not a readable Parquet file"):
-        ParquetReader(folder=tmp_path).read("train")
+        FolderReader(folder=tmp_path).read("train")
 
 
 def test_tsv_dev_is_validation_and_columns_get_the_tasks_names(tmp_path):

@@ -35,11 +35,13 @@ def test_conditional_parameters_are_there_only_when_active(tmp_path):
     spec = spec_of(
         tmp_path,
         "    angles: {choice: [true, false]}\n"
-        "    wrangle: {uniform: [0.5, 2], when: {angles: true}}\n"
+        "    wrangle: {choice: [2, 3], when: {angles: true}}\n"
         "    scale: {uniform: [1, 2], when: {wrangle: 2}}\n",
     )
     assert list(combinations(spec.methods["one"])) == [
-        {"angles": True, "wrangle": 2.0, "scale": 2.0},
+        {"angles": True, "wrangle": 2, "scale": 2.0},
+        {"angles": True, "wrangle": 3},
+        {"angles": False},
         {"angles": False},
     ]
 

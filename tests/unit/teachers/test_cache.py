@@ -101,7 +101,7 @@ PART_FILES = {
 }
 
 
-@pytest.mark.parametrize(("file", "size"), zip(TEACHER_FILES, (None, 0, 10), strict=True))
+@pytest.mark.parametrize(("file", "size"), list(zip(TEACHER_FILES, (None, 0, 10), strict=True)))
 def test_a_damaged_teacher_is_made_again_whole(tmp_path, file, size):
     done = tiny.kept(tmp_path)
     _damage(done.entry / file, size)

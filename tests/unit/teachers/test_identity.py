@@ -152,9 +152,7 @@ def test_where_a_checkpoint_comes_from_does_not_count(config):
 def test_another_version_of_a_library_is_another_teacher(name, monkeypatch):
     before = keys()
     version = identity.package_version
-    monkeypatch.setattr(
-        identity, "package_version", lambda n: "0.0.1" if n == name else version(n)
-    )
+    monkeypatch.setattr(identity, "package_version", lambda n: "0.0.1" if n == name else version(n))
     assert keys().teacher != before.teacher
 
 

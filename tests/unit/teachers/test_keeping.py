@@ -104,9 +104,7 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
         ),
     )
     assert all(name.startswith("recorded/") for name in second.found.missing)
-    assert close(
-        second.prepared.recorded.all_logits(), first.prepared.recorded.all_logits()[5:20]
-    )
+    assert close(second.prepared.recorded.all_logits(), first.prepared.recorded.all_logits()[5:20])
 
 
 def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):

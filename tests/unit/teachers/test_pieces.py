@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def recorded(cuts: tuple[int, ...]) -> RecordedOutputs:
         whole = numbers(sum(lengths), *shape)
         rows = np.split(whole, np.cumsum(lengths)[:-1])
         ends = (0, *cuts, len(lengths))
-        return ragged.joined([one_chunk(rows[a:b]) for a, b in zip(ends, ends[1:], strict=False)])
+        return ragged.joined([one_chunk(rows[a:b]) for a, b in itertools.pairwise(ends)])
 
     return RecordedOutputs(
         logits=part((1,) * len(LENGTHS), 3),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +12,11 @@ from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
-from raykd.models.base import ModelShape
+from raykd.models.base import Anatomy, ModelShape
 from raykd.models.forward import forward
 from raykd.models.load import anatomy, build_model
 from raykd.teachers.recorded import checksum, joined
-from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record
+from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record, row_bytes
 from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
 
 ROWS = 37
@@ -35,7 +36,7 @@ def teacher():
 def what(*, signals=SIGNALS, dtype="fp32", batch_size=8, row_bytes=0):
     return Recording(
         encoded=ENCODED, signals=signals, pad_id=0, max_length=LENGTH, dtype=dtype,
-        batch_size=batch_size, row_bytes=row_bytes,
+        batch_size=batch_size, row_bytes=np.broadcast_to(np.asarray(row_bytes), ROWS),
     )  # fmt: skip
 
 
@@ -104,9 +105,33 @@ def test_blocks_do_not_depend_on_who_records_them():
     assert by_others.rounding == alone.rounding
 
 
-def test_a_block_is_never_smaller_than_a_batch_nor_larger_than_its_bytes():
-    assert [len(b) for b in what(row_bytes=BLOCK_BYTES).blocks()] == [8] * 4 + [5]
+def test_a_block_is_never_larger_than_its_bytes_unless_a_row_is():
+    assert [len(b) for b in what(row_bytes=BLOCK_BYTES).blocks()] == [1] * ROWS
+    assert [len(b) for b in what(row_bytes=2 * BLOCK_BYTES).blocks()] == [1] * ROWS
     assert [len(b) for b in what(row_bytes=BLOCK_BYTES // 30).blocks()] == [30, 7]
+    assert [len(b) for b in what().blocks()] == [ROWS]
+
+
+def test_blocks_of_rows_of_all_sizes_hold_as_many_as_fit():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        sizes = (random.pareto(1.0, ROWS) * BLOCK_BYTES / 20).astype(np.int64)
+        blocks = what(row_bytes=sizes).blocks()
+        assert np.array_equal(np.concatenate(blocks), np.arange(ROWS))
+        for block, after in itertools.zip_longest(blocks, blocks[1:]):
+            assert sizes[block].sum() <= BLOCK_BYTES or len(block) == 1
+            if after is not None:
+                assert sizes[block].sum() + sizes[after[0]] > BLOCK_BYTES
+
+
+def test_no_block_of_attention_maps_is_larger_than_its_bytes():
+    signals = Signals(attentions=tuple(range(12)), hidden_states=(0, 1), margin=2)
+    sizes = Anatomy(layers=12, hidden=768, heads=12, vocabulary=30_522)
+    rows = row_bytes(ENCODED, signals, sizes, kind="classification", num_labels=2, wide=False)
+    lengths = ENCODED.lengths()
+    assert np.array_equal(rows, 8 + 2 * (12 * 12 * lengths**2 + 2 * 768 * (lengths + 2)))
+    assert all(rows[block].sum() <= BLOCK_BYTES for block in what(row_bytes=rows * 50).blocks()
+               if len(block) > 1)  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)

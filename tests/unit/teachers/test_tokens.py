@@ -17,8 +17,7 @@ from raykd.methods.base import Signals
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.load import build_model
-from raykd.teachers import cache as disk
+from raykd.models.load import build_model, shape_anatomy
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
@@ -28,7 +27,7 @@ from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
-from tests.unit.teachers.tiny import given, source
+from tests.unit.teachers.tiny import given, source, through
 
 ROWS, LENGTH = 24, 64
 
@@ -47,7 +46,7 @@ def inputs() -> TaskInputs:
     teacher = replace(
         source(len(tokenizer), layers=1, hidden=16),
         kind="causal_lm", num_labels=1, shape=shape,
-        anatomy=Anatomy(layers=1, hidden=16, heads=2, vocabulary=len(tokenizer)),
+        anatomy=shape_anatomy(shape, len(tokenizer)),
     )  # fmt: skip
     return replace(
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
@@ -72,10 +71,10 @@ def batch(inputs: TaskInputs):
 
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
-    found, state = prepared(inputs, tokens=name)
-    disk.store(tmp_path, found, state)
-    again = disk.load(tmp_path, found.fingerprint)
-    assert again is not None
+    inputs = replace(inputs, signals=Signals(logits=True, tokens=name))
+    found, later = (through(tmp_path, inputs) for _ in range(2))
+    assert later.made is None
+    found, again = found.prepared, later.prepared
     student = torch.randn(400, inputs.vocabulary)
     rows = batch(inputs)
     count = int((rows.labels != NO_LABEL).sum())
@@ -111,7 +110,7 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
     recording = inputs.recording("train", Signals(logits=True, tokens="sampled:4000"))
-    recording = replace(recording, row_bytes=1 << 24, batch_size=4)  # several blocks
+    recording = replace(recording, row_bytes=np.full(ROWS, 1 << 24), batch_size=4)  # several blocks
     blocks = recording.blocks()
     assert len(blocks) > 1
     device = torch.device("cpu")

@@ -36,11 +36,11 @@ def test_a_question_has_its_context_and_accepted_answers():
         ({"answers": [{"text": ["Ann"], "answer_start": [6]}]}, "does not stand at character 6"),
         ({"answers": [{"text": ["Ann"], "answer_start": [70]}]}, "its context of 11 characters"),
         ({"answers": [{"text": ["Ann"], "answer_start": [-4]}]}, "does not stand at"),
-        ({"answers": [{"text": [], "answer_start": []}]}, "row 0 has no answer"),
-        ({"answers": [{"text": ["Ann"], "answer_start": []}]}, "row 0 has no answer"),
-        ({"answers": [None]}, "row 0 has no answer"),
-        ({"question": [" "]}, "row 0 has an empty question"),
-        ({"context": [""]}, "row 0 has an empty context"),
+        ({"answers": [{"text": [], "answer_start": []}]}, "row 1: has no answer"),
+        ({"answers": [{"text": ["Ann"], "answer_start": []}]}, "row 1: has no answer"),
+        ({"answers": [None]}, "row 1: has no answer"),
+        ({"question": [" "]}, "row 1: has an empty question"),
+        ({"context": [""]}, "row 1: has an empty context"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_told(change, message):

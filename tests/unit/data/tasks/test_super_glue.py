@@ -47,7 +47,7 @@ def test_wsc_marks_the_pronoun():
 
 
 def test_wsc_with_a_pronoun_outside_of_the_text_is_told():
-    with pytest.raises(DataError, match="row 0: span2_index is 9, but the text has 2 words"):
+    with pytest.raises(DataError, match="row 1: span2_index is 9, but the text has 2 words"):
         task("wsc").read_table(
             table(
                 text=["Ann left"],
@@ -117,7 +117,7 @@ def test_record_fills_the_gap_with_each_entity_once():
 )
 def test_record_without_something_is_told(change, lacks):
     raw = {"passage": ["x"], "query": ["@placeholder"], "entities": [["a"]], "answers": [["a"]]}
-    with pytest.raises(DataError, match=f"row 0 lacks {lacks}"):
+    with pytest.raises(DataError, match=f"row 1: lacks {lacks}"):
         task("record").read_table(table(**{**raw, **change}))
 
 

@@ -1,0 +1,416 @@
+"""What a method reads of a teacher is what the teacher says of its own encoding of the rows.
+
+For every family, kind of task, signal and way of serving: recorded and live outputs are compared
+with a plain pass of the teacher over each row alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from raykd import registry
+from raykd.data.base import NO_LABEL, PREDICT, TEXT_KINDS, TOKEN_KINDS, DataSettings, Encoded, Rows
+from raykd.data.classification import TextClassification
+from raykd.data.collate import Collator
+from raykd.data.prompts import id_count
+from raykd.data.table import Table
+from raykd.losses.divergences import forward_kl
+from raykd.losses.targets import Divergence
+from raykd.methods.base import Signals
+from raykd.methods.ckd import WordGram
+from raykd.models.base import ModelShape, Outputs
+from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.forward import forward
+from raykd.models.source import ModelSource, shape_source
+from raykd.models.tokenizers import train_tokenizer
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.open import open_teacher
+from raykd.teachers.prepare import prepare
+from raykd.teachers.prepared import Prepared
+from raykd.teachers.serve import Teacher
+from raykd.teachers.written import WRITTEN
+from raykd.training.device import World
+
+LENGTH, MARGIN, LAYERS = 24, 2, 2
+TOLERANCE = 2e-5
+WORLD = World(device=torch.device("cpu"))
+SERVED = ("outputs", "weights")
+ALL = Signals(
+    logits=True, hidden_states=tuple(range(LAYERS + 1)), attentions=tuple(range(LAYERS)),
+    margin=MARGIN,
+)  # fmt: skip
+LOGITS = Signals(logits=True)
+# Batches of rows in any order, one of them twice, and a short last one.
+BATCHES = (np.asarray([3, 9, 0, 7]), np.asarray([5, 5, 2]), np.asarray([8]))
+ROWS = 10
+PAD_T, PAD_S = 9, 4  # rows of the matrices beyond the tokens of the tokenizer
+
+
+def texts() -> Rows:
+    """Sentences of uneven lengths, some of them longer than a row may be."""
+    rows = registry.load("tasks", "toy/sentiment").load("train", DataSettings(limit=ROWS))
+    (given,) = rows.texts
+    longer = tuple(t if k % 4 else " ".join([t] * 4) for k, t in enumerate(given))
+    return replace(rows, texts=(longer,))
+
+
+def of_kind(kind: str) -> tuple[Any, Rows]:
+    """A task of a kind, and rows of it."""
+    rows = texts()
+    if kind == "classification":
+        return registry.load("tasks", "toy/sentiment"), rows
+    if kind == "regression":
+        task = TextClassification(
+            name="own", about="", hub=("", ""), kind="regression", labels=(), metric="pearson",
+            metrics=("pearson",), texts=("text",),
+        )  # fmt: skip
+        return task, replace(rows, labels=rows.labels.astype(np.float32))
+    if kind == "choices":
+        task = registry.load("tasks", "super_glue/copa")
+        columns: dict[str, list[Any]] = {
+            "premise": list(rows.texts[0]), "choice1": ["good"] * ROWS,
+            "choice2": ["not bad"] * ROWS, "question": ["why"] * ROWS,
+            "label": [k % 2 for k in range(ROWS)],
+        }  # fmt: skip
+        return task, task.read_table(Table(columns=columns, origin="made"))
+    if kind == "span":
+        task = replace(registry.load("tasks", "squad"), overlap=4, query_length=6)
+        columns = {
+            "question": ["what"] * ROWS, "context": list(rows.texts[0]),
+            "answers": [{"text": [t.split()[1]], "answer_start": [t.find(t.split()[1])]}
+                        for t in rows.texts[0]],
+        }  # fmt: skip
+        return task, task.read_table(Table(columns=columns, origin="made"))
+    if kind == "masked_lm":
+        return registry.load("tasks", "text"), rows
+    task = replace(registry.load("tasks", "toy_text/replies"), max_new_tokens=5)
+    rows = task.load("train", DataSettings(limit=ROWS))
+    said = tuple(t if k % 3 else t[:3] for k, t in enumerate(rows.texts[1]))
+    return task.read_by(kind), replace(rows, texts=(rows.texts[0], said))
+
+
+@functools.cache
+def tokenizer(family: str, other: bool) -> Any:
+    """Two tokenizers for a family, which split text differently."""
+    every = list(texts().texts[0])
+    if other:
+        every = [t[: len(t) // 3] for t in every]
+    size = (330, 300)[other]
+    if specials := registry.load("families", family).specials:
+        return train_byte_pairs(every, size, specials)
+    return train_tokenizer(every, (180, 90)[other])
+
+
+def source(family: str, kind: str, task: Any, vocabulary: int, hidden: int) -> ModelSource:
+    shape = ModelShape(
+        family=family, layers=LAYERS, hidden=hidden, heads=2, max_positions=LENGTH + MARGIN
+    )
+    return shape_source(shape, vocabulary=vocabulary, kind=kind, num_labels=task.num_labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A teacher, and rows as it and as its student read them."""
+
+    inputs: TaskInputs
+    model: nn.Module
+
+    def prepared(self, **changes: Any) -> Prepared:
+        made = prepare(replace(self.inputs, **changes), WORLD, lambda *progress: None)
+        assert made is not None
+        return made[0]
+
+    def served(self, mode: str, **changes: Any) -> tuple[Prepared, Teacher]:
+        prepared = self.prepared(mode=mode, **changes)
+        assert (prepared.recorded is None) == (mode == "weights")
+        return prepared, open_teacher(prepared, WORLD)
+
+    def plain(self, row: int, margin: int = 0, rows: Encoded | None = None) -> Outputs:
+        """What the teacher says of one of its own rows, alone."""
+        collate = Collator(self.inputs.teacher_pad, max_length=LENGTH, margin=margin)
+        read = self.inputs.teacher_splits["train"] if rows is None else rows
+        batch = collate(read, np.asarray([row]))
+        every = {"hidden_states": ALL.hidden_states, "attentions": ALL.attentions}
+        with torch.no_grad():
+            return forward(self.model, batch, **(every if margin else {}))
+
+    @functools.cache  # noqa: B019
+    def margin(self) -> int:
+        """Padding positions whose states are those of the row, however far it is padded.
+
+        In some families they look at all other padding, too.
+        """
+        short = int(self.inputs.teacher_splits["train"].lengths().argmin())
+        one, two = (self.plain(short, m).hidden(LAYERS) for m in (MARGIN, 2 * MARGIN))
+        return MARGIN if torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE) else 0
+
+    def batches(self, prepared: Prepared, margin: int = 0, role: str = "train") -> Iterator[Any]:
+        collate = Collator(prepared.pad_id, max_length=LENGTH, margin=margin)
+        split = prepared.splits[role]
+        return (collate(split, rows % len(split)) for rows in BATCHES)
+
+
+@functools.cache
+def case(family: str, of: str, other: bool = False, explain: bool = False) -> Case:
+    """Prepared once for all tests of this module."""
+    kind = "classification" if of == "choices" else of
+    task, rows = of_kind(of)
+    tokens = tokenizer(family, False), tokenizer(family, other)
+    theirs, ours = (task.encode(rows, t, LENGTH) for t in tokens)
+    if explain:
+        theirs = task.readings(rows, tokens[0], LENGTH)[PREDICT]
+    assert other == (not np.array_equal(theirs.input_ids, ours.input_ids)) or explain
+    more = (PAD_T, PAD_S) if kind in TOKEN_KINDS else (0, 0)
+    sizes = [id_count(t) + n for t, n in zip(tokens, more, strict=True)]
+    teacher, student = (
+        source(family, kind, task, n, hidden) for n, hidden in zip(sizes, (16, 8), strict=True)
+    )
+    few = [task.encode(rows.take(np.arange(2)), t, LENGTH) for t in tokens]
+    splits = [
+        {"train": replace(train, references=None), "select": scored, "report": scored}
+        for train, scored in zip((theirs, ours), few, strict=True)
+    ]
+    inputs = TaskInputs(
+        task=task, teacher_splits=splits[0], student_splits=splits[1], teacher=teacher,
+        teacher_pad=tokens[0].pad_token_id, finetune=None, finetune_seed=0,
+        explain=0.5 if explain else 0.0, student=student, student_pad=tokens[1].pad_token_id,
+        same_tokens=not other, max_length=LENGTH, vocabulary=id_count(tokens[0]), signals=LOGITS,
+        derivations=(), mode="outputs", dtype="fp32", fingerprint="f00d",
+    )  # fmt: skip
+    return Case(inputs, teacher.build(0).eval().requires_grad_(False))
+
+
+def families(kind: str) -> list[str]:
+    return [
+        name for name in registry.variants("families")
+        if kind in registry.load("families", name).head_path
+    ]  # fmt: skip
+
+
+PAIRS = [
+    (family, kind)
+    for kind in ("classification", "span", "masked_lm", *TEXT_KINDS)
+    for family in families(kind)
+]
+
+
+def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: Signals) -> None:
+    """Outputs of a batch with those of its rows alone."""
+    shared = of.inputs.setting().compared_vocabulary
+    lengths = of.inputs.teacher_splits["train"].lengths()[batch.index.numpy()]
+    if signals.logits:
+        if found.logits.dim() == 3:
+            assert found.logits.shape[2] == batch.input_ids.shape[1]
+            for mine, alone, n in zip(found.logits, want, lengths, strict=True):
+                assert torch.allclose(mine[:, :n], alone.logits[0, :, :n], atol=TOLERANCE)
+        else:
+            alone = torch.cat([out.logits[..., :shared] for out in want])
+            assert found.logits.shape == alone.shape
+            assert torch.allclose(found.logits, alone, atol=TOLERANCE)
+    for layer in signals.hidden_states:
+        for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
+            upto = min(n + of.margin(), LENGTH) if signals.margin else n
+            mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
+            assert torch.allclose(mine, theirs, atol=TOLERANCE)
+    for block in signals.attentions:
+        for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
+            mine = found.attention(block)[row, :, :n, :n]
+            assert torch.allclose(mine, alone.attention(block)[0, :, :n, :n], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+@pytest.mark.parametrize(("family", "kind"), PAIRS)
+def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
+    of = case(family, kind)
+    signals = LOGITS if kind == "seq2seq" else ALL
+    prepared, teacher = of.served(mode, signals=signals)
+    read = teacher.reader(signals)
+    for batch in of.batches(prepared, signals.margin):
+        want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
+        compare(read(batch), want, of, batch, signals)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+@pytest.mark.parametrize("kind", ["classification", "regression", "choices"])
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_teacher_with_other_tokens_reads_its_own(family, kind, mode):
+    """Also rows that are cut for one of the two only, and longer or shorter ones."""
+    of = case(family, kind, other=True)
+    theirs, ours = (
+        s["train"].lengths() for s in (of.inputs.teacher_splits, of.inputs.student_splits)
+    )
+    assert (theirs < ours).any()
+    assert len(theirs) == len(ours)
+    prepared, teacher = of.served(mode)
+    for batch in of.batches(prepared):
+        want = [of.plain(row) for row in batch.index.tolist()]
+        compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+@pytest.mark.parametrize(("family", "kind"), [("gpt2", "causal_lm"), ("t5", "seq2seq")])
+def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode):
+    """A teacher that learnt to explain reads the name of the task before every prompt."""
+    of = case(family, kind, explain=True)
+    theirs, ours = (
+        s["train"].lengths() for s in (of.inputs.teacher_splits, of.inputs.student_splits)
+    )
+    assert (theirs >= ours).all()
+    assert (theirs > ours).any()
+    counts = of.inputs.teacher_splits["train"].label_counts()
+    kept = counts == of.inputs.student_splits["train"].label_counts()
+    prepared, teacher = of.served(mode)
+    for batch in of.batches(prepared):
+        if kept[batch.index.numpy()].all():
+            want = [of.plain(row) for row in batch.index.tolist()]
+            compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+def test_reductions_are_those_of_the_hidden_states(mode):
+    of = case("bert", "classification")
+    words = WordGram((0, LAYERS), MARGIN)
+    asked = Signals(logits=True, hidden_states=(0, LAYERS), margin=MARGIN)
+    recorded = Signals(logits=True, reductions=(words,), margin=MARGIN)
+    prepared, teacher = of.served(mode, signals=recorded)
+    for batch in of.batches(prepared, MARGIN):
+        mask = batch.attention_mask
+        found = teacher.reader(asked, (words,))(batch).reduced(words, mask).inner
+        for row, number in enumerate(batch.index.tolist()):
+            n = int(mask[row].sum())
+            alone = of.plain(number, MARGIN)
+            length = alone.hidden(0).shape[1]
+            want = alone.reduced(words, (torch.arange(length) < n).long()[None]).inner
+            places = slice(row, None, len(mask))
+            assert torch.allclose(found[places, :n, :n], want[:, :n, :n], atol=1e-4)
+
+
+@pytest.mark.parametrize("cache", ["hidden", "top_k:64", "top_k:1000", "sampled:3000"])
+@pytest.mark.parametrize(("family", "kind"), [(f, k) for f, k in PAIRS if k in TEXT_KINDS])
+def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
+    """In padded vocabularies too: the rest of both matrices is nothing."""
+    of = case(family, kind)
+    signals = Signals(logits=True, tokens=cache)
+    if kind == "causal_lm":
+        signals = replace(ALL, tokens=cache)
+    prepared, teacher = of.served("outputs", signals=signals)
+    shared = prepared.setting().shared_vocabulary
+    assert shared == of.inputs.vocabulary < prepared.student.anatomy.vocabulary
+    read = teacher.reader(replace(signals, tokens=""))
+    for batch in of.batches(prepared, signals.margin):
+        want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
+        found = read(batch)
+        compare(found, want, of, batch, replace(signals, logits=False))
+        theirs = torch.cat([out.logits[:, :shared] for out in want])
+        torch.manual_seed(0)
+        mine = torch.randn(len(theirs), prepared.student.anatomy.vocabulary)
+        got = found.target.distance(mine, slice(0, len(mine)), Divergence())
+        full = forward_kl(mine[:, :shared], theirs)
+        if cache.startswith("sampled"):
+            entropy = -(theirs.softmax(-1) * theirs.log_softmax(-1)).sum(-1)
+            assert torch.allclose(got, full + entropy, atol=0.15)
+        elif cache == "top_k:64":
+            assert (got <= full + 1e-3).all()
+        else:
+            assert torch.allclose(got, full, atol=TOLERANCE if cache == "hidden" else 3e-3)
+
+
+@pytest.mark.parametrize("mode", SERVED)
+@pytest.mark.parametrize(("family", "kind"), [("gpt2", "causal_lm"), ("t5", "seq2seq")])
+def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, kind, mode):
+    of = case(family, kind)
+    prepared, _ = of.served(mode, signals=Signals(generation=True))
+    written, given = prepared.splits[WRITTEN], prepared.splits["train"]
+    assert [written.prompt(k).tolist() for k in range(ROWS)] == [
+        given.prompt(k).tolist() for k in range(ROWS)
+    ]
+    again, _ = of.served(SERVED[mode == "outputs"], signals=Signals(generation=True))
+    assert np.array_equal(written.labels, again.splits[WRITTEN].labels)
+    own = written.labels[written.labels != NO_LABEL]
+    assert own.max() < of.inputs.setting().shared_vocabulary
+
+
+def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
+    """A method that trains on it is served live: what is recorded is of other responses."""
+    of = case("gpt2", "causal_lm")
+    asked = Signals(generation=True, logits=True)
+    assert asked.live
+    prepared, teacher = of.served("weights", signals=asked)
+    for batch in of.batches(prepared, role=WRITTEN):
+        rows = prepared.splits[WRITTEN]
+        want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
+        compare(teacher.reader(asked)(batch), want, of, batch, asked)
+    _, recorded = of.served("outputs", signals=asked)
+    with pytest.raises(LookupError, match="text that is not recorded"):
+        recorded.reader(asked)
+
+
+class Biased(ModelSource):
+    """A decoder whose output layer adds something."""
+
+    def build(self, seed: int) -> nn.Module:
+        model: Any = super().build(seed)
+        head = nn.Linear(16, self.anatomy.vocabulary)
+        head.weight = model.lm_head.weight
+        nn.init.normal_(head.bias, std=3.0, generator=torch.Generator().manual_seed(1))
+        model.lm_head = head
+        return model.train()
+
+
+def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
+    of = case("gpt2", "causal_lm")
+    given = of.inputs.teacher
+    biased = Biased(kind=given.kind, num_labels=1, anatomy=given.anatomy, shape=given.shape)
+    of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
+    prepared, teacher = of.served("outputs", signals=Signals(logits=True, tokens="hidden"))
+    for batch in of.batches(prepared):
+        want = [of.plain(row) for row in batch.index.tolist()]
+        compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("fp16", 2**-11), ("bf16", 2**-8), ("fp32", 1e-7)])
+def test_token_states_are_kept_as_hidden_states_are(dtype, error):
+    of = case("gpt2", "causal_lm")
+    signals = Signals(logits=True, tokens="hidden", hidden_states=(1,))
+    prepared, _ = of.served("outputs", signals=signals, dtype=dtype)
+    recorded = prepared.recorded
+    assert recorded is not None
+    stored: Mapping[str, int] = recorded.stored()
+    tokens = int(prepared.splits["train"].label_counts().sum())
+    assert stored["tokens"] == tokens * 16 * (4 if dtype == "fp32" else 2)
+    assert sum(stored.values()) == int(
+        replace(of.inputs, dtype=dtype).recording("train", signals).row_bytes.sum()
+    )
+    assert recorded.error()["states"] <= error
+    assert dtype == "fp32" or recorded.error()["states"] > error / 8
+
+
+def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_have():
+    """Cut on both sides with the mass that is left made 1, for every divergence."""
+    of = case("gpt2", "causal_lm")
+    for ours, theirs in ((PAD_S, PAD_T), (PAD_T, PAD_S), (0, PAD_T), (PAD_T, 0)):
+        given = of.inputs
+        sizes = [given.vocabulary + n for n in (ours, theirs)]
+        student, teacher = (
+            source("gpt2", "causal_lm", given.task, n, hidden)
+            for n, hidden in zip(sizes, (8, 16), strict=True)
+        )
+        pair = Case(replace(given, student=student, teacher=teacher), teacher.build(0).eval())
+        for mode in SERVED:
+            prepared, opened = pair.served(mode)
+            batch = next(pair.batches(prepared))
+            target = opened.reader(LOGITS)(batch).target
+            said = torch.cat([pair.plain(row).logits for row in batch.index.tolist()])
+            mine = torch.randn(len(said), sizes[0], generator=torch.Generator().manual_seed(0))
+            got = target.distance(mine, slice(0, len(mine)), Divergence(kind="reverse_kl"))
+            q, p = (F.log_softmax(x[:, : given.vocabulary], -1) for x in (mine, said))
+            assert torch.allclose(got, (q.exp() * (q - p)).sum(-1), atol=1e-5)
