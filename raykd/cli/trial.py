@@ -58,6 +58,8 @@ def trial(
     config = trial_of(spec, Path("runs"), task, label, given)
     if seed is not None:
         config = dataclasses.replace(config, seed=seed)
+    if again is not None:
+        config = dataclasses.replace(config, precision=earlier.precision)
 
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         output.note(f"teacher {phase} {done:,}/{total:,} {detail}".rstrip())

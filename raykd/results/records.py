@@ -109,7 +109,8 @@ class TeacherRecord:
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
         metrics: ``select/<metric>`` and ``report/<metric>``.
         parameters: Number of weights.
-        forwards: Examples passed through it to record outputs and scores in this preparation.
+        forwards: Examples passed through it to record outputs and scores, in all preparations
+            that made what is read of it now.
         distinct: Distinct examples among them.
         store_bytes: Size of what students read from the object store.
         stored: Signal name to bytes.
@@ -119,8 +120,7 @@ class TeacherRecord:
         analysed: Seconds of each analysis that other teachers are derived from, by name.
         precision: Number format it was trained in, empty where it was not trained here.
         weights: Name of its weights: equal ones are the same teacher, however it is served.
-        cached: Whether the preparation was read from the cache (forwards are then those of the
-            run that filled it).
+        cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
     """
 

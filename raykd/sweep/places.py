@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
 from raykd.teachers import shelf
-from raykd.teachers.keeping import TeacherCache, opened
 from raykd.teachers.locks import CacheLocks
 from raykd.teachers.shelf import CacheEntry, Kept
+
+if TYPE_CHECKING:
+    from raykd.teachers.keeping import TeacherCache
 
 ELSEWHERE = "set RAYKD_CACHE to a folder that can be written"
 
@@ -39,6 +42,9 @@ def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | N
     Args:
         folder: Where it is, None for the usual place.
     """
+    # Listing the cache needs no torch.
+    from raykd.teachers.keeping import TeacherCache, opened
+
     try:
         folder = folder or cache_folder()
     except SetupError as exc:

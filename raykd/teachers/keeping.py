@@ -242,9 +242,7 @@ def finished(
         where none are read, or where they are the blocks of `made` as they are.
     """
     whole = found.made if made is None else found.made.and_(made)
-    if made is None:
-        # As in the preparation that filled the cache: every row passed once.
-        whole = replace(whole, rows=sum(map(len, inputs.distinct())))
+    whole = replace(whole, rows=whole.rows + _passed(inputs, found))
     needs_state = inputs.mode == "weights" or inputs.derivations or inputs.reports()
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
@@ -259,6 +257,12 @@ def finished(
     blocks = inputs.recording("train", wanted).blocks()
     recorded, values = composed(pieces, wanted, inputs.dtype, blocks)
     return assemble(inputs, replace(whole, recorded=recorded)), values
+
+
+def _passed(inputs: TaskInputs, found: Found) -> int:
+    """Rows that were passed through the teacher for what was found."""
+    roles = [*found.made.scores, *(["train"] if found.pieces else [])]
+    return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
 
 
 def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] | None) -> Prepared:

@@ -147,7 +147,10 @@ def test_rows_that_pass_are_counted(tmp_path):
     everything = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
     assert first.prepared.forwards == first.prepared.distinct == everything
     more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
-    assert tiny.through(tmp_path, more).prepared.forwards == tiny.ROWS["train"]
+    # One layer more is one more pass over the rows of training.
+    second = tiny.through(tmp_path, more)
+    assert second.made.rows == tiny.ROWS["train"]
+    assert second.prepared.forwards == everything + tiny.ROWS["train"]
     assert tiny.through(tmp_path, more).prepared.forwards == everything
 
 
