@@ -72,7 +72,7 @@ LAYERS = {
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
         raykd={"errors", "params", "registry", "losses", "data.base", "data.collate",
                "data.prompts", "models", "methods.base", "training", "results.records"},
-        packages={"numpy", "torch", "safetensors"},
+        packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is

@@ -41,6 +41,7 @@ COMMANDS = (check,)
 def _client() -> Client:
     import importlib.metadata
     import importlib.util
+    import os
     import platform
     from pathlib import Path
 
@@ -50,7 +51,7 @@ def _client() -> Client:
     return Client(
         python=".".join(platform.python_version_tuple()[:2]),
         ray=importlib.metadata.version("ray"),
-        home=Path.home(),
+        home=Path(os.path.expanduser("~")),
         folder=Path(),
         packages=installed,
     )

@@ -60,6 +60,6 @@ def _devices() -> list[str]:
 
 def _disk_room() -> dict[str, int]:
     """Free bytes where runs are written, where models are cached, and in shared memory."""
-    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache"))
+    cache = Path(os.environ.get("HF_HOME") or os.path.expanduser("~/.cache"))
     places = {".": Path(), str(cache): cache, "/dev/shm": Path("/dev/shm")}
     return {name: shutil.disk_usage(path).free for name, path in places.items() if path.exists()}

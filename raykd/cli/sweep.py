@@ -131,7 +131,6 @@ def _run(
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
     from raykd.cli.signals import Signals
-    from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
@@ -140,7 +139,6 @@ def _run(
         resume=resume,
         confirm=confirm,
         allow_changes=allow_changes,
-        cache=cache_folder(),
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
     where = _Where(output)

@@ -40,36 +40,55 @@ def teacher(
 
 def _shelve(output: Output, prune: float | None) -> None:
     """List the cache, after deleting what was asked for."""
-    from raykd.sweep.places import cache_folder, cached_teachers, prune_teachers
+    from raykd.sweep.places import cache_folder, cached_beside, cached_teachers, prune_teachers
 
     if prune is not None:
-        for entry in prune_teachers(int(prune * 1e9)):
-            output.note(f"deleted {entry.task} ({entry.nbytes / 1e6:,.1f} MB): {entry.folder.name}")
-    found = cached_teachers()
+        for gone in prune_teachers(int(prune * 1e9)):
+            output.note(f"deleted {gone.name} ({_mb(gone.nbytes)}): {gone.path.name}")
+    found, beside = cached_teachers(), cached_beside()
     if output.is_json:
         for entry in found:
-            output.record({"task": entry.task, "metrics": dict(entry.metrics), "used": entry.used,
-                           "bytes": entry.nbytes, "folder": str(entry.folder)})  # fmt: skip
+            output.record({
+                "task": entry.task, "metrics": dict(entry.about.metrics), "used": entry.used,
+                "bytes": entry.nbytes, "folder": str(entry.folder), "weights_bytes": entry.weights,
+                "parts": {part.name: part.nbytes for part in entry.parts},
+            })  # fmt: skip
+        for kept in beside:
+            output.record({"task": "", "what": kept.name, "used": kept.used, "bytes": kept.nbytes,
+                           "folder": str(kept.path)})  # fmt: skip
         return
     rows = [
         (
             entry.folder.name,
             entry.task,
-            f"{entry.nbytes / 1e6:,.1f} MB",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
-            ", ".join(f"{k} {v:.4f}" for k, v in entry.metrics.items() if k.startswith("report")),
+            _mb(entry.weights) if entry.weights else "none of its own",
+            f"{len(entry.parts)}, {_mb(entry.recordings)}",
+            _day(entry.used),
+            ", ".join(
+                f"{k} {v:.4f}" for k, v in entry.about.metrics.items() if k.startswith("report")
+            ),
         )
         for entry in found
     ]
-    output.table(("fingerprint", "task", "size", "last used", "scores"), rows)
-    total = sum(entry.nbytes for entry in found)
-    output.text(f"{len(found)} teachers, {total / 1e6:,.1f} MB in {cache_folder()}")
+    rows += [(kept.path.name, kept.name, "", _mb(kept.nbytes), _day(kept.used), "")
+             for kept in beside]  # fmt: skip
+    heads = ("fingerprint", "task", "weights", "recordings and other parts", "last used", "scores")
+    output.table(heads, rows)
+    total = sum(entry.nbytes for entry in found) + sum(kept.nbytes for kept in beside)
+    output.text(f"{len(found)} teachers, {_mb(total)} in {cache_folder()}")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _day(stamp: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp))
 
 
 def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
     from raykd.spec.load import load_spec, placed
-    from raykd.sweep.local import prepare_task
-    from raykd.sweep.places import cache_folder
+    from raykd.sweep.local import prepared_teacher
 
     spec = load_spec(file, override)
 
@@ -78,17 +97,14 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
 
     for task in spec.tasks:
         try:
-            _, prepared, cached = prepare_task(
-                spec, task, cache_folder(), progress, lambda said: output.note(f"note: {said}")
-            )
+            made = prepared_teacher(spec, task, progress, lambda said: output.note(f"note: {said}"))
         except SpecError as exc:
             found = [placed(p, file, override) for p in exc.problems()]
             raise SpecError(found=found) from exc
-        folder = cache_folder() / prepared.fingerprint / "teacher"
         if output.is_json:
-            output.record({"task": task, "cached": cached, "metrics": dict(prepared.metrics),
-                           "fingerprint": prepared.fingerprint, "folder": str(folder)})  # fmt: skip
+            output.record({"task": task, "cached": made.cached, "metrics": dict(made.metrics),
+                           "fingerprint": made.fingerprint, "folder": made.folder})  # fmt: skip
             continue
-        scores = ", ".join(f"{name} {value:.4f}" for name, value in prepared.metrics.items())
-        output.text(f"{task}: {'from the cache' if cached else 'prepared'}; {scores}")
-        output.text(f"teacher: {folder}")
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in made.metrics.items())
+        output.text(f"{task}: {'from the cache' if made.cached else 'prepared'}; {scores}")
+        output.text(f"teacher: {made.folder}")

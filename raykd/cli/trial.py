@@ -44,7 +44,6 @@ def trial(
 
     from raykd.spec.load import load_spec
     from raykd.sweep.local import prepare_task, run_here, trial_of
-    from raykd.sweep.places import cache_folder
     from raykd.sweep.runfolder import reopen
 
     given = _parameters(param or ())
@@ -62,6 +61,8 @@ def trial(
     config = trial_of(spec, Path("runs"), task, label, given)
     if seed is not None:
         config = dataclasses.replace(config, seed=seed)
+    if again is not None:
+        config = dataclasses.replace(config, precision=earlier.precision)
 
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         output.note(f"teacher {phase} {done:,}/{total:,} {detail}".rstrip())
@@ -70,7 +71,7 @@ def trial(
         output.note(_line(evaluation))
 
     gathered, prepared, _ = prepare_task(
-        spec, task, cache_folder(), progress, lambda said: output.note(f"note: {said}")
+        spec, task, None, progress, lambda said: output.note(f"note: {said}")
     )
     outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:

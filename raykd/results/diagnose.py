@@ -9,6 +9,7 @@ from typing import Any
 from raykd.params import show
 from raykd.results.caveat import Caveat
 from raykd.results.data_caveats import same_split, shared_rows, teacher_rows, told, weak_teacher
+from raykd.results.precision import mixed_precision
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import MIN_SEEDS
 from raykd.results.summary import (
@@ -272,7 +273,7 @@ _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, _lost_confirm, teacher_rows, _few_seeds, _undecided, weak_teacher,
     _same_value, _unequal, _at_edge, _late_best, _failures, told, _unfinished, _missing,
-    _other_runs,
+    _other_runs, mixed_precision,
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from raykd.results.summary import metric_of, scale_of
 
 _COLUMNS = (
     "task", "label", "method", "stage", "trial_id", "number", "status", "objective", "seed",
-    "started", "seconds", "device_seconds", "node", "slot", "attempts", "error",
+    "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
+    "error",
 )  # fmt: skip
 _SCORE = ("metric", "split", "score", "unit")
 

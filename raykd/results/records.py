@@ -68,6 +68,8 @@ class TrialResult:
         error: Last line of the error, or empty.
         traceback: The whole error, or empty.
         checkpoint: Folder of the saved student, relative to the run folder, or empty.
+        precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
+            before it was recorded.
     """
 
     sweep: str
@@ -93,6 +95,7 @@ class TrialResult:
     error: str = ""
     traceback: str = ""
     checkpoint: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +109,8 @@ class TeacherRecord:
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
         metrics: ``select/<metric>`` and ``report/<metric>``.
         parameters: Number of weights.
-        forwards: Examples passed through it to record outputs and scores in this preparation.
+        forwards: Examples passed through it to record outputs and scores, in all preparations
+            that made what is read of it now.
         distinct: Distinct examples among them.
         store_bytes: Size of what students read from the object store.
         stored: Signal name to bytes.
@@ -114,8 +118,9 @@ class TeacherRecord:
         serving: How it is served, and the arithmetic of that decision.
         rounding: Relative error of what is kept against float32 (root mean square), by signal.
         analysed: Seconds of each analysis that other teachers are derived from, by name.
-        cached: Whether the preparation was read from the cache (forwards are then those of the
-            run that filled it).
+        precision: Number format it was trained in, empty where it was not trained here.
+        weights: Name of its weights: equal ones are the same teacher, however it is served.
+        cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
     """
 
@@ -132,6 +137,8 @@ class TeacherRecord:
     seconds: float
     cached: bool
     serving: str = ""
+    precision: str = ""
+    weights: str = ""
     rounding: Mapping[str, float] = field(default_factory=dict)
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()

@@ -127,7 +127,7 @@ def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
 
 
 _TEXT = ("sweep", "task", "label", "method", "trial_id", "stage", "status", "params", "metrics",
-         "node", "error", "traceback", "checkpoint")  # fmt: skip
+         "node", "precision", "error", "traceback", "checkpoint")  # fmt: skip
 _SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in _TEXT]
     + [pa.field(name, pa.int64()) for name in ("number", "seed", "slot", "attempts")]

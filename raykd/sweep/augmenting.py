@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -16,19 +17,21 @@ from raykd.data.vectors import WordVectors
 from raykd.errors import Problem, SpecError
 from raykd.models.masked_words import MaskedWords
 from raykd.spec.schema import AugmentSpec
+from raykd.teachers.locks import CacheLocks
+from raykd.teachers.shelf import AUGMENTED, touch
 
 FORMAT = 1
 """Raised when the same settings give other rows than before."""
 
 
-def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path) -> Rows:
+def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path | None) -> Rows:
     """The rows and those made of them, from disk when they were made before.
 
     Args:
         task: Must be a classification or regression of texts.
         rows: Train rows of students.
         how: What the search space says.
-        folder: Where they are kept.
+        folder: The cache, None for none.
 
     Raises:
         SpecError: The task has no texts whose words can be replaced.
@@ -44,23 +47,36 @@ def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path) -> Rows:
         raise SpecError(found=[found])
     identity = [FORMAT, fingerprint({"train": rows}), how.model_dump(), _stamp(how.vectors)]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
-    path = folder / "augmented" / f"{name}.json"
-    if path.exists():
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        labels = np.asarray(plain["labels"], rows.labels.dtype)
-        return Rows(texts=tuple(tuple(column) for column in plain["texts"]), labels=labels)
+    path = None if folder is None else folder / AUGMENTED / f"{name}.json"
+    if path is not None and (kept := _kept(path, rows)) is not None:
+        return kept
     made = augment(
         rows,
         list(_sources(how)),
         Augmentation(copies=how.copies, probability=float(how.probability), seed=how.seed),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_text(
-        json.dumps({"texts": made.texts, "labels": made.labels.tolist()}), encoding="utf-8"
-    )
-    draft.replace(path)
+    if folder is not None and path is not None:
+        _keep(made, path, folder)
     return made
+
+
+def _kept(path: Path, like: Rows) -> Rows | None:
+    """Rows that were made before, None where they are not there or damaged."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        labels = np.asarray(plain["labels"], like.labels.dtype)
+        texts = tuple(tuple(column) for column in plain["texts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    touch(path)
+    return Rows(texts=texts, labels=labels)
+
+
+def _keep(made: Rows, path: Path, folder: Path) -> None:
+    """Write rows, whole or not at all; where they cannot be kept, the next sweep makes them."""
+    plain = json.dumps({"texts": made.texts, "labels": made.labels.tolist()})
+    with contextlib.suppress(OSError), CacheLocks(folder).whole(path, is_file=True) as draft:
+        draft.write_text(plain, encoding="utf-8")
 
 
 def _sources(how: AugmentSpec) -> list[WordSource]:

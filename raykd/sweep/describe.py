@@ -8,7 +8,7 @@ from raykd.results.scales import unit_of
 from raykd.sweep.chance import constant_scores
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
-from raykd.sweep.serving import finetuned
+from raykd.sweep.serving import Planned, finetuned
 from raykd.sweep.words import model_in_words, splits_in_words, student_in_words
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
@@ -65,7 +65,7 @@ def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
 
 
 def teacher_record(
-    gathered: Gathered, prepared: Prepared, handle: TeacherHandle, *, cached: bool, serving: str
+    gathered: Gathered, prepared: Prepared, handle: TeacherHandle, *, cached: bool, planned: Planned
 ) -> TeacherRecord:
     """The teacher as the report shows it."""
     stored = dict(handle.stored)
@@ -88,7 +88,9 @@ def teacher_record(
         stored=stored,
         seconds=prepared.seconds,
         cached=cached,
-        serving=serving,
+        serving=planned.serving,
+        precision=planned.inputs.precision if finetuned(gathered.spec) else "",
+        weights=planned.keys.teacher,
         rounding=dict(prepared.recorded.error()) if prepared.recorded is not None else {},
         analysed={name: found.seconds for name, found in prepared.findings.items()},
         history=prepared.history,

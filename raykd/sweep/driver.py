@@ -16,6 +16,7 @@ from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.abilities import ability_of, student_width
 from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
@@ -23,11 +24,12 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.fleet import Fleet
 from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
-from raykd.sweep.places import cache_bytes
+from raykd.sweep.places import cache_bytes, open_cache, without_cache
 from raykd.sweep.plan import Cell, cells, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.teachers import Teachers
+from raykd.training.device import resolve_precision
 from raykd.trial.board import answer
 from raykd.trial.run import TrialConfig
 
@@ -65,7 +67,7 @@ class Driver:
         run: The run folder.
         log: The event log.
         gathered: Tasks by name.
-        cache: Folder of prepared teachers.
+        cache: Folder of prepared teachers, None for the usual one.
         resumed: Whether an earlier driver worked on this run folder.
         with_confirm: Whether to run the confirm stage.
         elastic: Whether nodes may come and go.
@@ -78,7 +80,7 @@ class Driver:
         log: EventLog,
         gathered: Mapping[str, Gathered],
         *,
-        cache: Path,
+        cache: Path | None,
         resumed: bool,
         with_confirm: bool,
         elastic: bool = False,
@@ -111,15 +113,22 @@ class Driver:
             KeyboardInterrupt: The user stopped it.
         """
         cluster = survey(self._spec, elastic=self._elastic)
+        cache, why = open_cache(self._cache)
+        if why is not None:
+            self._log.emit("note", message=without_cache(cache, why))
+        room = cache_bytes(cache.folder) if cache.folder is not None else 0
+        ability = ability_of(cluster)
+        widths = {task: student_width(found) for task, found in self._gathered.items()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as fleet:
             board = fleet.board
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
             ledger = TrialLedger(board, self._log, self._run, devices, retries, again)
+            ledger.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             teachers = Teachers(
-                self._spec, self._gathered, board, self._log, self._run, self._cache,
-                cache_bytes(), cluster.store_bytes,
+                self._spec, self._gathered, board, self._log, self._run, cache, room,
+                cluster.store_bytes, ability,
             )  # fmt: skip
             listener = self._listen(board, ledger, teachers)
             work = Background(lambda: self._work(teachers, fleet, ledger), "work")
@@ -145,9 +154,13 @@ class Driver:
         work.end(HALT_S)  # what it ends with now follows from `why`
 
     def _work(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
+        with contextlib.closing(teachers):
+            self._tasks(teachers, fleet, ledger)
+
+    def _tasks(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
         teachers.request()
         for task in self._spec.tasks:
-            handle = teachers.wait(task)
+            handle = teachers.wait(task, self._stop.is_set)
             if handle is None:
                 return
             of_task = [c for c in cells(self._spec) if c.task == task]

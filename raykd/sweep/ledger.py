@@ -44,7 +44,12 @@ class TrialLedger:
         devices: Devices a trial holds.
         max_failures: Times a trial may lose its worker before it counts as failed.
         cut_short: Ids of trials that began under an earlier driver and have no end.
+
+    Attributes:
+        precision: What a setting of ``precision`` means for the students of a task.
     """
+
+    precision: Callable[[str, str], str] = staticmethod(lambda asked, task: asked)
 
     def __init__(
         self,
@@ -66,9 +71,22 @@ class TrialLedger:
 
     def launch(self, config: TrialConfig, searched: tuple[str, ...], key: str) -> None:
         """Put the job of a trial on the board."""
+        config = self._resolved(config)
         self._running[config.trial_id] = _Running(config, searched, time.time())
         job = TrialJob(config=config, key=key)
         answer(self._board.submit.remote(config.trial_id, job, self._max_failures))
+
+    def _resolved(self, config: TrialConfig) -> TrialConfig:
+        """The configuration with the number format that ``precision: auto`` means in this sweep.
+
+        What a trial goes on from is that of one format: another one begins anew.
+        """
+        asked = str(config.train.get("precision", "auto"))
+        found = self.precision(asked, config.task)
+        path = config.state_path
+        if path is not None and asked == "auto":
+            path = path.removesuffix(".safetensors") + f".{found}.safetensors"
+        return dataclasses.replace(config, precision=found, state_path=path)
 
     def leased(self, notice: Mapping[str, Any]) -> None:
         """A slot has taken a job; called from the thread that listens to the board."""
@@ -156,6 +174,7 @@ class TrialLedger:
             error=" = ".join(str(event[k]) for k in ("error", "hint") if event.get(k)),
             traceback="\n".join(str(event.get("traceback", "")).splitlines()[-_ERROR_LINES:]),
             checkpoint=os.path.relpath(config.save_path, self._run) if config.save_path else "",
+            precision=config.precision,
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

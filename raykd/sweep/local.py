@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd import params, registry
 from raykd.data.base import Task
-from raykd.errors import SpecError
+from raykd.errors import SetupError, SpecError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.params import Scalar
 from raykd.registry import suggestion
@@ -19,53 +21,136 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.places import open_cache, without_cache
 from raykd.sweep.plan import cells, search_trial
-from raykd.sweep.serving import inputs_of
-from raykd.teachers import cache
+from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers.inputs import Progress
-from raykd.teachers.prepare import prepare
+from raykd.teachers.keeping import TeacherCache, finished, to_make, with_values
+from raykd.teachers.prepare import make
 from raykd.teachers.prepared import Prepared
+from raykd.teachers.shelf import TEACHER
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedTeacher:
+    """A teacher that is ready.
+
+    Attributes:
+        folder: Its weights: in the cache, or the checkpoint that the search space names.
+        fingerprint: Its name in the cache.
+        metrics: Its scores.
+        cached: Whether all of it was in the cache.
+    """
+
+    folder: str
+    fingerprint: str
+    metrics: Mapping[str, float]
+    cached: bool
+
+
+def prepared_teacher(
+    spec: SweepSpec, task: str, progress: Progress, note: Callable[[str], None]
+) -> PreparedTeacher:
+    """Have the teacher of a task, and what a sweep records of it, in the cache.
+
+    Args:
+        spec: The sweep.
+        task: Task name.
+        progress: Told how far it is.
+        note: Told what is worth knowing.
+
+    Raises:
+        SetupError: Something is missing and the cache cannot be written, said before any work.
+    """
+    cache, why = open_cache()
+    with contextlib.closing(cache):
+        _, planned, prepared, cached = _prepared(
+            spec, task, cache, progress, note, must_keep=True, refusal=why
+        )
+    folder = spec.teacher.checkpoint
+    if folder is None:
+        assert cache.folder is not None
+        folder = str(cache.folder / planned.keys.teacher / TEACHER)
+    return PreparedTeacher(
+        folder=folder, fingerprint=planned.keys.teacher, metrics=prepared.metrics, cached=cached
+    )
+
+
 def prepare_task(
     spec: SweepSpec,
     task: str,
-    folder: Path,
+    folder: Path | None,
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[Gathered, Prepared, bool]:
-    """Take the teacher of a task from the cache, or prepare it here.
+    """Take the teacher of a task from the cache, or prepare here what is missing.
 
     Args:
-        spec: The search space.
+        spec: The sweep.
         task: Task name.
-        folder: The cache.
+        folder: The cache, None for the usual place; without one that can be written it goes on.
         progress: Told how far it is.
-        note: Told what a user should know of the models.
+        note: Told what is worth knowing.
 
     Returns:
-        The gathered task, the prepared task, and whether it was in the cache.
+        The gathered task, the prepared task, and whether all of it was in the cache.
     """
+    cache, why = open_cache(folder)
+    if why is not None:
+        note(without_cache(cache, why))
+    with contextlib.closing(cache):
+        gathered, _, prepared, cached = _prepared(spec, task, cache, progress, note)
+    return gathered, prepared, cached
+
+
+def _prepared(
+    spec: SweepSpec,
+    task: str,
+    cache: TeacherCache,
+    progress: Progress,
+    note: Callable[[str], None],
+    *,
+    must_keep: bool = False,
+    refusal: SetupError | None = None,
+) -> tuple[Gathered, Planned, Prepared, bool]:
+    """The prepared task; a `refusal` is raised where anything has to be made."""
     gathered = gather(spec, task)
     for message in gathered.notes:
         note(message)
-    planned = inputs_of(spec, gathered, _memory())
-    prepared = cache.load(folder, planned.inputs.fingerprint)
-    if prepared is not None:
-        return gathered, prepared, True
-    made = prepare(planned.inputs, World(), progress)
-    assert made is not None
-    prepared, state = made
-    teacher = cache.store(folder, prepared, state, identity=planned.identity)
-    save_tokenizer(gathered.tokens.teacher, teacher)
-    return gathered, prepared, False
+    planned = inputs_of(spec, gathered, free_memory())
+    inputs, keys = planned.inputs, planned.keys
+    found, made = cache.look(inputs, keys), None
+    if found.missing and refusal is not None:
+        raise refusal
+    if found.missing and not cache.claim(keys):
+        note(f"the teacher of {task} is being made by {cache.holder(keys)}: it is waited for")
+        cache.wait(keys)
+    if found.missing:
+        found = cache.look(inputs, keys)
+    if found.missing:
+        if said := what_is_missing(cache, task, keys, found):
+            note(said)
+        made = make(to_make(inputs, found), World(), progress)
+        assert made is not None
+        try:
+            tokenizer = functools.partial(save_tokenizer, gathered.tokens.teacher)
+            cache.keep(inputs, keys, found, made, tokenizer)
+        except SetupError as exc:
+            if must_keep:
+                raise
+            note(f"the teacher of {task} is not kept for the next time: {exc}")
+    prepared, blocks = finished(inputs, found, made)
+    return gathered, planned, with_values(prepared, made, blocks), made is None
 
 
-def _memory() -> int:
-    """Free memory, which recorded outputs may use as they may use an object store."""
+def free_memory() -> int:
+    """Free memory, which recorded outputs may use as they may use an object store.
+
+    Ray's own store takes less of it: what a sweep on this machine reads is recorded here, too.
+    """
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

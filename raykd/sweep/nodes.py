@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,7 @@ def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
     """
     import yaml
 
-    path = config.expanduser()
+    path = Path(os.path.expanduser(config))
     if not path.is_file():
         return ()
     try:

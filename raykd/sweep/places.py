@@ -5,20 +5,64 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
 from raykd.teachers import shelf
-from raykd.teachers.shelf import CacheEntry
+from raykd.teachers.locks import CacheLocks
+from raykd.teachers.shelf import CacheEntry, Kept
+
+if TYPE_CHECKING:
+    from raykd.teachers.keeping import TeacherCache
+
+ELSEWHERE = "set RAYKD_CACHE to a folder that can be written"
 
 
 def cache_folder() -> Path:
-    """Where prepared teachers are kept: ``RAYKD_CACHE``, else below the user's cache folder."""
+    """Where prepared teachers are kept: ``RAYKD_CACHE``, else below the user's cache folder.
+
+    Raises:
+        SetupError: Neither it nor ``XDG_CACHE_HOME`` is set, and the user has no home.
+    """
     own = os.environ.get("RAYKD_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "raykd" / "teachers"
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # others are to be ignored, says the standard
+        return Path(base) / "raykd" / "teachers"
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home):
+        raise SetupError("there is no home folder to keep prepared teachers in", hint=ELSEWHERE)
+    return Path(home) / ".cache" / "raykd" / "teachers"
 
 
-def cache_bytes() -> int:
+def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | None]:
+    """The cache, and why nothing can be kept in it, if that is so; it is tried before any work.
+
+    Args:
+        folder: Where it is, None for the usual place.
+    """
+    # Listing the cache needs no torch.
+    from raykd.teachers.keeping import TeacherCache, opened
+
+    try:
+        folder = folder or cache_folder()
+    except SetupError as exc:
+        return TeacherCache(None), exc
+    found, why = opened(folder)
+    if not why:
+        return found, None
+    message = f"the cache of teachers {folder} cannot be written: {why}"
+    return found, SetupError(message, hint=ELSEWHERE)
+
+
+def without_cache(cache: TeacherCache, why: SetupError) -> str:
+    """What to say where a sweep goes on with a cache that cannot be written, or with none."""
+    kept = "not kept" if cache.folder is None else "read from it, and new ones are not kept"
+    return f"{why}; teachers are {kept} ({why.hint})"
+
+
+def cache_bytes(folder: Path) -> int:
     """Most that the cache may hold before what was not used for longest goes.
 
     ``RAYKD_CACHE_GB``, else half of what is free on its disk beside it.
@@ -30,23 +74,50 @@ def cache_bytes() -> int:
     if own is not None:
         try:
             return int(float(own) * 2**30)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise SetupError(
                 f"RAYKD_CACHE_GB must be a number of GiB, got '{own}'",
                 hint="e.g. RAYKD_CACHE_GB=50",
             ) from None
-    folder = cache_folder()
+    held = shelf.total(folder)
     while not folder.exists():
         folder = folder.parent
-    held = sum(entry.nbytes for entry in cached_teachers())
     return held + shutil.disk_usage(folder).free // 2
 
 
 def cached_teachers() -> tuple[CacheEntry, ...]:
-    """The prepared teachers that are kept, the one used last first."""
+    """The prepared teachers that are kept, the one used last first.
+
+    Raises:
+        SetupError: There is no place for them.
+    """
     return shelf.entries(cache_folder())
 
 
-def prune_teachers(keep: int) -> tuple[CacheEntry, ...]:
-    """Delete those not used for longest until at most `keep` bytes are left; returns them."""
-    return shelf.prune(cache_folder(), keep)
+def cached_beside() -> tuple[Kept, ...]:
+    """What lies in the cache beside teachers: augmented rows, and what was left half written.
+
+    Raises:
+        SetupError: There is no place for them.
+    """
+    folder = cache_folder()
+    if not folder.is_dir():
+        return ()
+    try:
+        left = shelf.leftovers(folder, CacheLocks(folder))
+    except OSError:
+        left = ()  # who cannot write there cannot tell what is being written
+    return (*shelf.augmented(folder), *left)
+
+
+def prune_teachers(keep: int) -> tuple[Kept, ...]:
+    """Delete those not used for longest until at most `keep` bytes are left; returns them.
+
+    Raises:
+        SetupError: The cache cannot be written.
+    """
+    folder = cache_folder()
+    try:
+        return shelf.prune(folder, keep)
+    except OSError as exc:
+        raise SetupError(f"cannot write the cache {folder}: {exc.strerror or exc}") from exc

@@ -13,7 +13,7 @@ from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.spec.splits import split_problems
 from raykd.sweep.augmenting import augmented
-from raykd.sweep.places import cache_folder
+from raykd.sweep.places import open_cache
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
@@ -60,7 +60,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     found["finetune"] = train.take(choose(left["train"], finetune_rows, data.seed))
     found["train"] = train.take(choose(left["train"], data.student_rows, data.seed))
     if data.augment is not None:
-        found["train"] = augmented(task, found["train"], data.augment, cache_folder())
+        found["train"] = augmented(task, found["train"], data.augment, open_cache()[0].folder)
     if data.label_type == "llm":
         found["train"] = relabelled(found["train"], task.name)
     return found

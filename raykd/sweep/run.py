@@ -24,7 +24,6 @@ from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
 from raykd.sweep.gather import Gathered
 from raykd.sweep.look import gather_all
-from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -38,7 +37,7 @@ class SweepOptions:
         address: Ray cluster to use, None for a local one.
         resume: Run folder to continue, None for a new one.
         confirm: Whether to run the confirm stage.
-        cache: Folder of prepared teachers.
+        cache: Folder of prepared teachers, None for the usual one.
         command: The command line, for the record.
         allow_changes: Whether to continue a run although its data or models changed.
     """
@@ -47,7 +46,7 @@ class SweepOptions:
     address: str | None = None
     resume: Path | None = None
     confirm: bool = True
-    cache: Path
+    cache: Path | None = None
     command: str = ""
     allow_changes: bool = False
 
@@ -76,7 +75,7 @@ def sweep(
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
     text = "" if isinstance(source, SweepSpec) else read_text(source)
-    options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
+    options = SweepOptions(out=Path(out), address=address)
     return load_results(run_sweep(spec, text, options, listener))
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,19 +11,17 @@ from raykd.data.base import TEXT_KINDS, Encoded
 from raykd.data.prompts import id_count
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
-from raykd.models.source import ModelSource
 from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered
-from raykd.teachers.derive import name_of
-from raykd.teachers.inputs import StudentCut, TaskInputs
+from raykd.teachers.identity import Keys, fingerprint_of, keys_of
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.keeping import Found, TeacherCache
 from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
+from raykd.training.device import Ability, choose_device, resolve_precision
 from raykd.training.settings import TrainSettings
-
-FORMAT = 4
-"""Of cache entries; entries of another format are made again."""
 
 STORE_SHARE = 0.5
 """Recorded outputs may fill this part of the object store; the rest is for everything else."""
@@ -40,22 +34,26 @@ class Planned:
     Attributes:
         inputs: What a worker prepares.
         serving: The decision and its arithmetic, in words.
-        identity: What the fingerprint is made of: a hash by name.
+        keys: Under which names the cache keeps the teacher and what is made of it.
     """
 
     inputs: TaskInputs
     serving: str
-    identity: Mapping[str, str]
+    keys: Keys
 
 
-def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
+def inputs_of(
+    spec: SweepSpec, gathered: Gathered, store_bytes: int, ability: Ability | None = None
+) -> Planned:
     """Decide how the teacher is served, and name the whole by its fingerprint.
 
     Args:
         spec: The sweep.
         gathered: The task.
         store_bytes: Capacity that recorded outputs may use part of.
+        ability: What the devices can do that the teacher is prepared on; None: this process's.
     """
+    ability = ability or Ability.of(choose_device())
     gathered, cached = _with_cache(spec, gathered)
     signals, needed, compared = _smaller(spec, gathered)
     room = int(store_bytes * STORE_SHARE)
@@ -70,13 +68,15 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
             hint="use serve: auto or weights",
         )
         raise SpecError(found=[found])
+    settings = finetune_settings(spec)
+    precision = resolve_precision(settings.precision, ability, gathered.teacher.anatomy.hidden)
     inputs = TaskInputs(
         task=gathered.task,
         teacher_splits=gathered.teacher_splits,
         student_splits=gathered.student_splits,
         teacher=gathered.teacher,
         teacher_pad=gathered.tokens.teacher.pad_token_id,
-        finetune=finetune_settings(spec) if finetuned(spec) else None,
+        finetune=replace(settings, precision=precision) if finetuned(spec) else None,
         finetune_seed=_finetune_seed(spec),
         explain=spec.teacher.explain,
         student=gathered.student,
@@ -88,19 +88,19 @@ def inputs_of(spec: SweepSpec, gathered: Gathered, store_bytes: int) -> Planned:
         derivations=gathered.derivations,
         mode=mode,
         dtype=spec.teacher.dtype,
+        precision=precision,
         explaining=gathered.explaining,
         fingerprint="",
     )
-    identity = _identity(inputs, gathered)
-    whole = json.dumps(identity, sort_keys=True)
+    keys = keys_of(inputs, gathered.tokens.teacher)
     return Planned(
-        inputs=replace(inputs, fingerprint=_hash(whole.encode(), digits=24)),
+        inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_in_words(spec, gathered, mode, needed, room)
         + compared
         + cached
         + _padded(inputs)
         + _bounded(spec, inputs),
-        identity=identity,
+        keys=keys,
     )
 
 
@@ -210,6 +210,19 @@ def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:
     return chosen, min(plain, reduced), comparison
 
 
+def what_is_missing(cache: TeacherCache, task: str, keys: Keys, found: Found) -> str:
+    """Why a teacher in the cache does not do as it is, or empty where there is none."""
+    if found.damaged:
+        return f"the prepared teacher of {task} in the cache is damaged and made again"
+    if found.is_new:
+        differ = ", ".join(cache.differences(task, keys))
+        if not differ:
+            return ""
+        return f"the prepared teacher of {task} in the cache does not fit: {differ} differ"
+    missing = ", ".join(name.replace("/", " of ", 1) for name in found.missing)
+    return f"the teacher of {task} is in the cache; what is missing is made: {missing}"
+
+
 def _in_words(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room: int) -> str:
     """The decision and its arithmetic."""
     rows = len(gathered.teacher_splits["train"])
@@ -250,62 +263,3 @@ def _finetune_seed(spec: SweepSpec) -> int:
     seed = spec.teacher.finetune.get("seed", 0)
     assert isinstance(seed, int)
     return seed
-
-
-def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
-    """A hash of everything that the preparation depends on, by the name users know it by."""
-    task = inputs.task
-    plain: dict[str, Any] = {
-        "data rows": gathered.data_fingerprint,
-        "fine-tuning": [
-            asdict(inputs.finetune) if inputs.finetune else None,
-            inputs.finetune_seed,
-            inputs.explain,
-        ],
-        "signals": repr(inputs.signals),
-        "derived teachers": [name_of(derivation) for derivation in inputs.derivations],
-        "serving": inputs.mode,
-        "precision": inputs.dtype,
-        "maximum length": inputs.max_length,
-        "vocabulary": [inputs.vocabulary, inputs.setting().shared_vocabulary],
-        "task": [task.name, task.kind, task.num_labels, task.labels, task.metrics],
-        "teacher": _source_identity(inputs.teacher),
-        "rationales": gathered.spec.data.rationales.model_dump() if inputs.explaining else None,
-        "student": asdict(inputs.student)
-        if isinstance(inputs.student, StudentCut)
-        else _source_identity(inputs.student),
-        "format": FORMAT,
-    }
-    found = {name: _hash(_plain(value)) for name, value in plain.items()}
-    for name, splits in (
-        ("teacher's tokens", inputs.teacher_splits), ("student's tokens", inputs.student_splits)
-    ):  # fmt: skip
-        found[name] = _hash(
-            b"".join(_hash(s.input_ids.tobytes()).encode() for s in splits.values())
-        )
-    return found
-
-
-def _plain(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, default=str).encode()
-
-
-def _hash(value: bytes, digits: int = 12) -> str:
-    return hashlib.sha256(value).hexdigest()[:digits]
-
-
-def _source_identity(source: ModelSource) -> dict[str, Any]:
-    weights = hashlib.sha256()
-    if source.state is not None:
-        for name in sorted(source.state.tensors):
-            weights.update(name.encode())
-            weights.update(source.state.tensors[name].tobytes())
-    # Dropout and activation are in the configuration only; where the files lie does not matter.
-    config = dict(source.state.config) if source.state is not None else {}
-    shape = asdict(source.shape) if source.shape else None
-    return {
-        "shape": shape,
-        "anatomy": asdict(source.anatomy),
-        "config": {k: v for k, v in config.items() if k != "_name_or_path"},
-        "weights": weights.hexdigest(),
-    }

@@ -200,7 +200,7 @@ def submit(
 def _credentials() -> dict[str, str]:
     """The header with the token that clusters ask for, from where Ray keeps it."""
     token = os.environ.get("RAY_AUTH_TOKEN", "")
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")))
     if not token and path.is_file():
         token = path.read_text(encoding="utf-8").strip()
     return {"Authorization": f"Bearer {token}"} if token else {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from raykd.errors import TeacherError
+from raykd.errors import RaykdError, SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.codec import to_dict
 from raykd.spec.schema import SweepSpec
@@ -16,18 +19,55 @@ from raykd.sweep import runfolder
 from raykd.sweep.describe import task_record, teacher_record
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
-from raykd.sweep.serving import Planned, inputs_of
-from raykd.teachers import cache, shelf, store
+from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.teachers import shelf, store
+from raykd.teachers.keeping import Found, TeacherCache, finished, to_make
+from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
+from raykd.teachers.recorded import Block
+from raykd.training.device import Ability
 from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}
+_LOOK_S = 0.2
+_THREAD = "raykd with Ray"
+
+
+@dataclass(slots=True)
+class _Work:
+    """How far the teacher of a task is.
+
+    Attributes:
+        planned: What is wanted.
+        found: What was in the cache.
+        made: What a slot made of the rest, without the values of what it recorded.
+        blocks: References to these values, block by block.
+        over: Set when there is nothing more to wait for.
+        error: What ended it.
+        fresh: Whether anything was made now.
+    """
+
+    planned: Planned
+    found: Found
+    fresh: bool = False
+    made: Made | None = None
+    blocks: tuple[Any, ...] = ()
+    over: threading.Event = field(default_factory=threading.Event)
+    error: RaykdError | None = None
+
+    def block(self, number: int) -> Block:
+        """The values of a block that was recorded now."""
+        values: Block = ray.get(self.blocks[number])
+        return values
 
 
 class Teachers:
-    """Requests every teacher at once and gives them out task by task.
+    """Has every teacher prepared at once and gives them out task by task.
+
+    What a slot made is written to the cache as soon as it is there, in a thread, so that another
+    sweep that waits for the same teacher goes on.
 
     Args:
         spec: The sweep.
@@ -35,9 +75,10 @@ class Teachers:
         board: Handle of the board actor.
         log: The event log.
         run: The run folder.
-        folder: The cache of prepared tasks.
+        cache: The cache of teachers.
         cache_bytes: Most it may hold.
         store_bytes: Capacity of the object store.
+        ability: What the devices of all nodes can do; None: what this process's can.
     """
 
     def __init__(
@@ -47,46 +88,116 @@ class Teachers:
         board: Any,
         log: EventLog,
         run: Path,
-        folder: Path,
+        cache: TeacherCache,
         cache_bytes: int,
         store_bytes: int,
+        ability: Ability | None = None,
     ) -> None:
         self._gathered = gathered
         self._board = board
         self._log = log
         self._run = run
-        self._folder = folder
+        self._cache = cache
         self._cache_bytes = cache_bytes
         self._retries = spec.resources.max_failures
-        self._planned = {task: inputs_of(spec, g, store_bytes) for task, g in gathered.items()}
+        plan = functools.partial(inputs_of, spec, store_bytes=store_bytes, ability=ability)
+        self._planned = {task: plan(gathered=g) for task, g in gathered.items()}
+        self._work: dict[str, _Work] = {}
+        self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
         self._ready: dict[str, store.TeacherHandle] = {}
+        self._turn = ""
 
     def request(self) -> None:
-        """Take teachers from the cache, and put a job on the board for each of the others."""
-        for task, planned in self._planned.items():
-            entry = cache.find(self._folder, planned.inputs.fingerprint)
-            if entry is not None:
-                blocks = store.put_blocks(entry.blocks())
-                self._publish(task, entry.bare, blocks, cached=True)
-                continue
-            self._say_what_differs(task, planned)
-            ref = ray.put(planned.inputs)
-            self._inputs.append(ref)
-            job = PrepareJob(inputs=(ref,))
-            answer(self._board.submit.remote(_job(task), job, self._retries))
+        """Look what is in the cache, and put a job on the board for each teacher that lacks parts.
 
-    def wait(self, task: str) -> store.TeacherHandle | None:
+        One that another process makes at this time is waited for when its turn comes.
+        """
+        asked = [task for task in self._planned if self._ask(task)]
+        if asked:
+            threading.Thread(
+                target=self._collect, args=(asked,), daemon=True, name=f"{_THREAD} teachers"
+            ).start()
+
+    def wait(
+        self, task: str, stop: Callable[[], bool] = lambda: False
+    ) -> store.TeacherHandle | None:
         """The published teacher of a task, None when the sweep was stopped meanwhile.
+
+        Args:
+            task: Task name.
+            stop: Asked now and then whether to wait no more.
 
         Raises:
             TeacherError: Its preparation failed.
+            SetupError: A disk is full.
         """
+        self._turn = task
+        planned, work = self._planned[task], self._work[task]
+        if task in self._elsewhere:
+            if not self._cache.wait(planned.keys, stop):
+                return None
+            self._elsewhere.discard(task)
+            if self._ask(task):
+                self._collect([task])
+            work = self._work[task]
+        while not work.over.wait(_LOOK_S):
+            if stop():
+                return None
+        if work.error is not None:
+            raise work.error
+        if work.found.missing and work.made is None:
+            return None  # the board was closed
         if task not in self._ready:
-            follow(self._board, [_job(task)], lambda _, event: self._on_event(task, event))
-        return self._ready.get(task)
+            self._publish(task, work)
+        return self._ready[task]
+
+    def _ask(self, task: str) -> bool:
+        """Look for a teacher, and put what is missing on the board; whether there is a job."""
+        planned = self._planned[task]
+        work = self._look(task)
+        if not work.found.missing:
+            work.over.set()
+            self._cache.release(planned.keys)
+            return False
+        if not self._cache.claim(planned.keys):
+            who = self._cache.holder(planned.keys)
+            self._note(f"the teacher of {task} is being made by {who}: it is waited for")
+            self._elsewhere.add(task)
+            return False
+        work = self._look(task)  # another process may have been at it until now
+        if not work.found.missing:
+            return self._ask(task)
+        if said := what_is_missing(self._cache, task, planned.keys, work.found):
+            self._note(said)
+        ref = ray.put(to_make(planned.inputs, work.found))
+        self._inputs.append(ref)
+        answer(self._board.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries))
+        return True
+
+    def _look(self, task: str) -> _Work:
+        planned = self._planned[task]
+        work = _Work(planned=planned, found=self._cache.look(planned.inputs, planned.keys))
+        self._work[task] = work
+        return work
+
+    def _collect(self, tasks: Iterable[str]) -> None:
+        """Follow the jobs of teachers; what is made is kept at once."""
+        jobs = {_job(task): task for task in tasks}
+        try:
+            follow(self._board, jobs, lambda job, event: self._on_event(jobs[job], event))
+        except (SetupError, ray.exceptions.RayError) as exc:
+            # A full disk, or a lost head: the waiting thread is told.
+            error = exc if isinstance(exc, RaykdError) else TeacherError(str(exc))
+            for task in jobs.values():
+                self._work[task].error = self._work[task].error or error
+        finally:
+            for task in jobs.values():
+                self._cache.release(self._planned[task].keys)
+                self._work[task].over.set()
 
     def _on_event(self, task: str, event: Mapping[str, Any]) -> None:
+        work = self._work[task]
         if event["kind"] == "progress":
             self._log.emit(
                 "teacher_progress",
@@ -95,54 +206,81 @@ class Teachers:
                 **{k: event[k] for k in ("phase", "done", "total", "detail")},
             )
         elif event["kind"] == "done":
-            self._keep(task, event)
+            work.made, work.blocks = ray.get(event["result"][0]), tuple(event["blocks"])
+            work.fresh = True
+            self._keep(task, work)
         elif event["kind"] == "failed":
-            raise TeacherError(
+            work.error = TeacherError(
                 f"preparing the teacher of {task} failed: {event['error']}",
                 hint=event.get("hint", "") or "try it alone: raykd teacher FILE -v",
             )
+        if event["kind"] in ("done", "failed", "cancelled"):
+            self._cache.release(work.planned.keys)
+            work.over.set()
 
-    def _keep(self, task: str, event: Mapping[str, Any]) -> None:
-        """Write what a slot prepared to the cache, block by block, and publish it."""
+    def _keep(self, task: str, work: _Work) -> None:
+        """Write what a slot made to the cache, block by block; the sweep goes on without it."""
+        assert work.made is not None
+        planned = work.planned
+        tokenizer = functools.partial(save_tokenizer, self._gathered[task].tokens.teacher)
+        try:
+            self._cache.keep(
+                planned.inputs, planned.keys, work.found, work.made, tokenizer, work.block
+            )
+            self._make_room()
+            if task != self._turn and self._cache.writable:
+                self._leave_to_the_cache(work)
+        except (SetupError, OSError) as exc:
+            self._note(f"the teacher of {task} is not kept for the next sweep: {exc}")
 
-        def blocks() -> Iterator[store.StoredBlock]:
-            for ref in event["blocks"]:
-                yield store.StoredBlock(ref=ref, arrays=ray.get(ref))
+    def _leave_to_the_cache(self, work: _Work) -> None:
+        """Free the object store until the turn of a task comes: it is read from the cache then."""
+        found = self._cache.look(work.planned.inputs, work.planned.keys)
+        if not found.missing:
+            work.found, work.made, work.blocks = found, None, ()
+            answer(self._board.drop.remote(work.planned.inputs.fingerprint))
 
-        prepared, state = ray.get(event["result"][0])
-        served = prepared.recorded is not None
-        folder = cache.store(
-            self._folder, prepared, state, (b.arrays for b in blocks()) if served else (),
-            self._planned[task].identity,
-        )  # fmt: skip
-        save_tokenizer(self._gathered[task].tokens.teacher, folder)
-        gone = shelf.prune(self._folder, self._cache_bytes, self._needed())
+    def _make_room(self) -> None:
+        if not self._cache.writable or self._cache.folder is None:
+            return
+        needed = {planned.keys.teacher for planned in self._planned.values()}
+        gone = shelf.prune(self._cache.folder, self._cache_bytes, needed)
         if gone:
             freed = sum(entry.nbytes for entry in gone) / 2**30
             self._note(
                 f"the cache of teachers was over {self._cache_bytes / 2**30:,.0f} GiB: "
-                f"{len(gone)} not used for longest were deleted ({freed:,.2f} GiB)"
+                f"{len(gone)} entries not used for longest were deleted ({freed:,.2f} GiB)"
             )
-        self._publish(task, prepared, blocks() if served else (), cached=False)
-        answer(self._board.drop.remote(f"{prepared.fingerprint}/prepared"))
 
-    def _publish(
-        self, task: str, bare: Prepared, blocks: Iterable[store.StoredBlock], *, cached: bool
-    ) -> None:
-        handle = store.publish(bare, self._gathered[task].task, blocks)
-        answer(self._board.share.remote(handle.fingerprint, handle))
-        planned: Planned = self._planned[task]
+    def _publish(self, task: str, work: _Work) -> None:
+        """Lay a teacher down for the trials of its task."""
+        bare, handle = self._published(task, work)
         teacher = teacher_record(
             self._gathered[task],
             bare,
             handle,
-            cached=cached,
-            serving=planned.serving,
+            cached=not work.fresh,
+            planned=work.planned,
         )
         record = task_record(self._gathered[task], bare)
         runfolder.write_teacher(self._run, task, teacher, record)
         self._log.emit("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))
         self._ready[task] = handle
+
+    def _published(
+        self, task: str, work: _Work, edition: int = 0
+    ) -> tuple[Prepared, store.TeacherHandle]:
+        bare, values = finished(work.planned.inputs, work.found, work.made, work.block)
+        if values is not None:
+            blocks = store.put_blocks(values)
+        elif bare.recorded is not None:
+            blocks = (store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
+        else:
+            blocks = iter(())
+        handle = store.publish(bare, self._gathered[task].task, blocks, edition)
+        answer(self._board.share.remote(handle.fingerprint, handle))
+        answer(self._board.drop.remote(f"{handle.fingerprint}/prepared"))
+        return bare, handle
 
     def again(self, fingerprint: str, edition: int) -> None:
         """Publish a teacher that was lost from the object store, from the cache.
@@ -154,15 +292,12 @@ class Teachers:
         task = next((t for t, h in self._ready.items() if h.fingerprint == fingerprint), None)
         if task is None:
             return
-        entry = cache.find(self._folder, fingerprint)
-        if entry is None:
+        work = self._look(task)
+        work.over.set()
+        if work.found.missing:
             self._note(f"the teacher of {task} is lost, from the object store and from the cache")
             return
-        handle = store.publish(
-            entry.bare, self._gathered[task].task, store.put_blocks(entry.blocks()), edition + 1
-        )
-        answer(self._board.share.remote(fingerprint, handle))
-        self._ready[task] = handle
+        self._ready[task] = self._published(task, work, edition + 1)[1]
         self._note(f"the teacher of {task} was lost from the object store and published again")
 
     def release(self, task: str) -> None:
@@ -170,17 +305,9 @@ class Teachers:
         handle = self._ready.pop(task)
         answer(self._board.drop.remote(handle.fingerprint))
 
-    def _needed(self) -> set[str]:
-        return {planned.inputs.fingerprint for planned in self._planned.values()}
-
-    def _say_what_differs(self, task: str, planned: Planned) -> None:
-        if (self._folder / planned.inputs.fingerprint).exists():
-            self._note(f"the prepared teacher of {task} in the cache is damaged and made again")
-            return
-        found = shelf.differences(self._folder, task, planned.identity)
-        if found:
-            what = ", ".join(found)
-            self._note(f"the prepared teacher of {task} in the cache does not fit: {what} differ")
+    def close(self) -> None:
+        """Let other processes have what this one holds of the cache."""
+        self._cache.close()
 
     def _note(self, message: str) -> None:
         self._log.emit("note", message=message)

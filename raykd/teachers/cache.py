@@ -1,17 +1,21 @@
-"""Prepared tasks on disk, so that the next sweep with the same teacher starts at once.
+"""Teachers on disk, with what was made of them, so that the next sweep starts at once.
 
-One folder per fingerprint: ``prepared.json`` (structure), ``arrays.safetensors`` (its arrays),
-``outputs/`` (recorded outputs, a file per block, read and written one by one), ``teacher/`` (the
-fine-tuned teacher in Hugging Face layout) and ``about.json`` (for listing). Nothing is pickled.
+One folder per teacher (`raykd.teachers.identity.Keys.teacher`)::
+
+    KEY/about.json     what it is, for listing
+    KEY/teacher.json   how it was trained, and the configuration type for type
+    KEY/teacher/       its weights and tokenizer in Hugging Face layout, usable as a checkpoint
+    KEY/parts/PART/    one of its parts: scores, a recorded signal, texts, analyses, a student
+
+A teacher that was not trained here has no weights in the cache. Folders appear whole or not at all,
+and nothing in them is pickled.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from raykd.data.base import Array, Encoded, References, TokenText
-from raykd.errors import SetupError
+from raykd.errors import DataError, SetupError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.files import write_readable
@@ -31,134 +35,233 @@ from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers import shelf
 from raykd.teachers.derive import Findings
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.locks import CacheLocks
+from raykd.teachers.pieces import Piece, PieceAbout, overlaps
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.recorded import Block, RecordedOutputs
+from raykd.teachers.shelf import PART, PARTS, TEACHER
 
-OUTPUTS = "outputs"
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """How a teacher came about.
+
+    Attributes:
+        state: Its weights, None where it was not trained here; in the file without its tensors.
+        history: Evaluations during fine-tuning.
+        rows: Name of the rows that it was evaluated on.
+        parameters: Its number of weights.
+        seconds: Time it took.
+        order: Names of its tensors as they follow each other; files sort them.
+    """
+
+    state: ModelState | None
+    history: tuple[Evaluation, ...]
+    rows: str
+    parameters: int
+    seconds: float
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A part other than a recording.
+
+    Attributes:
+        value: It.
+        seconds: Time it took.
+    """
+
+    value: Any
+    seconds: float
+
 
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Prepared, Encoded, References, TokenText, Ragged, RecordedOutputs, ModelSource, ModelState,
+        Trained, Kept, PieceAbout, Encoded, References, TokenText, ModelSource, ModelState,
         ModelShape, Anatomy, Evaluation, Findings,
     )
 }  # fmt: skip
 
 
-def store(
+def write_teacher(
     folder: Path,
-    prepared: Prepared,
-    teacher: ModelState,
-    blocks: Iterable[Block] | None = None,
-    identity: Mapping[str, str] | None = None,
-) -> Path:
-    """Write a prepared task under ``folder/<fingerprint>``, all of it or nothing.
+    trained: Trained,
+    about: shelf.About,
+    locks: CacheLocks,
+    tokenizer: Callable[[Path], None],
+) -> None:
+    """Write a teacher, all of it or nothing.
 
     Args:
-        folder: The cache.
-        prepared: The task; without the values of recorded outputs where `blocks` are given.
-        teacher: The fine-tuned teacher.
-        blocks: Its recorded outputs.
-        identity: What the fingerprint was made of, by name.
-
-    Returns:
-        The folder of the fine-tuned teacher.
+        folder: Its folder.
+        trained: It.
+        about: What listings show of it.
+        locks: Those of the cache.
+        tokenizer: Writes its tokenizer into a model folder.
 
     Raises:
         SetupError: The disk is full or the folder cannot be written.
     """
-    target = folder / prepared.fingerprint
-    if blocks is None:
-        blocks = prepared.recorded.chunks() if prepared.recorded is not None else ()
+    with _told(folder), locks.whole(folder) as draft:
+        shelf.describe(draft, about)
+        bare = trained
+        if trained.state is not None:
+            weights.save(trained.state, draft / TEACHER)
+            tokenizer(draft / TEACHER)
+            order = tuple(trained.state.tensors)
+            bare = replace(trained, state=replace(trained.state, tensors={}), order=order)
+        _write_plain(draft, "teacher", bare)
+
+
+def read_teacher(folder: Path) -> Trained | None:
+    """How a teacher was trained, without its weights; None when it is not there or damaged."""
+    found: Trained | None = _read_plain(folder, "teacher", Trained)
+    if found is None or found.state is None:
+        return found
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
-            new = Path(name) / "entry"
-            (new / OUTPUTS).mkdir(parents=True)
-            arrays: dict[str, Array] = {}
-            plain = _flatten(prepared.bare(), arrays)
-            write_readable(new / "arrays.safetensors", partial(save_file, arrays))
-            count = 0
-            for block in blocks:
-                numbered = {str(k): np.asarray(a, order="C") for k, a in enumerate(block)}
-                write_readable(
-                    new / OUTPUTS / f"{count:05d}.safetensors", partial(save_file, numbered)
-                )
-                count += 1
-            (new / "prepared.json").write_text(
-                json.dumps({"blocks": count, "prepared": plain}), encoding="utf-8"
-            )
-            weights.save(teacher, new / "teacher")
-            shelf.describe(new, prepared.task, prepared.metrics, identity or {})
-            if target.exists():
-                shutil.rmtree(target)
-            new.rename(target)
-    except (OSError, SafetensorError) as exc:
-        raise SetupError(
-            f"cannot write the prepared teacher to {folder}: {exc}",
-            hint="free some space, or choose another folder with RAYKD_CACHE",
-        ) from exc
-    return target / "teacher"
+        with safe_open(folder / TEACHER / weights.WEIGHTS_FILE, framework="numpy") as opened:
+            opened.keys()
+    except (OSError, SafetensorError):
+        return None
+    return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A prepared task in the cache.
+def read_state(folder: Path, trained: Trained) -> ModelState:
+    """The weights of a teacher as they were when they were written.
 
-    Attributes:
-        bare: The task without the values of recorded outputs.
-        files: A file for each block of them.
+    Raises:
+        SetupError: They cannot be read.
     """
-
-    bare: Prepared
-    files: tuple[Path, ...]
-
-    def blocks(self) -> Iterator[Block]:
-        """Recorded outputs, read one block at a time.
-
-        Raises:
-            SetupError: A file cannot be read.
-        """
-        for file in self.files:
-            try:
-                found = load_file(file)
-            except (OSError, SafetensorError) as exc:
-                raise SetupError(
-                    f"cannot read {file}: {exc}", hint="delete its folder; it will be made again"
-                ) from exc
-            yield tuple(found[str(k)] for k in range(len(found)))
-
-    def whole(self) -> Prepared:
-        """The task with all recorded outputs in memory."""
-        if self.bare.recorded is None:
-            return self.bare
-        return replace(self.bare, recorded=self.bare.recorded.with_chunks(self.blocks()))
-
-
-def find(folder: Path, fingerprint: str) -> Entry | None:
-    """The entry of a fingerprint, None when it is not there or cannot be read whole."""
-    entry = folder / fingerprint
+    assert trained.state is not None
     try:
-        plain = json.loads((entry / "prepared.json").read_text(encoding="utf-8"))
-        arrays = load_file(entry / "arrays.safetensors")
-        prepared = _restore(plain["prepared"], arrays)
-        files = tuple(entry / OUTPUTS / f"{k:05d}.safetensors" for k in range(plain["blocks"]))
+        found = weights.load(folder / TEACHER).tensors
+        return replace(trained.state, tensors={name: found[name] for name in trained.order})
+    except (DataError, KeyError) as exc:
+        hint = "delete its folder; it will be made again"
+        raise SetupError(f"cannot read the teacher: {exc}", hint=hint) from exc
+
+
+def write_part(folder: Path, key: str, name: str, value: Kept, locks: CacheLocks) -> None:
+    """Write a part that is no recording.
+
+    Args:
+        folder: That of the teacher.
+        key: Of the part.
+        name: What it is.
+        value: It.
+        locks: Those of the cache.
+
+    Raises:
+        SetupError: The disk is full or the folder cannot be written.
+    """
+    with _told(folder), locks.whole(folder / PARTS / key) as draft:
+        _write_plain(draft, "part", value)
+        shelf.name_part(draft, name)
+
+
+def read_part(folder: Path, key: str) -> Kept | None:
+    """A part, None when it is not there or damaged."""
+    found: Kept | None = _read_plain(folder / PARTS / key, "part", Kept)
+    shelf.touch(folder / PARTS / key / PART)
+    return found
+
+
+def write_piece(
+    folder: Path, key: str, name: str, piece: Piece, blocks: Sequence[Array], locks: CacheLocks
+) -> None:
+    """Write a recorded signal, block by block.
+
+    Args:
+        folder: That of the teacher.
+        key: Of the part.
+        name: What it is.
+        piece: The signal.
+        blocks: Row numbers of every block.
+        locks: Those of the cache.
+
+    Raises:
+        SetupError: The disk is full or the folder cannot be written.
+    """
+    starts = np.asarray([0, *(int(rows[-1]) + 1 for rows in blocks)], np.int64)
+    with _told(folder), locks.whole(folder / PARTS / key) as draft:
+        _write_plain(draft, "part", replace(piece.about, starts=starts))
+        for k, rows in enumerate(blocks):
+            found = piece.read(int(rows[0]), int(rows[-1]) + 1)
+            plain = {own: np.asarray(array, order="C") for own, array in found.items()}
+            write_readable(draft / f"{k:05d}.safetensors", partial(save_file, plain))
+        shelf.name_part(draft, name)
+
+
+def read_piece(folder: Path, key: str) -> Piece | None:
+    """A recorded signal, None when it is not there or damaged; its values are read when asked."""
+    place = folder / PARTS / key
+    about = _read_plain(place, "part", PieceAbout)
+    if about is None:
+        return None
+    files = [place / f"{k:05d}.safetensors" for k in range(len(about.starts) - 1)]
+    try:
         for file in files:
             with safe_open(file, framework="numpy") as opened:  # reads the table of contents
                 opened.keys()
+    except (OSError, SafetensorError):
+        return None
+    shelf.touch(place / PART)
+
+    def read(begin: int, end: int) -> dict[str, Array]:
+        found = {}
+        for own, offsets in about.offsets.items():
+            part = Ragged(offsets=offsets, starts=about.starts, chunks=())
+            some = [_rows(files[k], own, a, b) for k, a, b in overlaps(part, begin, end)]
+            found[own] = some[0] if len(some) == 1 else np.concatenate(some)
+        return found
+
+    return Piece(about=about, read=read)
+
+
+def _rows(file: Path, name: str, first: int, last: int) -> Array:
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            array: Array = opened.get_slice(name)[first:last]
+            return array
+    except (OSError, SafetensorError) as exc:
+        raise SetupError(
+            f"cannot read {file}: {exc}", hint="delete its folder; it will be made again"
+        ) from exc
+
+
+class _told:
+    """Turns what a disk refuses into one message."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.parent
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | SafetensorError | SetupError):
+            raise SetupError(
+                f"cannot write the prepared teacher to {self._folder}: {error}",
+                hint="free some space, or choose another folder with RAYKD_CACHE",
+            ) from error
+
+
+def _write_plain(folder: Path, name: str, value: Any) -> None:
+    arrays: dict[str, Array] = {}
+    plain = _flatten(value, arrays)
+    write_readable(folder / f"{name}.safetensors", partial(save_file, arrays))
+    (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
+
+
+def _read_plain(folder: Path, name: str, kind: type[Any]) -> Any:
+    """What was written, None when it is not there, damaged, or something else."""
+    try:
+        plain = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        found = _restore(plain, load_file(folder / f"{name}.safetensors"))
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    if not isinstance(prepared, Prepared) or prepared.fingerprint != fingerprint:
-        return None
-    shelf.touch(entry)
-    return Entry(bare=prepared, files=files)
-
-
-def load(folder: Path, fingerprint: str) -> Prepared | None:
-    """The prepared task of a fingerprint in memory, None when it is not there or damaged."""
-    entry = find(folder, fingerprint)
-    return entry.whole() if entry is not None else None
+    return found if isinstance(found, kind) else None
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:

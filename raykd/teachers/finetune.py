@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
 from raykd import registry
@@ -9,9 +11,11 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Setting
 from raykd.models.base import Outputs
 from raykd.results.records import Evaluation
-from raykd.teachers.inputs import Progress, TaskInputs
 from raykd.training.device import World
 from raykd.training.loop import FitJob, fit
+
+if TYPE_CHECKING:
+    from raykd.teachers.inputs import Progress, TaskInputs
 
 
 def finetune(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from raykd.data.base import PREDICT, TOKEN_KINDS, Encoded, Task, TokenText
+from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Task, TokenText
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.base import Anatomy
 from raykd.models.source import ModelSource
+from raykd.teachers.made import Made
 from raykd.teachers.recording import Recording, row_bytes
 from raykd.teachers.written import Explaining, Writer
 from raykd.training.settings import TrainSettings
@@ -66,8 +67,10 @@ class TaskInputs:
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
         dtype: How recorded hidden states are kept.
+        precision: Number format of the teacher's training, and of the scores of its texts.
         explaining: Rationales that the teacher is to write, or None.
         fingerprint: Identity of all of the above.
+        known: What was made of it before; the rest is made now.
     """
 
     task: Task
@@ -87,8 +90,10 @@ class TaskInputs:
     derivations: tuple[Derivation, ...]
     mode: Literal["outputs", "weights"]
     dtype: str
+    precision: str = "auto"
     explaining: Explaining | None = None
     fingerprint: str
+    known: Made = field(default_factory=Made)
 
     @property
     def same_rows(self) -> bool:
@@ -147,13 +152,37 @@ class TaskInputs:
 
     def records(self) -> bool:
         """Whether the train rows are recorded: to be read, or to derive teachers from."""
-        return self.mode == "outputs" or self.task.kind not in TOKEN_KINDS
+        return self.mode == "outputs" or bool(self.derivations)
 
-    def recording(self, role: str, signals: Signals) -> Recording:
-        """How the rows of a role are recorded."""
+    def reports(self) -> bool:
+        """Whether the report split is recorded, to tell how far written text is from it."""
+        return self.task.kind in TEXT_KINDS and self.same_tokens
+
+    def writes_for(self, role: str) -> bool:
+        """Whether the teacher writes text to score the rows of a role."""
+        decides = self.task.metric in self.task.text_metrics
+        return bool(self.task.text_metrics) and (decides or role != "select")
+
+    def eval_batch_size(self) -> int:
+        """Rows per forward where nothing is trained."""
+        return self.finetune.eval_batch_size if self.finetune else 64
+
+    def scoring(self) -> TrainSettings:
+        """Settings with which the teacher's texts are scored."""
+        return self.finetune or TrainSettings(precision=self.precision)
+
+    def recording(self, role: str, signals: Signals, every: Signals | None = None) -> Recording:
+        """How the rows of a role are recorded.
+
+        Args:
+            role: Of the rows.
+            signals: What is recorded now.
+            every: What is recorded in all, where some of it was before: blocks end where they
+                would if it were recorded at once.
+        """
         encoded = self.teacher_splits[role]
         sizes = row_bytes(
-            encoded, signals, self.teacher.anatomy, kind=self.task.kind,
+            encoded, every or signals, self.teacher.anatomy, kind=self.task.kind,
             num_labels=self.task.num_labels, wide=self.dtype == "fp32",
         )  # fmt: skip
         return Recording(
@@ -162,18 +191,20 @@ class TaskInputs:
             pad_id=self.teacher_pad,
             max_length=self.max_length,
             dtype=self.dtype,
-            batch_size=self.finetune.eval_batch_size if self.finetune else 64,
+            batch_size=self.eval_batch_size(),
             row_bytes=sizes,
             vocabulary=self.setting().shared_vocabulary if self.same_tokens else self.vocabulary,
         )
 
     def distinct(self) -> list[Encoded]:
         """The splits that the teacher reads after fine-tuning, those that are the same once."""
-        read = (self.teacher_splits[n] for n in ("train", *scored_roles(self.teacher_splits)))
+        recorded = ("train",) if self.records() else ()
+        roles = (*recorded, *scored_roles(self.teacher_splits))
+        read = (self.teacher_splits[role] for role in roles)
         return list({id(split): split for split in read}.values())
 
 
-def scored_roles(splits: Mapping[str, Encoded]) -> tuple[str, ...]:
+def scored_roles(splits: Collection[str]) -> tuple[str, ...]:
     """``select``, ``report``, and the companions ``report_<suffix>`` there are."""
     companions = (role for role in splits if role.startswith("report_"))
     return ("select", "report", *companions)

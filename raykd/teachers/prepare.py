@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from raykd.data.base import TEXT_KINDS, Array, Encoded
+from raykd.data.base import Array, Encoded
 from raykd.data.prompts import with_rationales
 from raykd.methods.base import Signals
 from raykd.models import weights
@@ -17,14 +17,16 @@ from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.beginning import beginning
-from raykd.teachers.derive import Findings, TeacherBench, analyse
+from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, TaskInputs
+from raykd.teachers.inputs import Progress, StudentCut, TaskInputs, scored_roles
+from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
-from raykd.teachers.scoring import score_teacher
+from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
+from raykd.teachers.signals import only, signal_names
 from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
@@ -38,6 +40,10 @@ Recorder = Callable[[nn.Module, ModelSource, Recording, Callable[[int], None]], 
 to call with the number of rows done."""
 
 
+REPORTED_SIGNALS = Signals(logits=True, tokens=HiddenCache().name)
+"""What is recorded of the text of the report split."""
+
+
 def record_here(
     model: nn.Module, source: ModelSource, recording: Recording, progress: Callable[[int], None]
 ) -> RecordedOutputs:
@@ -45,50 +51,112 @@ def record_here(
     return record(model, recording, next(model.parameters()).device, progress)
 
 
-def prepare(
+def make(
     inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
-) -> tuple[Prepared, ModelState] | None:
-    """Fine-tune or load the teacher, score it, record its outputs, make the student's beginning.
+) -> Made | None:
+    """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
-    that gets the result, with the fine-tuned weights.
+    that gets the result.
 
     Args:
-        inputs: What to work on.
+        inputs: What to work on, and what is known already.
         world: This process.
         progress: Told how far it is.
         recorder: Records the train rows.
+
+    Returns:
+        What is new, with the teacher's weights.
 
     Raises:
         TeacherError: Fine-tuning diverged, or outputs are not finite.
     """
     began = time.monotonic()
+    known = inputs.known
     seed_everything(inputs.finetune_seed)
-    model = inputs.teacher.build(inputs.finetune_seed).to(world.device)
+    model = _beginning(inputs).build(inputs.finetune_seed).to(world.device)
     history: tuple[Evaluation, ...] = ()
-    if inputs.finetune is not None:
+    if inputs.finetune is not None and known.state is None:
         history = finetune(model, inputs, world, progress)
     if world.rank != 0:
         return None
     model.eval()
-    state = weights.capture(model)
+    state = known.state or weights.capture(model)
     source = replace(inputs.teacher, state=state, shape=None)
-    metrics = score_teacher(model, inputs, world.device, progress)
+    rows = _Rows(inputs, progress)
+    scores = score_teacher(model, inputs, world.device, rows.of)
     recorded: RecordedOutputs | None = None
-    if inputs.records():
-        rows = inputs.recording("train", inputs.recorded_signals())
-        recorded = recorder(model, source, rows, _rows_done(inputs, progress))
-    reported = _reported(inputs, model, world)
-    student = beginning(inputs, state, model, world.device)
-    findings = _analyse(inputs, model, student, recorded, world, progress)
+    signals = missing_signals(inputs)
+    if signals is not None:
+        recording = inputs.recording("train", signals, inputs.recorded_signals())
+        recorded = recorder(model, source, recording, rows.of("train"))
+    reported = None
+    if inputs.reports() and known.reported is None:
+        reported = _reported(inputs, model, world)
+    student = None
+    if isinstance(inputs.student, StudentCut) and known.student is None:
+        student = beginning(inputs, state, model, world.device)
+    made = Made(
+        state=state,
+        history=history,
+        parameters=sum(p.numel() for p in model.parameters()),
+        scores=scores,
+        recorded=recorded,
+        reported=reported,
+        written=_written(inputs, model, progress),
+        student=student,
+        rows=rows.done,
+    )
+    findings = _analyse(inputs, model, known.and_(made), world, progress)
+    return replace(made, findings=findings, seconds=time.monotonic() - began)
+
+
+def _beginning(inputs: TaskInputs) -> ModelSource:
+    """How the teacher is built: with the weights that are known, or as it begins."""
+    if inputs.known.state is None:
+        return inputs.teacher
+    return replace(inputs.teacher, state=inputs.known.state, shape=None)
+
+
+def prepare(
+    inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
+) -> tuple[Prepared, ModelState] | None:
+    """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
+
+    See `make` for the arguments and errors.
+    """
+    made = make(inputs, world, progress, recorder)
+    if made is None:
+        return None
+    assert made.state is not None
+    return assemble(inputs, made), made.state
+
+
+def assemble(inputs: TaskInputs, made: Made) -> Prepared:
+    """What trials read, from its parts, which are all there.
+
+    Args:
+        inputs: What was prepared.
+        made: Every part; the values of recorded train rows may be left out.
+    """
+    state = made.state or inputs.teacher.state
+    source = replace(inputs.teacher, state=state, shape=None)
+    student = made.student or inputs.student
+    assert isinstance(student, ModelSource)
+    served = inputs.mode == "outputs"
+    keeps_weights = not served or bool(inputs.derivations)
+    splits = dict(inputs.student_splits)
+    if WRITTEN in made.written:
+        splits[WRITTEN] = made.written[WRITTEN]
+    if EXPLAINED in made.written:
+        splits["train"] = with_rationales(splits["train"], made.written[EXPLAINED])
     distinct = sum(map(len, inputs.distinct()))
-    keeps_weights = inputs.mode == "weights" or bool(inputs.derivations)
     setting = inputs.setting()
-    matrix, bias = _output_layer(model, recorded, reported)
-    prepared = Prepared(
+    matrix, bias = _output_layer(state, made.recorded, made.reported)
+    return Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
-        splits=_with_written(inputs, model, progress),
+        splits=splits,
         pad_id=inputs.student_pad,
         end_id=setting.end,
         max_length=inputs.max_length,
@@ -99,36 +167,65 @@ def prepare(
         teacher_pad=inputs.teacher_pad,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
-        recorded=recorded if inputs.mode == "outputs" else None,
+        recorded=made.recorded if served else None,
         teacher=source if keeps_weights else None,
-        reported=reported,
+        reported=made.reported,
         output_matrix=matrix,
         output_bias=bias,
-        findings=findings,
-        metrics=metrics,
-        history=history,
-        parameters=sum(p.numel() for p in model.parameters()),
-        forwards=distinct,
+        findings=dict(made.findings),
+        metrics=metrics_of(made.scores),
+        history=made.history,
+        parameters=made.parameters,
+        forwards=made.rows,
         distinct=distinct,
-        seconds=time.monotonic() - began,
+        seconds=made.seconds,
     )
-    return prepared, state
 
 
-def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOutputs | None:
-    """What the teacher says of the text of the report split, where students split it alike."""
-    if inputs.task.kind not in TEXT_KINDS or not inputs.same_tokens:
+class _Rows:
+    """Counts the rows that pass through the teacher, and tells of them.
+
+    Rows that two roles share pass once.
+    """
+
+    def __init__(self, inputs: TaskInputs, progress: Progress) -> None:
+        self._progress = progress
+        self._splits = splits = inputs.teacher_splits
+        roles = [r for r in scored_roles(splits) if r not in inputs.known.scores]
+        if missing_signals(inputs) is not None:
+            roles.append("train")
+        # Tokens are scored role by role.
+        once = {(id(s), r if s.token_labels else ""): len(s) for r in roles for s in [splits[r]]}
+        self._total = sum(once.values())
+        self.done = 0
+
+    def of(self, role: str) -> Callable[[int], None]:
+        """A function to call with the number of rows of a role that are done."""
+        before = self.done
+        self.done += len(self._splits[role])
+        return lambda done: self._progress("record", before + done, self._total, role)
+
+
+def missing_signals(inputs: TaskInputs) -> Signals | None:
+    """What is to be recorded of the train rows now, None where nothing is."""
+    if not inputs.records():
         return None
-    signals = Signals(logits=True, tokens=HiddenCache().name)
-    return record(model, inputs.recording("report", signals), world.device)
+    wanted, known = inputs.recorded_signals(), inputs.known.recorded
+    if known is None:
+        return wanted
+    token_labels = inputs.teacher_splits["train"].token_labels
+    missing = [n for n in signal_names(wanted, token_labels=token_labels) if n not in known.names()]
+    return only(wanted, missing) if missing else None
 
 
-def _with_written(
-    inputs: TaskInputs, model: nn.Module, progress: Progress
-) -> Mapping[str, Encoded]:
-    """The student's rows, with what the teacher wrote where a method learns from it."""
-    splits = dict(inputs.student_splits)
-    explaining = inputs.explaining
+def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOutputs:
+    """What the teacher says of the text of the report split."""
+    return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
+
+
+def _written(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[str, Encoded]:
+    """What the teacher writes to the train rows, where a method learns from it."""
+    explaining, found = inputs.explaining, {}
 
     def made(rows: Encoded, stream: str, most: int, asked: Encoded) -> Encoded:
         seed_everything(derive_seed(inputs.finetune_seed, stream))
@@ -139,16 +236,16 @@ def _with_written(
             lambda done: progress("write", done, len(rows), stream),
         )  # fmt: skip
 
-    if inputs.signals.generation:
-        splits[WRITTEN] = made(
-            splits["train"], WRITTEN, inputs.task.max_new_tokens, inputs.teacher_splits["train"]
-        )
-    if explaining is not None:
-        found = made(
-            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+    if inputs.signals.generation and WRITTEN not in inputs.known.written:
+        found[WRITTEN] = made(
+            inputs.student_splits["train"], WRITTEN, inputs.task.max_new_tokens,
+            inputs.teacher_splits["train"],
         )  # fmt: skip
-        splits["train"] = with_rationales(splits["train"], found)
-    return splits
+    if explaining is not None and EXPLAINED not in inputs.known.written:
+        found[EXPLAINED] = made(
+            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+        )
+    return found
 
 
 def _own_train(inputs: TaskInputs) -> Encoded:
@@ -157,30 +254,31 @@ def _own_train(inputs: TaskInputs) -> Encoded:
 
 
 def _output_layer(
-    model: Any, *recordings: RecordedOutputs | None
+    state: ModelState | None, *recordings: RecordedOutputs | None
 ) -> tuple[Array | None, Array | None]:
     """Matrix and bias that make scores of what was recorded, where that needs them."""
     named = {recording.tokens for recording in recordings if recording is not None}
     if not any(cache_of(name).needs_matrix for name in named if name):
         return None, None
+    assert state is not None
+    model: Any = weights.restore(state, shared=True)
 
     def kept(values: Tensor | None) -> Array | None:
-        return None if values is None else values.detach().float().cpu().numpy().copy()
+        return None if values is None else values.detach().float().numpy().copy()
 
     return kept(model.lm_head.weight), kept(model.lm_head.bias)
 
 
 def _analyse(
-    inputs: TaskInputs,
-    model: nn.Module,
-    student: ModelSource,
-    recorded: RecordedOutputs | None,
-    world: World,
-    progress: Progress,
+    inputs: TaskInputs, model: nn.Module, made: Made, world: World, progress: Progress
 ) -> dict[str, Findings]:
-    if not inputs.derivations:
+    """What derivations find out that is not known yet; `made` is everything else."""
+    left = tuple(d for d in inputs.derivations if name_of(d) not in inputs.known.findings)
+    if not left:
         return {}
-    assert recorded is not None
+    student = made.student or inputs.student
+    assert made.recorded is not None
+    assert isinstance(student, ModelSource)
     alone = World(device=world.device)
     setting = replace(inputs.setting(), student=student.anatomy)
     layer = OutputLayer(vocabulary=setting.compared_vocabulary)
@@ -190,17 +288,9 @@ def _analyse(
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(recorded, world.device, layer).reader(Signals(logits=True)),
+        read=RecordedTeacher(made.recorded, world.device, layer).reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,
     )
-    total = len(inputs.derivations)
-    return analyse(inputs.derivations, bench, lambda done: progress("analyse", done, total, ""))
-
-
-def _rows_done(inputs: TaskInputs, progress: Progress) -> Callable[[int], None]:
-    """Progress of recording, after the splits that are scored."""
-    total = sum(map(len, inputs.distinct()))
-    before = total - len(inputs.teacher_splits["train"])
-    return lambda done: progress("record", before + done, total, "train")
+    return analyse(left, bench, lambda done: progress("analyse", done, len(left), ""))

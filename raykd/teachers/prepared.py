@@ -46,7 +46,8 @@ class Prepared:
         metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
         history: Evaluations during fine-tuning.
         parameters: The teacher's number of weights.
-        forwards: Rows passed through the teacher after fine-tuning.
+        forwards: Rows passed through the teacher after fine-tuning, over all preparations that
+            made what is here.
         distinct: Distinct rows among them.
         seconds: Time of the preparation.
     """

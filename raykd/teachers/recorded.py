@@ -19,6 +19,7 @@ from raykd.data.base import PADDED, Array
 from raykd.models.base import Reduction
 from raykd.teachers import ragged
 from raykd.teachers.ragged import Ragged
+from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS
 from raykd.training.device import moved
 
 STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
@@ -48,7 +49,7 @@ class RecordedOutputs:
         shape: What the logits of a row are of: ``row``, ``span`` or ``token``.
         reduced: float32 arrays of functions of the hidden states, by `Reduction.name`.
         rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
-            signal.
+            signal; of hidden states and attentions by layer (``hidden_states/2``).
         tokens: What was recorded in place of the scores of a vocabulary, by name; empty: nothing.
         by_token: Its arrays, by ``tokens/<name>``; per row one entry per token with a label.
         coverage: Probability mass that it stands for, and the number of tokens, added up.
@@ -75,6 +76,14 @@ class RecordedOutputs:
         }  # fmt: skip
         there = {n: part for n, part in named.items() if part is not None}
         return there | dict(self.reduced) | dict(self.by_token)
+
+    def names(self) -> tuple[str, ...]:
+        """Its signals, layer by layer, as `raykd.teachers.signals` names them."""
+        found = [LOGITS] if self.logits is not None else []
+        found += [f"{HIDDEN}{layer}" for layer in self.layers]
+        found += [f"{ATTENTION}{block}" for block in self.blocks]
+        found += [REDUCTION + name for name in self.reduced]
+        return (*found, TOKENS + self.tokens) if self.tokens else tuple(found)
 
     def with_parts(self, parts: Mapping[str, Ragged]) -> RecordedOutputs:
         """The same signals with other arrays; takes what `parts` gives."""
@@ -129,8 +138,12 @@ class RecordedOutputs:
 
     def error(self) -> Mapping[str, float]:
         """Relative error of what is kept against float32 (root mean square), by signal."""
-        return {name: math.sqrt(e / size) if size else 0.0 for name, (e, size)
-                in self.rounding.items()}  # fmt: skip
+        found: dict[str, tuple[float, float]] = {}
+        for name, (error, size) in self.rounding.items():
+            signal = name.partition("/")[0]
+            before = found.get(signal, (0.0, 0.0))
+            found[signal] = (before[0] + error, before[1] + size)
+        return {name: math.sqrt(e / size) if size else 0.0 for name, (e, size) in found.items()}
 
     def gather_logits(self, rows: Array, length: int) -> Tensor:
         """Logits in float32: ``[B, C]``, ``[B, 2, length]`` or ``[tokens with a label, C]``.

@@ -220,12 +220,14 @@ class _Block:
             self._shape = "span" if out.logits.dim() == 3 else self._shape
             self._put("logits", places, _logits(out, batch, lengths, self._shape))
         if layers := numbers(signals.hidden_states):
-            states = self._plain("hidden_states", out.stacked(layers).transpose(1, 2), dtype)
+            names = [f"hidden_states/{layer}" for layer in layers]
+            states = self._plain(names, out.stacked(layers).transpose(1, 2), dtype)
             ends = self._kept[places]
             self._put("hidden_states", places, [s[:n] for s, n in zip(states, ends, strict=True)])
         if blocks := numbers(signals.attentions):
             stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
-            maps = self._plain("attentions", stacked.permute(0, 3, 4, 1, 2), dtype)
+            names = [f"attentions/{number}" for number in blocks]
+            maps = self._plain(names, stacked.permute(0, 3, 4, 1, 2), dtype)
             square = [_square(m, n) for m, n in zip(maps, lengths, strict=True)]
             self._put("attentions", places, square)
         for reduction in signals.reductions:
@@ -242,7 +244,7 @@ class _Block:
         for name, values in kept.items():
             if values.is_floating_point():
                 dtype = self._recording.dtype if name in cache.states else "fp16"
-                array = self._plain(name, values, dtype)
+                array = self._plain([name], values, dtype)
             else:
                 array = as_ids(values, scores.vocabulary)
             self._put(f"tokens/{name}", places, np.split(array, counts))
@@ -277,8 +279,14 @@ class _Block:
         count = len(self.lengths)
         self._pieces.setdefault(name, _Pieces([None] * count)).put(places, arrays)
 
-    def _plain(self, name: str, values: Tensor, dtype: str) -> Array:
-        """A tensor as it is kept; what rounding loses is added up."""
+    def _plain(self, names: Sequence[str], values: Tensor, dtype: str) -> Array:
+        """A tensor as it is kept; what rounding loses is added up.
+
+        Args:
+            names: What the values are of: one name, or one for each entry of the last axis but one.
+            values: The tensor.
+            dtype: How it is kept.
+        """
         kept = values.to(_TORCH[dtype])
         if not torch.isfinite(kept).all():
             if torch.isfinite(values).all():
@@ -290,9 +298,13 @@ class _Block:
                 "the teacher's hidden states are not finite",
                 hint="check its checkpoint and learning rate",
             )
-        rounding = self._rounding.setdefault(name, _Rounding())
-        rounding.error += float((kept.float() - values.float()).double().square().sum())
-        rounding.size += float(values.double().square().sum())
+        lost = (kept.float() - values.float()).double().square()
+        size = values.double().square()
+        for k, name in enumerate(names):
+            of = (..., k, slice(None)) if len(names) > 1 else ...
+            rounding = self._rounding.setdefault(name, _Rounding())
+            rounding.error += float(lost[of].sum())
+            rounding.size += float(size[of].sum())
         kept = kept.cpu().contiguous()
         array: Array = (kept.view(torch.int16) if dtype == "bf16" else kept).numpy()
         return array

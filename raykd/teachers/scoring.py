@@ -10,38 +10,54 @@ from torch import nn
 from raykd.data.base import Array, Encoded
 from raykd.data.collate import Collator
 from raykd.methods.base import Signals
-from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
-from raykd.teachers.recording import after, record
+from raykd.teachers.inputs import TaskInputs, scored_roles
+from raykd.teachers.recording import record
 from raykd.training.device import World
 from raykd.training.evaluate import score
-from raykd.training.settings import TrainSettings
+
+RoleProgress = Callable[[str], Callable[[int], None]]
+"""Gives for a role of rows a function to call with the number of them that are done."""
 
 
 def score_teacher(
-    model: nn.Module, inputs: TaskInputs, device: torch.device, progress: Progress
-) -> dict[str, float]:
-    """The teacher's metrics on the splits that are scored, each split read once."""
-    splits = inputs.teacher_splits
-    total = sum(len(split) for split in inputs.distinct())
+    model: nn.Module,
+    inputs: TaskInputs,
+    device: torch.device,
+    progress: RoleProgress,
+) -> dict[str, Mapping[str, float]]:
+    """The teacher's metrics by role, of the splits that are scored; each split is read once.
+
+    Args:
+        model: The teacher, on `device`.
+        inputs: What is prepared; roles whose scores are known are left out.
+        device: Where to run.
+        progress: Told how far it is.
+    """
     logits: dict[int, Array] = {}
-    metrics: dict[str, float] = {}
-    before = 0
-    for name in scored_roles(splits):
-        rows = splits[name]
+    found: dict[str, Mapping[str, float]] = {}
+    for role in scored_roles(inputs.teacher_splits):
+        rows = inputs.teacher_splits[role]
+        if role in inputs.known.scores:
+            continue
         if rows.token_labels:
-            decides = inputs.task.metric in inputs.task.text_metrics
-            found = _score_tokens(model, inputs, rows, device, decides or name != "select")
-            before += len(rows)
-        else:
-            if id(rows) not in logits:
-                recording = inputs.recording(name, Signals(logits=True))
-                done = after(before, _scoring(progress, total, name))
-                logits[id(rows)] = record(model, recording, device, done).all_logits()
-                before += len(rows)
-            found = inputs.task.score(logits[id(rows)], rows)
-        stage, _, suffix = name.partition("_")
+            texts = inputs.writes_for(role)
+            found[role] = _score_tokens(model, inputs, rows, device, texts)
+            progress(role)(len(rows))
+            continue
+        if id(rows) not in logits:
+            recording = inputs.recording(role, Signals(logits=True))
+            logits[id(rows)] = record(model, recording, device, progress(role)).all_logits()
+        found[role] = inputs.task.score(logits[id(rows)], rows)
+    return found
+
+
+def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Metrics by role as they are named in reports: ``select/<metric>``, ``report/<metric>``."""
+    metrics: dict[str, float] = {}
+    for role in scored_roles(scores):
+        stage, _, suffix = role.partition("_")
         end = f"_{suffix}" if suffix else ""
-        metrics |= {f"{stage}/{metric}{end}": value for metric, value in found.items()}
+        metrics |= {f"{stage}/{metric}{end}": value for metric, value in scores[role].items()}
     return metrics
 
 
@@ -49,9 +65,5 @@ def _score_tokens(
     model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device, texts: bool
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
-    settings = inputs.finetune or TrainSettings()
-    return score(model, inputs.task, rows, settings, collator, World(device=device), texts=texts)
-
-
-def _scoring(progress: Progress, total: int, split: str) -> Callable[[int], None]:
-    return lambda done: progress("record", done, total, split)
+    world, settings = World(device=device), inputs.scoring()
+    return score(model, inputs.task, rows, settings, collator, world, texts=texts)

@@ -1,7 +1,7 @@
-"""What lies in the cache of prepared teachers, and which of it may go.
+"""What lies in the cache of teachers, and which of it may go.
 
-Every entry has an ``about.json`` beside its data, so that listing reads no weights; it is touched
-whenever the entry is used.
+Every teacher and every part of it has an ``about.json`` beside its data, so that listing reads no
+weights; it is touched whenever the thing is used.
 """
 
 from __future__ import annotations
@@ -10,63 +10,124 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-ABOUT = "about.json"
+from raykd.teachers.locks import DRAFT, GONE, CacheLocks, away
+
+ABOUT = PART = "about.json"
+TEACHER = "teacher"
+"""Folder of a teacher's weights."""
+PARTS = "parts"
+"""Folder of what was made of a teacher."""
+AUGMENTED = "augmented"
+"""Folder of rows that were made of other rows, beside the teachers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CacheEntry:
-    """One prepared teacher.
+class About:
+    """What a teacher is.
 
     Attributes:
-        folder: Where it lies.
         task: Task name.
         metrics: Its scores.
-        identity: What its fingerprint was made of, by name.
+        identity: What its name was made of, by name.
+    """
+
+    task: str
+    metrics: Mapping[str, float]
+    identity: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """Something in the cache that can go by itself.
+
+    Attributes:
+        path: Where it lies.
+        name: What it is.
         nbytes: Bytes on disk.
         used: When it was made or read last, seconds since the epoch.
     """
 
-    folder: Path
-    task: str
-    metrics: Mapping[str, float]
-    identity: Mapping[str, str]
+    path: Path
+    name: str
     nbytes: int
     used: float
 
 
-def describe(
-    folder: Path, task: str, metrics: Mapping[str, float], identity: Mapping[str, str]
-) -> None:
-    """Note what an entry is."""
-    about = {"task": task, "metrics": dict(metrics), "identity": dict(identity)}
-    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheEntry:
+    """One teacher.
+
+    Attributes:
+        folder: Where it lies.
+        about: What it is.
+        weights: Bytes of its weights; 0 where it was not trained here.
+        parts: What was made of it: scores, recorded signals, texts, analyses.
+        nbytes: Bytes on disk, of everything.
+        used: When it was made or read last, seconds since the epoch.
+    """
+
+    folder: Path
+    about: About
+    weights: int
+    parts: tuple[Kept, ...]
+    nbytes: int
+    used: float
+
+    @property
+    def task(self) -> str:
+        """Task name."""
+        return self.about.task
+
+    @property
+    def recordings(self) -> int:
+        """Bytes of what was made of it."""
+        return sum(part.nbytes for part in self.parts)
 
 
-def touch(folder: Path) -> None:
-    """Note that an entry was used now; one that cannot be written is left as it is."""
+def describe(folder: Path, about: About) -> None:
+    """Note what a teacher is."""
+    plain = {
+        "task": about.task, "metrics": dict(about.metrics), "identity": dict(about.identity)
+    }  # fmt: skip
+    (folder / ABOUT).write_text(json.dumps(plain), encoding="utf-8")
+
+
+def name_part(folder: Path, name: str) -> None:
+    """Note what a part of a teacher is."""
+    (folder / PART).write_text(json.dumps({"name": name}), encoding="utf-8")
+
+
+def touch(about: Path) -> None:
+    """Note that something was used now; what cannot be written is left as it is."""
     try:
-        os.utime(folder / ABOUT, (time.time(), time.time()))
+        os.utime(about, (time.time(), time.time()))
     except OSError:
         return
 
 
 def entries(folder: Path) -> tuple[CacheEntry, ...]:
-    """Everything in a cache, the one used last first; what cannot be read is passed over."""
+    """Every teacher in a cache, the one used last first; what cannot be read is passed over."""
     found = []
     for about in folder.glob(f"*/{ABOUT}"):
+        if about.parent.name.startswith("."):
+            continue
         try:
             plain = json.loads(about.read_text(encoding="utf-8"))
             found.append(
                 CacheEntry(
                     folder=about.parent,
-                    task=str(plain["task"]),
-                    metrics=dict(plain["metrics"]),
-                    identity=dict(plain["identity"]),
-                    nbytes=sum(p.stat().st_size for p in about.parent.rglob("*") if p.is_file()),
+                    about=About(
+                        task=str(plain["task"]),
+                        metrics=dict(plain["metrics"]),
+                        identity=dict(plain["identity"]),
+                    ),
+                    weights=_size(about.parent / TEACHER),
+                    parts=tuple(_parts(about.parent)),
+                    nbytes=_size(about.parent),
                     used=about.stat().st_mtime,
                 )
             )
@@ -75,33 +136,144 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
     return tuple(sorted(found, key=lambda entry: -entry.used))
 
 
-def differences(folder: Path, task: str, identity: Mapping[str, str]) -> tuple[str, ...]:
-    """In what the most similar entry of a task differs from what is wanted; empty without any."""
+def _parts(folder: Path) -> Iterator[Kept]:
+    for about in sorted((folder / PARTS).glob(f"*/{PART}")):
+        if about.parent.name.startswith("."):
+            continue
+        try:
+            name = str(json.loads(about.read_text(encoding="utf-8"))["name"])
+            used = about.stat().st_mtime
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        yield Kept(path=about.parent, name=name, nbytes=_size(about.parent), used=used)
+
+
+def augmented(folder: Path) -> tuple[Kept, ...]:
+    """Rows that were made of other rows, the ones used last first."""
     found = [
-        tuple(name for name, value in identity.items() if entry.identity.get(name) != value)
+        Kept(path=path, name="augmented rows", nbytes=_size(path), used=path.stat().st_mtime)
+        for path in (folder / AUGMENTED).glob("*.json")
+    ]
+    return tuple(sorted(found, key=lambda kept: -kept.used))
+
+
+def leftovers(folder: Path, locks: CacheLocks) -> tuple[Kept, ...]:
+    """What processes that were killed left half written or half deleted.
+
+    Raises:
+        OSError: The cache cannot be written, so that nobody can tell.
+    """
+    drafts = [
+        path
+        for place in (folder, folder / AUGMENTED, *folder.glob(f"*/{PARTS}"))
+        for path in place.glob(".*")
+        if path.name.startswith((DRAFT, GONE))
+    ]
+    with locks.deleting():
+        drafts = [path for path in drafts if locks.is_left_over(path)]
+    return tuple(
+        Kept(path=path, name="left half written", nbytes=_size(path), used=_stamp(path))
+        for path in drafts
+    )
+
+
+def total(folder: Path) -> int:
+    """Bytes that a cache holds."""
+    return _size(folder)
+
+
+def differences(folder: Path, task: str, identity: Mapping[str, str]) -> tuple[str, ...]:
+    """In what the most similar teacher of a task differs from what is wanted; empty without any."""
+    found = [
+        tuple(name for name, value in identity.items() if entry.about.identity.get(name) != value)
         for entry in entries(folder)
         if entry.task == task
     ]
     return min(found, key=len, default=())
 
 
-def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheEntry, ...]:
+def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[Kept, ...]:
     """Delete what was not used for longest until at most so many bytes are left.
+
+    Recordings go before the teacher that they are of. What another process reads or makes stays;
+    what was left half written goes in any case.
 
     Args:
         folder: The cache.
         keep: Bytes that may stay; 0 deletes everything.
-        spare: Fingerprints of entries that are needed now.
+        spare: Names of teachers that are needed now.
 
     Returns:
         What was deleted.
+
+    Raises:
+        OSError: The cache cannot be written.
     """
-    gone = []
-    total = 0
-    for entry in entries(folder):
-        total += entry.nbytes
-        if total > keep and entry.folder.name not in spare:
-            shutil.rmtree(entry.folder, ignore_errors=True)
-            gone.append(entry)
-            total -= entry.nbytes
+    if not folder.is_dir():
+        return ()
+    locks = CacheLocks(folder)
+    gone = list(leftovers(folder, locks))
+    for kept in gone:
+        _delete(kept.path)
+    left = 0
+    for kept, key in _by_use(folder):
+        if not kept.path.exists():
+            continue  # with its teacher
+        left += kept.nbytes
+        if left <= keep or key in spare:
+            continue
+        with locks.deleting():
+            if key and locks.is_used(key):
+                continue
+            moved = away(kept.path)
+        gone.append(replace(kept, nbytes=_size(moved)))
+        _delete(moved)
+        left -= kept.nbytes
     return tuple(gone)
+
+
+def _by_use(folder: Path) -> list[tuple[Kept, str]]:
+    """Everything that can go, with the teacher it belongs to, in the order in which it stays."""
+    found = []
+    for entry in entries(folder):
+        own = entry.nbytes - entry.recordings
+        name = f"the teacher of {entry.task}"
+        found.append(
+            (Kept(path=entry.folder, name=name, nbytes=own, used=entry.used), entry.folder.name)
+        )
+        # A part is used whenever its teacher is, or before.
+        found += [
+            (Kept(path=part.path, name=f"{part.name} of {entry.task}", nbytes=part.nbytes,
+                  used=min(part.used, entry.used)), entry.folder.name)
+            for part in entry.parts
+        ]  # fmt: skip
+    found += [(kept, "") for kept in augmented(folder)]
+    return sorted(found, key=lambda pair: -pair[0].used)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return _bytes(path)
+    return sum(_bytes(p) for p in path.rglob("*"))
+
+
+def _bytes(path: Path) -> int:
+    """Bytes of a file, 0 for what is none or went away meanwhile."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _stamp(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

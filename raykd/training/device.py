@@ -116,11 +116,45 @@ class Precision:
         return torch.autocast(self.device_type, dtype=torch.bfloat16)
 
 
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What the devices that train can do, all of them.
+
+    Attributes:
+        device_type: ``cpu`` or ``cuda``.
+        bf16: Whether they multiply bf16 matrices in hardware.
+    """
+
+    device_type: str
+    bf16: bool
+
+    @classmethod
+    def of(cls, device: torch.device) -> Ability:
+        """That of one device."""
+        return cls(device.type, has_bf16(device))
+
+
+def resolve_precision(asked: str, ability: Ability, width: int) -> str:
+    """What the setting ``precision`` means: ``fp32`` or ``bf16``.
+
+    ``auto`` is bf16 on GPUs that support it, and on CPUs with bf16 instructions when the model is
+    at least `MIN_CPU_BF16_WIDTH` wide; else fp32.
+
+    Args:
+        asked: ``auto``, ``fp32`` or ``bf16``.
+        ability: Of the devices that train.
+        width: Width of the model's hidden states.
+    """
+    if asked != "auto":
+        return asked
+    wins = ability.device_type == "cuda" or width >= MIN_CPU_BF16_WIDTH
+    return "bf16" if ability.bf16 and wins else "fp32"
+
+
 def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Precision:
     """What the setting ``precision`` means on this device for this model.
 
-    ``auto`` is bf16 on a GPU that supports it, and on a CPU with bf16 instructions when the model
-    is at least `MIN_CPU_BF16_WIDTH` wide; else fp32.
+    A sweep asks `resolve_precision` once, for all of its nodes.
 
     Args:
         asked: ``auto``, ``fp32`` or ``bf16``.
@@ -132,16 +166,13 @@ def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Prec
     """
     if asked == "fp32":
         return Precision("fp32", device.type)
-    supported = has_bf16(device)
-    if asked == "bf16":
-        if not supported:
-            raise SetupError(
-                f"train.precision is bf16, but this {_in_words(device)} has no bf16 instructions",
-                hint="set train.precision to auto or fp32",
-            )
-        return Precision("bf16", device.type)
-    wins = device.type == "cuda" or width(model) >= MIN_CPU_BF16_WIDTH
-    return Precision("bf16" if supported and wins else "fp32", device.type)
+    ability = Ability.of(device)
+    if asked == "bf16" and not ability.bf16:
+        raise SetupError(
+            f"train.precision is bf16, but this {_in_words(device)} has no bf16 instructions",
+            hint="set train.precision to auto or fp32",
+        )
+    return Precision(resolve_precision(asked, ability, width(model)), device.type)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -18,6 +18,7 @@ from torch import nn
 from raykd.data.base import Array
 from raykd.models.source import ModelSource
 from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.prepare import missing_signals
 from raykd.teachers.recorded import RecordedOutputs, joined
 from raykd.teachers.recording import Recording
 from raykd.trial import board as boards
@@ -91,7 +92,9 @@ def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     """Build the teacher that another slot prepared."""
     inputs: TaskInputs = ray.get(job.inputs[0])
     source: ModelSource = ray.get(job.teacher[0])
-    recording = inputs.recording("train", inputs.recorded_signals())
+    signals = missing_signals(inputs)
+    assert signals is not None
+    recording = inputs.recording("train", signals, inputs.recorded_signals())
     return OpenRecording(
         key=job.key,
         model=source.frozen().to(device),

@@ -48,6 +48,8 @@ class TrialConfig:
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the driver saves the trained student, or None.
+        precision: What ``precision`` means in this sweep, ``fp32`` or ``bf16``; empty: what it
+            means on this device.
     """
 
     trial_id: str
@@ -63,6 +65,7 @@ class TrialConfig:
     latency: bool = False
     state_path: str | None = None
     save_path: str | None = None
+    precision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +158,7 @@ def run_trial(
     began = time.monotonic()
     seed_everything(config.seed)
     settings = params.build(TrainSettings, config.train)
+    settings = replace(settings, precision=config.precision or settings.precision)
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)
     teacher = _teacher(method, prepared, world, teacher, derive)

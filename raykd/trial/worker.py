@@ -26,7 +26,7 @@ from raykd.results.records import Evaluation
 from raykd.teachers import store
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
-from raykd.teachers.prepare import prepare
+from raykd.teachers.prepare import make
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.store import TeacherHandle
@@ -201,12 +201,11 @@ class Slot:
         recorder = SharedRecorder(
             self.board, self.slot, inputs, job.inputs, alone=self.recycle_after is not None
         )
-        result = prepare(inputs, self.world, progress, recorder)
-        if result is None:
+        made = make(inputs, self.world, progress, recorder)
+        if made is None:
             return None
-        prepared, state = result
         key = f"{inputs.fingerprint}/prepared"
-        boards.answer(self.board.keep.remote(key, (prepared.bare(), state)))
+        boards.answer(self.board.keep.remote(key, made.bare()))
         kept = boards.answer(self.board.read.remote(key))
         return {"kind": "done", "result": kept, "blocks": recorder.blocks}
 

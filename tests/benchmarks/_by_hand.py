@@ -22,8 +22,8 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from raykd.data.base import Encoded
 from raykd.models.tokenizers import load_tokenizer
-from raykd.teachers import cache
 from raykd.teachers.prepared import Prepared
+from tests.benchmarks._prepared import handed_over
 
 FIXED_LENGTH = 128
 
@@ -37,25 +37,21 @@ class Job:
 
     Attributes:
         teacher: Folder of the fine-tuned teacher.
-        cache: Folder of prepared tasks, for the rows and the student's beginning.
-        fingerprint: Entry of the cache.
+        task: File of the prepared task, for the rows and the student's beginning.
         epochs: Passes.
         batch_size: Rows per step.
         trials: ``alpha``, ``temperature``, ``lr`` and ``seed`` of every trial.
     """
 
     teacher: str
-    cache: str
-    fingerprint: str
+    task: str
     epochs: int
     batch_size: int
     trials: Sequence[Mapping[str, float]]
 
     def prepared(self) -> Prepared:
         """Rows and the student's beginning."""
-        found = cache.load(Path(self.cache), self.fingerprint)
-        assert found is not None
-        return found
+        return handed_over(self.task)
 
 
 def one_process(job: Job, report: Callable[[float, float], None]) -> None:

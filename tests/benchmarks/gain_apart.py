@@ -28,6 +28,7 @@ from raykd.sweep.local import prepare_task, run_here
 from raykd.teachers.prepared import Prepared
 from raykd.trial.run import TrialConfig
 from tests.benchmarks._by_hand import Job, live, served, train_one
+from tests.benchmarks._prepared import hand_over, teacher_in
 from tests.benchmarks.naive_sweep import BATCH, ROWS, STUDENTS, TASKS, TEACHER, space
 from tests.outside_data import outside_data
 
@@ -84,8 +85,9 @@ def apart(task: str, student: str, root: Path) -> None:
         spec = space(task, student, 1, own, root, ROWS)
         _, prepared, _ = prepare_task(spec, task, Path(name), lambda *progress: None)
         job = Job(
-            teacher=str(Path(name) / prepared.fingerprint / "teacher"), cache=name,
-            fingerprint=prepared.fingerprint, epochs=EPOCHS, batch_size=BATCH, trials=(),
+            teacher=str(teacher_in(Path(name))),
+            task=hand_over(prepared, Path(name) / "prepared"),
+            epochs=EPOCHS, batch_size=BATCH, trials=(),
         )  # fmt: skip
         torch.set_num_threads(cores)
         one_epoch = replace(job, epochs=1)

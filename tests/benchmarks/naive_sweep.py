@@ -37,6 +37,7 @@ from raykd.sweep.local import prepare_task
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.benchmarks import _meter
 from tests.benchmarks._by_hand import Job, nested_trainers, one_process
+from tests.benchmarks._prepared import hand_over, teacher_in
 from tests.outside_data import outside_data
 
 TRIALS, TRIALS_A, TRIALS_B = 32, 2, 4
@@ -118,11 +119,11 @@ def compare(task: str, student: str, trials: int, root: Path, limit: int) -> tup
         own = {"model": TEACHER, "finetune": {"epochs": 3, "lr": 1e-4}}
         spec = space(task, student, trials, own, root, limit)
         _, prepared, _ = prepare_task(spec, task, folder / "first", lambda *progress: None)
-        checkpoint = folder / "first" / prepared.fingerprint / "teacher"
+        checkpoint = teacher_in(folder / "first")
         spec = space(task, student, trials, {"checkpoint": str(checkpoint)}, root, limit)
         job: dict[str, Any] = {
-            "teacher": str(checkpoint), "cache": str(folder / "first"),
-            "fingerprint": prepared.fingerprint, "epochs": EPOCHS, "batch_size": BATCH,
+            "teacher": str(checkpoint),
+            "task": hand_over(prepared, folder / "prepared"), "epochs": EPOCHS, "batch_size": BATCH,
             "trials": [],
         }  # fmt: skip
         (folder / "job.json").write_text(json.dumps({"spec": spec.as_dict(), "job": job}))

@@ -37,6 +37,7 @@ from raykd.teachers.open import open_teacher
 from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from tests.benchmarks import _polynomial
+from tests.benchmarks._prepared import teacher_in
 from tests.outside_data import outside_data
 
 CACHES = ("dense", "hidden", "sampled:16", "sampled:64", "top_k:28", "top_k:64", "distillkit",
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         tuned = {"model": TEACHER, "finetune": {"epochs": 6, "lr": 2e-3, "batch_size": 16}}
         spec = space(tuned, "hidden", args.rows, args.held_out, root, folder)
         _, first, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
-        checkpoint = {"checkpoint": str(folder / first.fingerprint / "teacher")}
+        checkpoint = {"checkpoint": str(teacher_in(folder))}
         print(
             f"teacher: loss {-first.metrics['report/log_likelihood']:.3f} on held-out rows; "
             f"{args.rows:,} train rows"

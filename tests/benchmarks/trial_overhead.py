@@ -18,7 +18,7 @@ from raykd import registry
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task, run_here
 from raykd.sweep.run import SweepOptions, run_sweep
-from raykd.teachers import cache
+from tests.benchmarks._prepared import hand_over, handed_over
 from tests.integration.conftest import TASK, tiny_spec, trial_config
 
 FEW, MANY = 20, 100
@@ -45,8 +45,7 @@ def nested_trial(config: dict[str, Any]) -> None:
     """One Tune trial of the baseline."""
 
     def loop(settings: dict[str, str]) -> None:
-        prepared = cache.load(Path(settings["cache"]), settings["fingerprint"])
-        assert prepared is not None
+        prepared = handed_over(settings["task"])
         own = trial_config(train={**TRAIN, "lr": 1e-3})
         outcome = run_here(own, prepared, registry.load("tasks", own.task), lambda e: None)
         train.report({"accuracy": outcome.metrics["accuracy"]})
@@ -64,9 +63,8 @@ def nested_seconds(folder: Path) -> float:
     """Median wall time between the ends of nested trials, run one after another."""
     prepared = prepare_task(tiny_spec(), TASK, folder / "cache", lambda *progress: None)[1]
     config = {
-        "cache": str(folder / "cache"),
+        "task": hand_over(prepared, folder / "prepared"),
         "folder": str(folder / "nested"),
-        "fingerprint": prepared.fingerprint,
     }
     times = []
     for _ in range(BASELINE_TRIALS):

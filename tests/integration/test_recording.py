@@ -17,11 +17,13 @@ from raykd import registry
 from raykd.sweep import runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather
+from raykd.sweep.local import prepare_task
+from raykd.sweep.places import open_cache
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.teachers import Teachers
-from raykd.teachers import cache, store
+from raykd.teachers import store
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.prepare import prepare
+from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
 from raykd.training.device import World
@@ -56,9 +58,9 @@ def done(bench: Bench, inputs: TaskInputs) -> tuple[Prepared, list[Any]]:
     answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
-    prepared, _ = ray.get(end["result"][0])
+    made = ray.get(end["result"][0])
     blocks = ray.get(list(end["blocks"]))
-    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks)), blocks
+    return assemble(inputs, replace(made, recorded=made.recorded.with_chunks(blocks))), blocks
 
 
 def leases(bench: Bench) -> dict[str, int]:
@@ -113,10 +115,10 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
     os.kill(pids[max(helper) % len(pids)], signal.SIGKILL)
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
-    prepared, _ = ray.get(end["result"][0])
+    made = ray.get(end["result"][0])
     blocks = ray.get(list(end["blocks"]))
     assert sum(len(b[0]) for b in blocks) == ROWS
-    assert len(prepared.splits["train"]) == ROWS
+    assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("select", "report"))
 
 
 @ray.remote(num_cpus=0)
@@ -142,11 +144,9 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
         notices = answer(bench.board.notices.remote(0, 1.0))
         told = [n for n in notices if n["kind"] == "lost"]
     assert (told[0]["key"], told[0]["edition"]) == ("lost", 0)
-    entry = cache.find(cache_folder, prepared.fingerprint)
-    assert entry is not None
-    again = store.publish(
-        replace(entry.bare, fingerprint="lost"), handle.task, store.put_blocks(entry.blocks()), 1
-    )
+    _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
+    assert cached
+    again = store.publish(replace(kept, fingerprint="lost"), handle.task, edition=1)
     assert again.checksum == handle.checksum == checksum(store.arrays(lost))
     answer(bench.board.share.remote("lost", again))
     assert bench.events(job)[-1]["kind"] == "done"
@@ -160,7 +160,8 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     gathered = {TASK: gather(spec, TASK)}
     run = runfolder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
-    teachers = Teachers(spec, gathered, bench.board, log, run, cache_folder, 1 << 40, 1 << 30)
+    cache, _ = open_cache(cache_folder)
+    teachers = Teachers(spec, gathered, bench.board, log, run, cache, 1 << 40, 1 << 30)
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None

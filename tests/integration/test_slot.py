@@ -24,14 +24,15 @@ COLD = """
 import json, sys, torch
 from pathlib import Path
 from raykd import registry
-from raykd.sweep.local import run_here
-from raykd.teachers import cache
-from tests.integration.conftest import trial_config
+from raykd.sweep.local import prepare_task, run_here
+from tests.integration.conftest import tiny_spec, trial_config
 torch.set_num_threads(1)
-folder, fingerprint = sys.argv[1:]
+folder, name = sys.argv[1:]
 history = []
-task = registry.load("tasks", trial_config().task)
-outcome = run_here(trial_config(), cache.load(Path(folder), fingerprint), task, history.append)
+task = registry.load("tasks", name)
+_, prepared, cached = prepare_task(tiny_spec(), name, Path(folder), lambda *progress: None)
+assert cached
+outcome = run_here(trial_config(), prepared, task, history.append)
 history.append(outcome.evaluation)
 print(json.dumps([[e.step, dict(e.metrics), dict(e.terms)] for e in history]))
 """
@@ -47,7 +48,7 @@ def test_cold_first_and_tenth_trial_of_a_slot_are_bit_identical(
     bench: Bench, prepared: Prepared, cache_folder: Path
 ) -> None:
     cold = subprocess.run(
-        [sys.executable, "-c", COLD, str(cache_folder), prepared.fingerprint],
+        [sys.executable, "-c", COLD, str(cache_folder), prepared.task],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     first = bench.run(trial_config())

@@ -86,6 +86,7 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
 def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
     found = {
         "seed": str(trial.seed),
+        "precision": trial.precision,
         "node": trial.node,
         "slot": str(trial.slot) if trial.slot >= 0 else "",
         "attempts": str(trial.attempts) if trial.attempts > 1 else "",

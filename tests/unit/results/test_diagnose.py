@@ -175,3 +175,29 @@ def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
     found = [c for c in diagnose(load_results(builder.folder)) if c.code.startswith("interval")]
     assert len(found) == 1
     assert all(f"kd{k} (" in found[0].message for k in range(5))
+
+
+def test_trials_in_different_number_formats(builder: Builder):
+    builder.teacher(TASK)
+    for label in ("kd", "ckd"):
+        for seed in (11, 12, 13):
+            precision = "bf16" if (label, seed) == ("ckd", 13) else "fp32"
+            builder.trial(TASK, label, 0, confirm_seed=seed, report=0.7, precision=precision)
+    (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "mixed-precision"]
+    assert "confirm trials" in found.message
+    assert "bf16: ckd 1; fp32: kd 3, ckd 2" in found.message
+
+
+@pytest.mark.parametrize("precisions", [("fp32", "fp32"), ("", ""), ("", "bf16")])
+def test_trials_in_one_number_format_or_of_before_it_was_recorded(builder: Builder, precisions):
+    builder.teacher(TASK)
+    for number, precision in enumerate(precisions):
+        builder.trial(TASK, "kd", number, precision=precision)
+    assert "mixed-precision" not in codes(builder)
+
+
+def test_a_number_format_that_is_searched_is_no_caveat(builder: Builder):
+    builder.teacher(TASK)
+    for number, precision in enumerate(("fp32", "bf16")):
+        builder.trial(TASK, "kd", number, precision=precision, searched=("precision",))
+    assert "mixed-precision" not in codes(builder)

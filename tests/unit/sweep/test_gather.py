@@ -25,6 +25,7 @@ from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.words import student_in_words
 from raykd.teachers.inputs import StudentCut
+from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
 
@@ -319,12 +320,31 @@ def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width
     assert (both.hidden_states, both.reductions) == ((0, 2), ())
 
 
+def differing(**changes) -> set[str]:
+    """Which entries of the teacher's identity change."""
+    one, two = planned().keys.identity, planned(**changes).keys.identity
+    return {name for name, value in one.items() if two.get(name) != value}
+
+
 def test_the_identity_says_what_differs():
-    one, two = planned(), planned(train__fixed={"epochs": 3}, teacher__dtype="fp32")
-    differ = {name for name, value in one.identity.items() if two.identity[name] != value}
-    assert differ == {"precision"}
-    other = planned(data__student_rows=20).identity
-    assert {"data rows", "student's tokens"} <= {n for n in other if other[n] != one.identity[n]}
+    rate = {"epochs": 1, "lr": 2e-3, "rows": 80}
+    assert differing(teacher__finetune=rate) == {"teacher.finetune"}
+    rows = {"epochs": 1, "lr": 1e-3, "rows": 70}
+    assert "rows and labels it is trained on" in differing(teacher__finetune=rows)
+    assert differing(teacher__dtype="fp32", train__fixed={"epochs": 3}) == set()
+
+
+def test_a_precision_that_devices_have_is_part_of_the_teacher():
+    wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
+    sweep = spec(**wide)
+    found = gather(sweep, TASK)
+    one, two = (inputs_of(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
+    assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
+    assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
+    assert one.keys.teacher != two.keys.teacher
+    assert (
+        inputs_of(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher == two.keys.teacher
+    )
 
 
 @pytest.mark.parametrize("mode", ["outputs", "weights"])
@@ -339,38 +359,78 @@ def test_fine_tuning_settings_reach_the_teacher():
 
 
 HOT = {"label": "hot", "method": "kd", "fixed": {"temperature": 2.0}, "domains": {"alpha": ALPHA}}
-HARMLESS = {
-    "a coefficient": {"methods": {**spec().as_dict()["methods"], "hot": HOT}},
+
+
+def with_arms(**arms) -> dict:
+    return {"methods": {**spec().as_dict()["methods"], **arms}}
+
+
+SWAPPED = dict(reversed(spec().as_dict()["methods"].items()))
+# What neither trains nor scores the teacher again, nor records anything anew.
+NOTHING = {
+    "a coefficient": with_arms(hot=HOT),
+    "one arm more of the same kind": with_arms(more={"label": "more", "method": "kd"}),
+    "one arm less": {"methods": {"none": {"label": "none", "method": "none"}}},
+    "the order of arms": {"methods": SWAPPED},
     "settings of the student's training": {"train": {"fixed": {"epochs": 9}}},
     "budget": {"search__trials": 99},
     "name": {"name": "other"},
     "report": {"report__baseline": "kd"},
+    "mode": {"teacher__serve": "weights"},
+    "a smaller object store": {"room": 100},
+    "another student": {"student": {"model": {**SHAPE, "hidden": 4, "layers": 1}}},
+    "dtype of hidden states that nobody reads": {"teacher__dtype": "fp32"},
 }
-DECISIVE = {
+# What records more of the same teacher, and what.
+MORE = {
+    "an arm on hidden states": (with_arms(ckd=CKD), {"recorded/"}),
+    "fewer rows of students": ({"data__student_rows": 20}, {"recorded/logits"}),
+    "more rows of students": ({"data__student_rows": 70}, {"recorded/logits"}),
+    "another report split": ({"data__report_on": {"split": "test"}}, {"scores/report"}),
+}
+ANOTHER = {
     "teacher lr": {"teacher__finetune": {"epochs": 1, "lr": 2e-3, "rows": 80}},
     "teacher seed": {"teacher__finetune": {"epochs": 1, "lr": 1e-3, "rows": 80, "seed": 1}},
     "teacher rows": {"teacher__finetune": {"epochs": 1, "lr": 1e-3, "rows": 81}},
     "teacher size": {"teacher__model": {**SHAPE, "hidden": 32}},
-    "dtype": {"teacher__dtype": "fp32"},
-    "mode": {"teacher__serve": "weights"},
-    "student rows": {"data__student_rows": 31},
-    "student size": {"student": {"model": {**SHAPE, "hidden": 4, "layers": 1}}},
-    "split": {"data__report_on": {"split": "test"}},
     "data seed": {"data__seed": 1},
-    "length": {"data__max_length": 16},
-    "signals": {"methods": {"ckd": CKD}},
-    "fewer signals": {"methods": {"none": {"label": "none", "method": "none"}}},
+    "length": {"data__max_length": 8},
 }
 
 
-@pytest.mark.parametrize("change", HARMLESS)
-def test_the_teacher_is_the_same_whatever_else_changes(change):
-    assert fingerprint(**HARMLESS[change]) == fingerprint()
+@pytest.mark.parametrize("change", NOTHING)
+def test_the_teacher_and_its_parts_are_the_same_whatever_else_changes(change):
+    one, two = planned().keys, planned(**NOTHING[change]).keys
+    assert one.teacher == two.teacher
+    assert set(two.parts.items()) <= set(one.parts.items())
 
 
-@pytest.mark.parametrize("change", DECISIVE)
-def test_another_teacher_has_another_fingerprint(change):
-    assert fingerprint(**DECISIVE[change]) != fingerprint()
+@pytest.mark.parametrize("change", MORE)
+def test_what_is_read_more_of_a_teacher_is_a_part_more(change):
+    changes, new = MORE[change]
+    one, two = planned().keys, planned(**changes).keys
+    assert one.teacher == two.teacher
+    found = {name for name, key in two.parts.items() if one.parts.get(name) != key}
+    assert found
+    assert all(name.startswith(tuple(new)) for name in found)
+
+
+@pytest.mark.parametrize("change", ANOTHER)
+def test_another_teacher_has_another_name(change):
+    one, two = planned().keys, planned(**ANOTHER[change]).keys
+    assert one.teacher != two.teacher
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"student": {"model": {**SHAPE, "hidden": 4, "layers": 1}}}, {"teacher__serve": "weights"},
+        {"data__student_rows": 31}, with_arms(ckd=CKD), ANOTHER["teacher seed"],
+        {"data__report_on": {"split": "test"}},
+    ],
+)  # fmt: skip
+def test_what_trials_read_has_a_name_of_its_own(changes):
+    assert fingerprint(**changes) != fingerprint()
 
 
 def test_changed_labels_are_other_data(tmp_path):

@@ -8,7 +8,6 @@ import torch
 
 from raykd import registry
 from raykd.methods.base import Setting, Signals
-from raykd.teachers import cache
 from raykd.teachers.derive import name_of, variant_key
 from raykd.teachers.open import open_variant, recorded_variant
 from raykd.teachers.store import arrays
@@ -83,13 +82,22 @@ def tiny_batch(prepared):
     )
 
 
-def test_findings_survive_the_cache(prepared, tmp_path):
-    _, state = tiny.ready()
-    cache.store(tmp_path, prepared, state)
-    again = cache.load(tmp_path, prepared.fingerprint)
-    for name, found in prepared.findings.items():
+def test_findings_survive_the_cache(tmp_path):
+    first = tiny.through(tmp_path, tiny.inputs(derivations=TWICE)).prepared
+    again = tiny.through(tmp_path, tiny.inputs(derivations=TWICE))
+    assert again.made is None
+    for name, found in first.findings.items():
         for key, array in found.arrays.items():
-            assert np.array_equal(again.findings[name].arrays[key], array)
+            assert np.array_equal(again.prepared.findings[name].arrays[key], array)
+
+
+@pytest.mark.parametrize("mode", ["outputs", "weights"])
+def test_another_derivation_is_analysed_with_what_was_recorded_before(tmp_path, mode):
+    tiny.through(tmp_path, tiny.inputs(derivations=TWICE[:1], mode=mode))
+    second = tiny.through(tmp_path, tiny.inputs(derivations=TWICE, mode=mode))
+    assert second.found.missing == (f"findings/{name_of(TWICE[1])}",)
+    assert second.made.recorded is None
+    assert set(second.prepared.findings) == {name_of(d) for d in TWICE}
 
 
 def test_keys_tell_variants_tasks_and_signals_apart(prepared):

@@ -18,7 +18,6 @@ from raykd.models.base import Anatomy, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model, shape_anatomy
-from raykd.teachers import cache as disk
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
@@ -28,7 +27,7 @@ from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
-from tests.unit.teachers.tiny import given, source
+from tests.unit.teachers.tiny import given, source, through
 
 ROWS, LENGTH = 24, 64
 
@@ -72,10 +71,10 @@ def batch(inputs: TaskInputs):
 
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
-    found, state = prepared(inputs, tokens=name)
-    disk.store(tmp_path, found, state)
-    again = disk.load(tmp_path, found.fingerprint)
-    assert again is not None
+    inputs = replace(inputs, signals=Signals(logits=True, tokens=name))
+    found, later = (through(tmp_path, inputs) for _ in range(2))
+    assert later.made is None
+    found, again = found.prepared, later.prepared
     student = torch.randn(400, inputs.vocabulary)
     rows = batch(inputs)
     count = int((rows.labels != NO_LABEL).sum())

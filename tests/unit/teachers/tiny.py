@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from raykd import registry
-from raykd.data.base import DataSettings, Task
+from raykd.data.base import DataSettings, Rows, Task
 from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.source import ModelSource, shape_source
-from raykd.models.tokenizers import train_tokenizer
+from raykd.models.tokenizers import save_tokenizer, train_tokenizer
+from raykd.teachers.identity import Keys, keys_of
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.prepare import prepare
+from raykd.teachers.keeping import Found, finished, opened, to_make, with_values
+from raykd.teachers.made import Made
+from raykd.teachers.prepare import make, prepare
 from raykd.teachers.prepared import Prepared
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
@@ -40,17 +47,28 @@ def pretrained(model: ModelSource, seed: int = 7) -> ModelSource:
 
 
 @functools.cache
-def given() -> TaskInputs:
-    """What every test begins with: a teacher 2x16 that is fine-tuned, a student 1x8."""
+def rows() -> dict[str, Rows]:
     task: Task = registry.load("tasks", TASK)
     settings = DataSettings(limit=max(ROWS.values()))
     where = {"finetune": "train", "train": "train", "select": "validation", "report": "test"}
-    rows = {
+    return {
         role: task.load(split, settings).take(np.arange(ROWS[role]))
         for role, split in where.items()
     }
-    tokenizer = train_tokenizer(list(rows["finetune"].texts[0]), 300)
-    encoded = {role: task.encode(part, tokenizer, LENGTH) for role, part in rows.items()}
+
+
+@functools.cache
+def words(size: int = 300) -> Any:
+    """The tokenizer of both models."""
+    return train_tokenizer(list(rows()["finetune"].texts[0]), size)
+
+
+@functools.cache
+def given() -> TaskInputs:
+    """What every test begins with: a teacher 2x16 that is fine-tuned, a student 1x8."""
+    task: Task = registry.load("tasks", TASK)
+    tokenizer = words()
+    encoded = {role: task.encode(part, tokenizer, LENGTH) for role, part in rows().items()}
     return TaskInputs(
         task=registry.load("tasks", TASK),
         teacher_splits=encoded,
@@ -68,6 +86,7 @@ def given() -> TaskInputs:
         derivations=(),
         mode="outputs",
         dtype="fp32",
+        precision="fp32",
         fingerprint="f00d",
     )
 
@@ -86,3 +105,45 @@ def prepared(**changes: object) -> tuple[Prepared, weights.ModelState]:
 def ready() -> tuple[Prepared, weights.ModelState]:
     """The task prepared once; for tests that only read it."""
     return prepared()
+
+
+@dataclass(frozen=True)
+class Through:
+    """What came of a preparation with a cache: what was there, what was made, what trials get."""
+
+    found: Found
+    made: Made | None
+    prepared: Prepared
+    keys: Keys
+    entry: Path
+
+
+def through(folder: Path, of: TaskInputs, tokenizer: Any = None) -> Through:
+    """Take from a cache what is there, make the rest and keep it."""
+    tokenizer = tokenizer or words()
+    cache, why = opened(folder)
+    assert not why
+    keys = keys_of(of, tokenizer)
+    found, made = cache.look(of, keys), None
+    if found.missing:
+        assert cache.claim(keys)
+        made = make(to_make(of, found), WORLD, lambda *progress: None)
+        assert made is not None
+        cache.keep(of, keys, found, made, lambda where: save_tokenizer(tokenizer, where))
+    bare, blocks = finished(of, found, made)
+    whole = with_values(bare, made, blocks)
+    cache.close()
+    return Through(found, made, whole, keys, folder / keys.teacher)
+
+
+@functools.cache
+def _filled() -> tuple[tempfile.TemporaryDirectory[str], Through]:
+    place = tempfile.TemporaryDirectory()
+    return place, through(Path(place.name), given())
+
+
+def kept(folder: Path) -> Through:
+    """A cache that holds what is made of `given`, which is made once for all tests."""
+    place, done = _filled()
+    shutil.copytree(place.name, folder, dirs_exist_ok=True)
+    return replace(done, entry=folder / done.keys.teacher)

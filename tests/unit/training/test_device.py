@@ -2,9 +2,20 @@ import pytest
 import torch
 from torch import nn
 
+from raykd import registry
 from raykd.errors import SetupError
+from raykd.models.base import ModelShape
+from raykd.models.source import shape_source
 from raykd.training import device
-from raykd.training.device import MIN_CPU_BF16_WIDTH, World, choose_precision, has_bf16, width
+from raykd.training.device import (
+    MIN_CPU_BF16_WIDTH,
+    Ability,
+    World,
+    choose_precision,
+    has_bf16,
+    resolve_precision,
+    width,
+)
 from tests.unit.training.toys import CPU, bert
 
 HAS_BF16 = has_bf16(CPU)
@@ -48,3 +59,30 @@ def test_bf16_without_hardware_is_refused(monkeypatch):
         choose_precision("bf16", CPU, nn.Linear(4, 4))
     assert "auto or fp32" in caught.value.hint
     assert choose_precision("auto", CPU, nn.Linear(999, 4)).name == "fp32"
+
+
+def test_auto_is_one_format_for_all_devices_of_a_sweep():
+    can, cannot = (Ability("cpu", bf16=b) for b in (True, False))
+    assert resolve_precision("auto", can, MIN_CPU_BF16_WIDTH) == "bf16"
+    assert resolve_precision("auto", can, MIN_CPU_BF16_WIDTH - 1) == "fp32"
+    assert resolve_precision("auto", cannot, 4096) == "fp32"
+    # On GPUs narrow models, too.
+    assert resolve_precision("auto", Ability("cuda", bf16=True), 8) == "bf16"
+    assert resolve_precision("auto", Ability("cuda", bf16=False), 4096) == "fp32"
+
+
+@pytest.mark.parametrize("asked", ["fp32", "bf16"])
+def test_what_is_asked_for_is_what_it_is(asked):
+    for can in (True, False):
+        assert resolve_precision(asked, Ability("cpu", bf16=can), 8) == asked
+
+
+@pytest.mark.parametrize("family", registry.names("families"))
+def test_the_width_that_decides_is_that_of_hidden_states_in_every_family(family):
+    """The driver knows the sizes of a model, a worker has the model: both decide the same."""
+    shape = ModelShape(family=family, layers=2, hidden=24, heads=2, max_positions=32)
+    kind = "classification" if registry.load("families", family).text_kind() == "" else "causal_lm"
+    if family == "t5":
+        kind = "seq2seq"
+    source = shape_source(shape, vocabulary=50, kind=kind, num_labels=2)
+    assert width(source.build(0)) == source.anatomy.hidden == 24

@@ -1,0 +1,35 @@
+"""Whether the trials of a comparison computed in the same number format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raykd.results.caveat import Caveat
+from raykd.results.records import Status, SweepResult
+from raykd.results.summary import ArmSummary, named
+
+
+def mixed_precision(
+    result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
+) -> Iterator[Caveat]:
+    """Trials that computed in different number formats, where that was not what was searched."""
+    trials = [t for t in result.trials if t.task == task and t.precision]
+    trials = [t for t in trials if "precision" not in t.searched]
+    for stage in ("confirm", "search"):
+        by_format: dict[str, list[str]] = {}
+        for trial in trials:
+            if trial.stage == stage and trial.status is Status.COMPLETED:
+                by_format.setdefault(trial.precision, []).append(trial.label)
+        if len(by_format) < 2:
+            continue
+        counts = "; ".join(
+            f"{name}: " + ", ".join(f"{named(a)} {labels.count(a)}" for a in dict.fromkeys(labels))
+            for name, labels in sorted(by_format.items())
+        )
+        yield Caveat(
+            code="mixed-precision",
+            task=task,
+            message=f"Not all {stage} trials computed in the same number format ({counts}).",
+            hint="the run was continued on other devices; set train.precision, and begin anew",
+        )
+        return

@@ -1,0 +1,73 @@
+"""What the nodes of a sweep can compute with, asked once, so that every trial does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raykd.errors import SetupError
+from raykd.sweep.cluster import Cluster
+from raykd.sweep.gather import Gathered
+from raykd.sweep.nodes import Node
+from raykd.teachers.inputs import StudentCut
+from raykd.training.device import Ability, choose_device
+
+ASK_S = 120.0
+"""A node that does not answer in this time is taken as one that can."""
+
+
+def ability_of(cluster: Cluster) -> Ability:
+    """What the devices of all nodes that hold slots can do.
+
+    Nodes that come later do the same; one without the instructions computes it more slowly, or
+    refuses it.
+
+    Raises:
+        SetupError: A node cannot be asked.
+    """
+    kind = "cuda" if cluster.shape.gpus else "cpu"
+    here = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    fitting = [node for node in cluster.nodes if node.ranks(cluster.shape) > 0]
+    if kind == "cpu" and all(node.address == here for node in fitting):
+        return Ability.of(choose_device()) if fitting else Ability(kind, bf16=False)
+    if not fitting:
+        return Ability(kind, bf16=kind == "cuda")  # almost every GPU that is rented does
+    return Ability(kind, bf16=all(_asked(fitting, kind)))
+
+
+def _asked(nodes: Sequence[Node], kind: str) -> list[bool]:
+    ask = ray.remote(_can).options(num_cpus=0, max_calls=1, max_retries=0)
+    asked = [
+        ask.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+            runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}},
+        ).remote(kind)
+        for node in nodes
+    ]
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=ASK_S)
+    try:
+        return [bool(answer) for answer in ray.get(ready)]
+    except ray.exceptions.RayError as exc:
+        raise SetupError(
+            f"cannot ask the nodes which number formats they have: {exc}",
+            hint="set train.precision and teacher.finetune.precision to bf16 or fp32",
+        ) from exc
+
+
+def _can(kind: str) -> bool:
+    """Whether this node multiplies bf16 in hardware, with the device that trials get."""
+    import torch
+
+    from raykd.training.device import has_bf16
+
+    return has_bf16(torch.device(kind))
+
+
+def student_width(gathered: Gathered) -> int:
+    """The width of the hidden states of a task's students."""
+    student = gathered.student
+    if isinstance(student, StudentCut):
+        return student.anatomy(gathered.teacher.anatomy).hidden
+    return student.anatomy.hidden

@@ -1,0 +1,230 @@
+"""Under which names the cache keeps a teacher and what is made of it.
+
+There are two kinds of names. That of the *teacher* says where its weights come from: model, rows
+it is trained on, settings, precision, versions. It knows nothing of students and arms. Everything
+that is made of the teacher (its scores, each recorded signal, texts, analyses) is a *part* with a
+name of its own below that of the teacher: what rows, what signal, in what format. So another arm
+records what is missing and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from raykd import registry
+from raykd.data.base import Encoded
+from raykd.methods.base import Derivation, Signals
+from raykd.models.source import ModelSource
+from raykd.teachers.derive import name_of
+from raykd.teachers.digest import code_digest, digest, package_version
+from raykd.teachers.inputs import StudentCut, TaskInputs, scored_roles
+from raykd.teachers.signals import ATTENTION, HIDDEN, REDUCTION, TOKENS, signal_names
+from raykd.teachers.tokens.hidden import HiddenCache
+from raykd.teachers.written import EXPLAINED, WRITTEN
+
+FORMAT = 4
+"""Of the files of the cache; entries of another format are made again."""
+
+RECORDED, REPORTED, SCORES, TEXTS, FINDINGS, STUDENT = (
+    "recorded/", "reported/", "scores/", "written/", "findings/", "student"
+)  # fmt: skip
+"""What names of parts begin with."""
+
+_NO_MATTER = ("_name_or_path", "transformers_version")
+"""Entries of a configuration that say where it comes from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """Names in the cache.
+
+    Attributes:
+        teacher: Of the teacher.
+        identity: What it was made of: a digest by the name that users know it by.
+        parts: Of everything that is made of the teacher, by what it is.
+        rows: Of the rows that fine-tuning was evaluated on; they decide no weight.
+    """
+
+    teacher: str
+    identity: Mapping[str, str]
+    parts: Mapping[str, str]
+    rows: str
+
+
+def keys_of(inputs: TaskInputs, tokenizer: Any) -> Keys:
+    """The names of a task's teacher and of its parts.
+
+    Args:
+        inputs: What is prepared.
+        tokenizer: The teacher's, which is kept beside its weights.
+    """
+    rows = _Rows(inputs)
+    identity = {
+        name: digest(value, digits=12) for name, value in _decisive(inputs, tokenizer, rows).items()
+    }
+    parts = {name: digest(value) for name, value in _parts(inputs, rows).items()}
+    return Keys(
+        teacher=digest(identity), identity=identity, parts=parts, rows=rows.digest("select")
+    )
+
+
+def fingerprint_of(inputs: TaskInputs, keys: Keys) -> str:
+    """A name for all that trials read of a prepared task."""
+    student = inputs.student
+    return digest(
+        keys.teacher,
+        keys.parts,
+        [inputs.mode, inputs.dtype, inputs.max_length, inputs.setting()],
+        student if isinstance(student, StudentCut) else source_identity(student),
+        [inputs.student_splits, inputs.student_pad],
+        [inputs.teacher_splits["train"], inputs.teacher_pad],
+    )
+
+
+class _Rows:
+    """Digests of the rows of a task, each made once."""
+
+    def __init__(self, inputs: TaskInputs) -> None:
+        self._splits = inputs.teacher_splits
+        self._found: dict[int, str] = {}
+
+    def digest(self, role: str) -> str:
+        return self.of(self._splits[role])
+
+    def of(self, encoded: Encoded) -> str:
+        if id(encoded) not in self._found:
+            self._found[id(encoded)] = digest(encoded)
+        return self._found[id(encoded)]
+
+
+def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _Rows) -> dict[str, Any]:
+    """What decides the weights of a teacher, by the name that users know it by."""
+    task, settings = inputs.task, inputs.finetune
+    found: dict[str, Any] = {
+        "teacher": source_identity(inputs.teacher),
+        "tokenizer": tokenizer_identity(tokenizer),
+        "task": [task.name, task.kind, task.num_labels, task.labels],
+        "version of torch": package_version("torch"),
+        "version of transformers": package_version("transformers"),
+        "format": FORMAT,
+    }
+    if settings is None:
+        return found
+    # Ranks do not count: the global batch and its loss are the same for any number of them.
+    plain = {name: value for name, value in asdict(settings).items() if name != "precision"}
+    return found | {
+        "rows and labels it is trained on": rows.digest("finetune"),
+        "teacher.finetune": [plain, inputs.finetune_seed, inputs.explain],
+        "precision": inputs.precision,
+        "padding token": inputs.teacher_pad,
+        "raykd's code of training": code_digest(
+            "raykd.teachers.finetune",
+            "raykd.methods.step_by_step" if inputs.explain > 0 else "raykd.methods.none",
+            *_modules(inputs),
+        ),
+    }
+
+
+def _modules(inputs: TaskInputs) -> tuple[str, str, str]:
+    """Where building and loss of the teacher are written."""
+    source = inputs.teacher
+    name = source.state.family if source.state is not None else None
+    if name is None:
+        assert source.shape is not None
+        name = source.shape.family
+    family = registry.module("families", name).__name__
+    return "raykd.models.source", family, type(inputs.task).__module__
+
+
+def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
+    """What decides every part, beside the teacher."""
+    code = code_digest("raykd.teachers.prepare", *_modules(inputs))
+    ran = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]
+    found: dict[str, Any] = {}
+    for role in scored_roles(inputs.teacher_splits):
+        found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
+    if inputs.records():
+        for name in signal_names(inputs.recorded_signals(), token_labels=_tokens(inputs, "train")):
+            found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
+    if inputs.reports():
+        name = TOKENS + HiddenCache().name
+        found[REPORTED + name] = [ran, rows.digest("report"), _recording(inputs, name)]
+    if inputs.signals.generation:
+        read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
+        how = [inputs.writer(inputs.task.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + WRITTEN] = [ran, read, how]
+    if inputs.explaining is not None:
+        asked = inputs.explaining
+        read = [rows.of(asked.prompts), rows.of(asked.asked)]
+        how = [inputs.writer(asked.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + EXPLAINED] = [ran, read, how]
+    if isinstance(inputs.student, StudentCut):
+        found[STUDENT] = [ran, inputs.student, rows.digest("select")]
+    for derivation in inputs.derivations:
+        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found)]
+        found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(derivation)]
+    return found
+
+
+def _tokens(inputs: TaskInputs, role: str) -> bool:
+    return inputs.teacher_splits[role].token_labels
+
+
+def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
+    task = inputs.task
+    return [task.name, task.metrics, inputs.writes_for(role), task.max_new_tokens,
+            inputs.precision]  # fmt: skip
+
+
+def _recording(inputs: TaskInputs, name: str) -> list[Any]:
+    """A signal, and what its numbers depend on beside the rows."""
+    widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
+    margins = name.startswith((HIDDEN, REDUCTION))
+    tokens = inputs.recording("train", Signals(logits=True)).vocabulary
+    return [
+        name,
+        inputs.dtype if widths else "fp32",
+        inputs.signals.margin if margins else 0,
+        tokens if name.startswith(TOKENS) else 0,
+    ]
+
+
+def _student(inputs: TaskInputs, found: Mapping[str, Any]) -> Any:
+    if isinstance(inputs.student, StudentCut):
+        return found[STUDENT]
+    return source_identity(inputs.student)
+
+
+def _analysis(derivation: Derivation) -> list[str]:
+    code = code_digest(type(derivation).__module__, "raykd.methods.kd")
+    return [name_of(derivation), code]
+
+
+def source_identity(source: ModelSource) -> Mapping[str, Any]:
+    """How a model begins, wherever its files lie."""
+    state = source.state
+    config = dict(state.config) if state is not None else {}
+    return {
+        "kind": [source.kind, source.num_labels],
+        "sizes": [source.anatomy, source.shape],
+        # Dropout, activation and the order of classes are in the configuration only.
+        "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
+        "weights": None if state is None else [state.tensors, sorted(state.bf16)],
+    }
+
+
+def _canonical(value: Any) -> Any:
+    """Plain data as JSON writes it, so that a tuple and a list, or keys 0 and "0", are the same."""
+    return json.loads(json.dumps(value, sort_keys=True, default=str))
+
+
+def tokenizer_identity(tokenizer: Any) -> Mapping[str, Any]:
+    """How a tokenizer splits text, without what its last use left in it."""
+    plain = json.loads(tokenizer.backend_tokenizer.to_str())
+    for used in ("truncation", "padding"):
+        plain.pop(used, None)
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return {"tokenizer": plain, "special": special, "size": len(tokenizer)}

@@ -1,0 +1,363 @@
+"""The cache as one process uses it: what is there, who makes the rest, keeping what is made."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from raykd.data.base import Array
+from raykd.models.weights import ModelState
+from raykd.teachers import cache, shelf
+from raykd.teachers.cache import Trained
+from raykd.teachers.identity import (
+    FINDINGS,
+    RECORDED,
+    REPORTED,
+    SCORES,
+    STUDENT,
+    TEXTS,
+    Keys,
+)
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.locks import CacheLocks, Hold
+from raykd.teachers.made import Made
+from raykd.teachers.pieces import Piece, composed, pieces_of
+from raykd.teachers.prepare import REPORTED_SIGNALS, assemble
+from raykd.teachers.prepared import Prepared
+from raykd.teachers.recorded import Block
+from raykd.teachers.scoring import metrics_of
+from raykd.teachers.signals import only
+
+WEIGHTS = "weights"
+"""What the teacher itself is called among what is missing."""
+
+WAIT_S = 0.5
+"""How often it is looked whether another process is done."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What the cache has of a task.
+
+    Attributes:
+        made: Parts that are there, without the teacher's weights and the train rows' recordings.
+        pieces: Recorded signals of the train rows that are there, by name.
+        missing: What has to be made, by the names of `Keys.parts`, and `WEIGHTS`.
+        is_new: Whether there is nothing of this teacher.
+        damaged: Whether something is there that cannot be read.
+        state: Reads the teacher's weights, None where they are not in the cache.
+    """
+
+    made: Made = field(default_factory=Made)
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
+    missing: tuple[str, ...]
+    is_new: bool = False
+    damaged: bool = False
+    state: Callable[[], ModelState] | None = None
+
+
+class TeacherCache:
+    """One cache.
+
+    Args:
+        folder: Where it is; None for none at all.
+        writable: Whether it can be written.
+    """
+
+    def __init__(self, folder: Path | None, *, writable: bool = True) -> None:
+        self.folder = folder
+        self.writable = writable and folder is not None
+        self._locks = CacheLocks(folder) if folder is not None else None
+        self._claims: dict[str, Hold] = {}
+        self._uses: dict[str, Hold] = {}
+
+    def look(self, inputs: TaskInputs, keys: Keys) -> Found:
+        """What is there of a task; from now on it stays, until `close`."""
+        wanted = [*([WEIGHTS] if inputs.finetune is not None else []), *keys.parts]
+        if self.folder is None:
+            return Found(missing=tuple(wanted), is_new=True)
+        if self.writable and keys.teacher not in self._uses:
+            assert self._locks is not None
+            with contextlib.suppress(OSError):
+                self._uses[keys.teacher] = self._locks.use(keys.teacher)
+        return _found(self.folder / keys.teacher, inputs, keys, wanted)
+
+    def claim(self, keys: Keys) -> bool:
+        """Take the right to make what is missing; False where another process has it."""
+        if not self.writable or keys.teacher in self._claims:
+            return True
+        assert self._locks is not None
+        try:
+            hold = self._locks.claim(keys.teacher)
+        except OSError:
+            return True  # the cache is gone: what is made is not kept, which is said then
+        if hold is not None:
+            self._claims[keys.teacher] = hold
+        return hold is not None
+
+    def wait(self, keys: Keys, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for the right to make what is missing; False when told to stop."""
+        while not self.claim(keys):
+            if stop():
+                return False
+            time.sleep(WAIT_S)
+        return True
+
+    def holder(self, keys: Keys) -> str:
+        """Who makes a teacher now, in words."""
+        return self._locks.holder(keys.teacher) if self._locks is not None else ""
+
+    def differences(self, task: str, keys: Keys) -> tuple[str, ...]:
+        """In what the most similar teacher of a task differs; empty where there is none."""
+        if self.folder is None:
+            return ()
+        return shelf.differences(self.folder, task, keys.identity)
+
+    def keep(
+        self,
+        inputs: TaskInputs,
+        keys: Keys,
+        found: Found,
+        made: Made,
+        tokenizer: Callable[[Path], None],
+        block: Callable[[int], Block] | None = None,
+    ) -> Path | None:
+        """Write what was missing and is made now.
+
+        Args:
+            inputs: What was prepared.
+            keys: Its names.
+            found: What was there before.
+            made: What is new; without the values of recorded train rows where `block` is given.
+            tokenizer: Writes the teacher's tokenizer into a model folder.
+            block: Gives recorded values of a block of train rows.
+
+        Returns:
+            The folder of the teacher, None without a cache.
+
+        Raises:
+            SetupError: The disk is full or the cache cannot be written.
+        """
+        if not self.writable:
+            return None
+        assert self.folder is not None
+        assert self._locks is not None
+        entry = self.folder / keys.teacher
+        if found.is_new:
+            metrics = metrics_of({**found.made.scores, **made.scores})
+            about = shelf.About(task=inputs.task.name, metrics=metrics, identity=keys.identity)
+            # Seconds of everything that was made at once; what comes later has its own.
+            trained = Trained(
+                state=made.state if inputs.finetune is not None else None,
+                history=made.history,
+                rows=keys.rows,
+                parameters=made.parameters,
+                seconds=made.seconds,
+            )
+            cache.write_teacher(entry, trained, about, self._locks, tokenizer)
+            seconds = 0.0
+        else:
+            seconds = made.seconds / max(1, len(found.missing))
+        missing = [name for name in keys.parts if name in found.missing]
+        for name, value in _values(made, missing).items():
+            kept = cache.Kept(value=value, seconds=seconds)
+            cache.write_part(entry, keys.parts[name], name, kept, self._locks)
+        for name, (piece, blocks) in _pieces(inputs, made, missing, block).items():
+            cache.write_piece(entry, keys.parts[name], name, piece, blocks, self._locks)
+        return entry
+
+    def release(self, keys: Keys) -> None:
+        """Let others make what is missing of a teacher."""
+        hold = self._claims.pop(keys.teacher, None)
+        if hold is not None:
+            hold.release()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for hold in (*self._claims.values(), *self._uses.values()):
+            hold.release()
+        self._claims.clear()
+        self._uses.clear()
+
+
+def opened(folder: Path) -> tuple[TeacherCache, str]:
+    """The cache in a folder, and why it cannot be written, or empty.
+
+    It is tried, before any work: what is prepared and cannot be kept would be lost.
+    """
+    probe = folder / f".probe-{uuid.uuid4().hex[:12]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"raykd")
+        probe.unlink()
+        CacheLocks(folder).use("probe").release()
+    except (OSError, NotImplementedError) as exc:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+        reason = getattr(exc, "strerror", None) or str(exc)
+        readable = folder.is_dir()
+        return TeacherCache(folder if readable else None, writable=False), reason
+    return TeacherCache(folder), ""
+
+
+def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
+    """The same inputs with what is known, for `raykd.teachers.prepare.make`."""
+    known = replace(
+        found.made,
+        state=found.state() if found.state is not None else None,
+        recorded=None,
+    )
+    if found.pieces:
+        wanted, dtype = inputs.recorded_signals(), inputs.dtype
+        names = list(found.pieces)
+        blocks = inputs.recording("train", wanted).blocks()
+        recorded, values = composed(found.pieces, only(wanted, names), dtype, blocks)
+        if any(name.startswith(FINDINGS) for name in found.missing):
+            recorded = recorded.with_chunks(values)  # analyses read the logits
+        known = replace(known, recorded=recorded)
+    return replace(inputs, known=known)
+
+
+def finished(
+    inputs: TaskInputs,
+    found: Found,
+    made: Made | None = None,
+    block: Callable[[int], Block] | None = None,
+) -> tuple[Prepared, Iterator[Block] | None]:
+    """The prepared task, from what was there and what was made.
+
+    Args:
+        inputs: What was prepared.
+        found: What was there.
+        made: What is new, None where nothing was missing.
+        block: Gives recorded values of a block of what is new, where `made` lacks them.
+
+    Returns:
+        The task without the values of recorded train rows, and these block by block; None for them
+        where none are read, or where they are the blocks of `made` as they are.
+    """
+    whole = found.made if made is None else found.made.and_(made)
+    whole = replace(whole, rows=whole.rows + _passed(inputs, found))
+    needs_state = inputs.mode == "weights" or inputs.derivations or inputs.reports()
+    if needs_state and whole.state is None and found.state is not None:
+        whole = replace(whole, state=found.state())
+    if inputs.mode != "outputs":
+        return assemble(inputs, replace(whole, recorded=None)), None
+    pieces = dict(found.pieces)
+    if made is not None and made.recorded is not None:
+        if not pieces:
+            return assemble(inputs, whole.bare()), None
+        pieces = pieces_of(made.recorded, block) | pieces
+    wanted = inputs.recorded_signals()
+    blocks = inputs.recording("train", wanted).blocks()
+    recorded, values = composed(pieces, wanted, inputs.dtype, blocks)
+    return assemble(inputs, replace(whole, recorded=recorded)), values
+
+
+def _passed(inputs: TaskInputs, found: Found) -> int:
+    """Rows that were passed through the teacher for what was found."""
+    roles = [*found.made.scores, *(["train"] if found.pieces else [])]
+    return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
+
+
+def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] | None) -> Prepared:
+    """What `finished` gave, with all recorded outputs in memory."""
+    if prepared.recorded is None:
+        return prepared
+    if blocks is None:
+        assert made is not None
+        assert made.recorded is not None
+        blocks = made.recorded.chunks()
+    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks))
+
+
+def _found(entry: Path, inputs: TaskInputs, keys: Keys, wanted: Sequence[str]) -> Found:
+    trained = cache.read_teacher(entry)
+    if trained is None or (WEIGHTS in wanted and trained.state is None):
+        return Found(missing=tuple(wanted), is_new=True, damaged=entry.exists())
+    shelf.touch(entry / shelf.ABOUT)
+    pieces, values = {}, {}
+    seconds, missing = trained.seconds, []
+    for name, key in keys.parts.items():
+        if name.startswith((RECORDED, REPORTED)):
+            piece = cache.read_piece(entry, key)
+            if piece is not None:
+                pieces[name] = piece
+        else:
+            kept = cache.read_part(entry, key)
+            if kept is not None:
+                values[name] = kept.value
+                seconds += kept.seconds
+        if name not in pieces and name not in values:
+            missing.append(name)
+    made = _made(inputs, values, pieces)
+    made = replace(
+        made,
+        history=trained.history if trained.rows == keys.rows else (),
+        parameters=trained.parameters,
+        seconds=seconds,
+    )
+    state = trained.state
+    return Found(
+        made=made,
+        pieces={n.removeprefix(RECORDED): p for n, p in pieces.items() if n.startswith(RECORDED)},
+        missing=tuple(missing),
+        damaged=any((entry / shelf.PARTS / keys.parts[name]).exists() for name in missing),
+        state=None if state is None else lambda: cache.read_state(entry, trained),
+    )
+
+
+def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]) -> Made:
+    """Parts by what they are."""
+
+    def of(prefix: str) -> dict[str, Any]:
+        return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+
+    reported = None
+    told = {n.removeprefix(REPORTED): p for n, p in pieces.items() if n.startswith(REPORTED)}
+    if told:
+        recording = inputs.recording("report", REPORTED_SIGNALS)
+        bare, blocks = composed(told, REPORTED_SIGNALS, inputs.dtype, recording.blocks())
+        reported = bare.with_chunks(blocks)
+    return Made(
+        scores=of(SCORES),
+        reported=reported,
+        written=of(TEXTS),
+        findings=of(FINDINGS),
+        student=values.get(STUDENT),
+    )
+
+
+def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
+    """Parts of what was made that are no recordings, by name."""
+    whole: dict[str, object] = {
+        **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
+        **{TEXTS + name: rows for name, rows in made.written.items()},
+        **{FINDINGS + name: found for name, found in made.findings.items()},
+        STUDENT: made.student,
+    }
+    return {n: v for n, v in whole.items() if n in missing and v is not None}
+
+
+def _pieces(
+    inputs: TaskInputs,
+    made: Made,
+    missing: Sequence[str],
+    block: Callable[[int], Block] | None,
+) -> dict[str, tuple[Piece, Sequence[Array]]]:
+    """Recorded signals of what was made, by name, with their blocks."""
+    found: dict[str, tuple[Piece, Sequence[Array]]] = {}
+    if made.recorded is not None:
+        blocks = inputs.recording("train", inputs.recorded_signals()).blocks()
+        for name, piece in pieces_of(made.recorded, block).items():
+            found[RECORDED + name] = (piece, blocks)
+    if made.reported is not None:
+        blocks = inputs.recording("report", REPORTED_SIGNALS).blocks()
+        for name, piece in pieces_of(made.reported).items():
+            found[REPORTED + name] = (piece, blocks)
+    return {name: pair for name, pair in found.items() if name in missing}

@@ -1,0 +1,67 @@
+"""What is made of a teacher, part by part: new parts join those that were there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from raykd.data.base import Encoded
+from raykd.models.source import ModelSource
+from raykd.models.weights import ModelState
+from raykd.results.records import Evaluation
+from raykd.teachers.derive import Findings
+from raykd.teachers.recorded import RecordedOutputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """Parts of the preparation of a task.
+
+    Attributes:
+        state: The teacher's weights, None where they are not there (yet).
+        history: Evaluations during fine-tuning.
+        parameters: The teacher's number of weights, 0 where it is not known yet.
+        scores: Metrics without prefix, by role.
+        recorded: Its outputs on the train rows.
+        reported: What it said of the tokens of the report split.
+        written: The train rows with texts of the teacher, by what they are.
+        findings: What derivations found out, by `raykd.teachers.derive.name_of`.
+        student: How students begin that are made of the teacher.
+        rows: Rows that were passed through the teacher.
+        seconds: Time it took.
+    """
+
+    state: ModelState | None = None
+    history: tuple[Evaluation, ...] = ()
+    parameters: int = 0
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    recorded: RecordedOutputs | None = None
+    reported: RecordedOutputs | None = None
+    written: Mapping[str, Encoded] = field(default_factory=dict)
+    findings: Mapping[str, Findings] = field(default_factory=dict)
+    student: ModelSource | None = None
+    rows: int = 0
+    seconds: float = 0.0
+
+    def and_(self, more: Made) -> Made:
+        """Both together; of what both have, that of `more`. Recordings are not put together."""
+        return replace(
+            more,
+            state=more.state or self.state,
+            history=more.history or self.history,
+            parameters=more.parameters or self.parameters,
+            scores={**self.scores, **more.scores},
+            recorded=more.recorded or self.recorded,
+            reported=more.reported or self.reported,
+            written={**self.written, **more.written},
+            findings={**self.findings, **more.findings},
+            student=more.student or self.student,
+            rows=self.rows + more.rows,
+            seconds=self.seconds + more.seconds,
+        )
+
+    def bare(self) -> Made:
+        """The same without the values of recorded train rows."""
+        if self.recorded is None:
+            return self
+        return replace(self, recorded=self.recorded.with_chunks(()))

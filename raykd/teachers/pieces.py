@@ -1,0 +1,214 @@
+"""Recordings taken apart into signals and put together again, block by block.
+
+A recording holds all signals of a sweep in the same blocks of rows. In the cache every signal lies
+by itself, in blocks of its own, so that another sweep takes those that it needs. A `Piece` is one
+signal wherever it lies.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raykd.data.base import Array
+from raykd.methods.base import Signals
+from raykd.teachers.ragged import Ragged
+from raykd.teachers.recorded import Block, RecordedOutputs
+from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS, signal_names
+
+Rows = Callable[[int, int], Mapping[str, Array]]
+"""Gives the arrays of the rows from one number to before another."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceAbout:
+    """What is known of a signal without reading it.
+
+    Attributes:
+        offsets: Where rows begin, int64 ``[N + 1]``, for each of its arrays.
+        starts: First row of each block it was recorded in, int64 ``[blocks + 1]``.
+        shape: What logits are of, as `RecordedOutputs.shape`.
+        rounding: As `RecordedOutputs.rounding`, of this signal.
+        coverage: As `RecordedOutputs.coverage`.
+    """
+
+    offsets: Mapping[str, Array]
+    starts: Array
+    shape: str
+    rounding: Mapping[str, tuple[float, float]]
+    coverage: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One recorded signal.
+
+    Attributes:
+        about: What is known of it.
+        read: Its arrays.
+    """
+
+    about: PieceAbout
+    read: Rows
+
+
+def pieces_of(
+    recorded: RecordedOutputs, block: Callable[[int], Block] | None = None
+) -> dict[str, Piece]:
+    """Every signal of a recording, by name.
+
+    Args:
+        recorded: It; without its values where `block` is given.
+        block: Gives the values of a block.
+    """
+    blocks = list(recorded.chunks()) if block is None else []
+    fetch = block or blocks.__getitem__
+    found = {}
+    for name in recorded.names():
+        columns = _columns(recorded, name)
+        parts = recorded.parts()
+        of_any = parts[next(iter(columns.values()))[0]]
+        about = PieceAbout(
+            offsets={own: parts[whole].offsets for own, (whole, _) in columns.items()},
+            starts=of_any.starts,
+            shape=recorded.shape,
+            rounding={n: r for n, r in recorded.rounding.items() if _rounds(name, n)},
+            coverage=recorded.coverage if name.startswith(TOKENS) else (0.0, 0.0),
+        )
+        found[name] = Piece(about=about, read=_reader(recorded, columns, fetch))
+    return found
+
+
+def _columns(recorded: RecordedOutputs, name: str) -> dict[str, tuple[str, int | None]]:
+    """Arrays of a signal: in which part of the recording, and at which place of its layers."""
+    if name.startswith(HIDDEN):
+        return {name: ("hidden_states", recorded.layers.index(int(name.removeprefix(HIDDEN))))}
+    if name.startswith(ATTENTION):
+        return {name: ("attentions", recorded.blocks.index(int(name.removeprefix(ATTENTION))))}
+    if name.startswith(TOKENS):
+        return {own: (own, None) for own in recorded.by_token}
+    own = name.removeprefix(REDUCTION)
+    return {own: (own, None)}
+
+
+def _rounds(signal: str, name: str) -> bool:
+    """Whether what was rounded belongs to a signal; what is kept of tokens has its own names."""
+    if signal.startswith(TOKENS):
+        return not name.startswith((HIDDEN, ATTENTION))
+    return name == signal
+
+
+def _reader(
+    recorded: RecordedOutputs,
+    columns: Mapping[str, tuple[str, int | None]],
+    fetch: Callable[[int], Block],
+) -> Rows:
+    order = list(recorded.parts())
+    parts = recorded.parts()
+
+    def read(begin: int, end: int) -> dict[str, Array]:
+        found: dict[str, list[Array]] = {own: [] for own in columns}
+        for own, (whole, place) in columns.items():
+            for k, first, last in overlaps(parts[whole], begin, end):
+                array = fetch(k)[order.index(whole)][first:last]
+                found[own].append(array if place is None else array[:, place])
+        return {own: _one(arrays) for own, arrays in found.items()}
+
+    return read
+
+
+def overlaps(part: Ragged, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Chunks with some of the rows from `begin` to before `end`: number, and from where to where.
+
+    Args:
+        part: Where rows and chunks begin; its chunks are not read.
+        begin: First row.
+        end: Row after the last.
+    """
+    for k, (low, high) in enumerate(zip(part.starts[:-1], part.starts[1:], strict=True)):
+        first, last = max(begin, int(low)), min(end, int(high))
+        if first < last:
+            zero = part.offsets[low]
+            yield k, int(part.offsets[first] - zero), int(part.offsets[last] - zero)
+
+
+def _one(arrays: Sequence[Array]) -> Array:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def composed(
+    pieces: Mapping[str, Piece], signals: Signals, dtype: str, blocks: Sequence[Array]
+) -> tuple[RecordedOutputs, Iterator[Block]]:
+    """A recording put together from its signals.
+
+    Args:
+        pieces: Every signal that is wanted, by name; others are left out.
+        signals: What they are together; layers by number.
+        dtype: How hidden states and attentions are kept.
+        blocks: Row numbers of every block.
+
+    Returns:
+        The recording without its values, and the values of each block.
+    """
+    assert signals.hidden_states != "all"
+    assert signals.attentions != "all"
+    ends = [0, *(int(rows[-1]) + 1 for rows in blocks)]
+    starts = np.asarray(ends, np.int64)
+    tokens = TOKENS + signals.tokens
+    wanted = {n for k in (True, False) for n in signal_names(signals, token_labels=k)}
+    pieces = {name: piece for name, piece in pieces.items() if name in wanted}
+    some = next(iter(pieces.values())).about
+
+    def part(name: str, own: str | None = None) -> Ragged:
+        offsets = pieces[name].about.offsets[own or name.removeprefix(REDUCTION)]
+        return Ragged(offsets=offsets, starts=starts, chunks=())
+
+    layers, maps = sorted(signals.hidden_states), sorted(signals.attentions)
+    kept = tokens in pieces
+    bare = RecordedOutputs(
+        logits=part(LOGITS) if LOGITS in pieces else None,
+        layers=tuple(layers),
+        hidden=part(f"{HIDDEN}{layers[0]}") if layers else None,
+        blocks=tuple(maps),
+        attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
+        dtype=dtype,
+        margin=signals.margin,
+        shape=pieces[LOGITS].about.shape if LOGITS in pieces else some.shape,
+        reduced={r.name: part(REDUCTION + r.name) for r in signals.reductions},
+        rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
+        tokens=signals.tokens if kept else "",
+        by_token={n: part(tokens, n) for n in pieces[tokens].about.offsets} if kept else {},
+        coverage=pieces[tokens].about.coverage if kept else (0.0, 0.0),
+    )
+
+    def values() -> Iterator[Block]:
+        for begin, end in itertools.pairwise(ends):
+            yield tuple(_values(bare, pieces, begin, end))
+
+    return bare, values()
+
+
+def _values(
+    bare: RecordedOutputs, pieces: Mapping[str, Piece], begin: int, end: int
+) -> Iterator[Array]:
+    """The arrays of a block, in the order of `RecordedOutputs.parts`."""
+
+    def read(name: str) -> Mapping[str, Array]:
+        return pieces[name].read(begin, end)
+
+    def stacked(first: str, numbers: Sequence[int]) -> Array:
+        return np.stack([read(f"{first}{k}")[f"{first}{k}"] for k in numbers], axis=1)
+
+    if bare.logits is not None:
+        yield read(LOGITS)[LOGITS]
+    if bare.hidden is not None:
+        yield stacked(HIDDEN, bare.layers)
+    if bare.attentions is not None:
+        yield stacked(ATTENTION, bare.blocks)
+    for name in bare.reduced:
+        yield read(REDUCTION + name)[name]
+    if bare.by_token:
+        yield from read(TOKENS + bare.tokens).values()

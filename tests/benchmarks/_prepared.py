@@ -1,0 +1,26 @@
+"""A prepared task handed to processes that know no search space, and its teacher in the cache."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from raykd.teachers.prepared import Prepared
+
+
+def hand_over(prepared: Prepared, path: Path) -> str:
+    """Write a prepared task for other processes of this benchmark; returns where."""
+    path.write_bytes(pickle.dumps(prepared))
+    return str(path)
+
+
+def handed_over(path: str) -> Prepared:
+    """What `hand_over` wrote."""
+    found: Prepared = pickle.loads(Path(path).read_bytes())
+    return found
+
+
+def teacher_in(cache: Path) -> Path:
+    """The model folder of the only teacher in a cache."""
+    (found,) = cache.glob("*/teacher")
+    return found

@@ -1,0 +1,203 @@
+"""Of what is in the cache nothing is made again; what is missing is added to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from raykd.methods.base import Signals
+from raykd.teachers import keeping
+from raykd.teachers.identity import keys_of
+from raykd.teachers.inputs import StudentCut
+from raykd.teachers.keeping import WEIGHTS, opened
+from tests.unit.teachers import tiny
+from tests.unit.teachers.same import same
+
+SMALL = Signals(logits=True)
+
+
+def close(one, two):
+    return np.allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
+    few = Signals(logits=True, hidden_states=(0,), margin=2)
+    first = tiny.through(tmp_path, tiny.inputs(signals=few, dtype=dtype))
+    all_of = Signals(logits=True, hidden_states=(0, 1, 2), attentions=(1,), margin=2)
+    more = tiny.inputs(signals=all_of, dtype=dtype)
+    second = tiny.through(tmp_path, more)
+    assert set(second.found.missing) == {
+        "recorded/hidden_states/1", "recorded/hidden_states/2", "recorded/attentions/1"
+    }  # fmt: skip
+    assert second.made.history == ()
+    assert second.made.scores == {}
+    assert same(second.made.state, first.made.state)
+    assert second.made.recorded.layers == (1, 2)
+    # What was there is taken as it is, and the whole is what one recording gives.
+    whole, _ = tiny.prepared(signals=more.signals, dtype=dtype)
+    recorded, want = second.prepared.recorded, whole.recorded
+    assert np.array_equal(recorded.all_logits(), first.prepared.recorded.all_logits())
+    assert recorded.layers == want.layers
+    rows = np.asarray([3, 0, 31])
+    some, wanted = (r.gather_hidden(rows, tiny.LENGTH, (0, 1, 2)) for r in (recorded, want))
+    maps, wanted_maps = (r.gather_attentions(rows, tiny.LENGTH, (1,)) for r in (recorded, want))
+    tolerance = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}[dtype]
+    for layer in (0, 1, 2):
+        assert (some[layer] - wanted[layer]).abs().max() < tolerance
+    assert (maps[1] - wanted_maps[1]).abs().max() < tolerance
+    assert recorded.error().keys() == want.error().keys()
+    # And from now on all of it is there, for both.
+    third = tiny.through(tmp_path, more)
+    assert third.made is None
+    assert same(third.prepared.recorded, second.prepared.recorded)
+    assert tiny.through(tmp_path, tiny.inputs(signals=few, dtype=dtype)).made is None
+
+
+WANTS_NOTHING_NEW = {
+    "another student": {"student": tiny.source(300, layers=1, hidden=4)},
+    "weights in place of outputs": {"mode": "weights"},
+    "fewer signals": {"signals": SMALL},
+    "the same layers in another order": {
+        "signals": Signals(logits=True, hidden_states=(2, 0), margin=2)
+    },
+    "an arm that reads no hidden states": {"signals": Signals(logits=True, margin=2)},
+    "a student that pads with another token": {"student_pad": 3},
+}
+
+
+@pytest.mark.parametrize("change", WANTS_NOTHING_NEW)
+def test_what_is_not_the_teachers_makes_nothing_again(tmp_path, change, monkeypatch):
+    first = tiny.kept(tmp_path)
+    monkeypatch.setattr(keeping, "to_make", None)
+    inputs = tiny.inputs(**WANTS_NOTHING_NEW[change])
+    second = tiny.through(tmp_path, inputs)
+    assert second.found.missing == ()
+    assert second.prepared.metrics == first.prepared.metrics
+    assert second.prepared.history == first.prepared.history
+    assert second.keys.teacher == first.keys.teacher
+
+
+def test_weights_first_and_outputs_later(tmp_path):
+    live = tiny.through(tmp_path, tiny.inputs(mode="weights"))
+    assert live.prepared.recorded is None
+    outputs = tiny.through(tmp_path, tiny.inputs())
+    assert set(outputs.found.missing) == {
+        "recorded/logits", "recorded/hidden_states/0", "recorded/hidden_states/2"
+    }  # fmt: skip
+    alone, _ = tiny.ready()
+    assert same(outputs.prepared.recorded, alone.recorded)
+
+
+def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
+    first = tiny.kept(tmp_path)
+    task, some = tiny.given().task, tiny.rows()["train"].take(np.arange(5, 20))
+    train = task.encode(some, tiny.words(), tiny.LENGTH)
+    splits = {**tiny.given().teacher_splits, "train": train}
+    second = tiny.through(
+        tmp_path,
+        tiny.inputs(
+            teacher_splits=splits,
+            student_splits={r: splits[r] for r in ("train", "select", "report")},
+        ),
+    )
+    assert all(name.startswith("recorded/") for name in second.found.missing)
+    assert close(second.prepared.recorded.all_logits(), first.prepared.recorded.all_logits()[5:20])
+
+
+def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):
+    first = tiny.kept(tmp_path)
+    given = tiny.given()
+    splits = {**given.teacher_splits, "select": given.teacher_splits["report"]}
+    students = {**given.student_splits, "select": splits["select"]}
+    second = tiny.through(tmp_path, tiny.inputs(teacher_splits=splits, student_splits=students))
+    assert second.found.missing == ("scores/select",) or second.found.missing == ()
+    assert second.prepared.metrics["select/accuracy"] == first.prepared.metrics["report/accuracy"]
+    assert first.prepared.history
+    assert second.prepared.history == ()
+
+
+def test_the_weights_do_not_depend_on_the_rows_that_training_is_looked_at_with():
+    given = tiny.given()
+    splits = {**given.teacher_splits, "select": given.teacher_splits["report"]}
+    (_, one), (_, two) = tiny.ready(), tiny.prepared(teacher_splits=splits)
+    words = "bert.embeddings.word_embeddings.weight"
+    apart = [n for n in one.tensors if not np.array_equal(one.tensors[n], two.tensors[n])]
+    # Rows of tokens that no row of training has: their decay is one product or many.
+    assert apart in ([], [words])
+    trained = np.unique(given.teacher_splits["finetune"].input_ids)
+    assert np.array_equal(one.tensors[words][trained], two.tensors[words][trained])
+    assert np.allclose(one.tensors[words], two.tensors[words], rtol=1e-6, atol=0)
+
+
+def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
+    tiny.kept(tmp_path)
+    cut = tiny.inputs(student=StudentCut(layers=(1,), weights="finetuned"))
+    second = tiny.through(tmp_path, cut)
+    assert second.found.missing == ("student",)
+    third = tiny.through(tmp_path, cut)
+    assert third.made is None
+    assert same(third.prepared.student, second.prepared.student)
+
+
+def test_rows_that_pass_are_counted(tmp_path):
+    first = tiny.kept(tmp_path)
+    everything = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
+    assert first.prepared.forwards == first.prepared.distinct == everything
+    more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
+    # One layer more is one more pass over the rows of training.
+    second = tiny.through(tmp_path, more)
+    assert second.made.rows == tiny.ROWS["train"]
+    assert second.prepared.forwards == everything + tiny.ROWS["train"]
+    assert tiny.through(tmp_path, more).prepared.forwards == everything
+
+
+def test_only_one_has_the_right_to_make_a_teacher(tmp_path):
+    keys = keys_of(tiny.inputs(), tiny.words())
+    one, two = opened(tmp_path)[0], opened(tmp_path)[0]
+    assert one.claim(keys)
+    assert one.claim(keys)
+    assert not two.claim(keys)
+    assert "process" in two.holder(keys)
+    assert not two.wait(keys, lambda: True)
+    one.release(keys)
+    assert two.wait(keys)
+    two.close()
+    assert one.claim(keys)
+    one.close()
+
+
+def test_without_a_cache_everything_is_missing_and_nothing_is_kept():
+    inputs = tiny.inputs()
+    none = keeping.TeacherCache(None)
+    keys = keys_of(inputs, tiny.words())
+    found = none.look(inputs, keys)
+    assert WEIGHTS in found.missing
+    assert none.claim(keys)
+    assert none.keep(inputs, keys, found, keeping.Made(), lambda folder: None) is None
+    assert none.differences(tiny.TASK, keys) == ()
+
+
+@pytest.mark.parametrize("place", ["file/cache", "/proc/nope"])
+def test_a_cache_that_cannot_be_written_is_found_by_trying(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    cache, why = opened(tmp_path / place)
+    assert why
+    assert not cache.writable
+    assert cache.folder is None
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_cache_that_can_only_be_read_is_read(tmp_path):
+    first = tiny.kept(tmp_path)
+    cache = keeping.TeacherCache(tmp_path, writable=False)
+    found = cache.look(tiny.inputs(), first.keys)
+    assert found.missing == ()
+    more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
+    keys = keys_of(more, tiny.words())
+    found = cache.look(more, keys)
+    assert found.missing == ("recorded/hidden_states/1",)
+    assert cache.claim(keys)
+    assert cache.keep(more, keys, found, keeping.Made(), lambda folder: None) is None

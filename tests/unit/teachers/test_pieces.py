@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from raykd.methods.base import Signals
+from raykd.teachers import ragged
+from raykd.teachers.pieces import composed, pieces_of
+from raykd.teachers.ragged import one_chunk
+from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.signals import only, signal_names
+from tests.unit.teachers.same import same
+
+LENGTHS = (3, 1, 4, 1, 5, 2, 6)
+SIGNALS = Signals(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), margin=1)
+
+
+def numbers(count: int, *shape: int) -> np.ndarray:
+    return np.arange(count * int(np.prod(shape)), dtype=np.float32).reshape(count, *shape)
+
+
+def recorded(cuts: tuple[int, ...]) -> RecordedOutputs:
+    """Outputs on seven rows with known values, in blocks that end at some rows."""
+
+    def part(lengths, *shape):
+        whole = numbers(sum(lengths), *shape)
+        rows = np.split(whole, np.cumsum(lengths)[:-1])
+        ends = (0, *cuts, len(lengths))
+        return ragged.joined([one_chunk(rows[a:b]) for a, b in itertools.pairwise(ends)])
+
+    return RecordedOutputs(
+        logits=part((1,) * len(LENGTHS), 3),
+        layers=(0, 2, 5),
+        hidden=part([n + 1 for n in LENGTHS], 3, 2),
+        blocks=(1, 3),
+        attentions=part([n * n for n in LENGTHS], 2, 2),
+        dtype="fp32",
+        margin=1,
+        shape="row",
+        rounding={"hidden_states/0": (1.0, 4.0), "hidden_states/2": (2.0, 5.0),
+                  "hidden_states/5": (0.0, 6.0), "attentions/1": (0.5, 1.0),
+                  "attentions/3": (0.0, 2.0)},
+    )  # fmt: skip
+
+
+def blocks(*ends: int) -> list[np.ndarray]:
+    starts = (0, *ends)
+    return [np.arange(a, b) for a, b in zip(starts, (*ends, len(LENGTHS)), strict=True)]
+
+
+@pytest.mark.parametrize("before", [(), (2,), (1, 2, 5)])
+@pytest.mark.parametrize("after", [(), (3,), (1, 2, 5), (1, 2, 3, 4, 5, 6)])
+def test_what_is_taken_apart_goes_together_again_in_any_blocks(before, after):
+    bare, values = composed(pieces_of(recorded(before)), SIGNALS, "fp32", blocks(*after))
+    assert same(bare.with_chunks(values), recorded(after))
+
+
+def test_a_signal_is_read_without_its_values_at_hand():
+    whole = recorded((2, 4))
+    every = list(whole.chunks())
+    asked = []
+
+    def block(number):
+        asked.append(number)
+        return every[number]
+
+    pieces = pieces_of(whole.with_chunks(()), block)
+    assert asked == []
+    found = pieces["hidden_states/2"].read(1, 3)["hidden_states/2"]
+    assert asked == [0, 1]
+    assert np.array_equal(found, np.concatenate(whole.hidden.rows(np.asarray([1, 2])))[:, 1])
+
+
+def test_signals_of_two_recordings_go_together():
+    one = pieces_of(recorded((2,)))
+    two = pieces_of(recorded((3, 5)))
+    mixed = {**{n: two[n] for n in two if n.startswith("hidden")},
+             **{n: one[n] for n in one if not n.startswith("hidden")}}  # fmt: skip
+    bare, values = composed(mixed, SIGNALS, "fp32", blocks(4))
+    assert same(bare.with_chunks(values), recorded((4,)))
+
+
+def test_some_of_the_signals_are_a_recording_of_their_own():
+    whole = recorded((2,))
+    few = Signals(logits=True, hidden_states=(5,), margin=1)
+    bare, values = composed(pieces_of(whole), few, "fp32", blocks(3))
+    found = bare.with_chunks(values)
+    assert found.names() == ("logits", "hidden_states/5")
+    assert found.rounding == {"hidden_states/5": (0.0, 6.0)}
+    rows = np.arange(len(LENGTHS))
+    ours, theirs = (r.gather_hidden(rows, 7, (5,))[5].numpy() for r in (found, whole))
+    assert np.array_equal(ours, theirs)
+
+
+def test_rounding_of_layers_adds_up_to_that_of_the_signal():
+    assert recorded(()).error() == {
+        "hidden_states": (3.0 / 15.0) ** 0.5, "attentions": (0.5 / 3.0) ** 0.5
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("token_labels", [True, False])
+def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
+    names = signal_names(SIGNALS, token_labels=token_labels)
+    assert names == recorded(()).names()
+    plain = Signals(hidden_states=(1,))
+    assert ("logits" in signal_names(plain, token_labels=token_labels)) == (not token_labels)
+
+
+def test_only_some_signals():
+    some = only(SIGNALS, ["hidden_states/2", "attentions/3"])
+    assert some == Signals(hidden_states=(2,), attentions=(3,), margin=1)
+    tokens = Signals(logits=True, tokens="sampled:8", hidden_states=(1,))
+    assert only(tokens, ["tokens/sampled:8"]) == Signals(tokens="sampled:8")
+    assert only(tokens, ["hidden_states/1"]) == Signals(hidden_states=(1,))
