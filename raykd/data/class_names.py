@@ -178,7 +178,7 @@ def _refuse(
         expected += f", or 0 to {len(names.labels) - 1} in this order"
     unknown = [row for row in wrong if not _is_nothing(values[row])]
     others = Counter(shown(values[row]) for row in unknown)
-    counts = [f"{value} {count:,} times" for value, count in others.most_common()]
+    counts = [f"{value} ({count:,})" for value, count in others.most_common()]
     every = f" (values: {_listed(counts)})" if len(others) > 1 else ""
     for row in wrong:
         value, place = values[row], table.place(row)

@@ -89,7 +89,7 @@ def test_the_class_of_a_value(values, labels, expected):
         (
             ["x", "y", "x"],
             ["neg", "pos"],
-            r"3 .*'x' 2 times, 'y' 1 times",
+            r"3 .*'x' \(2\), 'y' \(1\)",
             "add 'x', 'y' to labels",
         ),
         (["\uff11"], ["no", "yes"], "holds", "to labels of task 'mine'"),  # a wide 1
