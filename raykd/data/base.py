@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from raykd.errors import DataError
+
 Array = npt.NDArray[Any]
 
 KINDS = ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
@@ -70,6 +72,15 @@ class Rows:
     labels: Array
     fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     left_out: int = 0
+
+    def __post_init__(self) -> None:
+        columns = [*self.texts, *self.fields.values()]
+        if any(len(column) != len(self.labels) for column in columns):
+            lengths = ", ".join(str(len(column)) for column in columns)
+            raise DataError(
+                f"rows have {len(self.labels)} labels, but columns of {lengths} values",
+                hint="every column needs one value a row",
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -32,6 +32,11 @@ from raykd.data.values import (
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 8
+_WORDS = {
+    "no": False, "n": False, "off": False, "f": False, "yes": True, "y": True, "on": True,
+    "t": True,
+}  # fmt: skip
+"""Names of classes that truth values mean."""
 
 
 def class_ids(table: Table, name: str, labels: Sequence[str], *, own: str = "") -> Array:
@@ -81,13 +86,18 @@ class ClassNames:
         self.may_be_ids = not self.has_numbers and (
             set(truths) == {None} or truths == [False, True]
         )
-        if self.has_numbers and set(truths) == {None}:
-            # False and True are 0 and 1 where these are names.
-            for is_true in (False, True):
-                of = ("number", Decimal(is_true))
-                if of in self._meant and of not in self._doubtful:
-                    self._meant["truth", is_true] = self._meant[of]
+        if set(truths) == {None}:
+            self._meant |= self._truths()
         self._known: dict[tuple[type, Hashable], int | None] = {}
+
+    def _truths(self) -> dict[Hashable, int]:
+        """What False and True are where other names mean them: 0 and 1, or no and yes."""
+        numbers = [self._meant.get(("number", Decimal(k))) for k in range(2)]
+        words = [_WORDS.get(label.lower()) for label in self.labels]
+        if words in ([False, True], [True, False]):
+            return {("truth", is_true): words.index(is_true) for is_true in (False, True)}
+        found = {("truth", bool(k)): id_ for k, id_ in enumerate(numbers) if id_ is not None}
+        return {what: id_ for what, id_ in found.items() if not self._doubtful}
 
     def named(self, value: Any) -> int | None:
         """The class whose name a value is: the one spelled so, or else the one that means it."""
@@ -117,7 +127,7 @@ def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str])
     """The values of the column; ids of classes that the data itself names become those names."""
     values = table.column(name, f"label of task '{own}'" if own else "")
     said = table.class_names.get(name)
-    if not said:
+    if not said or said == tuple(str(k) for k in range(len(said))):
         return values
     names = ClassNames(labels)
     found = [names.named(label) for label in said]
@@ -168,7 +178,7 @@ def _refuse(
         expected += f", or 0 to {len(names.labels) - 1} in this order"
     unknown = [row for row in wrong if not _is_nothing(values[row])]
     others = Counter(shown(values[row]) for row in unknown)
-    counts = [f"{value} {count:,} times" for value, count in others.most_common()]
+    counts = [f"{value} ({count:,})" for value, count in others.most_common()]
     every = f" (values: {_listed(counts)})" if len(others) > 1 else ""
     for row in wrong:
         value, place = values[row], table.place(row)

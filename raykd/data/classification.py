@@ -20,7 +20,12 @@ class TextTask(Task):
     """What all tasks on one or two texts share: tokenising, loss, metrics."""
 
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
-        """Tokenise rows; of a pair the longer text is cut first."""
+        """Tokenise rows; of a pair the longer text is cut first.
+
+        Raises:
+            DataError: Labels are no class ids, or no numbers.
+        """
+        metrics.check_labels(rows.labels, self.num_labels if self.labels else None)
         return encode(rows, tokenizer, max_length)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -161,7 +161,9 @@ def empty_texts(rows: Rows) -> int:
 def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> None:
     hint = "repair or remove them"
     if number(value) is not None:
-        hint = "put numbers that are texts into quotes"
+        hint = "write numbers that are texts as text (in JSON: in quotes)"
+    elif isinstance(value, bytes):
+        hint = "store the column as text, not as bytes"
     elif isinstance(value, Mapping):
         fields = ", ".join(str(key) for key in value)
         hint = f"make the field that holds the text ({fields}) a column of its own"

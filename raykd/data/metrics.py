@@ -72,6 +72,26 @@ CLASSIFICATION: Mapping[str, Metric] = {
 REGRESSION: Mapping[str, Metric] = {"pearson": pearson, "spearman": spearman}
 
 
+def check_labels(labels: Array, classes: int | None) -> None:
+    """Refuse labels that would count as mistakes of a model, or as nothing.
+
+    Args:
+        labels: Class ids or scores, ``[N]``.
+        classes: How many classes there are; None for scores.
+
+    Raises:
+        DataError: Labels are not among the classes, or no numbers; says how many.
+    """
+    right = np.isfinite(labels) if classes is None else np.isin(labels, np.arange(classes))
+    if not right.all():
+        expected = "numbers" if classes is None else f"class ids from 0 to {classes - 1}"
+        raise DataError(
+            f"{int((~right).sum()):,} of {len(labels):,} labels are not {expected}, first: "
+            f"row {int(np.argmin(right)) + 1} has {labels[np.argmin(right)]}",
+            hint="the task must give an id for every label, 0 for the first of its labels",
+        )
+
+
 def score_classes(names: tuple[str, ...], logits: Array, labels: Array) -> dict[str, float]:
     """Metrics of class logits ``[N, C]`` against class ids ``[N]``; NaN if any logit is not finite.
 
@@ -80,13 +100,7 @@ def score_classes(names: tuple[str, ...], logits: Array, labels: Array) -> dict[
     Raises:
         DataError: Labels are not among the classes, which would count as mistakes of the model.
     """
-    strange = labels[~np.isin(labels, np.arange(logits.shape[1]))]
-    if len(strange):
-        raise DataError(
-            f"{len(strange):,} of {len(labels):,} labels are no class from 0 to "
-            f"{logits.shape[1] - 1}, first: {strange[0]}",
-            hint="does the task give class ids as labels?",
-        )
+    check_labels(labels, logits.shape[1])
     if not np.isfinite(logits).all():
         return dict.fromkeys(names, float("nan"))
     predicted = logits.argmax(axis=1)
@@ -99,9 +113,7 @@ def score_values(names: tuple[str, ...], logits: Array, labels: Array) -> dict[s
     Raises:
         DataError: Scores are not finite.
     """
-    strange = int((~np.isfinite(labels)).sum())
-    if strange:
-        raise DataError(f"{strange:,} of {len(labels):,} scores are no numbers")
+    check_labels(labels, None)
     if not np.isfinite(logits).all():
         return dict.fromkeys(names, float("nan"))
     predicted = logits[:, 0]

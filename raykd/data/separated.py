@@ -66,7 +66,7 @@ def _table(path: Path, rows: Sequence[Row], faults: Faults, hint: str) -> Table:
     for line, fields in rows[1:]:
         if len(fields) != len(header):
             kind = "rows have not as many fields as the header"
-            what = f"has {len(fields)} fields, the header has {len(header)}"
+            what = f"has {len(fields)} field(s), the header has {len(header)}"
             faults.add(kind, f"line {line}", what, hint)
     faults.check()
     return table_of(path, header, rows[1:])

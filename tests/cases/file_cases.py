@@ -239,7 +239,7 @@ FILE_CASES = {
     "111 not as many fields": Case(
         files={"train.csv": "text,label\na,neg\nb, c,pos\nd\n"},
         outcome=refused("2 rows have not as many fields as the header, first: "
-                        r"data/train\.csv line 3: has 3 fields, the header has 2"),
+                        r"data/train\.csv line 3: has 3 field\(s\), the header has 2"),
     ),
     "113 nested too deeply": Case(
         files={"train.jsonl": '{"text": ' + "[" * 100_000 + "]" * 100_000 + "}\n"},

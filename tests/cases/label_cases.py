@@ -81,7 +81,7 @@ LABEL_CASES = {
     ),
     "13 labels in another case": Case(
         files={"train.csv": csv(labelled("Neg", "Pos", "Pos"))},
-        outcome=refused("3 values of column 'label' are no class", "'Pos' 2 times",
+        outcome=refused("3 values of column 'label' are no class", r"'Pos' \(2\)",
                         "differs from 'neg' in case or blanks only"),
     ),
     "14 truth values in csv": Case(
@@ -99,7 +99,7 @@ LABEL_CASES = {
     "16 a label that is not declared": Case(
         files={"train.csv": csv(labelled("neg", "other", "misc", "other"))},
         outcome=refused("3 values of column 'label'", r"line 3: .*'other', expected one of neg",
-                        "'other' 2 times, 'misc' 1 times", "add 'other', 'misc' to labels of task"),
+                        r"'other' \(2\), 'misc' \(1\)", "add 'other', 'misc' to labels of task"),
     ),
     "30 one row": Case(files={"train.csv": csv(NEG_POS[:1])}, outcome=Read([0], [NEG_POS[0][0]])),
     "32 a class without rows": Case(

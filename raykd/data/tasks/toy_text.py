@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from raykd.data import columns
 from raykd.data.base import DataSettings, Rows
 from raykd.data.sample import limited
 from raykd.data.table import Table, no_split
@@ -56,13 +57,14 @@ class ToyReplies(WritingTask):
     def read_table(self, table: Table) -> Rows:
         """Sentences with their sentiments, each with words that are drawn for it."""
         examples = []
-        for text, label in zip(table.column("text"), table.column("label"), strict=True):
+        labels = columns.class_ids(table, "label", LABELS)
+        for text, label in zip(columns.texts(table, "text"), labels, strict=True):
             # Drawn from the sentence, so that a row is the same wherever it stands.
-            random = np.random.default_rng(list(str(text).encode()))
+            random = np.random.default_rng(list(text.encode()))
             one, two = random.choice(len(ADJECTIVES[label]), size=2, replace=False)
             words = ADJECTIVES[label]
             response = f" {LABELS[label]}: {words[one]} and {words[two]}."
-            examples.append(Example(before="", context=str(text), after=ASKED, response=response))
+            examples.append(Example(before="", context=text, after=ASKED, response=response))
         return rows_of(examples, table)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from raykd.data.base import Encoded, References
 from raykd.data.choices import all_choices, answer_in_words, choice_accuracy, chosen
@@ -42,3 +43,25 @@ def test_answers_are_compared_in_words():
         texts=("Ann", "Bea Smith", "Cy", "Di"), answers=(("Bea", "Smith Bea"), ("Cy",)),
     )  # fmt: skip
     assert answer_in_words(logits(0, 1, 0, 1), rows) == {"exact_match": 0.0, "f1": 0.5}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_metrics_of_choices_equal_what_is_counted_question_by_question(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 5, rng.integers(1, 8))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    order = rng.permutation(len(groups))  # choices of a question need not stand side by side
+    groups, labels = groups[order], rng.integers(0, 2, len(groups))
+    of = encoded(groups, labels)
+    scores = rng.integers(-3, 4, (len(groups), 2)).astype(float)
+    right, whole = [], []
+    for question in np.unique(groups):
+        rows = np.flatnonzero(groups == question)
+        likely = scores[rows, 1] - scores[rows, 0]
+        right.append(labels[rows[int(np.argmax(likely))]])
+        whole.append((scores[rows].argmax(1) == labels[rows]).all())
+    f1 = sklearn.metrics.f1_score(labels, scores.argmax(1), zero_division=0)
+    assert choice_accuracy(scores, of) == {"accuracy": pytest.approx(np.mean(right))}
+    assert all_choices(scores, of) == {
+        "f1_a": pytest.approx(f1), "exact_match": pytest.approx(np.mean(whole)),
+    }  # fmt: skip

@@ -62,6 +62,11 @@ def ids(values, labels, **more) -> list[int]:
         ([np.int64(2), np.float32(1)], ["a", "b", "c"], [2, 1]),
         ([True, False], ["no", "yes"], [1, 0]),
         (["True", "False"], ["no", "yes"], [1, 0]),
+        ([True, False], ["yes", "no"], [0, 1]),
+        (["True", "false"], ["yes", "no"], [0, 1]),
+        ([True, False], ["neg", "pos"], [1, 0]),
+        (["True", "False"], ["neg", "pos"], [1, 0]),
+        ([1, 0], ["no", "yes"], [1, 0]),
         ([0, 1], ["False", "True"], [0, 1]),
     ],
 )
@@ -84,7 +89,7 @@ def test_the_class_of_a_value(values, labels, expected):
         (
             ["x", "y", "x"],
             ["neg", "pos"],
-            r"3 .*'x' 2 times, 'y' 1 times",
+            r"3 .*'x' \(2\), 'y' \(1\)",
             "add 'x', 'y' to labels",
         ),
         (["\uff11"], ["no", "yes"], "holds", "to labels of task 'mine'"),  # a wide 1
@@ -132,8 +137,8 @@ def test_classes_without_a_row_are_said(caplog):
 
 
 def test_how_truth_values_are_taken_is_said(caplog):
-    assert ids([True, False], ["yes", "no"]) == [1, 0]
-    assert "False is taken as 'yes', True as 'no'" in caplog.text
+    assert ids([True, False], ["good", "bad"]) == [1, 0]
+    assert "False is taken as 'good', True as 'bad'" in caplog.text
 
 
 # The same values, written in each format, are the same classes.

@@ -6,10 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raykd.data.base import Batch, DataSettings, Encoded
+from raykd.data.base import Batch, DataSettings, Encoded, Rows
 from raykd.data.classification import TextClassification
 from raykd.data.readers import HubReader, TsvLayout
 from raykd.errors import DataError
+from raykd.models.tokenizers import train_tokenizer
 
 TASK = TextClassification(
     name="mine/pairs",
@@ -124,3 +125,15 @@ def test_score_gives_every_metric():
     assert TASK.score(logits, labelled([0, 1])) == {"accuracy": 0.5}
     scores = SCORES.score(np.array([[1.0], [2.0], [4.0]]), labelled([1.0, 2.0, 4.0]))
     assert scores == {"pearson": pytest.approx(1.0)}
+
+
+@pytest.mark.parametrize("label", [2, -1, -100])
+def test_a_task_in_python_must_give_ids_of_its_classes(label):
+    rows = Rows(texts=(("a", "b"),), labels=np.array([0, label]))
+    with pytest.raises(DataError, match=f"1 of 2 labels are not class ids from 0 to 1.* {label}"):
+        TASK.encode(rows, train_tokenizer(["a b"], 50), 8)
+
+
+def test_columns_of_rows_are_equally_long():
+    with pytest.raises(DataError, match="rows have 2 labels, but columns of 3 values"):
+        Rows(texts=(("a", "b", "c"),), labels=np.zeros(2))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -39,3 +40,22 @@ def test_equations_are_the_same_by_value_and_no_equation_equals_nothing():
 )
 def test_what_cannot_be_parsed_is_empty_and_no_error(name, text):
     assert PARSERS[name](text).label in ("", "(a) (b) Answer:")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_values_are_those_that_python_has(seed):
+    rng = random.Random(seed)
+
+    def expression(depth: int) -> str:
+        if depth == 0:
+            return str(rng.choice([0, 1, 2.5, 7, 30]))
+        mark = rng.choice("+-*/")
+        return f"{rng.choice(['', '-'])}({expression(depth - 1)} {mark} {expression(depth - 1)})"
+
+    for _ in range(20):
+        text = expression(rng.randint(0, 3))
+        try:
+            wanted = float(eval(text))  # of digits, signs and brackets only
+        except ZeroDivisionError:
+            wanted = math.nan
+        assert value(text) == pytest.approx(wanted, nan_ok=True)

@@ -135,10 +135,12 @@ def test_a_constant_prediction_has_no_correlation_whatever_its_mean_rounds_to(va
 
 @pytest.mark.parametrize("label", [-1, 2, 0.5])
 def test_labels_that_are_no_class_are_refused(label):
-    with pytest.raises(DataError, match="1 of 2 labels are no class from 0 to 1"):
+    with pytest.raises(
+        DataError, match="1 of 2 labels are not class ids from 0 to 1, first: row 2"
+    ):
         metrics.score_classes(("accuracy",), np.eye(2), np.array([0, label]))
 
 
 def test_scores_that_are_no_numbers_are_refused():
-    with pytest.raises(DataError, match="1 of 2 scores are no numbers"):
+    with pytest.raises(DataError, match="1 of 2 labels are not numbers, first: row 2 has nan"):
         metrics.score_values(("pearson",), np.ones((2, 1)), np.array([0.0, np.nan]))

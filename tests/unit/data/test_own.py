@@ -72,7 +72,7 @@ def test_a_split_that_is_not_there_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "text", "message"),
     [
-        (".csv", "text,mood\na,b,neg\n", "line 2: has 3 fields, the header has 2"),
+        (".csv", "text,mood\na,b,neg\n", r"line 2: has 3 field\(s\), the header has 2"),
         (".jsonl", "[1]\n", "line 1: 1 is not a mapping of columns"),
         (".jsonl", "{\n", "line 1: no JSON"),
     ],

@@ -128,3 +128,10 @@ def test_other_readings_come_along_when_asked_for(tokenizer):
 def test_an_empty_response_is_refused_with_its_row():
     with pytest.raises(DataError, match="row 2: has an empty response"):
         rows(Example(before="a", response="b"), Example(before="a", response=" "))
+
+
+@pytest.mark.parametrize("part", ["before", "context", "after", "response"])
+def test_an_example_of_a_task_in_python_must_be_text(part):
+    parts = {"before": "Hi", "response": "Hello.", part: None}
+    with pytest.raises(DataError, match=f"chats row 1: '{part}' of its example is nothing"):
+        rows_of([Example(**parts)], "chats")
