@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from raykd.errors import Problem, SetupError
+from raykd.errors import Problem, SetupError, visible
 
 
 class Format(StrEnum):
@@ -102,11 +102,11 @@ class Output:
     def note(self, text: str) -> None:
         """Tell something on stderr."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(visible(text), file=sys.stderr)
 
     def text(self, text: str) -> None:
         """Print a line of the result."""
-        print(text)
+        print(visible(text))
 
     def record(self, data: Any) -> None:  # anything JSON can hold
         """Print one object of the result as a line of JSON."""
@@ -122,13 +122,13 @@ class Output:
         widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
         for row in [columns, *rows]:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print("  " + "  ".join(cells).rstrip())
+            print(visible("  " + "  ".join(cells).rstrip()))
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Print names and values, one pair a line."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            print(f"  {name.ljust(width)}  {value}".rstrip())
+            print(visible(f"  {name.ljust(width)}  {value}".rstrip()))
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
@@ -139,5 +139,5 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
 
     table = Table(*columns, title=title or None, title_justify="left", box=SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console().print(table)

@@ -112,3 +112,14 @@ def test_silence(capsys):
         for one in TRIALS:
             console.handle(one)
     assert capsys.readouterr() == ("", "")
+
+
+def test_nothing_that_a_method_raised_steers_the_terminal():
+    error = "RuntimeError: \x1b[2J\x1b]0;owned\x07"
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for one in [*BEGIN, event("trial_finished", 9, result={**result("kd", 0, "failed", None),
+                                                          "error": error})]:  # fmt: skip
+        lines.handle(one)
+    assert "RuntimeError: \\x1b[2J\\x1b]0;owned\\x07" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
