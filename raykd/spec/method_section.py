@@ -117,8 +117,12 @@ def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str |
             findings.add(mark, place, f"'method' must be text, got {named.node.typed()}")
             return None
         method = named.node.value
+    from raykd.methods.base import Method
+
     try:
-        registry.load("methods", method)
+        found = registry.load("methods", method)
+        if not isinstance(found, type) or not issubclass(found, Method):
+            raise SpecError(f"METHOD of '{method}' is no subclass of raykd.methods.base.Method")
         describe(registry.params_of("methods", method))
     except SpecError as exc:
         hint = exc.hint

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -481,3 +482,34 @@ def test_a_package_that_is_not_there_is_a_matter_of_setup(folder, capsys):
     code, _, err = run(folder, BASE[:begin] + teacher + student + BASE[end:], capsys)
     assert code == 4
     assert "sentence-transformers" in err
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("x = 1\n", "module 'mine.m' defines no METHOD"),
+        ("1 / 0\n", "method 'mine.m' cannot be imported: ZeroDivisionError: division by zero"),
+        ("def f(:\n", "method 'mine.m' cannot be imported: SyntaxError: "),
+        ("raise SystemExit(3)\n", "method 'mine.m' cannot be imported: SystemExit: 3"),
+        ("METHOD = 'kd'\n", "METHOD of 'mine.m' is no subclass of raykd.methods.base.Method"),
+        ("from raykd.methods.kd import METHOD\n", "method 'mine.m' declares no parameters"),
+        ("from raykd.methods.kd import METHOD\nclass Params: pass\n",
+         "method 'mine.m' declares no parameters"),
+        ("from dataclasses import dataclass\nfrom raykd.methods.kd import METHOD\n"
+         "@dataclass\nclass Params:\n    a: float = 1.0\n",
+         "parameter 'a' of mine.m is not declared"),
+        ("from dataclasses import dataclass\nfrom raykd.methods.kd import METHOD\n"
+         "from raykd.params import param\n"
+         "@dataclass\nclass Params:\n    a: list[int] = param(None, help='A.')\n",
+         "parameter 'a' of mine.m must be float, int, bool or str, or None"),
+    ],
+)  # fmt: skip
+def test_a_module_of_the_users_that_is_no_method_is_told(folder, monkeypatch, module, message):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "m.py").write_text(module)
+    monkeypatch.syspath_prepend(str(folder))
+    for name in ("mine", "mine.m"):
+        sys.modules.pop(name, None)
+    path, got, _, line, _ = refused(folder, changed(ARMS, "methods: {a: {method: mine.m}}"))
+    assert (path, line) == ("methods.a.method", 10)
+    assert got.startswith(message)
