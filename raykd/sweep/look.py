@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raykd.data.base import Rows
 from raykd.errors import DataError, RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.tasks import task_of
 from raykd.sweep.words import data_in_words
 
 ROOM = 1 << 40
@@ -23,7 +26,7 @@ class Seen:
         task: Its name.
         source: Where its rows come from.
         rows: Rows by role; empty when they could not be looked at.
-        missing: Why data or models could not be looked at; empty when they were.
+        missing: Why rows or models could not be looked at; empty when they were.
     """
 
     task: str
@@ -52,23 +55,43 @@ def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
     seen: list[Seen] = []
     errors: list[RaykdError] = []
     for task in spec.tasks:
-        source = data_in_words(spec, task)
         try:
-            gathered = _gather(spec, task)
-            inputs_of(spec, gathered, ROOM)
-        except Unreachable as exc:
-            seen.append(Seen(task=task, source=source, rows={}, missing=exc.message))
+            seen.append(_look(spec, task))
         except RaykdError as exc:
             if not any(str(exc) == str(other) for other in errors):
                 errors.append(exc)
-        else:
-            rows = {role: len(part) for role, part in gathered.rows.items()}
-            seen.append(Seen(task=task, source=source, rows=rows))
     return seen, errors
+
+
+def _look(spec: SweepSpec, task: str) -> Seen:
+    """One task: its rows and models, or only its rows, or neither."""
+    source = data_in_words(spec, task)
+    try:
+        gathered = _gather(spec, task)
+        inputs_of(spec, gathered, ROOM)
+    except Unreachable as exc:
+        missing = exc.message
+    else:
+        return Seen(task=task, source=source, rows=_counts(gathered.rows))
+    try:
+        rows = roles(task_of(spec, task), spec)
+    except Unreachable as exc:
+        return Seen(task=task, source=source, rows={}, missing=exc.message)
+    except DataError as exc:
+        raise _placed(exc, spec, task) from exc
+    return Seen(task=task, source=source, rows=_counts(rows), missing=missing)
+
+
+def _counts(rows: Mapping[str, Rows]) -> dict[str, int]:
+    return {role: len(part) for role, part in rows.items()}
 
 
 def _gather(spec: SweepSpec, task: str) -> Gathered:
     try:
         return gather(spec, task)
     except DataError as exc:
-        raise exc.at(f"tasks[{spec.tasks.index(task)}]") from exc
+        raise _placed(exc, spec, task) from exc
+
+
+def _placed(error: DataError, spec: SweepSpec, task: str) -> DataError:
+    return error.at(f"tasks[{spec.tasks.index(task)}]")

@@ -466,13 +466,26 @@ def test_data_that_do_not_fit_are_found_and_shown_in_the_file(folder, capsys, te
 
 
 def test_what_lies_on_a_hub_out_of_reach_is_said_and_is_no_error(folder, capsys, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
     code, out, err = run(folder, changed(TASK, "glue/rte"), capsys)
     assert (code, err) == (0, "")
     assert (
-        "data of glue/rte  the hub: nyu-mll/glue; NOT LOOKED AT: cannot reach nyu-mll/glue" in out
-    )
+        "data of glue/rte  the hub: nyu-mll/glue; data and models NOT LOOKED AT: "
+        "cannot reach nyu-mll/glue"
+    ) in out
+
+
+def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
+    monkeypatch.setattr("raykd.hub.reachable", lambda: False)
+    begin, end = BASE.index("teacher:"), BASE.index("train:")
+    models = "teacher: {model: someone/no-such-model}\nstudent: {from_teacher: {layers: [0]}}\n"
+    text = BASE[:begin] + models + BASE[end:]
+    code, out, err = run(folder, text, capsys)
+    assert (code, err) == (0, "")
+    assert "12 report, 4 select, 36 train; models NOT LOOKED AT: cannot reach someone/no-s" in out
+    code, _, err = run(folder, text.replace("texts: [text]", "texts: [body]"), capsys)
+    assert code == 2
+    assert "f.yaml:2:9: tasks[0]: " in err
 
 
 def test_a_package_that_is_not_there_is_a_matter_of_setup(folder, capsys):
