@@ -12,7 +12,7 @@ from typing import Any
 
 from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
-from raykd.errors import Problem, SpecError
+from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.source import ModelSource
@@ -76,7 +76,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
     """
     named = teacher_name(spec)
     task = task_of(spec, name).read_by(family_named(named).text_kind())
-    rows = roles(task, spec)
+    rows = rows_of(task, spec, name)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
     setting = Setting(
@@ -127,6 +127,19 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         explaining=explaining,
         data_fingerprint=fingerprint(rows),
     )
+
+
+def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Rows]:
+    """Rows by role, as `roles` gives them.
+
+    Raises:
+        DataError: As `roles`, with the place of the task in the file.
+        SetupError: Data cannot be reached.
+    """
+    try:
+        return roles(task, spec)
+    except DataError as exc:
+        raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
 
 
 def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raykd.data.base import Rows
-from raykd.errors import DataError, RaykdError, Unreachable
+from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered, gather
-from raykd.sweep.rows import roles
+from raykd.sweep.gather import gather, rows_of
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import data_in_words
@@ -35,15 +34,6 @@ class Seen:
     missing: str = ""
 
 
-def gather_all(spec: SweepSpec) -> dict[str, Gathered]:
-    """Every task with its rows and models, checked.
-
-    Raises:
-        RaykdError: As `gather`; what is wrong with a task's data names the task's place.
-    """
-    return {task: _gather(spec, task) for task in spec.tasks}
-
-
 def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
     """Gather every task as a sweep does, and go on where one cannot be.
 
@@ -67,31 +57,18 @@ def _look(spec: SweepSpec, task: str) -> Seen:
     """One task: its rows and models, or only its rows, or neither."""
     source = data_in_words(spec, task)
     try:
-        gathered = _gather(spec, task)
+        gathered = gather(spec, task)
         inputs_of(spec, gathered, ROOM)
     except Unreachable as exc:
         missing = exc.message
     else:
         return Seen(task=task, source=source, rows=_counts(gathered.rows))
     try:
-        rows = roles(task_of(spec, task), spec)
+        rows = rows_of(task_of(spec, task), spec, task)
     except Unreachable as exc:
         return Seen(task=task, source=source, rows={}, missing=exc.message)
-    except DataError as exc:
-        raise _placed(exc, spec, task) from exc
     return Seen(task=task, source=source, rows=_counts(rows), missing=missing)
 
 
 def _counts(rows: Mapping[str, Rows]) -> dict[str, int]:
     return {role: len(part) for role, part in rows.items()}
-
-
-def _gather(spec: SweepSpec, task: str) -> Gathered:
-    try:
-        return gather(spec, task)
-    except DataError as exc:
-        raise _placed(exc, spec, task) from exc
-
-
-def _placed(error: DataError, spec: SweepSpec, task: str) -> DataError:
-    return error.at(f"tasks[{spec.tasks.index(task)}]")

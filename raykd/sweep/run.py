@@ -18,7 +18,7 @@ from raykd.sweep import runfolder
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.look import gather_all
+from raykd.sweep.gather import gather
 from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
@@ -80,7 +80,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: See `sweep`; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    gathered = gather_all(spec)
+    gathered = {task: gather(spec, task) for task in spec.tasks}
     if options.resume is None:
         baseline = spec.report.baseline or ""
         run = runfolder.create(options.out, spec, source, options.command, baseline)
