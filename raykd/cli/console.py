@@ -27,6 +27,7 @@ from raykd.cli.progress import (
     node_in_words,
     parameters,
 )  # fmt: skip
+from raykd.errors import visible
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -91,7 +92,8 @@ class Lines(Console):
         if event.get("replayed"):
             return
         for line in lines:
-            print(f"[{duration(event['time'] - self._state.started)}] {line}", file=self._stream)
+            stamp = duration(event["time"] - self._state.started)
+            print(f"[{stamp}] {visible(line)}", file=self._stream)
         if (
             event["time"] - self._summary_at >= SUMMARY_EVERY_S
             and event["event"] != "sweep_finished"
@@ -163,7 +165,7 @@ def _finished(state: Progress, event: Event) -> str:
         parameters(searched),
         f"({result['label']} {done})",
     ]
-    return "  ".join(part for part in parts if part)
+    return visible("  ".join(part for part in parts if part))
 
 
 def _summary(state: Progress, now: float) -> str:
@@ -269,10 +271,13 @@ class LiveView(Console):
             return
         if event["event"] in ("sweep_started", "sweep_resumed"):
             self._terminal.print(
-                f"run: {event.get('folder', event.get('run', ''))}", markup=False, highlight=False
-            )
+                f"run: {visible(event.get('folder', event.get('run', '')))}",
+                markup=False, highlight=False,
+            )  # fmt: skip
         if event["event"] in ("note", "stopping", "waiting"):
-            self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
+            self._terminal.print(
+                f"note: {visible(event['message'])}", markup=False, highlight=False
+            )
         if event["event"] == "cluster" and event["nodes"] > 1:
             self._terminal.print(cluster_in_words(event), markup=False, highlight=False)
         if event["event"] == "node":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from raykd.errors import Problem, SetupError
+from raykd.errors import Problem, SetupError, visible
 
 SHOWN = "raykd.shown"
 """The logger of what the terminal shows by other means: its records go to the log file only."""
@@ -112,12 +112,12 @@ class Output:
         """Tell something on stderr."""
         logging.getLogger(SHOWN).info("%s", text)
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(visible(text), file=sys.stderr)
 
     def text(self, text: str) -> None:
         """Print a line of the result."""
         logging.getLogger(SHOWN).info("%s", text)
-        print(text)
+        print(visible(text))
 
     def record(self, data: Any) -> None:  # anything JSON can hold
         """Print one object of the result as a line of JSON."""
@@ -131,13 +131,13 @@ class Output:
             _draw(columns, rows, title)
             return
         for line in lines:
-            print(line)
+            print(visible(line))
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Print names and values, one pair a line."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            print(f"  {name.ljust(width)}  {value}".rstrip())
+            print(visible(f"  {name.ljust(width)}  {value}".rstrip()))
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> list[str]:
@@ -157,5 +157,5 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
 
     table = Table(*columns, title=title or None, title_justify="left", box=SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console().print(table)

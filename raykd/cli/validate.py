@@ -204,11 +204,13 @@ def _sources(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
     words = {}
     for task in spec.tasks:
         words[f"data of {task}"] = data_in_words(spec, task)
-        if task in found and found[task].missing:
-            words[f"data of {task}"] += f"; NOT LOOKED AT: {found[task].missing}"
-        elif task in found:
-            counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]
-            words[f"data of {task}"] += f"; rows: {', '.join(counts)}"
+        if task not in found:
+            continue
+        counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]
+        words[f"data of {task}"] += f"; rows: {', '.join(counts)}" if counts else ""
+        if found[task].missing:
+            what = "models" if counts else "data and models"
+            words[f"data of {task}"] += f"; {what} NOT LOOKED AT: {found[task].missing}"
     return words
 
 

@@ -153,9 +153,9 @@ def _read_text(entry: Entry | None, key: str, findings: Findings) -> str:
 
 
 def _read_name(entry: Entry | None, findings: Findings) -> str:
-    before = len(findings.problems)
+    before = findings.told
     name = _read_text(entry, "name", findings)
-    if entry is not None and len(findings.problems) == before and (wrong := name_problem(name)):
+    if entry is not None and findings.told == before and (wrong := name_problem(name)):
         hint = "it names the run folder and the report"
         findings.add(entry.node.mark, "name", f"'name' {wrong}", hint)
     return name
@@ -165,7 +165,7 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
     parsed: dict[str, SplitRef] = {}
     by_hand = ("select_on", "report_on")
     given = entry.node.entries if entry is not None else {}
-    before = len(findings.problems)
+    before = findings.told
     for key in by_hand:
         if key in given and given[key].node.value is not None:
             split = read_section(SplitRef, given[key], f"data.{key}", findings)
@@ -184,7 +184,7 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
             findings.add(at.node.mark, problem.path, problem.message, problem.hint)
     if made is not None and "rationales" in given:
         _check_rationales(made.rationales, given["rationales"].node.mark, findings)
-    return made if len(findings.problems) == before else None
+    return made if findings.told == before else None
 
 
 def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> None:

@@ -90,7 +90,7 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
     method = _method_of(label, block, path, findings)
     if method is None:
         return None
-    before = len(findings.problems)
+    before = findings.told
     infos = {i.name: i for i in describe(registry.params_of("methods", method))}
     values, meant = Values(), set[str]()
     for name, entry in block.node.entries.items():
@@ -100,7 +100,7 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
             meant |= _unknown_parameter(name, entry, method, path, infos, findings)
     check_conditions(values, infos, label, path, meant, findings)
     start = _read_start(label, method, block, values, train, infos, findings)
-    if len(findings.problems) > before:
+    if findings.told > before:
         return None
     return MethodSpec(
         label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
@@ -117,8 +117,12 @@ def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str |
             findings.add(mark, place, f"'method' must be text, got {named.node.typed()}")
             return None
         method = named.node.value
+    from raykd.methods.base import Method
+
     try:
-        registry.load("methods", method)
+        found = registry.load("methods", method)
+        if not isinstance(found, type) or not issubclass(found, Method):
+            raise SpecError(f"METHOD of '{method}' is no subclass of raykd.methods.base.Method")
         describe(registry.params_of("methods", method))
     except SpecError as exc:
         hint = exc.hint

@@ -44,7 +44,7 @@ def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
     """Read the ``teacher`` section; None when something is wrong."""
     if not is_section(entry, "teacher", findings):
         return None
-    before = len(findings.problems)
+    before = findings.told
     model = _read_model(entry, "teacher", findings)
     finetune = _read_finetune(entry, findings)
     _exactly_one(entry, "teacher", ("model", "checkpoint"), findings)
@@ -59,7 +59,7 @@ def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
         findings.add(given.mark, "teacher.finetune", message, hint)
     if made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
-    return made if len(findings.problems) == before else None
+    return made if findings.told == before else None
 
 
 def _check_cache_size(made: TeacherSpec, entry: Entry, findings: Findings) -> None:
@@ -76,7 +76,7 @@ def read_student(
     """Read the ``student`` section; None when something is wrong."""
     if not is_section(entry, "student", findings):
         return None
-    before = len(findings.problems)
+    before = findings.told
     model = _read_model(entry, "student", findings)
     part = entry.node.entries.get("from_teacher")
     cut = None
@@ -87,7 +87,7 @@ def read_student(
         StudentSpec, entry, "student", findings,
         parsed={"model": model, "from_teacher": cut}, by_hand=("model", "from_teacher"),
     )  # fmt: skip
-    return made if len(findings.problems) == before else None
+    return made if findings.told == before else None
 
 
 def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findings) -> None:

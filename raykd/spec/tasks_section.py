@@ -52,7 +52,10 @@ def _read_name(node: Node, name: str, tasks: Tasks, findings: Findings) -> None:
         return
     tasks.names.append(name)
     try:
-        tasks.metrics.append(tuple(registry.load("tasks", name).metrics))
+        metrics = getattr(registry.load("tasks", name), "metrics", None)
+        if not isinstance(metrics, tuple):
+            raise SpecError(f"TASK of '{name}' is no raykd.data.base.Task: it has no metrics")
+        tasks.metrics.append(metrics)
     except SpecError as exc:
         findings.add(node.mark, "tasks", exc.message, exc.hint)
 

@@ -32,6 +32,7 @@ _TAG = "tag:yaml.org,2002:"
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),),
 }  # fmt: skip
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"}
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _WRITE_OUT = "write the values out in each place"
 
@@ -202,7 +203,7 @@ class TreeBuilder:
         elif kind in _TYPES:
             value, wrong = resolve(text)
             if not wrong and not _is(value, _TYPES[kind]):
-                wrong = f"!!{kind} does not fit"
+                wrong = f"!!{kind} takes {_WORDS[kind]}"
         elif not kind and event.implicit[0]:
             value, wrong = resolve(text)
         elif kind not in ("", "!", "str"):

@@ -14,7 +14,7 @@ from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared
-from raykd.errors import Problem, SpecError
+from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.source import ModelSource
@@ -85,7 +85,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
     with under("teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"):
         family = family_named(named)
     task = task_of(spec, name).read_by(family.text_kind())
-    rows = roles(task, spec)
+    rows = rows_of(task, spec, name)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
     setting = Setting(
@@ -151,6 +151,19 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
 def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
     """Roles whose rows a model learns; a teacher that is loaded learns nothing here."""
     return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
+
+
+def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Rows]:
+    """Rows by role, as `roles` gives them.
+
+    Raises:
+        DataError: As `roles`, with the place of the task in the file.
+        SetupError: Data cannot be reached.
+    """
+    try:
+        return roles(task, spec)
+    except DataError as exc:
+        raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
 
 
 def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:

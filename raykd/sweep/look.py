@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raykd.errors import DataError, RaykdError, Unreachable
+from raykd.data.base import Rows
+from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.gather import gather, rows_of
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.tasks import task_of
 from raykd.sweep.words import data_in_words
 
 ROOM = 1 << 40
@@ -23,22 +25,13 @@ class Seen:
         task: Its name.
         source: Where its rows come from.
         rows: Rows by role; empty when they could not be looked at.
-        missing: Why data or models could not be looked at; empty when they were.
+        missing: Why rows or models could not be looked at; empty when they were.
     """
 
     task: str
     source: str
     rows: Mapping[str, int]
     missing: str = ""
-
-
-def gather_all(spec: SweepSpec) -> dict[str, Gathered]:
-    """Every task with its rows and models, checked.
-
-    Raises:
-        RaykdError: As `gather`; what is wrong with a task's data names the task's place.
-    """
-    return {task: _gather(spec, task) for task in spec.tasks}
 
 
 def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
@@ -52,23 +45,30 @@ def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
     seen: list[Seen] = []
     errors: list[RaykdError] = []
     for task in spec.tasks:
-        source = data_in_words(spec, task)
         try:
-            gathered = _gather(spec, task)
-            inputs_of(spec, gathered, ROOM)
-        except Unreachable as exc:
-            seen.append(Seen(task=task, source=source, rows={}, missing=exc.message))
+            seen.append(_look(spec, task))
         except RaykdError as exc:
             if not any(str(exc) == str(other) for other in errors):
                 errors.append(exc)
-        else:
-            rows = {role: len(part) for role, part in gathered.rows.items()}
-            seen.append(Seen(task=task, source=source, rows=rows))
     return seen, errors
 
 
-def _gather(spec: SweepSpec, task: str) -> Gathered:
+def _look(spec: SweepSpec, task: str) -> Seen:
+    """One task: its rows and models, or only its rows, or neither."""
+    source = data_in_words(spec, task)
     try:
-        return gather(spec, task)
-    except DataError as exc:
-        raise exc.at(f"tasks[{spec.tasks.index(task)}]") from exc
+        gathered = gather(spec, task)
+        inputs_of(spec, gathered, ROOM)
+    except Unreachable as exc:
+        missing = exc.message
+    else:
+        return Seen(task=task, source=source, rows=_counts(gathered.rows))
+    try:
+        rows = rows_of(task_of(spec, task), spec, task)
+    except Unreachable as exc:
+        return Seen(task=task, source=source, rows={}, missing=exc.message)
+    return Seen(task=task, source=source, rows=_counts(rows), missing=missing)
+
+
+def _counts(rows: Mapping[str, Rows]) -> dict[str, int]:
+    return {role: len(part) for role, part in rows.items()}

@@ -22,8 +22,7 @@ from raykd.sweep.began import identity
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import Gathered
-from raykd.sweep.look import gather_all
+from raykd.sweep.gather import Gathered, gather
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -89,7 +88,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: See `sweep`; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    gathered = gather_all(spec)
+    gathered = {task: gather(spec, task) for task in spec.tasks}
     inputs = {task: identity(found) for task, found in gathered.items()}
     run = options.resume
     if run is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,9 @@ def test_every_spelling_of_a_number_is_one(folder, spelled, value):
         (".NaN", "a number must be finite, got .NaN", ""),
         ("-.INF", "a number must be finite, got -.INF", ""),
         ("1e400", "a number must be finite, got 1e400", ""),
-        ("!!int abc", "!!int does not fit, got abc", ""),
-        ("!!float x", "!!float does not fit, got x", ""),
-        ("!!int 1.5", "!!int does not fit, got 1.5", ""),
+        ("!!int abc", "!!int takes a whole number, got abc", ""),
+        ("!!float x", "!!float takes a number, got x", ""),
+        ("!!int 1.5", "!!int takes a whole number, got 1.5", ""),
         ("!mine 3", "tags are not supported, got !mine", ""),
         ("[1e-4, 3e-3]", "'lr' must be one value or a domain, got the list [1e-4, 3e-3]",
          "to search these values: {choice: [1e-4, 3e-3]}; "
@@ -398,7 +399,7 @@ def test_a_grid_that_could_not_be_listed_is_refused(folder):
         ("train..lr=1", "expected KEY=VALUE, got 'train..lr=1'"),
         ("train.lr=.NaN", "a number must be finite, got .NaN"),
         ("train.lr=*a", "cannot be read as YAML: there is no anchor 'a'"),
-        ("train.lr=!!int abc", "!!int does not fit, got abc"),
+        ("train.lr=!!int abc", "!!int takes a whole number, got abc"),
         ("name.x=1", "'name' is the value hunt and has no keys"),
         ("train.lr=" + "[" * 500, "nested too deeply: more than 32 levels"),
         ("train={epochs: 1, epochs: 2}", "duplicate key 'epochs'"),
@@ -465,19 +466,63 @@ def test_data_that_do_not_fit_are_found_and_shown_in_the_file(folder, capsys, te
 
 
 def test_what_lies_on_a_hub_out_of_reach_is_said_and_is_no_error(folder, capsys, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
     code, out, err = run(folder, changed(TASK, "glue/rte"), capsys)
     assert (code, err) == (0, "")
     assert (
-        "data of glue/rte  the hub: nyu-mll/glue; NOT LOOKED AT: cannot reach nyu-mll/glue" in out
-    )
+        "data of glue/rte  the hub: nyu-mll/glue; data and models NOT LOOKED AT: "
+        "cannot reach nyu-mll/glue"
+    ) in out
 
 
-def test_a_package_that_is_not_there_is_a_matter_of_setup(folder, capsys):
+def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
+    monkeypatch.setattr("raykd.hub.reachable", lambda: False)
+    begin, end = BASE.index("teacher:"), BASE.index("train:")
+    models = "teacher: {model: someone/no-such-model}\nstudent: {from_teacher: {layers: [0]}}\n"
+    text = BASE[:begin] + models + BASE[end:]
+    code, out, err = run(folder, text, capsys)
+    assert (code, err) == (0, "")
+    assert "12 report, 4 select, 36 train; models NOT LOOKED AT: cannot reach someone/no-s" in out
+    code, _, err = run(folder, text.replace("texts: [text]", "texts: [body]"), capsys)
+    assert code == 2
+    assert "f.yaml:2:9: tasks[0]: " in err
+
+
+def test_a_package_that_is_not_there_is_told(folder, capsys):
     teacher = "teacher: {model: 'package:sentence-transformers', finetune: {epochs: 1, lr: 1e-3}}\n"
     begin, end = BASE.index("teacher:"), BASE.index("train:")
     student = "student: {from_teacher: {layers: [0], weights: finetuned}}\n"
     code, _, err = run(folder, BASE[:begin] + teacher + student + BASE[end:], capsys)
-    assert code == 4
+    assert code in (2, 4)
     assert "sentence-transformers" in err
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("x = 1\n", "module 'mine.m' defines no METHOD"),
+        ("1 / 0\n", "method 'mine.m' cannot be imported: ZeroDivisionError: division by zero"),
+        ("def f(:\n", "method 'mine.m' cannot be imported: SyntaxError: "),
+        ("raise SystemExit(3)\n", "method 'mine.m' cannot be imported: SystemExit: 3"),
+        ("METHOD = 'kd'\n", "METHOD of 'mine.m' is no subclass of raykd.methods.base.Method"),
+        ("from raykd.methods.kd import METHOD\n", "method 'mine.m' declares no parameters"),
+        ("from raykd.methods.kd import METHOD\nclass Params: pass\n",
+         "method 'mine.m' declares no parameters"),
+        ("from dataclasses import dataclass\nfrom raykd.methods.kd import METHOD\n"
+         "@dataclass\nclass Params:\n    a: float = 1.0\n",
+         "parameter 'a' of mine.m is not declared"),
+        ("from dataclasses import dataclass\nfrom raykd.methods.kd import METHOD\n"
+         "from raykd.params import param\n"
+         "@dataclass\nclass Params:\n    a: list[int] = param(None, help='A.')\n",
+         "parameter 'a' of mine.m must be float, int, bool or str, or None"),
+    ],
+)  # fmt: skip
+def test_a_module_of_the_users_that_is_no_method_is_told(folder, monkeypatch, module, message):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "m.py").write_text(module)
+    monkeypatch.syspath_prepend(str(folder))
+    for name in ("mine", "mine.m"):
+        sys.modules.pop(name, None)
+    path, got, _, line, _ = refused(folder, changed(ARMS, "methods: {a: {method: mine.m}}"))
+    assert (path, line) == ("methods.a.method", 10)
+    assert got.startswith(message)

@@ -123,3 +123,13 @@ def test_only_scalars_can_be_declared(hint):
     made = dataclass(type("Odd", (), {"__annotations__": {"a": hint}, "a": param(1, help="No.")}))
     with pytest.raises(SpecError, match=r"parameter 'a' of .* must be float, int, bool or str"):
         params.describe(made)
+
+
+def test_a_field_that_was_not_declared_is_told():
+    @dataclass(frozen=True, kw_only=True)
+    class Params:
+        alpha: float = 0.5
+
+    with pytest.raises(SpecError, match=r"parameter 'alpha' of .* is not declared") as caught:
+        params.describe(Params)
+    assert caught.value.hint.startswith("for example alpha: float = param(")

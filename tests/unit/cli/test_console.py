@@ -147,3 +147,14 @@ def test_a_wait_for_slots_is_told():
     starting = event("slot", 2, slot=0, state="starting", node="n1")
     lines = lines_of([*begin, starting, event("stage", 40, stage="search", task="glue/rte")])
     assert lines[-1] == "[00:00:40] 0 of 6 trials; 1 slots are starting"
+
+
+def test_nothing_that_a_method_raised_steers_the_terminal():
+    error = "RuntimeError: \x1b[2J\x1b]0;owned\x07"
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for one in [*BEGIN, event("trial_finished", 9, result={**result("kd", 0, "failed", None),
+                                                          "error": error})]:  # fmt: skip
+        lines.handle(one)
+    assert "RuntimeError: \\x1b[2J\\x1b]0;owned\\x07" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -202,7 +202,9 @@ PROFILE = settings(
     deadline=None,
     derandomize=not MANY,
     database=None,
-    phases=(Phase.explicit, Phase.generate, Phase.shrink) if MANY else (Phase.generate,),
+    phases=(Phase.explicit, Phase.generate, Phase.shrink)
+    if MANY
+    else (Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
 LONGEST_S = 2.0
@@ -251,6 +253,7 @@ def use(folder: Path, spec: SweepSpec) -> None:
 
 @PROFILE
 @given(text=changed_values())
+@example(text=EVERY_SECTION.replace("angles: {choice: [true, false]}", "angles: .nan"))
 def test_changed_values_and_keys(folder, text):
     judge(folder, text, [])
 
