@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,25 +51,31 @@ def params(name: str, **values: Scalar) -> Any:
     return build(registry.params_of("methods", name), values)
 
 
+def tried(
+    name: str, kind: str, values: Mapping[str, Scalar], students: tuple[Anatomy, ...] = STUDENTS
+) -> Method[Any] | str:
+    """The method on a small pair, or the reason why it declines all of them."""
+    cls: type[Method[Any]] = registry.load("methods", name)
+    reason = ""
+    for student in students:
+        torch.manual_seed(0)  # for methods with trained modules
+        method = cls(params(name, **values), setups.setting(kind, teacher=TEACHER, student=student))
+        reason = method.refusal()
+        if not reason:
+            return method
+    return reason
+
+
 def made(
     name: str,
     kind: str = "classification",
     students: tuple[Anatomy, ...] = STUDENTS,
     **values: Scalar,
 ) -> Method[Any]:
-    """The method on a small pair, or a skip when it declines with a reason."""
-    cls: type[Method[Any]] = registry.load("methods", name)
-    if cls.requires.weights or cls.requires.generation or cls.requires.rationales:
-        pytest.skip(f"{name} needs more than outputs of the models")
-    for student in students:
-        torch.manual_seed(0)  # for methods with trained modules
-        of = setups.setting(kind, teacher=TEACHER, student=student)
-        method = cls(params(name, **values), of)
-        reason = method.refusal()
-        if not reason:
-            return method
-    assert values or kind not in method.kinds, f"refuses the plainest pair: {reason}"
-    pytest.skip(f"{name} {reason}")
+    """The method on a small pair that it does not decline."""
+    method = tried(name, kind, values, students)
+    assert isinstance(method, Method), method
+    return method
 
 
 class Run:
@@ -108,36 +115,84 @@ def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
     return Outputs(logits=logits, reduced=kept)
 
 
-def configurations() -> Iterator[Any]:
-    """Defaults, and every other value of a choice or switch that goes with the defaults."""
+def configurations() -> Iterator[tuple[str, dict[str, Scalar], str]]:
+    """Defaults, and every other value of a choice or switch that goes with the defaults.
+
+    Each on every kind of task that the method serves; what it declines with a reason is left out,
+    and `test_nothing_but_other_values_is_declined` says what that may be.
+    """
     for name in METHODS:
-        if not set(registry.load("methods", name).kinds) & set(READ):
-            continue
-        yield pytest.param(name, {}, id=name)
-        for info in declared(name):
-            options = (True, False) if info.type is bool else info.choices
-            options += (None,) if info.optional else ()
-            for value in options:
-                if value == info.default:
-                    continue
-                try:
-                    params(name, **{info.name: value})
-                except SpecError:
-                    continue  # goes only with other values of other parameters
-                yield pytest.param(name, {info.name: value}, id=f"{name}-{info.name}-{value}")
+        for values, kind in itertools.product(alternatives(name), READ):
+            if kind not in registry.load("methods", name).kinds:
+                continue
+            if not values or isinstance(tried(name, kind, values), Method):
+                yield name, values, kind
 
 
-each_configuration = pytest.mark.parametrize(("name", "values"), list(configurations()))
+def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
+    """The defaults, and every other value of one choice or switch."""
+    yield {}
+    for info in declared(name):
+        options = (True, False) if info.type is bool else info.choices
+        options += (None,) if info.optional else ()
+        for value in options:
+            if value == info.default:
+                continue
+            try:
+                params(name, **{info.name: value})
+            except SpecError:
+                continue  # goes only with other values of other parameters
+            yield {info.name: value}
 
 
-@each_configuration
+def _cases(found: Iterable[tuple[str, dict[str, Scalar], str]], *kind: str) -> list[Any]:
+    return [
+        pytest.param(name, values, *([of] if not kind else []),
+                     id="-".join([name, *(f"{k}-{v}" for k, v in values.items()),
+                                  *([of] if not kind else [])]))
+        for name, values, of in found
+        if not kind or of == kind[0]
+    ]  # fmt: skip
+
+
+EVERY = tuple(configurations())
+KINDS_OF = {name: [kind for n, v, kind in EVERY if n == name and not v] for name in METHODS}
+READERS = tuple(name for name in METHODS if KINDS_OF[name])
+"""Methods that need no more than outputs of models that read."""
+# Once per configuration, on the first kind that all methods serve; and on every kind.
+each_configuration = pytest.mark.parametrize(("name", "values"), _cases(EVERY, "classification"))
+on_each_kind = pytest.mark.parametrize(("name", "values", "kind"), _cases(EVERY))
+each_reader = pytest.mark.parametrize("name", READERS)
+each_pair = pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in READERS for kind in KINDS_OF[name]]
+)
+REDUCING = [c for c in EVERY if made(c[0], c[2], **c[1]).reductions()]
+WITHOUT_MARGIN = [c for c in EVERY if not made(c[0], c[2], **c[1]).signals().margin]
+
+
+def test_nothing_but_other_values_is_declined():
+    """Every method serves the plainest pair on the kinds that it names, and most of its options."""
+    text_only = {n for n in METHODS if not set(registry.load("methods", n).kinds) & set(READ)}
+    assert set(READERS) == set(METHODS) - text_only
+    declined = {
+        option
+        for name in READERS
+        for values in alternatives(name)
+        for kind in KINDS_OF[name]
+        if (name, values, kind) not in EVERY
+        for option in values
+    }
+    assert declined <= {"layers", "ltr_layers", "min_depth"}  # too few layers of this pair match
+    assert len(REDUCING) > 20
+    assert {name for name, _, _ in WITHOUT_MARGIN} >= set(READERS) - {"ckd_adaptive"}
+
+
+@pytest.mark.parametrize(("name", "values"), _cases(REDUCING, "classification"))
 @pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
 def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     name, values, lengths
 ):
     method = made(name, **values)
-    if not method.reductions():
-        return  # it reads the states as they are
     whole = Run(method, lengths)
     kept = Run(method, lengths, reduced=True)
     assert set(whole.terms) == set(kept.terms)
@@ -147,7 +202,7 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
 
 
-@each_method
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in REDUCING}))
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
@@ -200,8 +255,7 @@ def test_unknown_parameters_are_refused(name):
         params(name, no_such_thing=1)
 
 
-@each_configuration
-@pytest.mark.parametrize("kind", READ)
+@on_each_kind
 def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
     method = made(name, kind, **values)
     run = Run(method)
@@ -248,27 +302,30 @@ def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
     return dict(low.terms) == dict(usual.terms)
 
 
-@each_method
-@pytest.mark.parametrize("kind", READ)
-def test_a_coefficient_of_zero_is_the_term_left_out(name, kind):
+WEIGHTS = [
+    (name, kind, info.name)
+    for name in READERS
+    for kind in KINDS_OF[name]
+    for info in declared(name)
+    if info.type is float and not info.problem(0.0) and info.default != 0.0
+    and not chooses_teacher_only(name, kind, info)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "weight"), WEIGHTS)
+def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
-    for info in declared(name):
-        if info.type is not float or info.problem(0.0) or info.default == 0.0:
-            continue
-        if chooses_teacher_only(name, kind, info):
-            continue
-        nearly = made(name, kind, **{info.name: 1e-9})
-        method = made(name, kind, (nearly.setting.student,), **{info.name: 0.0})
-        run, near = Run(method), Run(nearly)
-        assert all(term.item() != 0.0 for term in run.terms.values()), info.name
-        assert set(run.terms) < set(near.terms), info.name
-        assert method.signals().within(nearly.signals()), info.name
-        assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5), info.name
-        assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6), info.name
+    nearly = made(name, kind, **{weight: 1e-9})
+    method = made(name, kind, (nearly.setting.student,), **{weight: 0.0})
+    run, near = Run(method), Run(nearly)
+    assert all(term.item() != 0.0 for term in run.terms.values())
+    assert set(run.terms) < set(near.terms)
+    assert method.signals().within(nearly.signals())
+    assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5)
+    assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6)
 
 
-@each_method
-@pytest.mark.parametrize("kind", READ)
+@each_pair
 def test_the_same_seed_gives_the_same_bits(name, kind):
     one, two = Run(made(name, kind)), Run(made(name, kind))
     assert one.total.item() == two.total.item()
@@ -276,7 +333,7 @@ def test_the_same_seed_gives_the_same_bits(name, kind):
     assert Run(made(name, kind), seed=7).total.item() != one.total.item()
 
 
-@each_method
+@each_reader
 def test_it_pickles(name):
     method = made(name)
     again = pickle.loads(pickle.dumps(method))
@@ -284,12 +341,10 @@ def test_it_pickles(name):
     assert Run(again).total.item() == Run(method).total.item()
 
 
-@each_configuration
+@pytest.mark.parametrize(("name", "values"), _cases(WITHOUT_MARGIN, "classification"))
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
-    if method.signals().margin:
-        pytest.skip(f"{name} reads {method.signals().margin} positions of padding, and says so")
     of, batch = method.setting, setups.batch((9, 5, 2))
     reads = method.student_signals().union(Signals(logits=True))
 
@@ -325,8 +380,7 @@ def test_single_rows_and_short_batches(name, values, lengths):
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@each_configuration
-@pytest.mark.parametrize("kind", READ)
+@on_each_kind
 def test_half_precision_stays_finite(name, values, kind):
     method = made(name, kind, **values)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -353,7 +407,7 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     assert gradient.abs().max() < 1e4
 
 
-@each_method
+@each_reader
 @pytest.mark.parametrize("side", ["teacher", "student"])
 def test_heads_that_are_gone_are_not_compared(name, side):
     """Blocks that lost heads have other attention maps than the sizes say, or none at all."""
@@ -365,5 +419,7 @@ def test_heads_that_are_gone_are_not_compared(name, side):
         assert f"blocks of the {side} have lost some" in reason
     elif side == "student" and method.parts():
         assert "has lost some already" in reason
-    elif side == "student":
+    elif side == "teacher" and method.derivation() is not None:
+        assert "has lost heads or neurons before" in reason
+    else:
         assert reason == ""
