@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import json
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,6 @@ STUDENTS = (
     dataclasses.replace(setups.STUDENT, layers=3, intermediate=32),
     dataclasses.replace(setups.STUDENT, layers=3, intermediate=32, hidden=TEACHER.hidden),
 )
-
-each_method = pytest.mark.parametrize("name", METHODS)
 
 
 def declared(name: str) -> tuple[ParamInfo, ...]:
@@ -115,18 +113,28 @@ def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
     return Outputs(logits=logits, reduced=kept)
 
 
-def configurations() -> Iterator[tuple[str, dict[str, Scalar], str]]:
-    """Defaults, and every other value of a choice or switch that goes with the defaults.
+Case = dict[str, Any]
 
-    Each on every kind of task that the method serves; what it declines with a reason is left out,
-    and `test_nothing_but_other_values_is_declined` says what that may be.
-    """
-    for name in METHODS:
-        for values, kind in itertools.product(alternatives(name), READ):
-            if kind not in registry.load("methods", name).kinds:
-                continue
-            if not values or isinstance(tried(name, kind, values), Method):
-                yield name, values, kind
+
+def over(cases: Callable[[Sequence[str]], Iterable[Case]]) -> Callable[[Any], Any]:
+    """Run a test on cases of all methods; on those of other ones: ``test.cases(names)``."""
+
+    def parametrised(test: Any) -> Any:
+        found = list(cases(METHODS))
+        assert found
+        names = tuple(found[0])
+        test.cases = cases
+        values = [pytest.param(*case.values(), id=_title(case)) for case in found]
+        return pytest.mark.parametrize(names, values)(test)
+
+    return parametrised
+
+
+def _title(case: Case) -> str:
+    given = {key: value for key, value in case.items() if key != "values"}
+    options = [f"{key}-{value}" for key, value in case.get("values", {}).items()]
+    name, *rest = given.values()
+    return "-".join([name, *options, *map(str, rest)])
 
 
 def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
@@ -145,49 +153,91 @@ def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
             yield {info.name: value}
 
 
-def _cases(found: Iterable[tuple[str, dict[str, Scalar], str]], *kind: str) -> list[Any]:
-    return [
-        pytest.param(name, values, *([of] if not kind else []),
-                     id="-".join([name, *(f"{k}-{v}" for k, v in values.items()),
-                                  *([of] if not kind else [])]))
-        for name, values, of in found
-        if not kind or of == kind[0]
-    ]  # fmt: skip
+def kinds_of(name: str) -> tuple[str, ...]:
+    """Kinds of task for models that read, which the method names."""
+    return tuple(kind for kind in READ if kind in registry.load("methods", name).kinds)
 
 
-EVERY = tuple(configurations())
-KINDS_OF = {name: [kind for n, v, kind in EVERY if n == name and not v] for name in METHODS}
-READERS = tuple(name for name in METHODS if KINDS_OF[name])
-"""Methods that need no more than outputs of models that read."""
-# Once per configuration, on the first kind that all methods serve; and on every kind.
-each_configuration = pytest.mark.parametrize(("name", "values"), _cases(EVERY, "classification"))
-on_each_kind = pytest.mark.parametrize(("name", "values", "kind"), _cases(EVERY))
-each_reader = pytest.mark.parametrize("name", READERS)
-each_pair = pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in READERS for kind in KINDS_OF[name]]
-)
-REDUCING = [c for c in EVERY if made(c[0], c[2], **c[1]).reductions()]
-WITHOUT_MARGIN = [c for c in EVERY if not made(c[0], c[2], **c[1]).signals().margin]
+def readers(names: Sequence[str]) -> Iterator[Case]:
+    """Methods that need no more than outputs of models that read."""
+    return ({"name": name} for name in names if kinds_of(name))
 
 
-def test_nothing_but_other_values_is_declined():
-    """Every method serves the plainest pair on the kinds that it names, and most of its options."""
-    text_only = {n for n in METHODS if not set(registry.load("methods", n).kinds) & set(READ)}
-    assert set(READERS) == set(METHODS) - text_only
+def methods(names: Sequence[str]) -> Iterator[Case]:
+    """All of them."""
+    return ({"name": name} for name in names)
+
+
+def pairs(names: Sequence[str]) -> Iterator[Case]:
+    """With the defaults, on every kind of task."""
+    return ({"name": name, "kind": kind} for name in names for kind in kinds_of(name))
+
+
+def on_each_kind(names: Sequence[str]) -> Iterator[Case]:
+    """With the defaults, and every other value of a choice or switch, on every kind of task.
+
+    What is declined with a reason is left out; `test_nothing_but_layers_is_declined` says what.
+    """
+    for name in names:
+        for values, kind in itertools.product(alternatives(name), kinds_of(name)):
+            if not values or isinstance(tried(name, kind, values), Method):
+                yield {"name": name, "values": values, "kind": kind}
+
+
+def configurations(names: Sequence[str]) -> Iterator[Case]:
+    """The same, on the first kind of each method."""
+    for case in on_each_kind(names):
+        if case["kind"] == kinds_of(case["name"])[0]:
+            yield {"name": case["name"], "values": case["values"]}
+
+
+def reducing(names: Sequence[str]) -> Iterator[Case]:
+    """Where something is kept in place of hidden states."""
+    return (c for c in configurations(names) if made(c["name"], **c["values"]).reductions())
+
+
+def reducers(names: Sequence[str]) -> Iterator[Case]:
+    """Methods with such configurations."""
+    return ({"name": name} for name in dict.fromkeys(c["name"] for c in reducing(names)))
+
+
+def without_margin(names: Sequence[str]) -> Iterator[Case]:
+    """Where nothing beyond the last token is read."""
+    return (c for c in configurations(names) if not made(c["name"], **c["values"]).signals().margin)
+
+
+def weights(names: Sequence[str]) -> Iterator[Case]:
+    """Numbers that may be 0 and are not."""
+    for case in pairs(names):
+        for info in declared(case["name"]):
+            if info.type is not float or info.problem(0.0) or info.default == 0.0:
+                continue
+            if not chooses_teacher_only(case["name"], case["kind"], info):
+                yield {**case, "weight": info.name}
+
+
+def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
+    """Whether a parameter decides which teacher is read, and nothing about the loss."""
+    if registry.load("methods", name).variant is Method.variant:
+        return False
+    low, usual = Run(made(name, kind, **{info.name: 0.0})), Run(made(name, kind))
+    return dict(low.terms) == dict(usual.terms)
+
+
+@over(readers)
+def test_nothing_but_layers_is_declined(name):
+    """The plainest pair never is; an option is where too few layers of this pair match."""
     declined = {
         option
-        for name in READERS
         for values in alternatives(name)
-        for kind in KINDS_OF[name]
-        if (name, values, kind) not in EVERY
-        for option in values
+        for kind in kinds_of(name)
+        if not isinstance(tried(name, kind, values), Method)
+        for option in values or {"nothing": None}
     }
-    assert declined <= {"layers", "ltr_layers", "min_depth"}  # too few layers of this pair match
-    assert len(REDUCING) > 20
-    assert {name for name, _, _ in WITHOUT_MARGIN} >= set(READERS) - {"ckd_adaptive"}
+    assert declined <= {"layers", "ltr_layers", "min_depth"}
 
 
-@pytest.mark.parametrize(("name", "values"), _cases(REDUCING, "classification"))
+@over(reducing)
 @pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
 def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     name, values, lengths
@@ -202,7 +252,7 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in REDUCING}))
+@over(reducers)
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
@@ -217,7 +267,7 @@ def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name
         assert sum(row.numel() for row in rows) <= reduction.numbers(np.array(lengths))
 
 
-@each_method
+@over(methods)
 def test_it_says_what_it_is(name):
     method = registry.load("methods", name)
     assert issubclass(method, Method)
@@ -227,7 +277,7 @@ def test_it_says_what_it_is(name):
     assert set(method.kinds) <= set(KINDS)
 
 
-@each_method
+@over(methods)
 def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name):
     for info in declared(name):
         assert info.problem(info.default) == "", info.name
@@ -236,26 +286,26 @@ def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name)
             setattr(params(name), info.name, info.default)
 
 
-@each_method
+@over(methods)
 def test_parameters_survive_a_round_trip_through_plain_data(name):
     original = params(name)
     plain = json.loads(json.dumps(dataclasses.asdict(original)))
     assert params(name, **plain) == original
 
 
-@each_method
+@over(methods)
 def test_parameter_names_are_not_those_of_training(name):
     training = {f.name for f in dataclasses.fields(TrainSettings)}
     assert not training & {info.name for info in declared(name)}
 
 
-@each_method
+@over(methods)
 def test_unknown_parameters_are_refused(name):
     with pytest.raises(SpecError, match="there is no parameter 'no_such_thing'"):
         params(name, no_such_thing=1)
 
 
-@on_each_kind
+@over(on_each_kind)
 def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
     method = made(name, kind, **values)
     run = Run(method)
@@ -269,7 +319,7 @@ def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind)
     assert run.teacher.gradient().abs().max() == 0
 
 
-@each_configuration
+@over(configurations)
 def test_every_term_moves_the_student(name, values):
     method = made(name, **values)
     student = setups.Side(method.setting, method.setting.student, seed=0)
@@ -286,7 +336,7 @@ def test_every_term_moves_the_student(name, values):
         assert max(g.abs().max().item() for g in grads if g is not None) > 0, label
 
 
-@each_configuration
+@over(configurations)
 def test_what_it_reads_is_within_what_it_declares(name, values):
     # `Run` gives out the declared signals only; `Outputs` raises on anything else.
     method = made(name, **values)
@@ -294,25 +344,7 @@ def test_what_it_reads_is_within_what_it_declares(name, values):
     Run(method)
 
 
-def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
-    """Whether a parameter decides which teacher is read, and nothing about the loss."""
-    if registry.load("methods", name).variant is Method.variant:
-        return False
-    low, usual = Run(made(name, kind, **{info.name: 0.0})), Run(made(name, kind))
-    return dict(low.terms) == dict(usual.terms)
-
-
-WEIGHTS = [
-    (name, kind, info.name)
-    for name in READERS
-    for kind in KINDS_OF[name]
-    for info in declared(name)
-    if info.type is float and not info.problem(0.0) and info.default != 0.0
-    and not chooses_teacher_only(name, kind, info)
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "kind", "weight"), WEIGHTS)
+@over(weights)
 def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
     nearly = made(name, kind, **{weight: 1e-9})
@@ -325,7 +357,7 @@ def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6)
 
 
-@each_pair
+@over(pairs)
 def test_the_same_seed_gives_the_same_bits(name, kind):
     one, two = Run(made(name, kind)), Run(made(name, kind))
     assert one.total.item() == two.total.item()
@@ -333,7 +365,7 @@ def test_the_same_seed_gives_the_same_bits(name, kind):
     assert Run(made(name, kind), seed=7).total.item() != one.total.item()
 
 
-@each_reader
+@over(readers)
 def test_it_pickles(name):
     method = made(name)
     again = pickle.loads(pickle.dumps(method))
@@ -341,7 +373,7 @@ def test_it_pickles(name):
     assert Run(again).total.item() == Run(method).total.item()
 
 
-@pytest.mark.parametrize(("name", "values"), _cases(WITHOUT_MARGIN, "classification"))
+@over(without_margin)
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
@@ -372,7 +404,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
     assert total(False, 9) == pytest.approx(whole, rel=1e-5)
 
 
-@each_configuration
+@over(configurations)
 @pytest.mark.parametrize("lengths", [(1,), (14,), (9, 1), (14, 14, 14, 1)], ids=str)
 def test_single_rows_and_short_batches(name, values, lengths):
     run = Run(made(name, **values), lengths)
@@ -380,7 +412,7 @@ def test_single_rows_and_short_batches(name, values, lengths):
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@on_each_kind
+@over(on_each_kind)
 def test_half_precision_stays_finite(name, values, kind):
     method = made(name, kind, **values)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -389,7 +421,7 @@ def test_half_precision_stays_finite(name, values, kind):
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@each_configuration
+@over(configurations)
 def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     """Coinciding layers and tokens: what a student copied from the teacher starts from."""
     method = made(name, **values)
@@ -407,7 +439,7 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     assert gradient.abs().max() < 1e4
 
 
-@each_reader
+@over(readers)
 @pytest.mark.parametrize("side", ["teacher", "student"])
 def test_heads_that_are_gone_are_not_compared(name, side):
     """Blocks that lost heads have other attention maps than the sizes say, or none at all."""

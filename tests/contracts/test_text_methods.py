@@ -40,7 +40,8 @@ NEEDED: Mapping[tuple[str, str], dict[str, Scalar]] = {
 # Responses of a few tokens, and what the rows of the generated task have something for.
 SHORT: Mapping[str, dict[str, Scalar]] = {
     "minillm": {"max_new_tokens": 8, "ppo_epochs": 2},
-    "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8, "kd_ratio": 0.5},
+    "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2},
+    "gkd": {"max_new_tokens": 8, "kd_ratio": 0.5},
     "step_by_step": {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"},
     "sinkd": {"view": "tokens"},
 }  # fmt: skip
