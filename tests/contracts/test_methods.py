@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,6 @@ STUDENTS = (
     dataclasses.replace(setups.STUDENT, layers=3, intermediate=32, hidden=TEACHER.hidden),
 )
 
-each_method = pytest.mark.parametrize("name", METHODS)
-
 
 def declared(name: str) -> tuple[ParamInfo, ...]:
     return describe(registry.params_of("methods", name))
@@ -50,25 +49,31 @@ def params(name: str, **values: Scalar) -> Any:
     return build(registry.params_of("methods", name), values)
 
 
+def tried(
+    name: str, kind: str, values: Mapping[str, Scalar], students: tuple[Anatomy, ...] = STUDENTS
+) -> Method[Any] | str:
+    """The method on a small pair, or the reason why it declines all of them."""
+    cls: type[Method[Any]] = registry.load("methods", name)
+    reason = ""
+    for student in students:
+        torch.manual_seed(0)  # for methods with trained modules
+        method = cls(params(name, **values), setups.setting(kind, teacher=TEACHER, student=student))
+        reason = method.refusal()
+        if not reason:
+            return method
+    return reason
+
+
 def made(
     name: str,
     kind: str = "classification",
     students: tuple[Anatomy, ...] = STUDENTS,
     **values: Scalar,
 ) -> Method[Any]:
-    """The method on a small pair, or a skip when it declines with a reason."""
-    cls: type[Method[Any]] = registry.load("methods", name)
-    if cls.requires.weights or cls.requires.generation or cls.requires.rationales:
-        pytest.skip(f"{name} needs more than outputs of the models")
-    for student in students:
-        torch.manual_seed(0)  # for methods with trained modules
-        of = setups.setting(kind, teacher=TEACHER, student=student)
-        method = cls(params(name, **values), of)
-        reason = method.refusal()
-        if not reason:
-            return method
-    assert values or kind not in method.kinds, f"refuses the plainest pair: {reason}"
-    pytest.skip(f"{name} {reason}")
+    """The method on a small pair that it does not decline."""
+    method = tried(name, kind, values, students)
+    assert isinstance(method, Method), method
+    return method
 
 
 class Run:
@@ -108,36 +113,136 @@ def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
     return Outputs(logits=logits, reduced=kept)
 
 
-def configurations() -> Iterator[Any]:
-    """Defaults, and every other value of a choice or switch that goes with the defaults."""
-    for name in METHODS:
-        if not set(registry.load("methods", name).kinds) & set(READ):
-            continue
-        yield pytest.param(name, {}, id=name)
-        for info in declared(name):
-            options = (True, False) if info.type is bool else info.choices
-            options += (None,) if info.optional else ()
-            for value in options:
-                if value == info.default:
-                    continue
-                try:
-                    params(name, **{info.name: value})
-                except SpecError:
-                    continue  # goes only with other values of other parameters
-                yield pytest.param(name, {info.name: value}, id=f"{name}-{info.name}-{value}")
+Case = dict[str, Any]
 
 
-each_configuration = pytest.mark.parametrize(("name", "values"), list(configurations()))
+def over(cases: Callable[[Sequence[str]], Iterable[Case]]) -> Callable[[Any], Any]:
+    """Run a test on cases of all methods; on those of other ones: ``test.cases(names)``."""
+
+    def parametrised(test: Any) -> Any:
+        found = list(cases(METHODS))
+        assert found
+        names = tuple(found[0])
+        test.cases = cases
+        values = [pytest.param(*case.values(), id=_title(case)) for case in found]
+        return pytest.mark.parametrize(names, values)(test)
+
+    return parametrised
 
 
-@each_configuration
+def _title(case: Case) -> str:
+    given = {key: value for key, value in case.items() if key != "values"}
+    options = [f"{key}-{value}" for key, value in case.get("values", {}).items()]
+    name, *rest = given.values()
+    return "-".join([name, *options, *map(str, rest)])
+
+
+def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
+    """The defaults, and every other value of one choice or switch."""
+    yield {}
+    for info in declared(name):
+        options = (True, False) if info.type is bool else info.choices
+        options += (None,) if info.optional else ()
+        for value in options:
+            if value == info.default:
+                continue
+            try:
+                params(name, **{info.name: value})
+            except SpecError:
+                continue  # goes only with other values of other parameters
+            yield {info.name: value}
+
+
+def kinds_of(name: str) -> tuple[str, ...]:
+    """Kinds of task for models that read, which the method names."""
+    return tuple(kind for kind in READ if kind in registry.load("methods", name).kinds)
+
+
+def readers(names: Sequence[str]) -> Iterator[Case]:
+    """Methods that need no more than outputs of models that read."""
+    return ({"name": name} for name in names if kinds_of(name))
+
+
+def methods(names: Sequence[str]) -> Iterator[Case]:
+    """All of them."""
+    return ({"name": name} for name in names)
+
+
+def pairs(names: Sequence[str]) -> Iterator[Case]:
+    """With the defaults, on every kind of task."""
+    return ({"name": name, "kind": kind} for name in names for kind in kinds_of(name))
+
+
+def on_each_kind(names: Sequence[str]) -> Iterator[Case]:
+    """With the defaults, and every other value of a choice or switch, on every kind of task.
+
+    What is declined with a reason is left out; `test_nothing_but_layers_is_declined` says what.
+    """
+    for name in names:
+        for values, kind in itertools.product(alternatives(name), kinds_of(name)):
+            if not values or isinstance(tried(name, kind, values), Method):
+                yield {"name": name, "values": values, "kind": kind}
+
+
+def configurations(names: Sequence[str]) -> Iterator[Case]:
+    """The same, on the first kind of each method."""
+    for case in on_each_kind(names):
+        if case["kind"] == kinds_of(case["name"])[0]:
+            yield {"name": case["name"], "values": case["values"]}
+
+
+def reducing(names: Sequence[str]) -> Iterator[Case]:
+    """Where something is kept in place of hidden states."""
+    return (c for c in configurations(names) if made(c["name"], **c["values"]).reductions())
+
+
+def reducers(names: Sequence[str]) -> Iterator[Case]:
+    """Methods with such configurations."""
+    return ({"name": name} for name in dict.fromkeys(c["name"] for c in reducing(names)))
+
+
+def without_margin(names: Sequence[str]) -> Iterator[Case]:
+    """Where nothing beyond the last token is read."""
+    return (c for c in configurations(names) if not made(c["name"], **c["values"]).signals().margin)
+
+
+def weights(names: Sequence[str]) -> Iterator[Case]:
+    """Numbers that may be 0 and are not."""
+    for case in pairs(names):
+        for info in declared(case["name"]):
+            if info.type is not float or info.problem(0.0) or info.default == 0.0:
+                continue
+            if not chooses_teacher_only(case["name"], case["kind"], info):
+                yield {**case, "weight": info.name}
+
+
+def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
+    """Whether a parameter decides which teacher is read, and nothing about the loss."""
+    if registry.load("methods", name).variant is Method.variant:
+        return False
+    low, usual = Run(made(name, kind, **{info.name: 0.0})), Run(made(name, kind))
+    return dict(low.terms) == dict(usual.terms)
+
+
+@over(readers)
+def test_nothing_but_layers_is_declined(name):
+    """The plainest pair never is; an option is where too few layers of this pair match."""
+    declined = {
+        option
+        for values in alternatives(name)
+        for kind in kinds_of(name)
+        if not isinstance(tried(name, kind, values), Method)
+        for option in values or {"nothing": None}
+    }
+    assert declined <= {"layers", "ltr_layers", "min_depth"}
+
+
+@over(reducing)
 @pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
 def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     name, values, lengths
 ):
     method = made(name, **values)
-    if not method.reductions():
-        return  # it reads the states as they are
     whole = Run(method, lengths)
     kept = Run(method, lengths, reduced=True)
     assert set(whole.terms) == set(kept.terms)
@@ -147,7 +252,7 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
 
 
-@each_method
+@over(reducers)
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
@@ -162,7 +267,7 @@ def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name
         assert sum(row.numel() for row in rows) <= reduction.numbers(np.array(lengths))
 
 
-@each_method
+@over(methods)
 def test_it_says_what_it_is(name):
     method = registry.load("methods", name)
     assert issubclass(method, Method)
@@ -172,7 +277,7 @@ def test_it_says_what_it_is(name):
     assert set(method.kinds) <= set(KINDS)
 
 
-@each_method
+@over(methods)
 def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name):
     for info in declared(name):
         assert info.problem(info.default) == "", info.name
@@ -181,27 +286,26 @@ def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name)
             setattr(params(name), info.name, info.default)
 
 
-@each_method
+@over(methods)
 def test_parameters_survive_a_round_trip_through_plain_data(name):
     original = params(name)
     plain = json.loads(json.dumps(dataclasses.asdict(original)))
     assert params(name, **plain) == original
 
 
-@each_method
+@over(methods)
 def test_parameter_names_are_not_those_of_training(name):
     training = {f.name for f in dataclasses.fields(TrainSettings)}
     assert not training & {info.name for info in declared(name)}
 
 
-@each_method
+@over(methods)
 def test_unknown_parameters_are_refused(name):
     with pytest.raises(SpecError, match="there is no parameter 'no_such_thing'"):
         params(name, no_such_thing=1)
 
 
-@each_configuration
-@pytest.mark.parametrize("kind", READ)
+@over(on_each_kind)
 def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
     method = made(name, kind, **values)
     run = Run(method)
@@ -215,7 +319,7 @@ def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind)
     assert run.teacher.gradient().abs().max() == 0
 
 
-@each_configuration
+@over(configurations)
 def test_every_term_moves_the_student(name, values):
     method = made(name, **values)
     student = setups.Side(method.setting, method.setting.student, seed=0)
@@ -232,7 +336,7 @@ def test_every_term_moves_the_student(name, values):
         assert max(g.abs().max().item() for g in grads if g is not None) > 0, label
 
 
-@each_configuration
+@over(configurations)
 def test_what_it_reads_is_within_what_it_declares(name, values):
     # `Run` gives out the declared signals only; `Outputs` raises on anything else.
     method = made(name, **values)
@@ -240,35 +344,20 @@ def test_what_it_reads_is_within_what_it_declares(name, values):
     Run(method)
 
 
-def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
-    """Whether a parameter decides which teacher is read, and nothing about the loss."""
-    if registry.load("methods", name).variant is Method.variant:
-        return False
-    low, usual = Run(made(name, kind, **{info.name: 0.0})), Run(made(name, kind))
-    return dict(low.terms) == dict(usual.terms)
-
-
-@each_method
-@pytest.mark.parametrize("kind", READ)
-def test_a_coefficient_of_zero_is_the_term_left_out(name, kind):
+@over(weights)
+def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
-    for info in declared(name):
-        if info.type is not float or info.problem(0.0) or info.default == 0.0:
-            continue
-        if chooses_teacher_only(name, kind, info):
-            continue
-        nearly = made(name, kind, **{info.name: 1e-9})
-        method = made(name, kind, (nearly.setting.student,), **{info.name: 0.0})
-        run, near = Run(method), Run(nearly)
-        assert all(term.item() != 0.0 for term in run.terms.values()), info.name
-        assert set(run.terms) < set(near.terms), info.name
-        assert method.signals().within(nearly.signals()), info.name
-        assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5), info.name
-        assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6), info.name
+    nearly = made(name, kind, **{weight: 1e-9})
+    method = made(name, kind, (nearly.setting.student,), **{weight: 0.0})
+    run, near = Run(method), Run(nearly)
+    assert all(term.item() != 0.0 for term in run.terms.values())
+    assert set(run.terms) < set(near.terms)
+    assert method.signals().within(nearly.signals())
+    assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5)
+    assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6)
 
 
-@each_method
-@pytest.mark.parametrize("kind", READ)
+@over(pairs)
 def test_the_same_seed_gives_the_same_bits(name, kind):
     one, two = Run(made(name, kind)), Run(made(name, kind))
     assert one.total.item() == two.total.item()
@@ -276,7 +365,7 @@ def test_the_same_seed_gives_the_same_bits(name, kind):
     assert Run(made(name, kind), seed=7).total.item() != one.total.item()
 
 
-@each_method
+@over(readers)
 def test_it_pickles(name):
     method = made(name)
     again = pickle.loads(pickle.dumps(method))
@@ -284,12 +373,10 @@ def test_it_pickles(name):
     assert Run(again).total.item() == Run(method).total.item()
 
 
-@each_configuration
+@over(without_margin)
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
-    if method.signals().margin:
-        pytest.skip(f"{name} reads {method.signals().margin} positions of padding, and says so")
     of, batch = method.setting, setups.batch((9, 5, 2))
     reads = method.student_signals().union(Signals(logits=True))
 
@@ -317,7 +404,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
     assert total(False, 9) == pytest.approx(whole, rel=1e-5)
 
 
-@each_configuration
+@over(configurations)
 @pytest.mark.parametrize("lengths", [(1,), (14,), (9, 1), (14, 14, 14, 1)], ids=str)
 def test_single_rows_and_short_batches(name, values, lengths):
     run = Run(made(name, **values), lengths)
@@ -325,8 +412,7 @@ def test_single_rows_and_short_batches(name, values, lengths):
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@each_configuration
-@pytest.mark.parametrize("kind", READ)
+@over(on_each_kind)
 def test_half_precision_stays_finite(name, values, kind):
     method = made(name, kind, **values)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -335,7 +421,7 @@ def test_half_precision_stays_finite(name, values, kind):
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@each_configuration
+@over(configurations)
 def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     """Coinciding layers and tokens: what a student copied from the teacher starts from."""
     method = made(name, **values)
@@ -353,7 +439,7 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     assert gradient.abs().max() < 1e4
 
 
-@each_method
+@over(readers)
 @pytest.mark.parametrize("side", ["teacher", "student"])
 def test_heads_that_are_gone_are_not_compared(name, side):
     """Blocks that lost heads have other attention maps than the sizes say, or none at all."""
@@ -365,5 +451,7 @@ def test_heads_that_are_gone_are_not_compared(name, side):
         assert f"blocks of the {side} have lost some" in reason
     elif side == "student" and method.parts():
         assert "has lost some already" in reason
-    elif side == "student":
+    elif side == "teacher" and method.derivation() is not None:
+        assert "has lost heads or neurons before" in reason
+    else:
         assert reason == ""

@@ -40,7 +40,8 @@ NEEDED: Mapping[tuple[str, str], dict[str, Scalar]] = {
 # Responses of a few tokens, and what the rows of the generated task have something for.
 SHORT: Mapping[str, dict[str, Scalar]] = {
     "minillm": {"max_new_tokens": 8, "ppo_epochs": 2},
-    "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2}, "gkd": {"max_new_tokens": 8},
+    "minillm_sbs": {"max_new_tokens": 8, "ppo_epochs": 2},
+    "gkd": {"max_new_tokens": 8, "kd_ratio": 0.5},
     "step_by_step": {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"},
     "sinkd": {"view": "tokens"},
 }  # fmt: skip
@@ -114,8 +115,8 @@ class Pair:
 
 
 def _explained(rows: Rows) -> Rows:
-    """The rows with a rationale for all but the first."""
-    texts = ("", *("because of the words" for _ in range(len(rows) - 1)))
+    """The rows with a rationale for the first few: a batch may have none."""
+    texts = tuple("because of the words" if row < 3 else "" for row in range(len(rows)))
     return replace(rows, fields={**rows.fields, "rationales": texts})
 
 
