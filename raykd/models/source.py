@@ -89,4 +89,6 @@ def shape_source(
 ) -> ModelSource:
     """How a model with random weights begins."""
     sizes = shape_anatomy(shape, vocabulary)
-    return ModelSource(kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels)
+    return ModelSource(
+        kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels, pad=pad
+    )
