@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import anatomy, build_model, load_state, positions_of, shape_anatomy
+from raykd.models.load import anatomy, build_model, positions_of, shape_anatomy
 from raykd.models.weights import ModelState, restore
 
 
@@ -62,11 +62,6 @@ class ModelSource:
         """
         model = self.build(0) if self.state is None else restore(self.state, shared=True)
         return model.eval().requires_grad_(False)
-
-
-def load_source(name: str, *, kind: str, num_labels: int) -> ModelSource:
-    """How a model with the weights of a checkpoint begins; see `load_state` for the errors."""
-    return state_source(load_state(name, kind=kind, num_labels=num_labels), kind, num_labels)
 
 
 def state_source(

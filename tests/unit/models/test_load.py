@@ -15,9 +15,9 @@ from raykd.models.base import Anatomy
 from raykd.models.load import (
     anatomy,
     build_model,
-    check_max_length,
     load_model,
     load_state,
+    positions_of,
     shape_anatomy,
 )
 from tests.unit.models.checkpoints import SHAPE, save_tiny, tiny
@@ -202,7 +202,17 @@ def test_anatomy_is_the_same_from_model_state_and_shape():
     assert shape_anatomy(SHAPE, 64) == expected
 
 
-def test_rows_longer_than_the_positions_are_refused():
-    check_max_length(tiny(), 24, "tiny")
-    with pytest.raises(SpecError, match=r"data\.max_length is 25, but 'tiny' has 24 positions"):
-        check_max_length(weights.capture(tiny()), 25, "tiny")
+def test_positions_are_those_that_the_model_was_made_for():
+    assert [positions_of(m) for m in (tiny(), weights.capture(tiny()), SHAPE)] == [24, 24, 24]
+
+
+@pytest.mark.parametrize("pad", [0, 1, 4])
+def test_positions_that_count_from_the_padding_token_are_fewer_than_those_there_are(pad):
+    shape = replace(SHAPE, family="roberta")
+    model = build_model(
+        shape, vocabulary=64, kind="classification", num_labels=2, seed=0, pad=pad
+    ).eval()
+    assert positions_of(model) == positions_of(shape) == 24
+    assert model.config.max_position_embeddings == 24 + max(2, pad + 1)
+    longest = torch.full((1, 24), 9)
+    assert torch.isfinite(model(input_ids=longest).logits).all()
