@@ -139,6 +139,15 @@ def test_a_weight_of_another_size_than_the_configuration_is_named(tmp_path):
         load_model(str(tmp_path), kind="classification", num_labels=3)
 
 
+def test_a_deberta_with_the_newer_output_layer_is_refused(tmp_path):
+    save_tiny(tmp_path, family="deberta_v2", kind="masked_lm", num_labels=1)
+    assert load_state(str(tmp_path), kind="masked_lm", num_labels=1).family == "deberta_v2"
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"legacy": False}))
+    with pytest.raises(DataError, match="has another output layer than a deberta_v2 has"):
+        load_state(str(tmp_path), kind="masked_lm", num_labels=1)
+
+
 def test_a_damaged_weight_file_is_an_error_of_the_data(tmp_path):
     save_tiny(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x00" * 100)
