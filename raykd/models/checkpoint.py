@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raykd.data.base import TEXT_KINDS
+from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
 from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
@@ -66,6 +66,11 @@ def read_checkpoint(
     family = family_of(plain["model_type"])
     _check_plain(name, plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
+    if kind in TOKEN_KINDS and not all(hasattr(empty, part) for part in family.token_head):
+        raise DataError(
+            f"'{name}' has another output layer than a {family.name} has ({family.token_head[0]})",
+            hint="choose another model; for DeBERTa v2, one with 'legacy': true in config.json",
+        )
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
     found = named(read_tensors(folder), shapes, ties, family, useless)
@@ -166,6 +171,11 @@ def _lacks(name: str, missing: Sequence[str], found: Named, family: ModelFamily)
     more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
     there = [*found.unused, *found.tensors, *found.ignored]
     hint = f"is it a {family.name} model with the sizes of its config.json?"
+    if family.is_head(missing[0]):
+        hint = (
+            "a model that writes text needs its output matrix; if it is the word embedding, set "
+            "tie_word_embeddings to true in config.json"
+        )
     if len(found.tensors) < len(missing) and there:
         hint += f" its weights have names such as {listed(there, 2)}"
     return DataError(f"the checkpoint '{name}' lacks the weight '{missing[0]}'{more}", hint=hint)

@@ -22,7 +22,8 @@ class Classes:
         given: The head's own names of its outputs; empty where they have none.
         note: What a user should know; empty where names and order are equal.
         certain: Whether names say that it is the same task.
-        clash: Whether names that both have stand at other places, while others differ.
+        clash: Whether names that both have stand at other places, while others differ; or whether
+            the head's own names contradict each other.
     """
 
     order: tuple[int, ...]
@@ -46,6 +47,12 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
     """
     as_is = tuple(range(len(labels)))
     given = names_in(config, len(labels))
+    if _contradicts(config, given):
+        note = (
+            f"'{name}': id2label and label2id of its config.json say different things; its outputs "
+            "were taken in their order, as the task's"
+        )
+        return Classes(order=as_is, given=given, note=note, certain=False, clash=True)
     ours, theirs = ([_key(n) for n in names] for names in (labels, given))
     if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
         order = tuple(theirs.index(key) for key in ours)
@@ -79,6 +86,14 @@ def names_in(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
     if isinstance(stated, Mapping) and len(stated) == count:
         by_number = {str(k): str(v) for k, v in stated.items()}
     return tuple(by_number.get(str(k), "").strip() or f"LABEL_{k}" for k in range(count))
+
+
+def _contradicts(config: Mapping[str, Any], given: Sequence[str]) -> bool:
+    """Whether the numbers of the names are others in ``label2id`` than in ``id2label``."""
+    numbers = config.get("label2id")
+    if not isinstance(numbers, Mapping):
+        return False
+    return any(str(numbers.get(name, k)) != str(k) for k, name in enumerate(given))
 
 
 def _says_nothing(names: Sequence[str]) -> bool:

@@ -8,7 +8,8 @@ one that was saved, to the last bit, only if its tensors lie as they do in memor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def write_readable(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str]) -> None:
-    """Write a ``safetensors`` file whose tensors begin where memory of their own would.
+    """Write a ``safetensors`` file, whole or not at all, laid out like memory of its own.
 
     What is no multiple of `ALIGNED` bytes comes last, as the format has no room between tensors.
 
@@ -69,8 +70,18 @@ def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str])
         begin += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % ALIGNED)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        _fill(part, text, (arrays[name] for name in order))
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _fill(path: Path, text: bytes, arrays: Iterable[Array]) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
-        for name in order:
-            file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+        for array in arrays:
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

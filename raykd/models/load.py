@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from raykd import registry
-from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.checkpoint import read_checkpoint
@@ -84,12 +83,16 @@ def shape_anatomy(shape: ModelShape, vocabulary: int) -> Anatomy:
     )
 
 
-def positions_of(source: ModelShape | ModelState) -> int:
-    """Most tokens that a model can read; `sys.maxsize` where positions are relative."""
-    if isinstance(source, ModelShape):
-        family: ModelFamily = registry.load("families", source.family)
-        return source.max_positions if "positions" in family.fields else sys.maxsize
-    family, config = _configured(source)
+def positions_of(model: Any) -> int:
+    """Most tokens that a model can read; `sys.maxsize` where positions are relative.
+
+    Args:
+        model: A model, a `ModelState`, sizes, or a configuration of a known family.
+    """
+    if isinstance(model, ModelShape):
+        family: ModelFamily = registry.load("families", model.family)
+        return model.max_positions if "positions" in family.fields else sys.maxsize
+    family, config = _configured(model)
     return family.max_length(config)
 
 
@@ -97,26 +100,6 @@ def anatomy(model: Any) -> Anatomy:
     """The sizes of a model, a `ModelState`, or a configuration of a known family."""
     family, config = _configured(model)
     return family.anatomy(config)
-
-
-def check_max_length(model: Any, max_length: int, name: str) -> None:
-    """Refuse rows that are longer than the model has positions.
-
-    Args:
-        model: A model, a `ModelState`, or a configuration of a known family.
-        max_length: Most tokens of a row.
-        name: The model in the user's words.
-
-    Raises:
-        SpecError: There are too few positions.
-    """
-    family, config = _configured(model)
-    positions = family.max_length(config)
-    if max_length > positions:
-        raise SpecError(
-            f"data.max_length is {max_length}, but '{name}' has {positions} positions",
-            hint=f"set data.max_length to {positions} or less",
-        )
 
 
 def _configured(model: Any) -> tuple[ModelFamily, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import anatomy, build_model, load_state, positions_of, shape_anatomy
+from raykd.models.load import anatomy, build_model, positions_of, shape_anatomy
 from raykd.models.weights import ModelState, restore
 
 
@@ -64,11 +64,6 @@ class ModelSource:
         return model.eval().requires_grad_(False)
 
 
-def load_source(name: str, *, kind: str, num_labels: int) -> ModelSource:
-    """How a model with the weights of a checkpoint begins; see `load_state` for the errors."""
-    return state_source(load_state(name, kind=kind, num_labels=num_labels), kind, num_labels)
-
-
 def state_source(
     state: ModelState, kind: str, num_labels: int, labels: tuple[str, ...] = ()
 ) -> ModelSource:
@@ -89,4 +84,6 @@ def shape_source(
 ) -> ModelSource:
     """How a model with random weights begins."""
     sizes = shape_anatomy(shape, vocabulary)
-    return ModelSource(kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels)
+    return ModelSource(
+        kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels, pad=pad
+    )

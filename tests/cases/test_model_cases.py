@@ -364,6 +364,21 @@ def test_88_a_padding_token_outside_of_the_rows(place):
     assert "pad_token_id of its config.json is 99, but its word embedding has 18 rows" in said
 
 
+@pytest.mark.parametrize("pad", [0, 1, 5])
+def test_88_a_student_by_sizes_has_the_padding_of_its_tokenizer(place, pad):
+    """Positions of a RoBERTa count from the padding token, which has no position."""
+    words = list(WORDS)
+    words.insert(pad, words.pop(0))
+    write_encoder(place / "m", pad_token_id=pad)
+    (place / "m/vocab.txt").write_text("\n".join(words) + "\n")
+    sized = "{model: {family: roberta, layers: 1, hidden: 8, heads: 2, max_positions: 20}}"
+    found = reviews(place, student=sized, max_length=20)
+    student = found.student.build(0).eval()
+    assert student.config.pad_token_id == pad
+    full = torch.full((1, 20), 7)
+    assert torch.isfinite(student(input_ids=full, attention_mask=full // 7).logits).all()
+
+
 def test_89_a_bare_encoder_is_given_a_head(place):
     model = write_encoder(place / "m")
 
@@ -643,6 +658,21 @@ def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, t
     assert tokenizer.eos_token == "<|im_end|>"
     split = found.student_splits["train"]
     assert split.labels[split.offsets[1] - 1] == last
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2"])
+def test_text_02_a_student_by_sizes_pads_and_ends_as_its_tokenizer_does(place, texts, family):
+    """The vector of a token that only stands in for padding would not be trained."""
+    write_decoder(place / "teacher", byte_pairs(texts))
+    found = writing(place, student=f"{{model: {SMALL.format(512)}}}".replace("gpt2", family))
+    tokenizer = found.tokens.student
+    student = found.student.build(0)
+    assert student.get_input_embeddings().padding_idx is None
+    weights.save(weights.capture(student), place / "best")
+    save_tokenizer(tokenizer, place / "best")
+    opened = AutoModelForCausalLM.from_pretrained(place / "best")
+    assert opened.config.eos_token_id == tokenizer.eos_token_id == len(tokenizer) - 3
+    assert opened.generation_config.pad_token_id == tokenizer.pad_token_id
 
 
 def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts):

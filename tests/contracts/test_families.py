@@ -17,7 +17,7 @@ from raykd.models.base import ModelShape
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
+from raykd.models.load import anatomy, build_model, load_model, positions_of, shape_anatomy
 from raykd.models.slim import take_units
 from raykd.models.units import count_units, masked
 
@@ -142,9 +142,7 @@ def test_all_signals_have_the_shapes_of_its_anatomy(shape, batch):
 
 def test_rows_as_long_as_declared_are_allowed_and_no_longer(shape):
     model = build(shape)
-    check_max_length(model, LENGTH, "model")
-    with pytest.raises(ValueError, match=f"{LENGTH} positions"):
-        check_max_length(model, LENGTH + 1, "model")
+    assert positions_of(model) == positions_of(shape) == LENGTH
 
 
 def test_padding_does_not_change_a_row(shape, batch):

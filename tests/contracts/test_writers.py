@@ -19,7 +19,7 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward, shifted
-from raykd.models.load import anatomy, build_model, check_max_length, load_model, shape_anatomy
+from raykd.models.load import anatomy, build_model, load_model, positions_of, shape_anatomy
 from raykd.models.writing import (
     Writing,
     prompts_of,
@@ -203,7 +203,7 @@ def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_pa
 def test_sizes_are_told_without_building(model, shape):
     assert anatomy(model) == shape_anatomy(shape, VOCABULARY)
     assert family_of(model.config.model_type) is registry.load("families", shape.family)
-    check_max_length(model, LENGTH, "model")
+    assert positions_of(model) == positions_of(shape) >= LENGTH
 
 
 def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, shape, batch):

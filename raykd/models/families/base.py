@@ -163,7 +163,7 @@ class ModelFamily:
             "hidden": shape.hidden,
             "heads": shape.heads,
             "intermediate": shape.intermediate or 4 * shape.hidden,
-            "positions": shape.max_positions + self.reserved_positions,
+            "positions": shape.max_positions + self._unused(pad),
             "dropout": shape.dropout,
             "head": shape.hidden // shape.heads,
         }
@@ -222,10 +222,11 @@ class ModelFamily:
         if "positions" not in self.fields:
             return sys.maxsize
         positions: int = config.max_position_embeddings
-        if not self.reserved_positions:
-            return positions
-        # Positions count from the padding token.
-        return positions - max(self.reserved_positions, (config.pad_token_id or 0) + 1)
+        return positions - self._unused(config.pad_token_id)
+
+    def _unused(self, pad: int | None) -> int:
+        """Positions that no token has: where they count from the padding token, those up to it."""
+        return max(self.reserved_positions, (pad or 0) + 1) if self.reserved_positions else 0
 
 
 def with_task(config: Any, kind: str, num_labels: int, labels: Sequence[str] = ()) -> Any:

@@ -85,6 +85,15 @@ def test_shared_names_at_other_places_clash(names, clash):
     assert compared("m", config(*names), MNLI).clash == clash
 
 
+def test_names_that_contradict_each_other_are_not_believed():
+    stated = config("pos", "neg")
+    assert compared("m", stated | {"label2id": {"pos": 0, "neg": 1}}, ("neg", "pos")).certain
+    found = compared("m", stated | {"label2id": {"neg": 0, "pos": 1}}, ("neg", "pos"))
+    assert found.clash
+    assert not found.certain
+    assert "id2label and label2id" in found.note
+
+
 def test_an_abbreviation_that_fits_two_names_is_not_guessed():
     found = compared("m", config("positive", "possible"), ("pos", "neg"))
     assert not found.certain

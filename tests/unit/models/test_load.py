@@ -15,9 +15,9 @@ from raykd.models.base import Anatomy
 from raykd.models.load import (
     anatomy,
     build_model,
-    check_max_length,
     load_model,
     load_state,
+    positions_of,
     shape_anatomy,
 )
 from tests.unit.models.checkpoints import SHAPE, save_tiny, tiny
@@ -139,6 +139,15 @@ def test_a_weight_of_another_size_than_the_configuration_is_named(tmp_path):
         load_model(str(tmp_path), kind="classification", num_labels=3)
 
 
+def test_a_deberta_with_the_newer_output_layer_is_refused(tmp_path):
+    save_tiny(tmp_path, family="deberta_v2", kind="masked_lm", num_labels=1)
+    assert load_state(str(tmp_path), kind="masked_lm", num_labels=1).family == "deberta_v2"
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"legacy": False}))
+    with pytest.raises(DataError, match="has another output layer than a deberta_v2 has"):
+        load_state(str(tmp_path), kind="masked_lm", num_labels=1)
+
+
 def test_a_damaged_weight_file_is_an_error_of_the_data(tmp_path):
     save_tiny(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x00" * 100)
@@ -204,7 +213,17 @@ def test_anatomy_is_the_same_from_model_state_and_shape():
     assert shape_anatomy(SHAPE, 64) == expected
 
 
-def test_rows_longer_than_the_positions_are_refused():
-    check_max_length(tiny(), 24, "tiny")
-    with pytest.raises(SpecError, match=r"data\.max_length is 25, but 'tiny' has 24 positions"):
-        check_max_length(weights.capture(tiny()), 25, "tiny")
+def test_positions_are_those_that_the_model_was_made_for():
+    assert [positions_of(m) for m in (tiny(), weights.capture(tiny()), SHAPE)] == [24, 24, 24]
+
+
+@pytest.mark.parametrize("pad", [0, 1, 4])
+def test_positions_that_count_from_the_padding_token_are_fewer_than_those_there_are(pad):
+    shape = replace(SHAPE, family="roberta")
+    model = build_model(
+        shape, vocabulary=64, kind="classification", num_labels=2, seed=0, pad=pad
+    ).eval()
+    assert positions_of(model) == positions_of(shape) == 24
+    assert model.config.max_position_embeddings == 24 + max(2, pad + 1)
+    longest = torch.full((1, 24), 9)
+    assert torch.isfinite(model(input_ids=longest).logits).all()

@@ -12,6 +12,7 @@ from raykd.models.tokenizers import (
     same_tokens,
     save_tokenizer,
     train_tokenizer,
+    vocabulary_size,
 )
 from tests.unit.models.checkpoints import save_tiny
 
@@ -84,3 +85,66 @@ def test_a_model_folder_without_tokenizer(tmp_path):
     save_tiny(tmp_path)
     with pytest.raises(SpecError, match="has no tokenizer"):
         load_tokenizer(str(tmp_path))
+
+
+def words(vocabulary: dict[str, int], **options: str):
+    """A tokenizer of whole words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers.tokenization_utils_tokenizers import PreTrainedTokenizerFast
+
+    engine = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    engine.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=engine, unk_token="[UNK]", **options)
+
+
+WORDS = {"[UNK]": 0, "the": 1, "cat": 2}
+
+
+def test_the_rows_that_are_needed_follow_the_highest_number_not_the_count():
+    assert vocabulary_size(words(WORDS)) == 3
+    assert vocabulary_size(words({"[UNK]": 0, "the": 1, "cat": 9})) == 10
+    more = words(WORDS)
+    more.add_special_tokens({"pad_token": "<pad>"})
+    assert vocabulary_size(more) == 4
+
+
+def with_special(**tokens: object):
+    made = words(WORDS)
+    made.add_special_tokens(tokens)
+    return made
+
+
+def with_word(word: str):
+    made = words(WORDS)
+    made.add_tokens([word])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (words(WORDS), words(WORDS), True),
+        (words(WORDS), with_special(pad_token="<pad>"), True),
+        (with_special(pad_token="<pad>"), words(WORDS), True),
+        (with_special(pad_token="<a>"), with_special(pad_token="<a>"), True),
+        # One number, two tokens.
+        (with_special(pad_token="<a>"), with_special(pad_token="<b>"), False),
+        # A word more is read where the other one reads pieces of it.
+        (words(WORDS), with_word("dog"), False),
+        (words(WORDS), words({**WORDS, "dog": 3}), False),
+        (words(WORDS), words({"[UNK]": 0, "the": 2, "cat": 1}), False),
+    ],
+)
+def test_what_no_text_contains_does_not_make_tokenizers_differ(one, two, same):
+    assert same_tokens(one, two) == same
+    assert same_tokens(two, one) == same
+
+
+def test_the_same_words_in_another_frame_are_other_tokens():
+    from tokenizers import processors
+
+    framed = words({**WORDS, "<s>": 3})
+    framed.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 3)]
+    )
+    assert not same_tokens(framed, words({**WORDS, "<s>": 3}))
