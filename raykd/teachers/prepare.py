@@ -25,7 +25,6 @@ from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import score_teacher
 from raykd.teachers.serve import RecordedTeacher
-from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -183,14 +182,14 @@ def _analyse(
     assert recorded is not None
     alone = World(device=world.device)
     setting = replace(inputs.setting(), student=student.anatomy)
-    layer = OutputLayer(vocabulary=setting.compared_vocabulary)
+    teacher = RecordedTeacher(recorded, world.device, vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(
         setting=setting,
         task=inputs.task,
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(recorded, world.device, layer).reader(Signals(logits=True)),
+        read=teacher.reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,
