@@ -5,17 +5,40 @@ RaykdError
     UnknownName      a method, task, family ... that does not exist
   ShapeError         tensors handed to a loss do not fit together (a ValueError too)
   SetupError         cluster, disk, credentials, network, missing package: exit code 4
+    Unreachable      the hub cannot be reached, and what was named is not on disk
   DataError          rows, columns or labels are not what the task needs: exit code 2
   TeacherError       preparing or serving the teacher failed: exit code 1
   TrialError         one trial failed; the sweep goes on
   SweepFailed        nothing usable came out: exit code 1
+Stopped              Ctrl-C or a request to end: exit code 130 or 143; a KeyboardInterrupt
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+LONGEST = 400
+"""Characters of a message that are shown; what a user wrote may be a megabyte."""
+
+SHOWN = 120
+"""Characters of a source line that are shown."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Text for a terminal: what would steer it, or cannot be encoded, is spelled out."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shortened(text: str, length: int = LONGEST) -> str:
+    """The beginning of a text that is too long, and how much is missing."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length]}... ({len(text) - length:,} more characters)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +71,24 @@ class Problem:
         if place and self.line:
             place += f":{self.line}" + (f":{self.column}" if self.column else "")
         head = ": ".join(part for part in (place, self.path, self.message) if part)
-        lines = [f"{self.level}: {head}"]
+        lines = [f"{self.level}: {visible(head)}"]
         if self.source:
             gutter = f"{self.line or '':>6} | "
-            lines.append(gutter + self.source)
+            before, after = self._cut_source()
+            lines.append(gutter + before + after)
             if self.column:
-                lines.append(" " * (len(gutter) - 2) + "| " + " " * (self.column - 1) + "^")
+                lines.append(" " * (len(gutter) - 2) + "| " + " " * len(before) + "^")
         if self.hint:
-            lines.append(" " * 7 + f"= {self.hint}")
+            lines.append(" " * 7 + f"= {visible(self.hint)}")
         return "\n".join(lines)
+
+    def _cut_source(self) -> tuple[str, str]:
+        """The source line before and from the column on; the part around it, if it is long."""
+        at = max(self.column - 1, 0)
+        begin = 0 if len(self.source) <= SHOWN else max(0, at - SHOWN // 2)
+        before, after = self.source[begin:at], self.source[at : begin + SHOWN]
+        end = "..." if begin + SHOWN < len(self.source) else ""
+        return ("..." if begin else "") + visible(before), visible(after) + end
 
 
 class RaykdError(Exception):
@@ -64,46 +96,44 @@ class RaykdError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str = "", *, hint: str = "", found: Sequence[Problem] = ()) -> None:
+        super().__init__(message or "; ".join(p.message for p in found))
+        self.message = message or "; ".join(p.message for p in found)
         self.hint = hint
+        self._found = tuple(found)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.hint))
+        return (_rebuild, (type(self), self.message, self.hint, self._found))
 
     def problems(self) -> Sequence[Problem]:
-        """What to show, one entry per cause."""
-        return (Problem(message=self.message, hint=self.hint),)
+        """What to show, one entry per cause, in the order of the file."""
+        if not self._found:
+            return (Problem(message=self.message, hint=self.hint),)
+        return tuple(sorted(self._found, key=lambda p: (p.file, p.line, p.column)))
+
+    def at(self, path: str) -> Self:
+        """The same error with the place in the search space that it belongs to.
+
+        Args:
+            path: Dotted place; problems that name one of their own keep it.
+        """
+        return self.with_problems([replace(p, path=p.path or path) for p in self.problems()])
+
+    def with_problems(self, found: Sequence[Problem]) -> Self:
+        """The same error, shown as these problems."""
+        return type(self)(self.message, hint=self.hint, found=found)
 
 
-def _rebuild(kind: type[RaykdError], message: str, hint: str) -> RaykdError:
-    return kind(message, hint=hint)
+def _rebuild(
+    kind: type[RaykdError], message: str, hint: str, found: tuple[Problem, ...]
+) -> RaykdError:
+    return kind(message, hint=hint, found=found)
 
 
 class SpecError(RaykdError, ValueError):
     """The user's file or override cannot be used; carries every problem found, in file order."""
 
     exit_code = 2
-
-    def __init__(self, message: str = "", *, hint: str = "", found: Sequence[Problem] = ()) -> None:
-        super().__init__(message or "; ".join(p.message for p in found), hint=hint)
-        self._found = tuple(found)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_spec, (type(self), self.message, self.hint, self._found))
-
-    def problems(self) -> Sequence[Problem]:
-        """Every problem of the file, sorted by line."""
-        if not self._found:
-            return super().problems()
-        return tuple(sorted(self._found, key=lambda p: (p.file, p.line, p.column)))
-
-
-def _rebuild_spec(
-    kind: type[SpecError], message: str, hint: str, found: tuple[Problem, ...]
-) -> SpecError:
-    return kind(message, hint=hint, found=found)
 
 
 class UnknownName(SpecError):
@@ -118,6 +148,10 @@ class SetupError(RaykdError):
     """The surroundings are at fault: cluster, disk, network, credentials, a missing package."""
 
     exit_code = 4
+
+
+class Unreachable(SetupError):
+    """What was named is not on this machine, and the hub cannot be asked for it."""
 
 
 class DataError(RaykdError, ValueError):
@@ -136,3 +170,14 @@ class TrialError(RaykdError):
 
 class SweepFailed(RaykdError):
     """The sweep ran and nothing usable came out."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end: 2 (Ctrl-C) or 15 (``kill``, a batch system, a container).
+
+    Where Ctrl-C is thought of, so is this; the exit code is 128 and the signal, as shells say it.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"signal {signal}")
+        self.exit_code = 128 + signal

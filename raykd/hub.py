@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from raykd.errors import SetupError
+from raykd.errors import Unreachable
 
 PROBE_SECONDS = 3.0
 """Longest wait for the hub to answer before it counts as unreachable."""
@@ -48,7 +48,7 @@ def model_cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def unreachable(name: str, cache: Path, instead: str) -> SetupError:
+def unreachable(name: str, cache: Path, instead: str) -> Unreachable:
     """The error for something that is neither on disk nor within reach.
 
     Args:
@@ -56,7 +56,7 @@ def unreachable(name: str, cache: Path, instead: str) -> SetupError:
         cache: The folder that was searched.
         instead: What can be set instead, e.g. ``set teacher.model to a folder``.
     """
-    return SetupError(
+    return Unreachable(
         f"cannot reach {name}: no network, and not in the local cache ({cache})",
         hint=f"download once with network, or {instead}",
     )

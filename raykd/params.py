@@ -134,17 +134,34 @@ def param(
     return dataclasses.field(default=default, metadata=meta)
 
 
+_DECLARED: dict[type[Any], tuple[ParamInfo, ...]] = {}
+"""What was described before: an arm with thousands of combinations asks for each."""
+
+
 def describe(cls: type[Any]) -> tuple[ParamInfo, ...]:
-    """The declared parameters of a ``Params`` dataclass, in order."""
-    hints = typing.get_type_hints(cls)
-    return tuple(_info(f, hints[f.name]) for f in dataclasses.fields(cls))
+    """The declared parameters of a ``Params`` dataclass, in order.
+
+    Raises:
+        SpecError: One is not declared with `param`, or has a type that no file can hold.
+    """
+    if cls not in _DECLARED:
+        hints = typing.get_type_hints(cls)
+        _DECLARED[cls] = tuple(_info(cls, f, hints[f.name]) for f in dataclasses.fields(cls))
+    return _DECLARED[cls]
 
 
-def _info(field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
+def _info(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = [t for t in options if t is not types.NoneType]
     if len(kinds) != 1 or kinds[0] not in _TYPE_WORDS:
-        raise TypeError(f"parameter '{field.name}' must be float, int, bool or str, or None")
+        raise SpecError(
+            f"parameter '{field.name}' of {cls.__module__} must be float, int, bool or str, or None"
+        )
+    if "help" not in field.metadata:
+        raise SpecError(
+            f"parameter '{field.name}' of {cls.__module__} is not declared",
+            hint=f"for example {field.name}: float = param(0.5, low=0, help='...')",
+        )
     return ParamInfo(
         name=field.name,
         type=kinds[0],

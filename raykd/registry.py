@@ -8,6 +8,7 @@ module may hold several variants: its attribute is then a mapping, and ``glue/rt
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import pkgutil
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from raykd.errors import SetupError, UnknownName
+from raykd.errors import SetupError, SpecError, UnknownName, shortened
 
 _KINDS: Mapping[str, tuple[str, str]] = {
     "methods": ("raykd.methods", "METHOD"),
@@ -68,10 +69,11 @@ def module(kind: str, name: str) -> ModuleType:
     Raises:
         UnknownName: If there is no such module; the message suggests near ones.
         SetupError: If the module exists but something it imports does not.
+        SpecError: If it is one of the user's and fails while it is imported.
     """
     package, _ = _KINDS[kind]
     base = name.partition("/")[0]
-    if base.startswith("."):
+    if not all(part.isidentifier() for part in base.split(".")):
         raise unknown(kind, name, names(kind))
     path = base if "." in base else f"{package}.{base}"
     try:
@@ -82,6 +84,14 @@ def module(kind: str, name: str) -> ModuleType:
         raise SetupError(
             f"{_SINGULAR[kind]} '{name}' needs the package '{exc.name}', which is not installed",
             hint=f"install it: pip install {exc.name}",
+        ) from exc
+    except (Exception, SystemExit) as exc:
+        if "." not in base:
+            raise
+        # A module of the user's may fail in any way while it is imported.
+        raise SpecError(
+            f"{_SINGULAR[kind]} '{name}' cannot be imported: {type(exc).__name__}: {exc}",
+            hint=f"python -c 'import {path}' shows where",
         ) from exc
 
 
@@ -95,7 +105,12 @@ def load(kind: str, name: str) -> Any:  # what it is depends on the kind; caller
     attribute = _KINDS[kind][1]
     found = module(kind, name)
     if not hasattr(found, attribute):
-        raise UnknownName(f"module '{found.__name__}' defines no {attribute}")
+        if "." not in name:
+            raise unknown(kind, name, names(kind))
+        raise UnknownName(
+            f"module '{found.__name__}' defines no {attribute}",
+            hint=f"a {_SINGULAR[kind]} is what its module calls {attribute}",
+        )
     value = getattr(found, attribute)
     base, _, variant = name.partition("/")
     if isinstance(value, Mapping):
@@ -108,9 +123,17 @@ def load(kind: str, name: str) -> Any:  # what it is depends on the kind; caller
 
 
 def params_of(kind: str, name: str) -> type[Any]:
-    """The ``Params`` dataclass that the module of an extension declares."""
-    found = module(kind, name)
-    declared: type[Any] = found.Params
+    """The ``Params`` dataclass that the module of an extension declares.
+
+    Raises:
+        UnknownName: It declares none.
+    """
+    declared = getattr(module(kind, name), "Params", None)
+    if not isinstance(declared, type) or not dataclasses.is_dataclass(declared):
+        raise UnknownName(
+            f"{_SINGULAR[kind]} '{name}' declares no parameters",
+            hint="its module needs a frozen dataclass Params, which may be empty",
+        )
     return declared
 
 
@@ -125,4 +148,4 @@ def unknown(kind: str, name: str, candidates: tuple[str, ...] | list[str]) -> Un
     hint = " ".join(
         part for part in (suggestion(name, candidates), f"(all of them: raykd ls {kind})") if part
     )
-    return UnknownName(f"unknown {_SINGULAR[kind]} '{name}'", hint=hint)
+    return UnknownName(f"unknown {_SINGULAR[kind]} '{shortened(name, 80)}'", hint=hint)

@@ -93,6 +93,7 @@ class Builder:
         self.spec = search_space or spec()
         self.clock = START
         self.trials: list[TrialResult] = []
+        self.confirmed: dict[tuple[str, str, int], dict[str, Any]] = {}
         self.random = random.Random(7)
         (folder / "teachers").mkdir(parents=True)
         (folder / "resolved.json").write_text(json.dumps(self.spec.as_dict()))
@@ -183,6 +184,8 @@ class Builder:
         tail = f"c{number}.{confirm_seed}" if confirm else f"s{number:03d}"
         trial_id = f"{task.replace('/', '-')}.{label}.{tail}"
         stage, slot = ("confirm" if confirm else "search"), number % 2
+        if params is None and confirm:  # all seeds of a configuration have its parameters
+            params = self.confirmed.setdefault((task, label, number), self.draw(label))
         values = dict(params if params is not None else self.draw(label))
         self.event("trial_started", trial_id=trial_id, task=task, label=label, number=number,
                    stage=stage, params=values, slot=slot)  # fmt: skip

@@ -52,7 +52,14 @@ def test_light_commands_import_nothing_heavy(arguments, code):
 
 def test_validate_pays_for_torch_at_most():
     names, code = imported(
-        "validate", "search_spaces/quickstart.yaml", "search_spaces/ckd_glue.yaml"
+        "validate", "--no-data", "search_spaces/quickstart.yaml", "search_spaces/ckd_glue.yaml"
     )
     assert code == 0
     assert not names & {"ray", "transformers", "datasets"}
+
+
+def test_looking_at_data_and_models_starts_no_ray():
+    names, code = imported("validate", "search_spaces/quickstart.yaml", "--set", "data.limit=200")
+    assert code == 0
+    assert "transformers" in names
+    assert not names & {"ray", "plotly"}

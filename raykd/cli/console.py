@@ -8,6 +8,7 @@ driver, marked ``replayed``, are counted and not written.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from raykd.cli.output import Format, Output
+from raykd.cli.output import SHOWN, Format, Output
 from raykd.cli.progress import (
     Event,
     Progress,
@@ -24,7 +25,6 @@ from raykd.cli.progress import (
     cluster_in_words,
     duration,
     node_in_words,
-    number,
     parameters,
 )  # fmt: skip
 
@@ -87,10 +87,10 @@ class Lines(Console):
 
     def handle(self, event: Event) -> None:
         """Write what is worth a line."""
-        self._state.update(event)
+        lines = self.of(event)
         if event.get("replayed"):
             return
-        for line in self._lines(event):
+        for line in lines:
             print(f"[{duration(event['time'] - self._state.started)}] {line}", file=self._stream)
         if (
             event["time"] - self._summary_at >= SUMMARY_EVERY_S
@@ -101,12 +101,22 @@ class Lines(Console):
             print(f"[{stamp}] {_summary(self._state, event['time'])}", file=self._stream)
         self._stream.flush()
 
+    def of(self, event: Event) -> list[str]:
+        """Take in one event; the lines that it is worth, none for an earlier driver's."""
+        self._state.update(event)
+        return [] if event.get("replayed") else self._lines(event)
+
     def _lines(self, event: Event) -> list[str]:
         kind = event["event"]
         if kind == "sweep_started":
             self._summary_at = event["time"]
             tasks, labels = len(event["tasks"]), ", ".join(event["labels"])
-            return [f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials"]
+            return [
+                f"run: {event.get('folder', event.get('run', ''))}",
+                f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials",
+            ]
+        if kind == "sweep_resumed":
+            return [f"run: {event.get('folder', event.get('run', ''))}, resumed"]
         if kind == "teacher_progress":
             phase = (event["task"], event["phase"])
             if phase == self._phase:
@@ -115,14 +125,14 @@ class Lines(Console):
             assert self._state.preparation is not None
             return [self._state.preparation.words()]
         if kind == "teacher_ready":
-            score = number(self._state.teachers[event["task"]])
+            score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
             return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
         if kind == "stage":
             return [f"{event['task']}: {event['stage']}"]
         if kind == "trial_finished":
             return [_finished(self._state, event)]
-        if kind == "note":
+        if kind in ("note", "stopping"):
             return [f"note: {event['message']}"]
         if kind == "cluster" and event["nodes"] > 1:
             return [cluster_in_words(event)]
@@ -133,7 +143,8 @@ class Lines(Console):
         if kind == "slot" and event["state"] == "lost":
             return [f"slot {event['slot']} on {event['node']} was lost"]
         if kind == "sweep_finished":
-            return [f"{event['status']} after {about(event['seconds'])}"]
+            why = f": {event['error']}" if event.get("error") else ""
+            return [f"{event['status']} after {about(event['seconds'])}{why}"]
         return []
 
 
@@ -146,7 +157,9 @@ def _finished(state: Progress, event: Event) -> str:
     searched = {name: result["params"][name] for name in result["searched"]}
     parts = [
         f"{result['trial_id']} {result['status']}",
-        number(result["objective"]) if result["status"] != "failed" else result["error"],
+        result["error"]
+        if result["status"] == "failed"
+        else state.score(result["task"], result["objective"]),
         parameters(searched),
         f"({result['label']} {done})",
     ]
@@ -155,12 +168,15 @@ def _finished(state: Progress, event: Event) -> str:
 
 def _summary(state: Progress, now: float) -> str:
     parts = [f"{state.ended} of {state.planned} trials"]
+    starting = sum(slot == "starting" for slot in state.slots.values())
+    if starting and not state.trials_started:
+        parts.append(f"{starting} slots are starting")
     if state.preparation is not None:
         made = state.preparation
         amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""
         parts.append(made.words() + amount)
     parts += [
-        f"{label} best {number(arm.best)}"
+        f"{label} best {state.score(task, arm.best)}"
         for (task, label), arm in state.arms.items()
         if task == state.task and arm.best is not None
     ]
@@ -168,6 +184,50 @@ def _summary(state: Progress, now: float) -> str:
     if left is not None:
         parts.append(f"about {about(left)} left")
     return "; ".join(parts)
+
+
+class Logged(Console):
+    """Writes every event to the log file, and hands it on.
+
+    What lines would show is written as such; everything else is there for those who look closer.
+
+    Args:
+        shown: The console that shows the events.
+    """
+
+    def __init__(self, shown: Console) -> None:
+        self._shown = shown
+        self._lines = Lines()
+        self._log = logging.getLogger(SHOWN)
+
+    def __enter__(self) -> Self:
+        self._shown.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End what shows the events."""
+        self._shown.__exit__(kind, error, trace)
+
+    def handle(self, event: Event) -> None:
+        """Write and hand on."""
+        for line in self._lines.of(event):
+            self._log.log(_level(event), "%s", line)
+        if not event.get("replayed"):
+            what = {key: value for key, value in event.items() if key not in ("event", "time")}
+            self._log.debug("%s %s", event["event"], json.dumps(what, default=str))
+        self._shown.handle(event)
+
+
+def _level(event: Event) -> int:
+    if event["event"] in ("note", "stopping", "waiting"):
+        return logging.WARNING
+    failed = event["event"] == "sweep_finished" and event["status"] == "failed"
+    return logging.ERROR if failed else logging.INFO
 
 
 class LiveView(Console):
@@ -207,7 +267,11 @@ class LiveView(Console):
             self._state.update(event)
         if event.get("replayed"):
             return
-        if event["event"] in ("note", "waiting"):
+        if event["event"] in ("sweep_started", "sweep_resumed"):
+            self._terminal.print(
+                f"run: {event.get('folder', event.get('run', ''))}", markup=False, highlight=False
+            )
+        if event["event"] in ("note", "stopping", "waiting"):
             self._terminal.print(f"note: {event['message']}", markup=False, highlight=False)
         if event["event"] == "cluster" and event["nodes"] > 1:
             self._terminal.print(cluster_in_words(event), markup=False, highlight=False)
@@ -226,6 +290,11 @@ class LiveView(Console):
 
 def open_console(output: Output) -> Console:
     """The console that suits the format asked for and the terminal."""
+    console = _console(output)
+    return Logged(console) if output.has_log_file else console
+
+
+def _console(output: Output) -> Console:
     style = output.style(sys.stderr)
     if style is Format.JSON:
         return JsonLines()

@@ -34,16 +34,18 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
     rows = []
     for arm in arm_summaries(result, task):
         sure = arm.confirmed
+        known = sure is not None and sure.has_interval
+        lost = f" ({len(arm.lost)} lost)" if arm.lost else ""
         rows.append(
             (
                 arm.label,
                 scale.show(sure.mean) if sure else "n/a",
-                f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure else "n/a",
-                str(sure.n) if sure else "0",
+                f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure and known else "n/a",
+                f"{len(arm.seeds)}{lost}",
                 f"{arm.gap:.0%}" if arm.gap is not None else "n/a",
                 ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
             )
         )
-    columns = ("arm", f"confirmed {result.task(task).metric}", "95 % interval", "seeds",
-               "gap recovered", "search trials")  # fmt: skip
+    columns = ("arm", f"confirmed {scale.axis(result.task(task).metric)}", "95 % interval",
+               "seeds", "gap recovered", "search trials")  # fmt: skip
     output.table(columns, rows, title=f"{task}: {verdict(result, task).headline}")

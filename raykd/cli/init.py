@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from raykd.cli.names import search_spaces
 from raykd.cli.output import Output
 from raykd.errors import SetupError, SpecError, UnknownName
 
@@ -18,9 +19,14 @@ DEFAULT = "quickstart"
 
 def init(
     output: Output,
-    name: Annotated[str, typer.Argument(help="Which shipped search space.")] = DEFAULT,
+    name: Annotated[
+        str, typer.Argument(help="Which shipped search space.", autocompletion=search_spaces)
+    ] = DEFAULT,
     to: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="[default: NAME.yaml]")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Where to write it. [default: NAME.yaml]"
+        ),
     ] = None,
 ) -> None:
     """Copy a shipped search space, comments included."""

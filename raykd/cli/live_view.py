@@ -7,10 +7,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raykd.cli.progress import Arm, Progress, Running, about, duration, number, parameters
+from raykd.cli.progress import Arm, Progress, Running, about, duration, parameters
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
+LABEL_WIDTH = 20
+"""Characters of an arm's name that are shown."""
 
 
 def draw(state: Progress, now: float) -> RenderableType:
@@ -40,7 +42,7 @@ def _headline(state: Progress, now: float) -> Text:
     parts = [
         place,
         f"{what} {duration(now - state.started)}",
-        "" if teacher is None else f"teacher {number(teacher)}",
+        "" if teacher is None else f"teacher {state.score(state.task, teacher)}",
         _cluster(state),
     ]
     text = Text(state.name, style="bold", no_wrap=True, overflow="ellipsis")
@@ -72,12 +74,15 @@ def _preparation(state: Progress) -> RenderableType:
 
 
 def _arms(state: Progress) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("  arm", no_wrap=True)
-    for title in ("trials", "pruned", "failed", "best (select)", "since"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False, expand=True)
+    # Counts and names keep their width; the parameters take what is left and are cut.
+    longest = min(max((len(label) for label in state.labels), default=0), LABEL_WIDTH)
+    table.add_column("  arm", no_wrap=True, overflow="ellipsis", width=max(longest, 3) + 2)
+    titles = ["trials", "pruned", "failed", "best (select)", "since"]
     if state.stage == "confirm":
-        table.add_column("confirmed", justify="right", no_wrap=True)
+        titles.append("confirmed")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("best parameters", overflow="ellipsis", no_wrap=True, ratio=1)
     for label in state.labels:
         table.add_row(*_arm_cells(state, label, state.arm(state.task, label)))
@@ -91,28 +96,30 @@ def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
         Text(f"{arm.done}/{state.trials}"),
         Text(str(arm.pruned)),
         failed,
-        Text(number(arm.best)),
+        Text(state.score(state.task, arm.best)),
         Text(str(arm.since) if arm.best is not None else "-"),
     ]
     if state.stage == "confirm":
-        cells.append(Text(f"{arm.confirmed}/{state.confirm_runs}"))
+        lost = f", {arm.lost} lost" if arm.lost else ""
+        count = f"{arm.confirmed}/{state.confirm_runs}{lost}"
+        cells.append(Text(count, style="bold red" if lost else ""))
     return [*cells, Text(parameters(arm.best_params))]
 
 
 def _running(state: Progress) -> Text:
     trials = list(state.running.values())
-    shown = [_trial(trial) for trial in trials[:SHOWN_TRIALS]]
+    shown = [_trial(state, trial) for trial in trials[:SHOWN_TRIALS]]
     if len(trials) > SHOWN_TRIALS:
         shown.append(f"... {len(trials) - SHOWN_TRIALS} more")
     return Text(f"  running  {'   '.join(shown)}", no_wrap=True, overflow="ellipsis")
 
 
-def _trial(trial: Running) -> str:
+def _trial(state: Progress, trial: Running) -> str:
     parts = [f"#{trial.number} {trial.label}"]
     if trial.epoch is not None:
         epochs = trial.params.get("epochs")
         parts.append(f"epoch {trial.epoch:g}" + (f"/{epochs}" if epochs is not None else ""))
-        parts.append(number(trial.objective))
+        parts.append(state.score(state.task, trial.objective))
     return "  ".join(parts)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from raykd.cli.names import kinds
 from raykd.cli.output import Output
 from raykd.errors import UnknownName
 
@@ -17,7 +19,8 @@ RUNS = Path("runs")
 def ls(
     output: Output,
     kind: Annotated[
-        str | None, typer.Argument(help=f"One of {', '.join(KINDS)}; all without it.")
+        str | None,
+        typer.Argument(help=f"One of {', '.join(KINDS)}; all without it.", autocompletion=kinds),
     ] = None,
 ) -> None:
     """List methods, tasks, model families, search algorithms, schedulers or runs."""
@@ -28,13 +31,17 @@ def ls(
         raise UnknownName(f"unknown kind '{kind}'", hint=hint)
     for each in KINDS if kind is None else (kind,):
         found = names_of(each, spelled=kind is not None)
+        meanings = {} if kind is None else {name: meaning_of(each, name) for name in found}
         if output.is_json:
-            output.record({"kind": each, "names": found})
+            output.record(
+                {"kind": each, "names": found} | ({"about": meanings} if meanings else {})
+            )
         elif kind is None:
             output.text(f"{each}: {', '.join(found) or 'none'}")
         else:
+            width = max(map(len, found), default=0)
             for name in found:
-                output.text(name)
+                output.text(f"{name.ljust(width)}  {meanings[name]}".rstrip())
 
 
 def names_of(kind: str, *, spelled: bool) -> list[str]:
@@ -50,3 +57,33 @@ def names_of(kind: str, *, spelled: bool) -> list[str]:
         folders = [p.parent for p in RUNS.glob("*/env.json")]
         return [str(p) for p in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)]
     return list(registry.variants(kind) if kind == "tasks" and spelled else registry.names(kind))
+
+
+def meaning_of(kind: str, name: str) -> str:
+    """One line on a name: what it is, or what became of a run."""
+    if kind == "runs":
+        return _run_in_words(Path(name))
+    if kind == "tasks":
+        from raykd import registry
+
+        about: str = registry.load("tasks", name).about
+        return about
+    from raykd.cli.show import first_line
+
+    return first_line(kind, name)
+
+
+def _run_in_words(run: Path) -> str:
+    """When a run began, how it ended, and what came out of it."""
+    from raykd.errors import RaykdError
+    from raykd.results.store import load_results
+    from raykd.results.verdict import verdict
+
+    try:
+        result = load_results(run)
+    except RaykdError:
+        return "cannot be read"
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.started))
+    ended = "interrupted" if result.interrupted else "done" if result.finished else "not finished"
+    found = [f"{task.name}: {verdict(result, task.name).headline}" for task in result.tasks]
+    return "  ".join([began, ended, *found])

@@ -28,9 +28,11 @@ from typer.main import get_command
 import raykd
 from raykd import cli
 from raykd.cli.output import Format, Output
-from raykd.errors import Problem, RaykdError
+from raykd.errors import Problem, RaykdError, Stopped
 
-_NOT_COMMANDS = {"main", "output", "console", "live_view", "progress"}
+_NOT_COMMANDS = {
+    "main", "output", "console", "ending", "live_view", "progress", "signals", "watchdog"
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 failed, 2 wrong usage or file, 3 an arm without a completed trial,
-        4 surroundings, 130 interrupted.
+        4 surroundings, 130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # A method named by a dotted name is found below the current folder, as with `python -m`.
@@ -50,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = get_command(_app())(arguments, prog_name="raykd", standalone_mode=False, obj=output)
         return int(code or 0)
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as exc:
+        return exc.exit_code if isinstance(exc, Stopped) else 130
     except (typer.Abort, typer.TyperException, RaykdError) as exc:
         return _show(exc, output)
     except Exception as exc:

@@ -12,6 +12,9 @@ from typing import Any
 
 from raykd.errors import Problem, SetupError
 
+SHOWN = "raykd.shown"
+"""The logger of what the terminal shows by other means: its records go to the log file only."""
+
 
 class Format(StrEnum):
     """How to print."""
@@ -29,11 +32,13 @@ class Output:
         format: What was asked for; None chooses by the terminal.
         quiet: Errors only.
         verbose: Tracebacks and more messages.
+        has_log_file: Whether what is shown is written to a file, too.
     """
 
     format: Format | None = None
     quiet: bool = False
     verbose: bool = False
+    has_log_file: bool = False
     _handlers: list[logging.Handler] = field(default_factory=list)
 
     def configure(
@@ -52,7 +57,9 @@ class Output:
         self.quiet, self.verbose = quiet, verbose
         self.format = format or self.format
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-        self._add_handler(logging.StreamHandler(sys.stderr), level)
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.addFilter(lambda record: record.name != SHOWN)
+        self._add_handler(terminal, level)
         if log_file is not None:
             try:
                 handler = logging.FileHandler(log_file, encoding="utf-8")
@@ -60,6 +67,7 @@ class Output:
                 message = f"cannot write the log file {log_file}: {exc.strerror}"
                 raise SetupError(message, hint="choose another --log-file") from exc
             self._add_handler(handler, logging.DEBUG)
+            self.has_log_file = True
 
     def _add_handler(self, handler: logging.Handler, level: int) -> None:
         handler.setLevel(level)
@@ -89,7 +97,8 @@ class Output:
 
     def problem(self, problem: Problem, trace: str = "") -> None:
         """Show one problem on stderr; its traceback too with ``-v``."""
-        logging.getLogger("raykd").debug("%s\n%s", problem.render(), trace)
+        level = logging.ERROR if problem.level == "error" else logging.WARNING
+        logging.getLogger(SHOWN).log(level, "%s\n%s", problem.render(), trace)
         if self.verbose and trace:
             print(trace, file=sys.stderr, end="")
         if self.is_json:
@@ -101,11 +110,13 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell something on stderr."""
+        logging.getLogger(SHOWN).info("%s", text)
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def text(self, text: str) -> None:
         """Print a line of the result."""
+        logging.getLogger(SHOWN).info("%s", text)
         print(text)
 
     def record(self, data: Any) -> None:  # anything JSON can hold
@@ -114,21 +125,28 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Print a table of the result: drawn on a terminal, aligned text elsewhere."""
+        lines = _aligned(columns, rows, title)
+        logging.getLogger(SHOWN).info("%s", "\n".join(lines))
         if self.style(sys.stdout) is Format.RICH:
             _draw(columns, rows, title)
             return
-        if title:
-            print(title)
-        widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
-        for row in [columns, *rows]:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print("  " + "  ".join(cells).rstrip())
+        for line in lines:
+            print(line)
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Print names and values, one pair a line."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
             print(f"  {name.ljust(width)}  {value}".rstrip())
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> list[str]:
+    lines = [title] if title else []
+    widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
+    for row in [columns, *rows]:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  " + "  ".join(cells).rstrip())
+    return lines
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raykd.params import Scalar, show
+from raykd.results.scales import Scale, scale_named, unit_of
 
 Event = Mapping[str, Any]  # one object of the event stream, as plain JSON data
 _WORDS = {
@@ -27,7 +28,8 @@ class Arm:
         done: Search trials that ended, whatever became of them.
         pruned: How many of them were stopped early.
         failed: How many of them failed.
-        confirmed: Confirm runs that ended.
+        confirmed: Confirm runs that were completed.
+        lost: Confirm runs that failed.
         best: Best objective, None before the first.
         best_params: Searched parameters of the best.
         since: Trials that ended since the best.
@@ -37,6 +39,7 @@ class Arm:
     pruned: int = 0
     failed: int = 0
     confirmed: int = 0
+    lost: int = 0
     best: float | None = None
     best_params: Mapping[str, Scalar] = field(default_factory=dict)
     since: int = 0
@@ -89,6 +92,7 @@ class Progress:
         preparation: The teacher at work, None when there is none.
         teachers: The objective of each prepared teacher on the select split, None when unknown.
         modes: ``max`` or ``min`` by task.
+        scales: How scores are written, by task.
         cluster: The last cluster event.
         slots: State by slot number.
         finished: Status of the sweep, empty before its end.
@@ -108,6 +112,7 @@ class Progress:
     preparation: Preparation | None = None
     teachers: dict[str, float | None] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
+    scales: dict[str, Scale] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     slots: dict[int, str] = field(default_factory=dict)
     finished: str = ""
@@ -115,6 +120,11 @@ class Progress:
     def arm(self, task: str, label: str) -> Arm:
         """The state of one arm."""
         return self.arms.setdefault((task, label), Arm())
+
+    def score(self, task: str, value: float | None) -> str:
+        """A score of a task in its unit, as the report writes it; ``-`` when there is none."""
+        scale = self.scales.get(task)
+        return number(value) if value is None or scale is None else scale.show(value)
 
     def update(self, event: Event) -> None:
         """Take in one event; kinds that say nothing about progress are passed over."""
@@ -125,7 +135,7 @@ class Progress:
     @property
     def ended(self) -> int:
         """Search trials and confirm runs that ended."""
-        return sum(arm.done + arm.confirmed for arm in self.arms.values())
+        return sum(arm.done + arm.confirmed + arm.lost for arm in self.arms.values())
 
     @property
     def planned(self) -> int:
@@ -160,6 +170,9 @@ class Progress:
         self.preparation = None
         task, record = event["task"], event["record"]
         self.modes[task] = record["mode"]
+        metric = record["metric"]
+        unit = unit_of(metric, record.get("units") or {}) or unit_of(metric)
+        self.scales[task] = scale_named(unit, metric)
         self.teachers[task] = event["teacher"]["metrics"].get(f"select/{record['metric']}")
 
     def _slot(self, event: Event) -> None:
@@ -187,7 +200,8 @@ class Progress:
         if result["status"] == "interrupted":
             return
         if result["stage"] == "confirm":
-            arm.confirmed += 1
+            arm.confirmed += result["status"] != "failed"
+            arm.lost += result["status"] == "failed"
             return
         arm.done += 1
         arm.since += 1

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raykd.cli.names import things
 from raykd.cli.output import Output
-from raykd.errors import UnknownName
+from raykd.errors import SpecError, UnknownName
+
+if TYPE_CHECKING:
+    from raykd.params import ParamInfo
 
 KINDS = ("methods", "tasks", "families", "algorithms", "schedulers")
 
 
 def show(
     output: Output,
-    name: Annotated[str, typer.Argument(help="A method, task, family, algorithm or scheduler.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A method, task, family, algorithm, scheduler or section.", autocompletion=things
+        ),
+    ],
 ) -> None:
-    """Show what a thing is, needs and can be set to."""
+    """Show what a thing is, needs and can be set to; also the sections of a search space."""
     pages = [page for kind in KINDS if (page := page_of(kind, name)) is not None]
+    pages += [] if (section := section_page(name)) is None else [section]
     if not pages:
         raise _unknown(name)
     for page in pages:
@@ -73,35 +83,60 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
     if kind == "methods":
         page |= {"title": found.title, "facts": _method_facts(found)}
     else:
-        page["title"] = _first_line(kind, name)
+        page["title"] = first_line(kind, name)
     return page | {"parameters": None if kind == "families" else _parameters(kind, name)}
+
+
+def section_page(name: str) -> dict[str, Any] | None:
+    """The page of a section of search spaces, in the form of `page_of`."""
+    from raykd.spec.method_section import train_infos
+    from raykd.spec.model_section import finetune_infos
+    from raykd.spec.reference import SECTIONS, keys_of
+
+    page: dict[str, Any] = {"kind": "section", "name": name, "facts": {}}
+    if name in ("train", "finetune"):
+        infos = train_infos() if name == "train" else finetune_infos()
+        title = "How students are trained." if name == "train" else "How a teacher is fine-tuned."
+        return page | {"title": title, "parameters": [_declared(i) for i in infos.values()]}
+    if name not in SECTIONS:
+        return None
+    documented = (SECTIONS[name].__doc__ or "").partition("\n")[0]
+    parameters = [
+        {"name": key.name, "default": key.default, "bounds": key.allowed, "symbol": "",
+         "help": key.help}
+        for key in keys_of(name)
+    ]  # fmt: skip
+    return page | {"title": documented, "parameters": parameters}
 
 
 def _parameters(kind: str, name: str) -> list[dict[str, str]]:
     from raykd import registry
     from raykd.params import describe
+
+    return [_declared(info) for info in describe(registry.params_of(kind, name))]
+
+
+def _declared(info: ParamInfo) -> dict[str, str]:
     from raykd.params import show as typed
 
-    return [
-        {
-            "name": info.name,
-            "default": typed(info.default),
-            "bounds": info.bounds() + (", null" if info.optional else ""),
-            "symbol": info.symbol,
-            "help": info.help,
-        }
-        for info in describe(registry.params_of(kind, name))
-    ]
+    return {
+        "name": info.name,
+        "default": typed(info.default),
+        "bounds": info.bounds() + (", null" if info.optional else ""),
+        "symbol": info.symbol,
+        "help": info.help,
+    }
 
 
-def _first_line(kind: str, name: str) -> str:
+def first_line(kind: str, name: str) -> str:
     """The first line of a module's docstring, read without importing the module."""
     import ast
     import importlib.util
 
     from raykd import registry
 
-    package = {"families": "raykd.models.families"}.get(kind, f"raykd.search.{kind}")
+    packages = {"families": "raykd.models.families", "methods": "raykd.methods"}
+    package = packages.get(kind, f"raykd.search.{kind}")
     spec = importlib.util.find_spec(f"{package}.{name}")
     if spec is None or spec.origin is None:
         return (registry.module(kind, name).__doc__ or "").partition("\n")[0]
@@ -141,11 +176,19 @@ def _signals(signals: Any) -> str:
     return ", ".join(word for word, used in words if used) or "nothing"
 
 
-def _unknown(name: str) -> UnknownName:
+def _unknown(name: str) -> SpecError:
     from raykd import registry
 
+    if "." in name:  # a module of the user's: why it is no method
+        try:
+            registry.load("methods", name)
+        except SpecError as exc:
+            return exc
     every = [*registry.names("methods"), *registry.variants("tasks")]
     for kind in ("families", "algorithms", "schedulers"):
         every += registry.names(kind)
+    from raykd.spec.reference import SECTIONS
+
+    every += [*SECTIONS, "train", "finetune"]
     hint = registry.suggestion(name, every) or "raykd ls lists what there is"
     return UnknownName(f"nothing is called '{name}'", hint=hint)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykd.cli.names import runs
 from raykd.cli.output import Output
-from raykd.errors import SpecError
+from raykd.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,10 @@ def sweep(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run folder.")
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Continue this run folder.", autocompletion=runs
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
@@ -47,18 +51,33 @@ def sweep(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sweep.")] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="New worker processes for every trial.")
+        bool,
+        typer.Option(
+            "--isolate", help="New worker processes for every trial: some ten seconds each."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
+    ] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="With --dry-run: leave data and models out.")
+    ] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Two short trials per arm, to prove the path.")
+        bool,
+        typer.Option(
+            "--smoke", help="Two trials of one epoch on 64 rows per arm, to prove the path."
+        ),
     ] = False,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
+    ] = False,
 ) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
-    from raykd.cli.validate import show_plan
+    from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
 
     overrides = list(override or ())
@@ -75,20 +94,26 @@ def sweep(
         )
     spec, source = _read(file, resume, overrides)
     if resume is not None and trials is not None:
-        spec = spec.with_trials(trials)
+        from raykd.sweep.runfolder import with_budget
+
+        spec = with_budget(resume, spec, trials)
     if dry_run:
-        show_plan(str(file or resume), spec, output)
+        seen, wrong = (None, []) if no_data else look_at(str(file or resume), spec, overrides)
+        raise_all(wrong)
+        show_plan(str(file or resume), spec, output, seen)
         return 0
     if submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if no_confirm else []
         return _submit(submit, spec, source, arguments, out, output)
     try:
-        return _run(spec, source, output, out, address, resume, confirm=not no_confirm)
-    except SpecError as exc:
+        return _run(spec, source, output, out, address, resume, confirm=not no_confirm,
+                    allow_changes=allow_changes)  # fmt: skip
+    except (SpecError, DataError) as exc:
         if file is None:
             raise
-        raise SpecError(found=[placed(p, file, overrides) for p in exc.problems()]) from exc
+        found = [placed(problem, file, overrides) for problem in exc.problems()]
+        raise exc.with_problems(found) from exc
 
 
 def _run(
@@ -100,10 +125,12 @@ def _run(
     resume: Path | None,
     *,
     confirm: bool,
+    allow_changes: bool,
 ) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
+    from raykd.cli.signals import Signals
     from raykd.sweep.places import cache_folder
     from raykd.sweep.run import SweepOptions, run_sweep
 
@@ -112,27 +139,73 @@ def _run(
         address=None if address == "local" else address,
         resume=resume,
         confirm=confirm,
+        allow_changes=allow_changes,
         cache=cache_folder(),
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
-    written: dict[str, str] = {}
+    where = _Where(output)
     try:
-        with open_console(output) as console:
+        with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
             def listen(event: Mapping[str, Any]) -> None:
-                if event["event"] == "report_written":
-                    written.update(report=event["report"], run=event["run"])
                 console.handle(event)
+                where.handle(event)
 
             run_sweep(spec, source, options, listen)
     except KeyboardInterrupt:
-        if written:
-            output.note(f"stopped; continue with: raykd sweep --resume {written['run']}")
+        where.tell()  # where it came so late that the sweep itself was done
         raise
     finally:
-        if written and not output.is_json:
-            show_end(written["run"], written["report"], output)
-    return _exit_code(written["run"])
+        if where.report and not output.is_json:
+            show_end(where.run, where.report, output)
+    return _exit_code(where.run)
+
+
+class _Where:
+    """Where run and report are, and what there is to say about going on.
+
+    Attributes:
+        run: The run folder, empty before it is made.
+        report: The report, empty before it is written.
+        watchdog: Says it when this process cannot.
+    """
+
+    def __init__(self, output: Output) -> None:
+        from raykd.cli.watchdog import Watchdog
+
+        self.run = ""
+        self.report = ""
+        self.watchdog = Watchdog()
+        self._output = output
+        self._told = False
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Take in an event: the beginning, the report, the end."""
+        kind = event["event"]
+        if kind in ("sweep_started", "sweep_resumed") and not event.get("replayed"):
+            self.run = event["folder"]
+            self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
+        elif kind == "sweep_finished" and event["status"] != "done":
+            # Before Ray is left, which takes a while.
+            self.tell()
+        elif kind == "report_written":
+            self.report = event["report"]
+
+    def tell(self) -> None:
+        """Say how to go on, once."""
+        if self.run and not self._told:
+            self._told = True
+            self._output.note(f"stopped; {self._to_continue()}")
+
+    def last_words(self) -> str:
+        """What to say before an end at once."""
+        self.watchdog.dismiss()
+        if not self.run:
+            return "stopped; nothing was begun"
+        return f"stopped at once, without a report; {self._to_continue()}"
+
+    def _to_continue(self) -> str:
+        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}"
 
 
 def _submit(
@@ -164,7 +237,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             hint="raykd sweep FILE, or raykd sweep --resume RUN",
         )
     if file is not None:
-        return load_spec(file, overrides), file.read_text()
+        return load_spec(file, overrides), file.read_text(encoding="utf-8")
     assert resume is not None
     if overrides:
         raise SpecError(

@@ -78,7 +78,9 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
 
     for task in spec.tasks:
         try:
-            _, prepared, cached = prepare_task(spec, task, cache_folder(), progress)
+            _, prepared, cached = prepare_task(
+                spec, task, cache_folder(), progress, lambda said: output.note(f"note: {said}")
+            )
         except SpecError as exc:
             found = [placed(p, file, override) for p in exc.problems()]
             raise SpecError(found=found) from exc

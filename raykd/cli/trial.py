@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykd.cli.names import labels
 from raykd.cli.output import Output
 from raykd.errors import SpecError
 
@@ -20,7 +21,9 @@ def trial(
     source: Annotated[
         Path, typer.Argument(metavar="FILE|RUN", help="A search space, or a run folder.")
     ],
-    label: Annotated[str | None, typer.Option("--label", help="The arm.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="The arm.", autocompletion=labels)
+    ] = None,
     task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None,
     param: Annotated[
         list[str] | None,
@@ -29,7 +32,9 @@ def trial(
     again: Annotated[
         str | None, typer.Option("--trial", metavar="ID", help="This trial of the run again.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the trial.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the trial.")
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None,
@@ -64,7 +69,9 @@ def trial(
     def report(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
-    gathered, prepared, _ = prepare_task(spec, task, cache_folder(), progress)
+    gathered, prepared, _ = prepare_task(
+        spec, task, cache_folder(), progress, lambda said: output.note(f"note: {said}")
+    )
     outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
@@ -75,19 +82,19 @@ def trial(
 
 
 def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    """Values by name, read as in a search space."""
+    from raykd.spec.nodes import Findings, Source
+    from raykd.spec.yaml_loader import parse
 
     found: dict[str, Scalar] = {}
     for entry in given:
         name, sign, text = entry.partition("=")
-        try:
-            value = YAML(typ="safe").load(text)
-        except YAMLError as exc:
-            raise SpecError(f"--param {entry}: '{text}' is no value") from exc
-        if not sign or not name or isinstance(value, dict | list):
+        source, findings = Source(name="--param", lines=(f"--param {entry}",)), Findings()
+        node = parse(text, source, findings, offset=len(f"--param {name}="))
+        findings.raise_any()
+        if not sign or not name or (node is not None and not node.is_scalar):
             raise SpecError(f"--param {entry}: expected NAME=VALUE", hint="e.g. --param alpha=0.5")
-        found[name] = value
+        found[name] = None if node is None else node.scalar()
     return found
 
 
@@ -96,7 +103,7 @@ def _earlier(run: Path, wanted: str) -> TrialResult:
     from raykd.results.store import load_results
 
     trials = load_results(run).trials
-    found = next((t for t in trials if t.trial_id == wanted), None)
+    found = next((t for t in reversed(trials) if t.trial_id == wanted), None)
     if found is None:
         names = tuple(t.trial_id for t in trials)
         raise SpecError(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raykd.cli.output import Output
-from raykd.errors import Problem, SpecError
+from raykd.errors import RaykdError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from raykd.params import Scalar
-    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SplitRef, SweepSpec
+    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SweepSpec
+    from raykd.sweep.look import Seen
 
 
 def validate(
@@ -22,28 +23,79 @@ def validate(
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Check the files only, not data and models.")
+    ] = False,
 ) -> None:
-    """Check search spaces; show all errors, or what would be run."""
+    """Check search spaces, their data and models; show all errors, or what would be run."""
     from raykd.spec.load import load_spec
 
-    found: list[Problem] = []
+    errors: list[RaykdError] = []
     for file in files:
         try:
             spec = load_spec(file, override or ())
         except SpecError as exc:
-            found += exc.problems()
+            errors.append(exc)
             continue
-        if output.is_json:
-            output.record(plan(file, spec))
-        elif not output.quiet:
-            show_plan(file, spec, output)
-    if found:
-        raise SpecError(found=found)
+        seen, wrong = (None, []) if no_data else look_at(file, spec, override or ())
+        errors += wrong
+        if not wrong:
+            show_plan(file, spec, output, seen)
+    raise_all(errors)
 
 
-def show_plan(file: str, spec: SweepSpec, output: Output) -> None:
-    """Print what a sweep of this file runs."""
-    made = plan(file, spec)
+def look_at(
+    file: str, spec: SweepSpec, overrides: Sequence[str]
+) -> tuple[list[Seen], list[RaykdError]]:
+    """Look at data and models as a sweep does.
+
+    Args:
+        file: The search space, for the places of errors; a run folder has none.
+        spec: What it means.
+        overrides: What was changed by options.
+
+    Returns:
+        What was found of each task, and every error with its place in the file.
+    """
+    from pathlib import Path
+
+    from raykd.spec.load import placed
+    from raykd.sweep.look import look
+
+    seen, errors = look(spec)
+    if Path(file).is_file():
+        errors = [
+            error.with_problems([placed(problem, file, overrides) for problem in error.problems()])
+            for error in errors
+        ]
+    return seen, errors
+
+
+def raise_all(errors: Sequence[RaykdError]) -> None:
+    """Raise errors as one; a mistake of the user's outweighs one of the surroundings."""
+    if not errors:
+        return
+    worst = min(errors, key=lambda error: error.exit_code)
+    found = [problem for error in errors for problem in error.problems()]
+    raise (SpecError if worst.exit_code == SpecError.exit_code else type(worst))(found=found)
+
+
+def show_plan(
+    file: str, spec: SweepSpec, output: Output, seen: Sequence[Seen] | None = None
+) -> None:
+    """Print what a sweep of this file runs.
+
+    Args:
+        file: The file, or the run.
+        spec: What it means.
+        output: Where to.
+        seen: What was found of each task; None when nothing was looked at.
+    """
+    made = plan(file, spec, seen)
+    if output.is_json:
+        output.record(made)
+    if output.is_json or output.quiet:
+        return
     cells = made["cells"]
     arms = f"{len(spec.tasks)} x {len(spec.methods)} = {len(cells)} cells (task x arm)"
     output.text(
@@ -70,12 +122,13 @@ def _parameter_rows(spec: SweepSpec) -> list[tuple[str, str, str]]:
     return rows
 
 
-def plan(file: str, spec: SweepSpec) -> dict[str, Any]:
+def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict[str, Any]:
     """What a sweep runs, as plain data.
 
     Returns:
         ``file``, ``name``, ``trials``, ``confirm_runs``, ``cells`` (one per task and arm with
-        ``searched`` and ``fixed`` parameters as text) and ``setup`` (everything else in words).
+        ``searched`` and ``fixed`` parameters as text), ``setup`` (everything else in words) and
+        ``rows`` (by task and role; null for a task that was not looked at).
     """
     runs = spec.confirm.top_k * len(spec.confirm.seeds)
     cells = []
@@ -99,17 +152,22 @@ def plan(file: str, spec: SweepSpec) -> dict[str, Any]:
         "trials": spec.search.trials * len(cells),
         "confirm_runs": runs * len(cells),
         "cells": cells,
-        "setup": _setup(spec),
+        "setup": _setup(spec, seen),
+        "rows": {one.task: dict(one.rows) or None for one in seen or ()},
     }
 
 
-def _setup(spec: SweepSpec) -> dict[str, str]:
+def _setup(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
+    from raykd.sweep.words import splits_in_words
+
     search, resources = spec.search, spec.resources
-    stages = {"select on": spec.data.select_on, "report on": spec.data.report_on}
+    select_on, report_on = splits_in_words(spec.data.select_on, spec.data.report_on)
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     return {
         "data": _data(spec.data),
-        **{name: _split(split) for name, split in stages.items()},
+        **_sources(spec, seen),
+        "select on": select_on,
+        "report on": report_on,
         "teacher": _teacher(spec),
         "student": _student(spec),
         "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
@@ -131,7 +189,6 @@ def _objectives(spec: SweepSpec, task: str) -> str:
 
 def _data(data: DataSpec) -> str:
     parts = [
-        f"from {data.root}" if data.root else "from the hub, or generated",
         f"at most {data.max_length} tokens a row",
         f"at most {data.limit:,} rows a split" if data.limit else "",
         f"{data.student_rows:,} rows for students" if data.student_rows else "",
@@ -139,8 +196,20 @@ def _data(data: DataSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _split(split: SplitRef) -> str:
-    return split.split if split.fraction is None else f"{split.fraction:.0%} of {split.split}"
+def _sources(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
+    """Where the rows of each task come from, and how many there are."""
+    from raykd.sweep.words import data_in_words
+
+    found = {one.task: one for one in seen or ()}
+    words = {}
+    for task in spec.tasks:
+        words[f"data of {task}"] = data_in_words(spec, task)
+        if task in found and found[task].missing:
+            words[f"data of {task}"] += f"; NOT LOOKED AT: {found[task].missing}"
+        elif task in found:
+            counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]
+            words[f"data of {task}"] += f"; rows: {', '.join(counts)}"
+    return words
 
 
 def _teacher(spec: SweepSpec) -> str:

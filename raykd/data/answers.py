@@ -1,7 +1,8 @@
 """Exact match and F1 of answers in words, as the SQuAD benchmark scores them.
 
 Rajpurkar et al., 2016, https://arxiv.org/abs/1606.05250. Answers are compared without case,
-punctuation, articles and repeated spaces; of several accepted answers the best match counts.
+punctuation, articles and repeated spaces; of several accepted answers the best match counts. Two
+answers without any word are the same (as in the script of SQuAD 2.0; that of 1.1 gives F1 0).
 """
 
 from __future__ import annotations

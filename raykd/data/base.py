@@ -41,7 +41,8 @@ class DataSettings:
     """Where rows come from; the ``data`` part of the search space that readers need.
 
     Attributes:
-        root: Folder that holds ``<task>/<split>.parquet`` or the GLUE script's folders; None = hub.
+        root: Folder that holds ``<task>/<split>.parquet`` (or ``.csv``, ``.jsonl``, ...) or the
+            GLUE script's folders; None = hub.
         limit: Most rows per split, None = all. Taken from a seeded shuffle.
         seed: Seeds generated data, carving and sampling of rows.
     """
@@ -280,6 +281,9 @@ class Task(ABC):
         text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
             most likely choice where rows carry `References.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
+        units: What metrics of its own are: ``share``, ``token_share``, ``correlation``,
+            ``log_likelihood``, ``divergence``, ``milliseconds`` or ``number``, by name. Those of
+            the package are known.
     """
 
     kind: str
@@ -288,6 +292,7 @@ class Task(ABC):
     metric: str
     metrics: tuple[str, ...]
     about: str
+    units: Mapping[str, str] = MappingProxyType({})
     companions: Mapping[str, str] = MappingProxyType({})
     companions_of: str = "validation"
 
@@ -308,6 +313,12 @@ class Task(ABC):
             DataError: Missing columns, labels out of range, no rows.
             SetupError: The data cannot be reached.
         """
+
+    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+        """What a model reads of each row, in columns; the answer is no part of it."""
+        choices = rows.fields.get("choices")
+        beside = () if choices is None else (tuple(repr(of) for of in choices),)
+        return (*rows.texts, *beside)
 
     @abstractmethod
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:

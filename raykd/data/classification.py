@@ -52,13 +52,19 @@ class TextClassification(TextTask, FileTask):
     span: tuple[float, float] = (0.0, 1.0)
     compose: Callable[..., Sequence[str]] | None = None
 
+    @property
+    def own(self) -> str:
+        """The task of the user's file that names columns and labels; empty for shipped tasks."""
+        return ""
+
     def read_table(self, table: Table) -> Rows:
         """Rows from raw columns."""
-        texts: list[tuple[str, ...]] = [columns.texts(table, name) for name in self.texts]
+        own = self.own
+        texts: list[tuple[str, ...]] = [columns.texts(table, name, own=own) for name in self.texts]
         if self.compose is not None:
             texts = [*zip(*(self.compose(*row) for row in zip(*texts, strict=True)), strict=True)]
         if self.kind == "regression":
-            labels = columns.scores(table, self.label, *self.span)
+            labels = columns.scores(table, self.label, *self.span, own=own)
         else:
-            labels = columns.class_ids(table, self.label, self.labels)
+            labels = columns.class_ids(table, self.label, self.labels, own=own)
         return columns.checked(texts, labels, table.origin)

@@ -4,75 +4,138 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from raykd.data.base import Array, Rows
-from raykd.data.table import Table
+from raykd.data.class_names import class_ids as class_ids
+from raykd.data.table import Faults, Table
+from raykd.data.values import is_missing, number, row_name, shown
 from raykd.errors import DataError
 
 log = logging.getLogger(__name__)
 
-UNLABELLED = -1
-"""The label id that public test splits carry."""
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
+_REPAIR = "repair or remove them"
 
 
-def texts(table: Table, name: str) -> tuple[str, ...]:
+def texts(table: Table, name: str, *, own: str = "") -> tuple[str, ...]:
     """One text column.
 
+    Args:
+        table: Raw columns.
+        name: Of the column.
+        own: The task of the user's file that names the column, for messages; empty for others.
+
     Raises:
-        DataError: The column is missing or holds something else than text; names the first row.
+        DataError: The column is missing or holds something else than text; says in how many rows,
+            and the first one.
     """
-    values = table.column(name)
+    values = table.column(name, f"texts of task '{own}'" if own else "")
+    faults = Faults(table.origin)
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise DataError(
-                f"{table.origin}: column '{name}' must hold text, "
-                f"row {row} holds {_shown(value)} ({type(value).__name__})",
-                hint="remove or repair that row",
-            )
+            _no_text(faults, table, row, name, value)
+    faults.check()
     return tuple(values)
 
 
-def class_ids(table: Table, name: str, labels: tuple[str, ...]) -> Array:
-    """A label column as class ids, int64; values may be ids or class names.
+def optional_texts(table: Table, name: str) -> tuple[str, ...]:
+    """One text column that may be missing or have rows without a text, which is then empty.
 
     Raises:
-        DataError: A label is missing, unknown or out of range; names the first row.
+        DataError: See `texts`.
     """
-    known = {label: i for i, label in enumerate(labels)}
-    spelled = {str(i): i for i in range(len(labels))} | known
-    ids = np.empty(len(table), np.int64)
+    if name not in table.columns:
+        return ("",) * len(table)
+    values = ["" if is_missing(value) else value for value in table.column(name)]
+    return texts(_with(table, name, values), name)
+
+
+def text_lists(table: Table, name: str) -> tuple[tuple[str, ...], ...]:
+    """One column of lists of text; what is missing is an empty list.
+
+    Raises:
+        DataError: The column is missing or holds something else; says in how many rows.
+    """
+    found: list[tuple[str, ...]] = []
+    faults = Faults(table.origin)
     for row, value in enumerate(table.column(name)):
-        found = spelled.get(value) if isinstance(value, str) else _whole(value)
-        if found is None or not 0 <= found < len(labels):
-            raise _bad_label(table, name, row, value, labels)
-        ids[row] = found
-    return ids
+        items = () if is_missing(value) else value
+        if isinstance(items, list | tuple | np.ndarray) and all(isinstance(t, str) for t in items):
+            found.append(tuple(items))
+        else:
+            what = f"column '{name}' holds {shown(value)}, expected a list of texts"
+            kind = f"rows have no list of texts in column '{name}'"
+            faults.add(kind, table.place(row), what, _REPAIR)
+    faults.check()
+    return tuple(found)
 
 
-def scores(table: Table, name: str, low: float, high: float) -> Array:
+def spelled_out(table: Table, name: str) -> tuple[str, ...]:
+    """One column of texts or numbers as texts; what is missing is empty.
+
+    Whole numbers are written without a point, whatever type a file format gave them.
+
+    Raises:
+        DataError: The column is missing or holds something else; says in how many rows.
+    """
+    plain = [
+        "" if is_missing(value) else value if number(value) is None else row_name(value)
+        for value in table.column(name)
+    ]
+    return texts(_with(table, name, plain), name)
+
+
+def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -> Array:
     """A label column as numbers, float32.
 
+    Args:
+        table: Raw columns.
+        name: Of the label column.
+        low: Smallest score.
+        high: Largest score.
+        own: The task of the user's file that says so, for messages; empty for others.
+
     Raises:
-        DataError: A value is missing, no number, or outside ``[low, high]``; names the first row.
+        DataError: Values are missing, no numbers, or outside ``[low, high]``; says how many, and
+            the first row.
     """
-    values = np.empty(len(table), np.float32)
-    for row, value in enumerate(table.column(name)):
-        try:
-            number = math.nan if value is None else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not low <= number <= high:
-            raise DataError(
-                f"{table.origin}: column '{name}' must hold numbers from {low:g} to {high:g}, "
-                f"row {row} holds {_shown(value)}",
-                hint="unlabelled splits cannot be used; choose a labelled one",
+    if not low < high:
+        raise DataError(
+            f"scores of '{own or name}' go from {low:g} to {high:g}, which is no range",
+            hint="set span to the smallest and the largest score, in this order",
+        )
+    raw = table.column(name, f"label of task '{own}'" if own else "")
+    found = [number(value) for value in raw]
+    values = np.asarray([math.nan if x is None else float(x) for x in found])
+    faults = Faults(table.origin)
+    numbers = values[~np.isnan(values)]
+    for row, value in enumerate(values):
+        if low <= value <= high:
+            continue
+        place, holds = table.place(row), f"column '{name}' holds {shown(raw[row])}"
+        expected = f"expected a number from {low:g} to {high:g}"
+        if is_missing(raw[row]):
+            hint = "score or remove them; unlabelled splits cannot be used"
+            faults.add(
+                "rows have no score", place, f"has no score (column '{name}' is empty)", hint
             )
-        values[row] = number
-    return values
+        elif math.isnan(value):
+            hint = "write a decimal point" if _is_with_comma(raw[row]) else _REPAIR
+            faults.add("rows have no number for a score", place, f"{holds}, {expected}", hint)
+        else:
+            hint = "is this the data of another task?"
+            if own:
+                there = f"[{numbers.min():g}, {numbers.max():g}]"
+                hint = f"the column goes over {there}: set span of task '{own}' to what is possible"
+            faults.add("rows have a score out of range", place, f"{holds}, {expected}", hint)
+    faults.check()
+    return values.astype(np.float32)
 
 
 def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> Rows:
@@ -95,27 +158,24 @@ def empty_texts(rows: Rows) -> int:
     return sum(any(not text.strip() for text in row) for row in zip(*rows.texts, strict=True))
 
 
-def _whole(value: Any) -> int | None:
-    if isinstance(value, bool | int | np.integer):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return None
+def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> None:
+    hint = "repair or remove them"
+    if number(value) is not None:
+        hint = "put numbers that are texts into quotes"
+    elif isinstance(value, Mapping):
+        fields = ", ".join(str(key) for key in value)
+        hint = f"make the field that holds the text ({fields}) a column of its own"
+    elif isinstance(value, list | tuple | np.ndarray):
+        hint = "join the words to one text; tasks with a label for every word are not served"
+    faults.add(
+        f"rows have no text in column '{name}'", table.place(row),
+        f"column '{name}' holds {shown(value)}, expected a text", hint,
+    )  # fmt: skip
 
 
-def _bad_label(table: Table, name: str, row: int, value: Any, labels: tuple[str, ...]) -> DataError:
-    if value is None or value == UNLABELLED:
-        return DataError(
-            f"{table.origin}: row {row} has no label (column '{name}' holds {_shown(value)})",
-            hint="unlabelled splits, such as the GLUE tests, cannot be used",
-        )
-    return DataError(
-        f"{table.origin}: column '{name}' must hold 0 to {len(labels) - 1} "
-        f"({', '.join(labels)}), row {row} holds {_shown(value)}",
-        hint="is this the data of another task?",
-    )
+def _with(table: Table, name: str, values: Sequence[Any]) -> Table:
+    return replace(table, columns={name: values}, twice=frozenset())
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _is_with_comma(value: Any) -> bool:
+    return isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value) is not None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import Encoded, Rows
+from raykd.errors import DataError
 
 ROWS_AT_ONCE = 4096
 """Rows given to the tokenizer in one call; bounds the memory of its own records."""
@@ -25,7 +26,15 @@ def encode(rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         rows: One or two text columns.
         tokenizer: A fast ``PreTrainedTokenizerBase``.
         max_length: Most tokens of a row, special tokens included.
+
+    Raises:
+        DataError: There are more text columns than a model reads.
     """
+    if len(rows.texts) > 2:
+        raise DataError(
+            f"rows have {len(rows.texts)} texts, and a model reads one or two",
+            hint="put them together (compose) where the task reads its rows",
+        )
     ids, types, lengths = [], [], []
     truncated = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):

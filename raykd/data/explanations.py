@@ -5,7 +5,7 @@ Each function turns rows into rows. What it works on are the fields that `rows_o
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import Rows
+from raykd.data.json_files import read_objects
+from raykd.data.table import Faults, whole_characters
+from raykd.data.values import row_name, shown
 from raykd.errors import DataError
+
+_LINE = 'write lines like {"id": "17", "rationale": "..."}'
 
 
 def from_file(path: Path, split: str) -> Mapping[str, str]:
@@ -24,33 +29,27 @@ def from_file(path: Path, split: str) -> Mapping[str, str]:
     than train, ``split``. An id is what the data calls the row, or its number from 0.
 
     Raises:
-        DataError: The file cannot be read, a line is none of these, or a row occurs twice.
+        DataError: The file cannot be read, lines are none of these, or rows occur twice; says how
+            many, and the first one.
     """
     found: dict[str, str] = {}
-    hint = 'write lines like {"id": "17", "rationale": "..."}'
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise DataError(f"rationales of {path} cannot be read: {exc}", hint=hint) from exc
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            row, text = str(entry["id"]), entry["rationale"]
-            own = entry.get("split", "train")
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            raise DataError(f"{path}:{number} is no rationale of a row", hint=hint) from exc
-        if not isinstance(text, str):
-            raise DataError(f"{path}:{number} has no rationale in words", hint=hint)
-        if own != split:
-            continue
-        if row in found:
-            raise DataError(
-                f"{path}:{number} is the second rationale of row '{row}' of {split}",
-                hint="keep one of them",
-            )
-        found[row] = text.strip()
+    faults = Faults(str(path))
+    for number, entry in read_objects(path):
+        place, row, text = f"line {number}", entry.get("id"), entry.get("rationale")
+        missing = [key for key in ("id", "rationale") if entry.get(key) is None]
+        if missing:
+            what = f"has no {' and no '.join(missing)}"
+            faults.add("lines are no rationale of a row", place, what, _LINE)
+        elif not isinstance(text, str):
+            what = f"the rationale is {shown(text)}, expected a text"
+            faults.add("lines have no rationale in words", place, what, _LINE)
+        elif entry.get("split", "train") == split:
+            name = row_name(row)
+            if name in found:
+                what = f"is the second rationale of row '{name}' of {split}"
+                faults.add("lines are of a row that has one", place, what, "keep one of them")
+            found[name] = whole_characters(text.strip())
+    faults.check()
     return found
 
 
@@ -58,9 +57,16 @@ def with_rationales(rows: Rows, by_row: Mapping[str, str], origin: str) -> Rows:
     """The rows with rationales of a file in place of their own; rows it does not name have none.
 
     Raises:
-        DataError: It names none of the rows.
+        DataError: It names none of the rows, or one that several rows share.
     """
     ids = _field(rows, "ids", origin)
+    shared = [row for row, count in Counter(ids).items() if count > 1 and row in by_row]
+    if shared:
+        raise DataError(
+            f"{origin} has a rationale of row '{shared[0]}', and {ids.count(shared[0])} rows have "
+            f"that id ({len(shared):,} such ids)",
+            hint="give every row an id of its own, or leave the column 'id' out",
+        )
     if by_row and not set(by_row) & set(ids):
         raise DataError(
             f"{origin} has rationales of other rows: ids like '{next(iter(by_row))}', and the data "

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raykd.data.base import DataSettings, Rows, Task
-from raykd.data.readers import HubReader, ParquetReader, TsvLayout, TsvReader
+from raykd.data.folder import SUFFIXES, FolderReader, is_folder, user_path
+from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.data.sample import limited
 from raykd.data.table import Reader, Table
 from raykd.errors import DataError
@@ -16,10 +17,10 @@ from raykd.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class FileTask(Task):
-    """A task whose rows are in Parquet files, in the GLUE script's folders, or on the hub.
+    """A task whose rows are in files of its own, in the GLUE script's folders, or on the hub.
 
     Attributes:
-        name: The YAML name; also the folder of its Parquet files under ``data.root``.
+        name: The YAML name; also the folder of its files under ``data.root``.
         about: One sentence.
         metric: The metric that decides.
         metrics: All metrics, `metric` among them.
@@ -27,10 +28,10 @@ class FileTask(Task):
         labels: Class names in id order.
         kind: Kind of task.
         tsv: The task in the GLUE script's layout, None when it has none.
-        hub_splits: Name on the hub (and of the Parquet file) of each labelled split.
+        hub_splits: Name on the hub (and of the file) of each labelled split.
         companions: See `Task`.
         companions_of: See `Task`.
-        folder: The folder of its Parquet files under ``data.root``, where it is not `name`.
+        folder: The folder of its files under ``data.root``, where it is not `name`.
     """
 
     name: str
@@ -54,7 +55,7 @@ class FileTask(Task):
 
     def load(self, split: str, settings: DataSettings) -> Rows:
         """Rows of one split, checked, at most ``settings.limit`` of them."""
-        rows = self.read_table(self.reader(settings).read(split))
+        rows = self.read_table(self.reader(settings).read(split).well_formed())
         return limited(rows, f"{self.name}/{split}", settings)
 
     @abstractmethod
@@ -73,11 +74,12 @@ class FileTask(Task):
         """
         if settings.root is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        root = Path(settings.root).expanduser()
-        if not root.is_dir():
+        root = user_path(settings.root)
+        if not is_folder(root):
             raise DataError(
                 f"data.root '{settings.root}' is not a folder",
-                hint="name the folder that holds <task>/<split>.parquet or the GLUE folders",
+                hint="name the folder that holds <task>/<split>.parquet (or .csv, .jsonl, ...) or "
+                "the GLUE folders",
             )
         found = self.in_folder(root)
         if found is not None:
@@ -86,16 +88,17 @@ class FileTask(Task):
         raise DataError(
             f"data.root '{settings.root}' holds nothing of {self.name} "
             f"(looked for the folders {', '.join(places)})",
-            hint="put <split>.parquet files into the first of them",
+            hint=f"put <split>{', '.join(SUFFIXES)} into the first of them",
         )
 
     def in_folder(self, root: Path) -> Reader | None:
         """What reads the rows under a folder, None when it holds nothing of this task."""
         own = root / (self.folder or self.name)
-        if own.is_dir():
-            stems = {name: there for name, there in self.hub_splits.items() if name != there}
-            return ParquetReader(folder=own, stems=stems)
+        if is_folder(own):
+            there = FolderReader(folder=own).splits()
+            stems = {name: stem for name, stem in self.hub_splits.items() if stem in there}
+            return FolderReader(folder=own, stems=stems)
         for folder in self.tsv.folders if self.tsv else ():
-            if self.tsv and (root / folder).is_dir():
+            if self.tsv and is_folder(root / folder):
                 return TsvReader(folder=root / folder, layout=self.tsv)
         return None

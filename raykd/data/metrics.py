@@ -1,5 +1,7 @@
 """Metrics of classification and regression, with the conventions of the GLUE benchmark.
 
+They equal those of scikit-learn and scipy wherever these have a value.
+
 All are higher-is-better and defined for every input: where a coefficient has no value (a constant
 prediction, say) it is 0.0.
 
@@ -13,6 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from raykd.data.base import Array
+from raykd.errors import DataError
 
 Metric = Callable[[Array, Array], float]
 """Takes predictions and labels, both ``[N]``."""
@@ -38,9 +41,9 @@ def f1_macro(predicted: Array, labels: Array) -> float:
 
 def matthews(predicted: Array, labels: Array) -> float:
     """Matthews correlation coefficient for any number of classes, 0.0 for a constant prediction."""
-    classes = int(max(predicted.max(), labels.max())) + 1
-    table = np.zeros((classes, classes))
-    np.add.at(table, (labels.astype(np.int64), predicted.astype(np.int64)), 1.0)
+    there, place = np.unique(np.concatenate([predicted, labels]), return_inverse=True)
+    table = np.zeros((len(there), len(there)))
+    np.add.at(table, (place[len(predicted) :], place[: len(predicted)]), 1.0)
     truth, guess, total = table.sum(1), table.sum(0), table.sum()
     covariance = np.trace(table) * total - truth @ guess
     spread = (total**2 - guess @ guess) * (total**2 - truth @ truth)
@@ -49,10 +52,8 @@ def matthews(predicted: Array, labels: Array) -> float:
 
 def pearson(predicted: Array, labels: Array) -> float:
     """Linear correlation, 0.0 when either side is constant."""
-    x, y = predicted.astype(np.float64), labels.astype(np.float64)
-    x, y = x - x.mean(), y - y.mean()
-    spread = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / spread if spread > 0 else 0.0
+    x, y = (_centred(values.astype(np.float64)) for values in (predicted, labels))
+    return float(np.clip(x @ y, -1.0, 1.0))
 
 
 def spearman(predicted: Array, labels: Array) -> float:
@@ -75,7 +76,17 @@ def score_classes(names: tuple[str, ...], logits: Array, labels: Array) -> dict[
     """Metrics of class logits ``[N, C]`` against class ids ``[N]``; NaN if any logit is not finite.
 
     A NaN reaches the caller on purpose: a diverged model must not look like a bad one.
+
+    Raises:
+        DataError: Labels are not among the classes, which would count as mistakes of the model.
     """
+    strange = labels[~np.isin(labels, np.arange(logits.shape[1]))]
+    if len(strange):
+        raise DataError(
+            f"{len(strange):,} of {len(labels):,} labels are no class from 0 to "
+            f"{logits.shape[1] - 1}, first: {strange[0]}",
+            hint="does the task give class ids as labels?",
+        )
     if not np.isfinite(logits).all():
         return dict.fromkeys(names, float("nan"))
     predicted = logits.argmax(axis=1)
@@ -83,8 +94,27 @@ def score_classes(names: tuple[str, ...], logits: Array, labels: Array) -> dict[
 
 
 def score_values(names: tuple[str, ...], logits: Array, labels: Array) -> dict[str, float]:
-    """Metrics of predicted values ``[N, 1]`` against scores ``[N]``; NaN if any is not finite."""
+    """Metrics of predicted values ``[N, 1]`` against scores ``[N]``; NaN if any is not finite.
+
+    Raises:
+        DataError: Scores are not finite.
+    """
+    strange = int((~np.isfinite(labels)).sum())
+    if strange:
+        raise DataError(f"{strange:,} of {len(labels):,} scores are no numbers")
     if not np.isfinite(logits).all():
         return dict.fromkeys(names, float("nan"))
     predicted = logits[:, 0]
     return {name: REGRESSION[name](predicted, labels) for name in names}
+
+
+def _centred(values: Array) -> Array:
+    """Differences from the mean, of length 1; all zero where the values are the same."""
+    largest = np.abs(values).max()
+    # Not by the spread: the mean of equal values may differ from them by rounding.
+    if largest == 0 or (values == values[0]).all():
+        return np.zeros_like(values)
+    apart: Array = values / largest
+    apart = apart - apart.mean()
+    apart /= np.linalg.norm(apart)
+    return apart

@@ -1,58 +1,23 @@
-"""Reads rows from Parquet files, from the GLUE script's folders, and from the hub."""
+"""Reads rows from the GLUE script's folders and from the hub."""
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from raykd import hub
+from raykd.data.separated import Row, table_of, tsv_rows
 from raykd.data.table import Table, no_split
+from raykd.data.text_files import read_text
 from raykd.errors import DataError, SetupError
 
 log = logging.getLogger(__name__)
 
 MALFORMED_SHARE = 0.01
 """Share of TSV lines that may lack fields; the published QQP files have a few such lines."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParquetReader:
-    """``<folder>/<split>.parquet``.
-
-    Attributes:
-        folder: Folder of one task.
-        stems: File name (without suffix) of each split that is not named like its file.
-    """
-
-    folder: Path
-    stems: Mapping[str, str] = field(default_factory=dict)
-
-    def splits(self) -> tuple[str, ...]:
-        """Splits that have a file."""
-        names = {stem: name for name, stem in self.stems.items()}
-        return tuple(names.get(p.stem, p.stem) for p in sorted(self.folder.glob("*.parquet")))
-
-    def read(self, split: str) -> Table:
-        """All rows of one split."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.folder / f"{self.stems.get(split, split)}.parquet"
-        if not path.exists():
-            path = self.folder / f"{split}.parquet"
-        if not path.exists():
-            raise no_split(split, str(self.folder), self.splits())
-        try:
-            # ParquetFile, not read_table: the latter invents columns from folders named a=b.
-            table = pq.ParquetFile(path).read()
-        except (pa.ArrowInvalid, OSError) as exc:
-            raise DataError(f"{path} is not a readable Parquet file: {exc}") from exc
-        columns = {name: table.column(name).to_pylist() for name in table.schema.names}
-        return Table(columns=columns, origin=str(path))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,32 +59,30 @@ class TsvReader:
         if split not in self.splits():
             raise no_split(split, str(self.folder), self.splits())
         path = self.folder / f"{self.layout.files[split]}.tsv"
-        try:
-            # utf-8-sig: the MRPC files begin with a byte order mark.
-            with path.open(encoding="utf-8-sig", newline="\n") as lines:
-                rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-        except (OSError, UnicodeDecodeError, csv.Error) as exc:
-            raise DataError(f"{path} is not a readable TSV file: {exc}") from exc
-        header = self.layout.header or (tuple(rows.pop(0)) if rows else ())
-        raw = Table(columns={name: () for name in header}, origin=str(path))
+        rows = tsv_rows(read_text(path))
+        header = self.layout.header or (tuple(rows.pop(0)[1]) if rows else ())
+        raw = table_of(path, header, ())
         for wanted in self.layout.columns.values():
             raw.column(wanted)
-        places = {name: header.index(there) for name, there in self.layout.columns.items()}
-        whole = self._whole(rows, max(places.values()), path)
-        columns = {name: [row[k] for row in whole] for name, k in places.items()}
-        return Table(columns=columns, origin=str(path))
+        last = max(header.index(there) for there in self.layout.columns.values())
+        whole = table_of(path, header[: last + 1], self._whole(rows, last, path))
+        columns = {name: whole.column(there) for name, there in self.layout.columns.items()}
+        return replace(whole, columns=columns)
 
-    def _whole(self, rows: list[list[str]], last: int, path: Path) -> list[list[str]]:
-        whole = [row for row in rows if len(row) > last]
-        missing = len(rows) - len(whole)
-        if missing > MALFORMED_SHARE * len(rows):
+    def _whole(self, rows: list[Row], last: int, path: Path) -> list[Row]:
+        short = [line for line, fields in rows if len(fields) <= last]
+        if len(short) > MALFORMED_SHARE * len(rows):
             raise DataError(
-                f"{path}: {missing:,} of {len(rows):,} lines have fewer than {last + 1} fields",
+                f"{path}: {len(short):,} of {len(rows):,} lines have fewer than {last + 1} fields, "
+                f"first: line {short[0]}",
                 hint="is it the file that the GLUE script writes? quotes must not span lines",
             )
-        if missing:
-            log.warning("%s: %d lines with missing fields were left out", path, missing)
-        return whole
+        if short:
+            log.warning(
+                "%s: %d lines with missing fields were left out, first: line %d",
+                path, len(short), short[0],
+            )  # fmt: skip
+        return [(line, fields) for line, fields in rows if len(fields) > last]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,18 +109,26 @@ class HubReader:
         if split not in self.names:
             raise no_split(split, name, self.splits())
         rows = self._cached(split) if not hub.reachable() else self._download(split)
-        columns = {column: list(rows[column]) for column in rows.column_names}
-        return Table(columns=columns, origin=f"{name}, split {self.names[split]}")
+        return Table(
+            columns={column: list(rows[column]) for column in rows.column_names},
+            origin=f"{name}, split {self.names[split]}",
+            class_names={
+                column: tuple(kind.names)
+                for column, kind in rows.features.items()
+                if hasattr(kind, "names")
+            },
+        )
 
     def _download(self, split: str) -> Any:  # a datasets.Dataset
         import datasets
 
         try:
             return datasets.load_dataset(self.path, self.config, split=self.names[split])
-        except (datasets.exceptions.DatasetNotFoundError, OSError, ValueError) as exc:
+        except (datasets.exceptions.DatasetsError, OSError, ValueError) as exc:
             raise SetupError(
                 f"cannot load {self.path} ({self.config}) from the hub: {exc}",
-                hint="try again, or set data.root to a folder that holds the rows",
+                hint="try again, check the names of data set, configuration and splits, or set "
+                "data.root to a folder that holds the rows",
             ) from exc
 
     def _cached(self, split: str) -> Any:  # a datasets.Dataset

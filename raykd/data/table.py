@@ -1,12 +1,17 @@
-"""What every reader returns: named columns and where they came from."""
+"""What every reader returns: named columns and where they came from; rows that cannot be used."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from raykd.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_MOST_NAMES = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,27 +21,151 @@ class Table:
     Attributes:
         columns: Name to values; what the values are is checked by the task.
         origin: File or data set, as it appears in messages.
+        numbers: What each row is called in messages, from 1; empty where that is its position.
+        unit: What the numbers count: rows, or lines of a file.
+        twice: Names that more than one column has.
+        class_names: Names that the data itself gives to the numbers of a column, by column.
     """
 
     columns: Mapping[str, Sequence[Any]]
     origin: str
+    numbers: Sequence[int] = ()
+    unit: Literal["row", "line"] = "row"
+    twice: frozenset[str] = frozenset()
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
-    def column(self, name: str) -> Sequence[Any]:
+    def place(self, row: int) -> str:
+        """Where a row stands, in words: its line in the file, or its number, both from 1."""
+        return f"{self.unit} {self.numbers[row] if len(self.numbers) else row + 1}"
+
+    def column(self, name: str, key: str = "") -> Sequence[Any]:
         """The values of one column.
 
+        Args:
+            name: Of the column.
+            key: What names the column in the user's file; empty where the user does not.
+
         Raises:
-            DataError: If there is no such column; the message names those there are.
+            DataError: There is no such column, or more than one; the message names those there are.
         """
-        if name not in self.columns:
-            there = ", ".join(self.columns) or "none"
+        if name in self.twice:
             raise DataError(
-                f"{self.origin} has no column '{name}' (columns: {there})",
-                hint="rename the column, or point data.root to data of this task",
+                f"{self.origin} has more than one column '{name}'", hint="rename or remove one"
+            )
+        if name not in self.columns:
+            there = ", ".join([*self.columns][:_MOST_NAMES]) or "none"
+            more = ", ..." if len(self.columns) > _MOST_NAMES else ""
+            raise DataError(
+                f"{self.origin} has no column '{name}' (columns: {there}{more})",
+                hint=self._instead(name, key),
             )
         return self.columns[name]
+
+    def take(self, rows: Sequence[int]) -> Table:
+        """The rows of the given positions; in messages they keep their places."""
+        found = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        numbers = self.numbers if len(self.numbers) else range(1, len(self) + 1)
+        return replace(self, columns=found, numbers=[numbers[row] for row in rows])
+
+    def well_formed(self) -> Table:
+        """The table with U+FFFD for every half of a character; a warning says how many rows.
+
+        JSON can write half of a pair of surrogates, which is no text: no tokenizer reads it.
+        """
+        changed: set[int] = set()
+        columns = dict(self.columns)
+        for name, values in self.columns.items():
+            fixed = [whole_characters(value) for value in values]
+            broken = [row for row, value in enumerate(values) if fixed[row] is not value]
+            if broken:
+                columns[name] = fixed
+                changed.update(broken)
+        if not changed:
+            return self
+        log.warning(
+            "%s: %d rows held half of a character (a lone surrogate), first: %s; "
+            "U+FFFD stands in its place",
+            self.origin, len(changed), self.place(min(changed)),
+        )  # fmt: skip
+        return replace(self, columns=columns)
+
+    def _instead(self, name: str, key: str) -> str:
+        near = [there for there in self.columns if _bare(there) == _bare(name)]
+        if near:
+            where = f", or write it so in {key}" if key else ""
+            return f"rename the column {near[0]!r} to '{name}'{where}"
+        if len(self.columns) == 1 and any(mark in next(iter(self.columns)) for mark in ",;\t|"):
+            return "only one column was found: are fields separated as the name of the file says?"
+        if key:
+            return f"name one of these columns in {key}, or rename the column"
+        return "rename the column, or point data.root to data of this task"
+
+
+def _bare(name: str) -> str:
+    return name.strip().strip("\ufeff").strip().casefold()
+
+
+def whole_characters(value: Any) -> Any:
+    """A value with U+FFFD for halves of characters; itself where it has none."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    elif isinstance(value, list | tuple):
+        parts = [whole_characters(part) for part in value]
+        if any(new is not old for new, old in zip(parts, value, strict=True)):
+            return parts
+    elif isinstance(value, dict):
+        fixed = {key: whole_characters(part) for key, part in value.items()}
+        if any(fixed[key] is not part for key, part in value.items()):
+            return fixed
+    return value
+
+
+class Faults:
+    """Rows or lines that cannot be used, gathered so that all of them are told at once.
+
+    Args:
+        origin: File or data set, as it appears in messages.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, str] = {}
+        self._hints: dict[str, str] = {}
+
+    def add(self, kind: str, place: str, what: str, hint: str = "") -> None:
+        """One row.
+
+        Args:
+            kind: What such rows have in common, as it follows their number: ``rows have no label``.
+            place: ``line 14`` or ``row 13``.
+            what: What was got and what was expected.
+            hint: What to do.
+        """
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._first.setdefault(kind, f"{self._origin} {place}: {what}")
+        self._hints.setdefault(kind, hint)
+
+    def check(self) -> None:
+        """Go on if there were none.
+
+        Raises:
+            DataError: How many there are of each kind, and the first one.
+        """
+        if not self._counts:
+            return
+        parts = [
+            self._first[kind] if count == 1 else f"{count:,} {kind}, first: {self._first[kind]}"
+            for kind, count in self._counts.items()
+        ]
+        hints = dict.fromkeys(hint for hint in self._hints.values() if hint)
+        raise DataError("; ".join(parts), hint="; ".join(hints))
 
 
 class Reader(Protocol):
@@ -56,10 +185,10 @@ class Reader(Protocol):
         ...
 
 
-def no_split(split: str, where: str, there: tuple[str, ...]) -> DataError:
+def no_split(split: str, where: str, there: tuple[str, ...], hint: str = "") -> DataError:
     """The error for a split that does not exist; names those that do."""
     names = ", ".join(there)
     return DataError(
         f"{where} has no split '{split}' " + (f"(splits: {names})" if names else "(it has none)"),
-        hint="choose one of them in data.select_on and data.report_on" if names else "",
+        hint=hint or ("choose one of them in data.select_on and data.report_on" if names else ""),
     )

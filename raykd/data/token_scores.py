@@ -29,7 +29,11 @@ class TokenTask(FileTask):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that have a label, in float32."""
-        return F.cross_entropy(logits.float(), batch.labels[batch.labels != NO_LABEL])
+        labels = batch.labels[batch.labels != NO_LABEL]
+        # The mean over no token is not a number, and a rank may have none.
+        if not len(labels):
+            return logits.float().sum()
+        return F.cross_entropy(logits.float(), labels)
 
     def tally(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Number of tokens, how many of them are the most likely ones, and their log-likelihood."""

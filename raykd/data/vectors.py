@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import Array
+from raykd.data.folder import user_path
 from raykd.errors import DataError
 
 MOST_WORDS = 100_000
@@ -28,7 +29,7 @@ class WordVectors:
 
     def __init__(self, path: str, count: int) -> None:
         self._count = count
-        self._words, vectors = _read(Path(path).expanduser())
+        self._words, vectors = _read(user_path(path))
         self._places = {word: k for k, word in enumerate(self._words)}
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         self._unit = vectors / np.maximum(norms, 1e-12)
@@ -52,13 +53,14 @@ def _read(path: Path) -> tuple[list[str], Array]:
     words: list[str] = []
     vectors: list[Array] = []
     try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                word, *numbers = line.rstrip().split(" ")
-                vector = np.array(numbers, np.float32)
+        # Lines end with a line feed only: words may be other white space.
+        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+            for line, text in enumerate(lines, start=1):
+                word, *numbers = text.rstrip().split(" ")
+                vector = _vector(path, line, numbers)
                 if vectors and len(vector) != len(vectors[0]):
                     raise DataError(
-                        f"{path}: line {len(words) + 1} has {len(vector)} numbers, "
+                        f"{path} line {line}: has {len(vector)} numbers, "
                         f"the first one has {len(vectors[0])}",
                         hint="word vectors are one word and its numbers a line (GloVe's format)",
                     )
@@ -66,8 +68,15 @@ def _read(path: Path) -> tuple[list[str], Array]:
                 vectors.append(vector)
                 if len(words) == MOST_WORDS:
                     break
-    except (OSError, UnicodeDecodeError, ValueError) as exc:
+    except (OSError, UnicodeDecodeError) as exc:
         raise DataError(f"{path} is no file of word vectors: {exc}") from exc
     if len(words) < 2 or not len(vectors[0]):
         raise DataError(f"{path} holds no word vectors")
     return words, np.stack(vectors)
+
+
+def _vector(path: Path, line: int, numbers: list[str]) -> Array:
+    try:
+        return np.array(numbers, np.float32)
+    except ValueError as exc:
+        raise DataError(f"{path} line {line}: no word and its numbers: {exc}") from exc

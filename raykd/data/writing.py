@@ -12,7 +12,9 @@ from raykd.data.base import EXPLAIN, PREDICT, Encoded, References, Rows
 from raykd.data.explanations import prompted
 from raykd.data.prompts import encode_prompts, without_labels
 from raykd.data.rouge import score_generated
+from raykd.data.table import Faults, Table
 from raykd.data.token_scores import TokenTask
+from raykd.data.values import shown
 from raykd.errors import DataError
 
 
@@ -46,17 +48,30 @@ class Example:
     said: str = ""
 
 
-def rows_of(examples: Sequence[Example], origin: str) -> Rows:
+def rows_of(examples: Sequence[Example], origin: Table | str) -> Rows:
     """Prompts and responses; what may be cut, what is accepted and the like are fields.
 
+    Args:
+        examples: One per row.
+        origin: Where they are from, for messages; a table knows the lines of its rows.
+
     Raises:
-        DataError: There is no row, or a response is empty.
+        DataError: There is no row, or a response is no text or empty; says how many, and the first.
     """
+    table = Table(columns={}, origin=origin) if isinstance(origin, str) else origin
     if not examples:
-        raise DataError(f"{origin} has no rows", hint="choose another split or file")
+        raise DataError(f"{table.origin} has no rows", hint="choose another split or file")
+    faults = Faults(table.origin)
     for row, example in enumerate(examples):
-        if not example.response.strip():
-            raise DataError(f"{origin}: row {row} has an empty response", hint="remove that row")
+        other = _no_text(example)
+        if other:
+            faults.add(
+                "rows have something that is no text", table.place(row), other, "repair them"
+            )
+        elif not example.response.strip():
+            kind = "rows have an empty response"
+            faults.add(kind, table.place(row), "has an empty response", "remove them")
+    faults.check()
     fields: dict[str, tuple[Any, ...]] = {
         "cut": tuple((len(e.before), len(e.before) + len(e.context)) for e in examples),
         "answers": tuple(e.accepted or (e.response,) for e in examples),
@@ -75,6 +90,15 @@ def rows_of(examples: Sequence[Example], origin: str) -> Rows:
         labels=np.zeros(len(examples), np.int64),
         fields=fields,
     )
+
+
+def _no_text(example: Example) -> str:
+    """What is no text of an example, which a task in Python may have made."""
+    for name in ("before", "context", "after", "response"):
+        value: object = getattr(example, name)
+        if not isinstance(value, str):
+            return f"'{name}' of its example is {shown(value)}, expected a text"
+    return ""
 
 
 def same_text(text: str, accepted: Sequence[str]) -> bool:
@@ -131,6 +155,10 @@ class WritingTask(TokenTask):
     def read_by(self, kind: str) -> WritingTask:
         """The task for a decoder, or for an encoder and a decoder."""
         return replace(self, kind=kind) if kind else self
+
+    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+        """Prompts; the second text is the response."""
+        return super().read_of(replace(rows, texts=rows.texts[:1]))
 
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         """Prompts, cut where they are too long, with the tokens of responses as labels."""

@@ -41,7 +41,7 @@ class WrittenChoiceTask(WritingTask):
         examples = list(self.read(table))
         if self.kind == "causal_lm":
             examples = [replace(example, after=f"{example.after}\n") for example in examples]
-        return rows_of(examples, table.origin)
+        return rows_of(examples, table)
 
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         """The right responses as labels, every choice as a candidate, and what tells them apart."""

@@ -79,11 +79,6 @@ def tiny_hidden(student: Tensor, teacher: Tensor, mask: Tensor | None = None) ->
     return _mean((working(student) - working(teacher.detach())).square(), mask)
 
 
-def tiny_embed(student: Tensor, teacher: Tensor) -> Tensor:
-    """`tiny_hidden` on the embedding output, ``[B, L, D]`` or ``[B, 1, L, D]``."""
-    return tiny_hidden(student, teacher)
-
-
 def tiny_attention(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean squared difference of attention maps; scores of masked positions count as 0.
 

@@ -13,41 +13,16 @@ Axes: B response, S position of a response, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 WHITENING_FLOOR = 1e-8
 
 
-def filtered(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Scores with minus infinity for tokens that are not to be sampled.
-
-    Args:
-        logits: ``[..., V]``.
-        top_k: So many of the most likely tokens stay; 0 = all.
-        top_p: The most likely tokens stay until their probability reaches this.
-    """
-    if top_k:
-        least = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values[..., -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    if top_p < 1.0:
-        ordered, places = logits.sort(dim=-1)
-        # From the least likely upwards: what goes is below 1 - top_p all together.
-        gone = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1.0 - top_p
-        gone[..., -1] = False
-        logits = logits.masked_fill(gone.scatter(-1, places, gone), -torch.inf)
-    return logits
-
-
 def mixed_probabilities(
-    student: Tensor,
-    teacher: Tensor,
-    *,
-    alpha: float,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
+    student: Tensor, teacher: Tensor, *, alpha: float, temperature: float = 1.0
 ) -> Tensor:
     """What a response is sampled from: ``(1 - alpha) q + alpha p``.
 
@@ -55,14 +30,9 @@ def mixed_probabilities(
         student: Scores of the next token, ``[B, V]``.
         teacher: The teacher's, same shape.
         alpha: Share of the teacher.
-        temperature: Softens both, before they are filtered.
-        top_k: See `filtered`.
-        top_p: See `filtered`.
+        temperature: Softens both.
     """
-    q, p = (
-        filtered(logits.float() / temperature, top_k=top_k, top_p=top_p).softmax(dim=-1)
-        for logits in (student, teacher)
-    )
+    q, p = ((logits.float() / temperature).softmax(dim=-1) for logits in (student, teacher))
     return (1.0 - alpha) * q + alpha * p
 
 
@@ -121,7 +91,13 @@ def advantages(
     return total / left.masked_fill(mask == 0, 1)
 
 
-def whitened(values: Tensor, mask: Tensor, *, over: str = "all") -> Tensor:
+def whitened(
+    values: Tensor,
+    mask: Tensor,
+    *,
+    over: str = "all",
+    ranks_sum: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Values less their mean, over their spread, without gradient.
 
     Args:
@@ -129,53 +105,36 @@ def whitened(values: Tensor, mask: Tensor, *, over: str = "all") -> Tensor:
         mask: 1 = token.
         over: ``all`` positions, as the authors' code does, so that the result depends on how far
             responses are padded; or ``valid`` ones.
+        ranks_sum: Adds numbers up over several ranks, each of which has some of the responses; mean
+            and spread are those of all of them. None for one rank.
     """
     values = values.detach()
     counted = values if over == "all" else values[mask.bool()]
-    spread = (counted.var(unbiased=False) + WHITENING_FLOOR).sqrt()
-    return (values - counted.mean()) / spread
+    if ranks_sum is None:
+        spread = (counted.var(unbiased=False) + WHITENING_FLOOR).sqrt()
+        return (values - counted.mean()) / spread
+    exact = counted.double()
+    number = torch.full_like(exact.sum(), float(exact.numel()))
+    count, total, squares = ranks_sum(torch.stack([number, exact.sum(), exact.square().sum()]))
+    mean = total / count
+    variance = (squares / count - mean.square()).clamp_min(0.0)
+    found: Tensor = (values - mean) / (variance + WHITENING_FLOOR).sqrt()
+    return found.to(values.dtype)
 
 
-def policy_loss(
-    new: Tensor, old: Tensor, advantage: Tensor, weight: Tensor, mask: Tensor, *, cliprange: float
+def clipped_loss(
+    new: Tensor, old: Tensor, advantage: Tensor, weight: Tensor, *, cliprange: float
 ) -> Tensor:
-    """Clipped policy gradient, mean over tokens, a scalar.
+    """Clipped policy gradient of each token; all arguments have the shape of the result.
 
     Args:
-        new: Log-probabilities of the tokens to the student now, ``[B, S]``, with gradient.
+        new: Log-probabilities of the tokens to the student now, with gradient.
         old: To the student that sampled.
         advantage: Whitened.
         weight: Of importance; it is inside what is clipped.
-        mask: 1 = token.
         cliprange: How far the ratio may be from 1 before its gradient is cut.
     """
-    ratio = ((new - old) * mask).exp() * weight
+    ratio = (new - old).exp() * weight
     free = -advantage * ratio
     bound = -advantage * ratio.clamp(1.0 - cliprange, 1.0 + cliprange)
-    return (torch.maximum(free, bound) * mask).sum() / mask.sum()
-
-
-def chosen_log_probabilities(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Log-probability of each token, ``[B, S]``, 0 where there is none.
-
-    Args:
-        logits: ``[B, S, V]``.
-        ids: ``[B, S]``.
-        mask: 1 = token.
-    """
-    found = F.log_softmax(logits.float(), dim=-1).gather(-1, ids[..., None]).squeeze(-1)
-    return found.masked_fill(mask == 0, 0.0)
-
-
-def sampled_divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """Estimate of the reverse divergence from samples of the student: ``exp(d) - 1 - d``.
-
-    Args:
-        teacher: Log-probabilities of the tokens, ``[B, S]``; 0 where there is none.
-        student: The same.
-
-    Returns:
-        ``[B, S]``, never negative.
-    """
-    difference = teacher - student
-    return difference.exp() - 1.0 - difference
+    return torch.maximum(free, bound)

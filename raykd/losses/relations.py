@@ -13,7 +13,7 @@ ltrangle              `triple_relation`          `layer_gram`
 ====================  =========================  ==========================
 
 All are sums divided by the number of cells of the valid items, degenerate ones included, as in the
-authors' code; with several workers each divides by the count of its own rows.
+authors' code. The divisors (`cells`, `window_cells`) weight the values of several ranks.
 
 References:
     Park et al., "Distilling Linguistic Context for Language Model Compression", EMNLP 2021.
@@ -105,7 +105,7 @@ def pair_relation(
         ours = _squared_distances(student.inner, both, distnorm)
         theirs = _squared_distances(teacher.inner.detach(), both, distnorm)
         total = of_difference(ours - theirs, lossfunc).sum()
-    return total / _cells(valid, 2).to(total.dtype)
+    return total / cells(valid, 2).to(total.dtype)
 
 
 def triple_relation(student: Gram, teacher: Gram, *, lossfunc: str = "l2loss") -> Tensor:
@@ -130,7 +130,7 @@ def triple_relation(student: Gram, teacher: Gram, *, lossfunc: str = "l2loss") -
         ShapeError: If the groups or items of the two sides do not correspond.
     """
     total = _angle_relation(student, teacher, AllItems(), lossfunc)
-    return total / _cells(student.valid, 3).to(total.dtype)
+    return total / cells(student.valid, 3).to(total.dtype)
 
 
 def window_relation(
@@ -178,12 +178,36 @@ def window_relation(
             f"but the inner products were made with a margin of {margin}"
         )
     total = _angle_relation(student, teacher, Window(half, mask_neighbours), lossfunc)
-    valid = student.valid
+    found = window_cells(student.valid, window=window, mask_neighbours=mask_neighbours)
+    return total / found.to(total.dtype)
+
+
+def cells(valid: Tensor, power: int) -> Tensor:
+    """What the sums of this file are divided by: cells of the valid items, at least 1.
+
+    Args:
+        valid: Which items of each group exist, ``[R, I]``.
+        power: 2 for pairs, 3 for triples.
+
+    Returns:
+        A float64 scalar.
+    """
+    return valid.sum(dim=1).double().pow(power).sum().clamp(min=1.0)
+
+
+def window_cells(valid: Tensor, *, window: int, mask_neighbours: bool = False) -> Tensor:
+    """What `window_relation` divides by, at least 1; a float64 scalar.
+
+    Args:
+        valid: Which positions hold tokens, ``[R, I]``.
+        window: W, odd.
+        mask_neighbours: Count tokens only.
+    """
     if not mask_neighbours:
-        return total / (_cells(valid, 1) * window**2).to(total.dtype)
+        return cells(valid, 1) * window**2
+    half = window // 2
     kept = F.avg_pool1d(valid[:, None].double(), window, 1, half, count_include_pad=True)[:, 0]
-    cells = (kept * window).round().square().mul(valid).sum().clamp(min=1.0)
-    return total / cells.to(total.dtype)
+    return (kept * window).round().square().mul(valid).sum().clamp(min=1.0)
 
 
 def _angle_relation(student: Gram, teacher: Gram, geometry: Geometry, lossfunc: str) -> Tensor:
@@ -196,11 +220,6 @@ def _angle_relation(student: Gram, teacher: Gram, geometry: Geometry, lossfunc: 
 
 def _check_same_groups(student: Gram, teacher: Gram) -> None:
     check_same_shape(student=student.inner, teacher=teacher.inner)
-
-
-def _cells(valid: Tensor, power: int) -> Tensor:
-    """Cells of the valid items, at least 1, as a float64 scalar."""
-    return valid.sum(dim=1).double().pow(power).sum().clamp(min=1.0)
 
 
 def _row_divergence(student: Gram, teacher: Gram, candidates: Tensor) -> Tensor:

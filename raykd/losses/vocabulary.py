@@ -86,7 +86,8 @@ def summed(scores: Scores, terms: Terms, *, size: int | None = None) -> tuple[Te
         size: Tokens at a time, None for about `CHUNK_BYTES`.
 
     Returns:
-        The sum of all K terms, a scalar with gradient, and the terms apart, ``[K]`` without.
+        The sum of all K terms, a scalar with gradient, and the terms apart, ``[K]`` without. Where
+        there is no token, these are the terms of no scores.
     """
     run: Any = _Summed.apply
     total, apart = run(scores.states, scores.weight, scores.bias, scores, terms, size)
@@ -94,8 +95,8 @@ def summed(scores: Scores, terms: Terms, *, size: int | None = None) -> tuple[Te
 
 
 def cross_entropy(scores: Scores, labels: Tensor) -> Tensor:
-    """Mean negative log-likelihood of the labels, a scalar; labels are ``[M]``."""
-    count = len(labels)
+    """Mean negative log-likelihood of the labels, a scalar, 0 for none; labels are ``[M]``."""
+    count = max(len(labels), 1)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
         return F.cross_entropy(working(chunk), labels[at], reduction="sum")[None] / count
@@ -126,7 +127,8 @@ class _Summed(torch.autograd.Function):
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
         apart: Tensor | None = None
-        for at in scores.chunks(size):
+        # Without a token there is one empty chunk, so that the terms are there and 0.
+        for at in list(scores.chunks(size)) or [slice(0, 0)]:
             with torch.set_grad_enabled(wanted):
                 chunk = cast.of(at).requires_grad_(wanted)
                 found = terms(chunk, at)
@@ -144,8 +146,7 @@ class _Summed(torch.autograd.Function):
                         d_weight += d_chunk.T @ cast.states[at]
             if d_bias is not None:
                 d_bias += d_chunk.sum(dim=0)
-        if apart is None:
-            raise ValueError("no token of the batch is scored")
+        assert apart is not None
         ctx.gradients = (d_states, d_weight, d_bias)
         ctx.mark_non_differentiable(apart)
         return apart.sum(), apart

@@ -16,7 +16,7 @@ from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, Target
 from raykd.losses.vocabulary import Scores, summed
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 
 
@@ -63,6 +63,9 @@ def weighted(
 ) -> LossTerms:
     """``(1 - ratio) * likelihood + ratio * divergence``; terms of weight 0 are not computed.
 
+    Both are means over the M tokens, 0 where there are none, and one term, ``loss``: they share the
+    pass over the vocabulary. How large each of them is is watched.
+
     Args:
         scores: The student's, of M tokens.
         labels: int64 ``[M]``.
@@ -70,7 +73,7 @@ def weighted(
         ratio: Weight of the divergence, in [0, 1].
         of: Which divergence. Its value is multiplied by the square of its temperature.
     """
-    count = len(labels)
+    count = max(len(labels), 1)
     size = of.temperature**2
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
@@ -84,4 +87,5 @@ def weighted(
 
     total, apart = summed(scores, terms)
     names = ["task"] * (ratio < 1) + ["distil"] * (ratio > 0)
-    return LossTerms(dict(zip(names, apart, strict=True)), loss=total)
+    watched = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
+    return LossTerms(watched, loss=Mean(total, len(labels)))

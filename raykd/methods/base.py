@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from raykd.data.base import TOKEN_KINDS, Array, Batch
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import LossTerms as LossTerms
+from raykd.losses.terms import Mean as Mean
 from raykd.methods._pairs import pair_refusal
+from raykd.methods._ranks import Alone, Ranks
 from raykd.models.base import Anatomy, Outputs, Part, Reduction
 from raykd.params import Scalar
 
@@ -157,32 +159,6 @@ class Setting:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)
 
 
-class LossTerms(Mapping[str, Tensor]):
-    """Named scalars whose sum is minimised; each is logged under its name.
-
-    Args:
-        watched: Named scalars without gradient that are logged beside the terms, and not minimised.
-        terms: The terms.
-    """
-
-    def __init__(self, watched: Mapping[str, Tensor] | None = None, /, **terms: Tensor) -> None:
-        self._terms = terms
-        self.watched = dict(watched or {})
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._terms[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._terms)
-
-    def __len__(self) -> int:
-        return len(self._terms)
-
-    def total(self) -> Tensor:
-        """Sum of the terms, a scalar."""
-        return torch.stack([t.float() for t in self._terms.values()]).sum()
-
-
 Reader = Callable[[Batch], Outputs]
 """Gives the teacher's outputs for a batch."""
 
@@ -305,6 +281,7 @@ class Method(ABC, Generic[P]):
         kinds: Kinds of task it can serve.
         reading: Name of the reading of the rows that it learns from and is scored on; empty: the
             rows as they are.
+        ranks: The processes that train the student together; the loop sets them before each step.
 
     Args:
         params: Its coefficients.
@@ -316,6 +293,7 @@ class Method(ABC, Generic[P]):
     requires: ClassVar[Signals]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     reading: ClassVar[str] = ""
+    ranks: Ranks = Alone()
 
     def __init__(self, params: P, setting: Setting) -> None:
         self.params = params
@@ -348,10 +326,6 @@ class Method(ABC, Generic[P]):
         with `Outputs.reduced` either way. None of them: it reads the states themselves.
         """
         return ()
-
-    def written_tokens(self) -> int:
-        """Most tokens of a response that it lets the student write, 0 for none."""
-        return 0
 
     def divergences(self) -> tuple[Divergence, ...]:
         """Distances through which alone it reads the teacher's distributions over a vocabulary.
@@ -397,8 +371,29 @@ class Method(ABC, Generic[P]):
                 and of the teacher; the same on every rank.
         """
 
+    def new_tokens(self) -> int:
+        """Most tokens that the student writes after a prompt while it trains, 0 for none."""
+        return 0
+
     def at_epoch(self, epoch: int, epochs: int) -> None:
-        """Told before each pass: its number, from 0, and how many there are."""
+        """Told before each pass: its number, from 0, and how many there are.
+
+        Told again when a training goes on in the middle of a pass.
+        """
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """What it remembers from one step to the next, beside `modules`, of this rank.
+
+        A training that was cut off goes on with it; what follows from `at_epoch` is no part of it.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Args:
+            state: The same names and values; tensors are on the CPU.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:

@@ -17,12 +17,15 @@ from raykd.losses.logits import scaled_mse, soft_cross_entropy
 from raykd.losses.relations import (
     DISTANCES,
     PAIR_LOSSES,
+    cells,
     pair_refusal,
     pair_relation,
     triple_relation,
+    window_cells,
     window_relation,
 )
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.losses.terms import Term, mean_of
+from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
 from raykd.models.base import Outputs, Reduction
 from raykd.params import param
 
@@ -145,8 +148,7 @@ class ContextualKD(Method[Params]):
     """Word relations (WR) and layer-transforming relations (LTR) of hidden states.
 
     The total is ``(1 - alpha) * task + alpha * distil + wrdist + wrangle + ltrdist + ltrangle``.
-    The authors' GLUE code is the case alpha = 1. Divisors count the tokens of the rows at hand,
-    so with several workers the gradient is the mean over workers of each one's own average.
+    The authors' GLUE code is the case alpha = 1.
     """
 
     title = "relations among tokens and layers"
@@ -205,11 +207,11 @@ class ContextualKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         alpha = self.params.alpha
-        terms: dict[str, Tensor] = {}
+        terms: dict[str, Term] = {}
         if alpha < 1:
             terms["task"] = (1 - alpha) * student.task_loss
         if alpha > 0:
-            terms["distil"] = alpha * self._distance(student.logits, teacher.logits).mean()
+            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
         if self._uses_words:
             terms |= self._word_terms(batch.attention_mask, student, teacher)
         if self._uses_tokens:
@@ -220,27 +222,27 @@ class ContextualKD(Method[Params]):
         loss = scaled_mse if self.setting.kind == "regression" else soft_cross_entropy
         return loss(student, teacher, temperature=self.params.temperature)
 
-    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         pairs, margin = self._word_layers, self._margin()
         ours = word_gram([student.hidden(k) for k in pairs.student], mask, margin=margin)
         theirs: Gram = teacher.reduced(self._theirs()[0], mask)
-        terms = {}
+        terms: dict[str, Term] = {}
         if weight := self._weights["wrdist"]:
             terms["wrdist"] = weight * self._pairs(ours, theirs)
         if weight := self._weights["wrangle"]:
             terms["wrangle"] = weight * self._word_angles(ours, theirs)
         return terms
 
-    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         pairs = self._token_layers
         ours = layer_gram([student.hidden(k) for k in pairs.student], mask)
         theirs: Gram = teacher.reduced(self._theirs()[1], mask)
-        terms = {}
+        terms: dict[str, Term] = {}
         if weight := self._weights["ltrdist"]:
             terms["ltrdist"] = weight * self._pairs(ours, theirs)
         if weight := self._weights["ltrangle"]:
             angles = triple_relation(ours, theirs, lossfunc=self.params.lossfunc_a)
-            terms["ltrangle"] = weight * angles
+            terms["ltrangle"] = weight * Mean(angles, cells(ours.valid, 3))
         return terms
 
     def _theirs(self) -> tuple[WordGram, LayerGram]:
@@ -248,23 +250,27 @@ class ContextualKD(Method[Params]):
         words = WordGram(self._word_layers.teacher, self._margin())
         return words, LayerGram(self._token_layers.teacher)
 
-    def _pairs(self, ours: Gram, theirs: Gram) -> Tensor:
+    def _pairs(self, ours: Gram, theirs: Gram) -> Mean:
         p = self.params
-        return pair_relation(
+        found = pair_relation(
             ours, theirs, distance=p.distance, lossfunc=p.lossfunc_d, distnorm=p.distnorm
         )
+        return Mean(found, cells(ours.valid, 2))
 
-    def _word_angles(self, ours: Gram, theirs: Gram) -> Tensor:
+    def _word_angles(self, ours: Gram, theirs: Gram) -> Mean:
         p = self.params
         if p.window is None:
-            return triple_relation(ours, theirs, lossfunc=p.lossfunc_a)
-        return window_relation(
+            found = triple_relation(ours, theirs, lossfunc=p.lossfunc_a)
+            return Mean(found, cells(ours.valid, 3))
+        found = window_relation(
             ours,
             theirs,
             window=p.window,
             lossfunc=p.lossfunc_a,
             mask_neighbours=p.mask_neighbours,
         )
+        over = window_cells(ours.valid, window=p.window, mask_neighbours=p.mask_neighbours)
+        return Mean(found, over)
 
     def _margin(self) -> int:
         """Padding positions that count as neighbours in the window."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-from torch import Tensor
+from typing import Any
 
 from raykd.data.base import Batch
 from raykd.methods import ckd
@@ -105,10 +104,11 @@ class AdaptiveCKD(Method[Params]):
     def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
         """The terms of every part, added up."""
         theirs = teacher(batch)
-        total: dict[str, Tensor] = {}
+        total: dict[str, Any] = {}  # either kind of term; a name is of one kind
         for part in self._active:
             ours = student(batch, None if part == Part() else part)
-            for name, term in self._of_depth[part.depth].loss(batch, ours, theirs).items():
+            for name, term in self._of_depth[part.depth].loss(batch, ours, theirs).means.items():
+                # Every part counts the same items, or a fixed number of layers times as many.
                 total[name] = total[name] + term if name in total else term
         return LossTerms(**total)
 

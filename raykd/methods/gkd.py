@@ -53,8 +53,8 @@ class GKD(Method[Params]):
         """The live teacher, unless nothing is sampled."""
         return Signals(logits=True, weights=self.params.lmbda > 0)
 
-    def written_tokens(self) -> int:
-        """Those of a sampled response."""
+    def new_tokens(self) -> int:
+        """Those of its own text, where some steps are on it."""
         return self.params.max_new_tokens if self.params.lmbda > 0 else 0
 
     def divergences(self) -> tuple[Divergence, ...]:
@@ -66,12 +66,14 @@ class GKD(Method[Params]):
         """On the task's responses."""
         labels = batch.labels[batch.labels != NO_LABEL]
         (of,) = self.divergences()
-        return weighted(student.scores, labels, teacher.target, self.params.kd_ratio, of)
+        ratio = self.params.kd_ratio
+        return weighted(student.scores, labels, teacher.target if ratio > 0 else None, ratio, of)
 
     def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
-        """Sample responses for the whole batch, or take those of the task."""
+        """Sample responses for the whole batch on all ranks, or take those of the task."""
         p = self.params
-        if torch.rand(()).item() >= p.lmbda:
+        # Drawn on every rank, so that the generators stay in step, and decided by the first.
+        if self.ranks.agreed(torch.rand(()).item()) >= p.lmbda:
             return self.loss(batch, student(batch), teacher(batch))
         own = student.write(
             batch, max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature
@@ -79,7 +81,7 @@ class GKD(Method[Params]):
         labels = own.labels[own.labels != NO_LABEL]
         (of,) = self.divergences()
         found = weighted(student(own).scores, labels, teacher(own).target, 1.0, of)
-        return LossTerms(found.watched, loss=found.total())
+        return found
 
 
 METHOD = GKD

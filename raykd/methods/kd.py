@@ -9,6 +9,7 @@ from torch import Tensor
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import mean_of
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, Signals
 from raykd.models.base import Outputs
@@ -80,7 +81,7 @@ class VanillaKD(Method[Params]):
         if alpha < 1:
             terms["task"] = (1 - alpha) * student.task_loss
         if alpha > 0:
-            terms["distil"] = alpha * self._distance(student.logits, teacher.logits).mean()
+            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:

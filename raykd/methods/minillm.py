@@ -9,7 +9,9 @@ Axes: B response, S position of a response, M token, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +22,20 @@ from raykd.losses import policy
 from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import Term
 from raykd.losses.vocabulary import Scores, summed
+from raykd.methods._ranks import Ranks
 from raykd.methods._tokens import weighted
-from raykd.methods.base import Forward, LiveReader, LossTerms, Method, Reader, Setting, Signals
+from raykd.methods.base import (
+    Forward,
+    LiveReader,
+    LossTerms,
+    Mean,
+    Method,
+    Reader,
+    Setting,
+    Signals,
+)
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -60,6 +73,10 @@ class Params:
     )
 
 
+_OWN = ("mask", "ids", "old", "weight", "advantage", "reward")
+_READ = ("input_ids", "attention_mask", "token_type_ids", "labels", "index")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
     """Responses that were sampled, and what is known of them.
@@ -71,7 +88,8 @@ class Rollout:
         old: Log-probability to the student that sampled, ``[B, S]``.
         weight: Of importance, ``[B, S]``.
         advantage: Whitened, ``[B, S]``.
-        watched: What is logged of it.
+        reward: Mean reward of a token, before it is scaled; a scalar.
+        counts: 1, or 0 for that of a rank which had no rows of the batch that was sampled for.
     """
 
     batch: Batch
@@ -80,11 +98,50 @@ class Rollout:
     old: Tensor
     weight: Tensor
     advantage: Tensor
-    watched: dict[str, Tensor]
+    reward: Tensor
+    counts: float = 1.0
+
+    def mean(self, value: Tensor) -> Mean:
+        """A mean over its tokens, which belong to the batch that it was sampled for."""
+        return Mean(value, self.counts * len(self.ids), of_batch=False)
+
+    def logged(self) -> dict[str, Term]:
+        """What is watched of it."""
+        lengths = Mean(
+            self.mask.sum(dim=1).float().mean(), self.counts * len(self.mask), of_batch=False
+        )
+        return {"reward": self.mean(self.reward), "rollout_length": lengths}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        own = {name: getattr(self, name) for name in _OWN}
+        read = {f"batch.{name}": getattr(self.batch, name) for name in _READ}
+        return {**own, **read, "counts": torch.tensor(self.counts)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Rollout:
+        """From what `tensors` gave."""
+        ids, mask, kinds, labels, index = (tensors[f"batch.{name}"] for name in _READ)
+        batch = Batch(
+            input_ids=ids, attention_mask=mask, token_type_ids=kinds, labels=labels, index=index
+        )
+        own = {name: tensors[name] for name in _OWN}
+        return cls(batch=batch, **own, counts=float(tensors["counts"]))
+
+    def to(self, device: torch.device) -> Rollout:
+        """The same on a device."""
+        if self.ids.device == device:
+            return self
+        moved = {name: getattr(self, name).to(device) for name in _OWN}
+        return replace(self, batch=self.batch.to(device), **moved)
 
 
 class MiniLLM(Method[Params]):
-    """Policy gradient on sampled responses, the exact single step, and the task's own responses."""
+    """Policy gradient on sampled responses, the exact single step, and the task's own responses.
+
+    With several ranks each samples responses to its own rows; advantages are centred over those of
+    all ranks, as the authors do, and every term is a mean over the tokens of all ranks.
+    """
 
     title = "policy gradient on the student's own text, rewarded by the teacher"
     reference = "https://arxiv.org/abs/2306.08543"
@@ -105,8 +162,8 @@ class MiniLLM(Method[Params]):
             )
         return super().refusal()
 
-    def written_tokens(self) -> int:
-        """Those of a sampled response."""
+    def new_tokens(self) -> int:
+        """Those of the responses that it samples."""
         return self.params.max_new_tokens
 
     def divergences(self) -> tuple[Divergence, ...]:
@@ -121,18 +178,33 @@ class MiniLLM(Method[Params]):
             student.scores, labels, teacher.target if ratio > 0 else None, ratio, Divergence()
         )
 
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The responses that are learnt from, and for how many steps more."""
+        if self._rollout is None:
+            return {}
+        return {"left": torch.tensor(self._left), **self._rollout.tensors()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with responses that were sampled before."""
+        self._rollout, self._left = None, 0
+        if "left" in state:
+            self._left = int(state["left"])
+            self._rollout = Rollout.of_tensors(state)
+
     def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
         """Sample when there is nothing left to learn from; then one step on what was sampled."""
         p = self.params
         if self._rollout is None or self._left == 0:
             self._rollout = self._sample(batch, student, teacher)
             self._left = p.ppo_epochs
+        # One that goes on from a saved state is still on the CPU.
+        self._rollout = self._rollout.to(batch.labels.device)
         self._left -= 1
         terms, watched = self._policy_terms(self._rollout, student, teacher)
-        watched |= self._rollout.watched
+        watched |= self._rollout.logged()
         if p.lm_coef > 0:
             plain = self.loss(batch, student(batch, dropout=False), teacher(batch))
-            terms["text"] = p.lm_coef * plain.total()
+            terms["text"] = p.lm_coef * cast(Mean, plain.means["loss"])
         return LossTerms(watched, **terms)
 
     def _sample(self, batch: Batch, student: Forward, teacher: Reader) -> Rollout:
@@ -146,74 +218,107 @@ class MiniLLM(Method[Params]):
                 teacher=teacher.model,
                 share=p.teacher_mixed_alpha,
             )
-            has_label = written.labels != NO_LABEL
-            ids = written.labels[has_label]
-            counts = has_label.sum(dim=1)
-            places = torch.arange(p.max_new_tokens, device=counts.device)
-            mask = (places < counts[:, None]).long()
             # What was sampled is one of the tokens that both have; so are all probabilities.
-            mine = student(written, dropout=False).scores.first(self.setting.shared_vocabulary)
-            theirs = teacher(written).scores.first(self.setting.shared_vocabulary)
-            old = _spread(_chosen(mine, ids, p.temperature), mask)
-            likely = _spread(_chosen(theirs, ids, 1.0), mask)
-            heated = _spread(_chosen(theirs, ids, p.temperature), mask)
-            reward = policy.rewards(likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward)
-            raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
-            advantage = policy.whitened(raw, mask, over=p.whiten_over) * mask
-            tokens = mask.sum()
-            watched = {
-                "reward": (likely - old).sum() / tokens,
-                "rollout_length": counts.float().mean(),
-            }
-        return Rollout(
-            batch=written, mask=mask, ids=ids, old=old,
-            weight=policy.importance(old, heated, alpha=p.teacher_mixed_alpha),
-            advantage=advantage, watched=watched,
-        )  # fmt: skip
+            shared = self.setting.shared_vocabulary
+            mine = student(written, dropout=False).scores.first(shared)
+            theirs = teacher(written).scores.first(shared)
+            return rollout_of(written, mine, theirs, p, self.ranks)
 
     def _policy_terms(
         self, rollout: Rollout, student: Forward, teacher: Reader
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The policy gradient and the single step, in one pass over the vocabulary.
-
-        The gradient of the policy term on a token's log-probability is known before: it is clipped
-        or not by the token's own ratio.
-        """
-        p = self.params
-        taken = rollout.mask.bool()
-        weight, advantage, old = (
-            t[taken] for t in (rollout.weight, rollout.advantage, rollout.old)
-        )
+    ) -> tuple[dict[str, Term], dict[str, Term]]:
         shared = self.setting.shared_vocabulary
-        theirs = teacher(rollout.batch).scores.first(shared) if p.single_step_reg else None
-        count = len(rollout.ids)
-
-        def terms(chunk: Tensor, at: slice) -> Tensor:
-            heated = working(chunk) / p.temperature
-            new = -F.cross_entropy(heated, rollout.ids[at], reduction="none")
-            ratio = (new - old[at]).exp() * weight[at]
-            free = -advantage[at] * ratio
-            bound = -advantage[at] * ratio.clamp(1.0 - p.cliprange, 1.0 + p.cliprange)
-            found = [torch.maximum(free, bound).sum() / count]
-            if theirs is not None:
-                with torch.no_grad():
-                    target = theirs.of(at) / p.temperature
-                found.append(reverse_kl(heated, target).sum() / count)
-            return torch.stack(found)
-
-        mine = student(rollout.batch, dropout=False).scores.first(shared)
-        total, apart = summed(mine, terms)
+        scores = student(rollout.batch, dropout=False).scores.first(shared)
+        theirs = None
+        if self.params.single_step_reg:
+            theirs = teacher(rollout.batch).scores.first(shared)
+        total, apart = policy_terms(rollout, scores, theirs, self.params)
         names = ["policy", "single_step"][: len(apart)]
-        return {"responses": total}, dict(zip(names, apart, strict=True))
+        watched: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
+        return {"responses": rollout.mean(total)}, watched
 
 
-def _chosen(scores: Scores, ids: Tensor, temperature: float) -> Tensor:
-    """Log-probability of each token, ``[M]``."""
+def rollout_of(
+    written: Batch, mine: Scores, theirs: Scores, params: Params, ranks: Ranks
+) -> Rollout:
+    """What is learnt from of responses that were sampled.
+
+    Args:
+        written: Prompts with the responses.
+        mine: Scores of the student that sampled, for the tokens of the responses.
+        theirs: Scores of the teacher.
+        params: Coefficients.
+        ranks: Advantages are centred over the responses of all of them.
+    """
+    p = params
+    has_label = written.labels != NO_LABEL
+    ids = written.labels[has_label]
+    counts = has_label.sum(dim=1)
+    places = torch.arange(p.max_new_tokens, device=counts.device)
+    mask = (places < counts[:, None]).long()
+    old = _spread(chosen(mine, ids, p.temperature), mask)
+    likely = _spread(chosen(theirs, ids, 1.0), mask)
+    heated = _spread(chosen(theirs, ids, p.temperature), mask)
+    reward = policy.rewards(likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward)
+    raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
+
+    def over_ranks(numbers: Tensor) -> Tensor:
+        return ranks.sum(numbers * float(ranks.takes_part))
+
+    summing = over_ranks if ranks.size > 1 else None
+    advantage = policy.whitened(raw, mask, over=p.whiten_over, ranks_sum=summing) * mask
+    return Rollout(
+        batch=written, mask=mask, ids=ids, old=old,
+        weight=policy.importance(old, heated, alpha=p.teacher_mixed_alpha),
+        advantage=advantage, reward=(likely - old).sum() / max(len(ids), 1),
+        counts=float(ranks.takes_part),
+    )  # fmt: skip
+
+
+def policy_terms(
+    rollout: Rollout, scores: Scores, theirs: Scores | None, params: Params
+) -> tuple[Tensor, Tensor]:
+    """The policy gradient and the single step, in one pass over the vocabulary.
+
+    Args:
+        rollout: Responses.
+        scores: The student's for their tokens, now.
+        theirs: The teacher's, None to leave the single step out.
+        params: Coefficients.
+
+    Returns:
+        The sum of both, means over tokens, and the two apart; see `summed`.
+    """
+    p, taken, count = params, rollout.mask.bool(), max(len(rollout.ids), 1)
+    weight, advantage, old = (t[taken] for t in (rollout.weight, rollout.advantage, rollout.old))
+
+    def terms(chunk: Tensor, at: slice) -> Tensor:
+        heated = working(chunk) / p.temperature
+        new = -F.cross_entropy(heated, rollout.ids[at], reduction="none")
+        bound = policy.clipped_loss(new, old[at], advantage[at], weight[at], cliprange=p.cliprange)
+        found = [bound.sum() / count]
+        if theirs is not None:
+            with torch.no_grad():
+                target = theirs.of(at) / p.temperature
+            found.append(reverse_kl(heated, target).sum() / count)
+        return torch.stack(found)
+
+    return summed(scores, terms)
+
+
+def chosen(scores: Scores, ids: Tensor, temperature: float) -> Tensor:
+    """Log-probability of each token, ``[M]``.
+
+    Args:
+        scores: Of a model, for M tokens.
+        ids: The tokens, int64 ``[M]``.
+        temperature: Softens the distributions.
+    """
     found = [
         -F.cross_entropy(working(scores.of(at)) / temperature, ids[at], reduction="none")
         for at in scores.chunks()
     ]
-    return torch.cat(found)
+    return torch.cat(found) if found else scores.states.new_zeros(0)
 
 
 def _spread(values: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Batch
+from raykd.data.base import EXPLAIN, PREDICT, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods import minillm
 from raykd.methods.base import Forward, LossTerms, Reader, Signals
@@ -40,14 +40,12 @@ class MiniLLMStepByStep(minillm.MiniLLM):
         """One step of MiniLLM, and one on the rationales of the batch."""
         alpha = cast(Params, self.params).alpha
         found = super().step(batch, student, teacher)
-        terms = dict(found)
+        terms = dict(found.means)
         terms["responses"] = alpha * terms["responses"]
-        explain = batch.beside[EXPLAIN]
-        labels = explain.labels[explain.labels != NO_LABEL]
-        if alpha < 1 and len(labels):
-            half = Half(scores=student(explain).scores, labels=labels)
-            terms["rationale"] = half.loss(1 - alpha, Divergence())[0]
-        return LossTerms(found.watched, **terms)
+        if alpha < 1:
+            half = Half.rationales(batch.beside[EXPLAIN], student)
+            terms["rationale"] = half.loss(1 - alpha, Divergence())
+        return LossTerms(found.watched_means, **terms)
 
 
 METHOD = MiniLLMStepByStep

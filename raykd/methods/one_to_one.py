@@ -19,7 +19,8 @@ from raykd.losses.correlation import (
     token_cosine,
 )
 from raykd.losses.logits import soft_kl
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.losses.terms import Term
+from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -71,7 +72,13 @@ class Params:
 
 
 class OneToOne(Method[Params]):
-    """The task loss and the correlation between paired neurons of the last hidden states."""
+    """The task loss and the correlation between paired neurons of the last hidden states.
+
+    A correlation is one over the tokens of a batch. With several ranks each correlates the tokens
+    of its own rows, and the terms are averaged by the tokens of each: a correlation over all ranks
+    would send a matrix of width times width in every step. All other terms do not depend on the
+    number of ranks.
+    """
 
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
@@ -137,8 +144,8 @@ class OneToOne(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight; the mean correlation of the pairs is watched."""
         p = self.params
-        terms: dict[str, Tensor] = {}
-        watched: dict[str, Tensor] = {}
+        terms: dict[str, Term] = {}
+        watched: dict[str, Term] = {}
         if p.alpha_task:
             terms["task"] = p.alpha_task * student.task_loss
         if self._soft:
@@ -150,13 +157,15 @@ class OneToOne(Method[Params]):
             theirs = teacher.hidden(self._last[1])[tokens]
             if p.width_map == "assign":
                 theirs = theirs[:, self._pairs.assignment]
+            count = len(ours)
             if p.alpha_corr:
-                corr, watched["correlation"] = self._correlation(batch, ours, theirs)
-                terms["corr"] = p.alpha_corr * corr
+                corr, similar = self._correlation(batch, ours, theirs)
+                terms["corr"] = p.alpha_corr * Mean(corr, count)
+                watched["correlation"] = Mean(similar, count)
             if p.alpha_mse:
-                terms["mse"] = p.alpha_mse * neuron_mse(ours, theirs)
+                terms["mse"] = p.alpha_mse * Mean(neuron_mse(ours, theirs), count)
             if p.alpha_cos:
-                terms["cos"] = p.alpha_cos * token_cosine(ours, theirs)
+                terms["cos"] = p.alpha_cos * Mean(token_cosine(ours, theirs), count)
         return LossTerms(watched, **terms)
 
     def _correlation(self, batch: Batch, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,11 +187,13 @@ class OneToOne(Method[Params]):
         return total, similar
 
     def _kept(self, batch: Batch, width: int) -> Tensor:
-        """Neurons of this step, int64; drawn anew for each batch, by its rows.
+        """Neurons of this step, int64; drawn anew for each batch, by its rows on all ranks.
 
-        A generator seeded by the rows gives a repeated or resumed trial the same neurons.
+        A generator seeded by the rows gives a repeated or resumed trial, and every rank, the same
+        neurons.
         """
-        seed = zlib.crc32(batch.index.numpy().tobytes())
+        rows = batch.index.numpy() if self.ranks.rows is None else self.ranks.rows
+        seed = zlib.crc32(rows.astype("int64").tobytes())
         drawn = torch.rand(width, generator=torch.Generator().manual_seed(seed))
         return (drawn >= self.params.mask_prob).nonzero().squeeze(-1)
 

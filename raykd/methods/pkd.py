@@ -10,7 +10,8 @@ from raykd.data.base import Batch
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.losses.terms import Term, mean_of
+from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -67,18 +68,19 @@ class PatientKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p = self.params
-        terms: dict[str, Tensor] = {}
+        terms: dict[str, Term] = {}
         if p.alpha < 1:
             terms["task"] = (1 - p.alpha) * student.task_loss
         if p.alpha:
-            terms["distil"] = p.alpha * self._soft(student.logits, teacher.logits).mean()
+            terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
         if p.beta:
             ours = student.stacked(self._pairs.student)
             theirs = teacher.stacked(self._pairs.teacher)
+            mask = batch.attention_mask
             distance = (
-                pkd_cls(ours, theirs)
+                Mean(pkd_cls(ours, theirs), len(mask))
                 if p.positions == "cls"
-                else pkd_all(ours, theirs, batch.attention_mask)
+                else Mean(pkd_all(ours, theirs, mask), mask.sum())
             )
             terms["patient"] = p.beta * distance
         return LossTerms(**terms)

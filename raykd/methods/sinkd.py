@@ -13,9 +13,10 @@ from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
+from raykd.losses.terms import Term
 from raykd.losses.vocabulary import summed
 from raykd.methods._views import at_choices, at_tokens, same_width, spread
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -69,8 +70,10 @@ class Params:
 class SinKD(Method[Params]):
     """Soft targets, the task loss, and the Sinkhorn distance between predictions of a batch.
 
-    Rows are those of one rank: with several workers each solves a smaller problem, and the distance
-    means something else.
+    With several ranks the rows of all of them are transported together, so that the distance is
+    that of the whole batch. In the view of tokens each rank transports tokens of its own rows,
+    because how many there are is not known beforehand; the distances are averaged by the number of
+    tokens.
 
     Where text is written, the first two are means over the tokens of the responses, and `view` says
     what is transported. The authors' code transports positions of a sequence there, which is not a
@@ -111,19 +114,26 @@ class SinKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""
         p = self.params
-        watched: Mapping[str, Tensor] = {}
+        watched: Mapping[str, Term] = {}
         if self._writes:
             terms, watched = self._on_tokens(batch, student, teacher)
         else:
             terms = self._on_classes(student, teacher)
         if p.beta > 0:
+            weight = p.beta * p.sinkhorn_scale
             ours, theirs = self._viewed(batch, student, teacher)
-            terms["sinkhorn"] = p.beta * p.sinkhorn_scale * self._distance(ours, theirs)
+            if self._writes and p.view == "tokens":
+                found = self._distance(ours, theirs) if len(ours) else working(ours).sum()
+                terms["sinkhorn"] = weight * Mean(found, len(ours))
+            else:
+                ours, theirs = self.ranks.gathered(ours), self.ranks.gathered(theirs)
+                whole = Mean(self._distance(ours, theirs), 1.0, of_batch=False)
+                terms["sinkhorn"] = weight * whole
         return LossTerms(watched, **terms)
 
-    def _on_classes(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+    def _on_classes(self, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         p = self.params
-        terms: dict[str, Tensor] = {}
+        terms: dict[str, Term] = {}
         if p.alpha < 1:
             terms["task"] = (1 - p.alpha) * student.task_loss
         if p.alpha > 0:
@@ -133,26 +143,28 @@ class SinKD(Method[Params]):
 
     def _on_tokens(
         self, batch: Batch, student: Outputs, teacher: Outputs
-    ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    ) -> tuple[dict[str, Term], Mapping[str, Term]]:
         """Both likelihoods in one pass over the vocabulary, and how large each of them is."""
         alpha, heat = self.params.alpha, self._heat
         labels = batch.labels[batch.labels != NO_LABEL]
+        count = max(len(labels), 1)
         numbers = torch.arange(len(labels), device=labels.device)
 
         def likelihoods(chunk: Tensor, at: slice) -> Tensor:
             found = []
             if alpha < 1:
                 hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
-                found.append((1 - alpha) / len(labels) * hard)
+                found.append((1 - alpha) / count * hard)
             if alpha > 0:
                 ours, theirs = same_width(chunk, at_tokens(teacher, numbers[at]))
                 soft = soft_cross_entropy(ours, theirs, temperature=heat)
-                found.append(alpha / len(labels) * soft.sum())
+                found.append(alpha / count * soft.sum())
             return torch.stack(found)
 
         total, apart = summed(student.scores, likelihoods)
         names = ["task"] * (alpha < 1) + ["distil"] * (alpha > 0)
-        return {"loss": total}, dict(zip(names, apart, strict=True))
+        watched = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
+        return {"loss": Mean(total, len(labels))}, watched
 
     def _viewed(self, batch: Batch, student: Outputs, teacher: Outputs) -> tuple[Tensor, Tensor]:
         """What is transported of both: scores of classes, of answer choices, or of tokens."""

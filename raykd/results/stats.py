@@ -14,8 +14,11 @@ import numpy as np
 from scipy import special
 
 CONFIDENCE = 0.95
+MIN_SEEDS = 3
+"""Fewer pairs decide nothing, whatever their interval: it is as wide as chance would have it."""
 MIN_SIGN_FLIP_PAIRS = 6
 MAX_EXACT_PAIRS = 20
+_FLAT = 1e-9  # of the values: what rounding leaves of equal differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +64,33 @@ class Difference:
 
     @property
     def undecided(self) -> bool:
-        """Whether the two cannot be told apart: no interval, or one that contains 0."""
+        """Whether the two cannot be told apart.
+
+        That is without an interval, with one that contains 0, below `MIN_SEEDS` pairs, and where
+        the interval has no width: a few equal differences are no certainty.
+        """
         e = self.estimate
-        return not e.has_interval or e.low <= 0.0 <= e.high
+        if not e.has_interval or e.n < MIN_SEEDS or e.low <= 0.0 <= e.high:
+            return True
+        flat = e.high - e.low <= _FLAT * max(abs(e.low), abs(e.high))
+        return flat and e.n < MIN_SIGN_FLIP_PAIRS
+
+    @property
+    def better(self) -> bool:
+        """Whether it is certain enough that the first of the two is the better one."""
+        return not self.undecided and self.estimate.low > 0.0
 
 
-def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate | None:
+def estimate(
+    values: Sequence[float], confidence: float = CONFIDENCE, least_sd: float = 0.0
+) -> Estimate | None:
     """Mean, standard deviation and t interval; None when no finite value is left.
+
+    Args:
+        values: What was measured.
+        confidence: Of the interval.
+        least_sd: The interval is at least as wide as that of values with this deviation: what is
+            measured on a few rows comes in steps, and equal values do not mean no spread.
 
     Example:
         >>> e = estimate([1.0, 2.0, 3.0])
@@ -82,22 +105,25 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
     if n == 1:
         return Estimate(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
-    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * max(sd, least_sd) / math.sqrt(n)
     return Estimate(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
 
 
-def paired(arm: Mapping[int, float], other: Mapping[int, float], mode: str) -> Difference | None:
+def paired(
+    arm: Mapping[int, float], other: Mapping[int, float], mode: str, least_sd: float = 0.0
+) -> Difference | None:
     """How much better `arm` is than `other`, over the seeds both have; None without common ones.
 
     Args:
         arm: Seed to value.
         other: Seed to value.
         mode: ``max`` or ``min``; with ``min`` the sign is turned, so that positive is better.
+        least_sd: See `estimate`.
     """
     sign = -1.0 if mode == "min" else 1.0
     differences = [sign * (arm[s] - other[s]) for s in sorted(arm) if s in other]
     differences = [d for d in differences if math.isfinite(d)]
-    summary = estimate(differences)
+    summary = estimate(differences, least_sd=least_sd)
     return None if summary is None else Difference(estimate=summary, p=sign_flip(differences))
 
 
@@ -137,6 +163,15 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
         largest = max(largest, min(1.0, p * (len(order) - rank)))
         adjusted[i] = largest
     return tuple(adjusted)
+
+
+def can_speak(p_values: Sequence[float | None], pairs: int, level: float = 1 - CONFIDENCE) -> bool:
+    """Whether some corrected sign-flip p value of so many pairs could be below the level at all.
+
+    The least one that can come out is ``2 / 2**pairs``, times the number of comparisons.
+    """
+    count = sum(p is not None for p in p_values)
+    return count > 0 and (pairs > MAX_EXACT_PAIRS or count * 2.0 ** (1 - pairs) < level)
 
 
 def gap_recovered(arm: float, none: Estimate, teacher: float, mode: str) -> float | None:

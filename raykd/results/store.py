@@ -77,6 +77,7 @@ def load_results(run: str | Path) -> SweepResult:
         finished=replay.finished,
         interrupted=replay.interrupted,
         notes=tuple(_notes(replay, torn)),
+        worked=replay.worked,
     )
 
 

@@ -11,33 +11,15 @@ from statistics import median
 
 from raykd.params import Scalar
 from raykd.registry import NO_TEACHER
-from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.confirmed import confirm_seed, confirmed
+from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
+from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
 from raykd.results.stats import Difference, Estimate, estimate, gap_recovered, holm, paired
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scale:
-    """How values of a metric are shown: shares as points (x 100), others as they are.
-
-    Attributes:
-        factor: 100 for shares, else 1.
-        unit: ``points`` for shares, else the name of the metric.
-    """
-
-    factor: float
-    unit: str
-
-    def show(self, value: float | None) -> str:
-        """A value of the metric."""
-        if value is None or not math.isfinite(value):
-            return "n/a"
-        return f"{value * 100:.1f}" if self.factor == 100 else f"{value:.4g}"
-
-    def signed(self, value: float | None) -> str:
-        """A difference, always with its sign."""
-        if value is None or not math.isfinite(value):
-            return "n/a"
-        return f"{value * 100:+.1f}" if self.factor == 100 else f"{value:+.3g}"
+__all__ = [
+    "ArmSummary", "Scale", "arm_summaries", "best_trial", "confirm_seed", "metric_of", "named",
+    "ranked", "scale_of", "teacher_score", "without_teacher",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,14 +32,19 @@ class ArmSummary:
         method: Method name.
         confirmed: Mean over confirm seeds of the chosen configuration on the report split.
         seeds: Confirm seed to value.
+        lost: Confirm seed to the reason why its run left no value.
+        missing: Planned confirm seeds that were not run to their end.
+        other_runs: Completed confirm runs of other configurations, which are left out.
         versus: Better than the baseline by, paired by seed; None for the baseline itself.
         p_holm: Sign-flip p value of `versus`, corrected over the arms of the task.
-        gap: Share of the gap between no teacher and teacher that it recovers.
+        gap: Share of the gap between no teacher and teacher that it recovers; None also where it
+            lost a confirm run.
         best: The best completed search trial.
         chosen: Parameters of the confirmed configuration, else of the best search trial.
         counts: Search trials per status.
-        device_seconds: Device time of all its trials.
-        trial_seconds: Median wall time of completed trials, NaN without one.
+        device_seconds: Device time of its search trials.
+        confirm_seconds: Device time of its confirm runs.
+        trial_seconds: Median wall time of completed search trials, NaN without one.
     """
 
     task: str
@@ -73,6 +60,10 @@ class ArmSummary:
     counts: Mapping[Status, int]
     device_seconds: float
     trial_seconds: float
+    confirm_seconds: float = 0.0
+    lost: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    missing: tuple[int, ...] = ()
+    other_runs: int = 0
 
     @property
     def num_search(self) -> int:
@@ -85,20 +76,78 @@ class ArmSummary:
         return self.confirmed.mean if self.confirmed else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measure:
+    """What decides on a task, looked up once for all of its arms.
+
+    Attributes:
+        metric: Its name.
+        mode: ``max`` or ``min``.
+        scale: How its values are written, and what they can be.
+        least_sd: The least spread over seeds that the report split can tell from none.
+    """
+
+    metric: str
+    mode: str
+    scale: Scale
+    least_sd: float
+
+
+def measure_of(result: SweepResult, task: str) -> Measure:
+    """What decides on a task."""
+    metric, mode = metric_of(result, task)
+    scale = scale_of(result, task)
+    least = scale.least_sd(rows_of(result, task))
+    return Measure(metric=metric, mode=mode, scale=scale, least_sd=least)
+
+
 def metric_of(result: SweepResult, task: str) -> tuple[str, str]:
     """Metric and mode of a task; ``objective`` and ``max`` before its teacher was ready."""
     record = next((t for t in result.tasks if t.name == task), None)
     return (record.metric, record.mode) if record else ("objective", "max")
 
 
-def scale_of(result: SweepResult, task: str) -> Scale:
-    """Points where every value of a metric to be maximised lies in [-1, 1], else plain numbers."""
-    metric, mode = metric_of(result, task)
+def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
+    """How values of a metric of a task are written; of the one that decides when none is named.
+
+    What it is was recorded with the task. Older records say nothing: the names of the package's
+    metrics are known, and of others those to be maximised with all values in [-1, 1] are shares.
+    """
+    decisive, mode = metric_of(result, task)
+    metric = metric.removeprefix("report/").removeprefix("select/") or decisive
+    record = next((t for t in result.tasks if t.name == task), None)
+    said = record.units if isinstance(record, TaskRecord) else {}
+    scale = scale_named(unit_of(metric, said) or unit_of(metric, KNOWN), metric)
+    if metric != decisive:
+        return scale
     values = [t.objective for t in result.trials if t.task == task and t.objective is not None]
     teacher = teacher_score(result, task)
     values += [] if teacher is None else [teacher]
-    is_share = mode == "max" and all(abs(v) <= 1 for v in values if math.isfinite(v))
-    return Scale(factor=100.0, unit="points") if is_share else Scale(factor=1.0, unit=metric)
+    values = [v for v in values if math.isfinite(v)]
+    if not all(scale.low <= v <= scale.high for v in values):
+        return scale_named("number", metric)  # whoever named the unit meant something else
+    if scale.unit == metric and mode == "max" and all(abs(v) <= 1 for v in values):
+        return Scale(factor=100.0, unit="points")
+    return scale
+
+
+def _gap(arm: ArmSummary, none: ArmSummary, teacher: float, mode: str) -> float | None:
+    """The share of the gap that an arm recovers on the seeds that it has with no teacher.
+
+    None for an arm that lost a run: its mean is that of the seeds it survived.
+    """
+    shared = [s for s in arm.seeds if s in none.seeds]
+    own = estimate([arm.seeds[s] for s in shared])
+    alone = estimate([none.seeds[s] for s in shared])
+    if own is None or alone is None or arm.lost:
+        return None
+    return gap_recovered(own.mean, alone, teacher, mode)
+
+
+def rows_of(result: SweepResult, task: str, split: str = "report") -> int | None:
+    """Rows of a split of a task, None where that was not recorded."""
+    record = next((t for t in result.tasks if t.name == task), None)
+    return record.rows.get(split) if record else None
 
 
 def teacher_score(result: SweepResult, task: str, split: str = "report") -> float | None:
@@ -107,16 +156,6 @@ def teacher_score(result: SweepResult, task: str, split: str = "report") -> floa
     metric, _ = metric_of(result, task)
     value = teacher.metrics.get(f"{split}/{metric}") if teacher else None
     return value if value is not None and math.isfinite(value) else None
-
-
-def confirm_seed(trial: TrialResult) -> int:
-    """The seed the user listed, which pairs arms.
-
-    It is the last part of the trial id (``glue-rte.ckd.c0.11``); `TrialResult.seed` may be a hash
-    of it with the label, which would pair nothing.
-    """
-    tail = trial.trial_id.rpartition(".")[2]
-    return int(tail) if tail.lstrip("-").isdigit() else trial.seed
 
 
 def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None:
@@ -133,16 +172,16 @@ def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
     labels = _labels_of(result, task)
-    arms = {label: _alone(result, task, label) for label in labels}
+    measure = measure_of(result, task)
+    arms = {label: _alone(result, task, label, measure) for label in labels}
     none = without_teacher(tuple(arms.values()))
     base = arms.get(result.baseline)
-    _, mode = metric_of(result, task)
     teacher = teacher_score(result, task)
     for label, arm in arms.items():
-        versus = None if base is None or arm is base else paired(arm.seeds, base.seeds, mode)
-        gap = None
-        if arm.confirmed and none and none.confirmed and teacher is not None:
-            gap = gap_recovered(arm.confirmed.mean, none.confirmed, teacher, mode)
+        versus = None
+        if base is not None and arm is not base:
+            versus = compared(measure, arm, base)
+        gap = _gap(arm, none, teacher, measure.mode) if none and teacher is not None else None
         arms[label] = dataclasses.replace(arm, versus=versus, gap=gap)
     adjusted = holm([a.versus.p if a.versus else None for a in arms.values()])
     return tuple(
@@ -150,16 +189,50 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     )
 
 
+def compared(measure: Measure, arm: ArmSummary, other: ArmSummary) -> Difference | None:
+    """How much better one arm is than another, over the seeds that both have."""
+    found = paired(arm.seeds, other.seeds, measure.mode, measure.least_sd)
+    if found is None:
+        return None
+    return Difference(estimate=measure.scale.cut_difference(found.estimate), p=found.p)
+
+
 def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
     """The arm that reads no teacher, which gains are measured from."""
     return next((arm for arm in arms if arm.method in NO_TEACHER), None)
 
 
+def named(label: str, *, first: bool = False) -> str:
+    """An arm in a sentence, where ``none`` would be read as nobody.
+
+    Args:
+        label: The arm.
+        first: Whether the sentence begins with it.
+    """
+    if label != NO_TEACHER[0]:
+        return label
+    return "No teacher" if first else "no teacher"
+
+
 def ranked(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:
-    """The confirmed arms, best first."""
+    """The confirmed arms, best first, by their means over the seeds that all of them have.
+
+    An arm that lost the run of a hard seed would otherwise stand above one that did not. Arms with
+    less than half of the seeds of the fullest one come last: they would leave too few to rank by.
+    """
     sign = 1.0 if mode == "min" else -1.0
     scored = [a for a in arms if a.confirmed]
-    return tuple(sorted(scored, key=lambda a: sign * a.confirmed.mean if a.confirmed else 0.0))
+    if not scored:
+        return ()
+    most = max(len(a.seeds) for a in scored)
+    thin = {a.label for a in scored if 2 * len(a.seeds) < most}
+    shared = set.intersection(*(set(a.seeds) for a in scored if a.label not in thin))
+
+    def place(arm: ArmSummary) -> tuple[bool, float]:
+        seeds = [s for s in arm.seeds if s in shared] or list(arm.seeds)
+        return arm.label in thin, sign * math.fsum(arm.seeds[s] for s in seeds) / len(seeds)
+
+    return tuple(sorted(scored, key=place))
 
 
 def _labels_of(result: SweepResult, task: str) -> tuple[str, ...]:
@@ -168,45 +241,30 @@ def _labels_of(result: SweepResult, task: str) -> tuple[str, ...]:
     return tuple(name for name in result.labels if name in ran) or result.labels
 
 
-def _alone(result: SweepResult, task: str, label: str) -> ArmSummary:
+def _alone(result: SweepResult, task: str, label: str, measure: Measure) -> ArmSummary:
     """The summary of an arm before it is compared with others."""
     search, confirm = result.of(task, label, "search"), result.of(task, label, "confirm")
-    metric, mode = metric_of(result, task)
-    best = best_trial(search, mode)
-    rank = _chosen_rank(confirm, mode)
-    chosen = tuple(t for t in confirm if t.number == rank and t.status is Status.COMPLETED)
-    seeds = {confirm_seed(t): t.metrics.get(f"report/{metric}", math.nan) for t in chosen}
-    seeds = {s: v for s, v in seeds.items() if math.isfinite(v)}
-    finished = [t.seconds for t in search + confirm if t.status is Status.COMPLETED]
-    shown = chosen[0] if chosen else best
+    best = best_trial(search, measure.mode)
+    found = confirmed(result, confirm, measure.metric, measure.mode)
+    finished = [t.seconds for t in search if t.status is Status.COMPLETED]
+    shown = found.runs[0] if found.runs else best
+    mean = estimate(list(found.seeds.values()), least_sd=measure.least_sd)
     return ArmSummary(
         task=task,
         label=label,
         method=str(result.spec["methods"].get(label, {}).get("method", label)),
-        confirmed=estimate(list(seeds.values())),
-        seeds=dict(sorted(seeds.items())),
+        confirmed=measure.scale.cut(mean) if mean else None,
+        seeds=found.seeds,
+        lost=found.lost,
+        missing=found.missing if confirm else (),
+        other_runs=found.others,
         versus=None,
         p_holm=None,
         gap=None,
         best=best,
         chosen=dict(shown.params) if shown else {},
         counts=Counter(t.status for t in search),
-        device_seconds=math.fsum(t.device_seconds for t in search + confirm),
+        device_seconds=math.fsum(t.device_seconds for t in search),
+        confirm_seconds=math.fsum(t.device_seconds for t in confirm),
         trial_seconds=median(finished) if finished else math.nan,
     )
-
-
-def _chosen_rank(confirm: tuple[TrialResult, ...], mode: str) -> int | None:
-    """Which confirmed configuration speaks for the arm: the best mean on the *select* split.
-
-    Choosing by the report split would make the reported number a maximum, and so too good.
-    """
-    done = [t for t in confirm if t.status is Status.COMPLETED]
-    sign = 1.0 if mode == "min" else -1.0
-    means: list[tuple[float, int]] = []
-    for rank in {t.number for t in done}:
-        values = estimate(
-            [t.objective for t in done if t.number == rank and t.objective is not None]
-        )
-        means.append((sign * values.mean if values else math.inf, rank))
-    return min(means)[1] if means else None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raykd.results.records import SweepResult
-from raykd.results.stats import Difference, paired
+from raykd.results.scales import Scale
+from raykd.results.stats import MIN_SEEDS, Difference, Estimate
 from raykd.results.summary import (
     ArmSummary,
-    Scale,
+    Measure,
     arm_summaries,
     best_trial,
+    compared,
+    measure_of,
     metric_of,
+    named,
     ranked,
     scale_of,
     teacher_score,
@@ -27,8 +32,13 @@ class Verdict:
         task: Task name.
         headline: The finding in one sentence.
         details: Further sentences: the gap recovered, arms that cannot be told apart.
-        leader: The arm to take, empty when nothing was measured.
-        decided: Whether the leader's difference to its rival excludes zero.
+        leader: The arm that is ahead, empty when nothing was measured.
+        decided: Whether the leader is better than every other arm, by intervals that exclude zero.
+        leading: The leader and the arms that it cannot be told apart from, best first.
+        lead: The least of the leader's differences to the other arms with its interval, in words;
+            empty unless it is decided.
+        seeds: Confirm seeds of the leader.
+        compared: Confirmed arms.
     """
 
     task: str
@@ -36,98 +46,180 @@ class Verdict:
     details: tuple[str, ...]
     leader: str
     decided: bool
+    leading: tuple[str, ...] = ()
+    lead: str = ""
+    seeds: int = 0
+    compared: int = 0
 
 
 def verdict(result: SweepResult, task: str) -> Verdict:
-    """The verdict on a task, as sure as its confirm seeds allow and no surer."""
-    _, mode = metric_of(result, task)
+    """The verdict on a task, as sure as its confirm seeds allow and no surer.
+
+    An arm is the one to take only if it is better than *every* other one, on at least `MIN_SEEDS`
+    seeds, and lost no confirm run: the baseline has to show as much as any other arm.
+    """
+    measure = measure_of(result, task)
     arms = arm_summaries(result, task)
-    order = ranked(arms, mode)
+    order = ranked(arms, measure.mode)
     if not order:
         return _from_search(result, task)
-    scale = scale_of(result, task)
-    leader = order[0]
-    rivals = [a for a in order[1:] if a.label == result.baseline] or list(order[1:])
+    scale = measure.scale
+    leader, others = order[0], order[1:]
+    if not others:
+        head = f"{leader.label} is the only confirmed arm: {scale.show(leader.score)}"
+        return Verdict(task=task, headline=f"{head}{_interval(leader, scale)}.",
+                       details=tuple(_gap(result, task, leader, arms, scale)), leader=leader.label,
+                       decided=False, leading=(leader.label,), seeds=len(leader.seeds))  # fmt: skip
+    found = {a.label: compared(measure, leader, a) for a in others}
+    close = tuple(a for a in others if not _is_better(found[a.label]))
+    rival = _rival(result, leader, close or others)
+    leading = (leader, *close)
+    base = next((a for a in arms if a.label == result.baseline), None)
     details = [
-        *_without_teacher(leader, rivals[:1], order, mode, scale),
-        *_gap(result, task, leader, scale),
-        *_ties(order, rivals[:1], mode),
+        *_beaten(measure, leader, rival, (base, without_teacher(arms))),
+        *_gap(result, task, leader, arms, scale),
+        *_ties(leader, rival, close),
     ]
-    if not rivals:
-        spread = _interval(leader, scale)
-        head = f"{leader.label} is the only confirmed arm: {scale.show(leader.score)}{spread}."
-        return Verdict(task=task, headline=head, details=tuple(details), leader=leader.label,
-                       decided=False)  # fmt: skip
-    against = paired(leader.seeds, rivals[0].seeds, mode)
-    head = _compare(leader, rivals[0], against, scale)
-    decided = against is not None and not against.undecided
-    return Verdict(task=task, headline=head, details=tuple(details), leader=leader.label,
-                   decided=decided)  # fmt: skip
+    decided = not close and not leader.lost
+    return Verdict(
+        task=task,
+        headline=_compare(leader, rival, found[rival.label], scale),
+        details=tuple(details),
+        leader=leader.label,
+        decided=decided,
+        leading=tuple(a.label for a in leading),
+        lead=_least_lead(found, scale) if decided else "",
+        seeds=len(leader.seeds),
+        compared=len(order),
+    )
+
+
+def _is_better(d: Difference | None) -> bool:
+    return d is not None and d.better
+
+
+def _rival(result: SweepResult, leader: ArmSummary, among: tuple[ArmSummary, ...]) -> ArmSummary:
+    """The arm that the headline compares the leader with: the baseline, if it is among them."""
+    return next((a for a in among if a.label == result.baseline), among[0])
 
 
 def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale: Scale) -> str:
+    """Two arms in one sentence, which says "beats" only where that is sure."""
     means = f"{scale.show(leader.score)} against {scale.show(rival.score)}"
+    both = f"{leader.label} and {rival.label}"
+    clause = _which_is_none(leader, rival)
     if d is None:
-        return (
-            f"{leader.label} and {rival.label} share no confirm seed, so they cannot be compared "
-            f"({means})."
-        )
+        return f"{both} share no confirm seed, so they cannot be compared ({means}){clause}."
     e = d.estimate
     if not e.has_interval:
         return (
-            f"{leader.label} and {rival.label} cannot be told apart on one seed "
-            f"({means}): one seed gives no interval."
+            f"{both} cannot be told apart on one seed ({means}): one seed gives no "
+            f"interval{clause}."
         )
-    by = f"{scale.signed(e.mean).lstrip('+')} {scale.unit}"
-    ci = f"95 % CI {scale.show(e.low)} to {scale.show(e.high)}, {e.n} seeds"
-    if d.undecided:
-        return (
-            f"{leader.label} and {rival.label} cannot be told apart: {leader.label} is ahead by "
-            f"{by}, but the interval contains zero ({ci})."
-        )
-    return f"{leader.label} beats {rival.label} by {by} ({ci})."
+    by = f"{_size(scale, abs(e.mean))} {scale.unit}"
+    ci = f"95 % CI {_ends(scale, e)}, {e.n} seeds"
+    if d.better and not leader.lost:
+        return f"{leader.label} beats {rival.label} by {by} ({ci}){clause}."
+    ahead = f"{leader.label if e.mean >= 0 else rival.label} is ahead by {by}"
+    if d.better:
+        runs = len(leader.lost) + len(leader.seeds)
+        why = f"{leader.label} lost {len(leader.lost)} of its {runs} confirm runs ({ci})"
+    elif e.n < MIN_SEEDS:
+        why = f"fewer than {MIN_SEEDS} seeds decide nothing ({ci})"
+    elif e.low <= 0.0 <= e.high:
+        why = f"the interval contains zero ({ci})"
+    elif e.high < 0.0:
+        why = f"only on the seeds that both have ({ci})"
+    else:
+        why = f"{e.n} equal differences are no certainty ({ci})"
+    return f"{both} cannot be told apart: {ahead}, but {why}{clause}."
 
 
-def _without_teacher(
+def _which_is_none(*arms: ArmSummary) -> str:
+    """What ``none`` is, for a sentence that names it by its label."""
+    found = next((a.label for a in arms if named(a.label) != a.label), "")
+    return f"; {found} is the student without a teacher" if found else ""
+
+
+def _size(scale: Scale, value: float) -> str:
+    return _end(scale, value).lstrip("+-")
+
+
+def _end(scale: Scale, value: float) -> str:
+    """A difference, with a digit more where it would be written as zero and is not."""
+    shown = scale.show(value)
+    if scale.factor == 100 and value and float(shown) == 0.0:
+        return f"{value * 100:.2g}"
+    return shown
+
+
+def _beaten(
+    measure: Measure, leader: ArmSummary, rival: ArmSummary, others: Sequence[ArmSummary | None]
+) -> list[str]:
+    """The leader against the baseline and no teacher, where that is sure and not said yet."""
+    scale, sentences = measure.scale, []
+    for arm in dict.fromkeys(a.label for a in others if a is not None):
+        other = next(a for a in others if a is not None and a.label == arm)
+        if arm in (leader.label, rival.label) or other.confirmed is None or leader.lost:
+            continue
+        d = compared(measure, leader, other)
+        if d is not None and d.better:
+            by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
+            sentences.append(
+                f"{named(leader.label, first=True)} beats {named(arm)} by {by} "
+                f"(95 % CI {_ends(scale, d.estimate)}, {d.estimate.n} seeds)."
+            )
+    return sentences
+
+
+def _ends(scale: Scale, e: Estimate) -> str:
+    """Both ends of an interval, with digits enough to see that it has a width."""
+    low, high = _end(scale, e.low), _end(scale, e.high)
+    if low == high and e.low < e.high:
+        low, high = (f"{v * scale.factor:.6g}" for v in (e.low, e.high))
+    return f"{low} to {high}"
+
+
+def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
+    """``1.2 points over kd, 0.3 to 2.1``."""
+    label, d = min(
+        ((name, d) for name, d in found.items() if d is not None),
+        key=lambda pair: pair[1].estimate.mean,
+    )
+    e = d.estimate
+    return f"{_size(scale, e.mean)} {scale.unit} over {named(label)}, {_ends(scale, e)}"
+
+
+def _gap(
+    result: SweepResult,
+    task: str,
     leader: ArmSummary,
-    named: list[ArmSummary],
-    order: tuple[ArmSummary, ...],
-    mode: str,
+    arms: tuple[ArmSummary, ...],
     scale: Scale,
 ) -> list[str]:
-    """The leader against no teacher, where the headline does not say it and it is decided."""
-    taken = {leader.label, *(a.label for a in named)}
-    none = without_teacher(order)
-    if none is None or none.label in taken:
-        return []
-    d = paired(leader.seeds, none.seeds, mode)
-    return [] if d is None or d.undecided else [_compare(leader, none, d, scale)]
-
-
-def _gap(result: SweepResult, task: str, leader: ArmSummary, scale: Scale) -> list[str]:
     teacher = teacher_score(result, task)
-    none = without_teacher(arm_summaries(result, task))
-    if teacher is None or none is None or none.confirmed is None:
+    none = without_teacher(arms)
+    if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
     if leader.gap is None:
         return [f"The gap between {span} is too small or negative, so no share of it is given."]
     if leader.label == none.label:
         return [f"No arm with a teacher is ahead of the one without; the gap is between {span}."]
-    return [f"It recovers {leader.gap:.0%} of the gap between {span}.".replace("%", " %")]
+    share = f"{leader.gap:.0%}".replace("%", " %")
+    return [
+        f"{leader.label} recovers {share} of the gap between {span}, as far as one run of the "
+        "teacher can say."
+    ]
 
 
-def _ties(order: tuple[ArmSummary, ...], named: list[ArmSummary], mode: str) -> list[str]:
+def _ties(leader: ArmSummary, rival: ArmSummary, close: tuple[ArmSummary, ...]) -> list[str]:
     """Arms that the leader cannot be told apart from, beside the one in the headline."""
-    leader, taken = order[0], {a.label for a in named}
-    close = []
-    for arm in order[1:]:
-        d = paired(leader.seeds, arm.seeds, mode)
-        if arm.label not in taken and (d is None or d.undecided):
-            close.append(arm.label)
-    if not close:
+    others = [named(a.label) for a in close if a.label != rival.label]
+    if not others:
         return []
-    return [f"{leader.label} cannot be told apart from {_listed(close)} either."]
+    first = named(leader.label, first=True)
+    return [f"{first} cannot be told apart from {listed(others)} either."]
 
 
 def _from_search(result: SweepResult, task: str) -> Verdict:
@@ -146,13 +238,11 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
                        decided=False)  # fmt: skip
     winner = best_trial(tuple(best.values()), mode)
     assert winner is not None
-    scores = ", ".join(f"{label} {scale.show(t.objective)}" for label, t in best.items())
+    scores = ", ".join(f"{named(n)} {scale.show(t.objective)}" for n, t in best.items())
+    who = f"{named(winner.label, first=True)} had the best search trial."
     return Verdict(
         task=task,
-        headline=(
-            f"Not decided: nothing was confirmed on fresh seeds. {winner.label} had the best "
-            f"search trial."
-        ),
+        headline=f"Not decided: nothing was confirmed on fresh seeds. {who}",
         details=(
             f"Best search trial per arm, on the select split: {scores}. Each is the best of many "
             "tries on the split that chose it, so it is too high, and it has no interval.",
@@ -169,5 +259,6 @@ def _interval(arm: ArmSummary, scale: Scale) -> str:
     return f" (95 % CI {scale.show(e.low)} to {scale.show(e.high)}, {e.n} seeds)"
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

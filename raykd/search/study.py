@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from raykd.params import Scalar
+from raykd.search.memory import SamplerMemory
 from raykd.search.space import suggest
 from raykd.spec.domains import Domain
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 RETRY_OF = "retry_of"
-"""User attribute of a trial that repeats an interrupted one, whose number it holds."""
+"""User attribute of a trial that repeats an interrupted one, whose number it holds.
+
+Only in studies that an earlier raykd wrote: now the trial itself is asked for again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +56,10 @@ class StudySearch(OptunaSearch):
     Args:
         space: What to search.
         storage: Where the study lives.
-        sampler: Made with the number of trials that exist, so that a resumed search does not
-            replay the random stream of the first run.
+        sampler: Made with 0 for a search that begins, and for one that goes on where `memory`
+            knows how. Else it is made with the number of trials that exist, so that it does not
+            replay the random stream of the first driver.
+        memory: Where the sampler's generators stood when an earlier driver ended.
     """
 
     def __init__(
@@ -61,9 +67,15 @@ class StudySearch(OptunaSearch):
         space: CellSpace,
         storage: optuna.storages.BaseStorage,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
+        memory: SamplerMemory | None = None,
     ) -> None:
         self.space = space
         before = _existing(space, storage)
+        self._drawn = sum(bool(t.params) for t in before)
+        self._memory = memory
+        made = sampler(0)
+        if self._drawn and (memory is None or not memory.recall(made, self._drawn)):
+            made = sampler(len(before))
         modes = ["max" if d == "maximize" else "min" for d in space.directions]
         super().__init__(
             space=lambda trial: None,
@@ -71,7 +83,7 @@ class StudySearch(OptunaSearch):
             mode=modes if len(modes) > 1 else modes[0],
             study_name=space.study_name,
             storage=storage,
-            sampler=sampler(before),
+            sampler=made,
         )
         self.study = cast(optuna.Study, self._ot_study)
         self._reported: dict[str, int] = {}
@@ -89,7 +101,15 @@ class StudySearch(OptunaSearch):
         """Ask the study for a trial; returns its number and searched parameters."""
         trial = self.study.ask()
         self._ot_trials[trial_id] = trial
+        # A trial that was cut short has its values already, and what it had reported.
+        is_new = not trial.params
+        before = self.study._storage.get_trial(trial._trial_id).intermediate_values
+        self._reported[trial_id] = max(before, default=-1)
         chosen = suggest(trial, self.space.domains, self.space.fixed)
+        if is_new and chosen:
+            self._drawn += 1
+            if self._memory is not None:
+                self._memory.keep(self.study.sampler, self._drawn)
         return {"number": trial.number, "params": chosen}
 
     def report(self, trial_id: str, epoch: float, objective: float) -> None:
@@ -120,7 +140,7 @@ class StudySearch(OptunaSearch):
         self.study.tell(self._ended(trial_id), state=TrialState.FAIL)
 
     def abandon(self, trial_id: str) -> None:
-        """Leave a trial open: it was interrupted, and a resumed sweep enqueues it again."""
+        """Leave a trial open: it was interrupted, and a resumed sweep runs it again."""
         self._ended(trial_id)
 
     def _ended(self, trial_id: str) -> optuna.Trial:
@@ -143,45 +163,47 @@ class StudySearch(OptunaSearch):
         """Read nothing: the study is the state."""
 
 
-def _existing(space: CellSpace, storage: optuna.storages.BaseStorage) -> int:
+def _existing(space: CellSpace, storage: optuna.storages.BaseStorage) -> list[FrozenTrial]:
     names = optuna.get_all_study_names(storage)
     if space.study_name not in names:
-        return 0
+        return []
     study = optuna.load_study(study_name=space.study_name, storage=storage)
-    return len(study.get_trials(deepcopy=False))
+    return study.get_trials(deepcopy=False)
 
 
-def reopen(study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialState]) -> int:
+def reopen(
+    study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialState]
+) -> tuple[int, ...]:
     """Settle the trials that an earlier driver left open.
+
+    Those without an end on record are put back into the queue as they are: they keep their number,
+    their values and what they reported, so that they run as if nothing had happened.
 
     Args:
         study: The study of a cell.
         settled: By number, the trials whose end is on record (the driver died between recording
-            and telling): their values, or the state they ended in. All others are enqueued again.
+            and telling): their values, or the state they ended in.
 
     Returns:
-        How many were enqueued again.
+        Numbers of those that run again.
     """
     enqueued = repeated(study)
-    again = 0
+    again = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         end = settled.get(trial.number)
         if isinstance(end, TrialState):
             study.tell(trial.number, state=end)
         elif end is not None:
             study.tell(trial.number, list(end))
-        else:
-            # Enqueued before it is failed: a driver that dies in between loses nothing.
-            if trial.number not in enqueued:
-                # A start point that was cut short while it was drawn keeps its values.
-                point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-                study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number})
-                again += 1
+        elif trial.number in enqueued:
             study.tell(trial.number, state=TrialState.FAIL)
-    return again
+        else:
+            study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+            again.append(trial.number)
+    return tuple(again)
 
 
 def repeated(study: optuna.Study) -> set[int]:
-    """Numbers of the interrupted trials that were enqueued again."""
+    """Numbers of the interrupted trials that an earlier raykd enqueued again under new ones."""
     trials = study.get_trials(deepcopy=False)
     return {t.user_attrs[RETRY_OF] for t in trials if RETRY_OF in t.user_attrs}

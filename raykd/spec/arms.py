@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +18,89 @@ if TYPE_CHECKING:
     from raykd.methods.base import Derivation, Method, Setting, Signals
 
 MAX_COMBINATIONS = 4096
+SMALL = 128
+"""Whole numbers of a domain that are all asked for, at most."""
+_WITHIN = 0.01
+"""How far from its ends a domain is looked at where the ends themselves do not count."""
 
 
-def combinations(arm: MethodSpec) -> Iterator[Mapping[str, Scalar]]:
-    """The parameter sets an arm can reach, one per combination of choices.
+def combinations(arm: MethodSpec, *, ends: bool = True) -> Iterator[Mapping[str, Scalar]]:
+    """Parameter sets an arm can reach: enough of them to see all that its trials may need.
 
-    A numeric domain stands at its high end, where its term is switched on. A conditional domain is
-    left out where its condition does not hold. At most `MAX_COMBINATIONS` are given.
+    Every choice is met with every other. Numbers are moved together: all at their high end, all at
+    the low one, all in the middle, and each one apart from the others, so that a term of weight
+    ``x``, ``1 - x`` or a product of such is switched on in one of them. Small domains of whole
+    numbers, which may be numbers of layers, take every value with the others in the middle. A
+    conditional domain is left out where its condition does not hold. At most `MAX_COMBINATIONS` are
+    given.
+
+    Args:
+        arm: The arm.
+        ends: Whether numbers are taken at the ends of their domains; else just within, for what
+            must hold for trials: a weight is hardly ever exactly 0.
     """
-    names = list(arm.domains)
-    options = [_ends(arm.domains[name]) for name in names]
-    for drawn in itertools.islice(itertools.product(*options), MAX_COMBINATIONS):
-        values = {**arm.fixed, **dict(zip(names, drawn, strict=True))}
-        yield _without_inactive(values, arm.domains)
+    listed, moved = _plan(arm)
+    points = _points([arm.domains[name] for name in moved], ends)
+    choices = itertools.product(*(arm.domains[name].choices for name in listed))
+    drawn = ((*chosen, *point) for chosen in choices for point in points)
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for values in itertools.islice(drawn, MAX_COMBINATIONS):
+        named = dict(zip([*listed, *moved], values, strict=True))
+        found = _without_inactive({**arm.fixed, **named}, arm.domains)
+        # 1 and True are equal, and not the same value.
+        key = tuple((name, repr(value)) for name, value in sorted(found.items()))
+        if key not in seen:
+            seen.add(key)
+            yield found
 
 
-def _ends(domain: Domain) -> tuple[Scalar, ...]:
-    if domain.kind == "choice":
-        return domain.choices
+def _plan(arm: MethodSpec) -> tuple[list[str], list[str]]:
+    """Parameters with choices, and those that are numbers."""
+    listed = [name for name, domain in arm.domains.items() if domain.kind == "choice"]
+    return listed, [name for name in arm.domains if name not in listed]
+
+
+def _listed(domain: Domain) -> tuple[Scalar, ...]:
+    """All values of a small domain of whole numbers."""
+    low, high = _bounds(domain)
+    if domain.kind not in ("int", "logint") or high - low >= SMALL:
+        return ()
+    return tuple(range(int(low), int(high) + 1))
+
+
+def _bounds(domain: Domain) -> tuple[float, float]:
+    assert domain.low is not None
     assert domain.high is not None
-    return (int(domain.high) if domain.kind in ("int", "logint") else domain.high,)
+    return domain.low, domain.high
+
+
+def _points(domains: Sequence[Domain], ends: bool) -> list[tuple[Scalar, ...]]:
+    """Values of domains that are moved together, and each apart from the others."""
+    if not domains:
+        return [()]
+    edge = 0.0 if ends else _WITHIN
+    low, middle, high = ([_at(d, share) for d in domains] for share in (edge, 0.5, 1 - edge))
+    points = [high, low, middle]
+    for k, domain in enumerate(domains):
+        if len(domains) > 1:
+            points += [[*high[:k], low[k], *high[k + 1 :]], [*low[:k], high[k], *low[k + 1 :]]]
+        points += [[*middle[:k], value, *middle[k + 1 :]] for value in _listed(domain)]
+    return [tuple(point) for point in points]
+
+
+def _at(domain: Domain, share: float) -> Scalar:
+    """The value so far up a domain; a value that a trial may have."""
+    low, high = _bounds(domain)
+    if share in (0.0, 1.0):
+        value = high if share else low
+    elif domain.kind in ("loguniform", "logint") and low > 0:
+        value = low * (high / low) ** share
+    else:
+        value = low + share * (high - low)
+    value = min(max(value, low), high)
+    if domain.step is not None:
+        value = min(low + domain.step * round((value - low) / domain.step), high)
+    return round(value) if domain.kind in ("int", "logint") else value
 
 
 def _without_inactive(
@@ -51,11 +115,10 @@ def _without_inactive(
 
 
 def is_complete(arm: MethodSpec) -> bool:
-    """Whether `combinations` gives all of them."""
-    total = 1
-    for domain in arm.domains.values():
-        total *= len(_ends(domain))
-    return total <= MAX_COMBINATIONS
+    """Whether `combinations` is not cut off."""
+    listed, moved = _plan(arm)
+    points = len(_points([arm.domains[name] for name in moved], True))
+    return points * math.prod(len(arm.domains[n].choices) for n in listed) <= MAX_COMBINATIONS
 
 
 def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method's own Params
@@ -67,10 +130,10 @@ def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method'
     return build(registry.params_of("methods", method), values)
 
 
-def built(arm: MethodSpec, setting: Setting) -> Iterator[Method[Any]]:
+def built(arm: MethodSpec, setting: Setting, *, ends: bool = True) -> Iterator[Method[Any]]:
     """The method of an arm, once per combination."""
     method = registry.load("methods", arm.method)
-    for values in combinations(arm):
+    for values in combinations(arm, ends=ends):
         yield method(parameters(arm.method, values), setting)
 
 
@@ -121,6 +184,27 @@ def vocabulary_needs(
     return tuple(found), reads
 
 
+def new_tokens(spec: SweepSpec, setting: Setting, given: int) -> dict[str, tuple[int, bool]]:
+    """Arms that learn from text that is written, by label.
+
+    Args:
+        spec: The sweep.
+        setting: The pair.
+        given: Most tokens of a response that the teacher writes.
+
+    Returns:
+        Most tokens that are written after a prompt, and whether the student writes them.
+    """
+    found: dict[str, tuple[int, bool]] = {}
+    for label, arm in spec.methods.items():
+        for method in built(arm, setting):
+            own = method.new_tokens()
+            most = max(own, given if method.signals().generation else 0)
+            if most > found.get(label, (0, False))[0]:
+                found[label] = (most, own > 0)
+    return found
+
+
 def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:
     """Every distinct way in which some trial may derive teachers, in the order of the arms."""
     found: dict[Derivation, None] = {}
@@ -136,7 +220,36 @@ def refusals(spec: SweepSpec, setting: Setting) -> list[tuple[str, str]]:
     """Labels that cannot work on this pair and task, each with the reason in the user's words."""
     refused: list[tuple[str, str]] = []
     for label, arm in spec.methods.items():
-        reason = next((r for r in (m.refusal() for m in built(arm, setting)) if r), "")
+        reason = next((r for m in built(arm, setting, ends=False) if (r := m.refusal())), "")
+        reason = reason or _endless(arm, setting)
         if reason:
             refused.append((label, reason))
     return refused
+
+
+def _endless(arm: MethodSpec, setting: Setting) -> str:
+    """That every trial would derive teachers in a way of its own, or empty.
+
+    How teachers are derived is found out once, before the search, for values that can be listed.
+    """
+    _, moved = _plan(arm)
+    method = registry.load("methods", arm.method)
+    if all(m.derivation() is None for m in built(arm, setting)):
+        return ""
+    for values in combinations(arm, ends=False):
+        for name in (name for name in moved if name in values):
+            domain = arm.domains[name]
+            ways = {
+                method(parameters(arm.method, {**values, name: end}), setting).derivation()
+                for end in _bounds_of(domain)
+            }
+            if len(ways) > 1:
+                return (
+                    f"looks at the teacher once for every value of '{name}', which is searched in "
+                    f"{domain.describe()}\nsearch it as {{choice: [...]}} of a few values"
+                )
+    return ""
+
+
+def _bounds_of(domain: Domain) -> tuple[Scalar, Scalar]:
+    return _at(domain, _WITHIN), _at(domain, 1 - _WITHIN)

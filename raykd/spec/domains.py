@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,15 @@ from raykd.params import Scalar, show
 
 Kind = Literal["uniform", "loguniform", "quniform", "int", "logint", "choice"]
 KINDS: tuple[Kind, ...] = ("uniform", "loguniform", "quniform", "int", "logint", "choice")
+
+
+def same_value(one: Scalar, other: Scalar) -> bool:
+    """Whether two values are one: true is not 1, and a step of a grid may be off by rounding."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-15)
+    return one == other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,20 +43,27 @@ class Domain:
     when: Mapping[str, Scalar] = field(default_factory=dict)
 
     def contains(self, value: Scalar) -> bool:
-        """Whether a value could be drawn from this domain (the grid of `quniform` aside)."""
+        """Whether a value lies in this domain."""
         if self.kind == "choice":
-            return value in self.choices
+            return any(same_value(value, choice) for choice in self.choices)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if self.kind in ("int", "logint") and value != int(value):
             return False
         assert self.low is not None
         assert self.high is not None
-        return self.low <= value <= self.high
+        if not self.low <= value <= self.high:
+            return False
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < 1e-8
 
     def active(self, values: Mapping[str, Scalar]) -> bool:
         """Whether the conditions of `when` hold for the values chosen so far."""
-        return all(name in values and values[name] == want for name, want in self.when.items())
+        return all(
+            name in values and same_value(values[name], want) for name, want in self.when.items()
+        )
 
     def describe(self) -> str:
         """The domain as the user typed it, e.g. ``loguniform [1e-05, 0.0001]``."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from raykd import registry
-from raykd.errors import Problem
+from raykd.errors import Problem, SpecError
 from raykd.registry import NO_TEACHER
 from raykd.spec.dump import to_yaml
-from raykd.spec.method_section import NAME, as_arm, read_methods, read_train
+from raykd.spec.method_section import as_arm, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
+from raykd.spec.names import name_problem
 from raykd.spec.nodes import Entry, Findings, Mark, Node
 from raykd.spec.overrides import apply_overrides
+from raykd.spec.reach import check_reach
+from raykd.spec.report_path import path_problem
 from raykd.spec.schema import (
     ConfirmSpec,
     DataSpec,
@@ -28,6 +34,7 @@ from raykd.spec.schema import (
 )
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
+from raykd.spec.splits import split_problems
 from raykd.spec.tasks_section import read_tasks
 from raykd.spec.yaml_loader import read_file
 
@@ -58,23 +65,41 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> SweepSpec:
 
 
 def spec_from_dict(plain: Mapping[str, Any]) -> SweepSpec:
-    """The inverse of `SweepSpec.as_dict`, for a run folder that was written before."""
-    return SweepSpec.model_validate_json(json.dumps(plain))
+    """The inverse of `SweepSpec.as_dict`, for a run folder that was written before.
+
+    Raises:
+        SpecError: It was written by a version of raykd that had other keys, or changed by hand.
+    """
+    try:
+        return SweepSpec.model_validate_json(json.dumps(plain))
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SpecError(
+            f"the settings of the run cannot be read: {where}: {first['msg']}",
+            hint="it was made by another version of raykd, or its resolved.json was changed",
+        ) from exc
 
 
 def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) -> Problem:
-    """A problem found later (models, cluster), with the place in the file that its path names.
+    """A problem found later (data, models, cluster), with the place that its path names.
 
     A path that the file does not spell out gets the place of its nearest section, or none.
     """
-    findings = Findings()
-    root = read_file(path, findings)
-    apply_overrides(root, overrides, findings)
-    entries, mark = root.entries, None
-    for key in problem.path.split("."):
-        if key not in entries:
+    if problem.line or problem.file:
+        return problem
+    root = read_file(path, Findings())
+    apply_overrides(root, overrides, Findings())
+    node, mark = root, None
+    for key, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", problem.path):
+        if key and key in node.entries:
+            entry = node.entries[key]
+            node, mark = entry.node, entry.mark
+        elif number and int(number) < len(node.items):
+            node = node.items[int(number)]
+            mark = node.mark
+        else:
             break
-        mark, entries = entries[key].mark, entries[key].node.entries
     if mark is None:
         return dataclasses.replace(problem, file=str(path))
     return dataclasses.replace(
@@ -103,6 +128,8 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
     confirm = _read_confirm(entries.get("confirm"), findings)
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
+    if search is not None and "methods" in entries:
+        check_reach(methods, as_arm(train), search, entries, findings)
     if findings.problems:
         return None
     return SweepSpec.model_validate(
@@ -128,9 +155,9 @@ def _read_text(entry: Entry | None, key: str, findings: Findings) -> str:
 def _read_name(entry: Entry | None, findings: Findings) -> str:
     before = len(findings.problems)
     name = _read_text(entry, "name", findings)
-    if entry is not None and len(findings.problems) == before and not NAME.fullmatch(name):
-        message = f"'name' has letters, digits, '_' and '-', got '{name}'"
-        findings.add(entry.node.mark, "name", message, "it names the run folder and the report")
+    if entry is not None and len(findings.problems) == before and (wrong := name_problem(name)):
+        hint = "it names the run folder and the report"
+        findings.add(entry.node.mark, "name", f"'name' {wrong}", hint)
     return name
 
 
@@ -150,6 +177,11 @@ def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
         message = "'augment' needs a source of words"
         hint = "model: a masked language model, and/or vectors: a file of word vectors"
         findings.add(given["augment"].node.mark, "data.augment", message, hint)
+    if made is not None:
+        for problem in split_problems(made):
+            key = problem.path.removeprefix("data.")
+            at = given.get(key) or next(given[k] for k in by_hand if k in given)
+            findings.add(at.node.mark, problem.path, problem.message, problem.hint)
     if made is not None and "rationales" in given:
         _check_rationales(made.rationales, given["rationales"].node.mark, findings)
     return made if len(findings.problems) == before else None
@@ -160,6 +192,9 @@ def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> No
     if made.source != "data" and not made.by_teacher and made.file is None:
         message = "'source' is data, teacher, teacher_posthoc or a file that ends in .jsonl, "
         findings.add(mark, f"{where}.source", f"{message}got '{made.source}'")
+    if not made.by_teacher and made.max_new_tokens != RationaleSpec().max_new_tokens:
+        message = "'max_new_tokens' bounds what a teacher writes, and it writes nothing here"
+        findings.add(mark, f"{where}.max_new_tokens", message, "set source: teacher, or remove it")
     if made.as_input and made.by_teacher:
         message = "'as_input' needs rationales that are there before the teacher is"
         hint = "use source: data, or a file"
@@ -198,7 +233,10 @@ def _read_report(
     if made is None:
         return None
     if entry is not None and "path" in entry.node.entries:
-        _check_template(made.path, entry.node.entries["path"].node, findings)
+        wrong, hint = path_problem(made.path)
+        if wrong:
+            node = entry.node.entries["path"].node
+            findings.add(node.mark, "report.path", f"'path' {wrong}, got {node.typed()}", hint)
     labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
     if made.baseline is None:
         without = next((m.label for m in methods.values() if m.method in NO_TEACHER), NO_TEACHER[0])
@@ -211,11 +249,3 @@ def _read_report(
         hint = registry.suggestion(made.baseline, labels) or f"labels: {', '.join(labels)}"
         findings.add(node.mark, "report.baseline", message, hint)
     return made
-
-
-def _check_template(template: str, node: Node, findings: Findings) -> None:
-    try:
-        template.format(name="name")
-    except (KeyError, IndexError, ValueError, AttributeError):
-        message = f"'path' may hold {{name}} and no other braces, got {template}"
-        findings.add(node.mark, "report.path", message, "for example reports/{name}.html")

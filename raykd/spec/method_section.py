@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Mapping
 
 from raykd import registry
 from raykd.errors import SpecError, UnknownName
 from raykd.params import ParamInfo, Scalar, describe, unknown_key
 from raykd.registry import NO_TEACHER, suggestion
-from raykd.spec.nodes import Entry, Findings, join
+from raykd.spec.domains import same_value
+from raykd.spec.names import name_problem
+from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import Arm, MethodSpec
 from raykd.spec.searched import Values, check_conditions, check_constant, read_value
 from raykd.spec.sections import is_section, unknown_keys
 from raykd.training.settings import TrainSettings
 
 RESERVED = ("method", "start")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MOST_BUILT = 20_000
+"""Combinations of parameters of all arms together that are tried out before a sweep."""
 
 
 def train_infos() -> dict[str, ParamInfo]:
@@ -49,9 +52,12 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         findings: Receives the problems.
     """
     arms: dict[str, MethodSpec] = {}
-    if not isinstance(entry.node.value, dict) or not entry.node.entries:
-        message = f"'methods' must name at least one method, got {entry.node.typed()}"
-        findings.add(entry.node.mark, "methods", message, "for example  kd: {}")
+    if not entry.node.entries:
+        words = "must name at least one method"
+        if entry.node.value is not None and not isinstance(entry.node.value, dict):
+            words = "must be a mapping (method: parameters)"
+        message = f"'methods' {words}, got {entry.node.typed()}"
+        findings.add(entry.node.mark, "methods", message, _as_mapping(entry.node))
         return arms
     for label, block in entry.node.entries.items():
         if block.node.value is False:  # switched off, e.g. by --set methods.kd=false
@@ -59,17 +65,25 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         arm = _read_arm(label, block, train, findings)
         if arm is not None:
             arms[label] = arm
+    for label, arm in arms.items():
+        _check_together(arm, entry.node.entries[label], MOST_BUILT // len(arms), findings)
     if not any(arm.method in NO_TEACHER for arm in arms.values()):
         label = NO_TEACHER[0] if NO_TEACHER[0] not in entry.node.entries else "no-teacher"
         arms[label] = MethodSpec(label=label, method=NO_TEACHER[0])
     return arms
 
 
+def _as_mapping(node: Node) -> str:
+    """How to write the methods that were given as a list, or as one name."""
+    named = [item.typed() for item in node.items or [node] if isinstance(item.value, str)]
+    shown = ", ".join(f"{name}: {{}}" for name in named or ["none", "kd"])
+    return f"for example methods: {{{shown}}}"
+
+
 def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> MethodSpec | None:
     path = join("methods", label)
-    if not NAME.fullmatch(label):
-        message = f"a label has letters, digits, '_' and '-', got '{label}'"
-        findings.add(block.mark, path, message)
+    if wrong := name_problem(label):
+        findings.add(block.mark, path, f"a label {wrong}")
         return None
     if not is_section(block, path, findings):
         return None
@@ -88,11 +102,9 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
     start = _read_start(label, method, block, values, train, infos, findings)
     if len(findings.problems) > before:
         return None
-    arm = MethodSpec(
+    return MethodSpec(
         label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
     )
-    _check_together(arm, block, path, findings)
-    return arm
 
 
 def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str | None:
@@ -107,9 +119,10 @@ def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str |
         method = named.node.value
     try:
         registry.load("methods", method)
-    except UnknownName as exc:
+        describe(registry.params_of("methods", method))
+    except SpecError as exc:
         hint = exc.hint
-        if named is None:
+        if named is None and isinstance(exc, UnknownName):
             hint += "; an arm with a name of its own says  method: NAME"
         findings.add(mark, place, exc.message, hint)
         return None
@@ -124,12 +137,16 @@ def _unknown_parameter(
     infos: Mapping[str, ParamInfo],
     findings: Findings,
 ) -> set[str]:
+    if findings.full:
+        findings.add(entry.mark, join(path, name), "there is no such parameter")
+        return set()
     problem = unknown_key(name, tuple(infos.values()), f"method '{method}'", method)
     hint = problem.hint
     if name in train_infos():
         hint = f"'{name}' is a setting of training and stands under train"
     findings.add(entry.mark, join(path, name), problem.message, hint)
-    return {known for known in infos if suggestion(name, list(infos)).endswith(f"'{known}'?")}
+    close = suggestion(name, list(infos))
+    return {known for known in infos if close.endswith(f"'{known}'?")}
 
 
 def _read_start(
@@ -179,7 +196,7 @@ def _check_point(
             message = f"'{name}' is searched in {domain.describe()}, got {entry.node.text}"
             findings.add(entry.node.mark, where, message, "widen the domain or change the point")
     elif name in side.fixed:
-        if side.fixed[name] != value:
+        if not same_value(side.fixed[name], value):
             typed = side.entries[name].node.text
             message = f"'{name}' is set to {typed}, so no point can have {entry.node.text}"
             findings.add(entry.node.mark, where, message, "search it, or leave it out of the point")
@@ -202,17 +219,18 @@ def _check_active(
         if domain is None:
             continue
         for other, wanted in domain.when.items():
-            if other in chosen and chosen[other] != wanted:
+            if other in chosen and not same_value(chosen[other], wanted):
                 asked = values.entries[name].node.entries["when"].node.entries[other].node.text
                 message = f"'{name}' is used only when '{other}' is {asked}"
                 findings.add(entries[name].mark, join(place, name), message)
 
 
-def _check_together(arm: MethodSpec, block: Entry, path: str, findings: Findings) -> None:
-    """Let the method's own checks see every combination of choices."""
+def _check_together(arm: MethodSpec, block: Entry, most: int, findings: Findings) -> None:
+    """Let the method's own checks see every combination of choices, or the first `most`."""
     from raykd.spec.arms import combinations, parameters
 
-    for values in combinations(arm):
+    path = join("methods", arm.label)
+    for values in itertools.islice(combinations(arm, ends=False), max(most, 1)):
         try:
             parameters(arm.method, values)
         except SpecError as exc:

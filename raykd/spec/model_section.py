@@ -6,7 +6,14 @@ from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
 from raykd.spec.nodes import Entry, Findings, Node, join
-from raykd.spec.schema import FromTeacher, Section, ShapeSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema import (
+    LARGEST_SEED,
+    FromTeacher,
+    Section,
+    ShapeSpec,
+    StudentSpec,
+    TeacherSpec,
+)
 from raykd.spec.searched import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 
@@ -21,7 +28,7 @@ def finetune_infos() -> dict[str, ParamInfo]:
             choices=(), help="Rows the teacher is fine-tuned on; null = all.", symbol="",
         ),
         "seed": ParamInfo(
-            name="seed", type=int, optional=False, default=0, low=None, high=None, open=False,
+            name="seed", type=int, optional=False, default=0, low=0, high=LARGEST_SEED, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
         ),
         "explain": ParamInfo(
@@ -50,7 +57,17 @@ def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
         message = "a checkpoint is fine-tuned already, so 'finetune' has no effect"
         hint = "remove finetune, or name the model with teacher.model"
         findings.add(given.mark, "teacher.finetune", message, hint)
+    if made is not None and made.cache not in ("sampled", "top_k"):
+        _check_cache_size(made, entry, findings)
     return made if len(findings.problems) == before else None
+
+
+def _check_cache_size(made: TeacherSpec, entry: Entry, findings: Findings) -> None:
+    if made.cache_size != TeacherSpec().cache_size:
+        message = "'cache_size' counts the draws of cache: sampled, or the tokens of cache: top_k; "
+        mark = entry.node.entries["cache_size"].mark
+        hint = "set teacher.cache to one of them, or remove cache_size"
+        findings.add(mark, "teacher.cache_size", f"{message}cache is {made.cache}", hint)
 
 
 def read_student(

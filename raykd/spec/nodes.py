@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from raykd.errors import Problem, SpecError
+from raykd.errors import Problem, SpecError, shortened
 from raykd.params import Scalar
+
+MOST_PROBLEMS = 100
+"""Problems of a file that are shown; the others are counted."""
+
+TYPED = 80
+"""Characters of what the user typed that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,13 @@ class Node:
         value: The scalar, the nodes of a list, or the entries of a mapping by key.
         text: A scalar as typed.
         mark: Where it begins.
+        quoted: Whether a scalar stands in quotes, which make text of a number.
     """
 
     value: Scalar | list[Node] | dict[str, Entry]
     text: str
     mark: Mark
+    quoted: bool = False
 
     @property
     def is_scalar(self) -> bool:
@@ -87,27 +95,45 @@ class Node:
         return self.value
 
     def typed(self) -> str:
-        """What the user typed, for messages: ``1e-5``, ``[0, 1000]``, ``a mapping``."""
+        """What the user typed, for messages: ``1e-5``, ``[0, 1000]``, ``a mapping``, ``"1e-5"``."""
         if isinstance(self.value, dict):
-            return "a mapping"
+            return "a mapping" if self.value else "an empty mapping"
         if isinstance(self.value, list):
-            return "[" + ", ".join(node.typed() for node in self.value) + "]"
-        return self.text
+            shown = [node.typed() for node in self.value[:TYPED]]
+            return shortened("[" + ", ".join(shown), TYPED) + "]"
+        return shortened(f'"{self.text}"' if self.quoted else self.text, TYPED)
 
 
 @dataclass(slots=True)
 class Findings:
-    """Everything found wrong so far."""
+    """Everything found wrong so far.
+
+    Attributes:
+        problems: The first `MOST_PROBLEMS`.
+        left_out: How many there were beside them.
+    """
 
     problems: list[Problem] = field(default_factory=list)
+    left_out: int = 0
+    _unread: set[tuple[str, int, int]] = field(default_factory=set)
+
+    @property
+    def full(self) -> bool:
+        """Whether a further problem would only be counted."""
+        return len(self.problems) >= MOST_PROBLEMS
 
     def add(self, mark: Mark, path: str, message: str, hint: str = "") -> None:
-        """Note one problem at a position."""
+        """Note one problem at a position, unless what stands there could not even be read."""
+        if (mark.source.name, mark.line, mark.column) in self._unread:
+            return
+        if self.full:
+            self.left_out += 1
+            return
         self.problems.append(
             Problem(
-                message=message,
-                path=path,
-                hint=hint,
+                message=shortened(message),
+                path=shortened(path, TYPED),
+                hint=shortened(hint),
                 file=mark.source.name,
                 line=mark.line,
                 column=mark.column,
@@ -115,8 +141,22 @@ class Findings:
             )
         )
 
+    def unread(self, mark: Mark, path: str, message: str, hint: str = "") -> None:
+        """Note what cannot be read at all; what its absence leads to is no problem of its own."""
+        self.add(mark, path, message, hint)
+        self.forgive(mark)
+
+    def forgive(self, mark: Mark) -> None:
+        """Take no further problem at this position."""
+        self._unread.add((mark.source.name, mark.line, mark.column))
+
     def raise_any(self) -> None:
         """Raise all of them at once, if there are any."""
+        if self.left_out:
+            last = self.problems[-1]
+            count = len(self.problems) + self.left_out
+            few = f"the first {MOST_PROBLEMS} of {count:,} problems are shown"
+            self.problems.append(Problem(message=few, file=last.file))
         if self.problems:
             raise SpecError(found=self.problems)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,10 @@ from raykd.params import Scalar
 from raykd.spec.domains import Domain
 
 Number = int | float
+LARGEST_SEED = 2**32 - 1
+"""What every generator takes as a seed: Python's, NumPy's, PyTorch's."""
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
 class Section(BaseModel):
@@ -65,10 +69,10 @@ class AugmentSpec(Section):
 
     model: str | None = None
     vectors: str | None = None
-    copies: int = Field(default=10, ge=1)
+    copies: int = Field(default=10, ge=1, le=1000)
     probability: Number = Field(default=0.4, gt=0, le=1)
-    candidates: int = Field(default=15, ge=1)
-    seed: int = 0
+    candidates: int = Field(default=15, ge=1, le=10_000)
+    seed: Seed = 0
 
 
 class RationaleSpec(Section):
@@ -103,25 +107,25 @@ class DataSpec(Section):
     root: str | None = None
     limit: int | None = Field(default=None, ge=1)
     student_rows: int | None = Field(default=None, ge=1)
-    max_length: int = Field(default=128, ge=4)
+    max_length: int = Field(default=128, ge=4, le=1_000_000)
     select_on: SplitRef = SplitRef(split="train", fraction=0.1)
     report_on: SplitRef = SplitRef(split="validation")
     augment: AugmentSpec | None = None
     rationales: RationaleSpec = RationaleSpec()
     label_type: Literal["gt", "llm"] = "gt"
-    seed: int = 0
+    seed: Seed = 0
 
 
 class ShapeSpec(Section):
     """A model with random weights: ``{family: bert, layers: 2, hidden: 96, heads: 2}``."""
 
     family: str
-    layers: int = Field(ge=1)
-    hidden: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    intermediate: int | None = Field(default=None, ge=1)
-    vocabulary: int = Field(default=8192, ge=16)
-    max_positions: int = Field(default=512, ge=8)
+    layers: int = Field(ge=1, le=1000)
+    hidden: int = Field(ge=1, le=100_000)
+    heads: int = Field(ge=1, le=1000)
+    intermediate: int | None = Field(default=None, ge=1, le=1_000_000)
+    vocabulary: int = Field(default=8192, ge=16, le=10_000_000)
+    max_positions: int = Field(default=512, ge=8, le=10_000_000)
     dropout: Number = Field(default=0.1, ge=0, lt=1)
 
 
@@ -201,19 +205,18 @@ class SearchSpec(Section):
 
     algorithm: Named = Named(name="tpe")
     scheduler: Named = Named(name="none")
-    scope: Literal["per_method"] = "per_method"
-    trials: int = Field(default=20, ge=1)
+    trials: int = Field(default=20, ge=1, le=1_000_000)
     time_budget_s: float | None = None
     max_concurrent: int | Literal["auto"] = "auto"
     objective: tuple[Objective, ...] = (Objective(),)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class ConfirmSpec(Section):
     """The best configurations again, on fresh seeds; an empty list of seeds skips it."""
 
-    top_k: int = Field(default=1, ge=1)
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    top_k: int = Field(default=1, ge=1, le=1000)
+    seeds: tuple[Seed, ...] = Field(default=(1, 2, 3, 4, 5), max_length=1000)
 
 
 class ResourceSpec(Section):
@@ -222,10 +225,10 @@ class ResourceSpec(Section):
     `labels` are those of the nodes that may hold one, as ``ray start --labels`` gives them.
     """
 
-    workers: int = Field(default=1, ge=1)
-    cpus_per_worker: Number = Field(default=1, gt=0)
+    workers: int = Field(default=1, ge=1, le=100_000)
+    cpus_per_worker: Number = Field(default=1, gt=0, le=100_000)
     gpus_per_worker: Number | Literal["auto"] = Field(default="auto")
-    max_failures: int = Field(default=2, ge=0)
+    max_failures: int = Field(default=2, ge=0, le=1_000_000)
     isolate: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict)
 
@@ -260,8 +263,15 @@ class SweepSpec(Section):
         return plain
 
     def with_trials(self, trials: int) -> SweepSpec:
-        """The same sweep with another budget per arm."""
-        return self.model_copy(update={"search": self.search.model_copy(update={"trials": trials})})
+        """The same sweep with another budget per arm.
+
+        Raises:
+            ValueError: It is no budget.
+        """
+        search = {**self.search.model_dump(mode="json"), "trials": trials}
+        return self.model_copy(
+            update={"search": SearchSpec.model_validate_json(json.dumps(search))}
+        )
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from raykd import registry
-from raykd.errors import UnknownName
+from raykd.errors import SpecError
 from raykd.params import Scalar, describe
 from raykd.registry import suggestion
 from raykd.spec.nodes import Entry, Findings, Node, join
@@ -17,6 +17,9 @@ from raykd.spec.sections import is_section, read_section
 LATENCY = "latency_ms"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+LONGEST_S = 10 * 365 * 86400.0
+"""Of a time budget; more is a slip."""
+
 _BY_HAND = ("algorithm", "scheduler", "objective", "time_budget")
 
 
@@ -67,10 +70,10 @@ def _read_named(kind: str, key: str, entry: Entry, findings: Findings) -> Named 
     name = named.node.value
     try:
         registry.load(kind, name)
-    except UnknownName as exc:
+        infos = {info.name: info for info in describe(registry.params_of(kind, name))}
+    except SpecError as exc:
         findings.add(named.node.mark, path, exc.message, exc.hint)
         return None
-    infos = {info.name: info for info in describe(registry.params_of(kind, name))}
     params: dict[str, Scalar] = {}
     for parameter, value in entry.node.entries.items():
         where = join(path, parameter)
@@ -145,7 +148,7 @@ def _read_budget(entry: Entry, findings: Findings) -> float | None:
     if entry.node.value is None:
         return None
     seconds = _seconds(entry.node.value) if entry.node.is_scalar else None
-    if seconds is None or seconds <= 0:
+    if seconds is None or not 0 < seconds <= LONGEST_S:
         message = f"'time_budget' must be a duration, got {entry.node.typed()}"
         hint = "for example 6h, 1h30m, 90s, or a number of seconds"
         findings.add(entry.node.mark, "search.time_budget", message, hint)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from raykd.params import ParamInfo, Scalar, show
 from raykd.registry import suggestion
 from raykd.spec.domains import KINDS, Domain, Kind
+from raykd.spec.hints import value_hint
 from raykd.spec.nodes import Entry, Findings, Node, join
 
 _FITTING: Mapping[type, tuple[Kind, ...]] = {
@@ -25,6 +26,13 @@ _OTHER_NAMES = {
     "categorical": "use choice",
     "values": "use choice",
 }
+
+
+LARGEST_END = 2**53
+"""Of a range, either way: up to there every whole number has a float of its own."""
+
+MOST_STEPS = 1_000_000
+"""Of a `quniform`."""
 
 
 @dataclass(slots=True)
@@ -54,6 +62,10 @@ def read_value(
     elif isinstance(entry.node.value, list):
         message = f"'{name}' must be one value or a domain, got the list {entry.node.typed()}"
         hint = f"to search these values: {{choice: {entry.node.typed()}}}"
+        numbers = [n for n in map(_number, entry.node.items) if n is not None]
+        if len(numbers) == len(entry.node.items) == 2 and info.type in (int, float):
+            kind = "uniform" if info.type is float else "int"
+            hint += f"; all between them: {{{kind}: {entry.node.typed()}}}"
         findings.add(entry.node.mark, where, message, hint)
     else:
         domain = _read_domain(entry, where, info, findings)
@@ -71,8 +83,9 @@ def check_constant(node: Node, where: str, info: ParamInfo, findings: Findings) 
         # Numbers appear as typed: 1e-5, not 1e-05.
         end = f"got {show(node.scalar())}"
         if wrong.endswith(end):
-            wrong = wrong.removesuffix(end) + f"got {node.text}"
-        findings.add(node.mark, where, wrong)
+            got = f"the text {node.typed()}" if node.quoted and info.type is not str else ""
+            wrong = wrong.removesuffix(end) + f"got {got or node.typed()}"
+        findings.add(node.mark, where, wrong, value_hint(node, wants_text=info.type is str))
     return not wrong
 
 
@@ -119,12 +132,13 @@ def _choice(node: Node, place: str, info: ParamInfo, findings: Findings) -> Doma
         return None
     if not all([check_constant(item, place, info, findings) for item in node.items]):
         return None
-    choices = tuple(item.scalar() for item in node.items)
-    for k, item in enumerate(node.items):
-        if choices[k] in choices[:k]:
-            findings.add(item.mark, place, f"choice lists {item.text} twice")
+    seen: set[Scalar] = set()
+    for item in node.items:
+        if item.scalar() in seen:
+            findings.add(item.mark, place, f"choice lists {item.typed()} twice")
             return None
-    return Domain(kind="choice", choices=choices)
+        seen.add(item.scalar())
+    return Domain(kind="choice", choices=tuple(item.scalar() for item in node.items))
 
 
 def _range(
@@ -134,7 +148,8 @@ def _range(
     numbers = [n for n in (_number(item) for item in node.items) if n is not None]
     if len(node.items) != len(wanted) or len(numbers) != len(wanted):
         message = f"{kind} takes [{', '.join(wanted)}], got {node.typed()}"
-        findings.add(node.mark, place, message)
+        hint = next((h for h in map(value_hint, node.items) if h), "")
+        findings.add(node.mark, place, message, hint)
         return None
     low, high = numbers[:2]
     wrong, hint = _range_problem(kind, low, high, numbers[2] if len(numbers) > 2 else None)
@@ -161,10 +176,17 @@ def _range_problem(kind: str, low: float, high: float, step: float | None) -> tu
         return "loguniform needs low > 0", "use uniform, or a small positive low such as 1e-4"
     if kind == "logint" and low < 1:
         return "logint needs low >= 1", "use int, or 1 as low"
-    if low >= high:
+    if low > high:
+        ends = [show(high), show(low), *([] if step is None else [show(step)])]
+        return f"{kind} needs low < high", f"swap the ends: [{', '.join(ends)}]"
+    if low == high:
         return f"{kind} needs low < high", "a single value is written without a distribution"
+    if max(abs(low), abs(high)) > LARGEST_END:
+        return f"{kind} takes ends up to {show(float(LARGEST_END))}", ""
     if step is not None and not 0 < step <= high - low:
         return "quniform needs a step > 0 that fits between low and high", ""
+    if step is not None and (high - low) / step > MOST_STEPS:
+        return f"quniform makes {MOST_STEPS:,} steps at most", "use uniform"
     return "", ""
 
 
@@ -174,11 +196,23 @@ def _read_when(entry: Entry, where: str, findings: Findings) -> dict[str, Scalar
         return {}
     place = join(where, "when")
     conditions = found.node.entries
-    if not conditions or not all(e.node.is_scalar for e in conditions.values()):
+    if not conditions:
         message = f"'when' takes {{parameter: value}}, got {found.node.typed()}"
-        findings.add(found.node.mark, place, message)
+        findings.add(found.node.mark, place, message, "for example when: {angles: true}")
         return None
+    for name, condition in conditions.items():
+        if not condition.node.is_scalar:
+            message = f"'when' takes one value for '{name}', got {condition.node.typed()}"
+            hint = f"for example when: {{{name}: {_first(condition.node)}}}"
+            findings.add(condition.node.mark, place, message, hint)
+            return None
     return {name: e.node.scalar() for name, e in conditions.items()}
+
+
+def _first(node: Node) -> str:
+    """The first value of a list or mapping."""
+    inner = [*node.items, *(entry.node for entry in node.entries.values())]
+    return inner[0].typed() if inner else "0.5"
 
 
 def check_conditions(

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from raykd.registry import suggestion
-from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.errors import shortened
+from raykd.spec.hints import form_of, key_hint, value_hint
+from raykd.spec.nodes import TYPED, Entry, Findings, Node, join
 from raykd.spec.schema import Section
 
 S = TypeVar("S", bound=Section)
@@ -38,7 +39,7 @@ def is_section(entry: Entry, path: str, findings: Findings) -> bool:
         return True
     name = path.rpartition(".")[2]
     message = f"'{name}' must be a mapping (key: value), got {entry.node.typed()}"
-    findings.add(entry.node.mark, path, message)
+    findings.add(entry.node.mark, path, message, form_of(name))
     return False
 
 
@@ -55,11 +56,10 @@ def unknown_keys(
     for key in entries:
         if key in known:
             continue
-        hint = suggestion(key, sorted(known))
-        meant.update(name for name in known if hint == f"did you mean '{name}'?")
-        others = sorted(name for name in known if name not in entries)
-        hint = hint or f"known keys: {', '.join(others)}"
-        findings.add(entries[key].mark, join(path, key), f"unknown key '{key}'", hint)
+        hint = "" if findings.full else key_hint(key, known, entries, path)
+        meant.update(name for name in known if hint.startswith(f"did you mean '{name}'?"))
+        shown = shortened(key, TYPED)
+        findings.add(entries[key].mark, join(path, key), f"unknown key '{shown}'", hint)
     return meant
 
 
@@ -119,7 +119,17 @@ def _translate(
         name = where.rpartition(".")[2]
         wanted = _wanted(errors)
         message = f"'{name}' must {wanted}, got {place.node.typed()}"
-        findings.add(place.node.mark, where, message)
+        findings.add(place.node.mark, where, message, _right_form(name, place.node, errors))
+
+
+def _right_form(name: str, node: Node, errors: Sequence[Any]) -> str:
+    """How the value is to be written, from the errors of all branches of a union."""
+    kinds = {error["type"] for error in errors}
+    if "tuple_type" in kinds and node.is_scalar and node.value is not None:
+        return f"for example {name}: [{node.typed()}]"
+    if kinds & {"model_type", "dict_type", "mapping_type"}:
+        return form_of(name)
+    return value_hint(node, wants_text="string_type" in kinds)
 
 
 def _descend(entry: Entry, path: str, loc: Sequence[int | str]) -> tuple[Entry, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 from raykd import registry
-from raykd.errors import UnknownName
-from raykd.spec.method_section import NAME
-from raykd.spec.nodes import Entry, Findings, Node
+from raykd.errors import SpecError
+from raykd.spec.names import name_problem
+from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import OwnTaskSpec
 from raykd.spec.sections import read_section
 
@@ -30,10 +33,11 @@ def read_tasks(entry: Entry | None, findings: Findings) -> Tasks:
     tasks = Tasks()
     if entry is not None and not entry.node.items:
         message = f"'tasks' must be a list of at least one task, got {entry.node.typed()}"
-        findings.add(entry.node.mark, "tasks", message, "for example tasks: [glue/rte]")
-    for node in entry.node.items if entry is not None else []:
+        one = entry.node.typed() if isinstance(entry.node.value, str) else "glue/rte"
+        findings.add(entry.node.mark, "tasks", message, f"for example tasks: [{one}]")
+    for k, node in enumerate(entry.node.items if entry is not None else []):
         if isinstance(node.value, dict):
-            _read_own(node, tasks, findings)
+            _read_own(node, f"tasks[{k}]", tasks, findings)
         elif isinstance(node.value, str):
             _read_name(node, node.value, tasks, findings)
         else:
@@ -49,39 +53,66 @@ def _read_name(node: Node, name: str, tasks: Tasks, findings: Findings) -> None:
     tasks.names.append(name)
     try:
         tasks.metrics.append(tuple(registry.load("tasks", name).metrics))
-    except UnknownName as exc:
+    except SpecError as exc:
         findings.add(node.mark, "tasks", exc.message, exc.hint)
 
 
-def _read_own(node: Node, tasks: Tasks, findings: Findings) -> None:
-    made = read_section(OwnTaskSpec, Entry(node.mark, node), "tasks", findings)
+def _read_own(node: Node, path: str, tasks: Tasks, findings: Findings) -> None:
+    made = read_section(OwnTaskSpec, Entry(node.mark, node), path, findings)
     if made is None:
         return
-    wrong = _problem(made, tasks)
-    if wrong:
-        findings.add(node.mark, "tasks", *wrong)
+    for key, message, hint in _problems(made, tasks):
+        entry = node.entries.get(key)
+        mark = node.mark if entry is None else entry.node.mark
+        findings.add(mark, join(path, key) if entry is not None else path, message, hint)
         return
     tasks.names.append(made.name)
     tasks.own[made.name] = made
     tasks.metrics.append(made.all_metrics())
 
 
-def _problem(made: OwnTaskSpec, tasks: Tasks) -> tuple[str, str] | None:
-    """What is wrong with a description, and what to do."""
-    if not NAME.fullmatch(made.name):
-        return f"a task's name has letters, digits, '_' and '-', got '{made.name}'", ""
+def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with a description: the key, the words, and what to do."""
+    name = f"task '{made.name}'"
+    if wrong := name_problem(made.name):
+        yield "name", f"a task's name {wrong}", ""
     if made.name in registry.names("tasks"):
-        return f"'{made.name}' is a task of raykd", "choose another name"
+        yield "name", f"'{made.name}' is a task of raykd", "choose another name"
     if made.name in tasks.names:
-        return f"task '{made.name}' is listed twice", ""
-    if (made.path is None) == (made.hub is None):
-        return f"task '{made.name}' needs either path or hub", "e.g. path: data/reviews"
+        yield "name", f"{name} is listed twice", ""
+    if made.path is None and made.hub is None:
+        yield "", f"{name} needs either path or hub", "e.g. path: data/reviews"
+    if made.path is not None and made.hub is not None:
+        yield "hub", f"{name} needs either path or hub, not both", "remove one of them"
+    for key in ("path", "hub", "label"):
+        if getattr(made, key) == "":
+            yield key, f"'{key}' of {name} is empty", ""
+    for key in ("texts", "labels"):
+        values: tuple[str, ...] = getattr(made, key)
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            yield key, f"'{key}' of {name} lists '{twice[0]}' twice", "remove one of them"
+        if "" in values:
+            yield key, f"'{key}' of {name} has an empty name", ""
+    if made.label in made.texts:
+        yield "label", f"'{made.label}' is the label of {name} and one of its texts", ""
+    yield from _kind_problems(made, name)
+
+
+def _kind_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
+    """What does not go together with the kind of the task."""
+    low, high = made.span
     if made.kind == "classification" and len(made.labels) < 2:
-        return f"task '{made.name}' needs labels", "e.g. labels: [negative, positive]"
+        yield "labels", f"{name} needs labels", "e.g. labels: [negative, positive]"
     if made.kind == "regression" and made.labels:
-        return f"task '{made.name}' is a regression, which has no labels", "remove labels"
+        hint = "remove labels, or set kind: classification"
+        yield "labels", f"{name} is a regression, which has no labels", hint
+    if not low < high:
+        hint = f"swap the ends: [{high}, {low}]" if high < low else "e.g. span: [1, 5]"
+        yield "span", f"'span' of {name} needs low < high, got [{low}, {high}]", hint
+    if made.kind == "classification" and made.span != (0.0, 1.0):
+        yield "span", f"{name} is a classification, which has no span", "remove span"
     suited = OwnTaskSpec.SUITED[made.kind]
     for metric in made.all_metrics():
         if metric not in suited:
-            return f"'{metric}' is no metric of {made.kind}", f"one of {', '.join(suited)}"
-    return None
+            key = "metric" if metric == made.metric else "metrics"
+            yield key, f"'{metric}' is no metric of {made.kind}", f"one of {', '.join(suited)}"

@@ -1,25 +1,25 @@
-"""Reads YAML 1.2 into a tree of nodes with positions; duplicate keys are errors.
+"""Reads YAML 1.2 into a tree of nodes with positions.
 
-The composed node graph is used instead of constructed objects: it has the position and the typed
-text of every key and value, and it goes on after a duplicate key, so that all of them are reported.
+The events of the parser are used instead of constructed objects: they have the position and the
+typed text of every key and value, so that all that is wrong can be reported, and what a file takes
+of depth and size is known before it is taken.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-from ruamel.yaml.nodes import Node as YamlNode
 
 from raykd.errors import Problem, SpecError
-from raykd.params import Scalar
-from raykd.spec.nodes import Entry, Findings, Mark, Node, Source, join
+from raykd.spec.nodes import Findings, Mark, Node, Source
+from raykd.spec.yaml_tree import TreeBuilder, mark_at
 
-_TAG = "tag:yaml.org,2002:"
-_TEXT_TAGS = {_TAG + kind for kind in ("str", "timestamp", "merge", "value")}
+MOST_CHARACTERS = 400_000
+"""Of a file; what is larger is no search space."""
 
 
 def read_file(path: str | Path, findings: Findings) -> Node:
@@ -28,18 +28,9 @@ def read_file(path: str | Path, findings: Findings) -> Node:
     Raises:
         SpecError: With one problem, if the file cannot be read or is no YAML mapping.
     """
-    name = str(path)
-    source = Source(name=name, lines=())
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        hint = "check the name; raykd init writes a search space to start from"
-        raise _refusal(source, "there is no such file", hint=hint) from None
-    except UnicodeDecodeError as exc:
-        raise _refusal(source, f"the file is not UTF-8 text (byte {exc.start})") from None
-    except OSError as exc:
-        raise _refusal(source, f"cannot read the file: {exc.strerror or exc}") from None
-    root = parse(text, Source(name=name, lines=tuple(text.splitlines())), findings)
+    source = Source(name=str(path), lines=())
+    text = read_text(path)
+    root = parse(text, Source(name=str(path), lines=tuple(text.splitlines())), findings)
     if root is None:
         hint = "raykd init writes a search space to start from"
         raise _refusal(source, "the file is empty", hint=hint)
@@ -48,6 +39,30 @@ def read_file(path: str | Path, findings: Findings) -> Node:
         hint = "begin with  name: ...; raykd init writes an example"
         raise _refusal(source, f"expected sections (key: value), got {what}", hint=hint)
     return root
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a search-space file, whatever the locale.
+
+    Raises:
+        SpecError: With one problem, if the file cannot be read or is larger than it may be.
+    """
+    source = Source(name=str(path), lines=())
+    try:
+        if Path(path).stat().st_size > 4 * MOST_CHARACTERS:
+            raise _refusal(source, f"the file has more than {MOST_CHARACTERS:,} characters")
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = "check the name; raykd init writes a search space to start from"
+        raise _refusal(source, "there is no such file", hint=hint) from None
+    except UnicodeDecodeError as exc:
+        line = exc.object[: exc.start].count(b"\n") + 1
+        message = f"the file is not UTF-8 text (byte {exc.start}, line {line})"
+        raise _refusal(source, message, hint="save it as UTF-8") from None
+    except ValueError as exc:  # a name with a null character
+        raise _refusal(source, f"cannot read the file: {exc}") from None
+    except OSError as exc:
+        raise _refusal(source, f"cannot read the file: {exc.strerror or exc}") from None
 
 
 def parse(text: str, source: Source, findings: Findings, *, offset: int = -1) -> Node | None:
@@ -62,15 +77,26 @@ def parse(text: str, source: Source, findings: Findings, *, offset: int = -1) ->
     Raises:
         SpecError: If it is not YAML; one problem.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise _refusal(source, f"the text has more than {MOST_CHARACTERS:,} characters")
+    builder = TreeBuilder(source, findings, offset)
+    for event in _events(text, source, offset):
+        builder.take(event)
+    return builder.root
+
+
+def _events(text: str, source: Source, offset: int) -> Iterator[Any]:
+    """The events of the parser.
+
+    Raises:
+        SpecError: The text is no YAML.
+    """
     try:
-        composed = YAML(typ="rt", pure=True).compose(text)
+        yield from YAML(typ="rt", pure=True).parse(text)
     except YAMLError as exc:
         raise _broken(exc, source, offset) from None
-    except RecursionError:
-        raise _refusal(source, "the text is nested too deeply") from None
-    if composed is None:
-        return None
-    return _Converter(source, findings, offset).convert(composed, "", None)
+    except ValueError:  # the parser makes a number of a version of any length
+        raise _refusal(source, "cannot be read as YAML: %YAML names no version") from None
 
 
 def _refusal(source: Source, message: str, *, hint: str = "") -> SpecError:
@@ -83,83 +109,9 @@ def _broken(exc: YAMLError, source: Source, offset: int) -> SpecError:
     where = getattr(exc, "problem_mark", None)
     findings = Findings()
     message = f"cannot be read as YAML: {what}" + (f" ({context})" if context else "")
-    mark = Mark(source, 0, 0) if where is None else _mark(source, where.line, where.column, offset)
+    mark = (
+        Mark(source, 0, 0) if where is None else mark_at(source, where.line, where.column, offset)
+    )
     hint = "indent with spaces, not tabs" if "'\\t'" in str(what) else ""
     findings.add(mark, "", message, hint)
     return SpecError(found=findings.problems)
-
-
-def _mark(source: Source, line: int, column: int, offset: int) -> Mark:
-    if offset < 0:
-        return Mark(source, line + 1, column + 1)
-    return Mark(source, 0, column + 1 + (offset if line == 0 else 0))
-
-
-class _Converter:
-    """Turns composed YAML nodes into `Node`, noting what a search space may not hold."""
-
-    def __init__(self, source: Source, findings: Findings, offset: int) -> None:
-        self._source = source
-        self._findings = findings
-        self._offset = offset
-        self._seen: set[int] = set()
-
-    def convert(self, raw: YamlNode, path: str, key: Mark | None) -> Node:
-        mark = _mark(self._source, raw.start_mark.line, raw.start_mark.column, self._offset)
-        if isinstance(raw, ScalarNode):
-            # A value left out has no place of its own: its mark is wherever the next token begins.
-            here = key if key is not None and not raw.value and raw.tag == _TAG + "null" else mark
-            return Node(self._scalar(raw, path, here), raw.value or "null", here)
-        if id(raw) in self._seen:
-            self._findings.add(
-                mark, path, f"anchor '{raw.anchor}' is used again; aliases are not supported",
-                "write the value out in each place",
-            )  # fmt: skip
-            return Node(None, "null", mark)
-        self._seen.add(id(raw))
-        if isinstance(raw, SequenceNode):
-            items = [self.convert(item, f"{path}[{k}]", None) for k, item in enumerate(raw.value)]
-            return Node(items, "", mark)
-        assert isinstance(raw, MappingNode)
-        return Node(self._entries(raw, path), "", mark)
-
-    def _entries(self, raw: MappingNode, path: str) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        for key, value in raw.value:
-            mark = _mark(self._source, key.start_mark.line, key.start_mark.column, self._offset)
-            if not isinstance(key, ScalarNode):
-                self._findings.add(mark, path, "a key must be a plain word")
-                continue
-            name = str(key.value)
-            if name in entries:
-                first = f"first given on line {entries[name].mark.line}" if mark.line else ""
-                where = join(path, name)
-                self._findings.add(mark, where, f"duplicate key '{name}'", first)
-                continue
-            entries[name] = Entry(mark, self.convert(value, join(path, name), mark))
-        return entries
-
-    def _scalar(self, raw: ScalarNode, path: str, mark: Mark) -> Scalar:
-        tag, text = str(raw.tag), str(raw.value)
-        if tag in _TEXT_TAGS:
-            return text
-        if tag == _TAG + "null":
-            return None
-        if tag == _TAG + "bool":
-            return text.lower() in ("true", "yes", "on")
-        if tag == _TAG + "int":
-            return _whole(text)
-        if tag == _TAG + "float":
-            number = float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-            if not math.isfinite(number):
-                self._findings.add(mark, path, f"a number must be finite, got {text}")
-                return None
-            return number
-        self._findings.add(mark, path, f"tags are not supported, got {tag}")
-        return text
-
-
-def _whole(text: str) -> int:
-    digits = text.replace("_", "")
-    prefixed = digits.lstrip("+-")[:2].lower() in ("0x", "0o", "0b")
-    return int(digits, 0) if prefixed else int(digits)

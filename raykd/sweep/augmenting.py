@@ -56,7 +56,9 @@ def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path) -> Rows:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"texts": made.texts, "labels": made.labels.tolist()}))
+    draft.write_text(
+        json.dumps({"texts": made.texts, "labels": made.labels.tolist()}), encoding="utf-8"
+    )
     draft.replace(path)
     return made
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import logging
 import os
+import signal
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +26,18 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.fleet import Fleet
 from raykd.sweep.nodes import Node
 from raykd.training.device import built_for_gpus
-from raykd.trial.board import open_board
+from raykd.trial.board import RAY_THREAD, open_board
 from raykd.trial.hosts import SlotHosts
 from raykd.trial.slot import SlotPool, SlotShape
+
+START_TRIES = 3
+"""Times that a local cluster is started before it is given up."""
+
+START_PAUSE_S = 5.0
+"""Between two tries, longer each time."""
+
+LEAVE_S = 10.0
+"""Threads that call Ray have this long to end before it is left."""
 
 _QUIET = {
     # Tune: raykd keeps its own records, and the study is the only state to resume from.
@@ -40,6 +54,8 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A slot is several small processes; Ray warns when more than this start at once.
     "RAY_worker_maximum_startup_concurrency": "8",
+    # On a busy machine Ray's own processes take longer to find each other.
+    "RAY_raylet_start_wait_time_s": "180",
     # Do not let Ray hide the GPUs from tasks that asked for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -71,7 +87,7 @@ def connected(address: str | None) -> Iterator[None]:
     A connection that exists already is used and left open.
 
     Raises:
-        SetupError: The cluster cannot be reached.
+        SetupError: The cluster cannot be reached, or none can be started.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -81,23 +97,67 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as exc:
-        # Ray raises bare exceptions, too, e.g. when a node takes too long to start.
-        place = f"the cluster at '{address}'" if address else "a local Ray cluster"
-        raise SetupError(
-            f"cannot connect to {place}: {exc}",
-            hint="see what runs with: ray status --address ADDRESS",
-        ) from exc
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    _connect(address)
+    # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of things.
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
     try:
         yield
     finally:
+        _disconnect()
+
+
+def _connect(address: str | None) -> None:
+    """Connect to a cluster, or start a local one; a start that takes too long is tried again.
+
+    Ray gives its own processes half a minute, which a busy machine may need for reading them from
+    disk; the next try finds them in memory.
+
+    Raises:
+        SetupError: The cluster cannot be reached, or none can be started.
+    """
+    for attempt in range(1, START_TRIES + 1):
+        try:
+            ray.init(
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as exc:
+            # Ray raises bare exceptions, too, e.g. when a node takes too long to start.
+            ray.shutdown()  # what was begun
+            if address is not None:
+                raise SetupError(
+                    f"cannot connect to the cluster at '{address}': {exc}",
+                    hint=f"see what runs with: ray status --address {address}",
+                ) from exc
+            if attempt == START_TRIES:
+                raise SetupError(
+                    f"cannot start a local Ray cluster, tried {START_TRIES} times: {exc}",
+                    hint="this machine may be busy, or short of memory or of room in /tmp/ray: try "
+                    "again when it has less to do; Ray's own words are in "
+                    "/tmp/ray/session_latest/logs",
+                ) from exc
+            time.sleep(START_PAUSE_S * attempt)
+
+
+def _disconnect() -> None:
+    """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
+
+    What was started here then ends with the process.
+    """
+    until = time.monotonic() + LEAVE_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(RAY_THREAD):
+            thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.name.startswith(RAY_THREAD) for thread in threading.enumerate()):
+        atexit.unregister(ray.shutdown)
+    else:
         ray.shutdown()
 
 
@@ -174,8 +234,22 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
 
 
 @contextmanager
-def slots(spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog) -> Iterator[Fleet]:
-    """A board and started slots, which follow the nodes as they come and go."""
+def slots(
+    spec: SweepSpec,
+    cluster: Cluster,
+    run: Path,
+    log: EventLog,
+    closing: threading.Event | None = None,
+) -> Iterator[Fleet]:
+    """A board and started slots, which follow the nodes as they come and go.
+
+    Args:
+        spec: The sweep.
+        cluster: What it runs on.
+        run: The run folder.
+        log: Told of nodes and slots.
+        closing: Set when the block is left: the board is gone after that; None for nobody to tell.
+    """
     name = f"board-{run.name}-{uuid.uuid4().hex[:8]}"
     where = {"board": name, "namespace": ray.get_runtime_context().namespace}
     board = open_board(name, where["namespace"])
@@ -194,9 +268,13 @@ def slots(spec: SweepSpec, cluster: Cluster, run: Path, log: EventLog) -> Iterat
             log.emit("note", message=message)
     hosts = SlotHosts(board, pool, str((run / "ray").resolve()))
     fleet = Fleet(cluster, hosts, board, where, log)
-    fleet.start()
     try:
+        fleet.start()
         yield fleet
     finally:
-        fleet.close()
+        if closing is not None:
+            closing.set()
+        # The board or the head may be lost: that has been told, or is what ended the block.
+        with contextlib.suppress(ray.exceptions.RayError):
+            fleet.close()
         ray.kill(board)

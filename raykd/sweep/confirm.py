@@ -73,12 +73,14 @@ def confirm(
         if kind in ("evaluation", "done"):
             ledger.evaluated(job, event, metric)
         if kind == "done":
-            ledger.finished(job, Status.COMPLETED, event, metric)
+            # The student first: a trial on record as finished is not run again for it.
             folder = configs[job].save_path
             if folder is not None:
                 weights.save(ray.get(event["student"][0]), Path(folder))
-                answer(board.drop.remote(f"{job}/student"))
                 on_saved(folder)
+            ledger.finished(job, Status.COMPLETED, event, metric)
+            if folder is not None:
+                answer(board.drop.remote(f"{job}/student"))
         elif kind == "failed":
             ledger.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":

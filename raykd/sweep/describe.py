@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.results.scales import unit_of
+from raykd.sweep.chance import constant_scores
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import finetuned
-from raykd.sweep.words import model_in_words, split_in_words, student_in_words
+from raykd.sweep.words import model_in_words, splits_in_words, student_in_words
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
 from raykd.teachers.written import WRITTEN
@@ -16,6 +18,8 @@ from raykd.teachers.written import WRITTEN
 def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
     """The task as the report shows it."""
     metric, mode = objectives(gathered.spec, gathered.task)[0]
+    data = gathered.spec.data
+    select_on, report_on = splits_in_words(data.select_on, data.report_on)
     student = prepared.student.build(seed=0)
     return TaskRecord(
         name=gathered.task.name,
@@ -27,13 +31,24 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
             **{role: len(gathered.rows[role]) for role in ("train", "select", "report")},
             **_explained(gathered, prepared),
         },
-        select_on=split_in_words(gathered.spec.data.select_on),
-        report_on=split_in_words(gathered.spec.data.report_on),
+        select_on=select_on,
+        report_on=report_on,
         data_fingerprint=gathered.data_fingerprint,
         truncated=gathered.student_splits["train"].truncated,
         student=student_in_words(gathered.spec),
         student_parameters=sum(p.numel() for p in student.parameters()),
+        units={name: unit for name in gathered.task.metrics if (unit := _unit(gathered, name))},
+        constant={
+            role: constant_scores(gathered.task, gathered.student_splits[role], metric)
+            for role in ("select", "report")
+        },
+        shared=gathered.shared,
     )
+
+
+def _unit(gathered: Gathered, metric: str) -> str:
+    """What a metric is, as the task says, or as is known of those of the package."""
+    return unit_of(metric, gathered.task.units) or unit_of(metric)
 
 
 def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
@@ -23,13 +25,19 @@ from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.places import cache_bytes
 from raykd.sweep.plan import Cell, cells, search_trial
-from raykd.sweep.resume import finished_confirmations, settle
+from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.teachers import Teachers
 from raykd.trial.board import answer
 from raykd.trial.run import TrialConfig
 
 NOTICE_S = 1.0
+
+LOOK_S = 0.2
+"""How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
+
+HALT_S = 60.0
+"""Work that was told to end has this long to record how its trials ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +93,16 @@ class Driver:
         self._elastic = elastic
         self._storage = open_storage(run)
         self._stop = threading.Event()
+        self._closing = threading.Event()
         budget = spec.search.time_budget_s
         self._deadline = time.monotonic() + budget if budget else None
 
-    def drive(self) -> None:
+    def drive(self, conclude: Callable[[BaseException | None], None]) -> None:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
+
+        Args:
+            conclude: Called with what ended the work, None for its own end, before slots and board
+                are closed: whatever happens to Ray then, the results are written.
 
         Raises:
             SpecError: No node can hold what a trial asks for.
@@ -98,25 +111,38 @@ class Driver:
             KeyboardInterrupt: The user stopped it.
         """
         cluster = survey(self._spec, elastic=self._elastic)
-        with slots(self._spec, cluster, self._run, self._log) as fleet:
+        with slots(self._spec, cluster, self._run, self._log, self._closing) as fleet:
             board = fleet.board
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
-            ledger = TrialLedger(board, self._log, self._run, devices, retries)
+            again = cut_short(self._run) if self._resumed else frozenset()
+            ledger = TrialLedger(board, self._log, self._run, devices, retries, again)
             teachers = Teachers(
                 self._spec, self._gathered, board, self._log, self._run, self._cache,
                 cache_bytes(), cluster.store_bytes,
             )  # fmt: skip
-            self._listen(board, ledger, teachers)
-            work = _Background(lambda: self._work(teachers, fleet, ledger))
+            listener = self._listen(board, ledger, teachers)
+            work = Background(lambda: self._work(teachers, fleet, ledger), "work")
             try:
-                work.wait()
-            except KeyboardInterrupt:
-                self._log.emit("note", message="stopped by the user; results so far are kept")
-                self._stop.set()
-                answer(board.close.remote())
-                work.wait()
+                while not work.wait(LOOK_S):
+                    listener.check()
+                    if fleet.watcher is not None:
+                        fleet.watcher.check()
+            except BaseException as exc:
+                self._halt(board, work, exc)
+                conclude(exc)
                 raise
+            conclude(None)
+
+    def _halt(self, board: Any, work: Background, why: BaseException) -> None:
+        """End what runs, so that its end is on record."""
+        if isinstance(why, KeyboardInterrupt):
+            message = "stopped by the user; results so far are kept (once more ends it at once)"
+            self._log.emit("stopping", message=message)
+        self._stop.set()
+        with contextlib.suppress(ray.exceptions.RayError):  # the board may be what is lost
+            answer(board.close.remote())
+        work.end(HALT_S)  # what it ends with now follows from `why`
 
     def _work(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
         teachers.request()
@@ -125,7 +151,7 @@ class Driver:
             if handle is None:
                 return
             of_task = [c for c in cells(self._spec) if c.task == task]
-            arms = {c.arm.label: make_arm(self._spec, c, self._storage) for c in of_task}
+            arms = {c.arm.label: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
             work = _TaskWork(name=task, cells=of_task, arms=arms, key=handle.fingerprint)
             if self._resumed:
                 settle(self._run, of_task, arms)
@@ -170,7 +196,7 @@ class Driver:
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 
-    def _listen(self, board: Any, ledger: TrialLedger, teachers: Teachers) -> None:
+    def _listen(self, board: Any, ledger: TrialLedger, teachers: Teachers) -> Background:
         """Turn the board's notices into events, in a thread that ends with the board."""
 
         def listen() -> None:
@@ -178,16 +204,18 @@ class Driver:
             while True:
                 try:
                     notices = answer(board.notices.remote(cursor, NOTICE_S))
-                except ray.exceptions.RayActorError:
-                    return
+                except ray.exceptions.RayActorError as exc:
+                    if self._closing.is_set():
+                        return
+                    raise SetupError(
+                        f"the process that hands out jobs is lost: {str(exc).splitlines()[0]}",
+                        hint="its node may have run out of memory; raykd sweep --resume continues",
+                    ) from exc
                 cursor += len(notices)
                 for notice in notices:
-                    try:
-                        self._on_notice(notice, ledger, teachers)
-                    except SetupError:  # the disk is full: the main thread meets it, too
-                        return
+                    self._on_notice(notice, ledger, teachers)
 
-        threading.Thread(target=listen, daemon=True).start()
+        return Background(listen, "listener")
 
     def _on_notice(
         self, notice: Mapping[str, Any], ledger: TrialLedger, teachers: Teachers
@@ -197,6 +225,9 @@ class Driver:
         elif notice["kind"] == "slot":
             what = {k: notice[k] for k in ("slot", "state", "node", "reason") if k in notice}
             self._log.emit("slot", **{"node": "", **what})
+            if notice["state"] == "silent":
+                message = f"slot {notice['slot']} waits for no job: {notice['reason']}"
+                self._log.emit("note", message=message)
         elif notice["kind"] == "derived_teacher":
             what = {k: v for k, v in notice.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
@@ -205,26 +236,3 @@ class Driver:
         elif notice["kind"] == "requeued":
             message = f"{notice['job']} goes to another slot: {notice['why']}"
             self._log.emit("note", message=message)
-
-
-class _Background:
-    """Runs a function in a thread; the main thread stays free for Ctrl-C."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._error: BaseException | None = None
-
-        def run() -> None:
-            try:
-                work()
-            except BaseException as exc:  # handed to the waiting thread
-                self._error = exc
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Wait for the end; raises what the function raised."""
-        while self._thread.is_alive():
-            self._thread.join(0.2)
-        if self._error is not None:
-            raise self._error

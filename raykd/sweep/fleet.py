@@ -10,6 +10,7 @@ import ray
 
 from raykd.errors import SetupError
 from raykd.sweep import nodes
+from raykd.sweep.background import Background
 from raykd.sweep.events import EventLog
 from raykd.trial.hosts import SlotHosts
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 LOOK_S = 2.0
 """How often it is looked which nodes there are."""
+
+MISSES = 15
+"""Looks in a row that may fail before the sweep ends."""
+
+CLOSE_S = 10.0
+"""A look that is under way when the sweep ends has this long."""
 
 
 class Fleet:
@@ -49,7 +56,7 @@ class Fleet:
         self._log = log
         self._nodes = {node.id: node for node in cluster.nodes}
         self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher: Background | None = None
 
     def start(self) -> None:
         """Start the first slots, and ask for nodes where there are too few."""
@@ -58,7 +65,7 @@ class Fleet:
         if self._cluster.elastic:
             if self.count() < self._cluster.slots:
                 self._ask()
-            self._watcher.start()
+            self.watcher = Background(self._watch, "watcher")
 
     def count(self) -> int:
         """Slots there are; at least one, as a trial may wait for the first."""
@@ -67,8 +74,8 @@ class Fleet:
     def close(self) -> None:
         """End every slot."""
         self._over.set()
-        if self._watcher.is_alive():
-            self._watcher.join()
+        if self.watcher is not None:
+            self.watcher.end(CLOSE_S)
         if self._cluster.elastic:
             nodes.ask_for(self._cluster.shape, 0, {})
         self._hosts.close()
@@ -129,11 +136,25 @@ class Fleet:
         )
 
     def _watch(self) -> None:
+        """Follow the nodes.
+
+        A head that is busy may not answer for a while, which is no reason to end.
+
+        Raises:
+            SetupError: The log cannot be written, or the nodes cannot be seen any more.
+        """
+        missed = 0
         while not self._over.wait(LOOK_S):
             try:
                 self._look()
-            except (SetupError, ray.exceptions.RaySystemError, ray.exceptions.RayActorError):
-                return  # a full disk or a lost head: the main thread meets it, too
+                missed = 0
+            except (ray.exceptions.RayError, ConnectionError) as exc:
+                missed += 1
+                if missed == MISSES:
+                    raise SetupError(
+                        f"the nodes of the cluster cannot be seen any more: {exc}",
+                        hint="is its head alive? raykd sweep --resume continues",
+                    ) from exc
 
     def _look(self) -> None:
         labels = self._cluster.shape.labels

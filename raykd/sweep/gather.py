@@ -13,6 +13,7 @@ from typing import Any
 from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
 from raykd.data.prompts import id_count
+from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
@@ -20,6 +21,7 @@ from raykd.models.source import ModelSource
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.pair import Tokens, family_named, pair_of, teacher_name
+from raykd.sweep.pair_checks import Readers, check_written, under
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -48,6 +50,8 @@ class Gathered:
         student_splits: Rows as the student reads them.
         explaining: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
+        shared: How many rows of a split occur elsewhere, and of how many.
+        notes: What a user should know of how the models were read.
     """
 
     task: Task
@@ -65,6 +69,8 @@ class Gathered:
     student_splits: Mapping[str, Encoded]
     explaining: Explaining | None
     data_fingerprint: str
+    shared: Mapping[str, tuple[int, int]]
+    notes: tuple[str, ...] = ()
 
 
 def gather(spec: SweepSpec, name: str) -> Gathered:
@@ -76,7 +82,9 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         SetupError: Data or models cannot be reached.
     """
     named = teacher_name(spec)
-    task = task_of(spec, name).read_by(family_named(named).text_kind())
+    with under("teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"):
+        family = family_named(named)
+    task = task_of(spec, name).read_by(family.text_kind())
     rows = roles(task, spec)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
@@ -111,6 +119,12 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
+    check_written(
+        spec,
+        task.max_new_tokens,
+        {"teacher": teacher_splits["train"], "student": student_splits["train"]},
+        Readers(teacher=pair.positions()[0], student=pair.positions()[1], setting=setting),
+    )
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
@@ -129,7 +143,14 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         explaining=explaining,
         data_fingerprint=fingerprint(rows),
+        shared=shared(task, rows, _trained_on(spec)),
+        notes=pair.notes,
     )
+
+
+def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
+    """Roles whose rows a model learns; a teacher that is loaded learns nothing here."""
+    return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
 def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:

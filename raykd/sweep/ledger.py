@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import math
 import os
 import threading
@@ -42,16 +43,24 @@ class TrialLedger:
         run: The run folder.
         devices: Devices a trial holds.
         max_failures: Times a trial may lose its worker before it counts as failed.
+        cut_short: Ids of trials that began under an earlier driver and have no end.
     """
 
     def __init__(
-        self, board: Any, log: EventLog, run: Path, devices: float, max_failures: int
+        self,
+        board: Any,
+        log: EventLog,
+        run: Path,
+        devices: float,
+        max_failures: int,
+        cut_short: frozenset[str] = frozenset(),
     ) -> None:
         self._board = board
         self._log = log
         self._run = run
         self._devices = devices
         self._max_failures = max_failures
+        self._cut_short = cut_short
         self._running: dict[str, _Running] = {}
         self._lock = threading.RLock()
 
@@ -83,6 +92,8 @@ class TrialLedger:
             stage=config.stage,
             params={**config.coefficients, **config.train},
             slot=lease["slot"],
+            # The retry of a trial that was cut short is that trial, with its number and seed.
+            **({"retry_of": config.trial_id} if config.trial_id in self._cut_short else {}),
         )
 
     def evaluated(self, trial_id: str, event: Mapping[str, Any], metric: str) -> None:
@@ -142,11 +153,13 @@ class TrialLedger:
             node=str(lease.get("node", "")),
             slot=int(lease.get("slot", -1)),
             attempts=max(1, int(lease.get("attempt", 1))),
-            error=str(event.get("error", "")),
+            error=" = ".join(str(event[k]) for k in ("error", "hint") if event.get(k)),
             traceback="\n".join(str(event.get("traceback", "")).splitlines()[-_ERROR_LINES:]),
             checkpoint=os.path.relpath(config.save_path, self._run) if config.save_path else "",
         )
         self._log.emit("trial_finished", result=to_dict(result))
+        if status is not Status.INTERRUPTED and config.state_path is not None:
+            _drop_states(Path(config.state_path))
         answer(self._board.forget.remote(trial_id))
         return result
 
@@ -203,6 +216,12 @@ class SearchLedger(Ledger):
     def cancel(self, label: str, number: int) -> None:
         """Stop the job of a trial."""
         self._trials.cancel(self._ids[label, number])
+
+
+def _drop_states(path: Path) -> None:
+    """Delete what the attempts of a trial that is over kept to go on from."""
+    for file in path.parent.glob(f"{glob.escape(path.stem)}*"):
+        file.unlink(missing_ok=True)
 
 
 def _finite(value: float | None) -> float | None:

@@ -31,14 +31,27 @@ from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
 def prepare_task(
-    spec: SweepSpec, task: str, folder: Path, progress: Progress
+    spec: SweepSpec,
+    task: str,
+    folder: Path,
+    progress: Progress,
+    note: Callable[[str], None] = lambda message: None,
 ) -> tuple[Gathered, Prepared, bool]:
     """Take the teacher of a task from the cache, or prepare it here.
+
+    Args:
+        spec: The search space.
+        task: Task name.
+        folder: The cache.
+        progress: Told how far it is.
+        note: Told what a user should know of the models.
 
     Returns:
         The gathered task, the prepared task, and whether it was in the cache.
     """
     gathered = gather(spec, task)
+    for message in gathered.notes:
+        note(message)
     planned = inputs_of(spec, gathered, _memory())
     prepared = cache.load(folder, planned.inputs.fingerprint)
     if prepared is not None:
@@ -82,8 +95,10 @@ def trial_of(
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
     coefficients = registry.params_of("methods", cell.arm.method)
-    known = {i.name for i in params.describe(coefficients)} | in_training
-    for name in given:
+    known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
+    for name, value in given.items():
+        if name in known and (wrong := known[name].problem(value)):
+            raise SpecError(wrong)
         if name not in known:
             raise SpecError(
                 f"neither method '{cell.arm.method}' nor training has a parameter '{name}'",

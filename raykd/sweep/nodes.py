@@ -80,7 +80,7 @@ def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(_of_types(yaml.safe_load(path.read_text())))
+        return tuple(_of_types(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
         raise SetupError(
             f"cannot read the cluster file {path}: {type(exc).__name__}: {exc}",

@@ -8,16 +8,27 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, Rows, Task
-from raykd.errors import Problem, SpecError
-from raykd.models import pruning
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.folder import find, read_config
-from raykd.models.load import check_max_length
-from raykd.models.source import ModelSource, load_source, shape_source
-from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
+from raykd.models.source import ModelSource, shape_source, state_source
+from raykd.models.tokenizers import (
+    load_tokenizer,
+    same_tokens,
+    train_tokenizer,
+    vocabulary_size,
+)
 from raykd.spec.schema import ShapeSpec, SweepSpec
+from raykd.sweep.pair_checks import (
+    check_checkpoint,
+    check_cut,
+    check_positions,
+    check_tokens,
+    under,
+)
+from raykd.sweep.words import model_in_words
 from raykd.teachers.inputs import StudentCut
 
 
@@ -44,11 +55,18 @@ class Pair:
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
         tokens: Their tokenizers.
+        notes: What a user should know of how they were read.
     """
 
     teacher: ModelSource
     student: ModelSource | StudentCut
     tokens: Tokens
+    notes: tuple[str, ...] = ()
+
+    def positions(self) -> tuple[int, int]:
+        """Most tokens that the teacher and the student read."""
+        mine = self.student if isinstance(self.student, ModelSource) else self.teacher
+        return self.teacher.positions(), mine.positions()
 
     def student_anatomy(self) -> Anatomy:
         """The sizes of the student."""
@@ -67,14 +85,23 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
 
     Raises:
         SpecError: The checkpoint has no head, or the student cannot be made of the teacher.
+        DataError: A model or a tokenizer cannot be used.
         SetupError: A model cannot be reached.
     """
-    teacher_tokens = _teacher_tokenizer(spec, rows)
-    teacher = _source(teacher_name(spec), spec, task, teacher_tokens)
-    if spec.teacher.checkpoint is not None:
-        _check_head(teacher, spec.teacher.checkpoint)
-    tokens, student = _student(spec, task, teacher, teacher_tokens)
-    return Pair(teacher=teacher, student=student, tokens=tokens)
+    key = "teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"
+    named = teacher_name(spec)
+    notes: list[str] = []
+    with under(key):
+        teacher_tokens = _teacher_tokenizer(spec, rows)
+        teacher, found = _source(named, task, teacher_tokens, notes)
+        if spec.teacher.checkpoint is not None:
+            assert found is not None
+            said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
+            notes += [said] if said else []
+        check_tokens(teacher_tokens, teacher.anatomy.vocabulary, model_in_words(named))
+    check_positions(teacher, spec.data.max_length, model_in_words(named), key)
+    tokens, student = _student(spec, task, teacher, teacher_tokens, notes)
+    return Pair(teacher=teacher, student=student, tokens=tokens, notes=tuple(notes))
 
 
 def teacher_name(spec: SweepSpec) -> str | ShapeSpec:
@@ -102,82 +129,75 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
     return train_tokenizer(texts, named.vocabulary)
 
 
-def _source(named: str | ShapeSpec, spec: SweepSpec, task: Task, tokenizer: Any) -> ModelSource:
-    """How a named model, or one given by its sizes, begins."""
+def _source(
+    named: str | ShapeSpec, task: Task, tokenizer: Any, notes: list[str]
+) -> tuple[ModelSource, Checkpoint | None]:
+    """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, ShapeSpec):
         shape = ModelShape(**{**named.model_dump(), "dropout": float(named.dropout)})
-        return shape_source(
-            shape, vocabulary=len(tokenizer), kind=task.kind, num_labels=task.num_labels
+        source = shape_source(
+            shape,
+            vocabulary=vocabulary_size(tokenizer),
+            kind=task.kind,
+            num_labels=task.num_labels,
+            labels=task.labels,
+            pad=_padding(tokenizer, task.kind),
         )
-    source = load_source(named, kind=task.kind, num_labels=task.num_labels)
-    check_max_length(source.state, spec.data.max_length, named)
-    return source
+        return source, None
+    found = read_checkpoint(named, kind=task.kind, num_labels=task.num_labels, labels=task.labels)
+    notes += found.notes
+    return state_source(found.state, task.kind, task.num_labels, task.labels), found
+
+
+def _padding(tokenizer: Any, kind: str) -> int | None:
+    """The token that pads; None where the one that ends texts stands in for it.
+
+    Its vector would not be trained. Number 0 is what tokenizers that are trained here pad with.
+    """
+    pad: int = tokenizer.pad_token_id
+    stands_in = kind in TEXT_KINDS and pad == tokenizer.eos_token_id and pad != 0
+    return None if stands_in else pad
 
 
 def _student(
-    spec: SweepSpec, task: Task, teacher: ModelSource, teacher_tokens: Any
+    spec: SweepSpec, task: Task, teacher: ModelSource, teacher_tokens: Any, notes: list[str]
 ) -> tuple[Tokens, ModelSource | StudentCut]:
     same = Tokens(teacher=teacher_tokens, student=teacher_tokens, same=True)
     cut, model = spec.student.from_teacher, spec.student.model
-    if cut is not None and cut.sparsity is not None:
-        if wrong := pruning.refusal(teacher.anatomy):
-            reason, _, hint = wrong.partition("\n")
-            found = Problem(
-                path="student.from_teacher.sparsity",
-                message=f"the teacher {reason}",
-                hint=hint or "take layers of it: student.from_teacher.layers",
-            )
-            raise SpecError(found=[found])
-        return same, StudentCut(sparsity=float(cut.sparsity), weights="finetuned")
     if cut is not None:
+        check_cut(cut, teacher)
+        if cut.sparsity is not None:
+            return same, StudentCut(sparsity=float(cut.sparsity), weights="finetuned")
         assert cut.layers is not None
-        beyond = [k for k in cut.layers if not 0 <= k < teacher.anatomy.layers]
-        if beyond:
-            raise SpecError(
-                found=[
-                    Problem(
-                        path="student.from_teacher.layers",
-                        message=f"the teacher has layers 0 to {teacher.anatomy.layers - 1}, "
-                        f"got {beyond[0]}",
-                    )
-                ]
-            )
-        if cut.weights == "pretrained" and teacher.state is None:
-            raise SpecError(
-                found=[
-                    Problem(
-                        path="student.from_teacher.weights",
-                        message="'pretrained' weights of the teacher were asked for, but it begins "
-                        "with random ones",
-                        hint="set student.from_teacher.weights: finetuned",
-                    )
-                ]
-            )
         return same, StudentCut(layers=cut.layers, weights=cut.weights, rewired=cut.rewired)
     assert model is not None
-    if isinstance(model, ShapeSpec):
-        return same, _source(model, spec, task, teacher_tokens)
-    own = load_tokenizer(model)
-    source = _source(model, spec, task, own)
-    if same_tokens(teacher_tokens, own):
-        return same, source
-    return Tokens(teacher=teacher_tokens, student=own, same=False), source
-
-
-def _check_head(teacher: ModelSource, name: str) -> None:
-    """A checkpoint is used as it is, so it must bring its head."""
-    assert teacher.state is not None
-    if teacher.kind in TEXT_KINDS:
-        return  # The output matrix of a language model is there from the start.
-    family = family_of(teacher.state.config["model_type"])
-    if not any(family.is_head(tensor) for tensor in teacher.state.tensors):
-        raise SpecError(
-            found=[
-                Problem(
-                    path="teacher.checkpoint",
-                    message=f"'{name}' has no head with {teacher.num_labels} outputs, "
-                    "so it is not fine-tuned for this task",
-                    hint="use teacher.model to fine-tune it here",
-                )
-            ]
+    name, length = model_in_words(model), spec.data.max_length
+    with under("student.model"):
+        own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
+        source, _ = _source(model, task, own, notes)
+        rows = source.anatomy.vocabulary
+        shared = _shared(teacher_tokens, own, teacher.anatomy.vocabulary, rows)
+        check_tokens(shared or own, rows, name)
+    check_positions(source, length, name, "student.model")
+    if shared is None:
+        return Tokens(teacher=teacher_tokens, student=own, same=False), source
+    if task.kind in TEXT_KINDS and shared.eos_token_id != own.eos_token_id:
+        notes.append(
+            f"student.model: texts end with '{shared.eos_token}' ({shared.eos_token_id}), as those "
+            f"of the teacher do, and not with '{own.eos_token}' ({own.eos_token_id}), as '{name}' "
+            "says; the student learns it, and is saved with it"
         )
+    return Tokens(teacher=shared, student=shared, same=True), source
+
+
+def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> Any:
+    """The tokenizer for both models, the teacher's if the student has its tokens; None: neither."""
+    if teacher is student:
+        return teacher
+    if not same_tokens(teacher, student):
+        return None
+    if vocabulary_size(teacher) > student_rows and vocabulary_size(student) <= min(
+        student_rows, teacher_rows
+    ):
+        return student
+    return teacher

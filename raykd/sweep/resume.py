@@ -18,10 +18,10 @@ _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
 def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
-    """Tell the studies what the event log knows, and enqueue again what was cut short.
+    """Tell the studies what the event log knows, and put what was cut short back into the queue.
 
     Returns:
-        Trials enqueued again.
+        Trials that run again.
     """
     results = load_results(run)
     again = 0
@@ -31,7 +31,7 @@ def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
             end = _end(trial, cell.metrics)
             if end is not None:
                 settled[trial.number] = end
-        again += reopen(arms[cell.arm.label].study.study, settled)
+        again += len(reopen(arms[cell.arm.label].study.study, settled))
     return again
 
 
@@ -41,14 +41,21 @@ def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | Tria
     return _STATES.get(trial.status)
 
 
+def cut_short(run: Path) -> frozenset[str]:
+    """Ids of the trials that began and have no end: when they begin again, they repeat these."""
+    trials = load_results(run).trials
+    return frozenset(t.trial_id for t in trials if t.status is Status.INTERRUPTED)
+
+
 def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
     """Parameters of the confirm trials that need not run again, by their id.
 
     After a search that went on, another configuration may be the best: its trials bear the same
-    ids, and have to run.
+    ids, and have to run. So has one whose student was to be kept and is not there.
     """
     return {
         t.trial_id: t.params
         for t in load_results(run).trials
         if t.stage == "confirm" and t.status is Status.COMPLETED
+        if not t.checkpoint or (run / t.checkpoint / "config.json").is_file()
     }

@@ -9,7 +9,9 @@ import numpy as np
 from raykd.data.base import DataSettings, Rows, Task
 from raykd.data.carve import carve, choose
 from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
+from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
+from raykd.spec.splits import split_problems
 from raykd.sweep.augmenting import augmented
 from raykd.sweep.places import cache_folder
 
@@ -19,37 +21,44 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
 
     Companions of the report split, where they can be reached, are ``report_<suffix>``.
 
-    Parts carved out of train are disjoint from each other and from what is trained on. Roles that
-    have the same rows share the object, so that nothing is done twice for them.
+    Parts that are carved out of a split are disjoint. What is trained on is what they leave of
+    train; likewise, a role that names all of a split has what a part of it leaves. Roles that have
+    the same rows share the object, so that nothing is done twice for them.
+
+    Raises:
+        SpecError: A role would have the rows that are trained on.
+        DataError: The rows are not what the task needs.
     """
     data = spec.data
+    if problems := split_problems(data):
+        raise SpecError(found=problems)
     settings = DataSettings(root=data.root, limit=data.limit, seed=data.seed)
-    train = _load(task, "train", settings, data.rationales)
-    left = np.arange(len(train))
+    whole = {"train": _load(task, "train", settings, data.rationales)}
+    left = {"train": np.arange(len(whole["train"]))}
     found: dict[str, Rows] = {}
-    for role, ref in (("select", data.select_on), ("report", data.report_on)):
-        if ref.split == "train" and ref.fraction is not None:
-            keep, part = carve(len(left), float(ref.fraction), data.seed)
-            found[role] = train.take(left[part])
-            left = left[keep]
-        elif ref == data.select_on and "select" in found:
-            found[role] = found["select"]
-        else:
-            rows = train
-            if ref.split != "train":
-                rows = _load(task, ref.split, settings, data.rationales)
-            if ref.fraction is not None:
-                rows = rows.take(carve(len(rows), float(ref.fraction), data.seed)[1])
-            found[role] = rows
+    refs = {"select": data.select_on, "report": data.report_on}
+    for role, ref in refs.items():
+        if ref.split not in whole:
+            whole[ref.split] = _load(task, ref.split, settings, data.rationales)
+            left[ref.split] = np.arange(len(whole[ref.split]))
+        if ref.fraction is not None:
+            keep, part = carve(len(left[ref.split]), float(ref.fraction), data.seed)
+            found[role] = whole[ref.split].take(left[ref.split][part])
+            left[ref.split] = left[ref.split][keep]
+    for role, ref in refs.items():
+        if ref.fraction is None:
+            rows, rest = whole[ref.split], left[ref.split]
+            found[role] = rows if len(rest) == len(rows) else rows.take(rest)
     if data.report_on.split == task.companions_of and data.report_on.fraction is None:
-        there = task.splits(settings)
+        reachable = task.splits(settings)
         for suffix, split in task.companions.items():
-            if split in there:
+            if split in reachable:
                 found[f"report_{suffix}"] = _load(task, split, settings, data.rationales)
+    train = whole["train"]
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)
-    found["finetune"] = train.take(choose(left, finetune_rows, data.seed))
-    found["train"] = train.take(choose(left, data.student_rows, data.seed))
+    found["finetune"] = train.take(choose(left["train"], finetune_rows, data.seed))
+    found["train"] = train.take(choose(left["train"], data.student_rows, data.seed))
     if data.augment is not None:
         found["train"] = augmented(task, found["train"], data.augment, cache_folder())
     if data.label_type == "llm":

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
+from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
-from raykd.sweep import runfolder
+from raykd.spec.yaml_loader import read_text
+from raykd.sweep import began, runfolder
+from raykd.sweep.began import identity
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import gather
+from raykd.sweep.gather import Gathered
+from raykd.sweep.look import gather_all
 from raykd.sweep.places import cache_folder
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
@@ -35,6 +40,7 @@ class SweepOptions:
         confirm: Whether to run the confirm stage.
         cache: Folder of prepared teachers.
         command: The command line, for the record.
+        allow_changes: Whether to continue a run although its data or models changed.
     """
 
     out: Path = Path("runs")
@@ -43,6 +49,7 @@ class SweepOptions:
     confirm: bool = True
     cache: Path
     command: str = ""
+    allow_changes: bool = False
 
 
 def sweep(
@@ -68,7 +75,7 @@ def sweep(
         SweepFailed: No trial completed.
     """
     spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
-    text = "" if isinstance(source, SweepSpec) else Path(source).read_text()
+    text = "" if isinstance(source, SweepSpec) else read_text(source)
     options = SweepOptions(out=Path(out), address=address, cache=cache_folder())
     return load_results(run_sweep(spec, text, options, listener))
 
@@ -76,59 +83,124 @@ def sweep(
 def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Listener) -> Path:
     """Run or resume a sweep; returns the run folder.
 
+    The listener hears of the run folder, with ``sweep_started`` or ``sweep_resumed``, before
+    anything is started.
+
     Raises:
         RaykdError: See `sweep`; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    gathered = {task: gather(spec, task) for task in spec.tasks}
-    if options.resume is None:
+    gathered = gather_all(spec)
+    inputs = {task: identity(found) for task, found in gathered.items()}
+    run = options.resume
+    if run is None:
         baseline = spec.report.baseline or ""
-        run = runfolder.create(options.out, spec, source, options.command, baseline)
-    else:
-        run = options.resume
+        run = runfolder.create(options.out, spec, source, options.command, baseline, inputs)
     with runfolder.lock(run):
         log = EventLog(run / "events.jsonl", listener)
         if options.resume is None:
             _announce(spec, run, log)
         else:
-            runfolder.write_spec(run, spec)
-            _replay(run, listener)
-            log.emit("sweep_resumed")
-        began = time.monotonic()
-        status = "failed"
-        try:
-            with connected(options.address):
-                Driver(
-                    spec, run, log, gathered, cache=options.cache,
-                    resumed=options.resume is not None, with_confirm=options.confirm,
-                    elastic=options.address is not None,
-                ).drive()  # fmt: skip
-            status = "done"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        finally:
-            _conclude(spec, run, log, status, time.monotonic() - began)
+            _resume(spec, run, log, listener, inputs, options)
+        _warn(gathered, log)
+        conclusion = Conclusion(spec, run, log)
+        with conclusion, connected(options.address):
+            Driver(
+                spec, run, log, gathered, cache=options.cache,
+                resumed=options.resume is not None, with_confirm=options.confirm,
+                elastic=options.address is not None,
+            ).drive(conclusion.write)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run
 
 
-def _conclude(spec: SweepSpec, run: Path, log: EventLog, status: str, seconds: float) -> None:
-    """Close the log, write the table of trials and the report."""
-    shutil.rmtree(run / "ray", ignore_errors=True)  # Ray's own records, which nothing reads
-    try:
-        log.emit("sweep_finished", status=status, seconds=seconds)
-        trials = load_results(run).trials
-        if not trials:
-            return  # nothing to report, and an earlier report of this search space stays
-        write_trials(run, trials)
-        report = _write_report(spec, run)
-        log.emit("report_written", report=str(report), run=str(run))
-    except (SetupError, OSError):
-        # A full disk ends a sweep and then cannot hold its report: the first error is raised.
-        if status != "failed":
-            raise
+def _resume(
+    spec: SweepSpec,
+    run: Path,
+    log: EventLog,
+    listener: Listener,
+    inputs: Mapping[str, began.Identity],
+    options: SweepOptions,
+) -> None:
+    """Check that a run can go on; only then write to its folder.
+
+    Raises:
+        RaykdError: It cannot, and is as it was.
+    """
+    load_results(run)
+    before = runfolder.began_with(run)
+    changed = began.other_inputs(before, inputs)
+    if not options.allow_changes:
+        began.refuse_others(changed, str(run))
+    versions = began.other_versions(runfolder.last_environment(run), runfolder.environment("", ""))
+    if changed:
+        # States and generators belong to what the run began with.
+        for part in ("state", "samplers"):
+            shutil.rmtree(run / part, ignore_errors=True)
+            (run / part).mkdir()
+    runfolder.write_resumption(run, spec, options.command, inputs)
+    _replay(run, listener)
+    log.emit("sweep_resumed", folder=str(run), changed=list(changed), versions=list(versions))
+    if changed:
+        log.emit("note", message=f"resumed although inputs changed: {', '.join(changed)}")
+    if versions:
+        log.emit("note", message=f"resumed with other versions: {', '.join(versions)}")
+
+
+class Conclusion:
+    """The end of a sweep: closes the log, writes the table of trials and the report, once.
+
+    As a context manager it does so for whatever ends the block.
+
+    Args:
+        spec: The sweep.
+        run: Its run folder.
+        log: Its log.
+    """
+
+    def __init__(self, spec: SweepSpec, run: Path, log: EventLog) -> None:
+        self._spec = spec
+        self._run = run
+        self._log = log
+        self._began = time.monotonic()
+        self._written = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self.write(error)
+
+    def write(self, error: BaseException | None) -> None:
+        """Write it, unless it was written before.
+
+        Args:
+            error: What ended the sweep, None when it ran to its end.
+        """
+        if self._written:
+            return
+        self._written = True
+        status = "done" if error is None else "failed"
+        if isinstance(error, KeyboardInterrupt):
+            status = "interrupted"
+        why = f"{error}" if status == "failed" else ""
+        seconds = time.monotonic() - self._began
+        shutil.rmtree(self._run / "ray", ignore_errors=True)  # Ray's own, which nothing reads
+        try:
+            self._log.emit("sweep_finished", status=status, seconds=seconds, error=why)
+            trials = load_results(self._run).trials
+            if not trials:
+                return  # nothing to report, and an earlier report of this search space stays
+            write_trials(self._run, trials)
+            report = _write_report(self._spec, self._run)
+            self._log.emit("report_written", report=str(report), run=str(self._run))
+        except (SetupError, OSError):
+            # A full disk ends a sweep and then cannot hold its report: the first error is raised.
+            if status != "failed":
+                raise
 
 
 def _write_report(spec: SweepSpec, run: Path) -> Path:
@@ -153,11 +225,26 @@ def _replay(run: Path, listener: Listener) -> None:
             listener({**event, "replayed": True})
 
 
+def _warn(gathered: Mapping[str, Gathered], log: EventLog) -> None:
+    """Say at the start what was seen of models and rows.
+
+    Rows that stand in two splits are a caveat of the report.
+    """
+    for task, of in gathered.items():
+        for note in of.notes:
+            log.emit("note", message=f"{task}: {note}")
+        for what, (count, total) in of.shared.items():
+            if what != CONTRADICTORY:
+                message = f"{task}: {shared_in_words(what, count, total)}"
+                log.emit("note", message=message, caveat=True)
+
+
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
     log.emit(
         "sweep_started",
         name=spec.name,
         run=run.name,
+        folder=str(run),
         tasks=list(spec.tasks),
         labels=list(spec.methods),
         trials=spec.search.trials,

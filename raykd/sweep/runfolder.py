@@ -15,19 +15,36 @@ from pathlib import Path
 from typing import Any
 
 import raykd
-from raykd.errors import SetupError, SpecError
+from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.codec import to_dict
 from raykd.results.records import TaskRecord, TeacherRecord
-from raykd.spec.load import spec_from_dict, to_yaml
+from raykd.results.store import load_results
+from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.began import Identity
 
 FORMAT = 1
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
             "numpy", "scipy", "plotly")  # fmt: skip
 
 
-def create(out: Path, spec: SweepSpec, source: str, command: str, baseline: str) -> Path:
+def create(
+    out: Path,
+    spec: SweepSpec,
+    source: str,
+    command: str,
+    baseline: str,
+    inputs: Mapping[str, Identity] | None = None,
+) -> Path:
     """Make a new run folder with what was asked, what that means, and where it runs.
+
+    Args:
+        out: Folder of run folders.
+        spec: What is run.
+        source: The file as it was given.
+        command: The command line.
+        baseline: Label that the arms are compared with.
+        inputs: What it begins with, by task (`raykd.sweep.began`).
 
     Raises:
         SetupError: The folder cannot be written.
@@ -38,9 +55,9 @@ def create(out: Path, spec: SweepSpec, source: str, command: str, baseline: str)
         run = _fresh(out, f"{spec.name}-{stamp}")
         for part in ("teachers", "checkpoints", "state"):
             (run / part).mkdir()
-        (run / "spec.yaml").write_text(source)
+        (run / "spec.yaml").write_text(source, encoding="utf-8")
         write_spec(run, spec)
-        (run / "env.json").write_text(json.dumps(environment(command, baseline), indent=1))
+        _write(run / "env.json", {**environment(command, baseline), "inputs": dict(inputs or {})})
     except OSError as exc:
         raise SetupError(
             f"cannot make a run folder in {out}: {exc.strerror or exc}",
@@ -61,27 +78,114 @@ def _fresh(out: Path, name: str) -> Path:
     raise SetupError(f"cannot find a free name for a run folder in {out}")
 
 
+def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
+    """The search space of a run with another number of trials per arm, checked as a new one.
+
+    Raises:
+        SpecError: It is no budget.
+    """
+    try:
+        load_spec(run / "resolved.yaml", [f"search.trials={trials}"])
+    except SpecError as exc:
+        wrong = [p for p in exc.problems() if p.path == "search.trials"]
+        if wrong:
+            found = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
+            raise SpecError(found=found) from exc
+    return spec.with_trials(trials)
+
+
 def write_spec(run: Path, spec: SweepSpec) -> None:
-    """Write what the search space means, for people and for programs."""
-    (run / "resolved.yaml").write_text(to_yaml(spec))
-    (run / "resolved.json").write_text(json.dumps(spec.as_dict(), indent=1))
+    """Write what the search space means, for people and for programs.
+
+    Raises:
+        ValueError: It is none that could be read again, and what was there before stays.
+    """
+    plain = spec.as_dict()
+    spec_from_dict(plain)
+    _write(run / "resolved.json", plain)
+    part = run / "resolved.yaml.part"
+    part.write_text(to_yaml(spec), encoding="utf-8")
+    os.replace(part, run / "resolved.yaml")
+
+
+def write_resumption(
+    run: Path, spec: SweepSpec, command: str, inputs: Mapping[str, Identity]
+) -> None:
+    """Note that a run goes on: with what budget, on what machine, with what versions and inputs.
+
+    Raises:
+        SetupError: The folder cannot be written.
+    """
+    env = reopen(run)[1]
+    again = {**environment(command, str(env.get("baseline", ""))), "inputs": dict(inputs)}
+    try:
+        write_spec(run, spec)
+        _write(run / "env.json", {**env, "resumed": [*env.get("resumed", ()), again]})
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write to {run}: {exc.strerror or exc}",
+            hint="a sweep is continued where it can write",
+        ) from exc
+
+
+def _write(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write JSON in one step: what was there before stays until the new file is whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    os.replace(part, path)
 
 
 def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
-    """The search space and environment of a run folder.
+    """The search space and environment of a run folder; nothing is written.
 
     Raises:
-        SpecError: It is not a run folder.
+        SpecError: It is not a run folder, or one that this raykd cannot go on with.
     """
     try:
-        plain = json.loads((run / "resolved.json").read_text())
-        env: Mapping[str, Any] = json.loads((run / "env.json").read_text())
+        plain = json.loads((run / "resolved.json").read_text(encoding="utf-8"))
+        env: Mapping[str, Any] = json.loads((run / "env.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         raise SpecError(
             f"'{run}' is not a run folder: {exc}",
             hint="give the folder that raykd printed as 'run:', e.g. runs/quickstart-20260114-0930",
         ) from exc
-    return spec_from_dict(plain), env
+    version = env.get("version", FORMAT) if isinstance(env, dict) else None
+    if version != FORMAT:
+        raise SpecError(
+            f"{run} is a run folder of version {version}, this raykd goes on with {FORMAT}",
+            hint="go on with the version of raykd that its env.json names",
+        )
+    try:
+        return spec_from_dict(plain), env
+    except (ValueError, TypeError, KeyError) as exc:
+        found = [_unreadable(run, error) for error in getattr(exc, "errors", list)()]
+        raise SpecError(f"{run / 'resolved.json'} cannot be read: {exc}", found=found) from exc
+
+
+def _unreadable(run: Path, error: Mapping[str, Any]) -> Problem:
+    """A value of a resolved search space that is none, as pydantic tells it."""
+    return Problem(
+        file=str(run / "resolved.json"),
+        path=".".join(str(part) for part in error["loc"]),
+        message=f"{error['msg']}, got {error['input']!r}"[:200],
+        hint="written by another version of raykd (env.json), or changed since: repair that value",
+    )
+
+
+def last_environment(run: Path) -> Mapping[str, Any]:
+    """Where a run was at work last: of its last resumption, else of its beginning."""
+    env = reopen(run)[1]
+    resumed = env.get("resumed") or [env]
+    last: Mapping[str, Any] = resumed[-1]
+    return last
+
+
+def began_with(run: Path) -> Mapping[str, Identity]:
+    """What a run began, or was continued, with; of an earlier raykd's runs what is known of it."""
+    found: Mapping[str, Identity] = last_environment(run).get("inputs") or {
+        task.name: {"data rows": task.data_fingerprint} for task in load_results(run).tasks
+    }
+    return found
 
 
 @contextmanager
@@ -92,7 +196,7 @@ def lock(run: Path) -> Iterator[None]:
         SetupError: Another live sweep holds it, or it cannot be written.
     """
     try:
-        opened = (run / "lock").open("w")
+        opened = (run / "lock").open("w", encoding="utf-8")
     except OSError as exc:
         raise SetupError(
             f"cannot write to {run}: {exc.strerror or exc}",
@@ -148,4 +252,4 @@ def write_teacher(run: Path, task: str, teacher: TeacherRecord, record: TaskReco
     """Keep how the teacher of a task was prepared."""
     plain = {"teacher": to_dict(teacher), "record": to_dict(record)}
     path = run / "teachers" / f"{task.replace('/', '-')}.json"
-    path.write_text(json.dumps(plain, indent=1))
+    path.write_text(json.dumps(plain, indent=1), encoding="utf-8")

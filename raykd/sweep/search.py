@@ -10,34 +10,52 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from ray import tune
 from ray.tune import TuneError
+from ray.tune.execution import class_cache
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from raykd import params, registry
 from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
+from raykd.search.memory import SamplerMemory
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.spec.schema import Named, SweepSpec
+from raykd.sweep.journal import Journal
 from raykd.sweep.plan import Cell, cell_space, max_epochs
 from raykd.training.seeding import derive_seed
 from raykd.trial.lease import lease
 
 JOURNAL = "studies.journal"
+# Tune passes credentials on to the processes of trials, and Ray writes them into a log; a lease
+# needs none.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+)
+
 LEASE = {"node:__internal_head__": 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 
 def open_storage(run: Path) -> JournalStorage:
-    """The Optuna storage of a run; `optuna-dashboard` opens the same file."""
+    """The Optuna storage of a run, for the sweep that holds its lock.
+
+    `optuna-dashboard` opens the same file.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return JournalStorage(JournalFileBackend(str(run / JOURNAL)))
+    return JournalStorage(Journal(run / JOURNAL))
 
 
-def make_arm(spec: SweepSpec, cell: Cell, storage: JournalStorage) -> Arm:
-    """Study and scheduler of a cell, continued where an earlier driver left them."""
+def make_arm(spec: SweepSpec, cell: Cell, storage: JournalStorage, run: Path | None = None) -> Arm:
+    """Study and scheduler of a cell, continued where an earlier driver left them.
+
+    Args:
+        spec: The sweep.
+        cell: Which one.
+        storage: The storage of the run.
+        run: The run folder, where it is kept how far the sampler's generators are; None for none.
+    """
     domains = domains_of(cell.arm, spec.train)
     algorithm = spec.search.algorithm
     build_sampler = registry.load("algorithms", algorithm.name)
@@ -53,8 +71,12 @@ def make_arm(spec: SweepSpec, cell: Cell, storage: JournalStorage) -> Arm:
         mode=cell.modes[0],
         max_epochs=max_epochs(spec),
     )
+    memory = None
+    if run is not None:
+        name = f"{cell.task.replace('/', '-')}.{cell.arm.label}.json"
+        memory = SamplerMemory(run / "samplers" / name)
     return Arm(
-        study=StudySearch(cell_space(spec, cell), storage, sampler),
+        study=StudySearch(cell_space(spec, cell), storage, sampler, memory),
         scheduler=scheduler,
         metrics=cell.metrics,
     )

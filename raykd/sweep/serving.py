@@ -127,7 +127,7 @@ def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
     students = setting.positions if inputs.same_rows else teacher
     found.append(_cut_short("the teacher", asked, wanted, students))
     wanted = max(
-        method.written_tokens() for arm in spec.methods.values() for method in built(arm, setting)
+        method.new_tokens() for arm in spec.methods.values() for method in built(arm, setting)
     )
     asked = inputs.student_splits["train"]
     found.append(_cut_short("the student", asked, wanted, setting.positions))
@@ -273,7 +273,7 @@ def _identity(inputs: TaskInputs, gathered: Gathered) -> dict[str, str]:
         "precision": inputs.dtype,
         "maximum length": inputs.max_length,
         "vocabulary": [inputs.vocabulary, inputs.setting().shared_vocabulary],
-        "task": [task.name, task.kind, task.num_labels, task.metrics],
+        "task": [task.name, task.kind, task.num_labels, task.labels, task.metrics],
         "teacher": _source_identity(inputs.teacher),
         "rationales": gathered.spec.data.rationales.model_dump() if inputs.explaining else None,
         "student": asdict(inputs.student)

@@ -85,7 +85,7 @@ class Submission:
         out = shlex.quote(folder) if folder else f'"$HOME/{FOLDER}"'
         command = f"python -m raykd sweep {FILE} --address auto --format json --out {out}"
         with tempfile.TemporaryDirectory() as place:
-            (Path(place) / FILE).write_text(text)
+            (Path(place) / FILE).write_text(text, encoding="utf-8")
             job: str = self._client.submit_job(
                 entrypoint=f"{command} {shlex.join(arguments)}".strip(),
                 runtime_env={"working_dir": place},
@@ -202,7 +202,7 @@ def _credentials() -> dict[str, str]:
     token = os.environ.get("RAY_AUTH_TOKEN", "")
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
     if not token and path.is_file():
-        token = path.read_text().strip()
+        token = path.read_text(encoding="utf-8").strip()
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from raykd import registry
 from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
 
 
-def split_in_words(ref: SplitRef) -> str:
-    """A split, or a part of it."""
-    return ref.split if ref.fraction is None else f"{ref.fraction:.0%} of {ref.split}"
+def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
+    """A split, or a part of it, or of what is left of it.
+
+    Args:
+        ref: The split that is meant.
+        taken: What was carved before it for another use.
+    """
+    is_rest = taken is not None and taken.split == ref.split and taken.fraction is not None
+    name = f"the rest of {ref.split}" if is_rest else ref.split
+    return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
+
+
+def splits_in_words(select: SplitRef, report: SplitRef) -> tuple[str, str]:
+    """What the search and the report have, each with what the other leaves of it."""
+    before = report if select.fraction is None else None
+    return split_in_words(select, before), split_in_words(report, select)
 
 
 def model_in_words(model: str | ShapeSpec | None) -> str:
@@ -26,3 +40,14 @@ def student_in_words(spec: SweepSpec) -> str:
         return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
     layers = ", ".join(str(k) for k in cut.layers)
     return f"layers {layers} of the teacher, {cut.weights} weights"
+
+
+def data_in_words(spec: SweepSpec, name: str) -> str:
+    """Where the rows of a task come from: a folder, the hub, or a generator."""
+    own = spec.own_tasks.get(name)
+    if own is not None:
+        return own.path if own.path is not None else f"the hub: {own.hub}"
+    hub = getattr(registry.load("tasks", name), "hub", None)
+    if hub is None or not hub[0]:
+        return "generated"
+    return spec.data.root if spec.data.root is not None else f"the hub: {hub[0]}"

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from raykd.data.base import Array, Encoded, References, TokenText
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.models.base import Anatomy, ModelShape
+from raykd.models.files import write_readable
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
@@ -76,15 +78,17 @@ def store(
             (new / OUTPUTS).mkdir(parents=True)
             arrays: dict[str, Array] = {}
             plain = _flatten(prepared.bare(), arrays)
-            save_file(arrays, new / "arrays.safetensors")
+            write_readable(new / "arrays.safetensors", partial(save_file, arrays))
             count = 0
             for block in blocks:
-                save_file(
-                    {str(k): np.asarray(a, order="C") for k, a in enumerate(block)},
-                    new / OUTPUTS / f"{count:05d}.safetensors",
+                numbered = {str(k): np.asarray(a, order="C") for k, a in enumerate(block)}
+                write_readable(
+                    new / OUTPUTS / f"{count:05d}.safetensors", partial(save_file, numbered)
                 )
                 count += 1
-            (new / "prepared.json").write_text(json.dumps({"blocks": count, "prepared": plain}))
+            (new / "prepared.json").write_text(
+                json.dumps({"blocks": count, "prepared": plain}), encoding="utf-8"
+            )
             weights.save(teacher, new / "teacher")
             shelf.describe(new, prepared.task, prepared.metrics, identity or {})
             if target.exists():
@@ -136,7 +140,7 @@ def find(folder: Path, fingerprint: str) -> Entry | None:
     """The entry of a fingerprint, None when it is not there or cannot be read whole."""
     entry = folder / fingerprint
     try:
-        plain = json.loads((entry / "prepared.json").read_text())
+        plain = json.loads((entry / "prepared.json").read_text(encoding="utf-8"))
         arrays = load_file(entry / "arrays.safetensors")
         prepared = _restore(plain["prepared"], arrays)
         files = tuple(entry / OUTPUTS / f"{k:05d}.safetensors" for k in range(plain["blocks"]))
@@ -158,11 +162,18 @@ def load(folder: Path, fingerprint: str) -> Prepared | None:
 
 
 def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
-    """Plain data for JSON; arrays are moved to `arrays` and replaced by their names."""
-    if isinstance(value, np.ndarray):
+    """Plain data for JSON; arrays are moved to `arrays` and replaced by their names.
+
+    `_restore` gives every value back with its type: lists as lists, tuples as tuples, and keys of
+    mappings as they were.
+
+    Raises:
+        TypeError: A value has no form here.
+    """
+    if isinstance(value, np.ndarray | np.generic):
         name = f"a{len(arrays)}"
         arrays[name] = np.asarray(value, order="C")  # keeps single numbers as they are
-        return {"$array": name}
+        return {"$number" if isinstance(value, np.generic) else "$array": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {
@@ -170,10 +181,13 @@ def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
             "fields": {name: _flatten(v, arrays) for name, v in fields.items()},
         }
     if isinstance(value, Mapping):
-        return {"$map": [[k, _flatten(v, arrays)] for k, v in value.items()]}
+        return {"$map": [[_flatten(k, arrays), _flatten(v, arrays)] for k, v in value.items()]}
     if isinstance(value, tuple | list):
-        return {"$tuple": [_flatten(v, arrays) for v in value]}
-    return value
+        mark = "$list" if isinstance(value, list) else "$tuple"
+        return {mark: [_flatten(v, arrays) for v in value]}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be kept in the cache")
 
 
 def _restore(plain: Any, arrays: Mapping[str, Array]) -> Any:
@@ -181,9 +195,13 @@ def _restore(plain: Any, arrays: Mapping[str, Array]) -> Any:
         return plain
     if "$array" in plain:
         return arrays[plain["$array"]]
+    if "$number" in plain:
+        return arrays[plain["$number"]][()]
     if "$type" in plain:
         fields = {name: _restore(v, arrays) for name, v in plain["fields"].items()}
         return _TYPES[plain["$type"]](**fields)
     if "$map" in plain:
-        return {k: _restore(v, arrays) for k, v in plain["$map"]}
+        return {_restore(k, arrays): _restore(v, arrays) for k, v in plain["$map"]}
+    if "$list" in plain:
+        return [_restore(v, arrays) for v in plain["$list"]]
     return tuple(_restore(v, arrays) for v in plain["$tuple"])

@@ -43,7 +43,7 @@ def describe(
 ) -> None:
     """Note what an entry is."""
     about = {"task": task, "metrics": dict(metrics), "identity": dict(identity)}
-    (folder / ABOUT).write_text(json.dumps(about))
+    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
 def touch(folder: Path) -> None:
@@ -59,7 +59,7 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
     found = []
     for about in folder.glob(f"*/{ABOUT}"):
         try:
-            plain = json.loads(about.read_text())
+            plain = json.loads(about.read_text(encoding="utf-8"))
             found.append(
                 CacheEntry(
                     folder=about.parent,

@@ -81,24 +81,18 @@ class LengthGroupedBatches:
         return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
 
 
-def shard(rows: Array, rank: int, size: int) -> tuple[Array, float]:
-    """The rows of a global batch that one rank computes, and the weight of its mean loss.
+def shard(rows: Array, rank: int, size: int) -> Array:
+    """The rows of a global batch that one rank computes: every `size`-th one, from `rank` on.
 
-    The weights make the mean over ranks of (weight times mean loss of the rank) the mean over the
-    global batch, however unevenly it divides. A rank without rows computes one row with weight 0:
-    all ranks must take part in every step.
+    A rank for which there are none computes the first one, which does not count there: all ranks
+    must take part in every step. See `raykd.training.terms.shares` for how ranks are weighted.
 
     Args:
         rows: Row numbers of the global batch, ``[B]``.
         rank: Number of this rank.
         size: How many ranks there are.
     """
-    if size == 1:
-        return rows, 1.0
-    own = rows[rank::size]
-    if len(own) == 0:
-        return rows[:1], 0.0
-    return own, len(own) * size / len(rows)
+    return rows[rank::size] if rank < len(rows) else rows[:1]
 
 
 def dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
@@ -134,16 +128,16 @@ def stream(
     rank: int = 0,
     size: int = 1,
     device: torch.device,
-) -> Iterator[tuple[Batch, float]]:
-    """This rank's part of every batch on its device, with its weight (see `shard`).
+) -> Iterator[tuple[Batch, Array]]:
+    """This rank's part of every batch on its device, with the rows of the batch on all ranks.
 
     For a GPU the next batches are made and copied while it still computes the present one.
     """
-    ready: deque[tuple[Batch, float]] = deque()
+    ready: deque[tuple[Batch, Array]] = deque()
     ahead = PREFETCH if device.type == "cuda" else 0
     for rows in batches:
-        own, weight = shard(rows, rank, size)
-        ready.append((on_device(collate(encoded, own), device), weight))
+        own = shard(rows, rank, size)
+        ready.append((on_device(collate(encoded, own), device), rows))
         if len(ready) > ahead:
             yield ready.popleft()
     yield from ready

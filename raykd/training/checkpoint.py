@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from raykd.errors import SetupError
+from raykd.models.files import write_readable
 from raykd.results.records import Evaluation
 from raykd.training.seeding import RandomState
 
@@ -39,6 +40,7 @@ class TrainState:
         weights: State of the trained module, buffers included.
         moments: AdamW's state per parameter number.
         random: Generators of every rank.
+        methods: What the method of every rank remembers.
     """
 
     identity: str
@@ -48,6 +50,7 @@ class TrainState:
     weights: Mapping[str, Tensor]
     moments: Mapping[int, Mapping[str, Tensor]]
     random: tuple[RandomState, ...]
+    methods: tuple[Mapping[str, Tensor], ...]
 
 
 def save(state: TrainState, path: Path) -> None:
@@ -61,6 +64,8 @@ def save(state: TrainState, path: Path) -> None:
         tensors |= {f"adamw.{number}.{name}": tensor for name, tensor in moment.items()}
     for rank, random in enumerate(state.random):
         tensors |= {f"random.{rank}.{kind}": tensor for kind, tensor in random.tensors.items()}
+    for rank, remembered in enumerate(state.methods):
+        tensors |= {f"method.{rank}.{name}": tensor for name, tensor in remembered.items()}
     record = {
         "identity": state.identity,
         "step": state.step,
@@ -81,6 +86,7 @@ def load(path: Path) -> TrainState:
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
     random: list[dict[str, Tensor]] = [{} for _ in record["random"]]
+    methods: list[dict[str, Tensor]] = [{} for _ in record["random"]]
     for key, tensor in tensors.items():
         kind, _, rest = key.partition(".")
         number, _, name = rest.partition(".")
@@ -88,6 +94,8 @@ def load(path: Path) -> TrainState:
             weights[rest] = tensor
         elif kind == "adamw":
             moments.setdefault(int(number), {})[name] = tensor
+        elif kind == "method":
+            methods[int(number)][name] = tensor
         else:
             random[int(number)][name] = tensor
     return TrainState(
@@ -101,6 +109,7 @@ def load(path: Path) -> TrainState:
             RandomState(python=plain["python"], numpy=plain["numpy"], tensors=states)
             for plain, states in zip(record["random"], random, strict=True)
         ),
+        methods=tuple(methods),
     )
 
 
@@ -132,7 +141,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(plain, part, metadata={_RECORD: json.dumps(record)})
+        write_readable(
+            part, lambda path: save_file(plain, path, metadata={_RECORD: json.dumps(record)})
+        )
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)

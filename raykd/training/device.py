@@ -82,6 +82,14 @@ class World:
         dist.all_gather_object(boxes, obj)
         return boxes
 
+    def gather_tensors(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all ranks, which have one shape, in the order of the ranks."""
+        if self.size == 1:
+            return [tensor]
+        boxes = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(boxes, tensor.contiguous())
+        return boxes
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Elementwise sum over the ranks, in place."""
         if self.size > 1:

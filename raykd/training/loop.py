@@ -10,23 +10,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
-from raykd.models.dropout import with_cheap_dropout
+from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.active_rows import Narrowed
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
-from raykd.training.device import Precision, World, choose_precision
+from raykd.training.device import World, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import (
@@ -36,7 +36,7 @@ from raykd.training.seeding import (
     seed_everything,
 )
 from raykd.training.settings import TrainSettings
-from raykd.training.student import Student
+from raykd.training.step import Step
 from raykd.training.terms import TermLedger
 
 
@@ -57,7 +57,9 @@ class FitJob:
         collator: Pads rows to batches.
         seed: Decides the order of rows and everything random in the steps.
         world: The ranks.
-        report: Called on rank 0 after every evaluation; True ends the training.
+        report: Called on rank 0 after every evaluation; True ends the training. A training that
+            goes on from a saved state first reports the evaluations before it once more, since
+            whoever listens now may not have heard them.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `report` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
@@ -97,9 +99,9 @@ def fit(job: FitJob) -> FitResult:
     """Train a model; call it on every rank.
 
     The result is a function of the job: generators are seeded here, so what the process did before
-    does not matter. A loss of several rows per rank that is a mean over rows gives the same
-    gradient for any number of ranks; terms that compare rows with each other see the rows of their
-    rank.
+    does not matter. Each term is a mean over what it counts on all ranks together, so the gradient
+    is the same for any number of ranks (but for dropout, which each draws for itself); methods
+    whose terms compare the items of a batch with each other say what they do.
 
     Raises:
         TrialError: A loss term, a prediction or a metric became NaN or infinite.
@@ -107,54 +109,6 @@ def fit(job: FitJob) -> FitResult:
             here.
     """
     return _Training(job).run()
-
-
-def override_dropout(model: nn.Module, probability: float) -> None:
-    """Give every dropout of a model this probability."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = probability
-
-
-class _Step(nn.Module):
-    """Everything trained, as one module: from a batch to the values of the loss terms.
-
-    The whole step is in `forward` because `DistributedDataParallel` must see every use of a
-    parameter there, those of the method's own modules included.
-    """
-
-    def __init__(self, job: FitJob, precision: Precision) -> None:
-        super().__init__()
-        self.model = job.model
-        self.extra = job.method.modules()
-        self.names: tuple[str, ...] = ()
-        self.watched = 0
-        self._method = job.method
-        self._teacher = job.teacher
-        signals = job.method.student_signals()
-        anatomy = job.method.setting.student
-        self._student = Student(
-            job.model,
-            job.task,
-            precision,
-            setting=job.method.setting,
-            hidden_states=_listed(signals.hidden_states, anatomy.layers + 1),
-            attentions=_listed(signals.attentions, anatomy.layers),
-        )
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Loss terms and then what is watched, float32 ``[number of names]``, as in `names`."""
-        terms = self._method.step(batch, self._student, self._teacher)
-        self.names, self.watched = (*terms, *terms.watched), len(terms.watched)
-        return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
-
-    def look(self, batch: Batch) -> Outputs:
-        """The student's outputs, as `forward` sees them."""
-        return self._student(batch)
-
-
-def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
-    return tuple(range(count)) if layers == "all" else layers
 
 
 class _Training:
@@ -167,7 +121,7 @@ class _Training:
         seed_everything(derive_seed(job.seed, "train", self.world.rank))
         job.model.to(self.world.device)
         if settings.dropout is not None:
-            override_dropout(job.model, settings.dropout)
+            set_dropout(job.model, settings.dropout)
         if self.world.device.type == "cpu":
             with_cheap_dropout(job.model)
         precision = choose_precision(settings.precision, self.world.device, job.model)
@@ -175,7 +129,11 @@ class _Training:
         # What a model writes may be any token of the vocabulary.
         writes = job.task.kind in TEXT_KINDS
         self.narrowed = Narrowed(job.model, None if writes else read, [job.collator.pad_id])
-        self.module = _Step(job, precision).to(self.world.device).train()
+        self.module = (
+            Step(job.model, job.method, job.task, job.teacher, precision=precision, world=job.world)
+            .to(self.world.device)
+            .train()
+        )
         self.batches = LengthGroupedBatches(
             lengths=job.train.lengths(),
             batch_size=settings.batch_size,
@@ -190,7 +148,7 @@ class _Training:
         self.began = self.saved = time.monotonic()
 
     def run(self) -> FitResult:
-        stopped = self._resume()
+        stopped = self._resume() or self._report_again()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
@@ -236,14 +194,12 @@ class _Training:
             size=self.world.size,
             device=self.world.device,
         )
-        for position, (batch, weight) in enumerate(coming, start=done + 1):
-            terms = trained(batch)
-            if weight != 1.0:
-                terms = terms * weight
-            terms[: len(terms) - self.module.watched].sum().backward()
+        for position, (batch, rows) in enumerate(coming, start=done + 1):
+            found = self.module.run(batch, rows, trained)
+            torch.autograd.backward(found.loss)
             self.optimizer.step(self.step)
             self.step += 1
-            self.ledger.add(self.module.names, terms.detach(), self.step, self.module.watched)
+            self.ledger.add(found.terms, found.totals, found.values.detach(), self.step)
             if position in pauses and self._evaluate():
                 return True
         return False
@@ -293,11 +249,17 @@ class _Training:
             verdict = self.world.broadcast(verdict)
         return verdict
 
+    def _report_again(self) -> bool:
+        """Report what was evaluated before the saved state; whether a verdict was to stop."""
+        return any(self._verdict(evaluation)[0] for evaluation in tuple(self.history))
+
     def _identity(self) -> str:
         return f"{derive_seed(self.job.seed, repr(self.job.settings), len(self.job.train)):08x}"
 
     def _save(self) -> None:
         random = self.world.gather(capture_random(self.world.device))
+        kept = {name: value.cpu() for name, value in self.job.method.state_dict().items()}
+        remembered = self.world.gather(kept)
         failure: RaykdError | None = None
         if self.world.rank == 0:
             assert self.job.state_path is not None
@@ -309,6 +271,7 @@ class _Training:
                 weights=self.module.state_dict(),
                 moments=checkpoint.moments_of(self.optimizer.adamw),
                 random=tuple(random),
+                methods=tuple(remembered),
             )
             try:
                 checkpoint.save(state, self.job.state_path)
@@ -344,13 +307,15 @@ class _Training:
         self.began = time.monotonic() - found.seconds
         if len(found.random) == self.world.size:
             restore_random(found.random[self.world.rank], self.world.device)
+            self.job.method.load_state_dict(found.methods[self.world.rank])
         else:
-            # Made by another number of ranks: the generators cannot go on, a fixed seed can.
+            # Made by another number of ranks: neither the generators nor what each rank's method
+            # remembers can go on; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
         return False
 
 
-def _distributed(module: _Step, world: World) -> nn.Module:
+def _distributed(module: Step, world: World) -> nn.Module:
     if world.size == 1:
         return module
     return DistributedDataParallel(

@@ -2,7 +2,8 @@
 
 Drivers submit a job and pull its events; the rank-0 worker of a slot takes a job, pushes events and
 learns from every answer whether to go on. Nothing here waits without a limit: a worker that falls
-silent loses its lease and the job goes to another slot with its attempt counted.
+silent loses its lease and what it claimed, and the job goes to another slot. The loss counts once
+the worker was heard of; before, it may have died while the board still waited with its question.
 """
 
 from __future__ import annotations
@@ -16,19 +17,29 @@ from typing import Any
 
 import ray
 
+from raykd.trial.shared import MINE, READY, WAIT, Shared, wait
+
+__all__ = [
+    "CLOSE", "GO", "IDLE", "LEASE_SILENCE_S", "MINE", "NODE_LABEL", "RAY_THREAD", "READY", "STOP",
+    "WAIT", "BoardState", "answer", "open_board",
+]  # fmt: skip
+
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives every node."""
 
+RAY_THREAD = "raykd with Ray"
+"""How the names of threads begin that call Ray: it must not be left while one of them is alive."""
+
 LEASE_SILENCE_S = 30.0
 """A leased job whose worker has not been heard of for this long goes to another slot."""
+
+UNHEARD_LOSSES = 3
+"""Times in a row that a job may be lost before its worker is heard of; then it counts as failed."""
 
 CLOSE = "close"
 IDLE = "idle"
 GO = "go"
 STOP = "stop"
-READY = "ready"
-MINE = "mine"
-WAIT = "wait"
 
 
 @dataclass(slots=True)
@@ -39,12 +50,16 @@ class _Job:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     slot: int | None = None
     attempt: int = 0
+    failures: int = 0
+    unheard: int = 0
+    accepted: bool = False
     lease: dict[str, Any] | None = None
     heard: float = 0.0
     over: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class BoardState:
+class BoardState(Shared):
     """The board itself; made an actor by `open_board`, so that it can be tested without Ray.
 
     Args:
@@ -55,13 +70,11 @@ class BoardState:
     def __init__(
         self, silence_s: float = LEASE_SILENCE_S, put: Callable[[Any], Any] = lambda value: value
     ) -> None:
+        super().__init__(put)
         self._silence_s = silence_s
-        self._put = put
-        self._claims: dict[str, tuple[int, asyncio.Event]] = {}
         self._jobs: dict[str, _Job] = {}
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
-        self._shared: dict[str, Any] = {}
         self._lost: set[tuple[str, int]] = set()
         self._notices: list[dict[str, Any]] = []
         self._noticed = asyncio.Event()
@@ -69,26 +82,18 @@ class BoardState:
         self._refusal: dict[str, Any] | None = None
         self._worked: set[int] = set()
         self._expected: set[int] = set()
+        self._lives: dict[int, int] = {}
+        self._seen: dict[int, float] = {}
         self._watch: asyncio.Task[None] | None = None
 
     # What the driver calls ---------------------------------------------------------------------
-
-    async def share(self, key: str, value: Any) -> None:
-        """Lay down something all jobs may read (a teacher handle, a task)."""
-        self._shared[key] = value
-
-    async def drop(self, key: str) -> None:
-        """Forget what was laid down under a key and everything below it (``key/...``)."""
-        for name in [n for n in self._shared if n == key or n.startswith(f"{key}/")]:
-            del self._shared[name]
 
     async def submit(self, job_id: str, payload: Any, max_failures: int) -> None:
         """Queue a job. Submitting an id again only attaches to it: the job is not run twice.
 
         Where nobody is left to run it, the job is over at once, or its driver would wait for ever.
         """
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().create_task(self._watch_leases())
+        self._begin_to_watch()
         if job_id in self._jobs:
             return
         self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures)
@@ -102,7 +107,7 @@ class BoardState:
         job = self._jobs[job_id]
         if len(job.events) <= cursor:
             job.arrived.clear()
-            await _wait(job.arrived, timeout_s)
+            await wait(job.arrived, timeout_s)
         return job.events[cursor:]
 
     async def cancel(self, job_id: str) -> None:
@@ -122,7 +127,7 @@ class BoardState:
         """What happened to slots and leases, from position `cursor` on."""
         if len(self._notices) <= cursor:
             self._noticed.clear()
-            await _wait(self._noticed, timeout_s)
+            await wait(self._noticed, timeout_s)
         return self._notices[cursor:]
 
     async def close(self) -> None:
@@ -144,46 +149,53 @@ class BoardState:
         return had_work
 
     async def expect(self, slots: list[int]) -> None:
-        """Slots are being started."""
+        """Slots are being started; where others were given up before, jobs are taken again."""
         self._expected |= set(slots)
+        if slots and not self._closed:
+            self._refusal = None
 
     async def unexpect(self, slots: list[int], why: str) -> None:
         """Slots are gone for a reason that is not theirs; others may come."""
         for slot in slots:
             self._expected.discard(slot)
+            self._seen.pop(slot, None)
             self._notice("slot", slot=slot, state="lost", reason=why)
             self._release(slot, why)
 
     async def given_up(self, slot: int, reason: str, hint: str = "") -> None:
         """A slot cannot be kept alive. Where none is left, every job ends with the reason."""
         self._expected.discard(slot)
+        self._seen.pop(slot, None)
         if not self._expected:
             self._refuse({"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
 
     # What workers call -------------------------------------------------------------------------
 
-    async def read(self, key: str) -> Any:
-        """What was laid down under a key."""
-        return self._shared[key]
-
     async def hello(self, slot: int, node: str) -> None:
         """A worker group is up. If it held a job before, it died under it."""
+        self._begin_to_watch()
         self._release(slot, "its worker was restarted")
+        self._seen[slot] = time.monotonic()
         self._notice("slot", slot=slot, state="ready", node=node)
 
     async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
         """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
+        life = self._lives.get(slot, 0)
+        self._seen[slot] = time.monotonic()
         if not self._queue and not self._closed:
             self._queued.clear()
-            await _wait(self._queued, timeout_s)
+            await wait(self._queued, timeout_s)
         if self._closed:
             return CLOSE, 0, None
+        if self._lives.get(slot, 0) != life:
+            return IDLE, 0, None  # whoever asked is gone
         while self._queue:
             job_id = self._queue.popleft()
             job = self._jobs[job_id]
             if not job.over:
                 job.slot, job.heard = slot, time.monotonic()
                 job.attempt += 1
+                job.accepted = False
                 job.lease = {
                     "slot": slot, "node": node, "attempt": job.attempt, "time": time.time()
                 }  # fmt: skip
@@ -195,37 +207,6 @@ class BoardState:
     async def payload(self, job_id: str) -> Any:
         """What is to be done in a job, for ranks that did not take it themselves."""
         return self._jobs[job_id].payload
-
-    async def claim(self, key: str, slot: int, timeout_s: float) -> tuple[str, Any]:
-        """Ask for something that one worker makes for all.
-
-        Returns:
-            `READY` and the reference; `MINE` when the caller is to make it and `keep` it; `WAIT`
-            when another one is at it and was not done in time.
-        """
-        if key not in self._shared and key in self._claims and self._claims[key][0] != slot:
-            await _wait(self._claims[key][1], timeout_s)
-        if key in self._shared:
-            return READY, self._shared[key]
-        if key in self._claims and self._claims[key][0] != slot:
-            return WAIT, None
-        self._claims[key] = (slot, asyncio.Event())
-        return MINE, None
-
-    async def keep(self, key: str, value: Any) -> None:
-        """Lay down what was claimed. The board owns it, so that it survives the worker.
-
-        The reference comes in a tuple: Ray passes on references only inside other values.
-        """
-        self._shared[key] = (self._put(value),)
-        self._disclaim(key)
-
-    async def retract(self, key: str, slot: int) -> None:
-        """What was kept is lost, or the slot failed to make it: the next one to ask makes it."""
-        if key in self._claims and self._claims[key][0] != slot:
-            return
-        self._shared.pop(key, None)
-        self._disclaim(key)
 
     async def lost(self, key: str, edition: int) -> None:
         """What the driver laid down cannot be read any more; it is told once for each edition."""
@@ -239,10 +220,9 @@ class BoardState:
 
     async def push(self, job_id: str, attempt: int, event: dict[str, Any]) -> str:
         """An event of a running job; answers `GO` or `STOP`."""
-        job = self._jobs.get(job_id)
-        if job is None or job.over or job.attempt != attempt:
+        job = self._held(job_id, attempt)
+        if job is None:
             return STOP
-        job.heard = time.monotonic()
         if event["kind"] in ("done", "failed"):
             self._end(job_id, event)
         else:
@@ -250,19 +230,41 @@ class BoardState:
             job.arrived.set()
         return GO
 
-    async def beat(self, job_id: str, attempt: int) -> str:
-        """A sign of life; answers `GO` or `STOP`."""
-        job = self._jobs.get(job_id)
-        if job is None or job.over or job.attempt != attempt:
-            return STOP
-        job.heard = time.monotonic()
-        return GO
+    async def beat(self, job_id: str, attempt: int, timeout_s: float = 0.0) -> str:
+        """A sign of life; answers `STOP` as soon as the job is not the caller's, else `GO`.
+
+        Args:
+            job_id: The job.
+            attempt: The one that the caller works on.
+            timeout_s: How long to wait for a reason to stop.
+        """
+        job = self._held(job_id, attempt)
+        if job is not None and timeout_s:
+            await wait(job.changed, timeout_s)
+            job = self._held(job_id, attempt)
+        if job is not None:
+            return GO
+        known = self._jobs.get(job_id)
+        if known is not None and known.attempt == attempt and known.lease is not None:
+            self._seen[known.lease["slot"]] = time.monotonic()  # stopped, and not yet done with it
+        return STOP
 
     async def goodbye(self, slot: int) -> None:
         """A worker group ends on purpose."""
+        self._seen.pop(slot, None)
         self._notice("slot", slot=slot, state="ended")
 
     # Inside ------------------------------------------------------------------------------------
+
+    def _held(self, job_id: str, attempt: int) -> _Job | None:
+        """A job that this attempt still holds, noted as heard of; None when it lost it."""
+        job = self._jobs.get(job_id)
+        if job is None or job.over or job.attempt != attempt or job.slot is None:
+            return None
+        job.heard = time.monotonic()
+        job.accepted, job.unheard = True, 0
+        self._seen[job.slot] = job.heard
+        return job
 
     def _enqueue(self, job_id: str) -> None:
         self._queue.append(job_id)
@@ -280,15 +282,12 @@ class BoardState:
         job.events.append({**event, "lease": job.lease})
         job.slot = None
         job.arrived.set()
-
-    def _disclaim(self, key: str) -> None:
-        claim = self._claims.pop(key, None)
-        if claim is not None:
-            claim[1].set()
+        job.changed.set()
 
     def _release(self, slot: int, why: str) -> None:
-        for key in [k for k, claim in self._claims.items() if claim[0] == slot]:
-            self._disclaim(key)
+        """A slot's workers are gone, with what they held, claimed or still asked for."""
+        self._lives[slot] = self._lives.get(slot, 0) + 1
+        self._drop_claims(slot)
         for job_id, job in self._jobs.items():
             if job.slot == slot and not job.over:
                 self._give_back(job_id, why)
@@ -296,9 +295,18 @@ class BoardState:
     def _give_back(self, job_id: str, why: str) -> None:
         job = self._jobs[job_id]
         job.slot = None
-        if job.attempt > job.max_failures:
+        # The worker of the lost attempt learns it; one of the next attempt waits on another event.
+        job.changed.set()
+        job.changed = asyncio.Event()
+        job.failures += job.accepted
+        job.unheard += not job.accepted
+        if job.failures > job.max_failures or job.unheard > UNHEARD_LOSSES:
             reason = f"given up after {job.attempt} attempts: {why}"
-            self._end(job_id, {"kind": "failed", "error": reason, "traceback": ""})
+            hint = (
+                "its process ended without a word, or hung: code that calls os._exit, a crash in "
+                "native code, or memory that ran out"
+            )
+            self._end(job_id, {"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
             return
         self._notice("requeued", job=job_id, why=why)
         self._queue.appendleft(job_id)
@@ -308,20 +316,24 @@ class BoardState:
         self._notices.append({"kind": kind, "time": time.time(), **what})
         self._noticed.set()
 
+    def _begin_to_watch(self) -> None:
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._watch_leases())
+
     async def _watch_leases(self) -> None:
         while not self._closed:
             await asyncio.sleep(min(1.0, self._silence_s / 4))
             now = time.monotonic()
+            why = f"no sign of life for {self._silence_s:.0f} s"
             for job_id, job in list(self._jobs.items()):
                 if job.slot is not None and not job.over and now - job.heard > self._silence_s:
-                    self._give_back(job_id, f"no sign of life for {self._silence_s:.0f} s")
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        return
+                    self._seen.pop(job.slot, None)
+                    self._drop_claims(job.slot)
+                    self._give_back(job_id, why)
+            for slot, seen in list(self._seen.items()):
+                if now - seen > self._silence_s:
+                    del self._seen[slot]  # told once, until it is seen again
+                    self._notice("slot", slot=slot, state="silent", reason=why)
 
 
 def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:

@@ -14,10 +14,10 @@ from typing import Any
 import ray
 
 from raykd.trial.board import NODE_LABEL, answer
-from raykd.trial.slot import SlotPool
+from raykd.trial.slot import CLOSE_S, KILL_S, SlotPool
 
-JOIN_S = 30.0
-"""Slots have this long to end by themselves."""
+JOIN_S = CLOSE_S + KILL_S + 5.0
+"""Other nodes have this long to end their slots."""
 
 
 class SlotHosts:
@@ -80,14 +80,19 @@ class SlotHosts:
         answer(self._board.unexpect.remote(gone, "its node was lost"))
         return gone
 
-    def close(self) -> None:
-        """Send every slot home and wait for them."""
-        ends = [host.close.remote(JOIN_S) for host in self._remote.values()]
-        self._local.close(JOIN_S)
+    def close(self) -> bool:
+        """Send every slot home and wait for them.
+
+        Returns:
+            Whether no thread of this process calls Ray for a slot any more.
+        """
+        ends = [host.close.remote() for host in self._remote.values()]
+        quiet = self._local.close()
         if ends:
             ray.wait(ends, num_returns=len(ends), timeout=JOIN_S)
         for host in self._remote.values():
             ray.kill(host)
+        return quiet
 
     def _host(self, node: str) -> Any:
         if node not in self._remote:
@@ -112,6 +117,6 @@ class _Host:
         """Start slots here."""
         self._pool.start(slots, node)
 
-    def close(self, timeout_s: float) -> None:
+    def close(self) -> None:
         """Send them home."""
-        self._pool.close(timeout_s)
+        self._pool.close()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ray
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import get_env_vars_to_propagate
+from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2.api.callback import RayTrainCallback
 
-from raykd.trial.board import NODE_LABEL, answer
+from raykd.trial.board import NODE_LABEL, RAY_THREAD, answer
 from raykd.trial.worker import slot_loop
 
 GROUP_RESTARTS = 3
@@ -22,6 +27,18 @@ GROUP_RESTARTS = 3
 
 FRUITLESS_RESTARTS = 3
 """Trainers in a row that may end in an error before a slot is given up."""
+
+CLOSE_S = 15.0
+"""Slots have this long to end by themselves; then their controllers are killed."""
+
+KILL_S = 10.0
+"""The threads of slots that were killed have this long to notice."""
+
+CLOSE_S = 15.0
+"""Slots have this long to end by themselves; then their controllers are killed."""
+
+KILL_S = 10.0
+"""The threads of slots that were killed have this long to notice."""
 
 COLLECTIVE_TIMEOUT_S = 4 * 3600
 """Ranks wait this long for rank 0, which prepares teachers alone."""
@@ -56,7 +73,35 @@ class _Trainer(TorchTrainer):
     dashboard, it asks that of any other cluster on the machine, is told that nobody knows the
     controller, and takes the workers away in the middle of a trial. It is not needed: what the
     controller holds, Ray gives back when the controller dies.
+
+    The handle of the controller is kept, so that another thread can end `fit`.
     """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:  # those of a TorchTrainer
+        super().__init__(*arguments, **settings)
+        self._controller: Any = None
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Kill the controller, and its workers with it; `fit` then raises."""
+        self._ended.set()
+        if self._controller is not None:
+            ray.kill(self._controller)
+
+    def _initialize_and_run_controller(self, **made_with: Any) -> Any:
+        # What Ray Train does, but that keeps the handle to itself.
+        made = ray.remote(
+            num_cpus=0,
+            label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
+            runtime_env={"env_vars": get_env_vars_to_propagate()},
+        )(TrainController)
+        if self._ended.is_set():
+            raise RuntimeError("ended before it began")
+        self._controller = made.remote(**made_with)
+        if self._ended.is_set():
+            ray.kill(self._controller)
+        answer(self._controller.run.remote())
+        return answer(self._controller.get_result.remote())
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         # What type checkers see is the trainer of Ray Train's first version.
@@ -97,6 +142,7 @@ class SlotPool:
         self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
         self._temporary = storage is None
         self._threads: list[threading.Thread] = []
+        self._trainers: dict[int, _Trainer] = {}
         self._closing = threading.Event()
 
     def start(self, slots: Sequence[int], node: str = "") -> None:
@@ -107,25 +153,47 @@ class SlotPool:
             node: Ray's name of the node that holds them; empty: wherever there is room.
         """
         for slot in slots:
-            thread = threading.Thread(target=self._supervise, args=(slot, node), daemon=True)
+            thread = threading.Thread(
+                target=self._supervise, args=(slot, node), daemon=True, name=f"{RAY_THREAD} {slot}"
+            )
             thread.start()
             self._threads.append(thread)
 
-    def close(self, timeout_s: float = 30.0) -> None:
-        """Send every slot home and wait for them, at most `timeout_s` in all."""
+    def close(self, timeout_s: float = CLOSE_S) -> bool:
+        """Send every slot home and wait for them, at most `timeout_s` in all; then kill them.
+
+        Returns:
+            Whether no thread of this pool calls Ray any more.
+        """
         self._closing.set()
         answer(self._board.close.remote())
-        for thread in self._threads:
-            thread.join(timeout_s / max(1, len(self._threads)))
+        self._join(timeout_s)
+        if any(thread.is_alive() for thread in self._threads):
+            for trainer in list(self._trainers.values()):
+                trainer.end()
+            self._join(KILL_S)
         if self._temporary:
             shutil.rmtree(self._storage, ignore_errors=True)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _join(self, timeout_s: float) -> None:
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _supervise(self, slot: int, node: str) -> None:
+        with contextlib.suppress(
+            ray.exceptions.RayActorError
+        ):  # the board is gone: so is the sweep
+            self._keep_alive(slot, node)
+
+    def _keep_alive(self, slot: int, node: str) -> None:
         fruitless = 0
         last_error = ""
         while not self._closing.is_set() and fruitless < FRUITLESS_RESTARTS:
             try:
-                self._trainer(slot, node).fit()
+                self._trainers[slot] = self._trainer(slot, node)
+                self._trainers[slot].fit()
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.
@@ -139,7 +207,7 @@ class SlotPool:
             reason = f"no slot could be kept alive; the last error was: {last_error}"
             answer(self._board.given_up.remote(slot, reason))
 
-    def _trainer(self, slot: int, node: str) -> TorchTrainer:
+    def _trainer(self, slot: int, node: str) -> _Trainer:
         shape = self._shape
         return _Trainer(
             slot_loop,

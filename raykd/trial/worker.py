@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import glob
 import os
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import ray
 import torch
@@ -33,11 +33,11 @@ from raykd.teachers.store import TeacherHandle
 from raykd.training.device import World
 from raykd.trial import board as boards
 from raykd.trial.derived import DerivedTeachers
+from raykd.trial.pulse import JobLost, Pulse
 from raykd.trial.recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 from raykd.trial.run import TrialConfig, run_trial
 
 POLL_S = 2.0
-BEAT_S = 5.0
 
 
 LOST_S = 600.0
@@ -132,27 +132,23 @@ class Slot:
         def push(event: dict[str, Any]) -> str:
             return str(boards.answer(self.board.push.remote(job_id, attempt, event)))
 
-        with self._heartbeat(job_id, attempt):
+        with self._pulse(job_id, attempt) as pulse:
             try:
-                if isinstance(payload, PrepareJob):
-                    end = self._prepare(payload, push)
-                elif isinstance(payload, RecordJob):
-                    end = self._record(payload)
-                else:
-                    end = self._trial(payload, push)
-            except Exception as exc:
+                with pulse.interruptible():
+                    end = self._work(payload, attempt, push)
+            except JobLost as exc:
+                boards.answer(self.board.disclaim.remote(self.slot))
+                if self.world.size > 1:  # the others wait for this rank
+                    raise TrialError("the job was taken from this slot") from exc
+                end = None
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:
                 # Whatever a trial dies of is the trial's failure; the slot goes on. With several
                 # ranks the others may wait in a collective call, so the group must start afresh.
-                end = {
-                    "kind": "failed",
-                    "error": _last_line(exc),
-                    "hint": exc.hint if isinstance(exc, RaykdError) else "",
-                    "traceback": traceback.format_exc(),
-                }
+                failure = _failure(exc)
                 if self.world.rank == 0:
-                    push(end)
+                    push(failure)
                 if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
-                    raise
+                    raise TrialError(failure["error"]) from exc
                 end = None
             if end is not None and self.world.rank == 0:
                 push(end)
@@ -160,17 +156,46 @@ class Slot:
         if self.world.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def _pulse(self, job_id: str, attempt: int) -> Pulse | NoPulse:
+        if self.world.rank != 0:
+            return NoPulse()
+        return Pulse(
+            lambda timeout_s: str(
+                boards.answer(self.board.beat.remote(job_id, attempt, timeout_s))
+            ),
+            interrupts=self.world.size == 1,
+        )
+
+    def _work(
+        self,
+        payload: PrepareJob | RecordJob | TrialJob,
+        attempt: int,
+        push: Callable[[dict[str, Any]], str],
+    ) -> dict[str, Any] | None:
+        """Do a job; gives the event of its end, None where another rank tells it or it was stopped.
+
+        Raises:
+            JobLost: Nobody waits for the result any more.
+        """
+        if isinstance(payload, PrepareJob):
+            return self._prepare(payload, push)
+        if isinstance(payload, RecordJob):
+            return self._record(payload)
+        return self._trial(payload, attempt, push)
+
     def _prepare(
         self, job: PrepareJob, push: Callable[[dict[str, Any]], str]
     ) -> dict[str, Any] | None:
         inputs: TaskInputs = ray.get(job.inputs[0])
 
         def progress(phase: str, done: int, total: int, detail: str) -> None:
-            if self.world.rank == 0:
-                push(
-                    {"kind": "progress", "phase": phase, "done": done, "total": total,
-                     "detail": detail}
-                )  # fmt: skip
+            if self.world.rank != 0:
+                return
+            event = {
+                "kind": "progress", "phase": phase, "done": done, "total": total, "detail": detail
+            }  # fmt: skip
+            if push(event) == boards.STOP:
+                raise JobLost
 
         self._recording = None
         recorder = SharedRecorder(
@@ -195,7 +220,9 @@ class Slot:
         self._recording[1].share(self.board, self.slot, job.number)
         return {"kind": "done"}
 
-    def _trial(self, job: TrialJob, push: Callable[[dict[str, Any]], str]) -> dict[str, Any] | None:
+    def _trial(
+        self, job: TrialJob, attempt: int, push: Callable[[dict[str, Any]], str]
+    ) -> dict[str, Any] | None:
         handle, prepared, teacher = self._open(job.key)
         store.verify(handle, prepared)
 
@@ -204,7 +231,7 @@ class Slot:
             return push(event) == boards.STOP
 
         outcome = run_trial(
-            _seen_from_here(job.config),
+            _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
             prepared,
             handle.task,
             self.world,
@@ -256,38 +283,57 @@ class Slot:
                     time.sleep(POLL_S / 4)
                     handle = boards.answer(self.board.read.remote(key))
 
-    @contextlib.contextmanager
-    def _heartbeat(self, job_id: str, attempt: int) -> Iterator[None]:
-        """Tell the board from another thread that this job is alive."""
-        over = threading.Event()
 
-        def beat() -> None:
-            while not over.wait(BEAT_S):
-                boards.answer(self.board.beat.remote(job_id, attempt))
+class NoPulse:
+    """In place of a `Pulse` on ranks that do not talk to the board."""
 
-        thread = threading.Thread(target=beat, daemon=True)
-        if self.world.rank == 0:
-            thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            if thread.is_alive():
-                thread.join()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to end."""
+
+    def interruptible(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing interrupts."""
+        return contextlib.nullcontext()
 
 
-def _seen_from_here(config: TrialConfig) -> TrialConfig:
-    """Without a state to go on from where the run folder is not on this machine."""
-    path = config.state_path
-    if path is not None and not Path(path).parents[1].is_dir():
+def _with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> TrialConfig:
+    """With a file for the state that is this attempt's own, which begins as that of an earlier one.
+
+    A worker that lost its job may still be at it: two writers of one file would mix their states.
+    Where the run folder is not on this machine there is no state to go on from.
+    """
+    if config.state_path is None:
+        return config
+    path = Path(config.state_path)
+    if not path.parents[1].is_dir():
         return dataclasses.replace(config, state_path=None)
-    return config
+    own = path.with_name(f"{path.stem}.{attempt}{path.suffix}")
+    if takes_over:
+        with contextlib.suppress(FileNotFoundError):  # its owner has just finished, or saves anew
+            saved = path.parent.glob(f"{glob.escape(path.stem)}*{path.suffix}")
+            newest = max(saved, key=lambda file: file.stat().st_mtime, default=own)
+            os.replace(newest, own)
+    return dataclasses.replace(config, state_path=str(own))
 
 
-def _last_line(exc: Exception) -> str:
+def _failure(exc: BaseException) -> dict[str, Any]:
+    """The event that says what a job died of."""
+    hint = exc.hint if isinstance(exc, RaykdError) else ""
+    if not isinstance(exc, Exception):
+        hint = "the code of the method ends its process; it is to raise an error that says why"
+    return {
+        "kind": "failed", "error": _last_line(exc), "hint": hint,
+        "traceback": traceback.format_exc(),
+    }  # fmt: skip
+
+
+def _last_line(exc: BaseException) -> str:
     text = str(exc).strip().splitlines()
-    head = "" if isinstance(exc, TrialError) else f"{type(exc).__name__}: "
-    return head + (text[-1] if text else "")
+    if isinstance(exc, TrialError) and text:
+        return text[-1]
+    return ": ".join([type(exc).__name__, *text[-1:]])
 
 
 def slot_loop(settings: dict[str, Any]) -> None:

@@ -14,17 +14,17 @@ from raykd.data.base import Batch, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import LossTerms, Reader
 from raykd.models.base import Outputs, Part
+from raykd.models.dropout import set_dropout
 from raykd.models.forward import forward
 from raykd.params import build
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import World, choose_precision
-from raykd.training.loop import override_dropout
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
-from raykd.training.terms import TermLedger
+from raykd.training.terms import StepTerms, TermLedger, step_of, totals
 from raykd.trial.run import TrialConfig, build_method
 
 
@@ -63,7 +63,7 @@ class Student:
             raise ValueError(f"method {config.method} trains modules of its own")
         self.model: Any = cell.prepared.student.build(config.seed).to(cell.world.device).train()
         if self.settings.dropout is not None:
-            override_dropout(self.model, self.settings.dropout)
+            set_dropout(self.model, self.settings.dropout)
         self.precision = choose_precision(self.settings.precision, cell.world.device, self.model)
         rows = cell.prepared.splits["train"].lengths()
         self.batches = LengthGroupedBatches(
@@ -76,7 +76,7 @@ class Student:
         assert layers != "all"
         self.layers = layers
         self._task = cell.task
-        self._names: tuple[str, ...] = ()
+        self._found: StepTerms | None = None
         self._cuda = cell.world.device if cell.world.device.type == "cuda" else None
         stream: Any = torch.cuda.Stream
         self._stream = stream(self._cuda) if self._cuda is not None else None
@@ -116,12 +116,15 @@ class Student:
     def terms(self, batch: Batch, student: Callable[..., Outputs], teacher: Reader) -> Tensor:
         """The values of the loss terms."""
         terms: LossTerms = self.method.step(batch, student, teacher)
-        self._names = tuple(terms)
+        device = batch.labels.device
+        self._found = step_of(terms, len(batch.labels), takes_part=True, device=device)
         return torch.stack([term.float() for term in terms.values()])
 
     def note(self, values: Tensor, number: int) -> None:
         """Keep the terms of a step for the mean of the epoch."""
-        self.ledger.add(self._names, values.detach(), number + 1)
+        assert self._found is not None
+        counted = totals(self._found, self.ledger.world)
+        self.ledger.add(self._found, counted, values.detach(), number + 1)
 
     def _states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]

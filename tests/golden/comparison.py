@@ -44,6 +44,14 @@ class Unknown:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """A number of something that raykd does not do, so that there is nothing to compare."""
+
+    key: str
+    why: str
+
+
 def compare_value(key: str, got: float, golden: Array, rtol: float) -> Comparison:
     """Compare a scalar; two numbers that are both rounded zeros agree."""
     want = float(np.asarray(golden, np.float64).reshape(())) if golden.size == 1 else float("nan")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.golden import checkers
-from tests.golden.comparison import Comparison, Unknown
+from tests.golden.comparison import Comparison, NotOffered, Unknown
 
 _SHOWN = 10
 
@@ -45,6 +45,9 @@ def check_file(path: Path, checker: str) -> tuple[int, bool]:
     print(f"{path.name}: " + ("; ".join(parts) or "nothing compared"))
     lines = [f"{c.key}: {c.kind} error {c.error:.2e} > {c.tolerance:.0e}" for c in wrong]
     lines += [f"{u.key}: not understood: {u.why}" for u in unknown]
+    left = [f.why for f in found if isinstance(f, NotOffered)]
+    for why in dict.fromkeys(left):
+        print(f"  {left.count(why)} numbers left out: {why}")
     for line in lines[:_SHOWN]:
         print(f"  FAIL {line}")
     if len(lines) > _SHOWN:

@@ -71,6 +71,41 @@ def test_cancelled_trial_makes_room_for_the_next_at_once(bench: Bench) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_a_trial_that_never_reports_is_stopped_too(bench: Bench) -> None:
+    """A loop in a method holds neither its slot nor the end of a sweep."""
+    stuck = trial_config(method="tests.integration.stuck_method", coefficients={"how": "loop"})
+    job = bench.submit(stuck)
+    time.sleep(2.0)
+    began = time.monotonic()
+    answer(bench.board.cancel.remote(job))
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("exit", "SystemExit: 3"), ("interrupt", "KeyboardInterrupt")]
+)
+def test_a_method_that_ends_its_process_is_a_failure_with_a_name(
+    bench: Bench, how: str, said: str
+) -> None:
+    config = trial_config(method="tests.integration.stuck_method", coefficients={"how": how})
+    (end,) = bench.run(config)
+    assert (end["kind"], end["error"]) == ("failed", said)
+    assert "ends its process" in end["hint"]
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+
+
+@pytest.mark.slow
+def test_a_method_that_kills_its_process_is_given_up_with_what_may_be_the_cause(
+    bench: Bench,
+) -> None:
+    config = trial_config(method="tests.integration.stuck_method", coefficients={"how": "die"})
+    end = bench.run(config, max_failures=0)[-1]
+    assert end["error"].startswith("given up after 1 attempts")
+    assert "os._exit" in end["hint"]
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+
+
 def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench) -> None:
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     end = bench.run(trial_config(train=diverging))[-1]

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from raykd import errors
-from raykd.errors import Problem, RaykdError, SpecError
+from raykd.errors import DataError, Problem, RaykdError, SpecError, shortened
 
 
 def every_error(kind: type[RaykdError] = RaykdError) -> list[type[RaykdError]]:
@@ -15,7 +15,7 @@ def every_error(kind: type[RaykdError] = RaykdError) -> list[type[RaykdError]]:
 ALL = [e for e in every_error() if e.__module__ == errors.__name__]
 EXIT_CODES = {
     "RaykdError": 1, "SpecError": 2, "UnknownName": 2, "ShapeError": 1, "SetupError": 4,
-    "DataError": 2, "TeacherError": 1, "TrialError": 1, "SweepFailed": 1,
+    "Unreachable": 4, "DataError": 2, "TeacherError": 1, "TrialError": 1, "SweepFailed": 1,
 }  # fmt: skip
 
 
@@ -100,3 +100,42 @@ def test_a_problem_shows_what_is_known_of_its_place(parts, shown):
 
 def test_a_warning_says_that_it_is_one():
     assert Problem(message="dear", level="warning", line=2).render() == "warning: dear"
+
+
+def test_what_would_steer_a_terminal_is_spelled_out():
+    problem = Problem(
+        message="got \x1b[2J", hint="\u202e",
+        file="f", line=1, column=4, source="a: \x1b]0;owned\x07",
+    )  # fmt: skip
+    assert problem.render() == (
+        "error: f:1:4: got \\x1b[2J\n"
+        "     1 | a: \\x1b]0;owned\\x07\n"
+        "       |    ^\n"
+        "       = \\u202e"
+    )
+
+
+@pytest.mark.parametrize("column", [1, 60, 61, 500, 999])
+def test_a_long_line_is_shown_around_its_column(column):
+    source = "x" * (column - 1) + "!" + "y" * (1000 - column)
+    lines = Problem(message="m", file="f", line=1, column=column, source=source).render()
+    _, shown, caret = lines.splitlines()
+    assert len(shown) < 150
+    assert shown[caret.index("^")] == "!"
+
+
+def test_an_error_is_placed_without_losing_its_kind():
+    error = DataError("no rows", hint="add some")
+    placed = error.at("tasks[1]")
+    assert isinstance(placed, DataError)
+    assert placed.exit_code == 2
+    assert [(p.path, p.message, p.hint) for p in placed.problems()] == [
+        ("tasks[1]", "no rows", "add some")
+    ]
+    assert placed.at("tasks[2]").problems() == placed.problems()
+    assert pickle.loads(pickle.dumps(placed)).problems() == placed.problems()
+
+
+def test_the_rest_of_a_long_message_is_counted():
+    assert shortened("x" * 500, 10) == "xxxxxxxxxx... (490 more characters)"
+    assert shortened("short", 10) == "short"

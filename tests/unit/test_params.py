@@ -121,5 +121,5 @@ def test_values_are_shown_as_typed_in_yaml(value, typed):
 @pytest.mark.parametrize("hint", [list[int], int | str, dict])
 def test_only_scalars_can_be_declared(hint):
     made = dataclass(type("Odd", (), {"__annotations__": {"a": hint}, "a": param(1, help="No.")}))
-    with pytest.raises(TypeError, match="parameter 'a' must be float, int, bool or str"):
+    with pytest.raises(SpecError, match=r"parameter 'a' of .* must be float, int, bool or str"):
         params.describe(made)

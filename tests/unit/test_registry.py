@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from raykd import registry
-from raykd.errors import SetupError, UnknownName
+from raykd.errors import SetupError, SpecError, UnknownName
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_missing_package_is_a_matter_of_setup(extensions):
 
 
 def test_an_error_in_an_extension_is_not_hidden(extensions):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SpecError, match=r"broken' cannot be imported: ZeroDivisionError: division"):
         registry.load("methods", "my_extensions.broken")
 
 

@@ -1,6 +1,6 @@
 """Dolly (Conover et al., 2023): instructions written by people, as MiniLLM trains on them.
 
-Read from Parquet files, from ``raw.jsonl`` in the layout of MiniLLM's processing, or from the hub.
+Read from a file for each split, from ``raw.jsonl`` as MiniLLM's processing has it, or from the hub.
 The evaluation sets of Self-Instruct and Vicuna are scored beside the test split where they are.
 """
 
@@ -9,36 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from raykd.data import columns
 from raykd.data.base import DataSettings, Rows
+from raykd.data.folder import FolderReader, is_folder
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
-from raykd.data.own import FolderReader
-from raykd.data.readers import ParquetReader
-from raykd.data.table import Reader, Table, no_split
+from raykd.data.table import Faults, Reader, Table, no_split
+from raykd.data.values import shown
 from raykd.data.writing import Example, WritingTask, rows_of
-from raykd.errors import DataError
 
 RAW = "raw"
 DEV_ROWS = 1000
 """The first rows of ``raw.jsonl`` are the validation split; at most a tenth of them."""
 BESIDE = ("self_inst", "vicuna")
+REPAIR = "repair or remove them; of a mapping, make one field a column of texts"
 
 
 def read(table: Table) -> Iterator[Example]:
     """Rows with the columns of Dolly, or of MiniLLM's copy of it."""
     instructions = columns.texts(table, "instruction")
-    contexts = _either(table, "context", "input", "")
-    responses = _either(table, "response", "output", None)
-    for row, instruction in enumerate(instructions):
-        accepted = responses[row]
-        accepted = (accepted,) if isinstance(accepted, str) else tuple(accepted or ())
-        if not accepted or not all(isinstance(text, str) for text in accepted):
-            raise DataError(
-                f"{table.origin}: row {row} has no response in words", hint="repair that row"
-            )
-        context = contexts[row] or ""
+    contexts = columns.optional_texts(table, _either(table, "context", "input"))
+    responses = _accepted(table, _either(table, "response", "output"))
+    for instruction, context, accepted in zip(instructions, contexts, responses, strict=True):
         first = before_instruction(with_context=bool(context))
         yield Example(
             before=before_context(instruction) if context else first + instruction,
@@ -50,12 +42,22 @@ def read(table: Table) -> Iterator[Example]:
         )
 
 
-def _either(table: Table, name: str, other: str, missing: str | None) -> list[Any]:
-    if name not in table.columns and other in table.columns:
-        name = other
-    if name not in table.columns and missing is not None:
-        return [missing] * len(table)
-    return list(table.column(name))
+def _either(table: Table, name: str, other: str) -> str:
+    return other if name not in table.columns and other in table.columns else name
+
+
+def _accepted(table: Table, name: str) -> list[tuple[str, ...]]:
+    """The accepted responses of every row: one text, or a list of them."""
+    found = []
+    faults = Faults(table.origin)
+    for row, value in enumerate(table.column(name)):
+        accepted = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if not accepted or not all(isinstance(text, str) for text in accepted):
+            what = f"column '{name}' holds {shown(value)}, expected a text or a list of texts"
+            faults.add("rows have no response in words", table.place(row), what, REPAIR)
+        found.append(accepted)
+    faults.check()
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class Dolly(WritingTask):
 
     def read_table(self, table: Table) -> Rows:
         """Prompts and responses."""
-        return rows_of(list(read(table)), table.origin)
+        return rows_of(list(read(table)), table)
 
     def reader(self, settings: DataSettings) -> Reader:
         """The hub has one set of rows only."""
@@ -72,15 +74,15 @@ class Dolly(WritingTask):
         return found if settings.root is not None else FirstRows(own=found, split="train")
 
     def in_folder(self, root: Path) -> Reader | None:
-        """Parquet files or ``raw.jsonl``, and the evaluation sets beside them."""
+        """Files of splits or ``raw.jsonl`` alone, and the evaluation sets beside them."""
         folder = root / self.name
-        if not folder.is_dir():
+        if not is_folder(folder):
             return None
-        own: Reader = ParquetReader(folder=folder)
-        if (folder / f"{RAW}.jsonl").exists() and not own.splits():
-            own = FirstRows(own=FolderReader(folder=folder, stems={}), split=RAW)
+        own: Reader = FolderReader(folder=folder)
+        if own.splits() == (RAW,):
+            own = FirstRows(own=own, split=RAW)
         beside = root / "minillm_eval"
-        return BesideReader(own=own, folder=beside) if beside.is_dir() else own
+        return BesideReader(own=own, folder=beside) if is_folder(beside) else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,9 +107,8 @@ class FirstRows:
             raise no_split(split, f"the split '{self.split}'", self.splits())
         table = self.own.read(self.split)
         first = min(DEV_ROWS, len(table) // 10)
-        part = slice(first) if split == "validation" else slice(first, None)
-        found = {name: list(values)[part] for name, values in table.columns.items()}
-        return Table(columns=found, origin=f"{table.origin}, {split}")
+        rows = range(first) if split == "validation" else range(first, len(table))
+        return table.take(rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,12 +125,12 @@ class BesideReader:
 
     def splits(self) -> tuple[str, ...]:
         """Those of both."""
-        there = ParquetReader(folder=self.folder).splits()
+        there = FolderReader(folder=self.folder).splits()
         return (*self.own.splits(), *(name for name in BESIDE if name in there))
 
     def read(self, split: str) -> Table:
         """Rows of one split."""
-        return ParquetReader(folder=self.folder).read(split) if split in BESIDE else (
+        return FolderReader(folder=self.folder).read(split) if split in BESIDE else (
             self.own.read(split)
         )  # fmt: skip
 

@@ -5,8 +5,7 @@ Read from Parquet files in the layout of the hub, or from the authors' JSON file
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,13 @@ from raykd.data import columns
 from raykd.data.answers import score_answers
 from raykd.data.base import Array, Batch, Encoded, Rows
 from raykd.data.files import FileTask
+from raykd.data.json_files import read_json
 from raykd.data.spans import best_spans, encode_windows
-from raykd.data.table import Reader, Table, no_split
+from raykd.data.table import Faults, Reader, Table, no_split
+from raykd.data.values import shown, whole
 from raykd.errors import DataError
 
+KEYS = ("text", "answer_start")
 FILES = {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}
 
 
@@ -48,15 +50,16 @@ class SpanTask(FileTask):
         """One row per question; accepted answers and where they begin are fields."""
         questions = columns.texts(table, "question")
         contexts = columns.texts(table, "context")
-        answers = [_answers(table, row, value) for row, value in enumerate(table.column("answers"))]
+        answers = _answers(table)
+        faults = Faults(table.origin)
         for row, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+            what = "context" if question.strip() else "question"
             if not question.strip() or not context.strip():
-                what = "context" if question.strip() else "question"
-                raise DataError(
-                    f"{table.origin}: row {row} has an empty {what}", hint="remove that row"
-                )
-            for text, start in answers[row]:
-                _check(table, row, context, text, start)
+                faults.add(f"rows have an empty {what}", table.place(row), f"has an empty {what}",
+                           "remove them")  # fmt: skip
+            else:
+                _check(faults, table.place(row), context, answers[row])
+        faults.check()
         rows = columns.checked(
             [questions, contexts], np.zeros(len(questions), np.int64), table.origin
         )
@@ -117,43 +120,53 @@ class JsonReader:
         path = self.folder / FILES[split]
         found: dict[str, list[Any]] = {"question": [], "context": [], "answers": []}
         try:
-            for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+            for article in read_json(path)["data"]:
                 for paragraph in article["paragraphs"]:
                     for asked in paragraph["qas"]:
                         found["question"].append(asked["question"])
                         found["context"].append(paragraph["context"])
-                        keys = ("text", "answer_start")
-                        found["answers"].append({k: [a[k] for a in asked["answers"]] for k in keys})
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as exc:
+                        found["answers"].append({k: [a[k] for a in asked["answers"]] for k in KEYS})
+        except (KeyError, TypeError) as exc:
             raise DataError(
                 f"{path} is not a file of SQuAD 1.1: {type(exc).__name__}: {exc}"
             ) from exc
         return Table(columns=found, origin=str(path))
 
 
-def _answers(table: Table, row: int, value: Any) -> list[tuple[str, int]]:
-    """Texts and starts of the accepted answers of one question."""
-    try:
-        pairs = list(zip(value["text"], value["answer_start"], strict=True))
-    except (TypeError, KeyError, ValueError):
+def _answers(table: Table) -> list[list[tuple[str, int]]]:
+    """Texts and starts of the accepted answers of every question."""
+    found = []
+    faults = Faults(table.origin)
+    for row, value in enumerate(table.column("answers")):
+        texts, starts = [value.get(key) for key in KEYS] if isinstance(value, dict) else (0, 0)
         pairs = []
-    if not pairs or not all(isinstance(t, str) and t and isinstance(s, int) for t, s in pairs):
-        raise DataError(
-            f"{table.origin}: row {row} has no answer (column 'answers' must hold text and "
-            "answer_start, with at least one of each)",
-            hint="unlabelled splits cannot be used; questions without answer are SQuAD 2",
-        )
-    return pairs
+        if isinstance(texts, list | tuple) and isinstance(starts, list | tuple):
+            numbers = [whole(start) for start in starts]
+            if len(numbers) == len(texts) and None not in numbers:
+                pairs = [(t, s) for t, s in zip(texts, numbers, strict=True) if s is not None]
+        if not pairs or not all(isinstance(text, str) and text for text, _ in pairs):
+            what = (
+                f"has no answer (column 'answers' holds {shown(value)}, expected text and "
+                "answer_start, with at least one of each)"
+            )
+            hint = "unlabelled splits cannot be used; questions without answer are SQuAD 2"
+            faults.add("rows have no answer", table.place(row), what, hint)
+        found.append(pairs)
+    faults.check()
+    return found
 
 
-def _check(table: Table, row: int, context: str, text: str, start: int) -> None:
-    there = context[start : start + len(text)] if start >= 0 else ""
-    if there != text:
-        raise DataError(
-            f"{table.origin}: row {row}: the answer '{text[:40]}' does not stand at character "
-            f"{start:,} of its context of {len(context):,} characters (there: '{there[:40]}')",
-            hint="repair or remove that row",
-        )
+def _check(faults: Faults, place: str, context: str, answers: Sequence[tuple[str, int]]) -> None:
+    for text, start in answers:
+        there = context[start : start + len(text)] if start >= 0 else ""
+        if there != text:
+            what = (
+                f"the answer '{text[:40]}' does not stand at character {start:,} of its context "
+                f"of {len(context):,} characters (there: '{there[:40]}')"
+            )
+            kind = "rows have an answer that is not in its place"
+            faults.add(kind, place, what, "repair or remove them")
+            return
 
 
 TASK = SpanTask(

@@ -7,7 +7,6 @@ layout of the authors' code (``<set>_train.json`` and ``llm/train_CoT_0.json``).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +17,15 @@ from raykd.data import columns
 from raykd.data.base import Rows
 from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
+from raykd.data.json_files import read_json, read_json_rows
 from raykd.data.rationales import PARSERS, Said
-from raykd.data.table import Reader, Table, no_split
+from raykd.data.table import Faults, Reader, Table, no_split
+from raykd.data.values import shown, whole
 from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
 from raykd.errors import DataError
 
 CHOICES = "abcde"
+_REPAIR = "repair or remove them"
 NLI = ("entailment", "neutral", "contradiction")
 
 
@@ -63,44 +65,45 @@ class Explained(WritingTask):
     def read_table(self, table: Table) -> Rows:
         """Questions as they are for an encoder, as an instruction for a decoder."""
         said = self._said(table)
-        ids = table.column("id") if "id" in table.columns else [""] * len(table)
+        ids = columns.spelled_out(table, "id") if "id" in table.columns else [""] * len(table)
         before, after = "", ""
         if self.kind == "causal_lm":
             before, after = before_instruction(with_context=False), RESPONSE
         examples = [
             Example(
                 before=before, context=asked, after=after, response=answer, mark=len(before),
-                rationale=said[row].rationale, row=str(ids[row]), said=said[row].label,
+                rationale=said[row].rationale, row=ids[row], said=said[row].label,
             )
             for row, (asked, answer) in enumerate(self.pairs(table))
         ]  # fmt: skip
-        return rows_of(examples, table.origin)
+        return rows_of(examples, table)
 
     def _said(self, table: Table) -> list[Said]:
         """What a model said of every row; what it did not say is empty."""
-        rows = range(len(table))
-        outputs = table.columns.get("llm_output")
         parse = PARSERS[self.parser]
-        found = [
-            parse(str(outputs[k] or "")) if outputs is not None else Said("", "") for k in rows
-        ]
+        found = [parse(text) for text in columns.optional_texts(table, "llm_output")]
         for name, part in (("llm_rationale", "rationale"), ("llm_label", "label")):
             if name in table.columns:
-                own = [str(text or "").strip() for text in table.column(name)]
+                own = [text.strip() for text in columns.spelled_out(table, name)]
                 found = [replace(was, **{part: text}) for was, text in zip(found, own, strict=True)]
         return found
 
 
 def _cqa(table: Table) -> Iterator[tuple[str, str]]:
     questions, answers = columns.texts(table, "question"), columns.texts(table, "answer")
-    for row, choices in enumerate(table.column("choices")):
-        lines = [f"({CHOICES[k]}) {choice}" for k, choice in enumerate(choices)]
-        if answers[row] not in choices:
-            raise DataError(
-                f"{table.origin}: row {row} has the answer '{answers[row]}', which is no choice",
-                hint="repair that row",
-            )
-        yield "\n".join([questions[row], "Answer Choices:", *lines]), answers[row]
+    choices = columns.text_lists(table, "choices")
+    faults = Faults(table.origin)
+    for row, of in enumerate(choices):
+        if answers[row] not in of:
+            what = f"has the answer '{answers[row]}', which is no choice ({', '.join(of)})"
+            faults.add("rows have an answer that is no choice", table.place(row), what, _REPAIR)
+        elif len(of) > len(CHOICES):
+            what = f"has {len(of)} choices, expected at most {len(CHOICES)}"
+            faults.add("rows have too many choices", table.place(row), what, _REPAIR)
+    faults.check()
+    for question, answer, of in zip(questions, answers, choices, strict=True):
+        lines = [f"({CHOICES[k]}) {choice}" for k, choice in enumerate(of)]
+        yield "\n".join([question, "Answer Choices:", *lines]), answer
 
 
 def _svamp(table: Table) -> Iterator[tuple[str, str]]:
@@ -140,30 +143,36 @@ class SeedReader:
         """
         if split not in self.splits():
             raise no_split(split, str(self.folder), self.splits())
-        path = self._file(split)
-        try:
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-            said = self._outputs(split)
-        except (OSError, ValueError) as exc:
-            raise DataError(f"{path} cannot be read: {exc}") from exc
-        found = {name: [row.get(name) for row in rows] for name in rows[0]}
-        if said:
-            if len(said) != len(rows):
-                raise DataError(
-                    f"{path} has {len(rows):,} rows, but llm/{split}_CoT_*.json hold "
-                    f"{len(said):,} outputs",
-                    hint="they belong together by their order, so both must be whole",
-                )
-            found["llm_output"] = said
-        return Table(columns=found, origin=str(path))
+        table = read_json_rows(self._file(split))
+        said = self._outputs(split)
+        if not said:
+            return table
+        if len(said) != len(table):
+            raise DataError(
+                f"{table.origin} has {len(table):,} rows, but llm/{split}_CoT_*.json hold "
+                f"{len(said):,} outputs",
+                hint="they belong together by their order, so both must be whole",
+            )
+        return replace(table, columns={**table.columns, "llm_output": said})
 
     def _file(self, split: str) -> Path:
         return self.folder / f"{self.name}_{split}.json"
 
     def _outputs(self, split: str) -> list[Any]:
-        files = self.folder.glob(f"llm/{split}_CoT_*.json")
-        parts = sorted(files, key=lambda path: int(path.stem.rpartition("_")[2]))
-        return [text for path in parts for text in json.loads(path.read_text())]
+        found: list[Any] = []
+        for path in sorted(self.folder.glob(f"llm/{split}_CoT_*.json"), key=_part):
+            texts = read_json(path)
+            if not isinstance(texts, list):
+                raise DataError(f"{path} holds {shown(texts)}, expected a list of outputs")
+            found += texts
+        return found
+
+
+def _part(path: Path) -> int:
+    number = whole(path.stem.rpartition("_")[2])
+    if number is None:
+        raise DataError(f"{path} has no number at the end", hint="call it like train_CoT_0.json")
+    return number
 
 
 def _task(

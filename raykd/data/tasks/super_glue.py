@@ -12,6 +12,7 @@ An encoder reads one text or a pair, so some tasks are put into that form:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from raykd.data import columns
@@ -25,8 +26,7 @@ from raykd.data.choices import (
 from raykd.data.classification import TextClassification
 from raykd.data.files import FileTask
 from raykd.data.pronouns import marked_pronouns
-from raykd.data.table import Table
-from raykd.errors import DataError
+from raykd.data.table import Faults, Table
 
 _HUB = "aps/super_glue"
 _NO_YES = ("False", "True")
@@ -74,22 +74,26 @@ def _multirc(table: Table) -> Iterator[Question]:
 
 def _record(table: Table) -> Iterator[Question]:
     passages, queries = columns.texts(table, "passage"), columns.texts(table, "query")
-    entities, answers = table.column("entities"), table.column("answers")
+    entities = columns.text_lists(table, "entities")
+    answers = columns.text_lists(table, "answers")
+    faults = Faults(table.origin)
+    for row, query in enumerate(queries):
+        lacks = (
+            "an entity" if not entities[row] else "an answer" if not answers[row]
+            else f"'{_GAP}'" if _GAP not in query else ""
+        )  # fmt: skip
+        if lacks:
+            hint = "unlabelled splits cannot be used; choose a labelled one"
+            faults.add(f"rows lack {lacks}", table.place(row), f"lacks {lacks}", hint)
+    faults.check()
     for row, (passage, query) in enumerate(zip(passages, queries, strict=True)):
-        names = tuple(dict.fromkeys(entities[row] or ()))
-        accepted = tuple(answers[row] or ())
-        if not names or not accepted or _GAP not in query:
-            wanted = "an entity" if not names else "an answer" if not accepted else f"'{_GAP}'"
-            raise DataError(
-                f"{table.origin}: row {row} lacks {wanted}",
-                hint="unlabelled splits cannot be used; choose a labelled one",
-            )
+        names = tuple(dict.fromkeys(entities[row]))
         yield Question(
             context=passage.replace("\n@highlight\n", " "),
             choices=tuple(query.replace(_GAP, name) for name in names),
-            right=tuple(name in accepted for name in names),
+            right=tuple(name in answers[row] for name in names),
             names=names,
-            accepted=accepted,
+            accepted=answers[row],
         )
 
 
@@ -98,10 +102,8 @@ class Winograd(TextClassification):
 
     def read_table(self, table: Table) -> Any:
         """Rows with the pronoun between asterisks."""
-        plain = Table(
-            columns={**table.columns, "text": marked_pronouns(table)}, origin=table.origin
-        )
-        return super().read_table(plain)
+        marked = {**table.columns, "text": marked_pronouns(table)}
+        return super().read_table(replace(table, columns=marked))
 
 
 def _pair(name: str, **more: Any) -> TextClassification:

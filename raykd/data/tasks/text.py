@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from raykd.data import columns
 from raykd.data.base import NO_LABEL, Array, Encoded, Rows
-from raykd.data.own import FolderReader
 from raykd.data.prompts import frame
-from raykd.data.table import Reader, Table
+from raykd.data.table import Table
 from raykd.data.token_scores import TokenTask
 from raykd.errors import DataError
 
@@ -47,16 +45,13 @@ class PlainText(TokenTask):
         texts = tuple(t for t in columns.texts(table, self.column) if t.strip())
         return columns.checked([texts], np.zeros(len(texts), np.int64), table.origin)
 
-    def in_folder(self, root: Path) -> Reader | None:
-        """Files of any format, lines of ``.txt`` files among them."""
-        folder = root / self.name
-        return FolderReader(folder=folder, stems={}) if folder.is_dir() else None
-
     def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         """Paragraphs one after the other, cut into blocks; some tokens masked."""
         if tokenizer.mask_token_id is None:
             raise DataError("the tokenizer has no mask token", hint="choose a model like BERT")
         flat = _tokens(rows.texts[0], tokenizer)
+        if not len(flat):
+            raise DataError("the tokenizer finds no token in any of the texts")
         begin, end = frame(tokenizer)
         size = max_length - len(begin) - len(end)
         blocks = [flat[i : i + size] for i in range(0, len(flat), size)]

@@ -63,7 +63,7 @@ class ToyReplies(WritingTask):
             words = ADJECTIVES[label]
             response = f" {LABELS[label]}: {words[one]} and {words[two]}."
             examples.append(Example(before="", context=str(text), after=ASKED, response=response))
-        return rows_of(examples, table.origin)
+        return rows_of(examples, table)
 
 
 TASK: Mapping[str, ToyReplies] = {"replies": ToyReplies()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,14 @@ class ModelFamily:
         reserved_positions: Position embeddings that no token uses.
         token_head: Parts that turn hidden states of tokens into scores of the vocabulary, applied
             one after the other; empty when the family has none.
-        by_layers: Further entries of the configuration that depend on the number of blocks.
+        classifier: The layer whose outputs are the classes, in models with a head for classes.
+        block_types: Entry of the configuration that names the type of every block, for families
+            whose blocks differ; empty for the others.
+        types_cycle: Types of the blocks of a model with random weights, from the first one on,
+            over and over.
+        with_types: Entries of the configuration that say the types of all blocks.
+        numbered_by: Switches of the configuration that let a block compute something that depends
+            on its number.
         specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
             ends a text; empty for word pieces.
         pair_mask: Part whose ``get_attention_mask`` hides all positions from padding, which then
@@ -94,7 +101,11 @@ class ModelFamily:
     constants: Mapping[str, Any] = field(default_factory=dict)
     takes_token_types: bool = False
     token_head: tuple[str, ...] = ()
-    by_layers: Callable[[int], Mapping[str, Any]] = lambda layers: {}
+    classifier: str = "classifier"
+    block_types: str = ""
+    types_cycle: tuple[str, ...] = ()
+    with_types: Callable[[Sequence[str]], Mapping[str, Any]] = lambda types: {}
+    numbered_by: tuple[str, ...] = ()
     specials: tuple[str, ...] = ()
     reserved_positions: int = 0
     pair_mask: str = ""
@@ -112,11 +123,20 @@ class ModelFamily:
         """
         if kind not in self.head_path:
             raise SpecError(
-                f"model family '{self.name}' serves {' and '.join(self.head_path)}, not {kind}"
+                f"model family '{self.name}' serves {' and '.join(self.head_path)}, not {kind}",
+                hint="choose a model of another family; teacher and student do the same",
             )
         return _imported(self.head_path[kind])
 
-    def config(self, shape: ModelShape, vocabulary: int, kind: str, num_labels: int) -> Any:
+    def config(
+        self,
+        shape: ModelShape,
+        vocabulary: int,
+        kind: str,
+        num_labels: int,
+        labels: Sequence[str] = (),
+        pad: int | None = 0,
+    ) -> Any:
         """The configuration of a model with random weights.
 
         The spread of the initial weights is ``hidden ** -0.5`` instead of the library's fixed 0.02,
@@ -127,6 +147,8 @@ class ModelFamily:
             vocabulary: Token ids of the tokenizer.
             kind: Kind of task.
             num_labels: Width of the logits.
+            labels: Names of the classes.
+            pad: The token that pads, None where another one stands in for it.
 
         Raises:
             SpecError: The heads do not divide the width.
@@ -149,12 +171,23 @@ class ModelFamily:
         config = self.config_class()(
             **named,
             **self.constants,
-            **self.by_layers(shape.layers),
+            **self.typed(self.types_of(shape.layers)),
             vocab_size=vocabulary,
             initializer_range=shape.hidden**-0.5,
-            pad_token_id=0,
+            pad_token_id=pad,
         )
-        return with_task(config, kind, num_labels)
+        if pad is not None and "decoder_start_token_id" in self.constants:
+            config.decoder_start_token_id = pad
+        return with_task(config, kind, num_labels, labels)
+
+    def types_of(self, layers: int) -> tuple[str, ...]:
+        """Types of the blocks of a model with random weights; none where all are alike."""
+        cycle = self.types_cycle
+        return tuple(cycle[k % len(cycle)] for k in range(layers)) if cycle else ()
+
+    def typed(self, types: Sequence[str]) -> Mapping[str, Any]:
+        """Entries of a configuration with blocks of these types."""
+        return self.with_types(types) if self.block_types else {}
 
     def text_kind(self) -> str:
         """How it writes text, one of `raykd.data.base.TEXT_KINDS`; empty when it does not."""
@@ -189,17 +222,37 @@ class ModelFamily:
         if "positions" not in self.fields:
             return sys.maxsize
         positions: int = config.max_position_embeddings
-        return positions - self.reserved_positions
+        if not self.reserved_positions:
+            return positions
+        # Positions count from the padding token.
+        return positions - max(self.reserved_positions, (config.pad_token_id or 0) + 1)
 
 
-def with_task(config: Any, kind: str, num_labels: int) -> Any:
-    """Write the task's head into a configuration, and return it."""
+def with_task(config: Any, kind: str, num_labels: int, labels: Sequence[str] = ()) -> Any:
+    """Write the task's head into a configuration, and return it.
+
+    Args:
+        config: The configuration.
+        kind: Kind of task.
+        num_labels: Width of the logits.
+        labels: Names of the classes, in the order of the logits. Only classes have names; without
+            them a model for classes keeps its own, where it has as many.
+    """
     config.num_labels = num_labels
+    names = list(labels) if kind == "classification" else _unnamed(num_labels)
+    if names:
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: k for k, name in enumerate(names)}
     setattr(config, TASK_KIND, kind)
     if kind in ("classification", "regression"):
         single = "single_label_classification"
         config.problem_type = "regression" if kind == "regression" else single
     return config
+
+
+def _unnamed(count: int) -> list[str]:
+    """The library's names of outputs that have none."""
+    return [f"LABEL_{k}" for k in range(count)]
 
 
 def kind_of(config: Mapping[str, Any]) -> str:
@@ -223,9 +276,20 @@ def family_of(model_type: str) -> ModelFamily:
     if model_type not in found:
         raise SpecError(
             f"models of type '{model_type}' are not supported (supported: {', '.join(found)})",
-            hint=registry.suggestion(model_type, list(found)),
+            hint=_other_type(model_type, list(found)),
         )
     return found[model_type]
+
+
+def _other_type(model_type: str, supported: list[str]) -> str:
+    """What to do about a type: a near name is meant only where there is no such architecture."""
+    from transformers.models.auto import configuration_auto
+
+    known: Mapping[str, str] = vars(configuration_auto)["CONFIG_MAPPING_NAMES"]
+    near = registry.suggestion(model_type, supported)
+    if near and model_type not in known:
+        return near
+    return "choose a model of one of these types: another architecture has other weights"
 
 
 def _imported(path: str) -> Any:
@@ -233,8 +297,19 @@ def _imported(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def declared_ties(model: Any) -> dict[str, str]:
+    """Weights that are others under a second name unless they are given, and which ones."""
+    return dict(model.all_tied_weights_keys)
+
+
 def tied_names(model: Any) -> frozenset[str]:
-    """Weights of a model that are others under a second name, e.g. an output matrix."""
-    if not getattr(model.config, "tie_word_embeddings", True):
-        return frozenset()
-    return frozenset(model._tied_weights_keys or ())
+    """Weights of a model that are others under a second name, e.g. an output matrix.
+
+    What counts is the model, not its configuration: the output matrix of a T5 may be one of its
+    own, whatever the configuration says.
+    """
+    return frozenset(
+        name
+        for name, source in declared_ties(model).items()
+        if model.get_parameter(name) is model.get_parameter(source)
+    )

@@ -23,4 +23,5 @@ FAMILY = ModelFamily(
     },
     constants={"bos_token_id": 0, "eos_token_id": 0},
     specials=("<|endoftext|>",),
+    numbered_by=("scale_attn_by_inverse_layer_idx",),
 )

@@ -22,9 +22,11 @@ FAMILY = ModelFamily(
         "dropout": ("resid_dropout", "embed_dropout", "attention_dropout"),
     },
     constants={"bos_token_id": 0, "eos_token_id": 0},
-    by_layers=lambda layers: {
-        "attention_types": [[["global", "local"], layers // 2], [["global"], layers % 2]],
-        "attention_layers": [("global", "local")[k % 2] for k in range(layers)],
+    block_types="attention_layers",
+    types_cycle=("global", "local"),
+    with_types=lambda types: {
+        "attention_types": [[list(types), 1]],
+        "attention_layers": list(types),
     },
     specials=("<|endoftext|>",),
 )

@@ -13,5 +13,7 @@ FAMILY = replace(
     config_path="transformers.models.qwen2.configuration_qwen2:Qwen2Config",
     head_path={"causal_lm": "transformers.models.qwen2.modeling_qwen2:Qwen2ForCausalLM"},
     constants={**LLAMA.constants, "num_key_value_heads": None},
-    by_layers=lambda layers: {"layer_types": ["full_attention"] * layers},
+    block_types="layer_types",
+    types_cycle=("full_attention",),
+    with_types=lambda types: {"layer_types": list(types)},
 )

@@ -29,6 +29,7 @@ FAMILY = replace(
     head_prefixes=("classifier.", "qa_outputs.", "lm_head."),
     optional_prefixes=(),
     token_head=("lm_head",),
+    classifier="classifier.out_proj",
     constants={"type_vocab_size": 1},
     reserved_positions=2,
     takes_token_types=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -12,38 +11,44 @@ from raykd.report.charts import (
     arm_styles,
     duration,
     figure,
+    hours,
     plain,
     reference_line,
 )
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult
-from raykd.results.stats import mean_ranks
+from raykd.results.scales import Scale
+from raykd.results.stats import can_speak, mean_ranks
 from raykd.results.summary import (
     ArmSummary,
-    Scale,
     arm_summaries,
     metric_of,
+    named,
     ranked,
     scale_of,
     teacher_score,
     without_teacher,
 )
+from raykd.results.verdict import verdict
 
+MAX_NAMED = 4
+P_VALUE = "p (Holm)"
 COLUMNS = (
-    "arm", "confirmed mean", "95 % interval", "sd", "seeds", "difference to baseline",
-    "p (Holm)", "gap recovered",
+    "arm", "confirmed mean", "95 % interval", "sd", "confirm runs", "difference to baseline",
+    P_VALUE, "gap recovered",
 )  # fmt: skip
 COST_COLUMNS = (
-    "arm", "best in search", "completed", "pruned", "failed", "device hours", "median trial",
+    "arm", "best in search", "completed", "pruned", "failed", "median trial",
+    "device hours of the search", "device hours of the confirm runs",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One arm's cells in the order of `COLUMNS`."""
+    """One arm's cells in the order of the task's columns."""
 
     cells: tuple[str, ...]
-    is_leader: bool
+    mark: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,8 @@ class TaskArms:
 
     task: str
     student: str
+    columns: tuple[str, ...]
+    caption: str
     rows: tuple[Row, ...]
     costs: tuple[tuple[str, ...], ...]
     chart: Figure | None
@@ -62,7 +69,6 @@ class ArmsRecord:
     """All tasks, and the matrix of tasks and arms when there are several."""
 
     heading: str
-    columns: tuple[str, ...]
     cost_columns: tuple[str, ...]
     baseline: str
     tasks: tuple[TaskArms, ...]
@@ -78,7 +84,6 @@ def record(result: SweepResult) -> ArmsRecord | None:
     columns, matrix = _matrix(result, ranks) if len(result.tasks) > 1 else ((), ())
     return ArmsRecord(
         heading=_heading(result, ranks),
-        columns=COLUMNS,
         cost_columns=COST_COLUMNS,
         baseline=result.baseline,
         tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
@@ -97,19 +102,61 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
     scale = scale_of(result, task)
     info = result.task(task)
     order = ranked(arms, info.mode)
-    leader = order[0].label if order else ""
+    marks = _marks(result, task, len(order))
+    pairs = [a.versus.estimate.n for a in arms if a.versus is not None]
+    has_p = can_speak([a.p_holm for a in arms], max(pairs, default=0))
     return TaskArms(
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
+        columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
+        caption=_caption(info.mode, arms, has_p=has_p),
         rows=tuple(
-            Row(cells=_cells(a, scale, result.baseline), is_leader=a.label == leader) for a in arms
+            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.label, ""))
+            for a in arms
         ),
         costs=tuple(_costs(a, scale) for a in arms),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
     )
 
 
-def _cells(arm: ArmSummary, scale: Scale, baseline: str) -> tuple[str, ...]:
+def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
+    """What is said beside arms: the best one, or those that no other one is ahead of."""
+    found = verdict(result, task)
+    if found.decided:
+        return {found.leader: "best"}
+    return dict.fromkeys(found.leading, "ahead") if len(found.leading) < count else {}
+
+
+def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
+    """What the columns mean, and what is missing."""
+    parts = ["Positive differences are better"]
+    if mode == "min":
+        parts[0] += ", although lower values are"
+    parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
+    if has_p:
+        parts.append("p is that of sign flips, corrected over the arms")
+    else:
+        others = sum(a.versus is not None for a in arms)
+        parts.append(
+            f"No p values: with so few seeds the sign-flip test of {others} comparisons cannot "
+            "get below 0.05, whatever the scores"
+            if others
+            else "No arm can be compared with the baseline"
+        )
+    return ". ".join(parts) + "."
+
+
+def _runs(arm: ArmSummary) -> str:
+    """Confirm runs that count, and what became of the others."""
+    planned = len(arm.seeds) + len(arm.lost) + len(arm.missing)
+    if planned == len(arm.seeds):
+        return str(planned)
+    lost = f"{len(arm.lost)} lost" if arm.lost else ""
+    missing = f"{len(arm.missing)} not run" if arm.missing else ""
+    return f"{len(arm.seeds)} of {planned} ({', '.join(p for p in (lost, missing) if p)})"
+
+
+def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tuple[str, ...]:
     e, d = arm.confirmed, arm.versus
     interval = f"{scale.show(e.low)} to {scale.show(e.high)}" if e and e.has_interval else "n/a"
     if arm.label == baseline:
@@ -125,10 +172,10 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str) -> tuple[str, ...]:
         arm.label,
         scale.show(arm.score),
         interval,
-        scale.show(e.sd) if e else "n/a",
-        str(e.n if e else 0),
+        scale.signed(e.sd).lstrip("+") if e else "n/a",
+        _runs(arm),
         difference,
-        "n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}",
+        *(["n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}"] if has_p else []),
         "n/a" if arm.gap is None else f"{arm.gap * 100:.0f} %",
     )
 
@@ -140,8 +187,9 @@ def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
         str(arm.counts.get(Status.COMPLETED, 0)),
         str(arm.counts.get(Status.PRUNED, 0)),
         str(arm.counts.get(Status.FAILED, 0)),
-        f"{arm.device_seconds / 3600:.2f}",
         duration(arm.trial_seconds),
+        hours(arm.device_seconds),
+        hours(arm.confirm_seconds),
     )
 
 
@@ -153,7 +201,8 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     for arm in reversed(ranked(arms, mode)):
         e, style = arm.confirmed, styles[arm.label]
         assert e is not None
-        half = 0.0 if math.isnan(e.half_width) else e.half_width
+        ends = (e.high - e.mean, e.mean - e.low) if e.has_interval else (0.0, 0.0)
+        above, below = (max(end, 0.0) * scale.factor for end in ends)
         chart.add_scatter(
             x=[v * scale.factor for v in arm.seeds.values()], y=[plain(arm.label)] * e.n,
             mode="markers", showlegend=False, hovertemplate="seed %{customdata}: %{x:.4g}",
@@ -164,16 +213,22 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
             x=[e.mean * scale.factor], y=[plain(arm.label)], mode="markers", showlegend=False,
             name=plain(arm.label), hovertemplate="mean %{x:.4g}",
             marker={"symbol": style.symbol, "size": 13, "color": style.colour},
-            error_x={"array": [half * scale.factor], "color": style.colour, "thickness": 2.5},
+            error_x={"array": [above], "arrayminus": [below], "symmetric": False,
+                     "color": style.colour, "thickness": 2.5},
         )  # fmt: skip
     teacher = teacher_score(result, task)
     none = without_teacher(tuple(arms))
+    constant = result.task(task).constant.get("report", ())
+    if constant:
+        best = min(constant) if mode == "min" else max(constant)
+        reference_line(
+            chart, best * scale.factor, "same answer", axis="x", dash="longdashdot", above=14
+        )
     if none is not None and none.score is not None:
         reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
     if teacher is not None:
         reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
-    unit = " (points)" if scale.factor == 100 else ""
-    chart.update_layout(xaxis_title=f"{metric}{unit}")
+    chart.update_layout(xaxis_title=scale.axis(metric))
     chart.update_yaxes(type="category")
     return figure(
         chart,
@@ -181,7 +236,8 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         title=f"{metric} of every arm on {task}",
         finding=(
             "Filled marks are means with their 95 % intervals, open marks the seeds. "
-            "Differences are paired by seed, so arms can be told apart though these overlap."
+            "Differences are paired by seed, so arms may be told apart though these overlap."
+            + (' "Same answer" is the best score of one answer for every row.' if constant else "")
         ),
         columns=("arm", "mean", "low", "high", "seeds"),
         rows=[
@@ -228,12 +284,16 @@ def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
     if not ranks:
         return "No arm was confirmed on fresh seeds yet"
     if len(result.tasks) > 1:
-        best = min(ranks, key=lambda label: ranks[label])
-        return f"{best} has the best mean rank, {ranks[best]:.2f} of {len(ranks)} arms"
+        order_by = sorted(ranks, key=lambda label: ranks[label])[:MAX_NAMED]
+        listed = ", ".join(f"{named(label)} {ranks[label]:.2f}" for label in order_by)
+        return (
+            f"Mean ranks over {len(result.tasks)} tasks: {listed} "
+            f"(of {len(ranks)} arms; {(len(ranks) + 1) / 2:g} if all were alike)"
+        )
     task = result.tasks[0].name
     scale = scale_of(result, task)
     order = ranked(arm_summaries(result, task), result.tasks[0].mode)
-    listed = ", ".join(f"{a.label} {scale.show(a.score)}" for a in order)
+    listed = ", ".join(f"{named(a.label)} {scale.show(a.score)}" for a in order)
     teacher = teacher_score(result, task)
     return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
 

@@ -15,10 +15,10 @@ from raykd.report.section import Section, template
 from raykd.report.studies import studies_of
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import best_so_far
-from raykd.results.summary import metric_of, scale_of
+from raykd.results.summary import metric_of, named, scale_of
 
 MAX_POINTS = 500
-MIN_TRIALS = 4  # of an arm, to have a last quarter
+MIN_TRIALS = 12  # of an arm: a last quarter of fewer than three trials says nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,19 +43,26 @@ def record(result: SweepResult) -> BudgetRecord | None:
             )
             shown.append((task, charts))
             still += [
-                f"{n} on {task}" if len(result.tasks) > 1 else n
+                f"{named(n)} on {task}" if len(result.tasks) > 1 else named(n)
                 for n in labels
                 if _improved_late(result, task, n)
             ]
     if not shown:
         return None
-    counts = [len(search_trials(result, task, n)) for task, _ in shown for n in result.labels]
-    heading = "Every arm had stopped improving in the last quarter of its trials"
+    counts = {n: len(search_trials(result, task, n)) for task, _ in shown for n in result.labels}
+    return BudgetRecord(heading=_heading(list(counts.values()), still), tasks=tuple(shown))
+
+
+def _heading(counts: list[int], still: list[str]) -> str:
+    """What the last quarter of the trials says, with what chance alone would do."""
+    if max(counts) < MIN_TRIALS:
+        return f"With fewer than {MIN_TRIALS} trials an arm, nobody can tell"
     if still:
-        heading = f"Still improving in the last quarter of the trials: {', '.join(still)}"
-    elif max(counts) < MIN_TRIALS:
-        heading = f"With fewer than {MIN_TRIALS} trials an arm, nobody can tell"
-    return BudgetRecord(heading=heading, tasks=tuple(shown))
+        return f"A new best in the last quarter of the trials: {', '.join(still)}"
+    return (
+        "No arm found a new best in the last quarter of its trials, which each of them does not "
+        "in 75 % of searches that draw at random"
+    )
 
 
 def render(r: BudgetRecord) -> str:
@@ -105,7 +112,7 @@ def _by_trials(
             trace.line = {"color": style.colour, "dash": style.dash, "width": 2.5, "shape": "hv"}
         kept.append(trace)
     chart = go.Figure(data=kept)
-    chart.update_layout(xaxis_title="trial", yaxis_title=_axis(metric, scale.factor))
+    chart.update_layout(xaxis_title="trial", yaxis_title=scale.axis(metric))
     rows = []
     for label in labels:
         best = best_so_far(_scores(search_trials(result, task, label)), mode)
@@ -137,19 +144,15 @@ def _by_time(result: SweepResult, task: str, labels: list[str], index: int) -> F
                  styles[label], line={"shape": "hv"})
         )  # fmt: skip
         rows.append((label, f"{hours[-1]:.3f}", scale.show(best[-1])))
-    chart.update_layout(xaxis_title="device hours", yaxis_title=_axis(metric, scale.factor))
+    chart.update_layout(xaxis_title="device hours", yaxis_title=scale.axis(metric))
     return figure(
         chart,
         key=f"history-time-{index}",
         title=f"Best score so far on {task}, by device time",
-        finding="The same search charged by the device hours each arm used.",
+        finding="The same search by the device hours that each arm used, without confirm runs.",
         columns=("arm", "device hours", "best"),
         rows=rows,
     )
-
-
-def _axis(metric: str, factor: float) -> str:
-    return f"{metric} (points)" if factor == 100 else metric
 
 
 SECTION = Section(order=30, title="Was the budget enough?", record=record, render=render)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, line, plain
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, line, log_ticks, plain
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import best_trial, metric_of, scale_of
@@ -42,8 +42,10 @@ def record(result: SweepResult) -> CurvesRecord | None:
     search = [t for t in result.trials if t.stage == "search"]
     pruned = sum(t.status is Status.PRUNED for t in search)
     heading = f"{pruned} of {len(search)} search trials were stopped early"
-    return CurvesRecord(heading=heading if pruned else "Every search trial ran to its end",
-                        tasks=tuple(shown))  # fmt: skip
+    ended = sum(t.status is Status.COMPLETED for t in search)
+    if not pruned:
+        heading = f"{ended} of {len(search)} search trials ran to their end"
+    return CurvesRecord(heading=heading, tasks=tuple(shown))
 
 
 def render(r: CurvesRecord) -> str:
@@ -94,14 +96,13 @@ def _curves(result: SweepResult, task: str, trials: list[TrialResult], index: in
                  customdata=[plain(best.trial_id)] * len(at))
         )  # fmt: skip
         rows += [(label, best.trial_id, f"{x:g}", f"{y:.4g}") for x, y in at]
-    unit = " (points)" if scale.factor == 100 else ""
-    chart.update_layout(xaxis_title="epoch", yaxis_title=f"{metric}{unit}")
+    chart.update_layout(xaxis_title="epoch", yaxis_title=scale.axis(metric))
     return figure(
         chart,
         key=f"curves-{index}",
         title=f"Learning curves on {task}, select split",
         finding="The best trial of each arm in colour, all others grey, crosses are early stops.",
-        columns=("arm", "trial", "epoch", metric),
+        columns=("arm", "trial", "epoch", scale.axis(metric)),
         rows=rows,
     )
 
@@ -118,6 +119,8 @@ def _terms(best: TrialResult, label: str, key: str) -> Figure:
         chart.add_trace(line([x for x, _ in usable], [y for _, y in usable], name, style))
     chart.update_layout(xaxis_title="epoch", yaxis_title="mean loss term")
     chart.update_yaxes(type="log")
+    if found := [y for trace in chart.data for y in trace.y if y]:
+        chart.update_yaxes(tickvals=log_ticks(min(found), max(found)))
     return figure(
         chart,
         key=key,

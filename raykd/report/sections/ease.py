@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import optuna
 import optuna.visualization
@@ -14,12 +15,16 @@ from raykd.report.section import Section, template
 from raykd.report.studies import studies_of
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import expected_best, share_at_least
-from raykd.results.summary import best_trial, metric_of, scale_of
+from raykd.results.summary import best_trial, metric_of, named, scale_of
+
+MIN_TRIALS = 10  # completed ones of every arm, for a median that says something
+MAX_NAMED = 4
+INDEPENDENT = ("random", "grid")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EaseRecord:
-    """Two charts per task and the share of trials as good as the baseline's best."""
+    """Two charts per task and the medians of the arms."""
 
     heading: str
     tasks: tuple[tuple[str, tuple[Figure, ...]], ...]
@@ -64,11 +69,22 @@ def shares(result: SweepResult, task: str, labels: list[str]) -> dict[str, float
 
 
 def _finding(result: SweepResult, task: str, labels: list[str]) -> str:
-    others = {n: s for n, s in shares(result, task, labels).items() if n != result.baseline}
-    if not others:
-        return f"{task}: nothing to compare with the baseline"
-    listed = ", ".join(f"{s * 100:.0f} % of {n}" for n, s in others.items())
-    return f"{task}: {listed} trials reach the best of {result.baseline}"
+    """Medians of the completed search trials, where every arm has enough of them."""
+    scale, mode = scale_of(result, task), metric_of(result, task)[1]
+    found = {n: scores(result, task, n) for n in labels}
+    if min(len(s) for s in found.values()) < MIN_TRIALS:
+        return f"{task}: too few completed trials to tell ({MIN_TRIALS} an arm are needed)"
+    order = sorted(found, key=lambda n: median(found[n]), reverse=mode != "min")
+    shown = ", ".join(f"{named(n)} {scale.show(median(found[n]))}" for n in order[:MAX_NAMED])
+    more = f" and {len(order) - MAX_NAMED} more" if len(order) > MAX_NAMED else ""
+    return f"{task}: median search score {shown}{more}"
+
+
+def _drawn_by(result: SweepResult) -> str:
+    """The search algorithm, if it prefers good places; empty where trials are independent."""
+    algorithm = (result.spec.get("search") or {}).get("algorithm") or {}
+    name = str(algorithm.get("name", "") if isinstance(algorithm, Mapping) else algorithm)
+    return "" if name in INDEPENDENT else name or "the search algorithm"
 
 
 def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], index: int) -> Figure:
@@ -82,15 +98,17 @@ def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], in
             line={"color": style.colour, "dash": style.dash, "width": 2.5},
             selector={"name": plain(label)},
         )
-    unit = " (points)" if scale.factor == 100 else ""
-    chart.update_layout(xaxis_title=f"{metric}{unit}", yaxis_title="share of trials at or below")
+    chart.update_layout(xaxis_title=scale.axis(metric), yaxis_title="share of trials at or below")
     better = "left" if mode == "min" else "right"
     reach = shares(result, task, labels)
+    finding = f"Further to the {better} is better. Completed trials only"
+    by = _drawn_by(result)
+    finding += f", which {by} drew where scores were good: no random sample." if by else "."
     return figure(
         chart,
         key=f"edf-{index}",
         title=f"Distribution of the search scores on {task}",
-        finding=f"Further to the {better} is better, steeper is easier. Completed trials only.",
+        finding=finding,
         columns=("arm", "completed trials", "lowest", "highest", "reach the baseline's best"),
         rows=[
             (n, str(len(s := scores(result, task, n))), scale.show(min(s)), scale.show(max(s)),
@@ -103,7 +121,7 @@ def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], in
 def _expected(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
     styles, scale = arm_styles(result.labels), scale_of(result, task)
     metric, mode = metric_of(result, task)
-    chart = go.Figure()
+    chart, by = go.Figure(), _drawn_by(result)
     rows = []
     for label in labels:
         curve = expected_best(scores(result, task, label), mode)
@@ -112,13 +130,13 @@ def _expected(result: SweepResult, task: str, labels: list[str], index: int) -> 
         chart.add_trace(line(numbers, values, label, styles[label], mode="lines"))
         marks = sorted({1, len(curve) // 2, len(curve)} - {0})
         rows += [(label, str(n), scale.show(curve[n - 1])) for n in marks]
-    unit = " (points)" if scale.factor == 100 else ""
-    chart.update_layout(xaxis_title="trials", yaxis_title=f"expected best {metric}{unit}")
+    chart.update_layout(xaxis_title="trials", yaxis_title=f"expected best {scale.axis(metric)}")
     return figure(
         chart,
         key=f"expected-{index}",
         title=f"Expected best score on {task} with fewer trials",
-        finding="What the best of n of these trials would score on average on the select split.",
+        finding="What the best of n of these trials would score on average on the select split, if "
+        "they were drawn independently" + (f"; those of {by} are not." if by else "."),
         columns=("arm", "trials", "expected best"),
         rows=rows,
     )

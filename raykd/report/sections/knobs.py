@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +10,9 @@ import optuna
 import optuna.visualization
 import plotly.graph_objects as go
 
-from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, short
+from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, log_ticks, short
 from raykd.report.section import Section, template
 from raykd.report.studies import (
-    MIN_TRIALS_FOR_IMPORTANCE,
     importances,
     num_completed,
     quiet_study,
@@ -23,12 +21,13 @@ from raykd.report.studies import (
 )
 from raykd.results.diagnose import domains_of
 from raykd.results.records import Status, SweepResult
-from raykd.results.summary import metric_of, scale_of
+from raykd.results.summary import metric_of, named, scale_of
 
 NUM_BEST = 5
+MIN_TRIALS_TO_NAME = 20  # completed ones of an arm, before a parameter is said to matter most
+MIN_LEAD = 0.10  # of the importance, over the next parameter
 SLICES_PER_ROW = 3
 MAX_LINES = 150
-MAX_DECADES = 3
 _ALL_FIGURES = 3
 
 
@@ -65,6 +64,7 @@ def record(result: SweepResult) -> KnobsRecord | None:
     """None when nothing was searched or completed."""
     arms: list[ArmKnobs] = []
     findings: list[str] = []
+    enough = False
     for task in result.tasks:
         for label in result.labels:
             study = study_of(result, task.name, label)
@@ -72,20 +72,31 @@ def record(result: SweepResult) -> KnobsRecord | None:
                 continue
             weights = importances(study)
             where = f" on {task.name}" if len(result.tasks) > 1 else ""
-            if len(weights) > 1:
-                findings.append(f"{next(iter(weights))} for {label}{where}")
+            enough = enough or num_completed(study) >= MIN_TRIALS_TO_NAME
+            if top := _stands_out(study, weights):
+                findings.append(f"{top} for {named(label)}{where}")
             arms.append(_arm(result, task.name, label, study, weights))
     if not arms:
         return None
     first = next((i for i, arm in enumerate(arms) if len(arm.figures) >= _ALL_FIGURES), 0)
     arms[first] = dataclasses.replace(arms[first], is_open=True)
-    heading = f"What mattered most: {', '.join(findings)}"
-    if not findings:
+    heading = "No knob stands out over the others"
+    if findings:
+        heading = f"What mattered most: {', '.join(findings)}"
+    elif not enough:
         heading = (
             "Too few completed trials to tell which knobs matter "
-            f"({MIN_TRIALS_FOR_IMPORTANCE} per arm are needed)"
+            f"({MIN_TRIALS_TO_NAME} per arm are needed)"
         )
     return KnobsRecord(heading=heading, arms=tuple(arms))
+
+
+def _stands_out(study: optuna.Study, weights: dict[str, float]) -> str:
+    """The parameter that carries clearly more of the importance than the next; empty if none."""
+    if len(weights) < 2 or num_completed(study) < MIN_TRIALS_TO_NAME:
+        return ""
+    (top, share), (_, second) = list(weights.items())[:2]
+    return top if share - second >= MIN_LEAD else ""
 
 
 def render(r: KnobsRecord) -> str:
@@ -102,7 +113,7 @@ def _arm(
 ) -> ArmKnobs:
     style = arm_styles(result.labels)[label]
     metric, mode = metric_of(result, task)
-    unit = f"{metric} (points)" if scale_of(result, task).factor == 100 else metric
+    unit = scale_of(result, task).axis(metric)
     key = f"{result.tasks.index(result.task(task))}-{result.labels.index(label)}"
     figures = []
     finding = f"{num_completed(study)} completed trials are too few to rank the knobs."
@@ -110,7 +121,9 @@ def _arm(
         finding = f"{next(iter(weights))} is the only parameter that was searched."
     elif weights:
         top, share = next(iter(weights.items()))
-        finding = f"{top} carries {share * 100:.0f} % of the importance."
+        finding = f"{top} carries {share * 100:.0f} % of the importance"
+        count = num_completed(study)
+        finding += f", as far as {count} trials can say." if count < MIN_TRIALS_TO_NAME else "."
         figures.append(_importance(study, weights, style, f"importance-{key}", label))
     if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
         figures += _slices(study, style, unit, f"slice-{key}", label)
@@ -182,15 +195,6 @@ def _name_log_ticks(chart: go.Figure) -> None:
         if axis.type == "log":
             ticks = log_ticks(min(trace.x), max(trace.x))
             axis.update(tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive values; decades alone when many."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    leading = (1, 2, 5) if len(decades) <= MAX_DECADES else (1,)
-    # Made from text, as 2 * 10.0**-5 is not the number that is written 2e-05.
-    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
-    return [t for t in ticks if low * 0.8 <= t <= high * 1.25]
 
 
 def _parallel(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.scales import Scale
 from raykd.results.stats import estimate
-from raykd.results.summary import Scale, arm_summaries, metric_of, scale_of
+from raykd.results.summary import arm_summaries, metric_of, scale_of
 
 PREFIX = "report/"
 PART = "@"
@@ -28,8 +29,7 @@ def record(result: SweepResult) -> MetricsRecord | None:
     for task in result.tasks:
         names = _names(result, task.name)
         if len(names) > 1:
-            columns = ("arm", *(f"{name} (decides)" if name == task.metric else name
-                                for name in names))  # fmt: skip
+            columns = ("arm", *(_title(result, task.name, name) for name in names))
             tables.append((task.name, columns, tuple(_rows(result, task.name, names))))
     if not tables:
         return None
@@ -58,17 +58,25 @@ def _names(result: SweepResult, task: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _title(result: SweepResult, task: str, name: str) -> str:
+    """A metric with its unit, where that is not the points of the others."""
+    unit = scale_of(result, task, name).unit
+    notes = [unit] if unit not in ("points", name) else []
+    notes += ["decides"] if name == metric_of(result, task)[0] else []
+    return f"{name} ({', '.join(notes)})" if notes else name
+
+
 def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    scale = scale_of(result, task)
+    scales = {name: scale_of(result, task, name) for name in names}
     rows = []
     teacher = result.teacher(task)
     if teacher is not None:
-        values = (teacher.metrics.get(PREFIX + name, math.nan) for name in names)
-        rows.append(("teacher", *(_shown(scale, [v]) for v in values)))
+        values = {name: teacher.metrics.get(PREFIX + name, math.nan) for name in names}
+        rows.append(("teacher", *(_shown(scales[name], [v]) for name, v in values.items())))
     for arm in arm_summaries(result, task):
         chosen = [t for t in result.of(task, arm.label, "confirm") if _speaks(t, dict(arm.chosen))]
         cells = (
-            _shown(scale, [t.metrics.get(PREFIX + n, math.nan) for t in chosen]) for n in names
+            _shown(scales[n], [t.metrics.get(PREFIX + n, math.nan) for t in chosen]) for n in names
         )
         rows.append((arm.label, *cells))
     return rows
@@ -86,7 +94,7 @@ def _shown(scale: Scale, values: list[float]) -> str:
         return "n/a"
     if len(known) < 2:
         return scale.show(found.mean)
-    spread = f"{scale.factor * found.sd:.1f}" if scale.factor != 1 else f"{found.sd:.2g}"
+    spread = scale.signed(found.sd).lstrip("+") if scale.factor != 1 else f"{found.sd:.2g}"
     return f"{scale.show(found.mean)} ± {spread}"
 
 

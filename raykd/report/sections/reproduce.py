@@ -30,7 +30,7 @@ class ReproduceRecord:
 def record(result: SweepResult) -> ReproduceRecord:
     """Never left out."""
     return ReproduceRecord(
-        heading="The same command, file, versions and seeds give the same numbers",
+        heading=_heading(result),
         command=result.command,
         spec_text=result.spec_text,
         facts=tuple(_facts(result)),
@@ -50,13 +50,27 @@ def render(r: ReproduceRecord) -> str:
     return template("reproduce", r)
 
 
+def _heading(result: SweepResult) -> str:
+    """What the same command gives again: a search that learns depends on the order of ends."""
+    algorithm = (result.spec.get("search") or {}).get("algorithm") or {}
+    name = algorithm.get("name", "") if isinstance(algorithm, Mapping) else str(algorithm)
+    if name in ("random", "grid"):
+        return "The same command, file, versions and seeds give the same students"
+    return (
+        "The same configuration, seed and versions give the same trial; which configurations are "
+        "searched depends on the order in which trials end"
+    )
+
+
 def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
     yield "run", result.run
+    if description := result.spec.get("description"):
+        yield "description in the file", str(description)
     if result.started:
         began = datetime.datetime.fromtimestamp(result.started, tz=datetime.UTC)
         yield "started", f"{began:%Y-%m-%d %H:%M:%S} UTC"
     if result.finished:
-        yield "took", duration(result.finished - result.started)
+        yield "took", duration(result.worked or result.finished - result.started)
     yield "search seed", str((result.spec.get("search") or {}).get("seed", "n/a"))
     seeds = (result.spec.get("confirm") or {}).get("seeds", ())
     yield "confirm seeds", ", ".join(str(s) for s in seeds) or "none"

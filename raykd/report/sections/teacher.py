@@ -11,7 +11,7 @@ from raykd.results.summary import scale_of
 
 COLUMNS = (
     "task", "model", "weights", "scores", "trained on rows", "stored", "store size",
-    "forwards per distinct example", "preparation",
+    "times that it saw each distinct row", "preparation",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
     trials = len(result.trials)
     heading = f"Prepared once per task and read by {trials} trials"
     if known:
-        heading += f": {max(known):.3g} teacher forwards per distinct example"
+        heading += f"; it saw each distinct row {_times(max(known))}"
     return TeacherSectionRecord(
         heading=heading,
         columns=COLUMNS,
@@ -53,11 +53,17 @@ def forwards_per_example(teacher: TeacherRecord) -> float | None:
     return teacher.forwards / teacher.distinct if teacher.distinct else None
 
 
+def _times(ratio: float) -> str:
+    return "once" if ratio == 1 else f"{ratio:.3g} times"
+
+
 def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
-    scale = scale_of(result, teacher.task)
     ratio = forwards_per_example(teacher)
     counted = f"{teacher.forwards:,} / {teacher.distinct:,}"
-    scores = ", ".join(f"{name} {scale.show(v)}" for name, v in teacher.metrics.items())
+    scores = ", ".join(
+        f"{name} {scale_of(result, teacher.task, name).show(v)}"
+        for name, v in teacher.metrics.items()
+    )
     stored = ", ".join(
         f"{name} {size(b)}" + _rounded(teacher.rounding.get(name, 0.0))
         for name, b in teacher.stored.items()

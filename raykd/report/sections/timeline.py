@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from raykd.report.section import Section, template
 from raykd.results.records import SweepResult, TrialResult
 
 DRIVER = "driver"
-_PATTERNS = ("", "x", "|", "-", ".", "+")
+MIN_PAUSE = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +28,17 @@ class TimelineRecord:
 def record(result: SweepResult) -> TimelineRecord | None:
     """None when nothing with a time happened."""
     trials = [t for t in result.trials if t.started > 0 and t.seconds > 0]
-    spans = [s for s in result.spans if s["end"] > s["start"]]
+    pauses = [s for s in result.spans if s["kind"] == "pause"]
+    spans = [s for s in result.spans if s["end"] > s["start"] and s["kind"] != "pause"]
     if not trials and not spans:
         return None
     start = min([*(t.started for t in trials), *(s["start"] for s in spans)])
     end = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)])
-    idle = idle_share(trials)
-    heading = f"{duration(end - start)} in all"
+    stood = math.fsum(p["end"] - p["start"] for p in pauses)
+    heading = f"{duration(result.worked or end - start)} in all"
+    if stood >= MIN_PAUSE:
+        heading += f", without the {duration(stood)} before it was resumed"
+    idle = idle_share(trials, pauses)
     if idle is not None:
         heading += f"; slots were idle {idle * 100:.0f} % of the time between their trials"
     return TimelineRecord(heading=heading, chart=_chart(result, trials, spans, start))
@@ -45,16 +49,27 @@ def render(r: TimelineRecord) -> str:
     return template("timeline", r)
 
 
-def idle_share(trials: list[TrialResult]) -> float | None:
-    """Share of the time between a slot's first and last trial in which it ran none."""
+def idle_share(trials: list[TrialResult], pauses: Sequence[Mapping[str, Any]] = ()) -> float | None:
+    """Share of the time between a slot's first and last trial in which it ran none.
+
+    Args:
+        trials: All trials.
+        pauses: Spans in which the sweep did not run, which are nobody's idle time.
+    """
     by_slot: dict[int, list[TrialResult]] = {}
     for trial in trials:
         by_slot.setdefault(trial.slot, []).append(trial)
     span = busy = 0.0
     for own in by_slot.values():
-        span += max(t.started + t.seconds for t in own) - min(t.started for t in own)
+        first, last = min(t.started for t in own), max(t.started + t.seconds for t in own)
+        span += last - first - math.fsum(_overlap(p, first, last) for p in pauses)
         busy += math.fsum(t.seconds for t in own)
     return max(0.0, 1 - busy / span) if span > 0 else None
+
+
+def _overlap(span: Mapping[str, Any], start: float, end: float) -> float:
+    """Seconds of a span between two moments."""
+    return max(0.0, min(float(span["end"]), end) - max(float(span["start"]), start))
 
 
 def _chart(
@@ -149,17 +164,17 @@ def _add_moments(chart: go.Figure, moments: list[Mapping[str, Any]], axis: _Axis
 def _add_trials(
     chart: go.Figure, result: SweepResult, label: str, trials: list[TrialResult], axis: _Axis
 ) -> None:
+    style = arm_styles(result.labels)[label]
     chart.add_bar(
         base=[axis.at(t.started) for t in trials], x=[t.seconds / axis.per for t in trials],
         y=[_lane(t.slot) for t in trials], orientation="h", name=plain(label),
         customdata=[plain(t.trial_id) for t in trials],
         hovertemplate=axis.hover(""),
         marker={
-            "color": arm_styles(result.labels)[label].colour,
+            "color": style.colour,
             "line": {"width": 1, "color": "#ffffff"},
-            "pattern": {"shape": _PATTERNS[result.labels.index(label) % len(_PATTERNS)],
-                        "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)",
-                        "solidity": 0.2, "size": 8},
+            "pattern": {"shape": style.pattern, "fillmode": "overlay", "solidity": 0.2, "size": 8,
+                        "fgcolor": "rgba(255,255,255,0.45)"},
         },
     )  # fmt: skip
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 import optuna.visualization
 from optuna.trial import TrialState, create_trial
 
-from raykd.report.charts import GREY, Figure, arm_styles, figure, plain
+from raykd.report.charts import GREY, Figure, arm_styles, duration, figure, plain
 from raykd.report.section import Section, template
 from raykd.report.studies import quiet_study
 from raykd.results.records import Status, SweepResult, TrialResult
-from raykd.results.summary import metric_of, scale_of
+from raykd.results.summary import (
+    arm_summaries,
+    compared,
+    measure_of,
+    metric_of,
+    named,
+    ranked,
+    scale_of,
+)
 
 MIN_COST_RATIO = 1.5
+MIN_TRIALS = 5  # completed ones of an arm, for a median
+_NAMES = {"device_seconds": "device time (s)", "latency_ms": "latency (ms)"}
 _COST_ENDINGS = ("_ms", "_seconds", "_bytes", "_flops")
 
 
@@ -28,20 +39,24 @@ class TradeoffsRecord:
 
 def record(result: SweepResult) -> TradeoffsRecord | None:
     """None when on every task the best trial is also (nearly) the cheapest."""
-    shown = []
+    shown, found = [], []
     for index, task in enumerate(t.name for t in result.tasks):
-        figures = []
+        figures, first = [], ""
         for cost in _costs(result, task):
             trials = _usable(result, task, cost)
             front = pareto(result, task, trials, cost)
             if _worth_showing(trials, front, cost):
+                first = first or cost
                 key = f"front-{index}-{cost}"
                 figures.append(_front(result, task, trials, front, cost, key))
         if figures:
             shown.append((task, tuple(figures)))
+            found.append(_finding(result, task, first))
     if not shown:
         return None
-    return TradeoffsRecord(heading="A better score costs more", tasks=tuple(shown))
+    if len(shown) > 1:
+        found = [f"{task}: {text}" for (task, _), text in zip(shown, found, strict=True)]
+    return TradeoffsRecord(heading="; ".join(found), tasks=tuple(shown))
 
 
 def render(r: TradeoffsRecord) -> str:
@@ -60,6 +75,48 @@ def pareto(
         if not front or sign * (trial.objective or 0.0) < sign * (front[-1].objective or 0.0):
             front.append(trial)
     return front
+
+
+def _finding(result: SweepResult, task: str, price: str) -> str:
+    """Whether a better arm costs more, from medians of arms: single trials differ by chance.
+
+    Costs are compared between the arm with the best score and the cheapest one, which is said only
+    of arms with enough trials, and only where the better one is sure to be better.
+    """
+    medians = {
+        a.label: median([_cost(t, price) for t in own])
+        for a in arm_summaries(result, task)
+        if len(own := [t for t in _usable(result, task, price) if t.label == a.label]) >= MIN_TRIALS
+    }
+    order = [a for a in ranked(arm_summaries(result, task), metric_of(result, task)[1])
+             if a.label in medians]  # fmt: skip
+    if len(order) < 2:
+        return f"Too few trials to tell whether a better arm costs more ({MIN_TRIALS} an arm)"
+    best = order[0]
+    cheapest = min(order, key=lambda a: medians[a.label])
+    cost, least = medians[best.label], medians[cheapest.label]
+    shown = f"{_priced(cost, price)} against {_priced(least, price)}"
+    if best is cheapest or cost < MIN_COST_RATIO * least:
+        return f"No arm is better at a price: {named(best.label)} has the best score, and " + (
+            "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
+        )
+    d = compared(measure_of(result, task), best, cheapest)
+    if d is None or not d.better:
+        return (
+            f"{named(best.label)} costs more than {named(cheapest.label)} ({shown}), and cannot "
+            "be told apart from it"
+        )
+    return (
+        f"A better score costs more: {named(best.label)} takes {shown} of {named(cheapest.label)}"
+    )
+
+
+def _priced(cost: float, price: str) -> str:
+    """A cost with its unit."""
+    if price == "device_seconds":
+        return duration(cost)
+    unit = price.rpartition("_")[2]
+    return f"{cost:.3g} {unit}"
 
 
 def _costs(result: SweepResult, task: str) -> list[str]:
@@ -97,12 +154,12 @@ def _front(
     """Optuna's Pareto chart, drawn arm by arm so that each keeps its mark."""
     metric, mode = metric_of(result, task)
     scale, styles = scale_of(result, task), arm_styles(result.labels)
-    unit = f"{metric} (points)" if scale.factor == 100 else metric
+    unit, price = scale.axis(metric), _NAMES.get(cost, cost.replace("_", " "))
     study = quiet_study("trade-offs", ["min", mode])
     for t in trials:
         values = [_cost(t, cost), (t.objective or 0.0) * scale.factor]
         study.add_trial(create_trial(state=TrialState.COMPLETE, values=values))
-    chart = optuna.visualization.plot_pareto_front(study, target_names=[cost, unit])
+    chart = optuna.visualization.plot_pareto_front(study, target_names=[price, unit])
     chart.data = ()
     for label in result.labels:
         own = [t for t in trials if t.label == label]
@@ -118,9 +175,10 @@ def _front(
     return figure(
         chart,
         key=key,
-        title=f"{metric} against {cost.replace('_', ' ')} on {task}",
-        finding="No trial is both better and cheaper than one on the dotted front.",
-        columns=("arm", "trial", cost, metric),
+        title=f"{metric} against {price} on {task}",
+        finding="No search trial is both better and cheaper than one on the dotted front. Its "
+        "trials are picked by their luck, too: compare arms by where most of their trials lie.",
+        columns=("arm", "trial", price, metric),
         rows=[
             (t.label, t.trial_id, f"{_cost(t, cost):.4g}", scale.show(t.objective)) for t in front
         ],

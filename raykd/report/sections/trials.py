@@ -9,9 +9,13 @@ from raykd.report.charts import duration, short
 from raykd.report.section import Section, template
 from raykd.report.studies import shown_params
 from raykd.results.records import SweepResult, TrialResult
-from raykd.results.summary import Scale, metric_of, scale_of
+from raykd.results.scales import Scale
+from raykd.results.summary import metric_of, scale_of
 
-COLUMNS = ("trial", "task", "arm", "stage", "status", "score", "epochs", "time", "searched")
+COLUMNS = (
+    "trial", "task", "arm", "stage", "status", "score (select)", "score (report)", "epochs", "time",
+    "searched",
+)  # fmt: skip
 _WIDTH, _HEIGHT = 200, 50
 
 
@@ -57,19 +61,18 @@ def render(r: TrialsRecord) -> str:
 
 
 def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
-    score = trial.metrics.get(f"report/{metric}", trial.objective)
-    if trial.stage != "confirm":
-        score = trial.objective
+    scores = (trial.objective, trial.metrics.get(f"report/{metric}"))
     epochs = trial.history[-1].epoch if trial.history else 0.0
     searched = ", ".join(f"{n} {v}" for n, v in shown_params(trial))
     texts = (trial.trial_id, trial.task, trial.label, trial.stage, str(trial.status.value))
-    known = score is not None and math.isfinite(score)
+    shown = [scale.show(v) if v is not None else "" for v in scores]
+    raw = [repr(v) if v is not None and math.isfinite(v) else "" for v in scores]
     curve = [e.metrics.get(metric, math.nan) for e in trial.history]
     curve = [v for v in curve if math.isfinite(v)]
     return Row(
         trial_id=trial.trial_id,
-        cells=(*texts, scale.show(score), f"{epochs:g}", duration(trial.seconds), searched),
-        values=(*texts, repr(score) if known else "", repr(epochs), repr(trial.seconds), searched),
+        cells=(*texts, *shown, f"{epochs:g}", duration(trial.seconds), searched),
+        values=(*texts, *raw, repr(epochs), repr(trial.seconds), searched),
         params=tuple((n, short(v)) for n, v in trial.params.items()),
         facts=_facts(trial),
         spark=_spark(curve),

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from raykd.params import show
 from raykd.report.section import Section, template
-from raykd.results.diagnose import Caveat, diagnose
+from raykd.results.caveat import Caveat
+from raykd.results.diagnose import diagnose
 from raykd.results.records import SweepResult
-from raykd.results.summary import ArmSummary, arm_summaries, metric_of
-from raykd.results.verdict import Verdict, verdict
+from raykd.results.stats import MIN_SEEDS
+from raykd.results.summary import ArmSummary, arm_summaries, metric_of, named, scale_of
+from raykd.results.verdict import Verdict, listed, verdict
 
 MAX_SHOWN_CAVEATS = 6
+MAX_NAMED = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,33 +71,68 @@ def as_yaml(arm: ArmSummary) -> str:
 
 def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
     found = verdict(result, task)
-    metric, mode = metric_of(result, task)
-    rows = next((t.rows for t in result.tasks if t.name == task), {})
-    split = next((t.report_on for t in result.tasks if t.name == task), "the report split")
-    count = f", {rows['report']:,} rows" if "report" in rows else ""
-    direction = "lower is better" if mode == "min" else "higher is better"
     leader = next((a for a in arm_summaries(result, task) if a.label == found.leader), None)
     return TaskVerdict(
         verdict=found,
-        measure=f"{metric} on {split}{count}; {direction}",
+        measure=_measure(result, task),
         config=as_yaml(leader) if leader else "",
         key=f"config-{index}",
     )
 
 
+def _measure(result: SweepResult, task: str) -> str:
+    """Metric, rows, direction, and what is scored without knowing anything."""
+    metric, mode = metric_of(result, task)
+    record = next((t for t in result.tasks if t.name == task), None)
+    split = record.report_on if record else "the report split"
+    rows = record.rows.get("report") if record else None
+    scale = scale_of(result, task)
+    parts = [f"{metric} on {split}" + (f", {rows:,} rows" if rows else "")]
+    parts.append("lower is better" if mode == "min" else "higher is better")
+    if rows and scale.per_row:
+        parts.append(f"one row is {100 / rows:.2g} points")
+    constant = record.constant.get("report", ()) if record else ()
+    if constant:
+        best = min(constant) if mode == "min" else max(constant)
+        parts.append(f"the same answer for every row has {scale.show(best)}")
+    return "; ".join(parts)
+
+
 def _heading(cards: tuple[TaskVerdict, ...]) -> str:
     leaders = [c.verdict.leader for c in cards if c.verdict.decided]
     if len(cards) == 1:
-        v = cards[0].verdict
-        if v.decided:
-            return f"Take {v.leader}: the difference is larger than the spread over seeds"
-        return f"No winner yet; {v.leader} is ahead" if v.leader else "Nothing was measured yet"
+        return _alone(cards[0].verdict)
     if not leaders:
         return f"No clear winner on any of the {len(cards)} tasks"
     if len(set(leaders)) == 1 and len(leaders) == len(cards):
-        return f"Take {leaders[0]}: it wins on {_all(len(cards))} tasks"
-    parts = ", ".join(f"{c.verdict.leader} on {c.verdict.task}" for c in cards if c.verdict.decided)
+        return f"{_take(leaders[0])}: ahead of every other arm on {_all(len(cards))} tasks"
+    parts = ", ".join(
+        f"{named(c.verdict.leader)} on {c.verdict.task}" for c in cards if c.verdict.decided
+    )
     return f"A clear winner on {len(leaders)} of {len(cards)} tasks: {parts}"
+
+
+def _take(label: str) -> str:
+    return f"Take {label}" if named(label) == label else "Take the student without a teacher"
+
+
+def _alone(v: Verdict) -> str:
+    """The finding on the only task: whom to take, or who cannot be told apart."""
+    if not v.leader:
+        return "Nothing was measured yet"
+    if v.decided:
+        return f"{_take(v.leader)}: ahead of every other arm on these seeds (least lead {v.lead})"
+    if len(v.leading) < 2 or v.seeds < MIN_SEEDS:
+        why = "few seeds" if v.leading else "nothing was confirmed"
+        why = "it lost confirm runs" if len(v.leading) == 1 and v.seeds >= MIN_SEEDS else why
+        ahead = f"{named(v.leader)} is ahead"
+        return f"No winner yet; {ahead}, but {why}" if v.leading else f"No winner yet; {why}"
+    names = [named(label) for label in v.leading]
+    shown = listed(names[:MAX_NAMED])
+    if len(names) > MAX_NAMED:
+        shown = f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} more"
+    behind = "are ahead; they " if len(names) < v.compared else ""
+    return f"No winner yet: {shown} {behind}cannot be told apart"
 
 
 def _all(count: int) -> str:

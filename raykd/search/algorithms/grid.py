@@ -20,7 +20,10 @@ class Params:
     """Parameters of the grid."""
 
     points: int = param(
-        5, low=2, help="Points per continuous range, evenly spaced (on the log scale where so)."
+        5,
+        low=2,
+        high=10_000,
+        help="Points per continuous range, evenly spaced (on the log scale where so).",
     )
 
 
@@ -61,9 +64,13 @@ class _Grid(optuna.samplers.GridSampler):
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler over `grid_of` each domain."""
-    grid = {name: grid_of(domain, params.points) for name, domain in domains.items()}
-    return _Grid(grid, seed)
+    """A sampler over `points_of` each domain."""
+    return _Grid({name: points_of(params, domain) for name, domain in domains.items()}, seed)
+
+
+def points_of(params: Params, domain: Domain) -> list[Scalar]:
+    """The values of a domain that are tried; nothing between them is."""
+    return grid_of(domain, params.points)
 
 
 def grid_of(domain: Domain, points: int) -> list[Scalar]:

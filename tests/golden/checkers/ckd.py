@@ -63,7 +63,7 @@ _FEATURES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "pkd_cls": features.pkd_cls,
     "pkd_all": features.pkd_all,
     "tiny_hidden": features.tiny_hidden,
-    "tiny_embed": features.tiny_embed,
+    "tiny_embed": features.tiny_hidden,
     "tiny_attention": features.tiny_attention,
 }
 

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.targets import Divergence, TopKTarget
+from raykd.losses.targets import Divergence, FullTarget, Target, TopKTarget
+from raykd.losses.vocabulary import Scores
+from raykd.methods.step_by_step import Half, both
 from tests.golden.comparison import Array, Comparison, Unknown, compare_value
 
 _PARTS = ("label", "rationale")
 _KINDS = {
     "fkl": Divergence(kind="forward_kl"), "rkl": Divergence(kind="reverse_kl"),
     "jsd05": Divergence(kind="jsd", beta=0.5),
-    "sfkl01": Divergence(kind="skew_forward_kl", lam=0.1),
+    "sfkl01": Divergence(kind="skew_forward_kl", lam=0.1), "topk_tail": Divergence(),
 }  # fmt: skip
 _TOTAL = re.compile(r"total__alpha([\d.]+)__kl([\d.]+)__kr([\d.]+)__(\w+)")
 
 
-class Half:
+class Part:
     """Labels or rationales."""
 
     def __init__(self, arrays: dict[str, Array], part: str) -> None:
@@ -36,38 +37,40 @@ class Half:
         )
         self.count = int(arrays["topk_k"])
 
-    def hard(self) -> Tensor:
-        return F.cross_entropy(self.student, self.labels)
-
-    def distance(self, kind: str) -> Tensor:
+    def half(self, share: float, kind: str) -> Half:
+        """As the method sees it; the student's scores are their own states."""
+        target: Target = FullTarget(self.teacher)
         if kind == "topk_tail":
             found = self.teacher.log_softmax(-1).topk(self.count)
             target = TopKTarget(found.indices, found.values)
-            return target.distance(self.student, slice(None), Divergence()).mean()
-        return _KINDS[kind].of(self.student, self.teacher).mean()
+        eye = torch.eye(self.student.shape[-1], dtype=torch.float64)
+        scores = Scores(self.student, eye, dtype=torch.float64)
+        return Half(scores=scores, labels=self.labels, target=target, share=share)
 
 
 def check(path: Path) -> Iterator[Comparison | Unknown]:
     """Recompute every number of a file."""
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
-    halves = {part: Half(arrays, part) for part in _PARTS}
+    parts = {part: Part(arrays, part) for part in _PARTS}
     for key, golden in arrays.items():
         if key == "topk_k" or key.endswith(("_logits", "_labels")):
             continue
         try:
-            yield compare_value(key, _term(key, halves).item(), golden, 1e-5)
+            yield compare_value(key, _term(key, parts).item(), golden, 1e-5)
         except LookupError:
             yield Unknown(key, "follows no documented pattern")
 
 
-def _term(key: str, halves: dict[str, Half]) -> Tensor:
+def _term(key: str, parts: dict[str, Part]) -> Tensor:
     if m := _TOTAL.fullmatch(key):
         alpha, of_label, of_rationale = (float(m[k]) for k in (1, 2, 3))
-        both = []
-        for part, share in (("label", of_label), ("rationale", of_rationale)):
-            half = halves[part]
-            both.append((1 - share) * half.hard() + share * half.distance(m[4]))
-        return alpha * both[0] + (1 - alpha) * both[1]
+        label, rationale = (
+            parts[part].half(share, m[4])
+            for part, share in (("label", of_label), ("rationale", of_rationale))
+        )
+        return both(label, rationale, alpha=alpha, of=_KINDS[m[4]]).total()
     part, _, kind = key.partition("_")
-    return halves[part].hard() if kind == "ce" else halves[part].distance(kind)
+    if kind == "ce":
+        return both(parts[part].half(0.0, "fkl"), None, alpha=1.0).total()
+    return both(parts[part].half(1.0, kind), None, alpha=1.0, of=_KINDS[kind]).total()

@@ -20,8 +20,8 @@ def result(label: str, number: int, status: str, objective: float | None, **othe
 
 
 BEGIN = [
-    event("sweep_started", 0, name="small", run="small-1", tasks=["glue/rte"],
-          labels=["kd", "none"], trials=2, confirm_runs=1),
+    event("sweep_started", 0, name="small", run="small-1", folder="runs/small-1",
+          tasks=["glue/rte"], labels=["kd", "none"], trials=2, confirm_runs=1),
     event("cluster", 1, nodes=1, cpus=8, gpus=0, slots=2),
     event("slot", 2, slot=0, state="ready", node="n1"),
     event("slot", 2, slot=1, state="ready", node="n1"),

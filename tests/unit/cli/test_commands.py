@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from typer._completion_classes import BashComplete
+from typer.main import get_command
 
-from raykd.cli.main import main
+from raykd.cli.ls import KINDS
+from raykd.cli.main import _app, main
+from raykd.spec.reference import SECTIONS
+from tests.synthetic_run import write_run
 from tests.unit.spec.files import ARMS, HEAD, write
 
 
@@ -89,7 +95,29 @@ def test_ls_runs_has_the_newest_first(tmp_path, monkeypatch, capsys):
         (tmp_path / "runs" / name / "env.json").write_text("{}")
         os.utime(tmp_path / "runs" / name, (1000 - age, 1000 - age))
     assert main(["ls", "runs"]) == 0
-    assert capsys.readouterr().out.split() == ["runs/new", "runs/old"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["runs/new", "runs/old"]
+    assert lines[0].endswith("cannot be read")
+
+
+def test_ls_runs_tells_what_became_of_them(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    write_run(tmp_path / "runs" / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert main(["ls", "runs"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert re.match(r"runs/mine  \d{4}-\d\d-\d\d \d\d:\d\d  (done|interrupted)  ", line)
+    assert "beats" in line or "apart" in line or "ahead" in line or "No " in line
+
+
+def test_ls_says_in_a_line_what_each_thing_is(capsys):
+    for kind in ("methods", "families", "algorithms", "schedulers"):
+        assert main(["ls", kind]) == 0
+        for line in capsys.readouterr().out.splitlines():
+            assert re.match(r"[a-z0-9_]+ +[A-Z0-9].{5,}", line)
+    assert main(["ls", "tasks"]) == 0
+    assert any(line.startswith("glue/rte ") and len(line) > 20
+               for line in capsys.readouterr().out.splitlines())  # fmt: skip
 
 
 def test_init_copies_a_search_space_that_validates(tmp_path, monkeypatch, capsys):
@@ -121,3 +149,50 @@ def test_env(capsys):
     assert shown["disk_free_bytes"]["."] > 0
     assert main(["env"]) == 0
     assert "transformers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [*SECTIONS, "train", "finetune"])
+def test_show_has_a_page_for_every_section_of_a_file(capsys, name):
+    assert main(["show", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"section {name}: ")
+    keys = SECTIONS[name].model_fields if name in SECTIONS else ["epochs", "lr"]
+    for key in keys:
+        key = key.removesuffix("_s") if key == "time_budget_s" else key
+        [line] = [x for x in out.splitlines() if x.startswith(f"  {key} ")]
+        assert line.rstrip().endswith(".")
+
+
+def test_show_tells_defaults_and_bounds_of_keys(capsys):
+    assert main(["show", "confirm"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"top_k +1 +a whole number >= 1 <= 1000 +Configurations of each arm", out)
+    assert re.search(r"seeds +\[1, 2, 3, 4, 5\] +a list +The fresh seeds", out)
+
+
+def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_methods").mkdir()
+    (tmp_path / "my_methods" / "bad2.py").write_text("x = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["show", "my_methods.bad2"]) == 2
+    assert "module 'my_methods.bad2' defines no METHOD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        (["show"], "ck", {"ckd", "ckd_adaptive"}), (["show"], "glue/rt", {"glue/rte"}),
+        (["show"], "confi", {"confirm"}), (["init"], "quick", {"quickstart", "quickstart_lm"}),
+        (["ls"], "", {*KINDS}), (["trial", "space.yaml", "--label"], "", {"none", "one"}),
+        (["sweep", "--resume"], "runs/", {"runs/mine"}),
+    ],
+)  # fmt: skip
+def test_the_shell_completes_names(tmp_path, monkeypatch, words, incomplete, offered):
+    write(tmp_path, HEAD + ARMS)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "env.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    completion = BashComplete(get_command(_app()), {}, "raykd", "_RAYKD_COMPLETE")
+    found = {item.value for item in completion.get_completions(words, incomplete)}
+    assert found == offered

@@ -9,6 +9,7 @@ from rich.console import Console as Terminal
 
 from raykd.cli.console import JsonLines, Lines, LiveView, Silent, open_console
 from raykd.cli.output import Format, Output
+from raykd.errors import Problem
 from tests.unit.cli.event_stream import BEGIN, EVERYTHING, READY, TRIALS, event, result
 
 
@@ -22,14 +23,15 @@ def lines_of(events) -> list[str]:
 
 def test_one_line_per_finished_trial_and_a_summary_every_half_minute():
     assert lines_of(EVERYTHING) == [
+        "[00:00:00] run: runs/small-1",
         "[00:00:00] small: 1 tasks, arms kd, none, 6 trials",
         "[00:00:03] fine-tuning the teacher of glue/rte",
-        "[00:00:10] teacher of glue/rte prepared: accuracy 0.726",
+        "[00:00:10] teacher of glue/rte prepared: accuracy 72.6",
         "[00:00:10] glue/rte: search",
-        "[00:00:20] glue-rte.kd.s000 completed  0.7  alpha 0.7123  (kd 1/2)",
+        "[00:00:20] glue-rte.kd.s000 completed  70.0  alpha 0.7123  (kd 1/2)",
         "[00:00:40] glue-rte.kd.s001 failed  boom [x]  alpha 0.7123  (kd 2/2)",
-        "[00:00:40] 2 of 6 trials; kd best 0.7; about 1 min left",
-        "[00:00:50] glue-rte.none.s000 pruned  0.6  alpha 0.7123  (none 1/2)",
+        "[00:00:40] 2 of 6 trials; kd best 70.0; about 1 min left",
+        "[00:00:50] glue-rte.none.s000 pruned  60.0  alpha 0.7123  (none 1/2)",
         "[00:00:51] note: [bold] was ignored",
         "[00:01:40] completed after 2 min",
     ]
@@ -112,3 +114,36 @@ def test_silence(capsys):
         for one in TRIALS:
             console.handle(one)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_log_file_holds_what_happened_and_the_terminal_nothing_twice(tmp_path, capsys):
+    output = Output(format=Format.PLAIN)
+    output.configure(verbose=True, log_file=str(tmp_path / "log"))
+    with open_console(output) as console:
+        for one in EVERYTHING:
+            console.handle(one)
+    output.note("continue with: raykd sweep --resume RUN")
+    output.text("caveat: few seeds")
+    output.table(["arm", "score"], [["kd", "0.7"]], title="glue/rte")
+    output.problem(Problem(message="no room"), "the trace")
+    output.close()
+    log = (tmp_path / "log").read_text()
+    for words in (
+        "INFO raykd.shown: run: runs/small-1", "fine-tuning the teacher of glue/rte",
+        "teacher of glue/rte prepared: accuracy 0.726", "glue-rte.kd.s001 failed  boom [x]",
+        "WARNING raykd.shown: note: [bold] was ignored", "completed after 2 min",
+        "DEBUG raykd.shown: trial_report", "continue with: raykd sweep --resume RUN",
+        "caveat: few seeds", "  kd   0.7", "ERROR raykd.shown: error: no room", "the trace",
+    ):  # fmt: skip
+        assert words in log, words
+    out, err = capsys.readouterr()
+    assert err.count("boom [x]") == 1
+    assert "raykd.shown" not in out + err
+    assert (err.count("no room"), out.count("few seeds")) == (1, 1)
+
+
+def test_a_wait_for_slots_is_told():
+    begin = [one for one in BEGIN if one["event"] != "slot"]
+    starting = event("slot", 2, slot=0, state="starting", node="n1")
+    lines = lines_of([*begin, starting, event("stage", 40, stage="search", task="glue/rte")])
+    assert lines[-1] == "[00:00:40] 0 of 6 trials; 1 slots are starting"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from raykd.cli.live_view import draw
@@ -29,12 +30,12 @@ def test_a_teacher_in_preparation_has_a_bar():
 
 def test_one_row_per_arm():
     lines = drawn(BEGIN, TEACHER, READY, TRIALS)
-    assert lines[0].endswith("teacher 0.726   2 slots, 8 CPUs")
+    assert lines[0].endswith("teacher 72.6   2 slots, 8 CPUs")
     assert lines[1].split() == [
         "arm", "trials", "pruned", "failed", "best", "(select)", "since", "best", "parameters",
     ]  # fmt: skip
-    assert lines[2].split() == ["kd", "2/2", "0", "1", "0.7", "1", "alpha", "0.7123"]
-    assert lines[3].split() == ["none", "1/2", "1", "0", "0.6", "0", "alpha", "0.7123"]
+    assert lines[2].split() == ["kd", "2/2", "0", "1", "70.0", "1", "alpha", "0.7123"]
+    assert lines[3].split() == ["none", "1/2", "1", "0", "60.0", "0", "alpha", "0.7123"]
     assert lines[-1] == "  3 of 6 trials   about 1 min left   stop: Ctrl-C (keeps results)"
 
 
@@ -45,7 +46,7 @@ def test_running_trials_and_how_many_more():
         for k in range(1, 5)
     ]  # fmt: skip
     [line] = [x for x in drawn(BEGIN, READY, more) if x.startswith("  running")]
-    assert line == "  running  #0 kd  epoch 2/4  0.65   #1 kd   #2 kd   ... 2 more"
+    assert line == "  running  #0 kd  epoch 2/4  65.0   #1 kd   #2 kd   ... 2 more"
 
 
 def test_confirm_runs_have_a_column():
@@ -72,3 +73,27 @@ def test_a_narrow_terminal_cuts_lines_and_never_wraps():
 
 def test_a_lost_slot_is_told():
     assert "1 lost" in drawn(BEGIN, [event("slot", 5, slot=1, state="lost", node="n1")])[0]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("stage", ["search", "confirm"])
+def test_names_and_counts_are_whole_on_a_narrow_terminal(width, stage):
+    """The parameters of the best trial give way, not how many trials there were."""
+    params = {"alpha": 0.51481234, "temperature": 4, "lr": 3.2e-5, "wrdist": 123.4, "ltrdist": 0.71}
+    labels = ["none", "one_to_one", "tinybert"]
+    begin = [event("sweep_started", 0, name="bake", run="r", tasks=["glue/rte"], labels=labels,
+                   trials=2000, confirm_runs=3)]  # fmt: skip
+    ended = [
+        {**event("trial_finished", 9), "result": {**result(label, 0, "completed", 0.6512),
+         "params": params, "searched": tuple(params)}}
+        for label in labels
+    ]  # fmt: skip
+    more = [event("stage", 60, stage="confirm", task="glue/rte")] if stage == "confirm" else []
+    lines = drawn(begin, ended, more, width=width)
+    [head] = [line for line in lines if line.startswith("  arm")]
+    assert head.split()[:7] == ["arm", "trials", "pruned", "failed", "best", "(select)", "since"]
+    assert ("confirmed" in head) == (stage == "confirm")
+    for label in labels:
+        [row] = [line for line in lines if line.startswith(f"  {label} ")]
+        assert row.split()[1:5] == ["1/2000", "0", "0", "0.6512"]
+        assert len(row) <= width

@@ -13,7 +13,7 @@ from raykd.errors import SetupError
 
 COMMON = {"--quiet", "--verbose", "--format", "--log-file"}
 OPTIONS = {
-    "validate": {"--set", *COMMON},
+    "validate": {"--set", "--no-data", *COMMON},
     "ls": COMMON,
     "show": COMMON,
     "init": {"--output", *COMMON},
@@ -30,8 +30,10 @@ OPTIONS = {
         "--seed",
         "--isolate",
         "--dry-run",
+        "--no-data",
         "--smoke",
         "--no-confirm",
+        "--allow-changes",
         *COMMON,
     },
     "cluster check": COMMON,

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import collections
+import re
+import string
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raykd.data.answers import exact_match, normalised, score_answers, token_f1
 
@@ -28,3 +34,38 @@ def test_words_in_common(predicted, accepted, f1):
 def test_the_best_of_the_accepted_answers_counts():
     found = score_answers(["in 1999", "nobody"], [["1998", "in 1999"], ["somebody"]])
     assert found == {"exact_match": 0.5, "f1": 0.5}
+
+
+def squads_normalised(text: str) -> str:
+    """As the evaluation script of SQuAD 2.0 has it."""
+    plain = "".join(char for char in text.lower() if char not in set(string.punctuation))
+    return " ".join(re.sub(re.compile(r"\b(a|an|the)\b", re.UNICODE), " ", plain).split())
+
+
+def squads_f1(gold: str, predicted: str) -> float:
+    """As the evaluation script of SQuAD 2.0 has it."""
+    gold_tokens = squads_normalised(gold).split() if gold else []
+    predicted_tokens = squads_normalised(predicted).split() if predicted else []
+    common = collections.Counter(gold_tokens) & collections.Counter(predicted_tokens)
+    same = sum(common.values())
+    if len(gold_tokens) == 0 or len(predicted_tokens) == 0:
+        return float(gold_tokens == predicted_tokens)
+    if same == 0:
+        return 0.0
+    precision, recall = 1.0 * same / len(predicted_tokens), 1.0 * same / len(gold_tokens)
+    return 2 * precision * recall / (precision + recall)
+
+
+ANSWERS = st.text(max_size=8) | st.lists(
+    st.sampled_from(["a", "The", "an", "cat", "Cat's", "sat.", "7", "-", "\u00e9t\u00e9", "theory"])
+).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANSWERS, st.lists(ANSWERS, min_size=1, max_size=3))
+def test_scores_equal_those_of_the_evaluation_script(predicted, accepted):
+    assert normalised(predicted) == squads_normalised(predicted)
+    found = score_answers([predicted], [accepted])
+    assert found["f1"] == pytest.approx(max(squads_f1(gold, predicted) for gold in accepted))
+    same = [squads_normalised(gold) == squads_normalised(predicted) for gold in accepted]
+    assert found["exact_match"] == float(any(same))

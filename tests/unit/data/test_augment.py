@@ -85,8 +85,8 @@ def test_near_words_come_in_order(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a 1 2\nb 1\n", "line 2 has 1 numbers, the first one has 2"), ("a x\n", "no file of word"),
-     ("", "holds no word vectors")],
+    [("a 1 2\nb 1\n", "line 2: has 1 numbers, the first one has 2"),
+     ("a x\n", "line 1: no word and its numbers"), ("", "holds no word vectors")],
 )  # fmt: skip
 def test_a_file_that_holds_none_is_told(tmp_path, text, message):
     path = tmp_path / "glove.txt"

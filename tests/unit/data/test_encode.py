@@ -6,6 +6,7 @@ import pytest
 from raykd.data import encode as encode_module
 from raykd.data.base import Rows
 from raykd.data.encode import encode
+from raykd.errors import DataError
 from raykd.models.tokenizers import train_tokenizer
 
 ONE = ("a long text about nothing", "short", "", "a text")
@@ -73,3 +74,8 @@ def test_token_types_are_zero_when_the_tokenizer_gives_none(tokenizer, monkeypat
     monkeypatch.setattr(tokenizer, "model_input_names", ["input_ids", "attention_mask"])
     encoded = encode(rows(ONE, TWO), tokenizer, 64)
     assert not encoded.token_type_ids.any()
+
+
+def test_more_texts_than_a_model_reads_are_refused(tokenizer):
+    with pytest.raises(DataError, match="rows have 3 texts, and a model reads one or two"):
+        encode(rows(ONE, TWO, ONE), tokenizer, 64)

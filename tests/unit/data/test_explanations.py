@@ -49,9 +49,9 @@ def test_rows_without_a_name_are_called_by_their_number(tmp_path):
     ("entries", "message"),
     [
         ([{"id": "a", "rationale": "x"}, {"id": "a", "rationale": "y"}], "second rationale of row"),
-        ([{"id": "a"}], r"why\.jsonl:1 is no rationale"),
-        ([["a", "x"]], "is no rationale"),
-        ([{"id": "a", "rationale": 3}], "no rationale in words"),
+        ([{"id": "a"}], r"why\.jsonl line 1: has no rationale"),
+        ([["a", "x"]], "line 1: .* is not a mapping"),
+        ([{"id": "a", "rationale": 3}], "line 1: the rationale is 3, expected a text"),
     ],
 )
 def test_a_file_that_is_none_is_refused_by_line(entries, message, tmp_path):
@@ -83,3 +83,23 @@ def test_labels_of_a_model_replace_those_of_the_data_and_blank_ones_are_counted(
     assert rows.left_out == 1
     with pytest.raises(DataError, match="no row of test has a label"):
         relabelled(rows_of([Example(before="a", response="b")], "test"), "test")
+
+
+def test_rationales_are_cut_at_line_feeds_only(tmp_path):
+    path = tmp_path / "why.jsonl"
+    path.write_text('\ufeff{"id": 2.0, "rationale": "one\u2028two\x85three"}\n', encoding="utf-8")
+    assert from_file(path, "train") == {"2": "one\u2028two\x85three"}
+
+
+def test_lines_that_are_no_rationale_are_counted(tmp_path):
+    path = lines(tmp_path / "why.jsonl", {"rationale": "x"}, {"id": 1}, {"id": 2, "rationale": "y"})
+    with pytest.raises(
+        DataError, match=r"2 lines are no rationale of a row, first: .*line 1: .*id"
+    ):
+        from_file(path, "train")
+
+
+def test_a_row_that_shares_its_id_is_refused():
+    examples = [Example(before=str(k), response="a", row="r") for k in range(2)]
+    with pytest.raises(DataError, match="a rationale of row 'r', and 2 rows have that id"):
+        with_rationales(rows_of(examples, "test"), {"r": "why"}, "why")

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from raykd.data import metrics
+from raykd.errors import DataError
 
 
 def test_accuracy_by_hand():
@@ -72,3 +77,68 @@ def test_f1_macro_is_the_mean_over_the_classes():
 
     predicted, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])
     assert f1_macro(predicted, labels) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+@st.composite
+def classified(draw) -> tuple[np.ndarray, np.ndarray, int]:
+    classes, rows = draw(st.integers(2, 5)), draw(st.integers(1, 12))
+    some = st.lists(st.integers(0, classes - 1), min_size=rows, max_size=rows)
+    return np.array(draw(some)), np.array(draw(some)), classes
+
+
+@settings(max_examples=100, deadline=None)
+@given(classified())
+def test_classification_equals_scikit_learn(made):
+    predicted, labels, classes = made
+    found = metrics.score_classes(tuple(metrics.CLASSIFICATION), np.eye(classes)[predicted], labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of a single class
+        wanted = {
+            "accuracy": sklearn.metrics.accuracy_score(labels, predicted),
+            "f1": sklearn.metrics.f1_score(labels == 1, predicted == 1, zero_division=0),
+            "f1_macro": sklearn.metrics.f1_score(
+                labels, predicted, average="macro", zero_division=0
+            ),
+            "matthews": sklearn.metrics.matthews_corrcoef(labels, predicted),
+        }
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(2, 12).flatmap(
+        lambda n: st.tuples(*[st.lists(st.integers(-40, 40), min_size=n, max_size=n)] * 2)
+    ),
+    st.sampled_from([1.0, 0.1, 1e-6, 1e6]),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_regression_equals_scipy(made, scale, dtype):
+    x, y = (np.array(values, dtype) * dtype(scale) for values in made)
+    found = metrics.score_values(("pearson", "spearman"), x[:, None], y)
+    if (x == x[0]).all() or (y == y[0]).all():
+        assert found == {"pearson": 0.0, "spearman": 0.0}
+        return
+    assert found["pearson"] == pytest.approx(
+        stats.pearsonr(x.astype(np.float64), y.astype(np.float64)).statistic, abs=1e-9
+    )
+    assert found["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-30, 1e30, 3.3333333])
+@pytest.mark.parametrize("count", [3, 7, 1001])
+def test_a_constant_prediction_has_no_correlation_whatever_its_mean_rounds_to(value, count):
+    labels = np.arange(count) % 5
+    constant = np.full(count, value, np.float32)
+    assert metrics.pearson(constant, labels) == 0.0
+    assert metrics.spearman(constant, labels) == 0.0
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5])
+def test_labels_that_are_no_class_are_refused(label):
+    with pytest.raises(DataError, match="1 of 2 labels are no class from 0 to 1"):
+        metrics.score_classes(("accuracy",), np.eye(2), np.array([0, label]))
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    with pytest.raises(DataError, match="1 of 2 scores are no numbers"):
+        metrics.score_values(("pearson",), np.ones((2, 1)), np.array([0.0, np.nan]))

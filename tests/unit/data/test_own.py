@@ -57,7 +57,9 @@ def test_a_relative_path_may_start_at_the_root(tmp_path):
 
 def test_a_label_that_was_not_named_is_told(tmp_path):
     write(tmp_path, ".csv")
-    with pytest.raises(DataError, match=r"must hold 0 to 1 \(neg, good\), row 0 holds 'pos'"):
+    with pytest.raises(
+        DataError, match=r"line 2: column 'mood' holds 'pos', expected one of neg, good"
+    ):
         task(tmp_path, labels=("neg", "good")).load("train", DataSettings())
 
 
@@ -70,9 +72,9 @@ def test_a_split_that_is_not_there_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "text", "message"),
     [
-        (".csv", "text,mood\na,b,neg\n", "row 0 has not as many fields"),
-        (".jsonl", "[1]\n", "line 1 is not a mapping"),
-        (".jsonl", "{\n", "cannot be read"),
+        (".csv", "text,mood\na,b,neg\n", "line 2: has 3 fields, the header has 2"),
+        (".jsonl", "[1]\n", "line 1: 1 is not a mapping of columns"),
+        (".jsonl", "{\n", "line 1: no JSON"),
     ],
 )
 def test_broken_files_are_told(tmp_path, suffix, text, message):

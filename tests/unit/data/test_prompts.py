@@ -133,7 +133,7 @@ def test_other_readings_come_along_when_asked_for(tokenizer):
 
 
 def test_an_empty_response_is_refused_with_its_row():
-    with pytest.raises(DataError, match="row 1 has an empty response"):
+    with pytest.raises(DataError, match="row 2: has an empty response"):
         rows(Example(before="a", response="b"), Example(before="a", response=" "))
 
 

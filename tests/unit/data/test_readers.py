@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets.arrow_writer import ArrowWriter
 
-from raykd.data.readers import HubReader, ParquetReader, TsvLayout, TsvReader
+from raykd.data.class_names import class_ids
+from raykd.data.folder import FolderReader
+from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.errors import DataError, SetupError
 
 PAIR = TsvLayout(folders=("RTE",), columns={"one": "sentence1", "label": "label"})
@@ -23,14 +25,14 @@ def write_tsv(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> 
 def test_parquet_columns_come_back_as_written(tmp_path):
     table = {"text": ["a", "b"], "label": [0, 1]}
     pq.write_table(pa.table(table), tmp_path / "train.parquet")
-    found = ParquetReader(folder=tmp_path).read("train")
+    found = FolderReader(folder=tmp_path).read("train")
     assert found.columns == table
     assert len(found) == 2
 
 
 def test_parquet_split_may_have_another_file_name(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "validation_matched.parquet")
-    reader = ParquetReader(folder=tmp_path, stems={"validation": "validation_matched"})
+    reader = FolderReader(folder=tmp_path, stems={"validation": "validation_matched"})
     assert reader.splits() == ("validation",)
     assert len(reader.read("validation")) == 1
 
@@ -38,13 +40,13 @@ def test_parquet_split_may_have_another_file_name(tmp_path):
 def test_a_missing_split_names_the_splits_there_are(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match=r"no split 'dev' \(splits: train\)"):
-        ParquetReader(folder=tmp_path).read("dev")
+        FolderReader(folder=tmp_path).read("dev")
 
 
 def test_a_broken_parquet_file_is_named(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match=r"train\.parquet is not a readable Parquet file"):
-        ParquetReader(folder=tmp_path).read("train")
+        FolderReader(folder=tmp_path).read("train")
 
 
 def test_tsv_dev_is_validation_and_columns_get_the_tasks_names(tmp_path):
@@ -92,6 +94,15 @@ def test_many_broken_tsv_lines_are_an_error(tmp_path):
         TsvReader(folder=tmp_path, layout=PAIR).read("train")
 
 
+def test_tsv_texts_hold_carriage_returns_long_texts_and_what_else_cuts_lines(tmp_path):
+    texts = ["a\rb", "x" * 200_000, "c\u2028d\x85e\x0cf"]
+    rows = [f"{k}\t{text}\tno" for k, text in enumerate(texts)]
+    write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *rows)
+    found = TsvReader(folder=tmp_path, layout=PAIR).read("train")
+    assert found.columns["one"] == texts
+    assert found.place(2) == "line 4"
+
+
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -132,3 +143,20 @@ def test_hub_split_that_the_task_does_not_have(offline):
     reader = HubReader(path="nyu-mll/glue", config="rte", names={"train": "train"})
     with pytest.raises(DataError, match="splits: train"):
         reader.read("test")
+
+
+def test_class_names_of_the_hub_come_along(offline):
+    entry = offline / "me___own" / "default" / "0.0.0" / "hash"
+    entry.mkdir(parents=True)
+    features = datasets.Features(label=datasets.ClassLabel(names=["pos", "neg"]))
+    writer = ArrowWriter(path=str(entry / "own-train.arrow"), features=features)
+    writer.write({"label": 1})
+    rows, size = writer.finalize()
+    split = {"name": "train", "num_bytes": size, "num_examples": rows, "dataset_name": "own"}
+    datasets.DatasetInfo(
+        features=features, dataset_name="own", config_name="default", version="0.0.0",
+        splits={"train": split},
+    ).write_to_directory(str(entry))  # fmt: skip
+    found = HubReader(path="me/own", config="default", names={"train": "train"}).read("train")
+    assert found.class_names == {"label": ("pos", "neg")}
+    assert class_ids(found, "label", ("neg", "pos")).tolist() == [0]

@@ -114,3 +114,29 @@ def test_the_window_that_is_surest_decides():
     )  # fmt: skip
     logits = np.array([[[0.0, 1], [0, 1]], [[0, 2], [0, 2]]])
     assert best_spans(logits, of, n_best=20, longest=30) == ["two"]
+
+
+def best_by_trying(logits, encoded, longest: int) -> list[str]:
+    """Every pair of tokens of every window, in turn."""
+    of = encoded.references
+    scores, answers = [-np.inf] * len(of.texts), [""] * len(of.texts)
+    for window, question in enumerate(of.groups):
+        spans = of.spans[encoded.offsets[window] : encoded.offsets[window + 1]]
+        places = [k for k in range(len(spans)) if spans[k, 0] >= 0]
+        for i in places:
+            for j in places:
+                score = logits[window, 0, i] + logits[window, 1, j]
+                if 0 <= j - i < longest and score > scores[question]:
+                    scores[question] = score
+                    answers[question] = of.texts[question][spans[i, 0] : spans[j, 1]]
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("longest", [1, 3, 30])
+def test_the_best_span_is_the_one_that_trying_all_finds(seed, longest):
+    of = windows()
+    shape = (len(of), 2, int(of.lengths().max()))
+    logits = np.random.default_rng(seed).normal(size=shape)
+    found = best_spans(logits, of, n_best=shape[2], longest=longest)
+    assert found == best_by_trying(logits, of, longest)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from raykd.errors import ShapeError
-from raykd.losses.features import pkd_all, pkd_cls, tiny_attention, tiny_embed, tiny_hidden
+from raykd.losses.features import pkd_all, pkd_cls, tiny_attention, tiny_hidden
 
-LOSSES = [pkd_all, pkd_cls, tiny_hidden, tiny_embed, tiny_attention]
+LOSSES = [pkd_all, pkd_cls, tiny_hidden, tiny_attention]
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:

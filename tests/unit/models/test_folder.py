@@ -28,7 +28,7 @@ def test_a_package_leads_to_the_model_folder_inside_it(package):
 
 
 def test_a_package_without_a_model(package):
-    with pytest.raises(SetupError, match="holds no model folder"):
+    with pytest.raises(SetupError, match=r"holds no model: no config\.json in it has a model_type"):
         find("package:carries_a_model/a_part")
 
 

@@ -168,10 +168,12 @@ def test_a_hub_name_without_network_fails_at_once(monkeypatch, tmp_path):
         load_state("google-bert/bert-base-uncased", kind="classification", num_labels=2)
     assert time.monotonic() - began < 10
     assert str(caught.value) == (
-        "cannot reach google-bert/bert-base-uncased: no network, and not in the local cache "
-        f"({tmp_path})"
+        "'google-bert/bert-base-uncased' is no folder here, and the model hub cannot be reached "
+        f"for a model of that name: no network, and not in the local cache ({tmp_path})"
     )
-    assert caught.value.hint == "download once with network, or set teacher.model to a folder"
+    assert caught.value.hint == (
+        "check the name of the folder, or download the model once with network"
+    )
 
 
 def test_random_weights_follow_the_seed_and_leave_the_generator_alone():

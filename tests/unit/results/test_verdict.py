@@ -11,7 +11,8 @@ TASK = "glue/rte"
 
 def confirmed(builder: Builder, **values: list[float]):
     """A run in which each arm has one search trial and the given confirm values."""
-    builder.teacher(TASK)
+    # Rows enough that an interval is that of the seeds, not that of one row.
+    builder.teacher(TASK, rows={"teacher": 1, "train": 1, "select": 249, "report": 27_700})
     for label in values:
         builder.trial(TASK, label, 0, objective=0.65)
     for label, scores in values.items():
@@ -30,7 +31,7 @@ def test_a_clear_difference_names_winner_size_interval_and_gap(builder: Builder)
     assert v.headline == "ckd beats kd by 1.2 points (95 % CI 1.0 to 1.4, 3 seeds)."
     # (0.712 - 0.66) / (0.726 - 0.66) = 0.788
     # differences to none 0.052, 0.051, 0.053: half width 0.25 again
-    assert v.details[0] == "ckd beats none by 5.2 points (95 % CI 5.0 to 5.4, 3 seeds)."
+    assert v.details[0] == "ckd beats no teacher by 5.2 points (95 % CI 5.0 to 5.4, 3 seeds)."
     assert "recovers 79 % of the gap between no teacher (66.0) and teacher (72.6)" in v.details[1]
     assert v.decided
 
@@ -71,11 +72,11 @@ def test_a_metric_to_minimise_prefers_the_lower_arm(builder: Builder):
     builder.teacher(TASK, score=0.9, mode="min")
     for label, base in (("kd", 2.0), ("ckd", 1.5)):
         for seed in (11, 12, 13):
-            value = base + seed / 1000
+            value = base + seed / 1000 * (1 + (label == "kd"))  # the differences differ, too
             builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
     result = load_results(builder.folder)
     v = verdict(result, TASK)
-    assert v.headline.startswith("ckd beats kd by 0.5 accuracy")
+    assert v.headline.startswith("ckd beats kd by 0.512 accuracy")
     assert scale_of(result, TASK).factor == 1
 
 

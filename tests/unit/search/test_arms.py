@@ -282,7 +282,7 @@ def test_after_a_restart_trials_are_judged_against_the_earlier_ones(tmp_path):
     before.report("b", 1.0, {"accuracy": 0.95})
     # Killed: b was at epoch 1 and ahead.
     made = halving(tmp_path, budget=4)
-    assert reopen(made.study.study, {}) == 1
+    assert reopen(made.study.study, {}) == (1,)
     tune = Tune({"one": made})
     assert tune.search.remaining() == 3
     tune.suggest("c")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import optuna
 import pytest
@@ -140,28 +141,30 @@ def test_an_abandoned_trial_stays_open_for_the_next_driver(tmp_path):
     search.abandon("a")
     assert states(search) == [RUNNING]
     again = study(tmp_path)
-    assert reopen(again.study, {}) == 1
-    assert again.suggest("b")["params"] == asked["params"]
+    assert reopen(again.study, {}) == (0,)
+    assert again.suggest("b") == asked
 
 
-def test_trials_cut_short_are_enqueued_again_and_do_not_count(tmp_path):
+def test_trials_cut_short_run_again_under_their_number_and_count_once(tmp_path):
     drawn = killed(tmp_path, 2)
     search = study(tmp_path)
-    assert reopen(search.study, {}) == 2
-    assert states(search) == [FAIL, FAIL, WAITING, WAITING]
+    assert reopen(search.study, {}) == (0, 1)
+    assert states(search) == [WAITING, WAITING]
     assert search.counted() == 0
-    assert repeated(search.study) == {0, 1}
-    assert [search.suggest(str(k))["params"] for k in range(2)] == drawn
-    marks = [t.user_attrs.get(RETRY_OF) for t in search.study.get_trials()]
-    assert marks == [None, None, 0, 1]
+    again = [search.suggest(str(k)) for k in range(2)]
+    assert again == [{"number": k, "params": params} for k, params in enumerate(drawn)]
+    search.complete("0", [0.5])
+    assert states(search) == [COMPLETE, RUNNING]
+    assert search.counted() == 1
+    assert search.suggest("2")["number"] == 2
 
 
-def test_reopening_twice_enqueues_once(tmp_path):
+def test_reopening_twice_changes_nothing_more(tmp_path):
     killed(tmp_path, 2)
-    assert reopen(study(tmp_path).study, {}) == 2
+    assert reopen(study(tmp_path).study, {}) == (0, 1)
     search = study(tmp_path)
-    assert reopen(search.study, {}) == 0
-    assert states(search) == [FAIL, FAIL, WAITING, WAITING]
+    assert reopen(search.study, {}) == ()
+    assert states(search) == [WAITING, WAITING]
 
 
 def test_a_trial_cut_short_twice_runs_a_third_time(tmp_path):
@@ -170,38 +173,52 @@ def test_a_trial_cut_short_twice_runs_a_third_time(tmp_path):
     reopen(second.study, {})
     second.suggest("second")
     third = study(tmp_path)
-    assert reopen(third.study, {}) == 1
-    assert third.suggest("third")["params"] == drawn
+    assert reopen(third.study, {}) == (0,)
+    assert third.suggest("third") == {"number": 0, "params": drawn}
     third.complete("third", [0.5])
-    assert states(third) == [FAIL, FAIL, COMPLETE]
+    assert states(third) == [COMPLETE]
     assert third.counted() == 1
 
 
-def test_a_driver_that_died_while_reopening_neither_loses_nor_repeats_a_trial(tmp_path):
+def test_what_a_trial_reported_before_it_was_cut_stands(tmp_path):
+    first = study(tmp_path)
+    first.suggest("a")
+    first.report("a", 1.0, 0.3)
+    search = study(tmp_path)
+    reopen(search.study, {})
+    search.suggest("again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna warns of a step that is reported twice
+        for epoch, value in ((1.0, 0.31), (2.0, 0.4)):
+            search.report("again", epoch, value)
+    assert search.study.get_trials()[0].intermediate_values == {1000: 0.3, 2000: 0.4}
+
+
+def test_studies_of_an_earlier_raykd_with_retries_of_their_own_number_are_settled(tmp_path):
     (drawn,) = killed(tmp_path, 1)
     # Enqueued, and died before the old trial was told.
     study(tmp_path).study.enqueue_trial(drawn, user_attrs={RETRY_OF: 0})
     search = study(tmp_path)
-    assert reopen(search.study, {}) == 0
+    assert reopen(search.study, {}) == ()
     assert states(search) == [FAIL, WAITING]
+    assert repeated(search.study) == {0}
     assert search.counted() == 0
 
 
 def test_trials_whose_end_is_on_record_are_told_from_it(tmp_path):
     killed(tmp_path, 4)
     search = study(tmp_path)
-    assert reopen(search.study, {0: [0.75], 2: PRUNED, 3: FAIL}) == 1
-    assert states(search) == [COMPLETE, FAIL, PRUNED, FAIL, WAITING]
+    assert reopen(search.study, {0: [0.75], 2: PRUNED, 3: FAIL}) == (1,)
+    assert states(search) == [COMPLETE, WAITING, PRUNED, FAIL]
     assert search.study.get_trials()[0].value == 0.75
     assert search.counted() == 3
-    assert repeated(search.study) == {1}
 
 
 def test_settled_trials_are_left_alone(tmp_path):
     first = study(tmp_path)
     run(first, "a", [0.5])
     search = study(tmp_path)
-    assert reopen(search.study, {0: [0.9]}) == 0
+    assert reopen(search.study, {0: [0.9]}) == ()
     assert search.study.get_trials()[0].value == 0.5
 
 
@@ -209,7 +226,7 @@ def test_a_start_point_cut_short_while_it_was_drawn_keeps_its_values(tmp_path):
     first = study(tmp_path, start=({"alpha": 0.25},))
     first.study.ask()
     search = study(tmp_path, start=({"alpha": 0.25},))
-    assert reopen(search.study, {}) == 1
+    assert reopen(search.study, {}) == (0,)
     assert search.suggest("a")["params"]["alpha"] == 0.25
     assert search.suggest("b")["params"]["alpha"] != 0.25
 

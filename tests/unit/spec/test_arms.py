@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from raykd.methods.base import Setting
@@ -10,6 +11,7 @@ from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_signals
 from raykd.spec.load import load_spec
 from tests.unit.spec.files import ARMS, HEAD, write
+from tests.unit.spec.layer_method import METHOD
 from tests.unit.sweep.specs import spec
 
 TEACHER = Anatomy(layers=4, hidden=8, heads=2, vocabulary=100)
@@ -21,28 +23,129 @@ def spec_of(folder, arm: str):
     return load_spec(write(folder, HEAD + ARMS + arm))
 
 
-def test_choices_are_enumerated_numbers_stand_at_their_high_end(tmp_path):
+def test_choices_are_enumerated_and_numbers_stand_at_both_ends_and_in_the_middle(tmp_path):
     spec = spec_of(
         tmp_path,
         "    alpha: {uniform: [0.1, 0.9]}\n    window: {choice: [3, null]}\n    scale: 2\n",
     )
-    assert list(combinations(spec.methods["one"])) == [
-        {"scale": 2, "alpha": 0.9, "window": 3},
-        {"scale": 2, "alpha": 0.9, "window": None},
-    ]
+    found = [(v["window"], v["alpha"]) for v in combinations(spec.methods["one"])]
+    assert found == [(w, pytest.approx(a)) for w in (3, None) for a in (0.9, 0.1, 0.5)]
+    assert all(v["scale"] == 2 for v in combinations(spec.methods["one"]))
+
+
+def test_every_number_is_moved_apart_from_the_others(tmp_path):
+    arm = (
+        "    alpha: {uniform: [0, 1]}\n    scale: {loguniform: [1, 100]}\n"
+        "    wrangle: {uniform: [0, 4]}\n"
+    )
+    spec = spec_of(tmp_path, arm)
+    found = {(v["alpha"], v["scale"], v["wrangle"]) for v in combinations(spec.methods["one"])}
+    low, high = (0.0, 1.0, 0.0), (1.0, 100.0, 4.0)
+    assert {low, high, (0.5, 10.0, 2.0)} < found
+    for k in range(3):
+        assert (*high[:k], low[k], *high[k + 1 :]) in found
+        assert (*low[:k], high[k], *low[k + 1 :]) in found
+    inner = list(combinations(spec.methods["one"], ends=False))
+    assert all(0 < v["alpha"] < 1 and 1 < v["scale"] < 100 and 0 < v["wrangle"] < 4 for v in inner)
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [("{int: [3, 6]}", {3, 4, 5, 6}), ("{logint: [1, 4]}", {1, 2, 3, 4}),
+     ("{int: [3, 299]}", {3, 151, 299}), ("{logint: [1, 400]}", {1, 20, 400})],
+)  # fmt: skip
+def test_small_domains_of_whole_numbers_are_listed(tmp_path, domain, expected):
+    arm = spec_of(tmp_path, "").methods["one"]
+    of = load_spec(write(tmp_path, HEAD + f"methods:\n  sinkd: {{iterations: {domain}}}\n"))
+    found = [v["iterations"] for v in combinations(of.methods["sinkd"])]
+    assert set(found) == expected
+    assert all(type(v) is int for v in found)
+    assert list(combinations(arm)) == [{}]
+
+
+def test_values_on_a_grid_are_those_of_the_grid(tmp_path):
+    spec = spec_of(tmp_path, "    alpha: {quniform: [0.1, 0.8, 0.1]}\n")
+    found = [v["alpha"] for v in combinations(spec.methods["one"])]
+    assert found == pytest.approx([0.8, 0.1, 0.5])
 
 
 def test_conditional_parameters_are_there_only_when_active(tmp_path):
     spec = spec_of(
         tmp_path,
         "    angles: {choice: [true, false]}\n"
-        "    wrangle: {uniform: [0.5, 2], when: {angles: true}}\n"
+        "    wrangle: {choice: [2, 3], when: {angles: true}}\n"
         "    scale: {uniform: [1, 2], when: {wrangle: 2}}\n",
     )
-    assert list(combinations(spec.methods["one"])) == [
-        {"angles": True, "wrangle": 2.0, "scale": 2.0},
-        {"angles": False},
-    ]
+    found = list(combinations(spec.methods["one"]))
+    assert found[0] == {"angles": True, "wrangle": 2, "scale": 2.0}
+    assert {"angles": True, "wrangle": 3} in found
+    assert {"angles": True, "wrangle": 2, "scale": 1.0} in found
+    assert all(v == {"angles": False} for v in found if not v["angles"])
+
+
+WEIGHTED = "    method: tests.unit.spec.layer_method\n"
+
+
+def spec_by_layer(folder, arm: str):
+    return load_spec(write(folder, HEAD + "methods:\n  one:\n" + WEIGHTED + arm))
+
+
+def test_a_term_of_weight_one_minus_x_is_recorded(tmp_path):
+    spec = spec_by_layer(tmp_path, "    given: {uniform: [0, 1]}\n")
+    assert union_signals(spec, SETTING).logits
+    assert not union_signals(spec_by_layer(tmp_path, "    given: 1\n"), SETTING).logits
+
+
+@pytest.mark.parametrize("kind", ["int", "logint"])
+def test_every_layer_that_a_number_can_name_is_recorded(tmp_path, kind):
+    spec = spec_by_layer(tmp_path, f"    layer: {{{kind}: [1, 4]}}\n")
+    assert union_signals(spec, SETTING).hidden_states == (1, 2, 3, 4)
+
+
+def test_a_number_that_decides_among_many_layers_reads_all_that_lie_between(tmp_path):
+    spec = spec_by_layer(tmp_path, "    layer: {int: [0, 40]}\n    deep: true\n")
+    assert union_signals(spec, SETTING).hidden_states == tuple(range(41))
+
+
+def test_what_a_trial_reads_is_recorded_whatever_it_draws(tmp_path):
+    arm = "    given: {uniform: [0, 1]}\n    layer: {int: [0, 4]}\n    pull: {uniform: [0, 2]}\n"
+    spec = spec_by_layer(tmp_path, arm)
+    union = union_signals(spec, SETTING)
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        values = {"given": random.uniform(0, 1), "layer": int(random.integers(0, 5)),
+                  "pull": random.uniform(0, 2)}  # fmt: skip
+        method = METHOD(arms.parameters("tests.unit.spec.layer_method", values), SETTING)
+        assert method.signals().within(union)
+
+
+def test_a_weight_that_is_hardly_ever_zero_does_not_refuse_an_arm(tmp_path):
+    text = (
+        "methods:\n  one_to_one: {alpha_task: {uniform: [0, 1]}, alpha_corr: {uniform: [0, 1]}}\n"
+    )
+    spec = load_spec(write(tmp_path, HEAD + text))
+    wide = replace(SETTING, student=replace(STUDENT, hidden=8))
+    assert refusals(spec, wide) == []
+    assert refusals(spec, SETTING) != []  # 4 neurons cannot be paired with 8
+
+
+def test_what_is_wrong_at_the_low_end_only_is_refused(tmp_path):
+    spec = spec_by_layer(tmp_path, "    layer: {int: [0, 4]}\n    first: 2\n")
+    assert refusals(spec, SETTING) == [("one", "cannot read layer 1 before 2")]
+
+
+def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
+    def found(domain):
+        text = f"methods:\n  stark: {{score_temperature: {domain}}}\n"
+        spec = load_spec(write(tmp_path, HEAD + text))
+        bert = Anatomy(layers=4, hidden=16, heads=2, vocabulary=100, intermediate=32)
+        return refusals(spec, replace(SETTING, teacher=bert))
+
+    assert found("{choice: [1, 2]}") == []
+    assert found("{choice: [1, 2]}, sparsity: {int: [0, 90]}, lam: {uniform: [0, 1]}") == []
+    [(label, reason)] = found("{uniform: [1, 2]}")
+    assert label == "stark"
+    assert "every value of 'score_temperature', which is searched in uniform [1, 2]" in reason
 
 
 def test_the_union_covers_every_combination(tmp_path):

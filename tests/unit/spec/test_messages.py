@@ -150,3 +150,10 @@ def test_a_collected_error_survives_pickling(tmp_path):
     with pytest.raises(SpecError) as caught:
         load_spec(write(tmp_path, BROKEN))
     assert pickle.loads(pickle.dumps(caught.value)).problems() == caught.value.problems()
+
+
+def test_beyond_a_hundred_problems_are_counted(tmp_path):
+    unknown = "".join(f"  unknown{k}: 1\n" for k in range(150))
+    found = problems(tmp_path, FILE.replace("train:\n", f"train:\n{unknown}"))
+    assert len(found) == 101
+    assert found[0].message == "the first 100 of 150 problems are shown"

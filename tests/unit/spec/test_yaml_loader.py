@@ -85,7 +85,7 @@ def test_what_a_search_space_may_not_hold(text, message):
 @pytest.mark.parametrize(
     ("text", "line", "column"),
     [("a: [1,\n", 2, 1), ("a: 1\n\tb: 2\n", 2, 1), ("a: b: c\n", 1, 5), ("a: *x\n", 1, 4),
-     ("a: 1\n---\nb: 1\n", 2, 1), ("[" * 3000, 0, 0)],
+     ("a: 1\n---\nb: 1\n", 2, 1), ("[" * 3000, 1, 33)],
 )  # fmt: skip
 def test_broken_yaml_is_one_problem_with_a_place(tmp_path, text, line, column):
     path = tmp_path / "f.yaml"
@@ -119,7 +119,7 @@ def test_files_that_are_no_search_space(tmp_path):
     assert refused(single) == "expected sections (key: value), got a single value"
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("name: caf\xe9".encode("latin-1"))
-    assert refused(latin) == "the file is not UTF-8 text (byte 9)"
+    assert refused(latin) == "the file is not UTF-8 text (byte 9, line 1)"
     zero = tmp_path / "zero.yaml"
     zero.write_bytes(b"name: \x00")
     assert "special characters are not allowed" in refused(zero)

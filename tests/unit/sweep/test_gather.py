@@ -13,11 +13,13 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import DataSettings, Rows
+from raykd.data.carve import fingerprint as data_hash
 from raykd.errors import SpecError
 from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
+from raykd.spec.load import load_spec
 from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
@@ -99,6 +101,73 @@ def test_a_part_of_another_split_is_a_part_of_it():
 def test_the_same_split_may_serve_twice():
     found = rows_of(data__select_on=VALIDATION)
     assert texts(found["select"]) == texts(found["report"])
+
+
+HALVES = {"split": "validation", "fraction": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("select", "report", "sizes"),
+    [
+        (HALVES, {"split": "validation", "fraction": 0.4}, (60, 24)),
+        (HALVES, HALVES, (60, 30)),
+        (VALIDATION, HALVES, (60, 60)),
+        (HALVES, VALIDATION, (60, 60)),
+        (TRAIN_10, TRAIN_10, (12, 11)),
+    ],
+)
+def test_parts_of_one_split_never_overlap(select, report, sizes):
+    found = rows_of(data__select_on=select, data__report_on=report, data__student_rows=None)
+    assert (len(found["select"]), len(found["report"])) == sizes
+    parts = [texts(found[role]) for role in ("train", "select", "report")]
+    assert len(set.union(*parts)) == sum(map(len, parts))
+
+
+def test_the_first_part_is_what_it_is_without_the_second():
+    alone = rows_of(data__select_on=HALVES, data__report_on={"split": "test"})
+    beside = rows_of(data__select_on=HALVES, data__report_on=HALVES)
+    assert texts(alone["select"]) == texts(beside["select"])
+
+
+@pytest.mark.parametrize("key", ["select_on", "report_on"])
+def test_all_of_train_is_refused_for_what_judges(key):
+    with pytest.raises(SpecError) as caught:
+        rows_of(**{f"data__{key}": {"split": "train"}})
+    (problem,) = caught.value.problems()
+    assert problem.path == f"data.{key}"
+    assert "all of train, which is trained on" in problem.message
+    assert "fraction: 0.1" in problem.hint
+
+
+def test_the_words_for_splits_say_what_is_left():
+    from raykd.spec.schema import SplitRef
+    from raykd.sweep.words import split_in_words, splits_in_words
+
+    half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
+    assert split_in_words(half) == "50% of validation"
+    assert split_in_words(half, half) == "50% of the rest of validation"
+    assert split_in_words(whole, half) == "the rest of validation"
+    assert split_in_words(whole, whole) == "validation"
+    assert splits_in_words(whole, half) == ("the rest of validation", "50% of validation")
+    assert splits_in_words(half, half) == ("50% of validation", "50% of the rest of validation")
+    assert splits_in_words(whole, whole) == ("validation", "validation")
+
+
+def test_the_rows_of_the_quickstart_are_what_they_were():
+    """Hashes of before parts of one split were made disjoint: splits of their own have no parts."""
+    folder = Path(__file__).parents[3] / "search_spaces"
+    sweep = load_spec(folder / "quickstart.yaml")
+    found = roles(registry.load("tasks", sweep.tasks[0]), sweep)
+    assert {role: data_hash({role: part}) for role, part in found.items()} == {
+        "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
+        "select": "88733118274ae4ea", "report": "8fe52a2899732d0f",
+    }  # fmt: skip
+
+
+def test_rows_in_two_splits_are_counted():
+    sweep = spec(data__select_on=VALIDATION, data__report_on=VALIDATION)
+    assert gather(sweep, TASK).shared == {"report in select": (120, 120)}
+    assert gather(spec(), TASK).shared == {}
 
 
 def test_the_seed_decides_which_rows():

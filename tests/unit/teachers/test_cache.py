@@ -33,7 +33,7 @@ def same(one: object, two: object) -> bool:
     if isinstance(one, Mapping):
         return list(one) == list(two) and all(same(one[k], two[k]) for k in one)
     if isinstance(one, tuple | list):
-        return len(one) == len(two) and all(map(same, one, two))
+        return type(one) is type(two) and len(one) == len(two) and all(map(same, one, two))
     return type(one) is type(two) and one == two
 
 
@@ -53,6 +53,14 @@ def entry(tmp_path):
     """The folder of a prepared task in the cache."""
     cache.store(tmp_path, *tiny.ready())
     return tmp_path / "f00d"
+
+
+def test_others_may_read_an_entry(entry, tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    files = [p for p in entry.rglob("*") if p.is_file()]
+    assert len(files) > 4
+    assert {p.stat().st_mode for p in files} == {plain.stat().st_mode}
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
 
     # Another process would start with other generators and other initial weights.
     random.seed(1), np.random.seed(1)
-    resumed = job(state_path=path, model=job(seed=77).model, **settings)
+    told = []
+    resumed = job(
+        state_path=path, model=job(seed=77).model,
+        report=lambda evaluation: bool(told.append(evaluation)), **settings,
+    )  # fmt: skip
     result = fit(resumed)
+    assert told == list(result.history), "who listens now hears of the whole training"
     assert numbers(result.history) == numbers(expected.history)
     assert result.steps == expected.steps
     for name, weight in whole_model.state_dict().items():
@@ -104,6 +109,18 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
     ):
         assert torch.equal(one, two)
     assert not path.exists()
+
+
+def test_a_verdict_on_what_was_before_the_saved_state_stops_a_resumed_training(tmp_path):
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(Interrupted):
+        fit(job(state_path=path, state_every_s=0.0, epochs=4, report=_raise_at_the_end))
+    told = []
+    result = fit(
+        job(state_path=path, epochs=4, report=lambda e: bool(told.append(e)) or e.epoch == 1)
+    )
+    assert result.stopped
+    assert [e.epoch for e in told] == [1]
 
 
 def test_resumed_time_counts_on(tmp_path):

@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from raykd.trial.board import CLOSE, GO, IDLE, MINE, READY, STOP, WAIT, BoardState
+from raykd.trial.board import (
+    CLOSE,
+    GO,
+    IDLE,
+    MINE,
+    READY,
+    STOP,
+    UNHEARD_LOSSES,
+    WAIT,
+    BoardState,
+)
 
 NOW = 0.0
 """No patience: what is not there at once is not waited for."""
@@ -188,6 +198,7 @@ async def test_jobs_of_other_slots_go_on(board):
         await board.submit(name, None, 0)
     await take(board, slot=0)
     await take(board, slot=1)
+    await board.beat("a", 1)
     await board.hello(0, "node-0")
     assert await kinds(board, "a") == ["failed"]
     assert await board.beat("b", 1) == GO
@@ -220,6 +231,7 @@ def test_a_job_that_loses_its_worker_too_often_has_failed(max_failures):
         await board.submit("a", None, max_failures)
         for attempt in range(1, max_failures + 2):
             assert (await take(board, slot=0))[:2] == ("a", attempt)
+            assert await board.beat("a", attempt) == GO
             await board.hello(0, "node-0")
         assert await take(board, slot=0) == (IDLE, 0, None)
         (event,) = await board.pull("a", 0, NOW)
@@ -229,6 +241,111 @@ def test_a_job_that_loses_its_worker_too_often_has_failed(max_failures):
         await board.close()
 
     asyncio.run(run())
+
+
+@on_a_board
+async def test_a_worker_that_died_before_it_was_heard_of_costs_no_attempt(board):
+    await board.submit("a", "A", 0)
+    await take(board, slot=0)
+    # Killed while the board answered: nobody ever worked on it.
+    await board.hello(0, "node-0")
+    assert await take(board, slot=0) == ("a", 2, "A")
+    assert await board.push("a", 2, DONE) == GO
+    assert await kinds(board, "a") == ["done"]
+
+
+@on_a_board
+async def test_a_job_that_nobody_ever_begins_is_given_up(board):
+    await board.submit("a", None, 0)
+    for _ in range(UNHEARD_LOSSES + 1):
+        assert (await take(board, slot=0))[0] == "a"
+        await board.hello(0, "node-0")
+    assert await take(board, slot=0) == (IDLE, 0, None)
+    (event,) = await board.pull("a", 0, NOW)
+    assert event["kind"] == "failed"
+    assert "os._exit" in event["hint"]
+
+
+@on_a_board
+async def test_a_question_of_a_worker_that_is_gone_gets_no_job(board):
+    await board.hello(0, "node-0")
+    waiting = asyncio.create_task(take(board, slot=0, patience_s=SOON))
+    await asyncio.sleep(0)
+    await board.hello(0, "node-0")  # the worker that asked was killed, this is the next one
+    await board.submit("a", "A", 0)
+    assert await waiting == (IDLE, 0, None)
+    assert await take(board, slot=0) == ("a", 1, "A")
+
+
+@on_a_board
+async def test_a_worker_that_waits_with_its_beat_learns_at_once_that_it_lost_its_job(board):
+    for name, end in (
+        ("cancelled", lambda: board.cancel("cancelled")),
+        ("lost", lambda: board.slot_failed(7, "its node died")),
+        ("closed", board.close),
+    ):
+        await board.submit(name, None, 5)
+        assert (await take(board, slot=7))[0] == name
+        waiting = asyncio.create_task(board.beat(name, 1, SOON))
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        await end()
+        assert await waiting == STOP
+        assert time.monotonic() - began < 1
+        if name == "lost":
+            assert (await take(board, slot=8))[:2] == ("lost", 2)
+            assert await board.beat("lost", 2, 0.01) == GO
+            await board.push("lost", 2, DONE)
+
+
+@on_a_board
+async def test_the_claims_of_a_silent_worker_are_free_again(board):
+    await board.submit("a", None, 5)
+    await take(board, slot=0)
+    await board.claim("k", 0, NOW)
+    began = time.monotonic()
+    while (await board.claim("k", 1, 0.05))[0] == WAIT:
+        assert time.monotonic() - began < SOON
+    assert time.monotonic() - began >= SILENCE_S
+
+
+@on_a_board
+async def test_a_slot_whose_job_ended_in_the_middle_frees_what_it_claimed(board):
+    await board.claim("mine", 0, NOW)
+    await board.claim("other", 1, NOW)
+    await board.disclaim(0)
+    assert (await board.claim("mine", 2, NOW))[0] == MINE
+    assert (await board.claim("other", 2, NOW))[0] == WAIT
+
+
+@on_a_board
+async def test_slots_that_come_after_others_were_given_up_get_jobs(board):
+    await board.expect([0])
+    await board.given_up(0, "its node has no disk")
+    await board.submit("refused", None, 0)
+    assert await kinds(board, "refused") == ["failed"]
+    await board.expect([1])
+    await board.submit("taken", "T", 0)
+    assert await take(board, slot=1) == ("taken", 1, "T")
+
+
+@on_a_board
+async def test_a_slot_that_falls_silent_between_two_jobs_is_told_once(board):
+    await board.hello(0, "node-0")
+    await take(board, slot=0)
+    await asyncio.sleep(3 * SILENCE_S)
+    assert (await notices(board)).count(("slot", 0, "silent")) == 1
+    await take(board, slot=0)  # it goes on
+    await asyncio.sleep(3 * SILENCE_S)
+    assert (await notices(board)).count(("slot", 0, "silent")) == 2
+
+
+@on_a_board
+async def test_a_slot_that_ended_is_not_called_silent(board):
+    await board.hello(0, "node-0")
+    await board.goodbye(0)
+    await asyncio.sleep(3 * SILENCE_S)
+    assert ("slot", 0, "silent") not in await notices(board)
 
 
 @on_a_board

@@ -36,11 +36,11 @@ def test_a_question_has_its_context_and_accepted_answers():
         ({"answers": [{"text": ["Ann"], "answer_start": [6]}]}, "does not stand at character 6"),
         ({"answers": [{"text": ["Ann"], "answer_start": [70]}]}, "its context of 11 characters"),
         ({"answers": [{"text": ["Ann"], "answer_start": [-4]}]}, "does not stand at"),
-        ({"answers": [{"text": [], "answer_start": []}]}, "row 0 has no answer"),
-        ({"answers": [{"text": ["Ann"], "answer_start": []}]}, "row 0 has no answer"),
-        ({"answers": [None]}, "row 0 has no answer"),
-        ({"question": [" "]}, "row 0 has an empty question"),
-        ({"context": [""]}, "row 0 has an empty context"),
+        ({"answers": [{"text": [], "answer_start": []}]}, "row 1: has no answer"),
+        ({"answers": [{"text": ["Ann"], "answer_start": []}]}, "row 1: has no answer"),
+        ({"answers": [None]}, "row 1: has no answer"),
+        ({"question": [" "]}, "row 1: has an empty question"),
+        ({"context": [""]}, "row 1: has an empty context"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_told(change, message):
@@ -109,3 +109,32 @@ def test_perfect_predictions_of_real_questions_match(count):
     # A few accepted answers begin or end inside a word, where no token does, or are very long.
     assert found["exact_match"] > 0.98
     assert found["f1"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([{"text": "Ann", "answer_start": [0, 1, 2]}], "row 1: has no answer .* expected text and"),
+        ([{"text": ["Ann"], "answer_start": [None]}], "row 1: has no answer"),
+        (["Ann"], "row 1: has no answer"),
+        ([[("text", ["Ann"])]], "row 1: has no answer"),
+    ],
+)
+def test_answers_of_another_shape_are_told(answers, message):
+    raw = {"question": ["Who?"], "context": ["Ann won."], "answers": answers}
+    with pytest.raises(DataError, match=message):
+        TASK.read_table(Table(columns=raw, origin="made up"))
+
+
+def test_all_questions_without_an_answer_are_counted():
+    nothing, one = {"text": [], "answer_start": []}, {"text": ["Ann"], "answer_start": [0.0]}
+    raw = {
+        "question": ["Who?"] * 3,
+        "context": ["Ann won."] * 3,
+        "answers": [one, nothing, nothing],
+    }
+    with pytest.raises(DataError, match="2 rows have no answer, first: made up row 2"):
+        TASK.read_table(Table(columns=raw, origin="made up"))
+    kept = {name: values[:1] for name, values in raw.items()}
+    rows = TASK.read_table(Table(columns=kept, origin="made up"))
+    assert rows.fields["starts"] == ((0,),)

@@ -47,7 +47,7 @@ def test_wsc_marks_the_pronoun():
 
 
 def test_wsc_with_a_pronoun_outside_of_the_text_is_told():
-    with pytest.raises(DataError, match="row 0: span2_index is 9, but the text has 2 words"):
+    with pytest.raises(DataError, match="row 1: span2_index is 9, but the text has 2 words"):
         task("wsc").read_table(
             table(
                 text=["Ann left"],
@@ -117,7 +117,7 @@ def test_record_fills_the_gap_with_each_entity_once():
 )
 def test_record_without_something_is_told(change, lacks):
     raw = {"passage": ["x"], "query": ["@placeholder"], "entities": [["a"]], "answers": [["a"]]}
-    with pytest.raises(DataError, match=f"row 0 lacks {lacks}"):
+    with pytest.raises(DataError, match=f"row 1: lacks {lacks}"):
         task("record").read_table(table(**{**raw, **change}))
 
 
@@ -163,3 +163,20 @@ def test_real_rows(name, split, count, encoded):
     perfect = of.score(np.eye(of.num_labels)[found.labels], found)
     assert all(value == 1.0 for value in perfect.values())
     assert set(perfect) == set(of.metrics)
+
+
+@pytest.mark.parametrize("entities", [["Ann"], [{"name": "Ann"}], [[1]]])
+def test_record_reads_lists_of_texts_and_nothing_like_them(entities):
+    raw = {"passage": ["x"], "query": ["@placeholder"], "entities": entities, "answers": [["a"]]}
+    with pytest.raises(DataError, match=r"column 'entities' holds .*, expected a list of texts"):
+        task("record").read_table(table(**raw))
+
+
+@pytest.mark.parametrize("at", [5, "5", 5.0])
+def test_wsc_counts_words_by_numbers_of_every_type(at):
+    raw = {
+        "text": ["Ann told Bea that now she won"], "span1_text": ["Ann"], "span2_text": ["she"],
+        "span2_index": [at], "label": [1],
+    }  # fmt: skip
+    rows = task("wsc").read_table(table(**raw))
+    assert rows.texts[0] == ("Ann told Bea that now * she * won",)

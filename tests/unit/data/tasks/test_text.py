@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from raykd import registry
 from raykd.data.base import NO_LABEL, DataSettings
 from raykd.data.collate import Collator
+from raykd.errors import DataError
 from raykd.models.tokenizers import train_tokenizer
 
 TASK = registry.load("tasks", "text")
@@ -79,3 +82,9 @@ def test_tallies_add_up_to_the_score(rows):
     whole = TASK.score(logits.numpy(), found)
     assert TASK.tallied(total) == pytest.approx(whole, rel=1e-5)
     assert whole["masked_log_likelihood"] < 0
+
+
+def test_texts_without_any_token_are_refused(rows):
+    silent = replace(rows, texts=(("\u200d", "\u00ad"),), labels=rows.labels[:2])
+    with pytest.raises(DataError, match="finds no token"):
+        TASK.encode(silent, TOKENIZER, 16)

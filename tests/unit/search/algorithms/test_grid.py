@@ -75,7 +75,7 @@ def test_a_resumed_search_tries_what_is_left(tmp_path):
     tried = [trial(first, str(k)) for k in range(3)]
     cut_short = first.suggest("cut short")["params"]
     second = search(tmp_path)
-    assert reopen(second.study, {}) == 1
+    assert reopen(second.study, {}) == (3,)
     tried += [trial(second, str(k)) for k in range(3)]
     assert tried[3] == (cut_short["alpha"], cut_short["kind"])
     assert set(tried) == EVERYTHING

@@ -1,0 +1,78 @@
+"""Ctrl-C and SIGTERM while a sweep runs: the first ends it well, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from raykd.errors import Stopped
+
+STDERR = 2
+
+
+class Signals:
+    """Handles SIGINT and SIGTERM; a context manager, in the main thread.
+
+    The first of either raises `Stopped` in the main thread: what runs is stopped, and what there is
+    is reported. The second says the last words, and ends this process and those it started; of the
+    third nothing is left. A signal that the parent made this process ignore stays ignored.
+
+    Args:
+        last_words: What to say before an end at once.
+    """
+
+    def __init__(self, last_words: Callable[[], str]) -> None:
+        self._last_words = last_words
+        self._before: dict[int, Any] = {}
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise Stopped(number)
+        # No streams and no locks: the code that was interrupted may hold them.
+        for other in self._before:
+            signal.signal(other, signal.SIG_DFL)
+        os.write(STDERR, f"{self._last_words()}\n".encode())
+        for child in reversed(descendants(os.getpid())):
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        os._exit(Stopped(number).exit_code)
+
+
+def descendants(root: int) -> list[int]:
+    """Processes that a process started, and those that they did; parents before children.
+
+    Empty where there is no /proc.
+    """
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = entry.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        # The name of the program, in brackets, may hold spaces and brackets.
+        parent = int(text.rpartition(")")[2].split()[1])
+        children.setdefault(parent, []).append(int(entry.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found[1:]

@@ -1,0 +1,217 @@
+"""Which class a value of a label column is: one rule for every file format.
+
+A value that equals the name of a class, whatever its type, is that class. Values are ids (0 for the
+first name) only where no value of the column is a name and the names leave no doubt: a name that is
+a number excludes ids.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from raykd.data.base import Array
+from raykd.data.table import Faults, Table
+from raykd.data.values import (
+    NOTHING,
+    UNLABELLED,
+    is_missing,
+    meaning,
+    number,
+    shown,
+    spelled,
+    truth,
+    whole,
+)
+
+log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 8
+
+
+def class_ids(table: Table, name: str, labels: Sequence[str], *, own: str = "") -> Array:
+    """A label column as class ids, int64.
+
+    Args:
+        table: Raw columns.
+        name: Of the label column.
+        labels: Names of the classes in the order of their ids.
+        own: The task of the user's file that these are written in, for messages; empty for tasks
+            whose names are fixed.
+
+    Raises:
+        DataError: Labels are missing or unknown, or names and ids are mixed; says how many, which
+            values, and the first row.
+    """
+    values = _named_by_the_data(table, name, own, labels)
+    names = ClassNames(labels)
+    found = [names.named(value) for value in values]
+    if names.may_be_ids and all(id_ is None for id_ in found):
+        found = [names.numbered(value) for value in values]
+        _tell_truth_values(table, name, values, labels)
+    wrong = [row for row, id_ in enumerate(found) if id_ is None]
+    if wrong:
+        _refuse(table, name, values, wrong, names, own)
+    ids = np.asarray(found, np.int64)
+    _tell_absent(table, ids, labels)
+    return ids
+
+
+class ClassNames:
+    """The names of classes, and what values they are equal to.
+
+    Args:
+        labels: Names in the order of their ids.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
+        self._spelled = {label: k for k, label in reversed([*enumerate(labels)])}
+        counts = Counter(meaning(label) for label in labels)
+        self._meant = {meaning(label): k for k, label in enumerate(labels)}
+        self._doubtful = {what for what, count in counts.items() if count > 1}
+        truths = [truth(label) for label in labels]
+        self.has_numbers = any(number(label) is not None for label in labels)
+        # 0 and 1 are False and True: where these are names, ids must say the same.
+        self.may_be_ids = not self.has_numbers and (
+            set(truths) == {None} or truths == [False, True]
+        )
+        if self.has_numbers and set(truths) == {None}:
+            # False and True are 0 and 1 where these are names.
+            for is_true in (False, True):
+                of = ("number", Decimal(is_true))
+                if of in self._meant and of not in self._doubtful:
+                    self._meant["truth", is_true] = self._meant[of]
+        self._known: dict[tuple[type, Hashable], int | None] = {}
+
+    def named(self, value: Any) -> int | None:
+        """The class whose name a value is: the one spelled so, or else the one that means it."""
+        if isinstance(value, list | tuple | dict | np.ndarray):
+            return None
+        key = (type(value), value)
+        if key not in self._known:
+            what = meaning(value)
+            meant = None if what in self._doubtful else self._meant.get(what)
+            self._known[key] = self._spelled.get(spelled(value), meant)
+        return self._known[key]
+
+    def numbered(self, value: Any) -> int | None:
+        """The class whose id a value is; of two classes False is the first one."""
+        is_true = truth(value)
+        if is_true is not None:
+            return int(is_true) if len(self.labels) == 2 else None
+        id_ = whole(value)
+        return id_ if id_ is not None and 0 <= id_ < len(self.labels) else None
+
+    def is_doubtful(self, value: Any) -> bool:
+        """Whether a value means several names at once."""
+        return meaning(value) in self._doubtful
+
+
+def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str]) -> Sequence[Any]:
+    """The values of the column; ids of classes that the data itself names become those names."""
+    values = table.column(name, f"label of task '{own}'" if own else "")
+    said = table.class_names.get(name)
+    if not said:
+        return values
+    names = ClassNames(labels)
+    found = [names.named(label) for label in said]
+    if None in found:
+        same = [f"{theirs} is '{ours}'" for theirs, ours in zip(said, labels, strict=False)]
+        log.warning(
+            "%s calls the classes of column '%s' by other names (%s); they go by their order: %s",
+            table.origin, name, _listed(said), _listed(same),
+        )  # fmt: skip
+        return values
+    ids = [whole(value) for value in values]
+    return [
+        said[k] if k is not None and 0 <= k < len(said) else value
+        for k, value in zip(ids, values, strict=True)
+    ]
+
+
+def _tell_truth_values(
+    table: Table, name: str, values: Sequence[Any], labels: Sequence[str]
+) -> None:
+    if len(labels) == 2 and any(truth(value) is not None for value in values):
+        log.warning(
+            "%s: column '%s' holds True and False: False is taken as '%s', True as '%s'",
+            table.origin, name, *labels,
+        )  # fmt: skip
+
+
+def _tell_absent(table: Table, ids: Array, labels: Sequence[str]) -> None:
+    absent = [label for k, label in enumerate(labels) if not (ids == k).any()]
+    if absent and len(ids):
+        log.warning(
+            "%s: %d of %d classes have no row: %s",
+            table.origin, len(absent), len(labels), _listed(absent),
+        )  # fmt: skip
+
+
+def _refuse(
+    table: Table,
+    name: str,
+    values: Sequence[Any],
+    wrong: Sequence[int],
+    names: ClassNames,
+    own: str,
+) -> None:
+    faults = Faults(table.origin)
+    expected = f"expected one of {_listed(names.labels)}"
+    if names.may_be_ids and len(wrong) == len(values):
+        expected += f", or 0 to {len(names.labels) - 1} in this order"
+    unknown = [row for row in wrong if not _is_nothing(values[row])]
+    others = Counter(shown(values[row]) for row in unknown)
+    counts = [f"{value} {count:,} times" for value, count in others.most_common()]
+    every = f" (values: {_listed(counts)})" if len(others) > 1 else ""
+    for row in wrong:
+        value, place = values[row], table.place(row)
+        if _is_nothing(value):
+            holds = "is empty" if is_missing(value) else f"holds {shown(value)}"
+            hint = "label or remove them; unlabelled splits, such as the GLUE tests, cannot be used"
+            faults.add("rows have no label", place, f"has no label (column '{name}' {holds})", hint)
+        else:
+            what = f"column '{name}' holds {shown(value)}, {expected}{every}"
+            kind = f"values of column '{name}' are no class"
+            faults.add(kind, place, what, _next_step(value, [*others], names, own))
+    faults.check()
+
+
+def _is_nothing(value: Any) -> bool:
+    if is_missing(value):
+        return True
+    return number(value) == UNLABELLED or (
+        isinstance(value, str) and value.strip().lower() in NOTHING
+    )
+
+
+def _next_step(value: Any, others: Sequence[str], names: ClassNames, own: str) -> str:
+    """What to do about a value that is no class."""
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        return "a row has one label; tasks with several labels a row, or one a word, are not served"
+    where = f"labels of task '{own}'" if own else "the labels"
+    if names.is_doubtful(value):
+        return f"more than one name in {where} means that value"
+    bare = spelled(value).strip().casefold()
+    near = [label for label in names.labels if label.strip().casefold() == bare]
+    if near:
+        return f"it differs from '{near[0]}' in case or blanks only; write it as in {where}"
+    id_ = whole(value)
+    if id_ is not None and 0 <= id_ < len(names.labels):
+        if names.has_numbers:
+            return f"names that are numbers are no ids: add {_listed(others)} to {where}"
+        if not names.may_be_ids:
+            return f"0 and 1 are False and True, and {where} say it the other way round"
+        return "a column holds names or ids, not both"
+    return f"add {_listed(others)} to {where}" if own else "is this the data of another task?"
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = f", ... ({len(values):,} in all)" if len(values) > _MOST_SHOWN else ""
+    return ", ".join(values[:_MOST_SHOWN]) + more

@@ -1,0 +1,179 @@
+"""Reads the splits of a task from the files of a folder, in any of several formats."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raykd.data.json_files import read_json_rows
+from raykd.data.separated import read_csv, read_tsv
+from raykd.data.table import Table, no_split
+from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
+from raykd.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_MOST_FILES = 10
+
+
+def user_path(written: str) -> Path:
+    """A path as the user wrote it, ``~`` included.
+
+    Raises:
+        DataError: It begins with a home folder that nobody has.
+    """
+    try:
+        return Path(written).expanduser()
+    except RuntimeError as exc:
+        raise DataError(f"'{written}': {exc}", hint="write the folder without '~'") from exc
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder.
+
+    Raises:
+        DataError: Nobody can tell, because its name is too long or its parent is closed.
+    """
+    try:
+        return path.is_dir()
+    except OSError as exc:
+        raise DataError(f"the folder '{path}' cannot be read: {exc.strerror}") from exc
+
+
+def read_parquet(path: Path) -> Table:
+    """All rows of a Parquet file.
+
+    Raises:
+        DataError: It is not a readable Parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            refuse_pointer(path, file.read(100))
+        # ParquetFile, not read_table: the latter invents columns from folders named a=b.
+        table = pq.ParquetFile(path).read()
+        columns = {name: _plain(table.column(k)) for k, name in enumerate(table.schema.names)}
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
+        raise DataError(f"{path} is not a readable Parquet file: {exc}") from exc
+    names = table.schema.names
+    return Table(
+        columns=columns,
+        origin=str(path),
+        twice=frozenset(name for name in names if names.count(name) > 1),
+        class_names=_class_names(table.schema.metadata or {}),
+    )
+
+
+def _plain(column: Any) -> list[Any]:  # a pyarrow.ChunkedArray
+    """Values in plain Python; short floats are the numbers that they are printed as."""
+    import pyarrow as pa
+
+    if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+        short = column.to_numpy()  # nothing becomes NaN
+        return [float(str(value)) for value in short]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """Names of classes that the package `datasets` wrote into a file."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            name: tuple(str(label) for label in kind["names"])
+            for name, kind in features.items()
+            if isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _read_lines(path: Path) -> Table:
+    """The lines of a text file, in a column of their own."""
+    lines = lines_of(read_text(path))
+    return Table(columns={"text": lines}, origin=str(path), unit="line")
+
+
+READERS: Mapping[str, Callable[[Path], Table]] = {
+    ".parquet": read_parquet,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_json_rows,
+    ".ndjson": read_json_rows,
+    ".json": read_json_rows,
+    ".txt": _read_lines,
+}
+"""What reads a file, by the end of its name in lower case; all but the first may be packed."""
+SUFFIXES = tuple(READERS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderReader:
+    """``<folder>/<split>`` in any of `SUFFIXES`, also packed with gzip.
+
+    Attributes:
+        folder: Folder of one task.
+        stems: File name (without suffix) of each split that is not named like its file.
+    """
+
+    folder: Path
+    stems: Mapping[str, str] = field(default_factory=dict)
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits that have a file."""
+        names = {stem: name for name, stem in self.stems.items()}
+        return tuple(dict.fromkeys(names.get(stem, stem) for stem, _, _ in self._files()))
+
+    def read(self, split: str) -> Table:
+        """All rows of one split.
+
+        Raises:
+            DataError: There is no such split, or its file is broken or empty.
+        """
+        stem = self.stems.get(split, split)
+        found = [(path, read) for of, path, read in self._files() if of == stem]
+        if not found:
+            raise no_split(split, str(self.folder), self.splits(), self._instead(stem))
+        path, read = found[0]
+        if len(found) > 1:
+            others = ", ".join(other.name for other, _ in found[1:])
+            log.warning("%s is read, not %s beside it", path, others)
+        table = read(path)
+        if not len(table):
+            raise DataError(f"{path} has no rows", hint="choose another split or file")
+        return table
+
+    def _files(self) -> list[tuple[str, Path, Callable[[Path], Table]]]:
+        """Stem, path and reader of every file that can be read, in the order of `SUFFIXES`."""
+        found = []
+        for path in self._paths():
+            packed = PACKED if path.name.lower().endswith(PACKED) else ""
+            for order, (suffix, read) in enumerate(READERS.items()):
+                end = suffix + packed
+                if path.name.lower().endswith(end) and not (packed and read is read_parquet):
+                    stem = path.name[: -len(end)]
+                    found.append((order, stem, path, read))
+        found.sort(key=lambda file: (file[0], file[2]))
+        return [(stem, path, read) for _, stem, path, read in found]
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        except OSError as exc:
+            raise DataError(f"the folder {self.folder} cannot be read: {exc}") from exc
+
+    def _instead(self, stem: str) -> str:
+        names = [path.name for path in self._paths()]
+        there = ", ".join(names[:_MOST_FILES]) + (", ..." if len(names) > _MOST_FILES else "")
+        kinds = ", ".join(SUFFIXES)
+        wanted = f"{stem}.* ({kinds}, also with {PACKED}) is looked for there"
+        return (
+            f"{wanted}; the folder holds {there or 'nothing'}; or choose another split in "
+            "data.select_on and data.report_on"
+        )

@@ -1,0 +1,111 @@
+"""Reads CSV and TSV files with a header; quotes mean something in CSV, and nothing in TSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from raykd.data.table import Faults, Table
+from raykd.data.text_files import lines_of, read_text
+
+Row = tuple[int, list[str]]
+"""The line that a row begins in, and its fields."""
+OTHER_SEPARATORS = ";\t|"
+"""What separates the fields of a CSV file whose header has no comma; spreadsheets write ``;``."""
+
+_LONGEST_FIELD = 2**31 - 1
+_QUOTED = re.compile(r'"[^"]*"')
+_DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
+def read_csv(path: Path) -> Table:
+    """All rows of a CSV file.
+
+    Raises:
+        DataError: The file cannot be read, a quote is not closed, or rows have not as many fields
+            as the header; says how many, and the first one.
+    """
+    faults = Faults(str(path))
+    rows = list(_csv_rows(read_text(path), faults))
+    return _table(path, rows, faults, "in CSV, texts with commas or line breaks need quotes")
+
+
+def read_tsv(path: Path) -> Table:
+    """All rows of a TSV file.
+
+    Raises:
+        DataError: The file cannot be read, or rows have not as many fields as the header.
+    """
+    rows = tsv_rows(read_text(path))
+    return _table(path, rows, Faults(str(path)), "in TSV, texts cannot hold tabs or line breaks")
+
+
+def tsv_rows(text: str) -> list[Row]:
+    """The fields of every line that is not empty."""
+    return [(k, line.split("\t")) for k, line in enumerate(lines_of(text), start=1) if line]
+
+
+def table_of(path: Path, header: Sequence[str], rows: Sequence[Row]) -> Table:
+    """Rows of text as a table; the last one of several columns of a name is kept, and marked."""
+    places = {name: k for k, name in enumerate(header)}
+    return Table(
+        columns={name: [fields[k] for _, fields in rows] for name, k in places.items()},
+        origin=str(path),
+        numbers=[line for line, _ in rows],
+        unit="line",
+        twice=frozenset(name for name in places if list(header).count(name) > 1),
+    )
+
+
+def _table(path: Path, rows: Sequence[Row], faults: Faults, hint: str) -> Table:
+    header = rows[0][1] if rows else []
+    for line, fields in rows[1:]:
+        if len(fields) != len(header):
+            kind = "rows have not as many fields as the header"
+            what = f"has {len(fields)} fields, the header has {len(header)}"
+            faults.add(kind, f"line {line}", what, hint)
+    faults.check()
+    return table_of(path, header, rows[1:])
+
+
+def _csv_rows(text: str, faults: Faults) -> Iterator[Row]:
+    first = 0
+    separator = _separator(text)
+    if declared := _DECLARED.fullmatch(text.partition("\n")[0].strip()):
+        first, separator = 1, declared.group(1)
+    # Not newline="\n": a file of a Mac may end its lines with carriage returns.
+    with _long_fields():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as exc:
+                what = f"a text that begins with a quote does not end with one ({exc})"
+                hint = 'end it with a quote, and write quotes within it twice: ""'
+                faults.add("rows have quotes that do not match", f"line {line}", what, hint)
+                continue
+            if fields and line > first:
+                yield line, fields
+
+
+def _separator(text: str) -> str:
+    """What separates fields, by the header: a comma, where there is one outside of quotes."""
+    header = _QUOTED.sub("", text.partition("\n")[0])
+    return next((mark for mark in f",{OTHER_SEPARATORS}" if mark in header), ",")
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Fields of any length within; a limit of 131,072 characters is the package's own."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

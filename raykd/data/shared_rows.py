@@ -1,0 +1,62 @@
+"""Rows that stand in more than one split: how many, found by what a model reads of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from raykd.data.base import Rows, Task
+
+
+def digests(task: Task, rows: Rows) -> list[bytes]:
+    """A hash of what a model reads of each row: all texts and choices, not the label."""
+    columns = task.read_of(rows)
+    found = []
+    for row in zip(*columns, strict=True):
+        digest = hashlib.blake2b(digest_size=16)
+        for part in row:
+            data = part.encode("utf-8", "surrogatepass")
+            # Lengths first: the same characters cut differently are different rows.
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+        found.append(digest.digest())
+    return found
+
+
+def shared(
+    task: Task, splits: Mapping[str, Rows], trained: Sequence[str]
+) -> Mapping[str, tuple[int, int]]:
+    """How many rows of a split that is scored occur where they should not.
+
+    Args:
+        task: Says what a model reads of a row.
+        splits: Rows by role: ``select``, ``report`` and its companions, and what is trained on.
+        trained: Roles that a teacher or a student is trained on.
+
+    Returns:
+        Rows that are shared and rows there are, by ``report in train``, ``select in train`` and
+        ``report in select``; only where there are any. ``train with another label`` counts the
+        train rows of a classification that contradict another one.
+    """
+    scored = [role for role in splits if role == "select" or role.partition("_")[0] == "report"]
+    done: dict[int, list[bytes]] = {}
+    for role in (*scored, *trained):
+        if id(splits[role]) not in done:
+            done[id(splits[role])] = digests(task, splits[role])
+    of = {role: done[id(splits[role])] for role in (*scored, *trained)}
+    places = {"train": {d for role in trained for d in of[role]}, "select": set(of["select"])}
+    found: dict[str, tuple[int, int]] = {}
+    for place, seen in places.items():
+        for role in scored:
+            count = sum(d in seen for d in of[role]) if role != place else 0
+            if count:
+                found[f"{role} in {place}"] = count, len(of[role])
+    if task.kind == "classification":
+        labels: dict[bytes, list[int]] = defaultdict(list)
+        for digest, label in zip(of["train"], splits["train"].labels.tolist(), strict=True):
+            labels[digest].append(label)
+        count = sum(len(own) for own in labels.values() if len(set(own)) > 1)
+        if count:
+            found["train with another label"] = count, len(of["train"])
+    return found

@@ -1,0 +1,86 @@
+"""Reads text files as UTF-8, packed or not, and cuts them into lines.
+
+A line ends at a line feed and nowhere else. Python's `str.splitlines` cuts at form feeds and at
+U+2028 and the like too, which are characters of texts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+
+from raykd.data.table import Faults
+from raykd.errors import DataError
+
+PACKED = ".gz"
+_OTHERS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_SAMPLE = 1000
+_POINTER = b"version https://git-lfs"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark; unpacked if its name ends with ``.gz``.
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8; names the first such line.
+    """
+    try:
+        data = path.read_bytes()
+        refuse_pointer(path, data)
+        if path.name.lower().endswith(PACKED):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise DataError(f"{path} cannot be read: {exc}") from exc
+    encoding = next((name for mark, name in _OTHERS if data.startswith(mark)), "")
+    if not encoding and data[:_SAMPLE].count(0) > len(data[:_SAMPLE]) // 4:
+        encoding = "UTF-16"
+    if encoding:
+        raise DataError(
+            f"{path} is not UTF-8 but {encoding}, as it seems", hint="save the file as UTF-8"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        faults = Faults(str(path))
+        for line, part in enumerate(data.split(b"\n"), start=1):
+            try:
+                part.decode("utf-8")
+            except UnicodeDecodeError as exc:
+                what = f"the byte 0x{part[exc.start]:02x} is not UTF-8"
+                hint = "save the file as UTF-8; it may be Latin-1 or Windows-1252 now"
+                faults.add("lines are not UTF-8", f"line {line}", what, hint)
+        faults.check()
+        raise
+
+
+def refuse_pointer(path: Path, data: bytes) -> None:
+    """Refuse a file that git-lfs left in place of another one.
+
+    Args:
+        path: The file.
+        data: How it begins.
+
+    Raises:
+        DataError: It is such a file.
+    """
+    if data.startswith(_POINTER):
+        raise DataError(
+            f"{path} is a pointer of git-lfs, not the file itself", hint="fetch it: git lfs pull"
+        )
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text; they end with a line feed, or with one after a carriage return.
+
+    Files with carriage returns only are cut there.
+    """
+    end = "\r" if "\r" in text and "\n" not in text else "\n"
+    lines = [line.removesuffix("\r") for line in text.split(end)]
+    return lines[:-1] if lines[-1] == "" else lines

@@ -1,0 +1,94 @@
+"""Named terms of a loss, and what each of them is a mean over.
+
+A batch may be spread over several ranks, and ranks hold different numbers of rows, tokens and
+responses. The mean over all of them is the mean of the ranks' means weighted by what each counted,
+so a term that counts something else than rows says how many there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Count = Tensor | float
+"""How many things a mean is over: a number, or a scalar on the device of the loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over some things of a batch, and how many of them there were.
+
+    Attributes:
+        value: The mean times the weight of its term, a scalar; 0 where there was nothing.
+        count: How many; what all ranks counted in the same way may be given up to a common factor.
+        of_batch: Whether the things belong to the rows of the present batch. A rank that has no
+            rows of it computes one that does not count.
+    """
+
+    value: Tensor
+    count: Count
+    of_batch: bool = True
+
+    def __mul__(self, weight: float) -> Mean:
+        """The same mean with another weight."""
+        return Mean(weight * self.value, self.count, self.of_batch)
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Mean) -> Mean:
+        """The sum of two means over the same things."""
+        return Mean(self.value + other.value, self.count, self.of_batch)
+
+
+Term = Tensor | Mean
+
+
+class LossTerms(Mapping[str, Tensor]):
+    """Named scalars whose sum is minimised; each is logged under its name.
+
+    A plain tensor is a mean over what the task counts: rows, or tokens with a label. What is a mean
+    over anything else is given as a `Mean`. A term that does not apply to a batch is left out, or
+    given with a count of 0; ranks that train together must name the same terms in a step, so that
+    there only the latter will do.
+
+    The sum is logged as ``loss``; a term of this name is not logged beside it.
+
+    Args:
+        watched: Named scalars without gradient that are logged beside the terms, and not minimised.
+        terms: The terms.
+    """
+
+    def __init__(self, watched: Mapping[str, Term] | None = None, /, **terms: Term) -> None:
+        self.means: dict[str, Term] = dict(terms)
+        self.watched_means: dict[str, Term] = dict(watched or {})
+
+    @property
+    def watched(self) -> dict[str, Tensor]:
+        """What is logged beside the terms."""
+        return {name: value_of(term) for name, term in self.watched_means.items()}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return value_of(self.means[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.means)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def total(self) -> Tensor:
+        """Sum of the terms, a scalar."""
+        return torch.stack([term.float() for term in self.values()]).sum()
+
+
+def value_of(term: Term) -> Tensor:
+    """The scalar of a term."""
+    return term.value if isinstance(term, Mean) else term
+
+
+def mean_of(values: Tensor) -> Tensor:
+    """The mean of all values; 0, with a gradient of 0, where there are none."""
+    return values.mean() if values.numel() else values.sum()

@@ -1,0 +1,81 @@
+"""What a method may know of the processes that train one model together.
+
+Axes: B row of the batch on this rank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from raykd.data.base import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The `Ranks` of a process that trains a model by itself."""
+
+    rank: int = 0
+    size: int = 1
+    rows: Array | None = None
+    takes_part: bool = True
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The values themselves."""
+        return values
+
+    def agreed(self, value: float) -> float:
+        """The value itself."""
+        return value
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """The values themselves."""
+        return values
+
+
+class Ranks(Protocol):
+    """The processes that train one model together, as far as a method has to know of them.
+
+    Of the rows of the present batch, rank r has every `size`-th one, from the r-th on.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def rows(self) -> Array | None:
+        """Row numbers of the present batch on all ranks; None outside of a training."""
+        ...
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this rank has rows of the present batch; one that has none computes one row."""
+        ...
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Elementwise sum over the ranks, without gradient."""
+        ...
+
+    def agreed(self, value: float) -> float:
+        """What rank 0 passed, on every rank; for what is drawn once for all of them."""
+        ...
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """One value per row of the batch to those of all ranks, rank after rank.
+
+        A loss of all of them is the same on every rank, and is given as ``Mean(loss, 1.0)`` with
+        `of_batch` off; its gradient then is that of one process with all rows.
+
+        Args:
+            values: ``[B, ...]``, what this rank has for its rows.
+        """
+        ...

@@ -1,0 +1,203 @@
+"""Reads a published or saved model: its weights for a task's head, and what there is to say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raykd.data.base import TEXT_KINDS
+from raykd.errors import DataError
+from raykd.models import weights
+from raykd.models.class_names import Classes, compared, reordered
+from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
+from raykd.models.folder import find, no_configuration, read_config
+from raykd.models.slim import fit_widths
+from raykd.models.weight_files import read_tensors
+from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
+from raykd.models.weights import ModelState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A model as it was read.
+
+    Attributes:
+        state: Its weights, in float32; without a head where it has none that fits.
+        classes: How the classes of its head go with those of the task; None without such a head.
+        fresh: Names of weights that it lacks; they are drawn at random.
+        ignored: Names of tensors that it knowingly does without, e.g. the head of another task.
+        notes: What a user should know of how it was read.
+    """
+
+    state: ModelState
+    classes: Classes | None
+    fresh: tuple[str, ...]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_checkpoint(
+    name: str, *, kind: str, num_labels: int, labels: Sequence[str] = ()
+) -> Checkpoint:
+    """Read a model and give it the head of a task.
+
+    Every tensor of its files is used, known to be of no use, or named in a note or an error. The
+    rows of a head for the same classes in another order are put into the order of the task.
+
+    Args:
+        name: A folder, ``package:NAME`` or a hub name.
+        kind: Kind of task.
+        num_labels: Width of the logits.
+        labels: Names of the task's classes, in their order; empty: those of the model are kept.
+
+    Raises:
+        SpecError: No such folder, no model in it, a type that is not supported.
+        DataError: Weights are missing, too many, quantised, of another shape, or not finite; names
+            the weight. Or the configuration cannot be used.
+        SetupError: Neither in the cache nor within reach.
+    """
+    folder = find(name)
+    plain = read_config(folder)
+    family = family_of(plain["model_type"])
+    _check_plain(name, plain)
+    config, empty = _empty(name, plain, family, kind, num_labels)
+    ties, shapes = declared_ties(empty), empty.state_dict()
+    useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
+    found = named(read_tensors(folder), shapes, ties, family, useless)
+    check_unused(name, found, shapes, family)
+    kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
+    classes = None
+    if kind == "classification" and labels and _has_head(kept, family):
+        classes = compared(name, plain, tuple(labels))
+        kept = reordered(kept, classes.order, family.classifier)
+    config = with_task(config, kind, num_labels, labels)
+    state = weights.from_tensors(kept, json.loads(config.to_json_string(use_diff=False)))
+    said = (classes.note,) if classes is not None and classes.note else ()
+    return Checkpoint(
+        state=state,
+        classes=classes,
+        fresh=tuple(n for n in shapes if n not in kept and n not in ties),
+        ignored=found.ignored,
+        notes=_notes(name, found, kept, num_labels) + said,
+    )
+
+
+def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
+    """Refuse what a configuration says of the weights that cannot be read."""
+    for key in ("quantization_config", "compression_config"):
+        if plain.get(key):
+            how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
+            raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
+    rows = plain.get("vocab_size")
+    for key in ("pad_token_id", "decoder_start_token_id"):
+        token = plain.get(key)
+        if isinstance(token, int) and isinstance(rows, int) and token >= rows:
+            raise DataError(
+                f"'{name}': {key} of its config.json is {token}, but its word embedding has "
+                f"{rows:,} rows",
+                hint=f"set {key} to a token that the model has, or resize_token_embeddings",
+            )
+
+
+def _empty(
+    name: str, plain: Mapping[str, Any], family: ModelFamily, kind: str, num_labels: int
+) -> tuple[Any, Any]:
+    """The configuration, and a model without memory that has its weights' names and shapes."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    head = family.head_class(kind)
+    try:
+        config = with_task(family.config_class().from_dict(dict(plain)), kind, num_labels)
+        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+            # A T5 begins with the token that pads.
+            config.decoder_start_token_id = config.pad_token_id
+        with torch.device("meta"):
+            return config, fit_widths(head(config))
+    except (
+        StrictDataclassError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
+        ZeroDivisionError, RuntimeError,
+    ) as exc:  # fmt: skip
+        raise no_configuration(name, exc) from exc
+
+
+def _fitting(
+    name: str,
+    found: Named,
+    shapes: Mapping[str, Tensor],
+    ties: frozenset[str],
+    family: ModelFamily,
+    kind: str,
+) -> dict[str, Tensor]:
+    """The weights in float32, those of the head only where all of it fits."""
+    needs_head = kind in TEXT_KINDS  # what it writes is said by the head it was trained with
+    kept: dict[str, Tensor] = {}
+    missing = []
+    for tensor_name, expected in shapes.items():
+        tensor = found.tensors.get(tensor_name)
+        if tensor is None:
+            if tensor_name not in ties and (needs_head or not family.may_lack(tensor_name)):
+                missing.append(tensor_name)
+        elif tensor.dtype not in FLOATS:
+            kind_of_number = str(tensor.dtype).removeprefix("torch.")
+            raise quantised_error(name, f"'{tensor_name}' holds {kind_of_number}")
+        elif tensor.shape == expected.shape:
+            kept[tensor_name] = tensor.float()
+        elif needs_head or not family.is_head(tensor_name):
+            raise DataError(
+                f"the checkpoint '{name}': weight '{tensor_name}' has shape {list(tensor.shape)}, "
+                f"config.json asks for {list(expected.shape)}",
+                hint="does config.json belong to these weights?",
+            )
+    if missing:
+        raise _lacks(name, missing, found, family)
+    heads = [n for n in shapes if family.is_head(n) and n not in ties]
+    if not all(n in kept for n in heads):
+        kept = {n: tensor for n, tensor in kept.items() if not family.is_head(n)}
+    _check_finite(name, kept)
+    return kept
+
+
+def _lacks(name: str, missing: Sequence[str], found: Named, family: ModelFamily) -> DataError:
+    more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
+    there = [*found.unused, *found.tensors, *found.ignored]
+    hint = f"is it a {family.name} model with the sizes of its config.json?"
+    if len(found.tensors) < len(missing) and there:
+        hint += f" its weights have names such as {listed(there, 2)}"
+    return DataError(f"the checkpoint '{name}' lacks the weight '{missing[0]}'{more}", hint=hint)
+
+
+def _has_head(kept: Mapping[str, Tensor], family: ModelFamily) -> bool:
+    return any(family.is_head(n) for n in kept)
+
+
+def _notes(name: str, found: Named, kept: Mapping[str, Tensor], num_labels: int) -> tuple[str, ...]:
+    notes = []
+    if left := [n for n in found.tensors if n not in kept]:
+        notes.append(
+            f"'{name}': its head is not one for {num_labels} outputs, or not whole, and begins "
+            f"anew; left out: {listed(left)}"
+        )
+    if found.prefix:
+        notes.append(f"'{name}': the names of its weights begin with '{found.prefix}', taken off")
+    if found.unused:
+        notes.append(
+            f"'{name}': {len(found.unused):,} tensors of its files are no part of the model and "
+            f"are not used: {listed(found.unused)}"
+        )
+    return tuple(notes)
+
+
+def _check_finite(name: str, tensors: Mapping[str, Tensor]) -> None:
+    for tensor_name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise DataError(
+                f"the checkpoint '{name}': weight '{tensor_name}' holds {bad:,} values that are "
+                "NaN or infinite",
+                hint="its training diverged, or the file is damaged; use another checkpoint",
+            )

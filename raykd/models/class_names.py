@@ -1,0 +1,134 @@
+"""Which output of a checkpoint's head is which class of a task, by the names of the classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+MOST = 8
+"""Names of classes that a message lists."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classes:
+    """How the outputs of a head go with the classes of a task.
+
+    Attributes:
+        order: The output that stands for each class of the task.
+        given: The head's own names of its outputs; empty where they have none.
+        note: What a user should know; empty where names and order are equal.
+        certain: Whether names say that it is the same task.
+        clash: Whether names that both have stand at other places, while others differ.
+    """
+
+    order: tuple[int, ...]
+    given: tuple[str, ...]
+    note: str
+    certain: bool
+    clash: bool = False
+
+
+def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> Classes:
+    """Compare the classes of a checkpoint with those of a task.
+
+    Equal names count whatever their case and whether words are joined by spaces, hyphens or
+    underscores. Where names differ, abbreviations are understood (``neg`` for ``negative``) if
+    every name goes with exactly one.
+
+    Args:
+        name: The model in the user's words.
+        config: Its ``config.json``.
+        labels: Names of the task's classes, in their order.
+    """
+    as_is = tuple(range(len(labels)))
+    given = names_in(config, len(labels))
+    ours, theirs = ([_key(n) for n in names] for names in (labels, given))
+    if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
+        order = tuple(theirs.index(key) for key in ours)
+        note = "" if order == as_is else _both(name, given, labels) + _MOVED
+        return Classes(order=order, given=given, note=note, certain=True)
+    if _says_nothing(given):
+        return Classes(order=as_is, given=(), note="", certain=False)
+    short = _by_abbreviation(ours, theirs)
+    if short is not None:
+        end = "; they were matched by their beginnings" + ("" if short == as_is else _MOVED)
+        note = _both(name, given, labels) + end
+        return Classes(order=short, given=given, note=note, certain=True)
+    shared = set(ours) & set(theirs)
+    clash = any(ours.index(key) != theirs.index(key) for key in shared)
+    note = _both(name, given, labels) + "; its outputs were taken in their order, as the task's"
+    return Classes(order=as_is, given=given, note=note, certain=False, clash=clash)
+
+
+_MOVED = ": the rows of its head were put into the order of the task"
+
+
+def names_in(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """The names of the outputs in a configuration; the library's where it states none.
+
+    Args:
+        config: As in ``config.json``.
+        count: How many outputs there are.
+    """
+    stated = config.get("id2label")
+    by_number = {}
+    if isinstance(stated, Mapping) and len(stated) == count:
+        by_number = {str(k): str(v) for k, v in stated.items()}
+    return tuple(by_number.get(str(k), "").strip() or f"LABEL_{k}" for k in range(count))
+
+
+def _says_nothing(names: Sequence[str]) -> bool:
+    """Whether names are numbers only."""
+    return all(re.fullmatch(r"label[ _-]?\d+", n, re.IGNORECASE) for n in names) or all(
+        n == str(k) for k, n in enumerate(names)
+    )
+
+
+def reordered(
+    tensors: Mapping[str, Tensor], order: Sequence[int], classifier: str
+) -> dict[str, Tensor]:
+    """The tensors with the outputs of a head in another order.
+
+    Args:
+        tensors: Weights by name.
+        order: The output that comes to each place.
+        classifier: Name of the layer whose outputs are the classes.
+    """
+    found = dict(tensors)
+    if tuple(order) == tuple(range(len(order))):
+        return found
+    for part in (f"{classifier}.weight", f"{classifier}.bias"):
+        if part in found:
+            found[part] = found[part][list(order)].clone()
+    return found
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name.strip().casefold()).strip()
+
+
+def _by_abbreviation(ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, ...] | None:
+    """The output of each class, if every name begins one of the others, or the other way round."""
+    fits = [
+        [k for k, other in enumerate(theirs) if other.startswith(key) or key.startswith(other)]
+        for key in ours
+    ]
+    if any(len(found) != 1 for found in fits) or len({found[0] for found in fits}) < len(fits):
+        return None
+    return tuple(found[0] for found in fits)
+
+
+def _both(name: str, given: Sequence[str], labels: Sequence[str]) -> str:
+    return (
+        f"the classes of '{name}' are {in_words(given)}, those of the task are {in_words(labels)}"
+    )
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Names of classes, the first ones of many."""
+    more = f" ... ({len(names)} in all)" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more

@@ -1,0 +1,76 @@
+"""Writes files of tensors that others may read, as far as the user's umask lets them.
+
+The weights of a model are written in a layout of their own: where a tensor lies in memory decides
+in which order a processor adds numbers up, so that a model opened from a file says the same as the
+one that was saved, to the last bit, only if its tensors lie as they do in memory of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from raykd.data.base import Array
+
+ALIGNED = 64
+"""Bytes; memory that is asked for begins at a multiple of it."""
+
+_NAMES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+
+
+def write_readable(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file with the permissions that an ordinary new file has.
+
+    ``safetensors`` puts a file that only its owner may read in the place of what was there.
+
+    Args:
+        path: The file.
+        write: Writes it, under the name that it is given.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open("wb"):
+        pass
+    mode = path.stat().st_mode
+    write(path)
+    path.chmod(mode)
+
+
+def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str]) -> None:
+    """Write a ``safetensors`` file whose tensors begin where memory of their own would.
+
+    What is no multiple of `ALIGNED` bytes comes last, as the format has no room between tensors.
+
+    Args:
+        path: The file.
+        arrays: By name.
+        bf16: Names of those that hold bf16 numbers in int16.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    order = sorted(arrays, key=lambda name: (arrays[name].nbytes % ALIGNED > 0, name))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    begin = 0
+    for name in order:
+        array = arrays[name]
+        header[name] = {
+            "dtype": "BF16" if name in bf16 else _NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [begin, begin + array.nbytes],
+        }
+        begin += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % ALIGNED)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in order:
+            file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)

@@ -1,0 +1,181 @@
+"""Reads the tensors of a model folder: whole files and shards, of safetensors and of PyTorch."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raykd.errors import DataError, SpecError
+
+SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
+TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+WEIGHT_FILES = (SAFE, SAFE_INDEX, TORCH, TORCH_INDEX)
+"""Files of weights that are read, the first one that is there."""
+
+_POINTER = b"version https://git-lfs"
+_OTHERS = (
+    ".safetensors",
+    ".h5",
+    ".msgpack",
+    ".ot",
+    ".onnx",
+    ".gguf",
+    ".ckpt",
+    ".pt",
+    ".pth",
+    ".bin",
+)
+_WRAPPED = ("state_dict", "model_state_dict", "model", "module")
+"""Where training programs put the weights within a file that holds more."""
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a model folder, by name.
+
+    Raises:
+        SpecError: There are no weights in a format that is read.
+        DataError: A file is missing, cut off, or holds something else.
+    """
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            shards = name.endswith(".json")
+            return _shards(folder, folder / name) if shards else _read(folder / name)
+    raise _nothing(folder)
+
+
+def check_file(path: Path) -> None:
+    """Refuse files that do not hold what their name says, before somebody reads them.
+
+    Raises:
+        DataError: It is empty, or what git-lfs leaves in the place of a file.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_POINTER))
+        size = path.stat().st_size
+    except OSError as exc:
+        raise DataError(
+            f"{path} cannot be read: {exc.strerror or exc}", hint="check its permissions"
+        ) from exc
+    if not begin:
+        raise DataError(f"{path} is empty", hint="copy or download it again")
+    if begin == _POINTER:
+        raise DataError(
+            f"{path} is a pointer of git-lfs ({size:,} bytes), not the file itself",
+            hint="run 'git lfs pull' where it was cloned, or download it",
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping.
+
+    Raises:
+        DataError: It is something else, or cut off; says where.
+    """
+    check_file(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as exc:
+        raise DataError(f"{path} is no JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
+    except (ValueError, RecursionError) as exc:
+        raise DataError(
+            f"{path} is no JSON: {exc}", hint="was it cut off? copy or download it again"
+        ) from exc
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no mapping, but {type(found).__name__}")
+    return found
+
+
+def _shards(folder: Path, index: Path) -> dict[str, Tensor]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
+        raise DataError(
+            f"{index} has no 'weight_map' of names to files", hint="save the model again"
+        )
+    found: dict[str, Tensor] = {}
+    for shard in sorted(set(places.values())):
+        if not (folder / shard).is_file():
+            raise DataError(
+                f"{index} names the file '{shard}', which is not there",
+                hint="copy or download all files of the model",
+            )
+        found |= _read(folder / shard)
+    lost = sorted(places.keys() - found.keys())
+    if lost:
+        raise DataError(
+            f"{index} names {len(lost):,} weights that are in no file, the first is '{lost[0]}'",
+            hint="do the files belong to another model? copy or download all of them again",
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    check_file(path)
+    size = path.stat().st_size
+    again = "it is cut off or damaged: copy or download it again"
+    try:
+        if path.suffix == ".safetensors":
+            found: dict[str, Tensor] = load_file(path)
+            return found
+        return _unwrapped(path, torch.load(path, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError as exc:
+        raise DataError(
+            f"{path} ({size:,} bytes) holds no plain weights, or is cut off: "
+            f"{str(exc).splitlines()[0]}",
+            hint="save the weights alone: torch.save(model.state_dict(), ...), or save_pretrained",
+        ) from exc
+    except (OSError, ValueError, EOFError, KeyError, SafetensorError, RuntimeError) as exc:
+        raise DataError(
+            f"{path} ({size:,} bytes) cannot be read: {str(exc).splitlines()[0]}", hint=again
+        ) from exc
+
+
+def _unwrapped(path: Path, loaded: Any) -> dict[str, Tensor]:
+    """The weights in what a training program saved."""
+    found = loaded
+    while isinstance(found, Mapping) and not any(isinstance(v, Tensor) for v in found.values()):
+        inside = next((found[k] for k in _WRAPPED if isinstance(found.get(k), Mapping)), None)
+        if inside is None:
+            break
+        found = inside
+    tensors = {}
+    if isinstance(found, Mapping):
+        tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise DataError(
+            f"{path} holds no weights by name, but {type(loaded).__name__}",
+            hint="save them with torch.save(model.state_dict(), ...), or save_pretrained",
+        )
+    return tensors
+
+
+def _nothing(folder: Path) -> SpecError:
+    """That there are no weights to read, with what there is."""
+    there = sorted(p.name for p in folder.iterdir() if p.suffix in _OTHERS)
+    message = (
+        f"folder '{folder}' has a config.json but no weights that are read "
+        f"({SAFE} or {TORCH}, whole or in shards)"
+    )
+    if "adapter_model.safetensors" in there or "adapter_model.bin" in there:
+        return SpecError(
+            f"folder '{folder}' holds the weights of an adapter (PEFT), not of a model", hint=MERGE
+        )
+    if there:
+        message += f"; there is {', '.join(there[:5])}"
+    return SpecError(message, hint="save the model from PyTorch with save_pretrained")
+
+
+MERGE = (
+    "merge it into its model first: PeftModel.from_pretrained(model, ADAPTER).merge_and_unload()"
+    ".save_pretrained(FOLDER)"
+)
+"""What to do about an adapter."""

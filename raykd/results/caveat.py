@@ -1,0 +1,24 @@
+"""One reason to trust a verdict less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caveat:
+    """One reason for care.
+
+    Attributes:
+        code: Stable short name, e.g. ``few-seeds``.
+        message: What was found, with its numbers.
+        hint: What to do about it.
+        task: Task it concerns, empty for the whole sweep.
+        label: Arm it concerns, empty for all.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    task: str = ""
+    label: str = ""

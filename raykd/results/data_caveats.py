@@ -1,0 +1,151 @@
+"""Caveats about rows and teacher: what the numbers were measured on, and what was learnt from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from raykd.results.caveat import Caveat
+from raykd.results.records import SweepResult
+from raykd.results.summary import (
+    ArmSummary,
+    metric_of,
+    rows_of,
+    scale_of,
+    teacher_score,
+    without_teacher,
+)
+
+MIN_CONTRADICTORY = 0.01
+CONTRADICTORY = "train with another label"
+CHANCE_ERRORS = 3.0  # standard errors below any constant answer, that are no chance
+
+
+def same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    """Whether the search saw the rows of the report."""
+    record = result.task(task)
+    count, of = record.shared.get("report in select", (0, 0))
+    if record.select_on == record.report_on or 0 < of == count:
+        yield Caveat(
+            code="select-is-report",
+            task=task,
+            message=f"The search and the report use the same rows ({record.report_on}).",
+            hint="the numbers are too high; give data.select_on and data.report_on other splits",
+        )
+
+
+def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    """Rows that occur in two splits, and train rows that contradict each other."""
+    record = result.task(task)
+    whole = record.select_on == record.report_on
+    for what, (count, of) in record.shared.items():
+        split, _, place = what.partition(" in ")
+        if not place or (place == "select" and (whole or count == of)):
+            continue  # said by the caveat on equal splits, or below
+        is_choice = split == "select"
+        yield Caveat(
+            code=f"{split.replace('_', '-')}-in-{place}",
+            task=task,
+            message=shared_in_words(what, count, of),
+            hint=(
+                "the search prefers what learnt these rows by heart; remove them from one side"
+                if is_choice
+                else "part of the score is memory; remove them from one side"
+            ),
+        )
+    count, of = record.shared.get(CONTRADICTORY, (0, 0))
+    if of and count / of >= MIN_CONTRADICTORY:
+        yield Caveat(
+            code="contradictory-rows",
+            task=task,
+            message=shared_in_words(CONTRADICTORY, count, of),
+            hint="no model can be right on all of them; look at the labels",
+        )
+
+
+def shared_in_words(what: str, count: int, of: int) -> str:
+    """The sentence: ``12 of 277 report rows (4.3 %) occur among the rows that are trained on``.
+
+    Args:
+        what: A key of `TaskRecord.shared`.
+        count: Rows that occur twice.
+        of: Rows of the split.
+    """
+    share = f"{count:,} of {of:,}", f"{100 * count / of:.2g} %"
+    if what == CONTRADICTORY:
+        return f"{share[0]} train rows ({share[1]}) occur again with another label."
+    split, _, place = what.partition(" in ")
+    places = {"train": "among the rows that are trained on", "select": "in the select split"}
+    return f"{share[0]} {split} rows ({share[1]}) occur {places[place]}, too."
+
+
+def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    """A teacher that knows no more than a student without one, or has its classes mixed up."""
+    none = without_teacher(arms)
+    _, mode = metric_of(result, task)
+    scale = scale_of(result, task)
+    split = "report" if none is not None and none.confirmed else "select"
+    teacher = teacher_score(result, task, split)
+    if teacher is None:
+        return
+    constant = result.task(task).constant.get(split, ())
+    if mode == "max" and constant and scale.factor == 100:
+        least = min(constant)
+        if teacher < least - CHANCE_ERRORS * _error(least, rows_of(result, task, split)):
+            yield Caveat(
+                code="teacher-below-chance",
+                task=task,
+                message=(
+                    f"The teacher ({scale.show(teacher)}) is far below what the same answer for "
+                    f"every row scores ({', '.join(scale.show(v) for v in sorted(set(constant)))})."
+                ),
+                hint="its classes are probably in another order than the labels of the task: "
+                "compare id2label in its config.json with the task's labels",
+            )
+            return
+    alone = None
+    if none is not None:
+        alone = none.score if none.confirmed else (none.best.objective if none.best else None)
+    if alone is not None and (teacher >= alone if mode == "min" else teacher <= alone):
+        yield Caveat(
+            code="weak-teacher",
+            task=task,
+            message=(
+                f"The teacher ({scale.show(teacher)}) is not better than a student without one "
+                f"({scale.show(alone)})."
+            ),
+            hint="train the teacher longer or on more rows; there is little to distil",
+        )
+
+
+def _error(share: float, rows: int | None) -> float:
+    """The standard error of a share over rows."""
+    return math.sqrt(max(share * (1 - share), 0.0) / rows) if rows else 0.0
+
+
+def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    """A teacher that saw more rows than its students."""
+    rows = result.task(task).rows
+    teacher, train = rows.get("teacher", 0), rows.get("train", 0)
+    if teacher > train > 0:
+        yield Caveat(
+            code="teacher-saw-more",
+            task=task,
+            message=f"The teacher was trained on {teacher:,} rows, the students on {train:,}.",
+            hint="part of any gain is the teacher's extra data; a student without teacher had no "
+            "access to it",
+        )
+
+
+def told(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+    """Prompts that hold a rationale."""
+    if result.spec["data"].get("rationales", {}).get("as_input"):
+        yield Caveat(
+            code="rationale-input",
+            task=task,
+            message="Rationales are part of every prompt, also of those that are scored: whoever "
+            "wrote them has seen the question, and perhaps the answer, so it may leak into the "
+            "prompt.",
+            hint="the scores hold only where such a rationale is at hand when the student is used; "
+            "step_by_step learns from rationales without needing them then",
+        )

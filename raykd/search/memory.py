@@ -1,0 +1,101 @@
+"""Where the generators of a sampler stood, so that a resumed search draws what would have come."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+import optuna
+
+Generator = np.random.RandomState | np.random.Generator
+
+
+class SamplerMemory:
+    """The state of a sampler's random generators after its last suggestion, in a file.
+
+    It is a help, not a state that anything depends on: without it, or where it belongs to another
+    number of trials, a resumed search draws from a seed of its own.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def keep(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> None:
+        """Write where the generators stand after so many drawn trials; in one step."""
+        plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
+        part = self._path.with_name(self._path.name + ".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(plain), encoding="utf-8")
+            os.replace(part, self._path)
+        except OSError:  # a full disk: what there is would be too old
+            for file in (part, self._path):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+    def recall(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
+        """Put the generators of a new sampler to where they stood; whether that was possible."""
+        found = dict(_generators(sampler))
+        try:
+            plain = json.loads(self._path.read_text(encoding="utf-8"))
+            if plain["drawn"] != drawn or set(plain["generators"]) != set(found):
+                return False
+            for name, generator in found.items():
+                _restore(generator, plain["generators"][name])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return True
+
+
+def _generators(owner: object, name: str = "", depth: int = 3) -> Iterator[tuple[str, Generator]]:
+    """The generators that an object holds, and those of what it holds, by their attributes."""
+    for attribute, value in sorted(getattr(owner, "__dict__", {}).items()):
+        place = f"{name}.{attribute}"
+        if isinstance(value, Generator):
+            yield place, value
+        elif depth and _may_hold_generators(value):
+            yield from _generators(_woken(value), place, depth - 1)
+
+
+def _may_hold_generators(value: object) -> bool:
+    return isinstance(value, optuna.samplers.BaseSampler) or _is_lazy(value)
+
+
+def _is_lazy(value: object) -> TypeGuard[Any]:
+    return type(value).__name__ == "LazyRandomState"
+
+
+def _woken(value: object) -> object:
+    """Optuna makes a generator when it is first used; from then on it is an attribute."""
+    if _is_lazy(value):
+        _ = value.rng
+    return value
+
+
+def _state(generator: Generator) -> Any:  # plain data
+    if isinstance(generator, np.random.RandomState):
+        return _plain(generator.get_state(legacy=False))
+    return _plain(generator.bit_generator.state)
+
+
+def _restore(generator: Generator, state: Any) -> None:
+    if isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value

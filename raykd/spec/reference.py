@@ -1,0 +1,210 @@
+"""The keys of a search-space file in words: what they may be, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raykd.params import show
+from raykd.spec.schema import (
+    AugmentSpec,
+    ConfirmSpec,
+    DataSpec,
+    FromTeacher,
+    Objective,
+    OwnTaskSpec,
+    RationaleSpec,
+    ReportSpec,
+    ResourceSpec,
+    SearchSpec,
+    Section,
+    ShapeSpec,
+    SplitRef,
+    StudentSpec,
+    TeacherSpec,
+)
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "tasks": OwnTaskSpec, "data": DataSpec, "select_on": SplitRef, "report_on": SplitRef,
+    "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
+    "student": StudentSpec, "from_teacher": FromTeacher, "model": ShapeSpec, "search": SearchSpec,
+    "objective": Objective, "confirm": ConfirmSpec, "resources": ResourceSpec,
+    "report": ReportSpec,
+}  # fmt: skip
+"""Everything in a file that has keys of its own, except training and methods."""
+
+_KEYS: Mapping[type[Section], Mapping[str, str]] = {
+    OwnTaskSpec: {
+        "name": "What the task is called; a shipped task is named without a mapping.",
+        "texts": "The column with the text, or the two columns of a pair.",
+        "label": "The column with the label.",
+        "labels": "The class names in the order of their ids.",
+        "kind": "Classes, or one number.",
+        "metric": "The metric that decides; by default the first one suited to the kind.",
+        "metrics": "Metrics that are reported beside it.",
+        "span": "Lowest and highest value of a regression.",
+        "path": "Folder of <split>.csv, .tsv, .jsonl or .parquet.",
+        "hub": "Data set on the hub, NAME or NAME:CONFIGURATION.",
+        "splits": "File names (or hub splits) of splits that are called something else.",
+    },
+    DataSpec: {
+        "root": "Folder of the shipped tasks' data; null = the hub.",
+        "limit": "Most rows that are read of a split.",
+        "student_rows": "Most train rows that students see; the teacher sees all.",
+        "max_length": "Most tokens of a row.",
+        "select_on": "The rows that the search and early stopping are scored on.",
+        "report_on": "The rows that confirmed students are scored on.",
+        "augment": "More train rows for students, with some words replaced.",
+        "rationales": "Where reasons for responses come from.",
+        "label_type": "Learn the data's own responses (gt), or those of a language model (llm).",
+        "seed": "Which rows are carved out and kept under a limit.",
+    },
+    SplitRef: {
+        "split": "The split.",
+        "fraction": "The share of it that is taken; what is taken of train is not trained on.",
+    },
+    AugmentSpec: {
+        "model": "A masked language model that proposes words.",
+        "vectors": "A file of word vectors that proposes words for rare ones.",
+        "copies": "Copies of each row.",
+        "probability": "The chance that a word is replaced.",
+        "candidates": "Proposals per word.",
+        "seed": "Which words are replaced by which.",
+    },
+    RationaleSpec: {
+        "source": "data, teacher, teacher_posthoc, or a .jsonl file.",
+        "max_new_tokens": "Most tokens that a teacher writes.",
+        "as_input": "Put them into prompts.",
+    },
+    TeacherSpec: {
+        "model": "A model to fine-tune: a name, a folder, or sizes for random weights.",
+        "checkpoint": "A folder with a fine-tuned model, which is used as it is.",
+        "finetune": "Settings of training, and rows, seed, explain.",
+        "serve": "Give students recorded outputs, or the live model.",
+        "dtype": "How recorded outputs are kept.",
+        "cache": "What is recorded of distributions over a vocabulary.",
+        "cache_size": "Draws of a sampled cache, or tokens of a top_k cache.",
+    },
+    StudentSpec: {
+        "model": "A name, a folder, or sizes for random weights.",
+        "from_teacher": "Blocks of the teacher, or all of it pruned.",
+    },
+    FromTeacher: {
+        "layers": "The blocks that are taken, numbered from 0.",
+        "sparsity": "The percentage of heads and neurons that go.",
+        "rewired": "Put important heads and neurons of every block first.",
+        "weights": "Those of the teacher after fine-tuning, or before.",
+    },
+    ShapeSpec: {
+        "family": "The kind of model: raykd ls families.",
+        "layers": "Blocks.",
+        "hidden": "Width.",
+        "heads": "Attention heads of a block.",
+        "intermediate": "Neurons of a block; null = four times the width.",
+        "vocabulary": "Tokens, learnt from the train rows.",
+        "max_positions": "The longest text.",
+        "dropout": "Dropout in training.",
+    },
+    SearchSpec: {
+        "algorithm": "How parameters are chosen: raykd ls algorithms.",
+        "scheduler": "How bad trials are stopped early: raykd ls schedulers.",
+        "trials": "Trials of each arm on each task.",
+        "time_budget": "The search ends after this long, e.g. 6h.",
+        "max_concurrent": "Trials at the same time.",
+        "objective": "What is improved; two make a front.",
+        "seed": "What is drawn, and the seeds of trials.",
+    },
+    Objective: {
+        "metric": "A metric that all tasks have, or latency_ms; auto = the task's own.",
+        "mode": "Whether more is better.",
+    },
+    ConfirmSpec: {
+        "top_k": "Configurations of each arm that are trained again.",
+        "seeds": "The fresh seeds; none = no confirmation.",
+    },
+    ResourceSpec: {
+        "workers": "Processes of a trial.",
+        "cpus_per_worker": "CPUs of each.",
+        "gpus_per_worker": "GPUs of each; auto = one where there are some.",
+        "max_failures": "Times that a trial may lose its worker.",
+        "isolate": "New processes for every trial.",
+        "labels": "Labels that nodes must have.",
+    },
+    ReportSpec: {
+        "path": "Where the report goes.",
+        "baseline": "The arm that others are compared with.",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """One key in words.
+
+    Attributes:
+        name: As it stands in the file.
+        default: Its value where the file has none; ``required`` where there is none.
+        allowed: What it may be.
+        help: A sentence.
+    """
+
+    name: str
+    default: str
+    allowed: str
+    help: str
+
+
+def keys_of(section: str) -> tuple[Key, ...]:
+    """The keys of a section, in the order of the schema.
+
+    Args:
+        section: One of `SECTIONS`.
+    """
+    part = SECTIONS[section]
+    properties = part.model_json_schema()["properties"]
+    found = []
+    for field, info in part.model_fields.items():
+        name = "time_budget" if field == "time_budget_s" else field
+        found.append(
+            Key(
+                name=name,
+                default="required" if info.is_required() else _default(properties[field]),
+                allowed="a duration" if name == "time_budget" else _allowed(properties[field]),
+                help=_KEYS[part][name],
+            )
+        )
+    return tuple(found)
+
+
+def _default(declared: Mapping[str, Any]) -> str:
+    value = declared.get("default")
+    if isinstance(value, dict):
+        inner = ", ".join(f"{k}: {show(v)}" for k, v in value.items() if v not in (None, {}, []))
+        return f"{{{inner}}}" if inner else "none"
+    if isinstance(value, list):
+        plain = [v for v in value if not isinstance(v, dict)]
+        return f"[{', '.join(map(show, plain))}]" if plain or not value else "auto"
+    return show(value) if "default" in declared else "none"
+
+
+def _allowed(declared: Mapping[str, Any]) -> str:
+    """A JSON schema in words."""
+    options = declared.get("anyOf")
+    if options:
+        words = [_allowed(option) for option in options]
+        if "a number" in words and "a whole number" in words:
+            words.remove("a whole number")
+        return " or ".join(dict.fromkeys(words))
+    if "enum" in declared:
+        return " or ".join(show(value) for value in declared["enum"])
+    if "const" in declared:
+        return show(declared["const"])
+    kind = {
+        "integer": "a whole number", "number": "a number", "string": "text", "array": "a list",
+        "boolean": "true or false", "null": "null", "object": "a mapping",
+    }.get(declared.get("type", ""), "a mapping")  # fmt: skip
+    bounds = [f"{sign} {show(declared[key])}"
+              for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="),
+                                ("exclusiveMaximum", "<")) if key in declared]  # fmt: skip
+    return " ".join([kind, *bounds])

@@ -1,0 +1,46 @@
+"""A function in a thread of its own whose error is not lost: whoever waits for it gets it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from raykd.trial.board import RAY_THREAD
+
+
+class Background:
+    """Runs a function in a thread; the main thread stays free for Ctrl-C.
+
+    Args:
+        work: The function.
+        name: What it does, in a word.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        self._error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as exc:  # handed to the waiting thread
+                self._error = exc
+
+        self._thread = threading.Thread(target=run, daemon=True, name=f"{RAY_THREAD} {name}")
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what the function raised, if it did."""
+        if self._error is not None:
+            raise self._error
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end, at most so long; whether it came. Raises what the function raised."""
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self.check()
+        return True
+
+    def end(self, timeout_s: float) -> None:
+        """Wait for the end, at most so long, of a function that has no more to say."""
+        self._thread.join(timeout_s)

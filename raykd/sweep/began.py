@@ -1,0 +1,101 @@
+"""What a run began with, so that a resumption on other data or models is not taken for the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raykd.errors import SpecError
+from raykd.models.source import ModelSource
+from raykd.sweep.gather import Gathered
+
+Identity = Mapping[str, str]
+
+
+def identity(gathered: Gathered) -> Identity:
+    """Hashes of what lies outside of the search space and decides the results of a task.
+
+    Settings are not among it: a resumed run keeps those it began with.
+    """
+    splits = {
+        "teacher's tokens": gathered.teacher_splits,
+        "student's tokens": gathered.student_splits,
+    }
+    found = {"data rows": gathered.data_fingerprint, "teacher": _of_model(gathered.teacher)}
+    if isinstance(gathered.student, ModelSource):
+        found["student"] = _of_model(gathered.student)
+    for name, of in splits.items():
+        ids = hashlib.sha256()
+        for role in sorted(of):
+            ids.update(role.encode())
+            ids.update(of[role].input_ids.tobytes())
+        found[name] = ids.hexdigest()[:12]
+    return found
+
+
+def _of_model(source: ModelSource) -> str:
+    """Weights and configuration; where the files lie and who wrote them does not matter.
+
+    A model that begins from sizes is a setting.
+    """
+    found = hashlib.sha256()
+    if source.state is not None:
+        left_out = ("_name_or_path", "transformers_version")
+        config = {k: v for k, v in source.state.config.items() if k not in left_out}
+        found.update(json.dumps(config, sort_keys=True, default=str).encode())
+        for name in sorted(source.state.tensors):
+            found.update(name.encode())
+            found.update(source.state.tensors[name].tobytes())
+    return found.hexdigest()[:12]
+
+
+def other_inputs(before: Mapping[str, Identity], now: Mapping[str, Identity]) -> tuple[str, ...]:
+    """What differs between two beginnings, in words; tasks that one of them lacks are not compared.
+
+    Args:
+        before: What the run began with, by task.
+        now: What there is now.
+    """
+    return tuple(
+        f"{what} of {task}"
+        for task in now
+        if task in before
+        for what in now[task]
+        if what in before[task] and before[task][what] != now[task][what]
+    )
+
+
+def refuse_others(changed: tuple[str, ...], run: str) -> None:
+    """Refuse to go on with other data or models.
+
+    Raises:
+        SpecError: Something differs.
+    """
+    if not changed:
+        return
+    raise SpecError(
+        f"{run} began with other inputs: {', '.join(changed)} changed since, and results of before "
+        "and after would be one comparison",
+        hint="bring back what it began with, begin a new sweep, or go on all the same with "
+        "--allow-changes",
+    )
+
+
+def other_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """What differs between two environments (`runfolder.environment`), in words."""
+    old, new = dict(before.get("packages", {})), dict(now.get("packages", {}))
+    for name in ("raykd", "git", "python"):
+        old[name], new[name] = before.get(name, ""), now.get(name, "")
+    return tuple(
+        f"{name} {_short(old.get(name))} -> {_short(new[name])}"
+        for name in new
+        if old.get(name) != new[name]
+    )
+
+
+def _short(version: object) -> str:
+    """A version, or the beginning of a commit."""
+    text = str(version or "none")
+    return text[:9] if len(text) == 40 else text

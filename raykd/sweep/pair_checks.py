@@ -1,0 +1,240 @@
+"""What a teacher and a student must be to work together: tokens, positions, heads, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raykd import registry
+from raykd.data.base import TEXT_KINDS, Encoded
+from raykd.errors import DataError, Problem, SetupError, SpecError
+from raykd.methods.base import Setting
+from raykd.models import pruning
+from raykd.models.base import ModelShape
+from raykd.models.checkpoint import Checkpoint
+from raykd.models.class_names import in_words
+from raykd.models.cut import INSTEAD
+from raykd.models.cut import refusal as cut_refusal
+from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.source import ModelSource
+from raykd.models.tokenizers import vocabulary_size
+from raykd.models.weight_names import listed
+from raykd.spec.arms import new_tokens
+from raykd.spec.schema import FromTeacher, SweepSpec
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Say at which place of the file a model is named that cannot be used."""
+    try:
+        yield
+    except SpecError as exc:
+        found = [replace(p, path=p.path or key) for p in exc.problems()]
+        raise SpecError(found=found) from exc
+    except (DataError, SetupError) as exc:
+        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint) from exc
+
+
+def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
+    """Refuse a tokenizer that gives ids for which the model has no vector.
+
+    Args:
+        tokenizer: The tokenizer that the model reads with.
+        rows: Rows of its word embedding.
+        name: The model in the user's words.
+
+    Raises:
+        DataError: There are more tokens than rows.
+    """
+    needed = vocabulary_size(tokenizer)
+    if needed > rows:
+        count = len(tokenizer.get_vocab())
+        last = tokenizer.convert_ids_to_tokens(needed - 1)
+        raise DataError(
+            f"the tokenizer of '{name}' has {count:,} tokens, the last one '{last}' with number "
+            f"{needed - 1:,}, but its word embedding has {rows:,} rows",
+            hint="were tokens added? call model.resize_token_embeddings(len(tokenizer)) and save "
+            "both again",
+        )
+
+
+def check_positions(source: ModelSource, max_length: int, name: str, key: str) -> None:
+    """Refuse rows that are longer than a model has positions.
+
+    Args:
+        source: The model.
+        max_length: Most tokens of a row.
+        name: The model in the user's words.
+        key: Its place in the file.
+
+    Raises:
+        SpecError: There are too few positions.
+    """
+    there = source.positions()
+    if max_length > there:
+        more = f", or raise {key}.max_positions" if isinstance(source.shape, ModelShape) else ""
+        found = Problem(
+            path="data.max_length",
+            message=f"data.max_length is {max_length}, but '{name}' has {there} positions",
+            hint=f"set data.max_length to {there} or less{more}",
+        )
+        raise SpecError(found=[found])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readers:
+    """Positions of the models of a pair, and what the file calls them.
+
+    Attributes:
+        teacher: Most tokens that the teacher reads.
+        student: Most tokens that the student reads.
+        setting: The pair, with its names.
+    """
+
+    teacher: int
+    student: int
+    setting: Setting
+
+
+def check_written(
+    spec: SweepSpec, most: int, train: Mapping[str, Encoded], readers: Readers
+) -> None:
+    """Refuse text that one model writes and that is too long for the other one to read.
+
+    Args:
+        spec: The sweep.
+        most: Most tokens of a response that the teacher writes.
+        train: The train rows as each model reads them: ``teacher``, ``student``.
+        readers: The pair.
+
+    Raises:
+        SpecError: One problem per arm, with the numbers.
+    """
+    if readers.setting.kind not in TEXT_KINDS:
+        return
+    found = []
+    for label, (tokens, own) in new_tokens(spec, readers.setting, most).items():
+        writer, reader = ("student", "teacher") if own else ("teacher", "student")
+        prompt = longest_prompt(train[writer])
+        written = min(prompt + tokens, getattr(readers, writer))
+        there = getattr(readers, reader)
+        if written <= there:
+            continue
+        name = getattr(readers.setting, f"{reader}_name")
+        lower = f"set max_new_tokens of it to {there - prompt} or less, or "
+        lower = lower if own and there > prompt else ""
+        found.append(
+            Problem(
+                path=f"methods.{label}",
+                message=f"the {writer} writes up to {tokens} tokens after prompts of up to "
+                f"{prompt}, {written} in all, but {reader} '{name}' has {there} positions",
+                hint=f"{lower}choose a {reader} with at least {written} positions",
+            )
+        )
+    if found:
+        raise SpecError(found=found)
+
+
+def longest_prompt(rows: Encoded) -> int:
+    """Tokens of the longest prompt, other readings of the rows included."""
+    if rows.label_offsets is not None:
+        longest = int((rows.offsets[1:] - rows.offsets[:-1]).max())
+    else:
+        longest = max(len(rows.prompt(row)) for row in range(len(rows)))
+    return max([longest, *(longest_prompt(other) for other in rows.beside.values())])
+
+
+def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:
+    """Refuse a checkpoint that cannot serve as it is; returns what a user should know of it.
+
+    Args:
+        found: The checkpoint.
+        num_labels: Width of the logits.
+        kind: Kind of task.
+        labels: Names of the task's classes.
+
+    Raises:
+        SpecError: It has no head for the task, or one for other classes.
+    """
+    key = "teacher.checkpoint"
+    if kind in TEXT_KINDS:
+        return ""  # The output matrix of a language model is there from the start.
+    family = family_of(found.state.config["model_type"])
+    if not any(family.is_head(tensor) for tensor in found.state.tensors):
+        problem = Problem(
+            path=key,
+            message=f"it has no head with {num_labels} outputs"
+            + (f" ({in_words(labels)})" if labels else "")
+            + ", so it is not fine-tuned for this task",
+            hint="use teacher.model to fine-tune it here",
+        )
+        raise SpecError(found=[problem])
+    if found.fresh:
+        problem = Problem(
+            path=key,
+            message=f"it lacks {listed(found.fresh)}, which would be drawn at random",
+            hint="save the whole model, with its head; or use teacher.model to fine-tune it here",
+        )
+        raise SpecError(found=[problem])
+    classes = found.classes
+    if classes is None or classes.certain:
+        return ""
+    if classes.clash:
+        problem = Problem(
+            path=key,
+            message=f"its head has the classes {in_words(classes.given)}, the task has "
+            f"{in_words(labels)}: some are the same, at other places, so it is not known which "
+            "output is which class",
+            hint="write the task's names into id2label of its config.json, in the order of its "
+            "outputs",
+        )
+        raise SpecError(found=[problem])
+    if not classes.given:
+        return (
+            f"{key}: its config.json names no classes (id2label), so its outputs were taken as "
+            f"those of the task in their order: {in_words(labels)}"
+        )
+    return ""  # The names that differ are told with the checkpoint's other notes.
+
+
+def check_cut(cut: FromTeacher, teacher: ModelSource) -> None:
+    """Refuse a student that cannot be made of the teacher.
+
+    Raises:
+        SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
+    """
+    if cut.sparsity is not None:
+        if wrong := pruning.refusal(teacher.anatomy):
+            reason, _, hint = wrong.partition("\n")
+            hint = hint or "take layers of it: student.from_teacher.layers"
+            raise _wrong_cut("sparsity", f"the teacher {reason}", hint)
+        return
+    assert cut.layers is not None
+    layers = teacher.anatomy.layers
+    beyond = [k for k in cut.layers if not 0 <= k < layers]
+    if beyond:
+        raise _wrong_cut("layers", f"the teacher has layers 0 to {layers - 1}, got {beyond[0]}")
+    family, config = _configured(teacher)
+    if wrong := cut_refusal(family, config, cut.layers):
+        raise _wrong_cut("layers", wrong, INSTEAD)
+    if cut.weights == "pretrained" and teacher.state is None:
+        raise _wrong_cut(
+            "weights",
+            "'pretrained' weights of the teacher were asked for, but it begins with random ones",
+            "set student.from_teacher.weights: finetuned",
+        )
+
+
+def _wrong_cut(part: str, message: str, hint: str = "") -> SpecError:
+    path = f"student.from_teacher.{part}"
+    return SpecError(found=[Problem(path=path, message=message, hint=hint)])
+
+
+def _configured(source: ModelSource) -> tuple[ModelFamily, Mapping[str, Any]]:
+    if source.state is not None:
+        return family_of(source.state.config["model_type"]), source.state.config
+    assert source.shape is not None
+    family: ModelFamily = registry.load("families", source.shape.family)
+    return family, {}

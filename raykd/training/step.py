@@ -1,0 +1,116 @@
+"""One step of a training: from a batch to the loss that is minimised, on one rank or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import NO_LABEL, TOKEN_KINDS, Array, Batch, Task
+from raykd.methods.base import Method, Reader
+from raykd.models.base import Outputs
+from raykd.training.device import Precision, World
+from raykd.training.ranks import StepRanks
+from raykd.training.student import Student
+from raykd.training.terms import StepTerms, Totals, shares, step_of, totals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a step gives.
+
+    Attributes:
+        loss: What this rank minimises; the mean of its gradient over the ranks is the step's.
+        values: Terms and what is watched times the share of this rank, ``[number of names]``.
+        terms: Their names and counts.
+        totals: Their counts on all ranks.
+    """
+
+    loss: Tensor
+    values: Tensor
+    terms: StepTerms
+    totals: Totals
+
+
+class Step(nn.Module):
+    """Everything trained, as one module: from a batch to the values of the loss terms.
+
+    The whole step is in `forward` because `DistributedDataParallel` must see every use of a
+    parameter there, those of the method's own modules included.
+
+    Args:
+        model: The student.
+        method: Gives the terms.
+        task: Gives the loss on the labels.
+        teacher: Gives the teacher's outputs.
+        precision: Of matrix products.
+        world: The ranks.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        method: Method[Any],  # a method's parameters are its own affair
+        task: Task,
+        teacher: Reader,
+        *,
+        precision: Precision,
+        world: World,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.extra = method.modules()
+        self._world = world
+        self._method = method
+        self._teacher = teacher
+        self._token_labels = task.kind in TOKEN_KINDS
+        self._terms: StepTerms | None = None
+        signals = method.student_signals()
+        anatomy = method.setting.student
+        self._student = Student(
+            model,
+            task,
+            precision,
+            setting=method.setting,
+            hidden_states=_listed(signals.hidden_states, anatomy.layers + 1),
+            attentions=_listed(signals.attentions, anatomy.layers),
+        )
+
+    def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> Found:
+        """The loss of one step.
+
+        Args:
+            batch: This rank's part of the batch.
+            rows: Row numbers of the batch on all ranks.
+            trained: This module as it is wrapped for several ranks, None when it is not.
+        """
+        self._method.ranks = StepRanks(self._world, rows)
+        values: Tensor = (trained or self)(batch)
+        terms = self._terms
+        assert terms is not None
+        counted = totals(terms, self._world)
+        if self._world.size > 1:
+            values = values * shares(terms, counted, self._world)
+        loss = values[: len(values) - terms.watched].sum()
+        return Found(loss=loss, values=values, terms=terms, totals=counted)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Loss terms and then what is watched, float32 ``[number of names]``."""
+        terms = self._method.step(batch, self._student, self._teacher)
+        self._terms = step_of(
+            terms,
+            (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels),
+            takes_part=self._method.ranks.takes_part,
+            device=batch.labels.device,
+        )
+        return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
+
+    def look(self, batch: Batch) -> Outputs:
+        """The student's outputs, as `forward` sees them."""
+        return self._student(batch)
+
+
+def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
+    return tuple(range(count)) if layers == "all" else layers

@@ -1,0 +1,390 @@
+"""Records that once made a report say what is not so, each with what it has to say.
+
+Tables of confirm scores, arm by seed; None is a run that left no score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from raykd.report.sections import arms as arms_section
+from raykd.report.sections import verdict as verdict_section
+from raykd.results.caveat import Caveat
+from raykd.results.diagnose import diagnose
+from raykd.results.records import Status, SweepResult, TaskRecord, TeacherRecord, TrialResult
+from raykd.results.summary import arm_summaries, ranked
+from raykd.results.verdict import verdict
+from tests.synthetic_run import Builder
+
+TASK = "glue/rte"
+Scores = Sequence[float | None]
+
+
+def sweep(
+    rows: int = 277, metric: str = "accuracy", teacher: float = 0.72, **arms: Scores
+) -> SweepResult:
+    """A sweep with one search trial and the given confirm scores of each arm."""
+    trials = []
+    for label, scores in arms.items():
+        first = next(s for s in scores if s is not None)
+        trials.append(trial(label, "search", "s000", first, {metric: first}))
+        for seed, value in enumerate(scores, start=11):
+            metrics = {} if value is None else {metric: value, f"report/{metric}": value}
+            done = trial(label, "confirm", f"c0.{seed}", value, metrics)
+            if value is None:
+                done = dataclasses.replace(done, status=Status.FAILED, error="loss is not finite")
+            trials.append(done)
+    task = TaskRecord(
+        name=TASK, metric=metric, mode="max", metrics=(metric,), select_on="10% of train",
+        rows={"train": 2241, "select": 249, "report": rows}, report_on="validation",
+        data_fingerprint="d", truncated=0, student="small", student_parameters=1,
+    )  # fmt: skip
+    record = TeacherRecord(
+        task=TASK, model="large", fingerprint="t", rows=2241, parameters=1, forwards=1, distinct=1,
+        metrics={f"report/{metric}": teacher, f"select/{metric}": teacher}, store_bytes=1,
+        stored={}, seconds=1.0, cached=False,
+    )  # fmt: skip
+    methods = {label: {"method": label, "fixed": {}, "domains": {}} for label in arms}
+    spec = {"name": "s", "tasks": [TASK], "data": {}, "methods": methods,
+            "train": {"fixed": {}, "domains": {}}}  # fmt: skip
+    baseline = "kd" if "kd" in arms else "none"
+    return SweepResult(
+        name="s", run="s", spec=spec, spec_text="", command="", env={}, baseline=baseline,
+        tasks=(task,), teachers=(record,), trials=tuple(trials),
+    )  # fmt: skip
+
+
+def trial(
+    label: str, stage: str, tail: str, value: float | None, metrics: Mapping[str, float]
+) -> TrialResult:
+    return TrialResult(
+        sweep="s", task=TASK, label=label, method=label, trial_id=f"glue-rte.{label}.{tail}",
+        number=0, stage=stage, status=Status.COMPLETED, params={}, objective=value, metrics=metrics,
+        seconds=10.0, device_seconds=20.0 if stage == "search" else 300.0,
+    )  # fmt: skip
+
+
+def with_record(result: SweepResult, **changes: object) -> SweepResult:
+    return dataclasses.replace(result, tasks=(dataclasses.replace(result.tasks[0], **changes),))
+
+
+def heading(result: SweepResult) -> str:
+    return verdict_section.record(result).heading
+
+
+def caveats(result: SweepResult) -> dict[str, Caveat]:
+    return {c.code: c for c in diagnose(result)}
+
+
+# ---------------------------------------------------------------------------- lost confirm runs
+
+HARD_SEED = {
+    "none": [0.60, 0.61, 0.60, 0.57, 0.60],
+    "kd": [0.700, 0.706, 0.703, 0.660, 0.702],
+    "arm2": [0.696, 0.701, 0.699, None, 0.697],
+}
+
+
+def test_an_arm_that_lost_a_hard_seed_is_ranked_without_that_seed():
+    result = sweep(**HARD_SEED)
+    order = [a.label for a in ranked(arm_summaries(result, TASK), "max")]
+    assert order == ["kd", "arm2", "none"]  # although the mean of arm2 alone is higher
+    v = verdict(result, TASK)
+    assert v.leader == "kd"
+    assert "-" not in v.headline.split("points")[0]
+
+
+def test_no_arm_wins_by_a_negative_number_whatever_is_lost():
+    """Every pattern of one lost run in one arm: who is said to win is ahead where both ran."""
+    for gone in range(5):
+        scores = {k: list(v) for k, v in HARD_SEED.items()}
+        scores["arm2"][3] = 0.65
+        scores["arm2"][gone] = None
+        v = verdict(sweep(rows=100_000, **scores), TASK)
+        beats = re.match(r"(\S+) beats (\S+) by (\S+) points", v.headline)
+        assert v.leader == "kd"
+        assert beats is None or float(beats[3]) > 0
+
+
+def test_an_arm_that_diverges_on_some_seeds_is_not_the_one_to_take():
+    result = sweep(
+        none=[0.60, 0.61, 0.60, 0.61, 0.60],
+        kd=[0.70, 0.705, 0.70, 0.695, 0.70],
+        arm2=[0.72, 0.724, None, None, 0.722],
+    )
+    v = verdict(result, TASK)
+    assert not v.decided
+    assert "lost 2 of its 5 confirm runs" in v.headline
+    assert "beats" not in v.headline
+    assert not heading(result).startswith("Take")
+    lost = caveats(result)["lost-confirm-runs"]
+    assert lost.label == "arm2"
+    assert "2 of 5" in lost.message
+    assert "seeds 13, 14: loss is not finite" in lost.message
+    table = arms_section.record(result).tasks[0]
+    cells = dict(zip(table.columns, next(r.cells for r in table.rows if r.cells[0] == "arm2"),
+                     strict=True))  # fmt: skip
+    assert cells["confirm runs"] == "3 of 5 (2 lost)"
+    assert cells["gap recovered"] == "n/a"
+
+
+def test_an_arm_that_lost_every_run_is_counted_and_left_out():
+    result = sweep(none=[0.6, 0.61, 0.6], kd=[0.70, 0.705, 0.70])
+    gone = dataclasses.replace(
+        trial("arm2", "confirm", "c0.11", None, {}), status=Status.FAILED, error="boom"
+    )
+    spec = {**result.spec, "methods": {**result.spec["methods"], "arm2": {"method": "kd"}}}
+    result = dataclasses.replace(result, trials=(*result.trials, gone), spec=spec)
+    assert caveats(result)["lost-confirm-runs"].label == "arm2"
+    assert verdict(result, TASK).decided
+
+
+def test_a_completed_run_without_a_finite_value_is_lost_too():
+    result = sweep(none=[0.6, 0.61, 0.6], kd=[0.70, 0.705, float("nan")])
+    assert "accuracy is not finite" in caveats(result)["lost-confirm-runs"].message
+
+
+# --------------------------------------------------------------------------------- certainty
+
+
+def test_equal_differences_on_three_seeds_are_no_certainty():
+    result = sweep(none=[0.60, 0.61, 0.60], kd=[0.70, 0.71, 0.69], a=[0.703, 0.713, 0.693])
+    v = verdict(result, TASK)
+    assert (v.leader, v.decided) == ("a", False)
+    printed = re.search(r"95 % CI (\S+) to (\S+),", v.headline)
+    assert float(printed[1]) < 0 < float(printed[2])
+
+
+def test_an_interval_that_has_a_width_is_not_printed_without_one():
+    result = sweep(277_000, none=[0.60, 0.61, 0.60], kd=[0.70, 0.71, 0.69],
+                   a=[0.703, 0.713, 0.693])  # fmt: skip
+    printed = re.search(r"95 % CI (\S+) to (\S+),", verdict(result, TASK).headline)
+    assert float(printed[1]) < 0.3 < float(printed[2])
+
+
+def test_an_interval_is_at_least_that_of_one_row():
+    # sd 1/277, t(0.975, 2) = 4.302653: half width 4.302653 / 277 / sqrt(3) = 0.00897
+    (none, kd) = arm_summaries(sweep(none=[0.6, 0.6, 0.6], kd=[0.7, 0.7, 0.7]), TASK)
+    assert none.versus.estimate.high == pytest.approx(-0.1 + 0.0089680, rel=1e-4)
+    assert kd.confirmed.high == pytest.approx(0.7 + 0.0089680, rel=1e-4)
+    assert kd.confirmed.sd == pytest.approx(0.0, abs=1e-12)  # what was measured stays what it was
+
+
+def test_a_metric_in_nats_has_no_rows_to_be_certain_by():
+    result = sweep(metric="log_likelihood", teacher=-0.4, none=[-0.6] * 3, kd=[-0.5] * 3)
+    assert not verdict(result, TASK).decided
+    result = sweep(metric="log_likelihood", teacher=-0.4, none=[-0.6] * 6, kd=[-0.5] * 6)
+    assert verdict(result, TASK).decided
+
+
+def test_two_seeds_never_make_a_winner():
+    result = sweep(rows=100_000, none=[0.60, 0.601], kd=[0.70, 0.701])
+    assert not verdict(result, TASK).decided
+    assert heading(result) == "No winner yet; kd is ahead, but few seeds"
+    assert "fewer than 3 seeds" in verdict(result, TASK).headline
+
+
+def test_an_interval_stays_within_what_the_metric_can_be():
+    result = sweep(metric="f1_macro", none=[0.3, 0.31, 0.3], kd=[0.98, 0.55, 0.86])
+    kd = arm_summaries(result, TASK)[1]
+    # mean 0.79667, sd 0.22189, t(0.975, 2) = 4.302653: 0.2455 to 1.3479
+    assert (kd.confirmed.low, kd.confirmed.high) == (pytest.approx(0.2455, abs=1e-4), 1.0)
+    wide = sweep(metric="matthews", none=[0.9, -0.9, 0.1], kd=[-0.9, 0.9, 0.0])
+    estimate = arm_summaries(wide, TASK)[0].versus.estimate
+    assert (estimate.low, estimate.high) == (-2.0, 2.0)
+
+
+# ------------------------------------------------------------------------------ who is taken
+
+TIE = {
+    "none": [0.60, 0.61, 0.60, 0.61, 0.60],
+    "kd": [0.65, 0.655, 0.652, 0.648, 0.65],
+    "a": [0.70, 0.705, 0.70, 0.695, 0.70],
+    "b": [0.7001, 0.705, 0.7003, 0.695, 0.7],
+}
+
+
+def test_two_best_arms_that_cannot_be_told_apart_are_both_named():
+    result = sweep(**TIE)
+    v = verdict(result, TASK)
+    assert not v.decided
+    assert v.leading == ("b", "a")
+    assert heading(result) == "No winner yet: b and a are ahead; they cannot be told apart"
+    assert v.headline.startswith("b and a cannot be told apart")
+    assert any(d.startswith("b beats kd by 4.9 points") for d in v.details)
+    assert not any("either" in d for d in v.details)
+
+
+def test_a_winner_is_ahead_of_every_other_arm():
+    scores = {**TIE, "a": [0.68, 0.684, 0.681, 0.676, 0.68]}
+    result = sweep(**scores)
+    v = verdict(result, TASK)
+    assert (v.decided, v.leader, v.leading) == (True, "b", ("b",))
+    assert heading(result).startswith("Take b: ahead of every other arm on these seeds (least lead")
+    assert "over a" in heading(result)
+    assert "spread over seeds" not in heading(result)
+
+
+def test_the_baseline_has_to_show_as_much_as_any_other_arm():
+    scores = {"none": TIE["none"], "kd": TIE["b"], "a": TIE["a"], "b": TIE["kd"]}
+    v = verdict(sweep(**scores), TASK)
+    assert (v.leader, v.decided, set(v.leading)) == ("kd", False, {"kd", "a"})
+    beaten = {**scores, "a": [0.66, 0.664, 0.661, 0.656, 0.66]}
+    v = verdict(sweep(**beaten), TASK)
+    assert (v.leader, v.decided) == ("kd", True)
+
+
+def test_the_arm_without_teacher_is_not_nobody():
+    result = sweep(none=[0.70, 0.705, 0.70], kd=[0.60, 0.61, 0.60])
+    assert heading(result).startswith("Take the student without a teacher: ahead of every other")
+    assert verdict(result, TASK).headline.endswith("none is the student without a teacher.")
+    near = sweep(none=[0.70, 0.71, 0.69], kd=[0.70, 0.69, 0.72])
+    assert heading(near) == "No winner yet: kd and no teacher cannot be told apart"
+    assert re.search(r"\bnone\b", " ".join(c.message for c in diagnose(near))) is None
+
+
+def test_three_arms_that_are_alike_are_all_named():
+    result = sweep(none=[0.4, 0.41, 0.4], a=[0.7, 0.71, 0.69], b=[0.71, 0.69, 0.7],
+                   c=[0.7, 0.69, 0.715])  # fmt: skip
+    v = verdict(result, TASK)
+    assert set(v.leading) == {"a", "b", "c"}
+    assert v.details[-1].endswith("either.")
+    assert heading(result).count(",") == 1  # x, y and z
+
+
+# --------------------------------------------------------------------------- configurations
+
+
+def confirm(builder: Builder, label: str, alpha: float, seeds: Sequence[int], value: float) -> None:
+    for seed in seeds:
+        builder.trial(TASK, label, 0, objective=value, report=value + seed / 10_000,
+                      params={"alpha": alpha}, confirm_seed=seed)  # fmt: skip
+
+
+def test_two_configurations_are_never_averaged(tmp_path: Path):
+    from raykd.results.store import load_results
+
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher(TASK)
+    seeds = (11, 12, 13, 14, 15)
+    confirm(builder, "kd", 0.1, seeds, 0.75)
+    builder.finish("interrupted")
+    builder.event("sweep_resumed")
+    confirm(builder, "kd", 0.9, seeds[:1], 0.95)
+    result = load_results(builder.folder)
+    (kd,) = arm_summaries(result, TASK)
+    assert kd.chosen == {"alpha": 0.1}
+    assert {s: round(v, 2) for s, v in kd.seeds.items()} == dict.fromkeys(seeds, 0.75)
+    assert "other-configuration" in caveats(result)
+    confirm(builder, "kd", 0.9, seeds[1:], 0.95)
+    (kd,) = arm_summaries(load_results(builder.folder), TASK)
+    assert kd.chosen == {"alpha": 0.9}
+    assert min(kd.seeds.values()) > 0.9
+    assert len(kd.seeds) == 5
+
+
+# ----------------------------------------------------------------------- chance and the teacher
+
+
+def test_one_class_for_every_row_is_known_by_its_scores():
+    result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
+    result = with_record(result, constant={"report": [0.485, 0.515], "select": [0.5, 0.5]})
+    found = caveats(result)["one-class"]
+    assert found.label == "kd"
+    assert "3 of 3" in found.message
+    assert "48.5, 51.5" in found.message
+    assert "51.5" in verdict_section.record(result).tasks[0].measure
+
+
+def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
+    result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
+    result = with_record(result, constant={"report": [0.17, 0.16, 0.15]})
+    found = caveats(result)
+    assert "one-class" not in found
+    assert "class" not in found["same-value"].message
+
+
+@pytest.mark.parametrize(
+    ("score", "code"), [(0.02, "teacher-below-chance"), (0.47, "weak-teacher")]
+)
+def test_a_teacher_far_below_chance_has_its_classes_mixed_up(score: float, code: str):
+    result = sweep(teacher=score, none=[0.6, 0.61, 0.6], kd=[0.5, 0.52, 0.51])
+    result = with_record(result, constant={"report": [0.48, 0.52]})
+    found = caveats(result)
+    assert code in found
+    assert len({"teacher-below-chance", "weak-teacher"} & set(found)) == 1
+    if score < 0.4:
+        assert "id2label" in found[code].hint
+
+
+# --------------------------------------------------------------------------------- the tables
+
+
+def test_the_cost_of_the_search_is_without_the_confirm_runs():
+    (_, kd) = arm_summaries(sweep(none=[0.6, 0.61, 0.6], kd=[0.7, 0.71, 0.72]), TASK)
+    assert (kd.device_seconds, kd.confirm_seconds) == (20.0, 900.0)
+    assert kd.trial_seconds == 10.0
+
+
+def test_p_values_are_left_out_where_they_cannot_speak():
+    five = arms_section.record(sweep(none=[0.6] * 5, kd=[0.7] * 5)).tasks[0]
+    assert "p (Holm)" not in five.columns
+    assert "cannot get below 0.05" in five.caption
+    # Two comparisons on six seeds: the least corrected p is 2 * 2 / 64 = 0.0625.
+    six = sweep(none=[0.6] * 6, kd=[0.7] * 6, a=[0.71] * 6)
+    assert "p (Holm)" not in arms_section.record(six).tasks[0].columns
+    seven = sweep(none=[0.6] * 7, kd=[0.7] * 7, a=[0.71] * 7)
+    table = arms_section.record(seven).tasks[0]
+    assert "p (Holm)" in table.columns
+    assert {len(r.cells) for r in table.rows} == {len(table.columns)}
+
+
+# ------------------------------------------------------------------------------------- resuming
+
+
+def test_what_a_resumption_made_untrue_is_not_said(tmp_path: Path):
+    from raykd.results.store import load_results
+
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher(TASK)
+    builder.event("note", message="stopped by the user; results so far are kept")
+    builder.event("note", message="the teacher was lost and published again")
+    builder.event("sweep_finished", status="failed", seconds=1)
+    assert sum("ended with an error" in n for n in load_results(builder.folder).notes) == 1
+    before = builder.clock
+    builder.clock += 3600
+    builder.event("sweep_resumed")
+    builder.trial(TASK, "kd", 0)
+    builder.finish()
+    result = load_results(builder.folder)
+    assert result.notes == ("the teacher was lost and published again",)
+    took = result.finished - result.started
+    assert result.worked == pytest.approx(took - 3600)
+    from raykd.report.build import render_page
+    from raykd.report.sections import timeline
+
+    assert "without the 60 min before it was resumed" in timeline.record(result).heading
+    page = render_page(result, "directory")
+    assert "(without the 60 min before it was resumed)" in page
+    assert before > result.started
+
+
+def test_records_of_older_runs_are_read_with_what_their_metrics_are(tmp_path: Path):
+    from raykd.results.codec import from_dict, to_dict
+    from raykd.results.summary import scale_of
+
+    result = sweep(metric="log_likelihood", teacher=-0.4, none=[-0.62] * 3, kd=[-0.55] * 3)
+    plain = json.loads(json.dumps(to_dict(result.tasks[0])))
+    for added in ("units", "constant", "shared"):
+        plain.pop(added)
+    old = dataclasses.replace(result, tasks=(from_dict(TaskRecord, plain),))
+    scale = scale_of(old, TASK)
+    assert (scale.show(-0.55), scale.signed(0.07), scale.unit) == ("-0.55", "+0.07", "nats")

@@ -1,0 +1,196 @@
+"""The gradient of every method does not depend on how many ranks compute it.
+
+Ranks are threads here, which run the functions of the loop; `tests.unit.training.test_ranks` runs
+some of it in processes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from raykd import registry
+from raykd.data.base import KINDS, TEXT_KINDS
+from raykd.models.writing import Writing
+from raykd.params import Scalar
+from raykd.training import student as students
+from raykd.training.batches import shard
+from raykd.training.device import World
+from raykd.training.terms import TermLedger
+from tests.ranks import on_ranks
+from tests.small_pairs import EXPLAINED, LENGTHS, UNLABELLED, SmallPair
+
+METHODS = registry.names("methods")
+UNEVEN = np.arange(len(LENGTHS))
+BATCHES = (
+    ("uneven lengths", UNEVEN, (2, 3)),
+    ("nothing on some ranks", np.array([0, 1, 5, 3, 5, 1]), (3,)),
+    ("fewer rows than ranks", np.array([3, 0]), (3,)),
+)
+assert {1, 5} <= set(UNLABELLED) and not {1, 5} & set(EXPLAINED)  # noqa: PT018
+# Configurations beside the defaults, where a method computes something else.
+OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
+    "ckd": ({"window": None}, {"mask_neighbours": True, "alpha": 1.0},
+            {"distance": "l2", "lossfunc_d": "l2loss", "distnorm": True}),
+    "ckd_adaptive": ({"window": None},),
+    "pkd": ({"positions": "all"},),
+    "kd": ({"alpha": 1.0}, {"alpha": 0.0}),
+    "gkd": ({"lmbda": 1.0}, {"kd_ratio": 0.3}),
+    "minillm": ({"whiten_over": "all", "single_step_reg": False}, {"lm_coef": 0.0}),
+    "step_by_step": ({"kappa_l": 0.5, "kappa_r": 0.4, "teacher_prompt": "same", "alpha": 0.3},
+                     {"kappa_l": 0.5}),
+    "sinkd": ({"reduction": "mean"},),
+    "jsd": ({"normalised": True, "beta": 0.2},),
+}  # fmt: skip
+# What the pair of this file needs, and what makes a step cheap or certain.
+NEEDED: Mapping[str, dict[str, Scalar]] = {
+    "ckd": {"layers": "emb+skip"},
+    # A correlation over a batch is one per rank: see `test_correlations_are_those_of_each_rank`.
+    "one_to_one": {"alpha_corr": 0.0, "alpha_mse": 1.0, "alpha_cos": 1.0, "alpha_ce": 0.5},
+    "gkd": {"max_new_tokens": 5, "lmbda": 0.0},
+    "minillm": {"max_new_tokens": 5, "ppo_epochs": 1},
+    "minillm_sbs": {"max_new_tokens": 5, "ppo_epochs": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _the_likeliest_text(monkeypatch):
+    """Draws differ from rank to rank; the likeliest text of a row is the same wherever it is."""
+    monkeypatch.setattr(students, "Writing", lambda **given: Writing(**{**given, "sample": False}))
+
+
+@functools.cache
+def pair_of(kind: str) -> SmallPair:
+    pair = SmallPair.of(kind)
+    return SmallPair(
+        kind=kind, task=pair.task, teacher=pair.teacher.double(), student=pair.student.double(),
+        rows=pair.rows,
+    )  # fmt: skip
+
+
+@dataclass
+class Result:
+    """Of one step on some ranks."""
+
+    gradient: Tensor
+    logged: list[Mapping[str, float]] = field(default_factory=list)
+
+
+def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int) -> Result:
+    pair = pair_of(kind)
+
+    def run(world: World) -> tuple[Tensor, Mapping[str, float]]:
+        method = pair.method(name, **{**NEEDED.get(name, {}), **_for(kind, name), **values})
+        if (extra := method.modules()) is not None:
+            extra.double()
+        method.at_epoch(0, 1)
+        step = pair.step(method, world, copy.deepcopy(pair.student))
+        own = shard(rows, world.rank, world.size)
+        batch = pair.collator(method)(pair.read_by(method), own)
+        found = step.run(batch, rows)
+        found.loss.backward()
+        ledger = TermLedger(world)
+        ledger.add(found.terms, found.totals, found.values.detach(), 1)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
+        return torch.cat([g.flatten() for g in grads]), ledger.means(1)
+
+    torch.manual_seed(0)
+    found = on_ranks(size, run)
+    return Result(torch.stack([g for g, _ in found]).mean(0), [terms for _, terms in found])
+
+
+def _for(kind: str, name: str) -> dict[str, Scalar]:
+    cannot_mix = kind == "seq2seq" and name.startswith("minillm")
+    return {"teacher_mixed_alpha": 0.0} if cannot_mix else {}
+
+
+CASES = [
+    pytest.param(kind, name, values, id="-".join([kind, name, *map(str, values.values())]))
+    for name in METHODS
+    for kind in KINDS
+    if kind in registry.load("methods", name).kinds
+    for values in ({}, *OTHERS.get(name, ()))
+    # What is set for text means nothing for classes, and the other way round.
+    if not (kind not in TEXT_KINDS and name in ("gkd", "minillm"))
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "values"), CASES)
+def test_the_gradient_and_what_is_logged_do_not_depend_on_the_number_of_ranks(kind, name, values):
+    for why, rows, sizes in BATCHES:
+        alone = one_step(kind, name, values, rows, 1)
+        largest = alone.gradient.abs().max().item()
+        for size in sizes:
+            spread = one_step(kind, name, values, rows, size)
+            off = (spread.gradient - alone.gradient).abs().max().item()
+            assert off <= 1e-5 * max(largest, 1e-3), (why, size, off, largest)
+            for terms in spread.logged:
+                assert terms == pytest.approx(alone.logged[0], rel=1e-5, abs=1e-7), (why, size)
+
+
+@pytest.mark.parametrize("kind", ["classification", "span"])
+def test_correlations_are_those_of_each_rank_averaged_by_its_tokens(kind):
+    plain = {
+        "alpha_corr": 1.0, "corr_norm": "tokens", "alpha_mse": 0.0, "alpha_cos": 0.0,
+        "mask_mode": "none", "alpha_task": 0.0, "alpha_ce": 0.0,
+    }  # fmt: skip
+    rows = UNEVEN
+    parts = [one_step(kind, "one_to_one", plain, rows[rank::2], 1) for rank in range(2)]
+    tokens = [float(sum(LENGTHS[row] for row in rows[rank::2])) for rank in range(2)]
+    expected = sum(n * part.gradient for n, part in zip(tokens, parts, strict=True)) / sum(tokens)
+    spread = one_step(kind, "one_to_one", plain, rows, 2)
+    assert torch.allclose(spread.gradient, expected, atol=1e-6 * expected.abs().max().item())
+
+
+def test_ranks_draw_the_same_part_of_the_neurons():
+    method_of = pair_of("classification").method
+    seen = {}
+
+    def run(world: World) -> None:
+        pair = pair_of("classification")
+        method = method_of("one_to_one")
+        step = pair.step(method, world, copy.deepcopy(pair.student))
+        rows = UNEVEN
+        batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
+        step.run(batch, rows)
+        seen[world.size, world.rank] = tuple(method._kept(batch, 16).tolist())
+
+    on_ranks(1, run)
+    on_ranks(2, run)
+    assert len(set(seen.values())) == 1
+
+
+def test_ranks_agree_on_whose_text_is_learnt_from():
+    """Each draws for itself; what the first one drew decides."""
+    pair = pair_of("causal_lm")
+    rows = UNEVEN
+
+    def run(world: World) -> list[float]:
+        method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=3)
+        step = pair.step(method, world, copy.deepcopy(pair.student))
+        batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
+        return [float("task" in step.run(batch, rows).terms.names) for _ in range(12)]
+
+    torch.manual_seed(1)
+    one, two = on_ranks(2, run)
+    assert one == two
+    assert 0 < sum(one) < 12
+
+
+def test_tokens_are_transported_within_each_rank():
+    """By design: how many tokens others have is not known. A mean over tokens on either side."""
+    values = {"view": "tokens", "alpha": 0.0, "beta": 1.0}
+    rows = UNEVEN
+    parts = [one_step("causal_lm", "sinkd", values, rows[rank::2], 1) for rank in range(2)]
+    spread = one_step("causal_lm", "sinkd", values, rows, 2)
+    labels = pair_of("causal_lm").rows.label_counts()
+    tokens = [float(labels[rows[rank::2]].sum()) for rank in range(2)]
+    expected = sum(n * p.logged[0]["sinkhorn"] for n, p in zip(tokens, parts, strict=True))
+    assert spread.logged[0]["sinkhorn"] == pytest.approx(expected / sum(tokens), rel=1e-6)

@@ -1,0 +1,109 @@
+"""A training that was cut off and goes on equals an uninterrupted one bit for bit: every method."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import random
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+
+from raykd import registry
+from raykd.methods.base import Method
+from raykd.params import Scalar
+from raykd.training.device import World
+from raykd.training.loop import fit
+from tests.small_pairs import SmallPair
+
+METHODS = registry.names("methods")
+ALONE = World(0, 1, torch.device("cpu"))
+# What makes a method keep more from one step to the next, or a step cheaper.
+VALUES: Mapping[str, dict[str, Scalar]] = {
+    "gkd": {"lmbda": 0.5, "kd_ratio": 0.5, "max_new_tokens": 4},
+    "minillm": {"ppo_epochs": 4, "max_new_tokens": 4},
+    "minillm_sbs": {"ppo_epochs": 3, "max_new_tokens": 4},
+    "one_to_one": {"width_map": "assign"},
+    "sinkd": {"anneal": True},
+    "ckd_adaptive": {"width_epochs": 1, "min_width": 0.75, "min_depth": 0.75},
+}
+CUTS = {"minillm": (1, 3, 5), "minillm_sbs": (2,), "gkd": (2,), "sinkd": (3,)}
+"""After which step a training is cut off; 2 for the others, which is within an epoch of 3."""
+
+
+class CutOff(Exception):
+    pass
+
+
+@functools.cache
+def pair_of(kind: str, width: int) -> SmallPair:
+    return SmallPair.of(kind, dropout=0.1, width=width)
+
+
+def pair_for(name: str) -> SmallPair:
+    """On a kind that it serves; the teacher is wider where the method has modules of its own."""
+    kinds = registry.load("methods", name).kinds
+    kind = "causal_lm" if "causal_lm" in kinds and name != "kd" else "classification"
+    return pair_of(kind, 8 if name in ("tinybert", "one_to_one") else 16)
+
+
+def training(name: str, values: Mapping[str, Scalar], **changes):
+    pair = pair_for(name)
+    model = copy.deepcopy(pair.student)
+    method = pair.method(name, **{**VALUES.get(name, {}), **values})
+    job = pair.job(method, model, ALONE, evals_per_epoch=3, state_every_s=0.0, **changes)
+    return job, method, model
+
+
+@functools.cache
+def uninterrupted(name: str):
+    job, method, model = training(name, {})
+    return fit(job), method, model
+
+
+def bits(method: Method, model: torch.nn.Module):
+    extra = method.modules()
+    found = dict(model.state_dict())
+    return found | ({f"extra.{k}": v for k, v in extra.state_dict().items()} if extra else {})
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"), [(name, cut) for name in METHODS for cut in CUTS.get(name, (2,))]
+)
+def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_path):
+    whole, method, model = uninterrupted(name)
+    assert whole.steps == 6
+    path, seen = tmp_path / "state.safetensors", []
+
+    def interrupt(evaluation):
+        seen.append(evaluation.step)
+        if evaluation.step == cut + 1:
+            raise CutOff
+        return False
+
+    with pytest.raises(CutOff):
+        fit(training(name, {}, state_path=path, report=interrupt)[0])
+    assert seen == list(range(1, cut + 2))
+    # Another process begins with other generators.
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    job, again, resumed = training(name, {}, state_path=path)
+    result = fit(job)
+    assert [(e.step, dict(e.terms)) for e in result.history] == [
+        (e.step, dict(e.terms)) for e in whole.history
+    ]
+    expected, found = bits(method, model), bits(again, resumed)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[k], v) for k, v in expected.items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_remembers_comes_back_as_it_was(name):
+    _, method, _ = uninterrupted(name)
+    state = {key: value.clone() for key, value in method.state_dict().items()}
+    other = pair_for(name).method(name, **VALUES.get(name, {}))
+    other.load_state_dict(state)
+    again = other.state_dict()
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[k], v) and again[k].dtype == v.dtype for k, v in state.items())

@@ -1,0 +1,130 @@
+"""Sweeps that are ended from outside: what is written, what is said, and that they can go on."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from raykd.results.diagnose import diagnose
+from raykd.results.records import SweepResult, TrialResult
+from raykd.results.store import load_results, read_events
+from tests.integration.test_sweep import _command, _file, _read_until
+
+SEARCH = {"trials": 4, "algorithm": {"name": "tpe"}, "max_concurrent": 1}
+
+
+def _busy(tmp_path: Path, how: str, slots: int) -> Path:
+    """A sweep whose second arm never comes back from a step."""
+    stuck = {
+        "label": "stuck", "method": "tests.integration.stuck_method", "fixed": {"how": how},
+    }  # fmt: skip
+    methods = {"none": {"label": "none", "method": "none"}, "stuck": stuck}
+    return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots})
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "how", "slots"),
+    [
+        (signal.SIGINT, 130, "loop", 1),
+        pytest.param(signal.SIGTERM, 143, "loop", 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, "sleep", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
+    cache_folder: Path, prepared: object, tmp_path: Path,
+    number: signal.Signals, code: int, how: str, slots: int,
+) -> None:  # fmt: skip
+    out = tmp_path / "runs"
+    file = _busy(tmp_path, how, slots)
+    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
+    _read_until(driver, "trial_finished", 1)
+    _read_until(driver, "trial_started", 1)
+    time.sleep(1.0)
+    began = time.monotonic()
+    driver.send_signal(number)
+    returned, errors = _ended(driver)
+    assert returned == code, errors
+    assert time.monotonic() - began < 60
+    (run,) = out.iterdir()
+    assert f"continue with: raykd sweep --resume {run}" in errors
+    result = load_results(run)
+    assert result.interrupted
+    assert result.finished
+    assert pq.read_table(run / "trials.parquet").num_rows == len(result.trials) >= 2
+    assert (run / "report.html").stat().st_size > 100_000
+    assert "Traceback" not in errors
+    assert "core_worker" not in errors
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once_and_says_how_to_go_on(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    driver = _command(
+        "sweep", str(_busy(tmp_path, "sleep", 1)), "--out", str(out), cache=cache_folder
+    )
+    _read_until(driver, "trial_started", 2)
+    driver.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    began = time.monotonic()
+    driver.send_signal(signal.SIGINT)
+    returned, errors = _ended(driver)
+    assert (returned, time.monotonic() - began < 10) == (130, True), errors
+    (run,) = out.iterdir()
+    assert f"continue with: raykd sweep --resume {run}" in errors
+
+
+def _what(trial: TrialResult) -> dict[str, Any]:
+    """A trial without times and places."""
+    return {
+        "number": trial.number, "seed": trial.seed, "params": dict(trial.params),
+        "status": trial.status, "metrics": dict(trial.metrics),
+        "history": [(e.step, e.metrics, e.terms) for e in trial.history],
+    }  # fmt: skip
+
+
+def _table(result: SweepResult) -> dict[str, dict[str, Any]]:
+    return {t.trial_id: _what(t) for t in result.trials}
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_killed_ends_as_one_that_was_not(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    """With one slot every trial, and what is searched after the kill, is the same to the bit."""
+    halving = {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 2}}
+    slow = {"fixed": {"epochs": 6, "batch_size": 4, "precision": "fp32"},
+            "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
+    file = _file(tmp_path, search={**SEARCH, "scheduler": halving}, train=slow)
+    whole = _command("sweep", str(file), "--out", str(tmp_path / "whole"), cache=cache_folder)
+    cut = tmp_path / "cut"
+    assert _ended(whole)[0] == 0
+    driver = _command("sweep", str(file), "--out", str(cut), cache=cache_folder)
+    _read_until(driver, "trial_finished", 3)
+    _read_until(driver, "trial_report", 1)
+    driver.kill()
+    assert "continue with: raykd sweep --resume" in _ended(driver)[1]
+    (run,) = cut.iterdir()
+    resumed = _command("sweep", "--resume", str(run), cache=cache_folder)
+    returned, errors = _ended(resumed)
+    assert returned == 0, errors
+    (reference,) = (tmp_path / "whole").iterdir()
+    result = load_results(run)
+    assert _table(result) == _table(load_results(reference))
+    again = [e for e in read_events(run / "events.jsonl")[0] if e.get("retry_of")]
+    assert again
+    assert all(e["retry_of"] == e["trial_id"] for e in again)
+    assert not {c.code for c in diagnose(result)} & {"unfinished-trials", "unequal-trials"}
+    assert json.loads((run / "env.json").read_text())["resumed"]
+    assert not list((run / "state").iterdir())

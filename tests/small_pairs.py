@@ -1,0 +1,199 @@
+"""A small teacher, a student and rows of uneven length for every kind of task; trainings on them.
+
+Rows are token ids without a tokenizer. Some have no label (where labels are tokens that may be
+absent) and most have no rationale, so that a batch, or the part of a rank, may have none at all.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from raykd import registry
+from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Array, Encoded, Task
+from raykd.data.collate import Collator
+from raykd.methods.base import LiveReader, Method, Setting
+from raykd.models.base import ModelShape, Outputs
+from raykd.models.forward import forward
+from raykd.models.load import anatomy, build_model
+from raykd.params import Scalar, build
+from raykd.training.device import Precision, World
+from raykd.training.loop import FitJob
+from raykd.training.settings import TrainSettings
+from raykd.training.step import Step
+
+LENGTHS = (3, 9, 4, 12, 6, 5, 11, 8, 3, 7)
+VOCABULARY, LONGEST, END, PAD = 40, 24, 1, 0
+EXPLAINED = (0, 3, 7)
+"""Rows with a rationale."""
+UNLABELLED = (1, 5)
+"""Rows without a masked word."""
+FAMILY: Mapping[str, str] = {"causal_lm": "gpt2", "seq2seq": "t5"}
+_TASK: Mapping[str, str] = {
+    "classification": "toy/sentiment", "regression": "glue/stsb", "span": "squad",
+    "masked_lm": "text", "causal_lm": "toy_text/replies", "seq2seq": "toy_text/replies",
+}  # fmt: skip
+
+
+def task_of(kind: str) -> Task:
+    """A shipped task of a kind."""
+    found: Task = registry.load("tasks", _TASK[kind])
+    return found.read_by(kind) if kind in TEXT_KINDS else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallPair:
+    """A pair on a kind of task."""
+
+    kind: str
+    task: Task
+    teacher: nn.Module
+    student: nn.Module
+    rows: Encoded
+
+    @classmethod
+    def of(cls, kind: str, *, dropout: float = 0.0, width: int = 16) -> SmallPair:
+        """The pair; a student as wide as its teacher unless told otherwise."""
+        task = task_of(kind)
+
+        def model(layers: int, seed: int, hidden: int) -> nn.Module:
+            shape = ModelShape(
+                family=FAMILY.get(kind, "bert"), layers=layers, hidden=hidden, heads=2,
+                intermediate=32, max_positions=LONGEST, dropout=dropout,
+            )  # fmt: skip
+            return build_model(
+                shape, vocabulary=VOCABULARY, kind=kind, num_labels=task.num_labels, seed=seed
+            )
+
+        teacher = model(6, 1, 16).eval().requires_grad_(False)
+        return cls(kind=kind, task=task, teacher=teacher, student=model(3, 2, width),
+                   rows=rows_of(kind, task.num_labels))  # fmt: skip
+
+    def method(self, name: str, **values: Scalar) -> Method[Any]:
+        """A method on the pair; it must not refuse it."""
+        torch.manual_seed(0)  # for methods with trained modules
+        setting = Setting(
+            teacher=anatomy(self.teacher), student=anatomy(self.student), kind=self.kind,
+            num_labels=self.task.num_labels, end=END, pad=PAD,
+        )  # fmt: skip
+        cls: type[Method[Any]] = registry.load("methods", name)
+        method = cls(build(registry.params_of("methods", name), values), setting)
+        assert method.refusal() == ""
+        return method
+
+    def reader(self, method: Method[Any]) -> LiveReader:
+        """The live teacher, with what the method declares."""
+        signals = method.signals()
+        layers, blocks = signals.hidden_states, signals.attentions
+        assert layers != "all"
+        assert blocks != "all"
+        teacher = copy.deepcopy(self.teacher)  # a forward pass changes it for a moment
+
+        def read(batch: Any) -> Outputs:
+            with torch.no_grad():
+                return forward(teacher, batch, hidden_states=layers, attentions=blocks)
+
+        return LiveReader(teacher, read)
+
+    def read_by(self, method: Method[Any]) -> Encoded:
+        """The rows as a method reads them."""
+        if not method.reading:
+            return self.rows
+        read = self.rows.beside[method.reading]
+        return dataclasses.replace(read, beside={**self.rows.beside, PLAIN: self.rows})
+
+    def collator(self, method: Method[Any]) -> Collator:
+        """As a trial makes it."""
+        margin = method.signals().margin
+        return Collator(PAD, max_length=LONGEST, margin=margin, beside=method.beside())
+
+    def step(self, method: Method[Any], world: World, model: nn.Module) -> Step:
+        """The step of a training."""
+        precision = Precision("fp32", "cpu")
+        return Step(
+            model, method, self.task, self.reader(method), precision=precision, world=world
+        ).train()
+
+    def job(self, method: Method[Any], model: nn.Module, world: World, **changes: Any) -> FitJob:
+        """A training on all rows."""
+        names = {field.name for field in dataclasses.fields(FitJob)}
+        own = {name: changes.pop(name) for name in list(changes) if name in names}
+        train = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", **changes}
+        job = FitJob(
+            model=model, method=method, task=self.task, train=self.read_by(method), select=None,
+            teacher=self.reader(method), settings=TrainSettings(**train),
+            collator=self.collator(method), seed=3, world=world, report=lambda _: False,
+        )  # fmt: skip
+        return dataclasses.replace(job, **own)
+
+
+def rows_of(kind: str, num_labels: int, seed: int = 0) -> Encoded:
+    """Rows for a kind of task."""
+    if kind in TEXT_KINDS:
+        plain = _responses(kind, LENGTHS, np.roll(LENGTHS, 3) // 2 + 1, seed)
+        explained = [n if row in EXPLAINED else 0 for row, n in enumerate(LENGTHS)]
+        beside = {
+            # The same responses after other prompts.
+            PREDICT: _responses(kind, np.roll(LENGTHS, 5), np.roll(LENGTHS, 3) // 2 + 1, seed),
+            EXPLAIN: _responses(kind, LENGTHS, np.array(explained), seed + 2),
+        }
+        choices = np.random.default_rng(seed + 3).integers(5, VOCABULARY, (len(LENGTHS), 3))
+        choices[::3, 2] = NO_LABEL
+        at = np.zeros(len(LENGTHS), np.int64)
+        beside = {n: dataclasses.replace(e, choices=choices, choice_at=at)
+                  for n, e in beside.items()}  # fmt: skip
+        return dataclasses.replace(plain, beside=beside, choices=choices, choice_at=at)
+    random = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
+    ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)
+    labels: Array = random.integers(0, max(num_labels, 2), len(LENGTHS))
+    if kind == "regression":
+        labels = random.normal(size=len(LENGTHS)).astype(np.float32)
+    elif kind == "span":
+        labels = np.stack([np.zeros(len(LENGTHS), np.int64), np.array(LENGTHS) - 1], axis=1)
+    elif kind == "masked_lm":
+        labels = np.where(random.random(offsets[-1]) < 0.4, ids, NO_LABEL).astype(np.int64)
+        for row, (begin, end) in enumerate(itertools.pairwise(offsets)):
+            labels[begin] = ids[begin]
+            if row in UNLABELLED:
+                labels[begin:end] = NO_LABEL
+    return Encoded(
+        input_ids=ids, token_type_ids=np.zeros(len(ids), np.int8), offsets=offsets, labels=labels,
+        token_labels=kind == "masked_lm",
+    )  # fmt: skip
+
+
+def _responses(kind: str, prompts: Any, responses: Any, seed: int) -> Encoded:
+    """Prompts and responses, of so many tokens each; a response of none has no label."""
+    random, asking = np.random.default_rng(seed), np.random.default_rng(sum(prompts))
+    ids: list[Array] = []
+    labels: list[Array] = []
+    for prompt, response in zip(prompts, responses, strict=True):
+        own = asking.integers(5, VOCABULARY, prompt)
+        said = random.integers(5, VOCABULARY, response)
+        if kind == "seq2seq":
+            ids.append(own)
+            labels.append(said if response else np.full(1, NO_LABEL))
+            continue
+        # A decoder reads the response, too, and predicts its first token from the prompt's last.
+        ids.append(np.concatenate([own, said[:-1]]))
+        labels.append(np.concatenate([np.full(prompt - 1, NO_LABEL), said])
+                      if response else np.full(prompt, NO_LABEL))  # fmt: skip
+
+    def offsets(parts: list[Array]) -> Array:
+        return np.concatenate([[0], np.cumsum([len(p) for p in parts])]).astype(np.int64)
+
+    flat = np.concatenate(ids).astype(np.int32)
+    return Encoded(
+        input_ids=flat, token_type_ids=np.zeros(len(flat), np.int8), offsets=offsets(ids),
+        labels=np.concatenate(labels).astype(np.int64), token_labels=True,
+        label_offsets=offsets(labels) if kind == "seq2seq" else None,
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""`train.dropout` acts on every family and kind of task, on all of the dropout of a model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from raykd import registry
+from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.errors import SpecError
+from raykd.models.base import ModelShape
+from raykd.models.dropout import set_dropout, with_cheap_dropout
+from raykd.models.forward import forward
+from raykd.models.load import build_model
+
+CASES = [
+    (family, kind)
+    for family in registry.names("families")
+    for kind in registry.load("families", family).head_path
+]
+
+
+def model_of(family: str, kind: str, own: float) -> nn.Module:
+    shape = ModelShape(family=family, layers=2, hidden=32, heads=2, max_positions=32, dropout=own)
+    return build_model(shape, vocabulary=100, kind=kind, num_labels=2, seed=0).train()
+
+
+def batch_of(kind: str) -> Batch:
+    random = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 100, (3, 9), generator=random)
+    mask = (torch.arange(9) < torch.tensor([9, 6, 4])[:, None]).long()
+    labels = torch.zeros(3, dtype=torch.long)
+    if kind == "masked_lm" or kind in TEXT_KINDS:
+        labels = ids.masked_fill(mask == 0, NO_LABEL)
+    return Batch(
+        input_ids=ids, attention_mask=mask, token_type_ids=torch.zeros_like(ids), labels=labels,
+        index=torch.arange(3),
+    )  # fmt: skip
+
+
+def passes(model: nn.Module, kind: str) -> list[torch.Tensor]:
+    """Logits of eight passes."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return [forward(model, batch_of(kind)).logits.clone() for _ in range(8)]
+
+
+def spread(found: list[torch.Tensor]) -> float:
+    """How much passes differ."""
+    every = torch.stack(found)
+    real = every[0].abs() < 1e3  # positions that do not exist have one fixed score
+    return float(every.std(dim=0)[real].mean())
+
+
+@pytest.mark.parametrize("cheap", [False, True], ids=["library", "cheap"])
+@pytest.mark.parametrize(("family", "kind"), CASES)
+def test_it_changes_training_passes_as_much_as_it_says(family, kind, cheap):
+    found = {}
+    for probability in (0.0, 0.1, 0.6):
+        # Whatever the model's own is, none included.
+        for own in (0.0, 0.3):
+            model = model_of(family, kind, own)
+            set_dropout(model, probability)
+            if cheap:
+                with_cheap_dropout(model)
+            found[probability, own] = spread(passes(model, kind))
+    assert found[0.0, 0.0] == found[0.0, 0.3] == 0.0
+    assert found[0.1, 0.0] == found[0.1, 0.3] > 0.0
+    assert found[0.6, 0.0] == found[0.6, 0.3] > found[0.1, 0.0]
+
+
+@pytest.mark.parametrize(("family", "kind"), CASES)
+def test_it_is_left_as_it_is_where_it_is_not_set_and_never_acts_in_evaluation(family, kind):
+    model = model_of(family, kind, 0.3)
+    assert spread(passes(model, kind)) > 0.0
+    before = passes(model.eval(), kind)
+    set_dropout(model, 0.9)
+    assert all(torch.equal(a, before[0]) for a in [*before, *passes(model, kind)])
+
+
+def test_a_model_without_dropout_is_refused():
+    with pytest.raises(SpecError, match="a Linear has no dropout"):
+        set_dropout(nn.Linear(2, 2), 0.1)

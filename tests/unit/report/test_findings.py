@@ -1,0 +1,181 @@
+"""Headings and notes are computed: each is there when it is so, and not when it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+
+from raykd.report.build import render_page
+from raykd.report.charts import arm_styles
+from raykd.report.sections import arms, ease, knobs, reproduce, teacher, tradeoffs, trials
+from raykd.results.export import as_csv
+from raykd.results.records import SweepResult, TrialResult
+from raykd.results.store import load_results
+from tests.synthetic_run import SEEDS, Builder
+
+TASK = "glue/rte"
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    made = Builder(tmp_path / "run")
+    made.start()
+    made.teacher(TASK)
+    return made
+
+
+def search(builder: Builder, label: str, score: float, cost: float, count: int = 6) -> None:
+    for n in range(count):
+        builder.trial(TASK, label, n, objective=score + n / 1000, device_seconds=cost + n)
+
+
+def confirm(builder: Builder, label: str, score: float) -> None:
+    for k, seed in enumerate(SEEDS):
+        value = score + (0.004, -0.003, 0.0, 0.005, -0.004)[k]
+        builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+
+
+def tradeoff(builder: Builder, kd: tuple[float, float], ckd: tuple[float, float]) -> str:
+    """The heading where two arms have these scores and costs."""
+    for label, (score, cost) in (("kd", kd), ("ckd", ckd)):
+        search(builder, label, score, cost)
+    builder.trial(TASK, "kd", 50, objective=0.1, device_seconds=0.5)  # so that there is a front
+    for label, (score, _) in (("kd", kd), ("ckd", ckd)):
+        confirm(builder, label, score)
+    record = tradeoffs.record(load_results(builder.folder))
+    assert record is not None
+    return record.heading
+
+
+def test_a_better_score_costs_more_where_it_does(builder: Builder):
+    found = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.75, 60.0))
+    assert found == "A better score costs more: ckd takes 62 s against 22 s of kd"
+
+
+def test_a_better_score_that_is_the_cheapest_costs_nothing(builder: Builder):
+    found = tradeoff(builder, kd=(0.75, 20.0), ckd=(0.70, 60.0))
+    assert found == "No arm is better at a price: kd has the best score, and is the cheapest"
+
+
+def test_a_price_for_nothing_that_is_sure_is_said_to_be_that(builder: Builder):
+    found = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.701, 60.0))
+    assert found.endswith("and cannot be told apart from it")
+
+
+def test_a_front_between_two_trials_is_no_finding(builder: Builder):
+    builder.trial(TASK, "kd", 0, objective=0.6, device_seconds=10.0)
+    builder.trial(TASK, "ckd", 0, objective=0.7, device_seconds=40.0)
+    record = tradeoffs.record(load_results(builder.folder))
+    assert record.heading.startswith("Too few trials to tell")
+
+
+def test_how_easy_is_said_by_medians_and_not_of_a_few_trials(builder: Builder):
+    search(builder, "kd", 0.70, 20.0, count=9)
+    search(builder, "ckd", 0.60, 20.0, count=10)
+    few = ease.record(load_results(builder.folder))
+    assert few.heading == f"{TASK}: too few completed trials to tell (10 an arm are needed)"
+    builder.trial(TASK, "kd", 9, objective=0.709)
+    enough = ease.record(load_results(builder.folder))
+    assert enough.heading == f"{TASK}: median search score kd 70.4, ckd 60.5"
+    expected = enough.tasks[0][1][1]
+    assert expected.finding.endswith("those of tpe are not.")
+
+
+def test_a_knob_is_named_when_it_stands_out_among_enough_trials(builder: Builder):
+    for n in range(19):
+        builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
+                      params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
+    few = knobs.record(load_results(builder.folder))
+    assert few.heading.startswith("Too few completed trials")
+    for n in range(19, 22):
+        builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
+                      params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
+    enough = knobs.record(load_results(builder.folder))
+    assert enough.heading == "What mattered most: alpha for kd"
+
+
+def test_no_two_arms_look_the_same():
+    labels = ["none", "kd", "pkd", "tinybert", "sinkd", "one_to_one", "ckd", "stark"]
+    labels += [f"arm{k}" for k in range(25)] + ["sft"]
+    styles = arm_styles(labels)
+    assert len({(s.colour, s.dash) for s in styles.values()}) == len(labels)
+    assert len({(s.colour, s.pattern) for s in styles.values()}) == len(labels)
+    # neighbours differ in the dash as well: never by colour alone
+    assert all(styles[a].dash != styles[b].dash for a, b in itertools.pairwise(labels[1:7]))
+
+
+def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Builder):
+    page = render_page(load_results(builder.folder), "directory")
+    head = page[page.index("<header>") : page.index("</header>")]
+    assert "Student: bert 6x384 (11,000,000 weights), trained on 1,000 rows." in head
+    assert "A synthetic sweep" not in head
+    facts = dict(reproduce.record(load_results(builder.folder)).facts)
+    assert facts["description in the file"].startswith("A synthetic sweep")
+
+
+def test_select_and_report_scores_stand_in_columns_of_their_own(builder: Builder):
+    builder.trial(TASK, "kd", 0, objective=0.815)
+    builder.trial(TASK, "kd", 0, objective=0.8, confirm_seed=11, report=0.783)
+    record = trials.record(load_results(builder.folder))
+    places = [record.columns.index(f"score ({split})") for split in ("select", "report")]
+    assert [tuple(r.cells[p] for p in places) for r in record.rows] == [
+        ("81.5", ""), ("80.0", "78.3"),
+    ]  # fmt: skip
+
+
+def test_the_confirm_stage_is_no_part_of_what_the_search_cost(builder: Builder):
+    search(builder, "kd", 0.7, 20.0, count=3)
+    confirm(builder, "kd", 0.7)
+    record = arms.record(load_results(builder.folder))
+    cells = dict(zip(record.cost_columns, record.tasks[0].costs[0], strict=True))
+    assert cells["device hours of the search"] == "0.018"  # 63 s
+    assert cells["device hours of the confirm runs"] == "0.11"  # five of 80 s
+    assert cells["median trial"] == "80 s"
+
+
+def test_mean_ranks_stand_beside_what_equal_arms_would_have(result: SweepResult):
+    heading = arms.record(result).heading
+    assert heading.startswith("Mean ranks over 2 tasks: ckd 1.00, kd 2.00, no teacher 3.00")
+    assert heading.endswith("(of 3 arms; 2 if all were alike)")
+
+
+def as_text(result: SweepResult) -> SweepResult:
+    """The run with a log-likelihood above -1 as the metric that decides."""
+
+    def nats(t: TrialResult) -> TrialResult:
+        metrics = {"log_likelihood": -0.55, "report/log_likelihood": -0.62}
+        return dataclasses.replace(t, objective=-0.55, metrics=metrics)
+
+    tasks = tuple(
+        dataclasses.replace(t, metric="log_likelihood", units={"log_likelihood": "log_likelihood"})
+        for t in result.tasks
+    )
+    teachers = tuple(
+        dataclasses.replace(t, metrics={"report/log_likelihood": -0.4}) for t in result.teachers
+    )
+    trials = tuple(nats(t) if t.objective is not None else t for t in result.trials)
+    return dataclasses.replace(result, tasks=tasks, teachers=teachers, trials=trials)
+
+
+def test_likelihoods_are_nats_in_every_table(result: SweepResult):
+    run = as_text(result)
+    record = arms.record(run)
+    assert record.tasks[0].rows[1].cells[1] == "-0.62"
+    assert record.tasks[0].chart.spec["layout"]["xaxis"]["title"]["text"] == "log_likelihood (nats)"
+    assert "report/log_likelihood -0.4" in teacher.record(run).rows[0][3]
+    lines = as_csv(run).splitlines()
+    place = lines[0].split(",").index("metric")
+    assert lines[1].split(",")[place : place + 4] == ["log_likelihood", "select", "-0.55", "nats"]
+
+
+def test_the_csv_has_the_scores_of_the_report(result: SweepResult):
+    lines = [line.split(",") for line in as_csv(result).splitlines()]
+    place = lines[0].index("metric")
+    confirmed = next(t for t in result.trials if t.stage == "confirm")
+    row = next(line for line in lines if confirmed.trial_id in line)
+    assert row[place : place + 2] == ["accuracy", "report"]
+    assert float(row[place + 2]) == pytest.approx(100 * confirmed.metrics["report/accuracy"])
+    assert row[place + 3] == "points"

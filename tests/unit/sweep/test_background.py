@@ -1,0 +1,96 @@
+"""Errors of threads reach whoever waits, and a busy head is not a lost one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import ray
+
+from raykd.errors import SetupError
+from raykd.sweep import fleet
+from raykd.sweep.background import Background
+from raykd.trial.board import RAY_THREAD
+
+SOON_S = 30.0
+
+
+def test_the_error_of_a_thread_is_raised_where_it_is_waited_for():
+    def fail():
+        raise SetupError("the disk is full")
+
+    work = Background(fail, "work")
+    with pytest.raises(SetupError, match="the disk is full"):
+        work.wait(SOON_S)
+    with pytest.raises(SetupError, match="the disk is full"):
+        work.check()
+    work.end(SOON_S)  # has no more to say
+
+
+def test_a_wait_is_bounded():
+    over = threading.Event()
+    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    began = time.monotonic()
+    assert not work.wait(0.05)
+    work.check()
+    over.set()
+    assert work.wait(SOON_S)
+    assert time.monotonic() - began < SOON_S
+
+
+def test_threads_that_call_ray_are_known_by_their_name():
+    over = threading.Event()
+    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    names = {t.name for t in threading.enumerate()}
+    assert f"{RAY_THREAD} work" in names
+    over.set()
+    work.end(SOON_S)
+
+
+class Nodes:
+    """A head that answers some looks with an error."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.looks = 0
+
+    def alive(self):
+        self.looks += 1
+        if self.looks <= self.failures:
+            raise ray.exceptions.RaySystemError("the head does not answer")
+        return ()
+
+    def ask_for(self, *wanted):
+        """Nothing is added here."""
+
+
+def watched(monkeypatch, failures):
+    nodes = Nodes(failures)
+    monkeypatch.setattr(fleet, "nodes", nodes)
+    monkeypatch.setattr(fleet, "LOOK_S", 0.002)
+    cluster = SimpleNamespace(nodes=(), elastic=True, slots=1, shape=SimpleNamespace(
+        workers=1, labels={}, cpus=1.0, gpus=0.0))  # fmt: skip
+    hosts = SimpleNamespace(count=lambda: 0, close=lambda: True, on=lambda node: [])
+    log = SimpleNamespace(emit=lambda event, **what: None)
+    return fleet.Fleet(cluster, hosts, None, {}, log), nodes
+
+
+def test_nodes_are_followed_on_after_a_head_did_not_answer(monkeypatch):
+    made, nodes = watched(monkeypatch, failures=fleet.MISSES - 1)
+    made.start()
+    until = time.monotonic() + SOON_S
+    while nodes.looks < fleet.MISSES + 5 and time.monotonic() < until:
+        made.watcher.check()
+        time.sleep(0.005)
+    assert nodes.looks >= fleet.MISSES + 5
+    made.close()
+
+
+def test_a_head_that_never_answers_ends_the_sweep(monkeypatch):
+    made, _ = watched(monkeypatch, failures=10**6)
+    made.start()
+    with pytest.raises(SetupError, match="cannot be seen any more"):
+        made.watcher.wait(SOON_S)
+    made.close()

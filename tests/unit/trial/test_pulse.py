@@ -1,0 +1,123 @@
+"""Whoever lost a job is stopped, also in a loop that never reports."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from raykd.trial.board import GO, STOP
+from raykd.trial.pulse import JobLost, Pulse
+
+EVERY_S = 0.05
+
+
+class Answers:
+    """What the board says: goes on until it is told to stop, then says so at once."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.asked = 0
+
+    def __call__(self, timeout_s: float) -> str:
+        self.asked += 1
+        return STOP if self.stop.wait(timeout_s) else GO
+
+
+def stop_soon(answers, after_s=0.1):
+    timer = threading.Timer(after_s, answers.stop.set)
+    timer.start()
+    return timer
+
+
+def for_ever():
+    while True:
+        pass
+
+
+def test_a_job_that_is_not_lost_is_not_disturbed():
+    answers = Answers()
+    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse, pulse.interruptible():
+        time.sleep(4 * EVERY_S)
+    assert answers.asked >= 3
+
+
+def test_the_first_sign_of_life_comes_at_once():
+    answers = Answers()
+    with Pulse(answers, interrupts=True, every_s=60.0):
+        time.sleep(0.05)
+        assert answers.asked == 1
+        answers.stop.set()
+
+
+def test_a_loop_that_never_reports_is_interrupted():
+    answers = Answers()
+    stop_soon(answers)
+    began = time.monotonic()
+    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
+        with pytest.raises(JobLost), pulse.interruptible():
+            for_ever()
+        # Code after it runs as ever.
+        assert sum(range(100_000)) == 4_999_950_000
+    assert time.monotonic() - began < 5
+
+
+def test_code_that_swallows_it_is_interrupted_again():
+    answers = Answers()
+    stop_soon(answers)
+    swallowed = []
+
+    def stubborn():
+        while True:
+            try:
+                for_ever()
+            except BaseException as exc:
+                swallowed.append(exc)
+                if len(swallowed) == 2:
+                    raise
+
+    pulse = Pulse(answers, interrupts=True, every_s=EVERY_S)
+    with pulse, pytest.raises(JobLost), pulse.interruptible():
+        stubborn()
+    assert len(swallowed) == 2
+
+
+def test_an_exception_of_the_job_stays_what_it_is():
+    with (
+        Pulse(Answers(), interrupts=True, every_s=EVERY_S) as pulse,
+        pytest.raises(ZeroDivisionError),
+        pulse.interruptible(),
+    ):
+        _ = 1 / 0
+
+
+def test_what_is_lost_before_it_begins_does_not_begin():
+    answers = Answers()
+    answers.stop.set()
+    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
+        time.sleep(0.1)
+        with pytest.raises(JobLost), pulse.interruptible():
+            pytest.fail("it began")
+
+
+def test_one_of_several_ranks_is_not_interrupted():
+    answers = Answers()
+    answers.stop.set()
+    with Pulse(answers, interrupts=False, every_s=EVERY_S) as pulse, pulse.interruptible():
+        time.sleep(4 * EVERY_S)
+    assert answers.asked >= 3, "it stays alive until its next report"
+
+
+def test_many_jobs_that_end_as_they_are_lost_leave_nothing_behind():
+    """An interrupt that comes as the job ends hits the job or nothing, never what follows."""
+    for k in range(200):
+        answers = Answers()
+        stop_soon(answers, after_s=k / 100_000)
+        with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
+            try:
+                with pulse.interruptible():
+                    sum(range(k * 50))
+            except JobLost:
+                continue
+            sum(range(1000))
