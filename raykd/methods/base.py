@@ -14,10 +14,11 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from raykd.data.base import TEXT_KINDS, TOKEN_KINDS, Array, Batch
+from raykd.data.base import TOKEN_KINDS, Array, Batch
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
+from raykd.methods._pairs import pair_refusal
 from raykd.methods._ranks import Alone, Ranks
 from raykd.models.base import Anatomy, Outputs, Part, Reduction
 from raykd.params import Scalar
@@ -306,55 +307,9 @@ class Method(ABC, Generic[P]):
         """
         if self.setting.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.setting.kind}"
-        if not self.setting.same_tokens and (reason := self._needs_same_tokens()):
-            return reason
-        needs = self.signals()
-        if needs.outputs and self.setting.teacher_reading not in ("", self.reading):
-            positions = needs.hidden_states or needs.attentions
-            if needs.live or positions:
-                what = "the hidden states of" if positions else "what the teacher says of"
-                return (
-                    f"reads {what} the student's own prompts, but the teacher was fine-tuned on "
-                    f"prompts that begin with '{self.setting.teacher_reading}: '\n"
-                    "leave out teacher.finetune.explain, or this method"
-                )
-        if (needs.hidden_states or needs.attentions) and self.setting.kind == "seq2seq":
-            return (
-                "reads hidden states, and a model with an encoder and a decoder has two kinds of "
-                "them\nchoose a decoder such as GPT-2, or a method on tokens (kd)"
-            )
-        for side, sizes in (("teacher", self.setting.teacher), ("student", self.setting.student)):
-            if needs.attentions and sizes.uneven:
-                return (
-                    f"compares the attention of heads, but blocks of the {side} have lost some\n"
-                    "choose a model that was not pruned, or a method on class logits (kd)"
-                )
-        return ""
-
-    def _needs_same_tokens(self) -> str:
-        """Why models that split text differently will not do, or empty."""
-        setting, needs = self.setting, self.signals()
-        pair = (
-            f"teacher '{setting.teacher_name}' and student '{setting.student_name}' split text "
-            f"differently (vocabularies of {setting.teacher.vocabulary:,} and "
-            f"{setting.student.vocabulary:,})"
+        return pair_refusal(
+            self.setting, self.signals(), self.reading, derives=self.derivation() is not None
         )
-        other = {"classification": "class logits (kd)", "regression": "scores (kd)"}
-        other |= dict.fromkeys(TEXT_KINDS, "texts (seqkd)")
-        hint = "choose a student with the teacher's tokenizer"
-        if setting.kind in other:
-            hint += f", or a method on {other[setting.kind]}"
-        if needs.hidden_states or needs.attentions:
-            return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-        if needs.outputs and setting.kind in TOKEN_KINDS:
-            return f"compares distributions over the vocabulary, but {pair}\n{hint}"
-        if needs.outputs and setting.kind == "span":
-            return f"compares first and last tokens of answers, but {pair}\n{hint}"
-        if needs.live:
-            return f"lets the teacher read text of the student, but {pair}\n{hint}"
-        if self.derivation() is not None:
-            return f"derives a teacher from what both models read, but {pair}\n{hint}"
-        return ""
 
     def signals(self) -> Signals:
         """What it reads from the teacher with these parameters; within `requires`."""

@@ -94,7 +94,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokens.same,
-        vocabulary=id_count(tokens.student),
+        vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
         teacher_reading=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=model_in_words(named),
@@ -201,6 +201,12 @@ def _encoded(
                 beside = {n: replace(other, references=None) for n, other in beside.items()}
             done[id(part)] = replace(encoded, beside=beside)
     return {role: done[id(part)] for role, part in rows.items()}
+
+
+def shared_ids(tokens: Tokens) -> int:
+    """Token ids that the teacher's tokenizer can give, and the student's too if they are alike."""
+    theirs = id_count(tokens.teacher)
+    return min(theirs, id_count(tokens.student)) if tokens.same else theirs
 
 
 def _refuse(spec: SweepSpec, task: str, setting: Setting) -> None:

@@ -8,13 +8,12 @@ import numpy as np
 
 from raykd import params
 from raykd.data.base import TEXT_KINDS, Encoded
-from raykd.data.prompts import id_count
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
 from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered
+from raykd.sweep.gather import Gathered, shared_ids
 from raykd.teachers.identity import Keys, fingerprint_of, keys_of
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.keeping import Found, TeacherCache
@@ -83,7 +82,7 @@ def inputs_of(
         student_pad=gathered.tokens.student.pad_token_id,
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
-        vocabulary=id_count(gathered.tokens.teacher),
+        vocabulary=shared_ids(gathered.tokens),
         signals=signals,
         derivations=gathered.derivations,
         mode=mode,
@@ -96,8 +95,7 @@ def inputs_of(
     return Planned(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_in_words(spec, gathered, mode, needed, room)
-        + compared
-        + cached
+        + (compared + cached if mode == "outputs" else _unused(spec))
         + _padded(inputs)
         + _bounded(spec, inputs),
         keys=keys,
@@ -188,6 +186,13 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         which: replace(getattr(gathered, which), tokens=name) for which in ("signals", "reduced")
     }
     return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"
+
+
+def _unused(spec: SweepSpec) -> str:
+    """That a choice of what is recorded has no effect where nothing is recorded."""
+    if spec.teacher.cache == "auto":
+        return ""
+    return f"; teacher.cache: {spec.teacher.cache} has no effect, as nothing of it is recorded"
 
 
 def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:

@@ -61,8 +61,8 @@ class TaskInputs:
         student_pad: Padding token of the student.
         same_tokens: Whether both split text alike.
         max_length: Longest row in tokens.
-        vocabulary: Token ids that the teacher's tokenizer can give, and the rows of its matrix
-            may be more or fewer.
+        vocabulary: Token ids that the teacher's tokenizer can give, and the student's too where
+            both split text alike; matrices may have more rows.
         signals: Everything the sweep's methods read from the teacher.
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.

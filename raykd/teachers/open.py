@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from raykd.data.base import Array
 from raykd.data.collate import Collator
 from raykd.methods.base import Signals, Variant
 from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.serve import LiveTeacher, OwnRows, RecordedTeacher, Teacher
-from raykd.teachers.tokens.base import OutputLayer
 from raykd.training.device import World
 
 
@@ -26,16 +23,13 @@ def open_teacher(prepared: Prepared, world: World) -> Teacher:
 
 def open_recorded(prepared: Prepared, recorded: RecordedOutputs, world: World) -> RecordedTeacher:
     """What was recorded of a teacher of a prepared task, or of one derived from it."""
-
-    def there(array: Array | None) -> torch.Tensor | None:
-        return None if array is None else torch.from_numpy(array).to(world.device)
-
-    layer = OutputLayer(
-        vocabulary=prepared.setting().compared_vocabulary,
-        weight=there(prepared.output_matrix),
-        bias=there(prepared.output_bias),
+    return RecordedTeacher(
+        recorded,
+        world.device,
+        prepared.output_matrix,
+        prepared.output_bias,
+        prepared.setting().compared_vocabulary,
     )
-    return RecordedTeacher(recorded, world.device, layer)
 
 
 def _live(prepared: Prepared, model: nn.Module, world: World) -> LiveTeacher:

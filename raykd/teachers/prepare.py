@@ -27,7 +27,6 @@ from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.signals import only, signal_names
-from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -281,14 +280,14 @@ def _analyse(
     assert isinstance(student, ModelSource)
     alone = World(device=world.device)
     setting = replace(inputs.setting(), student=student.anatomy)
-    layer = OutputLayer(vocabulary=setting.compared_vocabulary)
+    teacher = RecordedTeacher(made.recorded, world.device, vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(
         setting=setting,
         task=inputs.task,
         model=model,
         source=student,
         splits=inputs.teacher_splits,
-        read=RecordedTeacher(made.recorded, world.device, layer).reader(Signals(logits=True)),
+        read=teacher.reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         world=alone,

@@ -185,7 +185,7 @@ class RecordedOutputs:
             device: Where to; what is kept travels as it is kept.
         """
         assert self.hidden is not None
-        columns = [self.layers.index(layer) for layer in layers]
+        columns = _places("hidden state", layers, self.layers)
         everything = columns == list(range(len(self.layers)))
         width = self.hidden.chunks[0].shape[-1]
         out = np.zeros((len(rows), length, len(layers), width), self._gathered(device))
@@ -209,7 +209,7 @@ class RecordedOutputs:
             device: Where to; what is kept travels as it is kept.
         """
         assert self.attentions is not None
-        columns = [self.blocks.index(block) for block in blocks]
+        columns = _places("attention", blocks, self.blocks)
         heads = self.attentions.chunks[0].shape[-1]
         out = np.zeros((len(rows), len(blocks), heads, length, length), self._gathered(device))
         for i, flat in enumerate(self.attentions.rows(rows)):
@@ -274,6 +274,22 @@ class RecordedOutputs:
         values = torch.from_numpy(array)
         kept = values.view(torch.bfloat16) if self.dtype == "bf16" else values
         return moved(kept, device).float()
+
+
+def _places(what: str, asked: Sequence[int], recorded: Sequence[int]) -> list[int]:
+    """Where what is asked for is among what was recorded.
+
+    Raises:
+        LookupError: It is not there.
+    """
+    missing = [number for number in asked if number not in recorded]
+    if missing:
+        raise LookupError(
+            f"{what} {missing[0]} of the teacher was not recorded, only "
+            f"{', '.join(map(str, recorded)) or 'none'}: the method's signals() did not name it "
+            "for the parameters that were looked at before the start"
+        )
+    return [recorded.index(number) for number in asked]
 
 
 def joined(pieces: Sequence[RecordedOutputs]) -> RecordedOutputs:

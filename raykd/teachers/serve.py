@@ -53,19 +53,28 @@ class RecordedTeacher(Teacher):
     Args:
         recorded: The outputs.
         device: Where batches are.
-        layer: The teacher's output layer, where scores are those of a vocabulary.
+        matrix: The teacher's output matrix ``[V, D]``, where scores are formed from what was
+            recorded.
+        bias: What is added to them, ``[V]``, or None.
+        vocabulary: Token ids whose scores students compare, where scores are those of tokens.
     """
 
     def __init__(
         self,
         recorded: RecordedOutputs,
         device: torch.device,
-        layer: OutputLayer | None = None,
+        matrix: Array | None = None,
+        bias: Array | None = None,
+        vocabulary: int | None = None,
     ) -> None:
         self._recorded = recorded.with_one_chunk_of_logits()
         self._device = device
         self._tokens = cache_of(recorded.tokens) if recorded.tokens else None
-        self._layer = layer or OutputLayer()
+        weight, added = (
+            None if array is None else torch.from_numpy(array).to(device)
+            for array in (matrix, bias)
+        )  # fmt: skip
+        self._layer = OutputLayer(vocabulary=vocabulary, weight=weight, bias=added)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
         return all(reduction.name in self._recorded.reduced for reduction in reductions)
@@ -140,13 +149,14 @@ class LiveTeacher(Teacher):
         self._vocabulary = vocabulary
 
     def _reader(self, signals: Signals) -> Reader:
-        return LiveReader(self._model, lambda batch: self._outputs(batch, signals))
+        own = self._own
+        if own is None or signals.live:
+            return LiveReader(self._model, lambda batch: self._outputs(batch, signals))
+        return LiveReader(self._model, lambda batch: self._outputs(own.of(batch), signals))
 
     def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
         assert signals.hidden_states != "all"
         assert signals.attentions != "all"
-        if self._own is not None and not signals.live:
-            batch = self._own.of(batch)
         with torch.no_grad():
             found = forward(
                 self._model,

@@ -25,6 +25,7 @@ from raykd.models.base import ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer
+from raykd.spec.schema import RationaleSpec
 from raykd.sweep.gather import gather
 from raykd.sweep.local import run_here, trial_of
 from raykd.sweep.serving import inputs_of
@@ -85,6 +86,7 @@ class Place:
             data={
                 "root": str(self.root), "max_length": more.pop("max_length", LENGTH),
                 "select_on": {"split": "validation"}, "report_on": {"split": "test"},
+                "rationales": RationaleSpec(**more.pop("rationales", {})).model_dump(),
             },
             teacher={"model": teacher, "finetune": {"epochs": 1, "batch_size": 4, "lr": 1e-3},
                      **more.pop("of_teacher", {})},
@@ -207,6 +209,23 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     assert "report/teacher_kl" not in found["seqkd"].metrics
 
 
+@pytest.mark.parametrize("family", ["qwen2", "t5"])
+def test_the_teachers_rationales_are_read_by_a_student_with_another_tokenizer(family, place):
+    teacher = place.model(f"{family}-teacher", family)
+    student = place.model(f"{family}-other", family, pieces=290, texts=3, more_rows=7, hidden=8)
+    asked = {"rationales": {"source": "teacher", "max_new_tokens": 7}}
+    texts = []
+    for ours in (teacher, student):
+        prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, **asked)
+        tokens = prepared.splits["select"].references.tokens
+        explain = prepared.splits["train"].beside["predict"].beside["explain"]
+        rows = [row[row != NO_LABEL].tolist() for row in _labels(explain)]
+        texts.append(tokens.decode(rows))
+        assert np.isfinite(found["step_by_step"].metrics["report/log_likelihood"])
+    assert texts[0] == texts[1]
+    assert any(texts[0])
+
+
 def _labels(rows: Any) -> list[Any]:
     borders = rows.offsets if rows.label_offsets is None else rows.label_offsets
     return [rows.labels[a:b] for a, b in itertools.pairwise(borders)]
@@ -242,3 +261,12 @@ def test_a_teacher_of_another_kind_than_its_student_is_refused(place):
     decoder, both = place.model("qwen2-teacher"), place.model("t5-teacher", "t5")
     (problem,) = place.refused(decoder, both, {"kd": {}})
     assert "serves seq2seq, not causal_lm" in problem.message
+
+
+@pytest.mark.parametrize(("serve", "said"), [("weights", "has no effect"), ("outputs", "is kept")])
+def test_a_cache_is_said_to_have_no_effect_where_the_teacher_runs(serve, said, place):
+    model = place.model("qwen2-teacher")
+    of = place.spec(model, model, {"kd": {}}, of_teacher={"serve": serve, "cache": "sampled"})
+    serving = inputs_of(of, gather(of, TASK), 1 << 30).serving
+    assert said in serving
+    assert ("is kept" in serving) == (serve == "outputs")

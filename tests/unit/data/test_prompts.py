@@ -7,7 +7,14 @@ import pytest
 
 from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
-from raykd.data.prompts import encode_prompts, frame, joined_row, without_labels
+from raykd.data.prompts import (
+    encode_prompts,
+    following,
+    frame,
+    id_count,
+    joined_row,
+    without_labels,
+)
 from raykd.data.writing import Example, marked, rows_of
 from raykd.errors import DataError
 from raykd.models.byte_pairs import train_byte_pairs
@@ -135,3 +142,44 @@ def test_an_example_of_a_task_in_python_must_be_text(part):
     parts = {"before": "Hi", "response": "Hello.", part: None}
     with pytest.raises(DataError, match=f"chats row 1: '{part}' of its example is nothing"):
         rows_of([Example(**parts)], "chats")
+
+
+def with_begin(tokenizer):
+    """The same tokenizer with a token before every text, as Llama's have."""
+    from tokenizers import processors
+
+    begin = (tokenizer.pad_token, tokenizer.pad_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<pad> $A", special_tokens=[begin]
+    )
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
+@pytest.mark.parametrize("begins", [False, True])
+def test_texts_that_follow_prompts_are_split_as_responses_are(kind, begins):
+    """Where tokens grow together, too, and where a text is empty or has several scripts."""
+    texts = ["xaby xaby", "the red apple", "ab ab ab"]
+    tokenizer = train_byte_pairs(texts * 9, 300, ("<pad>", "</s>"))
+    tokenizer = with_begin(tokenizer) if begins else tokenizer
+    prompts = ["xa", "the red", "Say:\n", "x ", "naïve —", "1"]
+    responses = ["by", " apple", "ab ab", "  two", " 苹果", "the red apple."]
+    given = rows(*(Example(before=p, response=r) for p, r in zip(prompts, responses, strict=True)))
+    found = encode_prompts(given, tokenizer, 90, kind)
+    asked = [found.prompt(row) for row in range(len(prompts))]
+    tokens = found.references.tokens
+    assert tokens.vocabulary == len(tokenizer)
+    again = following(asked, responses, tokens, joined=kind == "causal_lm")
+    labels = np.concatenate([[*ids, tokens.end] for ids in again])
+    assert labels.tolist() == found.labels[found.labels != NO_LABEL].tolist()
+    empty = following(asked, [""] * len(asked), tokens, joined=kind == "causal_lm")
+    assert [len(ids) for ids in empty] == [0] * len(asked)
+
+
+def test_ids_that_a_tokenizer_leaves_out_count():
+    tokenizer = train_byte_pairs(["aaaa bbbb"], 262, ("<pad>", "</s>"))
+    before = id_count(tokenizer)
+    assert before == len(tokenizer)
+    vocabulary = {**tokenizer.get_vocab(), "<far>": before + 40}
+    tokenizer.get_vocab = lambda: vocabulary
+    assert id_count(tokenizer) == before + 41

@@ -263,3 +263,11 @@ def test_a_write_to_a_large_array_is_noticed():
 def test_the_order_of_arrays_counts():
     one, two = np.arange(3), np.arange(4)
     assert checksum(iter([one, two])) != checksum(iter([two, one]))
+
+
+def test_what_was_not_recorded_is_missed_by_its_number():
+    kept = recording(signals=Signals(hidden_states=(0, 2), attentions=(1,)))
+    with pytest.raises(LookupError, match="hidden state 1 of the teacher was not recorded, only 0"):
+        kept.gather_hidden(np.arange(2), LENGTH, (0, 1))
+    with pytest.raises(LookupError, match="attention 0 of the teacher was not recorded, only 1"):
+        kept.gather_attentions(np.arange(2), LENGTH, (0,))

@@ -10,7 +10,9 @@ import torch
 
 from raykd.data.base import NO_LABEL, DataSettings
 from raykd.data.collate import Collator
+from raykd.data.prompts import without_labels
 from raykd.data.tasks.toy_text import TASK
+from raykd.errors import TeacherError
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
@@ -174,3 +176,36 @@ def test_biased_pairs_are_refused_with_the_reason():
     assert "temperature 2" in cache_of("top_k:4").refusal(Divergence(temperature=2.0))
     assert cache_of("top_k:4").refusal(FORWARD) == ""
     assert cache_of("hidden").refusal(REVERSE) == ""
+
+
+@pytest.mark.parametrize("name", ["", "hidden", "sampled:8", "top_k:8"])
+@pytest.mark.parametrize("silent", [(5,), (0, 5, 17), tuple(range(ROWS))])
+def test_rows_without_a_label_have_nothing_that_is_kept(inputs, name, silent):
+    train = inputs.teacher_splits["train"]
+    blank = without_labels(train, np.isin(np.arange(ROWS), silent))
+    splits = {**inputs.teacher_splits, "train": blank}
+    asked = Signals(logits=True, tokens=name)
+    recording = replace(inputs, teacher_splits=splits).recording("train", asked)
+    kept = record(inputs.teacher.build(0), recording, torch.device("cpu"))
+    rows = np.asarray([5, 0, 17, 3])
+    count = sum(int(blank.label_counts()[row]) for row in rows)
+    arrays = kept.gather_tokens(rows) if name else {"logits": kept.gather_logits(rows, LENGTH)}
+    found = list(arrays.values())
+    assert [len(values) for values in found] == [count] * len(found)
+    assert kept.coverage[1] == (blank.label_counts().sum() if name else 0)
+
+
+@pytest.mark.parametrize(("dtype", "fits"), [("fp16", False), ("bf16", True), ("fp32", True)])
+def test_states_too_large_for_fp16_fit_as_the_message_says(inputs, dtype, fits):
+    model = inputs.teacher.build(0)
+    with torch.no_grad():
+        model.transformer.ln_f.weight.mul_(1e6)
+    asked = Signals(logits=True, tokens="hidden")
+    recording = replace(inputs, dtype=dtype).recording("train", asked)
+    if not fits:
+        with pytest.raises(TeacherError, match="larger than fp16") as caught:
+            record(model, recording, torch.device("cpu"))
+        assert caught.value.hint == "set teacher.dtype: bf16 or fp32"
+        return
+    states = record(model, recording, torch.device("cpu")).gather_tokens(np.arange(3))["states"]
+    assert states.float().abs().max() > 1e5
