@@ -166,7 +166,8 @@ class SlotPool:
             Whether no thread of this pool calls Ray any more.
         """
         self._closing.set()
-        answer(self._board.close.remote())
+        with contextlib.suppress(ray.exceptions.RayActorError):  # the board may be what is lost
+            answer(self._board.close.remote())
         self._join(timeout_s)
         if any(thread.is_alive() for thread in self._threads):
             for trainer in list(self._trainers.values()):

@@ -347,7 +347,8 @@ def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(number,
 
 HELD = """
 import os, signal, subprocess, sys, time
-from raykd.cli.signals import Signals, descendants
+from raykd.cli.signals import Signals
+from raykd.sweep.processes import descendants
 from raykd.errors import Stopped
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
@@ -424,11 +425,12 @@ def test_an_end_without_a_word_gets_one(end, said):
 
 
 def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
-    tries = []
+    tries, begun = [], []
 
     def init(**given):
         tries.append(given["address"])
         if len(tries) < 3:
+            begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(cluster.ray, "init", init)
@@ -436,6 +438,8 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     monkeypatch.setattr(cluster, "START_PAUSE_S", 0.0)
     with cluster.connected(None):
         assert tries == ["local"] * 3
+    for process in begun:
+        assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
 
 
 def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch):
