@@ -18,7 +18,8 @@ from raykd.results.records import (
 )
 
 Event = Mapping[str, Any]  # one line of events.jsonl
-_OF_AN_END = ("stopped by the user", "the sweep ended with an error")  # true until it goes on
+_ENDINGS = ("the sweep ended with an error", "stopped by the user", "the time budget ended")
+"""How notes begin that say why a session ended: what a later one makes untrue."""
 
 
 @dataclass(slots=True)
@@ -99,15 +100,14 @@ class Replay:
     def _sweep_resumed(self, event: Event) -> None:
         self.finished = 0.0
         self.interrupted = False
-        self.notes = [note for note in self.notes if not note.startswith(_OF_AN_END)]
+        self.notes = [n for n in self.notes if not n.startswith(_ENDINGS)]
         self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
 
     def _sweep_finished(self, event: Event) -> None:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            why = str(event.get("error", "")).partition("\n")[0]
-            self._add_note("the sweep ended with an error" + (f": {why}" if why else ""))
+            self._add_note("the sweep ended with an error; --resume goes on with it")
 
     def _teacher_ready(self, event: Event) -> None:
         task = str(event["task"])

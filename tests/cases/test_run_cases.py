@@ -304,7 +304,11 @@ def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
     run = run_folder(tmp_path)
     log = EventLog(run / "events.jsonl", lambda event: None)
     Conclusion(spec(), run, log).write(SetupError("no room\nfor anything"))
-    assert "the sweep ended with an error: no room" in load_results(run).notes
+    assert [n.partition(";")[0] for n in load_results(run).notes] == [
+        "the sweep ended with an error"
+    ]
+    end = read_events(run / "events.jsonl")[0][-1]
+    assert (end["status"], end["error"]) == ("failed", "no room\nfor anything")
     log.emit("sweep_resumed")
     Conclusion(spec(), run, log).write(KeyboardInterrupt())
     result = load_results(run)
