@@ -136,6 +136,10 @@ class BoardState(Shared):
         self._queued.set()
         self._refuse({"kind": "cancelled"})
 
+    async def is_closed(self) -> bool:
+        """Whether workers are sent home."""
+        return self._closed
+
     async def slot_failed(self, slot: int, reason: str) -> bool:
         """A supervisor's word that a slot is gone; its job goes to another one.
 

@@ -195,6 +195,8 @@ class SlotPool:
             try:
                 self._trainers[slot] = self._trainer(slot, node)
                 self._trainers[slot].fit()
+                if answer(self._board.is_closed.remote()):
+                    return  # its workers were sent home; others go for new ones
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.
