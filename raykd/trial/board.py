@@ -17,12 +17,8 @@ from typing import Any
 
 import ray
 
-from raykd.trial.shared import MINE, READY, WAIT, Shared, wait
-
-__all__ = [
-    "CLOSE", "GO", "IDLE", "LEASE_SILENCE_S", "MINE", "NODE_LABEL", "RAY_THREAD", "READY", "STOP",
-    "WAIT", "BoardState", "answer", "open_board",
-]  # fmt: skip
+from raykd.trial import shared
+from raykd.trial.shared import Shared, wait
 
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives every node."""
@@ -40,6 +36,7 @@ CLOSE = "close"
 IDLE = "idle"
 GO = "go"
 STOP = "stop"
+READY, MINE, WAIT = shared.READY, shared.MINE, shared.WAIT
 
 
 @dataclass(slots=True)
