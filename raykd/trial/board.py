@@ -32,10 +32,7 @@ LEASE_SILENCE_S = 30.0
 UNHEARD_LOSSES = 3
 """Times in a row that a job may be lost before its worker is heard of; then it counts as failed."""
 
-CLOSE = "close"
-IDLE = "idle"
-GO = "go"
-STOP = "stop"
+CLOSE, IDLE, GO, STOP = "close", "idle", "go", "stop"
 READY, MINE, WAIT = shared.READY, shared.MINE, shared.WAIT
 
 
