@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from raykd.errors import Stopped
+from raykd.sweep.processes import descendants, kill
 
 STDERR = 2
 
@@ -50,29 +50,5 @@ class Signals:
         for other in self._before:
             signal.signal(other, signal.SIG_DFL)
         os.write(STDERR, f"{self._last_words()}\n".encode())
-        for child in reversed(descendants(os.getpid())):
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        kill(descendants(os.getpid()))
         os._exit(Stopped(number).exit_code)
-
-
-def descendants(root: int) -> list[int]:
-    """Processes that a process started, and those that they did; parents before children.
-
-    Empty where there is no /proc.
-    """
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = entry.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        # The name of the program, in brackets, may hold spaces and brackets.
-        parent = int(text.rpartition(")")[2].split()[1])
-        children.setdefault(parent, []).append(int(entry.parent.name))
-    found = [root]
-    for process in found:
-        found += children.get(process, [])
-    return found[1:]

@@ -123,8 +123,7 @@ class Replay:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            why = str(event.get("error", "")).partition("\n")[0]
-            self._add_note("the sweep ended with an error" + (f": {why}" if why else ""))
+            self._add_note("the sweep ended with an error; --resume goes on with it")
 
     def _teacher_ready(self, event: Event) -> None:
         task = str(event["task"])

@@ -25,6 +25,7 @@ from raykd.sweep import nodes
 from raykd.sweep.events import EventLog
 from raykd.sweep.fleet import Fleet
 from raykd.sweep.nodes import Node
+from raykd.sweep.processes import descendants, kill
 from raykd.training.device import built_for_gpus
 from raykd.trial.board import RAY_THREAD, open_board
 from raykd.trial.hosts import SlotHosts
@@ -120,6 +121,7 @@ def _connect(address: str | None) -> None:
         SetupError: The cluster cannot be reached, or none can be started.
     """
     for attempt in range(1, START_TRIES + 1):
+        before = descendants(os.getpid())
         try:
             ray.init(
                 address=address or "local",
@@ -128,9 +130,12 @@ def _connect(address: str | None) -> None:
                 logging_level=logging.ERROR,
             )
             return
-        except Exception as exc:
-            # Ray raises bare exceptions, too, e.g. when a node takes too long to start.
-            ray.shutdown()  # what was begun
+        except BaseException as exc:
+            # Ray leaves what it began to start, and raises bare exceptions, too.
+            ray.shutdown()
+            kill([process for process in descendants(os.getpid()) if process not in before])
+            if not isinstance(exc, Exception):
+                raise
             if address is not None:
                 raise SetupError(
                     f"cannot connect to the cluster at '{address}': {exc}",

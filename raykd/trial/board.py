@@ -17,12 +17,8 @@ from typing import Any
 
 import ray
 
-from raykd.trial.shared import MINE, READY, WAIT, Shared, wait
-
-__all__ = [
-    "CLOSE", "GO", "IDLE", "LEASE_SILENCE_S", "MINE", "NODE_LABEL", "RAY_THREAD", "READY", "STOP",
-    "WAIT", "BoardState", "answer", "open_board",
-]  # fmt: skip
+from raykd.trial import shared
+from raykd.trial.shared import Shared, wait
 
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives every node."""
@@ -36,10 +32,8 @@ LEASE_SILENCE_S = 30.0
 UNHEARD_LOSSES = 3
 """Times in a row that a job may be lost before its worker is heard of; then it counts as failed."""
 
-CLOSE = "close"
-IDLE = "idle"
-GO = "go"
-STOP = "stop"
+CLOSE, IDLE, GO, STOP = "close", "idle", "go", "stop"
+READY, MINE, WAIT = shared.READY, shared.MINE, shared.WAIT
 
 
 @dataclass(slots=True)
@@ -135,6 +129,10 @@ class BoardState(Shared):
         self._closed = True
         self._queued.set()
         self._refuse({"kind": "cancelled"})
+
+    async def is_closed(self) -> bool:
+        """Whether workers are sent home."""
+        return self._closed
 
     async def slot_failed(self, slot: int, reason: str) -> bool:
         """A supervisor's word that a slot is gone; its job goes to another one.

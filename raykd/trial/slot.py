@@ -166,7 +166,8 @@ class SlotPool:
             Whether no thread of this pool calls Ray any more.
         """
         self._closing.set()
-        answer(self._board.close.remote())
+        with contextlib.suppress(ray.exceptions.RayActorError):  # the board may be what is lost
+            answer(self._board.close.remote())
         self._join(timeout_s)
         if any(thread.is_alive() for thread in self._threads):
             for trainer in list(self._trainers.values()):
@@ -194,6 +195,8 @@ class SlotPool:
             try:
                 self._trainers[slot] = self._trainer(slot, node)
                 self._trainers[slot].fit()
+                if answer(self._board.is_closed.remote()):
+                    return  # its workers were sent home; others go for new ones
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.

@@ -304,7 +304,11 @@ def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
     run = run_folder(tmp_path)
     log = EventLog(run / "events.jsonl", lambda event: None)
     Conclusion(spec(), run, log).write(SetupError("no room\nfor anything"))
-    assert "the sweep ended with an error: no room" in load_results(run).notes
+    assert [n.partition(";")[0] for n in load_results(run).notes] == [
+        "the sweep ended with an error"
+    ]
+    end = read_events(run / "events.jsonl")[0][-1]
+    assert (end["status"], end["error"]) == ("failed", "no room\nfor anything")
     log.emit("sweep_resumed")
     Conclusion(spec(), run, log).write(KeyboardInterrupt())
     result = load_results(run)
@@ -347,7 +351,8 @@ def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(number,
 
 HELD = """
 import os, signal, subprocess, sys, time
-from raykd.cli.signals import Signals, descendants
+from raykd.cli.signals import Signals
+from raykd.sweep.processes import descendants
 from raykd.errors import Stopped
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
@@ -392,12 +397,18 @@ def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
     assert process.returncode == 128 + number
     assert err == "continue with: raykd sweep --resume RUN\n"
     assert time.monotonic() - began_at < 30
-    assert not os.path.exists(f"/proc/{child}") or b"Z" in _stat(child)
+    until = time.monotonic() + 30
+    while _lives(child) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not _lives(child)
 
 
-def _stat(process):
-    with open(f"/proc/{process}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[:1]
+def _lives(process):
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False
 
 
 WATCHED = """
@@ -424,11 +435,12 @@ def test_an_end_without_a_word_gets_one(end, said):
 
 
 def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
-    tries = []
+    tries, begun = [], []
 
     def init(**given):
         tries.append(given["address"])
         if len(tries) < 3:
+            begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(cluster.ray, "init", init)
@@ -436,6 +448,8 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     monkeypatch.setattr(cluster, "START_PAUSE_S", 0.0)
     with cluster.connected(None):
         assert tries == ["local"] * 3
+    for process in begun:
+        assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
 
 
 def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch):

@@ -375,7 +375,9 @@ async def test_closing_sends_workers_home_and_ends_every_job(board):
     idle = asyncio.create_task(take(board, slot=1, patience_s=SOON))
     driver = asyncio.create_task(board.pull("running", 0, SOON))
     await asyncio.sleep(0)
+    assert not await board.is_closed()
     await board.close()
+    assert await board.is_closed()
     assert await idle == (CLOSE, 0, None)
     assert [e["kind"] for e in await driver] == ["cancelled"]
     assert await board.push("running", 1, report(1)) == STOP
