@@ -63,6 +63,11 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
         )
 
 
+def _percent(share: float) -> str:
+    """``4.3 %``, ``100 %``."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def shared_in_words(what: str, count: int, of: int) -> str:
     """The sentence: ``12 of 277 report rows (4.3 %) occur among the rows that are trained on``.
 
@@ -71,7 +76,7 @@ def shared_in_words(what: str, count: int, of: int) -> str:
         count: Rows that occur twice.
         of: Rows of the split.
     """
-    share = f"{count:,} of {of:,}", f"{100 * count / of:.2g} %"
+    share = f"{count:,} of {of:,}", _percent(count / of)
     if what == CONTRADICTORY:
         return f"{share[0]} train rows ({share[1]}) occur again with another label."
     split, _, place = what.partition(" in ")

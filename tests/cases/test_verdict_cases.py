@@ -324,6 +324,36 @@ def test_a_teacher_far_below_chance_has_its_classes_mixed_up(score: float, code:
         assert "id2label" in found[code].hint
 
 
+# ----------------------------------------------------------------------------- rows in two splits
+
+
+def test_rows_in_two_splits_are_caveats_with_their_number():
+    shared = {
+        "select in train": [3, 249],
+        "report in train": [12, 277],
+        "report_mismatched in select": [1, 300],
+        "train with another label": [10, 2241],
+    }
+    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
+    assert found["report-in-train"].message.startswith("12 of 277 report rows (4.3 %) occur among")
+    assert found["select-in-train"].message.startswith("3 of 249 select rows (1.2 %)")
+    assert "in the select split" in found["report-mismatched-in-select"].message
+    assert "contradictory-rows" not in found  # 0.4 % of them
+    many = {"train with another label": [30, 2241]}
+    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
+    assert found["contradictory-rows"].message.startswith("30 of 2,241 train rows (1.3 %)")
+
+
+def test_the_same_rows_under_two_names_are_the_same_rows():
+    result = sweep(none=[0.6] * 3, kd=[0.7] * 3)
+    every = with_record(result, shared={"report in select": [277, 277]})
+    assert "select-is-report" in caveats(every)
+    assert "report-in-select" not in caveats(every)
+    some = with_record(result, shared={"report in select": [4, 277]})
+    assert "select-is-report" not in caveats(some)
+    assert "4 of 277" in caveats(some)["report-in-select"].message
+
+
 # --------------------------------------------------------------------------------- the tables
 
 
