@@ -40,18 +40,18 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
     whole = record.select_on == record.report_on
     for what, (count, of) in record.shared.items():
         split, _, place = what.partition(" in ")
-        if not place or (place == "select" and (whole or count == of)):
+        if not place or (what == "report in select" and (whole or count == of)):
             continue  # said by the caveat on equal splits, or below
-        is_choice = split == "select"
+        why = "part of the score is memory"
+        if split == "select":
+            why = "the search prefers what learnt these rows by heart"
+        elif place == "select":
+            why = "rows that chose the winner judge it, too"
         yield Caveat(
             code=f"{split.replace('_', '-')}-in-{place}",
             task=task,
             message=shared_in_words(what, count, of),
-            hint=(
-                "the search prefers what learnt these rows by heart; remove them from one side"
-                if is_choice
-                else "part of the score is memory; remove them from one side"
-            ),
+            hint=f"{why}; remove them from one side",
         )
     count, of = record.shared.get(CONTRADICTORY, (0, 0))
     if of and count / of >= MIN_CONTRADICTORY:

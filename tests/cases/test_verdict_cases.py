@@ -349,6 +349,8 @@ def test_the_same_rows_under_two_names_are_the_same_rows():
     every = with_record(result, shared={"report in select": [277, 277]})
     assert "select-is-report" in caveats(every)
     assert "report-in-select" not in caveats(every)
+    beside = with_record(result, shared={"report_mismatched in select": [300, 300]})
+    assert "report-mismatched-in-select" in caveats(beside)
     some = with_record(result, shared={"report in select": [4, 277]})
     assert "select-is-report" not in caveats(some)
     assert "4 of 277" in caveats(some)["report-in-select"].message
