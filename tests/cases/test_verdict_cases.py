@@ -1,6 +1,6 @@
 """Records that once made a report say what is not so, each with what it has to say.
 
-Tables of confirm scores, arm by seed; None is a run that left no score.
+The scores are those of confirm seeds.
 """
 
 from __future__ import annotations
@@ -8,80 +8,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from raykd.report.sections import arms as arms_section
-from raykd.report.sections import verdict as verdict_section
-from raykd.results.caveat import Caveat
 from raykd.results.diagnose import diagnose
-from raykd.results.records import Status, SweepResult, TaskRecord, TeacherRecord, TrialResult
+from raykd.results.records import Status, TaskRecord
 from raykd.results.summary import arm_summaries, ranked
 from raykd.results.verdict import verdict
+from tests.cases.planted_records import TASK, caveats, heading, sweep, trial
 from tests.synthetic_run import Builder
-
-TASK = "glue/rte"
-Scores = Sequence[float | None]
-
-
-def sweep(
-    rows: int = 277, metric: str = "accuracy", teacher: float = 0.72, **arms: Scores
-) -> SweepResult:
-    """A sweep with one search trial and the given confirm scores of each arm."""
-    trials = []
-    for label, scores in arms.items():
-        first = next(s for s in scores if s is not None)
-        trials.append(trial(label, "search", "s000", first, {metric: first}))
-        for seed, value in enumerate(scores, start=11):
-            metrics = {} if value is None else {metric: value, f"report/{metric}": value}
-            done = trial(label, "confirm", f"c0.{seed}", value, metrics)
-            if value is None:
-                done = dataclasses.replace(done, status=Status.FAILED, error="loss is not finite")
-            trials.append(done)
-    task = TaskRecord(
-        name=TASK, metric=metric, mode="max", metrics=(metric,), select_on="10% of train",
-        rows={"train": 2241, "select": 249, "report": rows}, report_on="validation",
-        data_fingerprint="d", truncated=0, student="small", student_parameters=1,
-    )  # fmt: skip
-    record = TeacherRecord(
-        task=TASK, model="large", fingerprint="t", rows=2241, parameters=1, forwards=1, distinct=1,
-        metrics={f"report/{metric}": teacher, f"select/{metric}": teacher}, store_bytes=1,
-        stored={}, seconds=1.0, cached=False,
-    )  # fmt: skip
-    methods = {label: {"method": label, "fixed": {}, "domains": {}} for label in arms}
-    spec = {"name": "s", "tasks": [TASK], "data": {}, "methods": methods,
-            "train": {"fixed": {}, "domains": {}}}  # fmt: skip
-    baseline = "kd" if "kd" in arms else "none"
-    return SweepResult(
-        name="s", run="s", spec=spec, spec_text="", command="", env={}, baseline=baseline,
-        tasks=(task,), teachers=(record,), trials=tuple(trials),
-    )  # fmt: skip
-
-
-def trial(
-    label: str, stage: str, tail: str, value: float | None, metrics: Mapping[str, float]
-) -> TrialResult:
-    return TrialResult(
-        sweep="s", task=TASK, label=label, method=label, trial_id=f"glue-rte.{label}.{tail}",
-        number=0, stage=stage, status=Status.COMPLETED, params={}, objective=value, metrics=metrics,
-        seconds=10.0, device_seconds=20.0 if stage == "search" else 300.0,
-    )  # fmt: skip
-
-
-def with_record(result: SweepResult, **changes: object) -> SweepResult:
-    return dataclasses.replace(result, tasks=(dataclasses.replace(result.tasks[0], **changes),))
-
-
-def heading(result: SweepResult) -> str:
-    return verdict_section.record(result).heading
-
-
-def caveats(result: SweepResult) -> dict[str, Caveat]:
-    return {c.code: c for c in diagnose(result)}
-
 
 # ---------------------------------------------------------------------------- lost confirm runs
 
@@ -318,80 +257,6 @@ def test_two_configurations_are_never_averaged(tmp_path: Path):
     assert kd.chosen == {"alpha": 0.9}
     assert min(kd.seeds.values()) > 0.9
     assert len(kd.seeds) == 5
-
-
-# ----------------------------------------------------------------------- chance and the teacher
-
-
-def test_one_class_for_every_row_is_known_by_its_scores():
-    result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
-    result = with_record(result, constant={"report": [0.485, 0.515], "select": [0.5, 0.5]})
-    found = caveats(result)["one-class"]
-    assert found.label == "kd"
-    assert "3 of 3" in found.message
-    assert "48.5, 51.5" in found.message
-    assert "51.5" in verdict_section.record(result).tasks[0].measure
-
-
-def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
-    result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
-    result = with_record(result, constant={"report": [0.17, 0.16, 0.15]})
-    found = caveats(result)
-    assert "one-class" not in found
-    assert "class" not in found["same-value"].message
-
-
-@pytest.mark.parametrize(
-    ("metric", "constant", "score", "code", "says"),
-    [
-        ("accuracy", [0.48, 0.52], 0.02, "teacher-below-chance", "id2label"),
-        ("accuracy", [0.48, 0.52], 0.47, "weak-teacher", "id2label"),  # loaded, and at chance
-        ("accuracy", [0.33, 0.34, 0.33], 0.58, "weak-teacher", "longer"),
-        ("matthews", [0.0, 0.0], -0.8, "teacher-below-chance", "id2label"),
-        ("matthews", [0.0, 0.0], -0.05, "weak-teacher", "id2label"),
-        ("spearman", [], -0.8, "teacher-below-chance", "the other way"),
-        ("accuracy", [], 0.02, "weak-teacher", "longer"),  # an older run: nothing is known
-    ],
-)
-def test_a_teacher_below_chance_has_its_classes_mixed_up(metric, constant, score, code, says):
-    result = sweep(metric=metric, teacher=score, none=[0.6, 0.61, 0.6], kd=[0.5, 0.52, 0.51])
-    loaded = tuple(dataclasses.replace(t, rows=0) for t in result.teachers)
-    result = with_record(result, constant={"report": constant})
-    found = caveats(dataclasses.replace(result, teachers=loaded))
-    assert len({"teacher-below-chance", "weak-teacher"} & set(found)) == 1
-    assert says in found[code].hint
-
-
-# ----------------------------------------------------------------------------- rows in two splits
-
-
-def test_rows_in_two_splits_are_caveats_with_their_number():
-    shared = {
-        "select in train": [3, 249],
-        "report in train": [12, 277],
-        "report_mismatched in select": [1, 300],
-        "train with another label": [10, 2241],
-    }
-    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
-    assert found["report-in-train"].message.startswith("12 of 277 report rows (4.3 %) occur among")
-    assert found["select-in-train"].message.startswith("3 of 249 select rows (1.2 %)")
-    assert "in the select split" in found["report-mismatched-in-select"].message
-    assert "contradictory-rows" not in found  # 0.4 % of them
-    many = {"train with another label": [30, 2241]}
-    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
-    assert found["contradictory-rows"].message.startswith("30 of 2,241 train rows (1.3 %)")
-
-
-def test_the_same_rows_under_two_names_are_the_same_rows():
-    result = sweep(none=[0.6] * 3, kd=[0.7] * 3)
-    every = with_record(result, shared={"report in select": [277, 277]})
-    assert "select-is-report" in caveats(every)
-    assert "report-in-select" not in caveats(every)
-    beside = with_record(result, shared={"report_mismatched in select": [300, 300]})
-    assert "report-mismatched-in-select" in caveats(beside)
-    some = with_record(result, shared={"report in select": [4, 277]})
-    assert "select-is-report" not in caveats(some)
-    assert "4 of 277" in caveats(some)["report-in-select"].message
 
 
 # --------------------------------------------------------------------------------- the tables
