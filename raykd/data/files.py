@@ -31,6 +31,7 @@ class FileTask(Task):
         hub_splits: Name on the hub (and of the file) of each labelled split.
         companions: See `Task`.
         companions_of: See `Task`.
+        units: See `Task`.
         folder: The folder of its files under ``data.root``, where it is not `name`.
     """
 
@@ -47,6 +48,7 @@ class FileTask(Task):
     )
     companions: Mapping[str, str] = field(default_factory=dict)
     companions_of: str = "validation"
+    units: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
 
     def splits(self, settings: DataSettings) -> tuple[str, ...]:

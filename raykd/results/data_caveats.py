@@ -18,7 +18,8 @@ from raykd.results.summary import (
 
 MIN_CONTRADICTORY = 0.01
 CONTRADICTORY = "train with another label"
-CHANCE_ERRORS = 3.0  # standard errors below any constant answer, that are no chance
+CHANCE_ERRORS = 3.0  # standard errors from the score of a constant answer, that are no chance
+_ORDER = "compare id2label in its config.json with the task's labels"
 
 
 def same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
@@ -40,18 +41,18 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
     whole = record.select_on == record.report_on
     for what, (count, of) in record.shared.items():
         split, _, place = what.partition(" in ")
-        if not place or (place == "select" and (whole or count == of)):
+        if not place or (what == "report in select" and (whole or count == of)):
             continue  # said by the caveat on equal splits, or below
-        is_choice = split == "select"
+        why = "part of the score is memory"
+        if split == "select":
+            why = "the search prefers what learnt these rows by heart"
+        elif place == "select":
+            why = "rows that chose the winner judge it, too"
         yield Caveat(
             code=f"{split.replace('_', '-')}-in-{place}",
             task=task,
             message=shared_in_words(what, count, of),
-            hint=(
-                "the search prefers what learnt these rows by heart; remove them from one side"
-                if is_choice
-                else "part of the score is memory; remove them from one side"
-            ),
+            hint=f"{why}; remove them from one side",
         )
     count, of = record.shared.get(CONTRADICTORY, (0, 0))
     if of and count / of >= MIN_CONTRADICTORY:
@@ -63,6 +64,11 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
         )
 
 
+def _percent(share: float) -> str:
+    """``4.3 %``, ``100 %``."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def shared_in_words(what: str, count: int, of: int) -> str:
     """The sentence: ``12 of 277 report rows (4.3 %) occur among the rows that are trained on``.
 
@@ -71,7 +77,7 @@ def shared_in_words(what: str, count: int, of: int) -> str:
         count: Rows that occur twice.
         of: Rows of the split.
     """
-    share = f"{count:,} of {of:,}", f"{100 * count / of:.2g} %"
+    share = f"{count:,} of {of:,}", _percent(count / of)
     if what == CONTRADICTORY:
         return f"{share[0]} train rows ({share[1]}) occur again with another label."
     split, _, place = what.partition(" in ")
@@ -82,45 +88,63 @@ def shared_in_words(what: str, count: int, of: int) -> str:
 def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     """A teacher that knows no more than a student without one, or has its classes mixed up."""
     none = without_teacher(arms)
-    _, mode = metric_of(result, task)
-    scale = scale_of(result, task)
+    scale, mode = scale_of(result, task), metric_of(result, task)[1]
     split = "report" if none is not None and none.confirmed else "select"
     teacher = teacher_score(result, task, split)
     if teacher is None:
         return
-    constant = result.task(task).constant.get(split, ())
-    if mode == "max" and constant and scale.factor == 100:
-        least = min(constant)
-        if teacher < least - CHANCE_ERRORS * _error(least, rows_of(result, task, split)):
-            yield Caveat(
-                code="teacher-below-chance",
-                task=task,
-                message=(
-                    f"The teacher ({scale.show(teacher)}) is far below what the same answer for "
-                    f"every row scores ({', '.join(scale.show(v) for v in sorted(set(constant)))})."
-                ),
-                hint="its classes are probably in another order than the labels of the task: "
-                "compare id2label in its config.json with the task's labels",
-            )
-            return
+    chance = _chance(result, task, split) if mode == "max" else None
+    if chance is not None and teacher < chance[0]:
+        yield Caveat(
+            code="teacher-below-chance",
+            task=task,
+            message=(
+                f"The teacher ({scale.show(teacher)}) is far below what the same answer for every "
+                "row scores."
+            ),
+            hint=f"its classes are probably in another order than the labels of the task: {_ORDER}"
+            if result.task(task).constant.get(split)
+            else "its scores probably run the other way than those of the task",
+        )
+        return
     alone = None
     if none is not None:
         alone = none.score if none.confirmed else (none.best.objective if none.best else None)
-    if alone is not None and (teacher >= alone if mode == "min" else teacher <= alone):
-        yield Caveat(
-            code="weak-teacher",
-            task=task,
-            message=(
-                f"The teacher ({scale.show(teacher)}) is not better than a student without one "
-                f"({scale.show(alone)})."
-            ),
-            hint="train the teacher longer or on more rows; there is little to distil",
-        )
+    if alone is None or not (teacher >= alone if mode == "min" else teacher <= alone):
+        return
+    record = result.teacher(task)
+    is_loaded = record is not None and not record.rows
+    hint = "train the teacher longer or on more rows; there is little to distil"
+    if is_loaded and chance is not None and teacher <= chance[1]:
+        hint = f"it may have some classes in another order than the labels of the task: {_ORDER}"
+    yield Caveat(
+        code="weak-teacher",
+        task=task,
+        message=(
+            f"The teacher ({scale.show(teacher)}) is not better than a student without one "
+            f"({scale.show(alone)})."
+        ),
+        hint=hint,
+    )
 
 
-def _error(share: float, rows: int | None) -> float:
+def _chance(result: SweepResult, task: str, split: str) -> tuple[float, float] | None:
+    """Between which two values a score says nothing; None where that is not known."""
+    scale, rows = scale_of(result, task), rows_of(result, task, split)
+    if not rows or not scale.per_row:
+        return None
+    if scale.low < 0:  # a correlation, which is 0 by chance, give or take 1 / sqrt(rows)
+        return -CHANCE_ERRORS / math.sqrt(rows), CHANCE_ERRORS / math.sqrt(rows)
+    constant = result.task(task).constant.get(split, ())
+    if not constant:
+        return None
+    low, high = min(constant), max(constant)
+    return low - CHANCE_ERRORS * _error(low, rows), high + CHANCE_ERRORS * _error(high, rows)
+
+
+def _error(share: float, rows: int) -> float:
     """The standard error of a share over rows."""
-    return math.sqrt(max(share * (1 - share), 0.0) / rows) if rows else 0.0
+    return math.sqrt(max(share * (1 - share), 0.0) / rows)
 
 
 def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:

@@ -59,6 +59,14 @@ def test_confirm_runs_have_a_column():
     assert "1/1" in lines[2].split()
 
 
+def test_a_confirm_run_that_failed_is_no_confirmation():
+    confirm = [
+        event("stage", 60, stage="confirm", task="glue/rte"),
+        event("trial_finished", 70, result=result("kd", 0, "failed", None, stage="confirm")),
+    ]
+    assert "0/1, 1 lost" in drawn(BEGIN, READY, TRIALS, confirm)[2]
+
+
 def test_the_end():
     lines = drawn(BEGIN, READY, TRIALS, END, now=START + 100)
     assert "completed 00:01:40" in lines[0]

@@ -1,0 +1,83 @@
+"""Chance, teachers that know less, and rows in two splits: what a report has to say of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from raykd.report.sections import verdict as verdict_section
+from tests.cases.planted_records import caveats, sweep, with_record
+
+# ----------------------------------------------------------------------- chance and the teacher
+
+
+def test_one_class_for_every_row_is_known_by_its_scores():
+    result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
+    result = with_record(result, constant={"report": [0.485, 0.515], "select": [0.5, 0.5]})
+    found = caveats(result)["one-class"]
+    assert found.label == "kd"
+    assert "3 of 3" in found.message
+    assert "48.5, 51.5" in found.message
+    assert "51.5" in verdict_section.record(result).tasks[0].measure
+
+
+def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
+    result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
+    result = with_record(result, constant={"report": [0.17, 0.16, 0.15]})
+    found = caveats(result)
+    assert "one-class" not in found
+    assert "class" not in found["same-value"].message
+
+
+@pytest.mark.parametrize(
+    ("metric", "constant", "score", "code", "says"),
+    [
+        ("accuracy", [0.48, 0.52], 0.02, "teacher-below-chance", "id2label"),
+        ("accuracy", [0.48, 0.52], 0.47, "weak-teacher", "id2label"),  # loaded, and at chance
+        ("accuracy", [0.33, 0.34, 0.33], 0.58, "weak-teacher", "longer"),
+        ("matthews", [0.0, 0.0], -0.8, "teacher-below-chance", "id2label"),
+        ("matthews", [0.0, 0.0], -0.05, "weak-teacher", "id2label"),
+        ("spearman", [], -0.8, "teacher-below-chance", "the other way"),
+        ("accuracy", [], 0.02, "weak-teacher", "longer"),  # an older run: nothing is known
+    ],
+)
+def test_a_teacher_below_chance_has_its_classes_mixed_up(metric, constant, score, code, says):
+    result = sweep(metric=metric, teacher=score, none=[0.6, 0.61, 0.6], kd=[0.5, 0.52, 0.51])
+    loaded = tuple(dataclasses.replace(t, rows=0) for t in result.teachers)
+    result = with_record(result, constant={"report": constant})
+    found = caveats(dataclasses.replace(result, teachers=loaded))
+    assert len({"teacher-below-chance", "weak-teacher"} & set(found)) == 1
+    assert says in found[code].hint
+
+
+# ----------------------------------------------------------------------------- rows in two splits
+
+
+def test_rows_in_two_splits_are_caveats_with_their_number():
+    shared = {
+        "select in train": [3, 249],
+        "report in train": [12, 277],
+        "report_mismatched in select": [1, 300],
+        "train with another label": [10, 2241],
+    }
+    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
+    assert found["report-in-train"].message.startswith("12 of 277 report rows (4.3 %) occur among")
+    assert found["select-in-train"].message.startswith("3 of 249 select rows (1.2 %)")
+    assert "in the select split" in found["report-mismatched-in-select"].message
+    assert "contradictory-rows" not in found  # 0.4 % of them
+    many = {"train with another label": [30, 2241]}
+    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
+    assert found["contradictory-rows"].message.startswith("30 of 2,241 train rows (1.3 %)")
+
+
+def test_the_same_rows_under_two_names_are_the_same_rows():
+    result = sweep(none=[0.6] * 3, kd=[0.7] * 3)
+    every = with_record(result, shared={"report in select": [277, 277]})
+    assert "select-is-report" in caveats(every)
+    assert "report-in-select" not in caveats(every)
+    beside = with_record(result, shared={"report_mismatched in select": [300, 300]})
+    assert "report-mismatched-in-select" in caveats(beside)
+    some = with_record(result, shared={"report in select": [4, 277]})
+    assert "select-is-report" not in caveats(some)
+    assert "4 of 277" in caveats(some)["report-in-select"].message

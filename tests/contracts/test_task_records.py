@@ -1,0 +1,35 @@
+"""What every registered task lets a sweep record: units, constant answers, rows by content."""
+
+from __future__ import annotations
+
+import math
+
+from raykd.data.shared_rows import digests, shared
+from raykd.results.scales import scale_named, unit_of
+from raykd.sweep.chance import constant_scores
+from tests.contracts.test_tasks import encoded, rows, task  # noqa: F401  # fixtures
+
+
+def test_every_metric_has_a_unit(task):  # noqa: F811
+    for metric in task.metrics:
+        assert unit_of(metric, task.units) or unit_of(metric)
+
+
+def test_constant_answers_have_scores_that_the_metric_can_have(task, encoded):  # noqa: F811
+    for metric in task.metrics:
+        scale = scale_named(unit_of(metric), metric)
+        found = constant_scores(task, encoded, metric)
+        assert all(math.isfinite(v) and scale.low <= v <= scale.high for v in found)
+        if task.kind == "classification" and scale.per_row:
+            assert len(found) == task.num_labels
+        if task.kind == "regression" or scale.unit == "nats":
+            assert found == ()
+
+
+def test_every_row_is_found_again_and_only_itself(task, rows):  # noqa: F811
+    own = digests(task, rows)
+    assert len(set(own)) == len(own) == len(rows)
+    half = rows.take(list(range(0, len(rows), 2)))
+    splits = {"train": rows, "select": half, "report": half}
+    found = shared(task, splits, ("train",))
+    assert found["select in train"] == (len(half), len(half))

@@ -1,0 +1,74 @@
+"""What the record of a task says of its rows and metrics, and what is said of them at the start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from raykd.results.codec import from_dict, to_dict
+from raykd.results.data_caveats import shared_in_words
+from raykd.results.records import TaskRecord
+from raykd.results.replay import Replay
+from raykd.results.store import read_events
+from raykd.sweep.describe import task_record
+from raykd.sweep.events import EventLog
+from raykd.sweep.gather import gather
+from raykd.sweep.run import _warn
+from tests.unit.sweep.specs import TASK, spec
+
+HALVES = {"split": "validation", "fraction": 0.5}
+WHOLE = {"split": "validation"}
+
+
+def described(**changes) -> TaskRecord:
+    found = gather(spec(**changes), TASK)
+    prepared = SimpleNamespace(student=found.student, splits=found.student_splits)
+    return task_record(found, prepared)
+
+
+def test_metrics_chance_and_splits_are_recorded_and_read_back():
+    record = described(data__select_on=HALVES, data__report_on=HALVES)
+    assert record.units == {"accuracy": "share"}
+    assert (record.select_on, record.report_on) == (
+        "50% of validation", "50% of the rest of validation",
+    )  # fmt: skip
+    for role in ("select", "report"):
+        assert len(record.constant[role]) == 3
+        assert sum(record.constant[role]) == pytest.approx(1.0)
+    assert record.shared == {}
+    plain = json.loads(json.dumps(to_dict(record)))
+    again = from_dict(TaskRecord, plain)
+    assert {k: tuple(v) for k, v in again.constant.items()} == dict(record.constant)
+
+
+def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
+    changes = {"data__select_on": WHOLE, "data__report_on": WHOLE}
+    record = described(**changes)
+    assert {k: tuple(v) for k, v in record.shared.items()} == {"report in select": (120, 120)}
+    said = []
+    log = EventLog(tmp_path / "events.jsonl", said.append)
+    _warn({TASK: gather(spec(**changes), TASK)}, log)
+    assert [e["message"] for e in said] == [
+        f"{TASK}: 120 of 120 report rows (100 %) occur in the select split, too."
+    ]
+    replay = Replay(run="r", spec={"methods": {}, "train": {"domains": {}}})
+    replay.apply(read_events(tmp_path / "events.jsonl")[0])
+    assert replay.notes == []  # the caveat says it
+
+
+@pytest.mark.parametrize(
+    ("what", "count", "of", "words"),
+    [
+        ("report in train", 12, 277,
+         "12 of 277 report rows (4.3 %) occur among the rows that are trained on, too."),
+        ("train with another label", 1_200, 40_000,
+         "1,200 of 40,000 train rows (3 %) occur again with another label."),
+        ("report_mismatched in select", 1, 9_832,
+         "1 of 9,832 report_mismatched rows (0.01 %) occur in the select split, too."),
+    ],
+)  # fmt: skip
+def test_shared_rows_in_words(what: str, count: int, of: int, words: str):
+    assert shared_in_words(what, count, of) == words
