@@ -20,8 +20,8 @@ from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.source import ModelSource
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.pair import Tokens, family_named, pair_of, teacher_name
-from raykd.sweep.pair_checks import Readers, check_written, under
+from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
+from raykd.sweep.pair_checks import check_written
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -81,25 +81,11 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         DataError: The rows are not what the task needs.
         SetupError: Data or models cannot be reached.
     """
-    named = teacher_name(spec)
-    with under("teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"):
-        family = family_named(named)
-    task = task_of(spec, name).read_by(family.text_kind())
+    task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
     rows = rows_of(task, spec, name)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
-    setting = Setting(
-        teacher=teacher.anatomy,
-        student=pair.student_anatomy(),
-        kind=task.kind,
-        num_labels=task.num_labels,
-        same_tokens=tokens.same,
-        vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
-        teacher_reading=PREDICT if spec.teacher.explain > 0 else "",
-        explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
-        teacher_name=model_in_words(named),
-        student_name=student_in_words(spec),
-    )
+    setting = _setting(spec, task, pair)
     _refuse(spec, name, setting)
     divergences, reads_scores = vocabulary_needs(spec, setting)
     signals = _numbered(union_signals(spec, setting), teacher.anatomy.layers)
@@ -119,12 +105,8 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
-    check_written(
-        spec,
-        task.max_new_tokens,
-        {"teacher": teacher_splits["train"], "student": student_splits["train"]},
-        Readers(teacher=pair.positions()[0], student=pair.positions()[1], setting=setting),
-    )
+    train = teacher_splits["train"], student_splits["train"]
+    check_written(spec, setting, task.max_new_tokens, train, pair.positions())
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
@@ -145,6 +127,23 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
         notes=pair.notes,
+    )
+
+
+def _setting(spec: SweepSpec, task: Task, pair: Pair) -> Setting:
+    """The pair as methods see it."""
+    tokens = pair.tokens
+    return Setting(
+        teacher=pair.teacher.anatomy,
+        student=pair.student_anatomy(),
+        kind=task.kind,
+        num_labels=task.num_labels,
+        same_tokens=tokens.same,
+        vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
+        teacher_reading=PREDICT if spec.teacher.explain > 0 else "",
+        explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
+        teacher_name=model_in_words(teacher_name(spec)),
+        student_name=student_in_words(spec),
     )
 
 

@@ -88,7 +88,7 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
         DataError: A model or a tokenizer cannot be used.
         SetupError: A model cannot be reached.
     """
-    key = "teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"
+    key = _teacher_key(spec)
     named = teacher_name(spec)
     notes: list[str] = []
     with under(key):
@@ -109,6 +109,20 @@ def teacher_name(spec: SweepSpec) -> str | ShapeSpec:
     named = spec.teacher.checkpoint or spec.teacher.model
     assert named is not None
     return named
+
+
+def teacher_family(spec: SweepSpec) -> ModelFamily:
+    """The family of the teacher.
+
+    Raises:
+        RaykdError: There is no such model, or none of a known family; says under which key.
+    """
+    with under(_teacher_key(spec)):
+        return family_named(teacher_name(spec))
+
+
+def _teacher_key(spec: SweepSpec) -> str:
+    return "teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"
 
 
 def family_named(named: str | ShapeSpec) -> ModelFamily:

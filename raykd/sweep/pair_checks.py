@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from raykd import registry
@@ -83,53 +83,43 @@ def check_positions(source: ModelSource, max_length: int, name: str, key: str) -
         raise SpecError(found=[found])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Readers:
-    """Positions of the models of a pair, and what the file calls them.
-
-    Attributes:
-        teacher: Most tokens that the teacher reads.
-        student: Most tokens that the student reads.
-        setting: The pair, with its names.
-    """
-
-    teacher: int
-    student: int
-    setting: Setting
-
-
 def check_written(
-    spec: SweepSpec, most: int, train: Mapping[str, Encoded], readers: Readers
+    spec: SweepSpec,
+    setting: Setting,
+    most: int,
+    train: tuple[Encoded, Encoded],
+    positions: tuple[int, int],
 ) -> None:
     """Refuse text that one model writes and that is too long for the other one to read.
 
     Args:
         spec: The sweep.
+        setting: The pair.
         most: Most tokens of a response that the teacher writes.
-        train: The train rows as each model reads them: ``teacher``, ``student``.
-        readers: The pair.
+        train: The train rows as the teacher and as the student reads them.
+        positions: Most tokens that the teacher and the student read.
 
     Raises:
         SpecError: One problem per arm, with the numbers.
     """
-    if readers.setting.kind not in TEXT_KINDS:
+    if setting.kind not in TEXT_KINDS:
         return
+    sides = (("teacher", setting.teacher_name), ("student", setting.student_name))
     found = []
-    for label, (tokens, own) in new_tokens(spec, readers.setting, most).items():
-        writer, reader = ("student", "teacher") if own else ("teacher", "student")
-        prompt = longest_prompt(train[writer])
-        written = min(prompt + tokens, getattr(readers, writer))
-        there = getattr(readers, reader)
+    for label, (tokens, own) in new_tokens(spec, setting, most).items():
+        writes, reads = (1, 0) if own else (0, 1)
+        prompt = longest_prompt(train[writes])
+        written = min(prompt + tokens, positions[writes])
+        there, (reader, name) = positions[reads], sides[reads]
         if written <= there:
             continue
-        name = getattr(readers.setting, f"{reader}_name")
         lower = f"set max_new_tokens of it to {there - prompt} or less, or "
         lower = lower if own and there > prompt else ""
         found.append(
             Problem(
                 path=f"methods.{label}",
-                message=f"the {writer} writes up to {tokens} tokens after prompts of up to "
-                f"{prompt}, {written} in all, but {reader} '{name}' has {there} positions",
+                message=f"the {sides[writes][0]} writes up to {tokens} tokens after prompts of up "
+                f"to {prompt}, {written} in all, but {reader} '{name}' has {there} positions",
                 hint=f"{lower}choose a {reader} with at least {written} positions",
             )
         )

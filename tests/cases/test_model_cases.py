@@ -693,11 +693,14 @@ def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts)
 
 
 def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, texts):
-    tokenizer = byte_pairs(texts)
-    write_decoder(place / "teacher", tokenizer, eos_token_id=[5, 6])
-    write_decoder(place / "student", tokenizer, seed=1)
-    spec = writing(place).spec
-    runs = [prepare_task(spec, "dolly", place / "cache", lambda *_: None)[1:] for _ in range(2)]
+    write_decoder(place / "teacher", byte_pairs(texts, end="<|im_end|>"), eos_token_id=[5, 6])
+    write_decoder(place / "student", byte_pairs(texts), seed=1)
+    spec, told = writing(place).spec, []
+    runs = [
+        prepare_task(spec, "dolly", place / "cache", lambda *_: None, told.append)[1:]
+        for _ in range(2)
+    ]
+    assert ["texts end with '<|im_end|>'" in note for note in told] == [True, True]
     assert [cached for _, cached in runs] == [False, True]
     first, second = (weights.capture(prepared.student.build(0)) for prepared, _ in runs)
     assert first.config == second.config
