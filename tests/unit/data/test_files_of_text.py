@@ -148,6 +148,22 @@ def test_of_two_files_of_a_split_it_is_said_which_is_read(tmp_path, caplog):
     assert "train.parquet is read, not train.jsonl beside it" in caplog.text
 
 
+def test_parts_of_a_split_are_joined_in_order(tmp_path):
+    for k, text in [(1, "c"), (0, "a"), (2, None)]:
+        rows = {"text": [text, "b"], "label": [k, k]} if text else {"text": ["d"]}
+        pq.write_table(pa.table(rows), tmp_path / f"train-{k:05}-of-00003.parquet")
+    reader = FolderReader(folder=tmp_path)
+    assert reader.splits() == ("train",)
+    table = reader.read("train")
+    assert table.columns == {"text": [*"abcbd"], "label": [0, 0, 1, 1, None]}
+    assert f"{table.origin} {table.place(4)}" == f"{tmp_path}/train-*-of-00003 row 5"
+    (tmp_path / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(
+        DataError, match=r"train has 2 of 3 parts \(train-00000-of-00003\.parquet, "
+    ):
+        reader.read("train")
+
+
 def test_packed_files_are_read(tmp_path):
     write(tmp_path, "train.tsv.gz", gzip.compress(b"a\tb\n1\t2\n"))
     assert FolderReader(folder=tmp_path).read("train").columns == {"a": ["1"], "b": ["2"]}
