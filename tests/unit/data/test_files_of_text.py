@@ -10,7 +10,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.folder import FolderReader, user_path
@@ -35,7 +35,7 @@ def write(folder, name: str, content: str | bytes):
 
 
 @given(st.lists(ON_A_LINE, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_lines_end_at_line_feeds_only(lines, end, is_ended):
     text = end.join(lines) + (end if is_ended and lines else "")
     assert lines_of(text) == lines
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 
 
 @given(ROWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_csv_is_read_as_it_was_written(folder, rows):
     # A carriage return within quotes is one, too.
     rows = [(f"{a}\r{b}", b) for a, b in rows]
@@ -65,14 +65,14 @@ def test_csv_is_read_as_it_was_written(folder, rows):
 
 
 @given(st.lists(st.tuples(ON_A_LINE, ON_A_LINE), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_tsv_is_read_as_it_was_written(folder, rows):
     table = read_tsv(write(folder, "t.tsv", "".join(f"{a}\t{b}\n" for a, b in [("a", "b"), *rows])))
     assert list(zip(*table.columns.values(), strict=True)) == rows
 
 
 @given(ROWS, st.booleans(), st.sampled_from([None, 1]), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_json_is_read_as_it_was_written(folder, rows, is_escaped, indent, is_array):
     objects = [{"a": a, "b": b} for a, b in rows]
     if is_array:
