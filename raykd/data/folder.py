@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,51 @@ READERS: Mapping[str, Callable[[Path], Table]] = {
 SUFFIXES = tuple(READERS)
 
 
+_File = tuple[str, Path, Callable[[Path], Table]]
+_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
+
+
+def _joined(name: Path, files: Sequence[_File]) -> Table:
+    """The rows of all parts of a split, one after the other.
+
+    Raises:
+        DataError: A part is missing, or there is one too many; or see the reader of each.
+    """
+    marks = [_SHARD.search(stem) for stem, _, _ in files]
+    numbers = [(mark.group(1), mark.group(2)) for mark in marks if mark is not None]
+    count = int(numbers[0][1])
+    if sorted(numbers) != [(f"{k:05}", f"{count:05}") for k in range(count)]:
+        there = ", ".join(path.name for _, path, _ in files)
+        raise DataError(
+            f"{name} has {len(files)} of {count} parts ({there})",
+            hint="put all parts of one format there, and no others",
+        )
+    tables = [read(path) for _, path, read in sorted(files, key=lambda file: file[0])]
+    if any(table.class_names != tables[0].class_names for table in tables):
+        raise DataError(
+            f"the parts of {name} call their classes differently", hint="write them anew, as one"
+        )
+    names = dict.fromkeys(column for table in tables for column in table.columns)
+    return Table(
+        columns={
+            column: [
+                value
+                for table in tables
+                for value in table.columns.get(column, [None] * len(table))
+            ]
+            for column in names
+        },
+        origin=f"{name}-*-of-{count:05}",
+        twice=frozenset().union(*(table.twice for table in tables)),
+        class_names=tables[0].class_names,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderReader:
-    """``<folder>/<split>`` in any of `SUFFIXES`, also packed with gzip.
+    """``<folder>/<split>`` in any of `SUFFIXES`, also packed with gzip, also in several parts.
+
+    Parts are called ``train-00000-of-00002.parquet`` and so on, as the hub has them.
 
     Attributes:
         folder: Folder of one task.
@@ -128,7 +171,8 @@ class FolderReader:
     def splits(self) -> tuple[str, ...]:
         """Splits that have a file."""
         names = {stem: name for name, stem in self.stems.items()}
-        return tuple(dict.fromkeys(names.get(stem, stem) for stem, _, _ in self._files()))
+        stems = [_SHARD.sub("", stem) for stem, _, _ in self._files()]
+        return tuple(dict.fromkeys(names.get(stem, stem) for stem in stems))
 
     def read(self, split: str) -> Table:
         """All rows of one split.
@@ -137,19 +181,24 @@ class FolderReader:
             DataError: There is no such split, or its file is broken or empty.
         """
         stem = self.stems.get(split, split)
-        found = [(path, read) for of, path, read in self._files() if of == stem]
-        if not found:
+        files = self._files()
+        found = [(path, read) for of, path, read in files if of == stem]
+        shards = [file for file in files if _SHARD.sub("", file[0]) == stem != file[0]]
+        if not found and not shards:
             raise no_split(split, str(self.folder), self.splits(), self._instead(stem))
-        path, read = found[0]
-        if len(found) > 1:
-            others = ", ".join(other.name for other, _ in found[1:])
-            log.warning("%s is read, not %s beside it", path, others)
-        table = read(path)
+        if not found:
+            table = _joined(self.folder / stem, shards)
+        else:
+            path, read = found[0]
+            others = [other.name for other, _ in found[1:]] + [path.name for _, path, _ in shards]
+            if others:
+                log.warning("%s is read, not %s beside it", path, ", ".join(others))
+            table = read(path)
         if not len(table):
-            raise DataError(f"{path} has no rows", hint="choose another split or file")
+            raise DataError(f"{table.origin} has no rows", hint="choose another split or file")
         return table
 
-    def _files(self) -> list[tuple[str, Path, Callable[[Path], Table]]]:
+    def _files(self) -> list[_File]:
         """Stem, path and reader of every file that can be read, in the order of `SUFFIXES`."""
         found = []
         for path in self._paths():

@@ -5,7 +5,7 @@ import re
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.answers import exact_match, normalised, score_answers, token_f1
@@ -61,7 +61,7 @@ ANSWERS = st.text(max_size=8) | st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS, st.lists(ANSWERS, min_size=1, max_size=3))
 def test_scores_equal_those_of_the_evaluation_script(predicted, accepted):
     assert normalised(predicted) == squads_normalised(predicted)

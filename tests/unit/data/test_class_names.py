@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.base import DataSettings
@@ -186,7 +186,7 @@ def read(folder: Path, split: str, labels: list[str]) -> Any:
         return REFUSED
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(COLUMNS, LABELS)
 @example([True, False, True], ["True", "False"])
 @example([0, 1, 1, 0], ["1", "0"])
@@ -200,7 +200,7 @@ def test_the_same_values_are_the_same_classes_in_every_format(values, labels):
     assert len({str(classes) for classes in found.values()}) == 1, found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LABELS, st.data())
 def test_names_are_their_own_classes_and_nothing_else_is(labels, data):
     rows = data.draw(st.lists(st.integers(0, len(labels) - 1), min_size=1, max_size=6))

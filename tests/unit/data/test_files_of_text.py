@@ -10,7 +10,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.folder import FolderReader, user_path
@@ -35,7 +35,7 @@ def write(folder, name: str, content: str | bytes):
 
 
 @given(st.lists(ON_A_LINE, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_lines_end_at_line_feeds_only(lines, end, is_ended):
     text = end.join(lines) + (end if is_ended and lines else "")
     assert lines_of(text) == lines
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 
 
 @given(ROWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_csv_is_read_as_it_was_written(folder, rows):
     # A carriage return within quotes is one, too.
     rows = [(f"{a}\r{b}", b) for a, b in rows]
@@ -65,14 +65,14 @@ def test_csv_is_read_as_it_was_written(folder, rows):
 
 
 @given(st.lists(st.tuples(ON_A_LINE, ON_A_LINE), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_tsv_is_read_as_it_was_written(folder, rows):
     table = read_tsv(write(folder, "t.tsv", "".join(f"{a}\t{b}\n" for a, b in [("a", "b"), *rows])))
     assert list(zip(*table.columns.values(), strict=True)) == rows
 
 
 @given(ROWS, st.booleans(), st.sampled_from([None, 1]), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_json_is_read_as_it_was_written(folder, rows, is_escaped, indent, is_array):
     objects = [{"a": a, "b": b} for a, b in rows]
     if is_array:
@@ -146,6 +146,22 @@ def test_of_two_files_of_a_split_it_is_said_which_is_read(tmp_path, caplog):
     pq.write_table(pa.table({"text": ["of parquet"]}), tmp_path / "train.parquet")
     assert FolderReader(folder=tmp_path).read("train").columns["text"] == ["of parquet"]
     assert "train.parquet is read, not train.jsonl beside it" in caplog.text
+
+
+def test_parts_of_a_split_are_joined_in_order(tmp_path):
+    for k, text in [(1, "c"), (0, "a"), (2, None)]:
+        rows = {"text": [text, "b"], "label": [k, k]} if text else {"text": ["d"]}
+        pq.write_table(pa.table(rows), tmp_path / f"train-{k:05}-of-00003.parquet")
+    reader = FolderReader(folder=tmp_path)
+    assert reader.splits() == ("train",)
+    table = reader.read("train")
+    assert table.columns == {"text": [*"abcbd"], "label": [0, 0, 1, 1, None]}
+    assert f"{table.origin} {table.place(4)}" == f"{tmp_path}/train-*-of-00003 row 5"
+    (tmp_path / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(
+        DataError, match=r"train has 2 of 3 parts \(train-00000-of-00003\.parquet, "
+    ):
+        reader.read("train")
 
 
 def test_packed_files_are_read(tmp_path):

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -86,7 +86,7 @@ def classified(draw) -> tuple[np.ndarray, np.ndarray, int]:
     return np.array(draw(some)), np.array(draw(some)), classes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(classified())
 def test_classification_equals_scikit_learn(made):
     predicted, labels, classes = made
@@ -104,7 +104,7 @@ def test_classification_equals_scikit_learn(made):
     assert found == pytest.approx(wanted, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(2, 12).flatmap(
         lambda n: st.tuples(*[st.lists(st.integers(-40, 40), min_size=n, max_size=n)] * 2)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
@@ -29,13 +29,13 @@ IDENTICAL = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LATIN | WORDS)
 def test_tokens_of_latin_text_are_those_of_the_package(text):
     assert tokens(text) == DefaultTokenizer(use_stemmer=True).tokenize(text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(WORDS, WORDS, WORDS)
 def test_scores_of_ascii_are_those_of_the_package(prediction, one, two):
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
