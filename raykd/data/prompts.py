@@ -61,9 +61,12 @@ def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> En
 
 
 def id_count(tokenizer: Any) -> int:
-    """Token ids that a tokenizer can give, those it leaves out in between counted."""
-    largest: int = max(tokenizer.get_vocab().values())
-    return 1 + largest
+    """Rows that a word embedding needs for every token of a tokenizer.
+
+    Special tokens count, and so do ids that it leaves out in between.
+    """
+    highest: int = max(*tokenizer.get_vocab().values(), *tokenizer.all_special_ids)
+    return 1 + highest
 
 
 def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:

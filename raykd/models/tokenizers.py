@@ -149,12 +149,6 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 _SPECIAL = ("bos", "eos", "pad")
 
 
-def vocabulary_size(tokenizer: Any) -> int:
-    """Rows that a word embedding needs for every token of a tokenizer, special ones included."""
-    highest: int = max(*tokenizer.get_vocab().values(), *tokenizer.all_special_ids)
-    return 1 + highest
-
-
 def same_tokens(one: Any, two: Any) -> bool:
     """Whether two tokenizers give the same ids to texts.
 

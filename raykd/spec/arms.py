@@ -184,27 +184,6 @@ def vocabulary_needs(
     return tuple(found), reads
 
 
-def new_tokens(spec: SweepSpec, setting: Setting, given: int) -> dict[str, tuple[int, bool]]:
-    """Arms that learn from text that is written, by label.
-
-    Args:
-        spec: The sweep.
-        setting: The pair.
-        given: Most tokens of a response that the teacher writes.
-
-    Returns:
-        Most tokens that are written after a prompt, and whether the student writes them.
-    """
-    found: dict[str, tuple[int, bool]] = {}
-    for label, arm in spec.methods.items():
-        for method in built(arm, setting):
-            own = method.new_tokens()
-            most = max(own, given if method.signals().generation else 0)
-            if most > found.get(label, (0, False))[0]:
-                found[label] = (most, own > 0)
-    return found
-
-
 def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:
     """Every distinct way in which some trial may derive teachers, in the order of the arms."""
     found: dict[Derivation, None] = {}

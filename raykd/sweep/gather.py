@@ -21,7 +21,6 @@ from raykd.models.source import ModelSource
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
-from raykd.sweep.pair_checks import check_written
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -105,8 +104,6 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
-    train = teacher_splits["train"], student_splits["train"]
-    check_written(spec, setting, task.max_new_tokens, train, pair.positions())
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(

@@ -8,6 +8,7 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, Rows, Task
+from raykd.data.prompts import id_count
 from raykd.models.base import Anatomy, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
@@ -18,7 +19,6 @@ from raykd.models.tokenizers import (
     load_tokenizer,
     same_tokens,
     train_tokenizer,
-    vocabulary_size,
 )
 from raykd.spec.schema import ShapeSpec, SweepSpec
 from raykd.sweep.pair_checks import (
@@ -62,11 +62,6 @@ class Pair:
     student: ModelSource | StudentCut
     tokens: Tokens
     notes: tuple[str, ...] = ()
-
-    def positions(self) -> tuple[int, int]:
-        """Most tokens that the teacher and the student read."""
-        mine = self.student if isinstance(self.student, ModelSource) else self.teacher
-        return self.teacher.positions(), mine.positions()
 
     def student_anatomy(self) -> Anatomy:
         """The sizes of the student."""
@@ -151,7 +146,7 @@ def _source(
         shape = ModelShape(**{**named.model_dump(), "dropout": float(named.dropout)})
         source = shape_source(
             shape,
-            vocabulary=vocabulary_size(tokenizer),
+            vocabulary=id_count(tokenizer),
             kind=task.kind,
             num_labels=task.num_labels,
             labels=task.labels,
@@ -210,8 +205,6 @@ def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) ->
         return teacher
     if not same_tokens(teacher, student):
         return None
-    if vocabulary_size(teacher) > student_rows and vocabulary_size(student) <= min(
-        student_rows, teacher_rows
-    ):
+    if id_count(teacher) > student_rows and id_count(student) <= min(student_rows, teacher_rows):
         return student
     return teacher

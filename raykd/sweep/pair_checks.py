@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, Encoded
+from raykd.data.base import TEXT_KINDS
+from raykd.data.prompts import id_count
 from raykd.errors import DataError, Problem, SetupError, SpecError
-from raykd.methods.base import Setting
 from raykd.models import pruning
 from raykd.models.base import ModelShape
 from raykd.models.checkpoint import Checkpoint
@@ -19,10 +19,8 @@ from raykd.models.cut import INSTEAD
 from raykd.models.cut import refusal as cut_refusal
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.source import ModelSource
-from raykd.models.tokenizers import vocabulary_size
 from raykd.models.weight_names import listed
-from raykd.spec.arms import new_tokens
-from raykd.spec.schema import FromTeacher, SweepSpec
+from raykd.spec.schema import FromTeacher
 
 
 @contextmanager
@@ -48,7 +46,7 @@ def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
     Raises:
         DataError: There are more tokens than rows.
     """
-    needed = vocabulary_size(tokenizer)
+    needed = id_count(tokenizer)
     if needed > rows:
         count = len(tokenizer.get_vocab())
         last = tokenizer.convert_ids_to_tokens(needed - 1)
@@ -81,59 +79,6 @@ def check_positions(source: ModelSource, max_length: int, name: str, key: str) -
             hint=f"set data.max_length to {there} or less{more}",
         )
         raise SpecError(found=[found])
-
-
-def check_written(
-    spec: SweepSpec,
-    setting: Setting,
-    most: int,
-    train: tuple[Encoded, Encoded],
-    positions: tuple[int, int],
-) -> None:
-    """Refuse text that one model writes and that is too long for the other one to read.
-
-    Args:
-        spec: The sweep.
-        setting: The pair.
-        most: Most tokens of a response that the teacher writes.
-        train: The train rows as the teacher and as the student reads them.
-        positions: Most tokens that the teacher and the student read.
-
-    Raises:
-        SpecError: One problem per arm, with the numbers.
-    """
-    if setting.kind not in TEXT_KINDS:
-        return
-    sides = (("teacher", setting.teacher_name), ("student", setting.student_name))
-    found = []
-    for label, (tokens, own) in new_tokens(spec, setting, most).items():
-        writes, reads = (1, 0) if own else (0, 1)
-        prompt = longest_prompt(train[writes])
-        written = min(prompt + tokens, positions[writes])
-        there, (reader, name) = positions[reads], sides[reads]
-        if written <= there:
-            continue
-        lower = f"set max_new_tokens of it to {there - prompt} or less, or "
-        lower = lower if own and there > prompt else ""
-        found.append(
-            Problem(
-                path=f"methods.{label}",
-                message=f"the {sides[writes][0]} writes up to {tokens} tokens after prompts of up "
-                f"to {prompt}, {written} in all, but {reader} '{name}' has {there} positions",
-                hint=f"{lower}choose a {reader} with at least {written} positions",
-            )
-        )
-    if found:
-        raise SpecError(found=found)
-
-
-def longest_prompt(rows: Encoded) -> int:
-    """Tokens of the longest prompt, other readings of the rows included."""
-    if rows.label_offsets is not None:
-        longest = int((rows.offsets[1:] - rows.offsets[:-1]).max())
-    else:
-        longest = max(len(rows.prompt(row)) for row in range(len(rows)))
-    return max([longest, *(longest_prompt(other) for other in rows.beside.values())])
 
 
 def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:

@@ -22,14 +22,14 @@ from transformers import (
 from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
-from raykd.data.prompts import joined_row, of_rows
+from raykd.data.prompts import id_count, joined_row, of_rows
 from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.cut import take_layers
 from raykd.models.forward import forward
 from raykd.models.load import build_model, load_model
-from raykd.models.tokenizers import save_tokenizer, train_tokenizer, vocabulary_size
+from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.models.writing import Writing, until_end, write
 
 AUTO = {
@@ -59,7 +59,7 @@ def model_of(family: str, kind: str, tokenizer, seed: int = 0, layers: int = 2):
     shape = ModelShape(family=family, layers=layers, hidden=16, heads=2, max_positions=32)
     count = {"classification": 3, "span": 2}.get(kind, 1)
     return build_model(
-        shape, vocabulary=vocabulary_size(tokenizer), kind=kind, num_labels=count, seed=seed,
+        shape, vocabulary=id_count(tokenizer), kind=kind, num_labels=count, seed=seed,
         labels=LABELS if kind == "classification" else (),
     ).eval()  # fmt: skip
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from raykd.data.prompts import id_count
 from raykd.errors import DataError, SpecError
 from raykd.models.tokenizers import (
     SPECIAL_TOKENS,
@@ -12,7 +13,6 @@ from raykd.models.tokenizers import (
     same_tokens,
     save_tokenizer,
     train_tokenizer,
-    vocabulary_size,
 )
 from tests.unit.models.checkpoints import save_tiny
 
@@ -101,11 +101,11 @@ WORDS = {"[UNK]": 0, "the": 1, "cat": 2}
 
 
 def test_the_rows_that_are_needed_follow_the_highest_number_not_the_count():
-    assert vocabulary_size(words(WORDS)) == 3
-    assert vocabulary_size(words({"[UNK]": 0, "the": 1, "cat": 9})) == 10
+    assert id_count(words(WORDS)) == 3
+    assert id_count(words({"[UNK]": 0, "the": 1, "cat": 9})) == 10
     more = words(WORDS)
     more.add_special_tokens({"pad_token": "<pad>"})
-    assert vocabulary_size(more) == 4
+    assert id_count(more) == 4
 
 
 def with_special(**tokens: object):
