@@ -198,7 +198,7 @@ overrides = st.lists(
 
 MANY = int(os.environ.get("RAYKD_FUZZ", "0"))
 PROFILE = settings(
-    max_examples=MANY or 120,
+    max_examples=MANY or 80,
     deadline=None,
     derandomize=not MANY,
     database=None,

@@ -35,7 +35,7 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "data.limit": ({"data__limit": 60}, "rows"),
     "data.student_rows": ({"data__student_rows": 20}, "rows"),
     "data.max_length": ({"data__max_length": 6}, "tokens"),
-    "data.select_on": ({"data__select_on": {"split": "validation"}}, "rows"),
+    "data.select_on": ({"data__select_on": {"split": "train", "fraction": 0.2}}, "rows"),
     "data.report_on": ({"data__report_on": {"split": "test"}}, "rows"),
     "data.seed": ({"data__seed": 3}, "rows"),
     "split.split": ({"data__select_on": {"split": "test"}}, "rows"),
