@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import os
 import pkgutil
 import sys
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         4 surroundings, 130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is written as its number instead of ending the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # A method named by a dotted name is found below the current folder, as with `python -m`.
     sys.path.append(os.getcwd())
     output = Output(format=_format_in(arguments), verbose="-v" in arguments)

@@ -27,6 +27,19 @@ def _busy(tmp_path: Path, how: str, slots: int) -> Path:
     return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots})
 
 
+def _until_stuck(process: subprocess.Popen[str]) -> None:
+    """Read events until one trial is over and one of the arm that gets stuck has begun."""
+    assert process.stdout is not None
+    missing = {"trial_finished", "trial_started"}
+    for line in process.stdout:
+        event = json.loads(line) if line.startswith("{") else {"event": ""}
+        if event["event"] == "trial_finished" or event.get("label") == "stuck":
+            missing.discard(event["event"])
+        if not missing:
+            return
+    pytest.fail(f"the sweep ended early: {process.stderr.read() if process.stderr else ''}")
+
+
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
@@ -47,8 +60,7 @@ def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
     out = tmp_path / "runs"
     file = _busy(tmp_path, how, slots)
     driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
-    _read_until(driver, "trial_finished", 1)
-    _read_until(driver, "trial_started", 1)
+    _until_stuck(driver)
     time.sleep(1.0)
     began = time.monotonic()
     driver.send_signal(number)
@@ -74,7 +86,7 @@ def test_a_second_signal_ends_at_once_and_says_how_to_go_on(
     driver = _command(
         "sweep", str(_busy(tmp_path, "sleep", 1)), "--out", str(out), cache=cache_folder
     )
-    _read_until(driver, "trial_started", 2)
+    _until_stuck(driver)
     driver.send_signal(signal.SIGINT)
     time.sleep(0.5)
     began = time.monotonic()

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -132,3 +136,38 @@ def test_the_log_file_keeps_the_error(monkeypatch, tmp_path, capsys):
 def test_a_log_file_that_cannot_be_written(tmp_path, capsys):
     assert main(["ls", "--log-file", str(tmp_path / "a" / "b")]) == 4
     assert "cannot write the log file" in capsys.readouterr().err
+
+
+NAMED = """
+from dataclasses import dataclass
+from raykd import LossTerms, Method, Signals
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    "Nothing."
+
+class Named(Method[Params]):
+    "Ein Größenvergleich."
+    title = "naïve 漢字"
+    reference = "https://example.org"
+    requires = Signals()
+
+    def loss(self, batch, student, teacher):
+        return LossTerms(task=student.task_loss)
+
+METHOD = Named
+"""
+
+
+def test_a_terminal_without_utf_8_shows_what_it_can(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "named.py").write_text(NAMED, encoding="utf-8")
+    asks = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    paths = os.pathsep.join([str(Path(raykd.__file__).parents[1]), str(tmp_path)])
+    shown = subprocess.run(
+        [sys.executable, "-m", "raykd", "show", "mine.named"],
+        env={**os.environ, **asks, "PYTHONPATH": paths}, capture_output=True, check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert rb"na\xefve" in shown.stdout
