@@ -253,7 +253,7 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
                 label=arm.label,
                 message=f"{named(arm.label, first=True)} has {scale.show(values[0])} with every "
                 "seed.",
-                hint="equal scores are no certainty; did the seeds, and the training, do anything?",
+                hint="equal scores are no certainty; see whether seeds and training did anything",
             )
 
 
