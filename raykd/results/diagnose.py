@@ -233,7 +233,7 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
     for arm in arms:
         values = list(arm.seeds.values())
         flat = [v for v in values if any(math.isclose(v, c, abs_tol=1e-9) for c in constant)]
-        if flat and 2 * len(flat) >= len(values):
+        if len(flat) > 1 and 2 * len(flat) >= len(values):  # one alone may be chance
             shown = ", ".join(scale.show(v) for v in sorted(set(flat)))
             yield Caveat(
                 code="one-class",
