@@ -234,7 +234,7 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
     for arm in arms:
         values = list(arm.seeds.values())
         flat = [v for v in values if any(math.isclose(v, c, abs_tol=1e-9) for c in constant)]
-        if flat and 2 * len(flat) >= len(values):
+        if len(flat) > 1 and 2 * len(flat) >= len(values):  # one alone may be chance
             shown = ", ".join(scale.show(v) for v in sorted(set(flat)))
             yield Caveat(
                 code="one-class",
@@ -254,7 +254,7 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
                 label=arm.label,
                 message=f"{named(arm.label, first=True)} has {scale.show(values[0])} with every "
                 "seed.",
-                hint="equal scores are no certainty; did the seeds, and the training, do anything?",
+                hint="equal scores are no certainty; see whether seeds and training did anything",
             )
 
 

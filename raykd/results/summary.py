@@ -211,7 +211,7 @@ def named(label: str, *, first: bool = False) -> str:
     """
     if label != NO_TEACHER[0]:
         return label
-    return "No teacher" if first else "no teacher"
+    return "The student without a teacher" if first else "no teacher"
 
 
 def ranked(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:

@@ -23,6 +23,8 @@ from raykd.results.summary import (
     without_teacher,
 )
 
+_ROUNDING = 1e-12  # differences below are those of equal values
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
@@ -120,7 +122,9 @@ def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale:
     ci = f"95 % CI {_ends(scale, e)}, {e.n} seeds"
     if d.better and not leader.lost:
         return f"{leader.label} beats {rival.label} by {by} ({ci}){clause}."
-    ahead = f"{leader.label if e.mean >= 0 else rival.label} is ahead by {by}"
+    ahead = f"{leader.label if e.mean > 0 else rival.label} is ahead by {by}"
+    if abs(e.mean) < _ROUNDING:
+        return f"{both} cannot be told apart: their means are equal ({ci}){clause}."
     if d.better:
         runs = len(leader.lost) + len(leader.seeds)
         why = f"{leader.label} lost {len(leader.lost)} of its {runs} confirm runs ({ci})"
@@ -148,7 +152,7 @@ def _size(scale: Scale, value: float) -> str:
 def _end(scale: Scale, value: float) -> str:
     """A difference, with a digit more where it would be written as zero and is not."""
     shown = scale.show(value)
-    if scale.factor == 100 and value and float(shown) == 0.0:
+    if scale.factor == 100 and abs(value) > _ROUNDING and float(shown) == 0.0:
         return f"{value * 100:.2g}"
     return shown
 

@@ -22,6 +22,13 @@ def test_one_class_for_every_row_is_known_by_its_scores():
     assert "51.5" in verdict_section.record(result).tasks[0].measure
 
 
+def test_one_run_that_scores_what_a_constant_does_may_be_chance():
+    constant = {"report": [0.485, 0.515]}
+    for scores in ([0.515], [0.515, 0.6, 0.61], [0.515, 0.485, 0.6, 0.61, 0.62]):
+        result = with_record(sweep(none=[0.6] * len(scores), kd=scores), constant=constant)
+        assert "one-class" not in caveats(result)
+
+
 def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
     result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
     result = with_record(result, constant={"report": [0.17, 0.16, 0.15]})

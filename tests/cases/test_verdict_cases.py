@@ -213,6 +213,8 @@ def test_the_arm_without_teacher_is_not_nobody():
     result = sweep(none=[0.70, 0.705, 0.70], kd=[0.60, 0.61, 0.60])
     assert heading(result).startswith("Take the student without a teacher: ahead of every other")
     assert verdict(result, TASK).headline.endswith("none is the student without a teacher.")
+    equal = sweep(none=[0.70, 0.705, 0.70], kd=[0.70, 0.70, 0.705])
+    assert "their means are equal" in verdict(equal, TASK).headline
     near = sweep(none=[0.70, 0.71, 0.69], kd=[0.70, 0.69, 0.72])
     assert heading(near) == "No winner yet: kd and no teacher cannot be told apart"
     assert re.search(r"\bnone\b", " ".join(c.message for c in diagnose(near))) is None

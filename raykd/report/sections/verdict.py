@@ -87,7 +87,8 @@ def _measure(result: SweepResult, task: str) -> str:
     split = record.report_on if record else "the report split"
     rows = record.rows.get("report") if record else None
     scale = scale_of(result, task)
-    parts = [f"{metric} on {split}" + (f", {rows:,} rows" if rows else "")]
+    unit = "" if scale.unit in ("points", metric) else f" in {scale.unit}"
+    parts = [f"{metric}{unit} on {split}" + (f", {rows:,} rows" if rows else "")]
     parts.append("lower is better" if mode == "min" else "higher is better")
     if rows and scale.per_row:
         parts.append(f"one row is {100 / rows:.2g} points")
