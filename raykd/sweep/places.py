@@ -30,7 +30,8 @@ def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # others are to be ignored, says the standard
         return Path(base) / "raykd" / "teachers"
-    home = os.path.expanduser("~")
+    # An empty variable would mean the root of the file system.
+    home = os.path.expanduser("~") if os.environ.get("HOME", "~") else ""
     if not os.path.isabs(home):
         raise SetupError("there is no home folder to keep prepared teachers in", hint=ELSEWHERE)
     return Path(home) / ".cache" / "raykd" / "teachers"

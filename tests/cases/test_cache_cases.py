@@ -1,0 +1,284 @@
+"""Where and how teachers are kept: folders that cannot be written, no home, second runs.
+
+The inputs are those of problems that people report of containers, shared machines and clusters:
+nothing is lost after the work, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pwd
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raykd.cli.main import main
+from raykd.teachers import shelf
+from tests.unit.teachers.test_cache import disk_full
+
+ROOT = Path(__file__).parents[2]
+BASE = """\
+name: hunt
+tasks: [{name: own, path: data, texts: [text], labels: [neg, pos]}]
+data: {max_length: 16}
+teacher:
+  model: {family: bert, layers: 2, hidden: 16, heads: 2, vocabulary: 200, max_positions: 16}
+  finetune: {epochs: 2, lr: 1e-3, batch_size: 8}
+student:
+  model: {family: bert, layers: 1, hidden: 8, heads: 2, vocabulary: 200, max_positions: 16}
+train: {epochs: 1, batch_size: 8, lr: 1e-3}
+methods: {none: {}, kd: {alpha: 0.5, temperature: 2}}
+search: {trials: 1}
+confirm: {seeds: [1]}
+"""
+MORE = "kd: {alpha: 0.5, temperature: 2}, ckd: {ltrdist: 0, ltrangle: 0}}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a search space and its data, which is the current one."""
+    (tmp_path / "data").mkdir()
+    for split, count in (("train", 40), ("validation", 12)):
+        with (tmp_path / "data" / f"{split}.csv").open("w", newline="") as file:
+            rows = [(f"the story is {('dull', 'fine')[k % 2]} {k}", ("neg", "pos")[k % 2])
+                    for k in range(count)]  # fmt: skip
+            csv.writer(file).writerows([("text", "label"), *rows])
+    (tmp_path / "base.yaml").write_text(BASE)
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No home and no entry of the user, as container runtimes leave it for a foreign uid."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "RAYKD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+def raykd(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and all that is printed."""
+    code = main([*arguments])
+    out, err = capsys.readouterr()
+    return code, out + err
+
+
+def place_in(said: str) -> str:
+    """The folder of the teacher that a command names."""
+    (found,) = re.findall(r"^teacher: (\S+)$", said, re.MULTILINE)
+    return found
+
+
+def trained(said: str) -> bool:
+    return "finetune 1/2" in said
+
+
+@pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
+def test_a_cache_that_cannot_be_written_is_told_before_the_work_whose_purpose_it_is(
+    folder, capsys, monkeypatch, place
+):
+    monkeypatch.setenv("RAYKD_CACHE", place)
+    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert code == 4
+    assert f"the cache of teachers {place} cannot be written: " in said
+    assert "set RAYKD_CACHE to a folder that can be written" in said
+    assert not trained(said)
+    assert "bug" not in said
+
+
+@pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
+def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monkeypatch, place):
+    monkeypatch.setenv("RAYKD_CACHE", place)
+    code, said = raykd(capsys, "trial", "base.yaml", "--label", "kd")
+    assert code == 0
+    assert "teachers are not kept" in said
+    assert said.index("teachers are not kept") < said.index("finetune 1/2")
+    assert "report/accuracy" in said
+
+
+def test_without_a_home_the_teachers_are_not_kept_and_that_is_said(folder, capsys, homeless):
+    code, said = raykd(capsys, "trial", "base.yaml", "--label", "none")
+    assert code == 0
+    assert "there is no home folder to keep prepared teachers in; teachers are not kept" in said
+    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert code == 4
+    assert "there is no home folder" in said
+    assert "RAYKD_CACHE" in said
+    assert not trained(said)
+    code, said = raykd(capsys, "teacher", "--list")
+    assert code == 4
+    assert "bug" not in said
+
+
+@pytest.mark.parametrize("name", ["RAYKD_CACHE", "XDG_CACHE_HOME"])
+def test_without_a_home_a_folder_that_is_named_will_do(folder, capsys, homeless, monkeypatch, name):
+    monkeypatch.setenv(name, str(folder / "named"))
+    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert code == 0, said
+    assert str(folder / "named") in said
+    code, said = raykd(capsys, "teacher", "--list")
+    assert "1 teachers" in said
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_a_home_that_is_no_place_is_none(folder, capsys, homeless, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    code, said = raykd(capsys, "teacher", "--list")
+    assert code == 4
+    assert "there is no home folder" in said
+    assert not (folder / ".cache").exists()
+
+
+def test_a_disk_that_fills_up_costs_the_cache_and_not_the_trial(folder, capsys):
+    with disk_full(30_000):
+        code, said = raykd(capsys, "trial", "base.yaml", "--label", "kd")
+    assert code == 0, said
+    assert "is not kept for the next time: cannot write the prepared teacher" in said
+    with disk_full(30_000):
+        code, said = raykd(capsys, "teacher", "base.yaml")
+    assert code == 4
+    assert "free some space" in said
+
+
+def test_a_second_run_and_one_more_arm_do_nothing_again(folder, capsys):
+    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert code == 0
+    assert trained(said)
+    place = place_in(said)
+    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert "own: from the cache" in said
+    assert not trained(said)
+    (folder / "more.yaml").write_text(BASE.replace("kd: {alpha: 0.5, temperature: 2}}", MORE))
+    code, said = raykd(capsys, "trial", "more.yaml", "--label", "ckd")
+    assert code == 0
+    assert not trained(said)
+    assert "what is missing is made: recorded of hidden_states/0, recorded of hidden" in said
+    code, said = raykd(
+        capsys, "trial", "more.yaml", "--label", "kd", "--set", "student.model.hidden=4",
+        "--set", "teacher.serve=weights",
+    )  # fmt: skip
+    assert code == 0
+    assert not trained(said)
+    assert "record" not in said
+    code, said = raykd(capsys, "teacher", "base.yaml", "--set", "teacher.finetune.lr=2e-3")
+    assert trained(said)
+    assert "does not fit: teacher.finetune differ" in said
+    # What the cache keeps is a checkpoint like any other.
+    used = BASE.replace("  finetune: {epochs: 2, lr: 1e-3, batch_size: 8}\n", "")
+    used = used.replace(BASE.split("teacher:\n  ")[1].split("\n")[0], f"checkpoint: {place}", 1)
+    (folder / "used.yaml").write_text(used)
+    code, said = raykd(capsys, "teacher", "used.yaml")
+    assert code == 0, said
+    assert not trained(said)
+    assert f"teacher: {place}" in said
+    code, said = raykd(capsys, "teacher", "--list")
+    assert "3 teachers" in said
+    assert "none of its own" in said
+    code, said = raykd(capsys, "teacher", "--prune", "0")
+    assert "deleted the teacher of own" in said
+    assert "0 teachers" in said
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_a_configuration_with_lists_is_read_again(folder, capsys, family):
+    """Qwen2 names a type of attention for each block; the student made of it is kept, too."""
+    sizes = "layers: 2, hidden: 16, heads: 2, vocabulary: 300, max_positions: 64"
+    (folder / "text.yaml").write_text(
+        "name: text\ntasks: [toy_text/replies]\n"
+        "data: {max_length: 48, limit: 24, select_on: {split: validation}}\n"
+        f"teacher: {{model: {{family: {family}, {sizes}}}, finetune: {{epochs: 2, lr: 1e-3}}}}\n"
+        "student: {from_teacher: {layers: [1], weights: finetuned}}\n"
+        "train: {epochs: 1, lr: 1e-3}\nmethods: {sft: {}, kd: {}}\n"
+        "search: {trials: 1}\nconfirm: {seeds: [1]}\n"
+    )
+    found = []
+    for _ in range(2):
+        code, said = raykd(capsys, "trial", "text.yaml", "--label", "kd", "--seed", "3")
+        assert code == 0, said
+        found.append((trained(said), said[said.index("epoch 1 ") :]))
+    assert [again for again, _ in found] == [True, False]
+    assert found[0][1] == found[1][1]
+
+
+def test_two_that_want_the_same_teacher_make_it_once(folder):
+    command = [sys.executable, "-m", "raykd", "teacher", "base.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert sum(trained(text) for text in said) == 1
+    assert sum("own: from the cache" in text for text in said) == 1
+    (entry,) = shelf.entries(folder / "cache")
+    assert entry.weights > 0
+
+
+def test_what_a_killed_process_left_is_shown_and_goes(folder, capsys):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom raykd.teachers.locks import CacheLocks\n"
+        "with CacheLocks(Path('cache')).whole(Path('cache/entry')) as draft:\n"
+        "    (draft / 'model').write_bytes(b'0' * 5_000_000)\n"
+        "    print('half', flush=True)\n    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "half\n"
+    assert "left half written" not in raykd(capsys, "teacher", "--list")[1]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, said = raykd(capsys, "teacher", "--list")
+    assert "left half written" in said
+    assert "5.0 MB" in said
+    _, said = raykd(capsys, "teacher", "--prune", "1")
+    assert "deleted left half written (5.0 MB)" in said
+    assert not list((folder / "cache").glob(".new-*"))
+
+
+def test_waiting_says_for_what(folder, capsys):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom raykd.teachers.locks import CacheLocks\n"
+        "held = CacheLocks(Path('cache')).claim(sys.argv[1])\nprint('held', flush=True)\n"
+        "sys.stdin.read()\nheld.release()\n"
+    )
+    _, said = raykd(capsys, "teacher", "base.yaml")
+    name = Path(place_in(said)).parent.name
+    raykd(capsys, "teacher", "--prune", "0")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, name], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout.readline() == "held\n"
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "raykd", "teacher", "base.yaml"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    line = waiting.stdout.readline()
+    while "is being made" not in line:
+        assert line, "the process did not wait"
+        line = waiting.stdout.readline()
+    assert f"the teacher of own is being made by process {holder.pid} on " in line
+    time.sleep(0.5)
+    assert waiting.poll() is None
+    holder.stdin.close()
+    rest = waiting.communicate()[0]
+    assert waiting.returncode == 0
+    assert trained(rest)  # the other one made nothing
