@@ -1,7 +1,8 @@
 """The training loop, for students and teachers, on one process or several; plain PyTorch.
 
-One step: the method runs both models and returns loss terms, whose sum is minimised. Nothing in a
-step waits for the device; losses are looked at when the model is evaluated.
+One step: the method runs both models and returns loss terms, whose sum is minimised. What the loop
+adds to a step does not wait for the device (picking the tokens with a label, as losses on tokens
+do, waits for how many there are); losses are looked at when the model is evaluated.
 """
 
 from __future__ import annotations
