@@ -171,12 +171,12 @@ def test_show_tells_defaults_and_bounds_of_keys(capsys):
 
 
 def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
-    (tmp_path / "my_methods").mkdir()
-    (tmp_path / "my_methods" / "bad2.py").write_text("x = 1\n")
+    (tmp_path / "methods_without_one").mkdir()
+    (tmp_path / "methods_without_one" / "bad2.py").write_text("x = 1\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert main(["show", "my_methods.bad2"]) == 2
-    assert "module 'my_methods.bad2' defines no METHOD" in capsys.readouterr().err
+    assert main(["show", "methods_without_one.bad2"]) == 2
+    assert "module 'methods_without_one.bad2' defines no METHOD" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
