@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class FileTask(Task):
         """
         if settings.root is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        root = Path(settings.root).expanduser()
+        root = Path(os.path.expanduser(settings.root))
         if not root.is_dir():
             raise DataError(
                 f"data.root '{settings.root}' is not a folder",

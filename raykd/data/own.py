@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,9 @@ class OwnTask(TextClassification):
         """
         if self.path is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        places = [Path(self.path).expanduser()]
+        places = [Path(os.path.expanduser(self.path))]
         if settings.root is not None:
-            places.append(Path(settings.root).expanduser() / self.path)
+            places.append(Path(os.path.expanduser(settings.root)) / self.path)
         for folder in places:
             if folder.is_dir():
                 return FolderReader(folder=folder, stems=self.hub_splits)

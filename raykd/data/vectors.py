@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class WordVectors:
 
     def __init__(self, path: str, count: int) -> None:
         self._count = count
-        self._words, vectors = _read(Path(path).expanduser())
+        self._words, vectors = _read(Path(os.path.expanduser(path)))
         self._places = {word: k for k, word in enumerate(self._words)}
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         self._unit = vectors / np.maximum(norms, 1e-12)
