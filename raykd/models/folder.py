@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def find(name: str) -> Path:
     """
     if name.startswith(PACKAGE):
         return _in_package(name.removeprefix(PACKAGE))
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         _check_model(folder, name)
         return folder

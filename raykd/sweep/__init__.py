@@ -12,6 +12,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from raykd.sweep.home import stand_in
+
+stand_in()  # before Ray is imported
+
 
 class _Callable(ModuleType):
     def __call__(self, *args: Any, **options: Any) -> Any:  # those of `raykd.sweep.run.sweep`

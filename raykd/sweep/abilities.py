@@ -62,6 +62,8 @@ def _can(kind: str) -> bool:
 
     from raykd.training.device import has_bf16
 
+    if kind == "cuda" and not torch.cuda.is_available():
+        return True  # no trial can run here, and the slot will say why
     return has_bf16(torch.device(kind))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def _sources(how: AugmentSpec) -> list[WordSource]:
 
 def _stamp(vectors: str | None) -> list[int]:
     """Size and time of the file of word vectors: it is too large to read for its identity."""
-    if vectors is None or not Path(vectors).expanduser().exists():
+    if vectors is None or not Path(os.path.expanduser(vectors)).exists():
         return []
-    found = Path(vectors).expanduser().stat()
+    found = Path(os.path.expanduser(vectors)).stat()
     return [found.st_size, found.st_mtime_ns]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
+from raykd.sweep.home import home
 from raykd.teachers import shelf
 from raykd.teachers.locks import CacheLocks
 from raykd.teachers.shelf import CacheEntry, Kept
@@ -30,11 +31,10 @@ def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # others are to be ignored, says the standard
         return Path(base) / "raykd" / "teachers"
-    # An empty variable would mean the root of the file system.
-    home = os.path.expanduser("~") if os.environ.get("HOME", "~") else ""
-    if not os.path.isabs(home):
+    below = home()
+    if below is None:
         raise SetupError("there is no home folder to keep prepared teachers in", hint=ELSEWHERE)
-    return Path(home) / ".cache" / "raykd" / "teachers"
+    return Path(below) / ".cache" / "raykd" / "teachers"
 
 
 def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from raykd.errors import RaykdError, SetupError, TeacherError
+from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.codec import to_dict
 from raykd.spec.schema import SweepSpec
@@ -26,13 +26,12 @@ from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import Block
 from raykd.training.device import Ability
-from raykd.trial.board import answer
+from raykd.trial.board import RAY_THREAD, answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}
 _LOOK_S = 0.2
-_THREAD = "raykd with Ray"
 
 
 @dataclass(slots=True)
@@ -55,7 +54,7 @@ class _Work:
     made: Made | None = None
     blocks: tuple[Any, ...] = ()
     over: threading.Event = field(default_factory=threading.Event)
-    error: RaykdError | None = None
+    error: BaseException | None = None
 
     def block(self, number: int) -> Block:
         """The values of a block that was recorded now."""
@@ -116,7 +115,7 @@ class Teachers:
         asked = [task for task in self._planned if self._ask(task)]
         if asked:
             threading.Thread(
-                target=self._collect, args=(asked,), daemon=True, name=f"{_THREAD} teachers"
+                target=self._collect, args=(asked,), daemon=True, name=f"{RAY_THREAD} teachers"
             ).start()
 
     def wait(
@@ -186,11 +185,9 @@ class Teachers:
         jobs = {_job(task): task for task in tasks}
         try:
             follow(self._board, jobs, lambda job, event: self._on_event(jobs[job], event))
-        except (SetupError, ray.exceptions.RayError) as exc:
-            # A full disk, or a lost head: the waiting thread is told.
-            error = exc if isinstance(exc, RaykdError) else TeacherError(str(exc))
+        except BaseException as exc:  # handed to the waiting thread
             for task in jobs.values():
-                self._work[task].error = self._work[task].error or error
+                self._work[task].error = self._work[task].error or exc
         finally:
             for task in jobs.values():
                 self._cache.release(self._planned[task].keys)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from raykd.cli.main import main
+from raykd.sweep.home import STAND_IN, stand_in
 from raykd.teachers import shelf
 from tests.unit.teachers.test_cache import disk_full
 
@@ -57,15 +58,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No home and no entry of the user, as container runtimes leave it for a foreign uid."""
 
     def unknown(uid: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
-    for name in ("HOME", "RAYKD_CACHE", "XDG_CACHE_HOME"):
+    for name in ("HOME", "RAYKD_CACHE", "XDG_CACHE_HOME", STAND_IN):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr("atexit.register", lambda *work, **how: None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("HOME", "")  # so that what stands in for it goes with the test
+    stand_in()
 
 
 def raykd(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -130,6 +136,45 @@ def test_without_a_home_a_folder_that_is_named_will_do(folder, capsys, homeless,
     assert str(folder / "named") in said
     code, said = raykd(capsys, "teacher", "--list")
     assert "1 teachers" in said
+
+
+@pytest.mark.parametrize("change", ["data.root=~/rows", "teacher.model=~/m", "student.model=~/m"])
+def test_a_folder_below_no_home_is_one_that_is_not_there(
+    folder, capsys, homeless, monkeypatch, change
+):
+    monkeypatch.setenv("RAYKD_CACHE", str(folder / "cache"))
+    (folder / "base.yaml").write_text(
+        BASE.replace("[{name: own, path: data, texts: [text], labels: [neg, pos]}]", "[glue/rte]")
+        if change.startswith("data")
+        else BASE
+    )
+    code, said = raykd(capsys, "trial", "base.yaml", "--label", "none", "--set", change)
+    assert code in (2, 3, 4), said
+    assert change.partition("=")[2] in said
+    assert "bug" not in said
+
+
+def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
+    """Ray asks for the home when it is imported; a user whom the system does not know has none."""
+    code = (
+        "import pwd\n"
+        "def unknown(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = unknown\n"
+        "from raykd.cli.main import main\n"
+        "raise SystemExit(main(['trial', 'base.yaml', '--label', 'none']))\n"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME", STAND_IN)}
+    (folder / "tmp").mkdir()
+    env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp")}
+    del env["RAYKD_CACHE"]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "there is no home folder to keep prepared teachers in" in done.stderr
+    assert "report/accuracy" in done.stdout
+    assert not list((folder / "tmp").glob("raykd-home-*"))
+    assert not list(folder.glob("~*"))
 
 
 @pytest.mark.parametrize("home", ["", "relative"])

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 
 from raykd import registry
-from raykd.sweep import runfolder
+from raykd.sweep import abilities, nodes, runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather
 from raykd.sweep.local import prepare_task
@@ -26,7 +27,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
-from raykd.training.device import World
+from raykd.training.device import World, has_bf16
 from raykd.trial.board import answer
 from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
@@ -119,6 +120,11 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
     blocks = ray.get(list(end["blocks"]))
     assert sum(len(b[0]) for b in blocks) == ROWS
     assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("select", "report"))
+
+
+def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
+    found = nodes.alive()
+    assert abilities._asked(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
 
 
 @ray.remote(num_cpus=0)

@@ -130,6 +130,31 @@ def test_second_sweep_finds_the_teacher_in_the_cache(
     assert again.teachers[0].fingerprint == stopped_early[0].teachers[0].fingerprint
 
 
+def test_one_arm_more_records_what_is_missing_and_trains_no_teacher_again(
+    stopped_early: tuple[SweepResult, Path], cache_folder: Path, tmp_path: Path
+) -> None:
+    first = stopped_early[0].teachers[0]
+    shape = {"family": "bert", "heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 64}
+    methods = {
+        "pkd": {"label": "pkd", "method": "pkd"}, **tiny_spec().as_dict()["methods"],
+    }  # fmt: skip
+    result = _run(
+        tmp_path, cache_folder, methods=methods, confirm={"seeds": [1]},
+        student={"model": {**shape, "hidden": 32}},
+        search={"trials": 1, "algorithm": {"name": "random"}, "max_concurrent": 1},
+    )  # fmt: skip
+    (teacher,) = result.teachers
+    assert teacher.weights == first.weights
+    assert teacher.history == first.history
+    assert teacher.metrics == first.metrics
+    assert not teacher.cached
+    # The rows of training once more, for the hidden states.
+    assert teacher.forwards == teacher.distinct + 96
+    assert "hidden_states" in teacher.stored
+    assert any("what is missing is made: recorded of hidden_states" in n for n in result.notes)
+    assert {t.precision for t in result.trials} == {"fp32"}
+
+
 @pytest.mark.slow
 def test_two_objectives_are_searched_together(
     cluster: None, cache_folder: Path, tmp_path: Path

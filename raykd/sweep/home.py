@@ -1,0 +1,33 @@
+"""The home folder of the user, and one for the process where there is none.
+
+Container runtimes start programs under a user that the system does not know. Ray and other
+libraries ask for the home folder when they are imported, and fail.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+STAND_IN = "RAYKD_STAND_IN_HOME"
+"""Names the folder that stands in for a home; set by raykd for itself and its workers."""
+
+
+def home() -> str | None:
+    """The user's home folder, None where there is none."""
+    # An empty variable would mean the root of the file system.
+    if os.environ.get("HOME", "~") in ("", os.environ.get(STAND_IN)):
+        return None
+    found = os.path.expanduser("~")
+    return found if os.path.isabs(found) else None
+
+
+def stand_in() -> None:
+    """Where the user has no home, give this process an empty one, which goes when it ends."""
+    if home() is not None or os.environ.get(STAND_IN):
+        return
+    place = tempfile.mkdtemp(prefix="raykd-home-")
+    os.environ["HOME"] = os.environ[STAND_IN] = place
+    atexit.register(shutil.rmtree, place, ignore_errors=True)

@@ -1,0 +1,61 @@
+"""What ``precision: auto`` means is decided once, carried to every trial, and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from raykd import registry
+from raykd.sweep.abilities import student_width
+from raykd.sweep.gather import gather
+from raykd.sweep.ledger import TrialLedger
+from raykd.sweep.local import run_here
+from raykd.trial.run import TrialConfig
+from tests.unit.sweep.specs import SHAPE, TASK, spec
+from tests.unit.teachers import tiny
+
+CONFIG = TrialConfig(
+    trial_id="toy-sentiment.none.s000", task=TASK, label="none", method="none", number=0,
+    stage="search", coefficients={}, train={"epochs": 1}, seed=3,
+    state_path="/run/state/toy-sentiment.none.s000.1a.safetensors",
+)  # fmt: skip
+
+
+def resolved(config: TrialConfig, found: str) -> TrialConfig:
+    ledger = TrialLedger(None, None, Path("run"), 1.0, 0)
+    ledger.precision = lambda asked, task: found if asked == "auto" else asked
+    return ledger._resolved(config)
+
+
+@pytest.mark.parametrize("found", ["fp32", "bf16"])
+def test_auto_is_what_the_sweep_decided(found):
+    config = resolved(CONFIG, found)
+    assert config.precision == found
+    # The state of one format is not gone on from in another.
+    assert config.state_path == f"/run/state/toy-sentiment.none.s000.1a.{found}.safetensors"
+    assert replace(config, precision="", state_path=CONFIG.state_path) == CONFIG
+
+
+def test_what_was_asked_for_stays():
+    config = resolved(replace(CONFIG, train={"epochs": 1, "precision": "fp32"}), "bf16")
+    assert config.precision == "fp32"
+    assert config.state_path == CONFIG.state_path
+
+
+def test_the_width_that_decides_is_the_students():
+    assert student_width(gather(spec(), TASK)) == 8
+    cut = {"from_teacher": {"layers": [0], "weights": "finetuned"}}
+    wide = spec(teacher__model={**SHAPE, "hidden": 32}, student=cut)
+    assert student_width(gather(wide, TASK)) == 32
+
+
+def test_a_trial_computes_in_the_format_of_its_sweep():
+    prepared, task = tiny.ready()[0], registry.load("tasks", TASK)
+    plain = replace(CONFIG, state_path=None, train={"epochs": 1, "lr": 1e-3})
+    asked = replace(plain, train={**plain.train, "precision": "fp32"})
+    told = replace(plain, train={**plain.train, "precision": "bf16"}, precision="fp32")
+    one, two = (run_here(c, prepared, task, lambda e: None) for c in (asked, told))
+    assert one.evaluation.terms == two.evaluation.terms
+    assert one.metrics == two.metrics
