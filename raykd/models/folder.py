@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import DataError, SetupError, SpecError
+from raykd.errors import DataError, SetupError, SpecError, Unreachable
 from raykd.models.weight_files import MERGE, SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
 from raykd.registry import suggestion
 
@@ -31,7 +31,8 @@ def find(name: str) -> Path:
     Raises:
         SpecError: The folder does not exist or holds no model.
         DataError: Its ``config.json`` cannot be read.
-        SetupError: The package is not installed, or the hub cannot be reached.
+        SetupError: The package is not installed.
+        Unreachable: The hub cannot be reached.
     """
     if name.startswith(PACKAGE):
         return _in_package(name.removeprefix(PACKAGE))
@@ -172,7 +173,7 @@ def _from_hub(name: str) -> Path:
     if cached is not None and _is_model(cached) and _has_weights(cached):
         return cached
     if not hub.reachable():
-        raise SetupError(
+        raise Unreachable(
             f"'{name}' is no folder here, and the model hub cannot be reached for a model of that "
             f"name: no network, and not in the local cache ({hub.model_cache()})",
             hint="check the name of the folder, or download the model once with network",

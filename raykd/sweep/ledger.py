@@ -239,7 +239,7 @@ class SearchLedger(Ledger):
 
 def _drop_states(path: Path) -> None:
     """Delete what the attempts of a trial that is over kept to go on from."""
-    for file in path.parent.glob(f"{glob.escape(path.stem)}*"):
+    for file in path.parent.glob(f"{glob.escape(path.stem)}.*"):
         file.unlink(missing_ok=True)
 
 

@@ -24,10 +24,10 @@ def test_it_reads_text_of_the_teacher_and_no_distribution():
     assert dict(terms) == {"task": torch.tensor(2.0)}
 
 
-def test_tokenizers_must_be_the_same():
+def test_it_serves_any_pair_of_tokenizers():
+    """What the teacher writes is split anew."""
     other = METHOD(Params(), dataclasses.replace(SETTING, same_tokens=False))
-    assert "learns from text that 'teacher' writes" in other.refusal()
-    assert METHOD(Params(), SETTING).refusal() == ""
+    assert (other.refusal(), METHOD(Params(), SETTING).refusal()) == ("", "")
 
 
 def test_it_trains_as_plain_fine_tuning_does_on_the_rows_it_is_given():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -75,7 +76,10 @@ def test_a_training_that_reports_its_evaluations_again_has_each_of_them_once(run
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.PRUNED, Status.FAILED])
 def test_the_states_of_a_trial_that_is_over_are_gone(run, status):
-    config, other = trial(run, 1), trial(run, 10)
+    config, other = (
+        dataclasses.replace(one, train={**one.train, "precision": "fp32"})
+        for one in (trial(run, 100), trial(run, 1000))
+    )
     ledger = ledger_of(run)
     for one in (config, other):
         ledger.launch(one, ("alpha",), "key")
@@ -84,7 +88,7 @@ def test_the_states_of_a_trial_that_is_over_are_gone(run, status):
             path.with_name(f"{path.stem}.{attempt}{path.suffix}").write_text("state")
     ledger.finished(config.trial_id, status, None, "accuracy")
     left = {p.name.split(".")[2] for p in (run / "state").iterdir()}
-    assert left == {"s010"}
+    assert left == {"s1000"}
     ledger.finished(other.trial_id, Status.INTERRUPTED, None, "accuracy")
     assert len(list((run / "state").iterdir())) == 2, "it goes on from them"
 
