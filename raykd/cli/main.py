@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = get_command(_app())(arguments, prog_name="raykd", standalone_mode=False, obj=output)
         return int(code or 0)
-    except KeyboardInterrupt as exc:
-        return exc.exit_code if isinstance(exc, Stopped) else 130
+    except KeyboardInterrupt:
+        return 130
     except (typer.Abort, typer.TyperException, RaykdError) as exc:
         return _show(exc, output)
     except Exception as exc:
@@ -189,7 +189,10 @@ def _with_common_options(function: Callable[..., int | None]) -> Callable[..., i
         output.configure(**{p.name: given.pop(p.name) for p in added})
         if "output" in own:
             given["output"] = output
-        return function(**given)
+        try:
+            return function(**given)
+        except Stopped as exc:  # of other interruptions Typer makes 130
+            raise typer.Exit(exc.exit_code) from exc
 
     shown = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.values()]
     signature = [context, *(p for p in shown if p.name != "output"), *added]

@@ -18,15 +18,18 @@ class Background:
 
     def __init__(self, work: Callable[[], None], name: str) -> None:
         self._error: BaseException | None = None
+        # Not `Thread.join`: in Python 3.11 a signal that interrupts it marks the thread as ended.
+        self._over = threading.Event()
 
         def run() -> None:
             try:
                 work()
             except BaseException as exc:  # handed to the waiting thread
                 self._error = exc
+            finally:
+                self._over.set()
 
-        self._thread = threading.Thread(target=run, daemon=True, name=f"{RAY_THREAD} {name}")
-        self._thread.start()
+        threading.Thread(target=run, daemon=True, name=f"{RAY_THREAD} {name}").start()
 
     def check(self) -> None:
         """Raise what the function raised, if it did."""
@@ -35,12 +38,11 @@ class Background:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end, at most so long; whether it came. Raises what the function raised."""
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        if not self._over.wait(timeout_s):
             return False
         self.check()
         return True
 
     def end(self, timeout_s: float) -> None:
         """Wait for the end, at most so long, of a function that has no more to say."""
-        self._thread.join(timeout_s)
+        self._over.wait(timeout_s)

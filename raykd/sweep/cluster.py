@@ -157,13 +157,16 @@ def _disconnect() -> None:
     What was started here then ends with the process.
     """
     until = time.monotonic() + LEAVE_S
-    for thread in threading.enumerate():
-        if thread.name.startswith(RAY_THREAD):
-            thread.join(max(0.0, until - time.monotonic()))
-    if any(thread.name.startswith(RAY_THREAD) for thread in threading.enumerate()):
+    while _calls_ray() and time.monotonic() < until:
+        time.sleep(0.05)
+    if _calls_ray():
         atexit.unregister(ray.shutdown)
     else:
         ray.shutdown()
+
+
+def _calls_ray() -> bool:
+    return any(thread.name.startswith(RAY_THREAD) for thread in threading.enumerate())
 
 
 def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:

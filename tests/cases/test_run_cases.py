@@ -17,7 +17,7 @@ from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
-from raykd.spec.load import load_spec
+from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep import began, cluster, runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather
@@ -339,14 +339,17 @@ def test_the_end_is_written_once(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(number, code, monkeypatch):
-    def stopped(**given):
+def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(
+    number, code, monkeypatch, tmp_path
+):
+    def stopped(*arguments, **given):
         raise Stopped(number)
 
-    monkeypatch.setattr("raykd.cli.main._app", lambda: None)
-    monkeypatch.setattr("raykd.cli.main.get_command", lambda app: lambda *a, **k: stopped())
+    monkeypatch.setattr("raykd.sweep.run.run_sweep", stopped)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(to_yaml(spec()))
     assert issubclass(Stopped, KeyboardInterrupt)
-    assert main(["ls"]) == code
+    assert main(["sweep", str(file)]) == code
 
 
 HELD = """

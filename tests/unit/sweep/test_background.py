@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -94,3 +96,14 @@ def test_a_head_that_never_answers_ends_the_sweep(monkeypatch):
     with pytest.raises(SetupError, match="cannot be seen any more"):
         made.watcher.wait(SOON_S)
     made.close()
+
+
+def test_a_wait_that_a_signal_broke_off_does_not_take_the_thread_for_ended():
+    over = threading.Event()
+    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        work.wait(SOON_S)
+    assert not work.wait(0.05)
+    over.set()
+    assert work.wait(SOON_S)
