@@ -14,9 +14,10 @@ from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, shared_ids
+from raykd.teachers.found import Found
 from raykd.teachers.identity import Keys, fingerprint_of, keys_of
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.keeping import Found, TeacherCache
+from raykd.teachers.keeping import TeacherCache
 from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.training.device import Ability, choose_device, resolve_precision

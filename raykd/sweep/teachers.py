@@ -21,7 +21,8 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers import shelf, store
-from raykd.teachers.keeping import Found, TeacherCache, finished, to_make
+from raykd.teachers.found import Found
+from raykd.teachers.keeping import TeacherCache, finished, to_make
 from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import Block

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from raykd.data.base import Array
-from raykd.models.weights import ModelState
 from raykd.teachers import cache, shelf
 from raykd.teachers.cache import Trained
+from raykd.teachers.found import WEIGHTS, Found, find, passed
 from raykd.teachers.identity import (
     FINDINGS,
     RECORDED,
@@ -33,32 +32,8 @@ from raykd.teachers.recorded import Block
 from raykd.teachers.scoring import metrics_of
 from raykd.teachers.signals import only
 
-WEIGHTS = "weights"
-"""What the teacher itself is called among what is missing."""
-
 WAIT_S = 0.5
 """How often it is looked whether another process is done."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What the cache has of a task.
-
-    Attributes:
-        made: Parts that are there, without the teacher's weights and the train rows' recordings.
-        pieces: Recorded signals of the train rows that are there, by name.
-        missing: What has to be made, by the names of `Keys.parts`, and `WEIGHTS`.
-        is_new: Whether there is nothing of this teacher.
-        damaged: Whether something is there that cannot be read.
-        state: Reads the teacher's weights, None where they are not in the cache.
-    """
-
-    made: Made = field(default_factory=Made)
-    pieces: Mapping[str, Piece] = field(default_factory=dict)
-    missing: tuple[str, ...]
-    is_new: bool = False
-    damaged: bool = False
-    state: Callable[[], ModelState] | None = None
 
 
 class TeacherCache:
@@ -85,7 +60,7 @@ class TeacherCache:
             assert self._locks is not None
             with contextlib.suppress(OSError):
                 self._uses[keys.teacher] = self._locks.use(keys.teacher)
-        return _found(self.folder / keys.teacher, inputs, keys, wanted)
+        return find(self.folder / keys.teacher, inputs, keys, wanted)
 
     def claim(self, keys: Keys) -> bool:
         """Take the right to make what is missing; False where another process has it."""
@@ -242,7 +217,7 @@ def finished(
         where none are read, or where they are the blocks of `made` as they are.
     """
     whole = found.made if made is None else found.made.and_(made)
-    whole = replace(whole, rows=whole.rows + _passed(inputs, found))
+    whole = replace(whole, rows=whole.rows + passed(inputs, found))
     needs_state = inputs.mode == "weights" or inputs.derivations or inputs.reports()
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
@@ -259,12 +234,6 @@ def finished(
     return assemble(inputs, replace(whole, recorded=recorded)), values
 
 
-def _passed(inputs: TaskInputs, found: Found) -> int:
-    """Rows that were passed through the teacher for what was found."""
-    roles = [*found.made.scores, *(["train"] if found.pieces else [])]
-    return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
-
-
 def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] | None) -> Prepared:
     """What `finished` gave, with all recorded outputs in memory."""
     if prepared.recorded is None:
@@ -274,63 +243,6 @@ def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] |
         assert made.recorded is not None
         blocks = made.recorded.chunks()
     return replace(prepared, recorded=prepared.recorded.with_chunks(blocks))
-
-
-def _found(entry: Path, inputs: TaskInputs, keys: Keys, wanted: Sequence[str]) -> Found:
-    trained = cache.read_teacher(entry)
-    if trained is None or (WEIGHTS in wanted and trained.state is None):
-        return Found(missing=tuple(wanted), is_new=True, damaged=entry.exists())
-    shelf.touch(entry / shelf.ABOUT)
-    pieces, values = {}, {}
-    seconds, missing = trained.seconds, []
-    for name, key in keys.parts.items():
-        if name.startswith((RECORDED, REPORTED)):
-            piece = cache.read_piece(entry, key)
-            if piece is not None:
-                pieces[name] = piece
-        else:
-            kept = cache.read_part(entry, key)
-            if kept is not None:
-                values[name] = kept.value
-                seconds += kept.seconds
-        if name not in pieces and name not in values:
-            missing.append(name)
-    made = _made(inputs, values, pieces)
-    made = replace(
-        made,
-        history=trained.history if trained.rows == keys.rows else (),
-        parameters=trained.parameters,
-        seconds=seconds,
-    )
-    state = trained.state
-    return Found(
-        made=made,
-        pieces={n.removeprefix(RECORDED): p for n, p in pieces.items() if n.startswith(RECORDED)},
-        missing=tuple(missing),
-        damaged=any((entry / shelf.PARTS / keys.parts[name]).exists() for name in missing),
-        state=None if state is None else lambda: cache.read_state(entry, trained),
-    )
-
-
-def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]) -> Made:
-    """Parts by what they are."""
-
-    def of(prefix: str) -> dict[str, Any]:
-        return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
-
-    reported = None
-    told = {n.removeprefix(REPORTED): p for n, p in pieces.items() if n.startswith(REPORTED)}
-    if told:
-        recording = inputs.recording("report", REPORTED_SIGNALS)
-        bare, blocks = composed(told, REPORTED_SIGNALS, inputs.dtype, recording.blocks())
-        reported = bare.with_chunks(blocks)
-    return Made(
-        scores=of(SCORES),
-        reported=reported,
-        written=of(TEXTS),
-        findings=of(FINDINGS),
-        student=values.get(STUDENT),
-    )
 
 
 def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:

@@ -9,9 +9,10 @@ import pytest
 
 from raykd.methods.base import Signals
 from raykd.teachers import keeping
+from raykd.teachers.found import WEIGHTS
 from raykd.teachers.identity import keys_of
 from raykd.teachers.inputs import StudentCut
-from raykd.teachers.keeping import WEIGHTS, opened
+from raykd.teachers.keeping import opened
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same
 

@@ -19,9 +19,10 @@ from raykd.models import weights
 from raykd.models.base import ModelShape
 from raykd.models.source import ModelSource, shape_source
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
+from raykd.teachers.found import Found
 from raykd.teachers.identity import Keys, keys_of
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.keeping import Found, finished, opened, to_make, with_values
+from raykd.teachers.keeping import finished, opened, to_make, with_values
 from raykd.teachers.made import Made
 from raykd.teachers.prepare import make, prepare
 from raykd.teachers.prepared import Prepared

@@ -1,0 +1,119 @@
+"""What the cache has of a task, and what of it has to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from raykd.models.weights import ModelState
+from raykd.teachers import cache, shelf
+from raykd.teachers.identity import (
+    FINDINGS,
+    RECORDED,
+    REPORTED,
+    SCORES,
+    STUDENT,
+    TEXTS,
+    Keys,
+)
+from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.made import Made
+from raykd.teachers.pieces import Piece, composed
+from raykd.teachers.prepare import REPORTED_SIGNALS
+
+WEIGHTS = "weights"
+"""What the teacher itself is called among what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What the cache has of a task.
+
+    Attributes:
+        made: Parts that are there, without the teacher's weights and the train rows' recordings.
+        pieces: Recorded signals of the train rows that are there, by name.
+        missing: What has to be made, by the names of `Keys.parts`, and `WEIGHTS`.
+        is_new: Whether there is nothing of this teacher.
+        damaged: Whether something is there that cannot be read.
+        state: Reads the teacher's weights, None where they are not in the cache.
+    """
+
+    made: Made = field(default_factory=Made)
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
+    missing: tuple[str, ...]
+    is_new: bool = False
+    damaged: bool = False
+    state: Callable[[], ModelState] | None = None
+
+
+def find(entry: Path, inputs: TaskInputs, keys: Keys, wanted: Sequence[str]) -> Found:
+    """What is in the folder of a teacher.
+
+    Args:
+        entry: The folder, which need not be there.
+        inputs: What is prepared.
+        keys: Its names.
+        wanted: What is asked for, by the names of `Keys.parts`, and `WEIGHTS`.
+    """
+    trained = cache.read_teacher(entry)
+    if trained is None or (WEIGHTS in wanted and trained.state is None):
+        return Found(missing=tuple(wanted), is_new=True, damaged=entry.exists())
+    shelf.touch(entry / shelf.ABOUT)
+    pieces, values = {}, {}
+    seconds, missing = trained.seconds, []
+    for name, key in keys.parts.items():
+        if name.startswith((RECORDED, REPORTED)):
+            piece = cache.read_piece(entry, key)
+            if piece is not None:
+                pieces[name] = piece
+        else:
+            kept = cache.read_part(entry, key)
+            if kept is not None:
+                values[name] = kept.value
+                seconds += kept.seconds
+        if name not in pieces and name not in values:
+            missing.append(name)
+    made = _made(inputs, values, pieces)
+    made = replace(
+        made,
+        history=trained.history if trained.rows == keys.rows else (),
+        parameters=trained.parameters,
+        seconds=seconds,
+    )
+    state = trained.state
+    return Found(
+        made=made,
+        pieces={n.removeprefix(RECORDED): p for n, p in pieces.items() if n.startswith(RECORDED)},
+        missing=tuple(missing),
+        damaged=any((entry / shelf.PARTS / keys.parts[name]).exists() for name in missing),
+        state=None if state is None else lambda: cache.read_state(entry, trained),
+    )
+
+
+def passed(inputs: TaskInputs, found: Found) -> int:
+    """Rows that were passed through the teacher for what was found."""
+    roles = [*found.made.scores, *(["train"] if found.pieces else [])]
+    return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
+
+
+def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]) -> Made:
+    """Parts by what they are."""
+
+    def of(prefix: str) -> dict[str, Any]:
+        return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+
+    reported = None
+    told = {n.removeprefix(REPORTED): p for n, p in pieces.items() if n.startswith(REPORTED)}
+    if told:
+        recording = inputs.recording("report", REPORTED_SIGNALS)
+        bare, blocks = composed(told, REPORTED_SIGNALS, inputs.dtype, recording.blocks())
+        reported = bare.with_chunks(blocks)
+    return Made(
+        scores=of(SCORES),
+        reported=reported,
+        written=of(TEXTS),
+        findings=of(FINDINGS),
+        student=values.get(STUDENT),
+    )
