@@ -181,6 +181,7 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 
 def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
+    reductions = {REDUCTION + r.name: r for r in inputs.recorded_signals().reductions}
     widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
     margins = name.startswith((HIDDEN, REDUCTION))
     tokens = inputs.recording("train", Signals(logits=True)).vocabulary
@@ -189,6 +190,7 @@ def _recording(inputs: TaskInputs, name: str) -> list[Any]:
         inputs.dtype if widths else "fp32",
         inputs.signals.margin if margins else 0,
         tokens if name.startswith(TOKENS) else 0,
+        code_digest(type(reductions[name]).__module__) if name in reductions else "",
     ]
 
 
