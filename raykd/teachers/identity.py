@@ -164,7 +164,9 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     if isinstance(inputs.student, StudentCut):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
     for derivation in inputs.derivations:
-        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found)]
+        # Students may be trained to find out what they can follow.
+        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
+                  inputs.precision]  # fmt: skip
         found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(derivation)]
     return found
 
