@@ -66,6 +66,7 @@ class TeacherBench:
         read: The teacher's logits on the train rows.
         pad_id: Token that pads.
         max_length: Longest padded row.
+        precision: Number format of trainings.
         world: This process.
     """
 
@@ -77,6 +78,7 @@ class TeacherBench:
     read: Reader
     pad_id: int
     max_length: int
+    precision: str = "auto"
     world: World
 
     def teacher(self) -> nn.Module:
@@ -100,7 +102,7 @@ class TeacherBench:
                 train=self.splits["train"],
                 select=None,
                 teacher=self.read,
-                settings=params.build(TrainSettings, train),
+                settings=params.build(TrainSettings, {"precision": self.precision, **train}),
                 collator=self._collator(),
                 seed=seed,
                 world=self.world,

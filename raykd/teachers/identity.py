@@ -164,7 +164,9 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     if isinstance(inputs.student, StudentCut):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
     for derivation in inputs.derivations:
-        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found)]
+        # Students may be trained to find out what they can follow.
+        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
+                  inputs.precision]  # fmt: skip
         found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(derivation)]
     return found
 
@@ -181,6 +183,7 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 
 def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
+    reductions = {REDUCTION + r.name: r for r in inputs.recorded_signals().reductions}
     widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
     margins = name.startswith((HIDDEN, REDUCTION))
     tokens = inputs.recording("train", Signals(logits=True)).vocabulary
@@ -189,6 +192,7 @@ def _recording(inputs: TaskInputs, name: str) -> list[Any]:
         inputs.dtype if widths else "fp32",
         inputs.signals.margin if margins else 0,
         tokens if name.startswith(TOKENS) else 0,
+        code_digest(type(reductions[name]).__module__) if name in reductions else "",
     ]
 
 

@@ -160,7 +160,8 @@ def composed(
     tokens = TOKENS + signals.tokens
     wanted = {n for k in (True, False) for n in signal_names(signals, token_labels=k)}
     pieces = {name: piece for name, piece in pieces.items() if name in wanted}
-    some = next(iter(pieces.values())).about
+    # Where only text or labels are read, nothing of the tokens is kept.
+    shapes = [piece.about.shape for piece in pieces.values()] or ["token"]
 
     def part(name: str, own: str | None = None) -> Ragged:
         offsets = pieces[name].about.offsets[own or name.removeprefix(REDUCTION)]
@@ -176,7 +177,7 @@ def composed(
         attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
         dtype=dtype,
         margin=signals.margin,
-        shape=pieces[LOGITS].about.shape if LOGITS in pieces else some.shape,
+        shape=pieces[LOGITS].about.shape if LOGITS in pieces else shapes[0],
         reduced={r.name: part(REDUCTION + r.name) for r in signals.reductions},
         rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
         tokens=signals.tokens if kept else "",

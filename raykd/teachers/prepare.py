@@ -290,6 +290,7 @@ def _analyse(
         read=teacher.reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
+        precision=inputs.precision,
         world=alone,
     )
     return analyse(left, bench, lambda done: progress("analyse", done, len(left), ""))

@@ -257,6 +257,38 @@ def test_a_configuration_with_lists_is_read_again(folder, capsys, family):
     assert found[0][1] == found[1][1]
 
 
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("toy_text/replies", "sft: {}"), ("toy_text/replies", "seqkd: {}"),
+     ("toy_text/replies", "kd: {kd_ratio: 0}"), ("text", "none: {}")],
+)  # fmt: skip
+def test_arms_that_read_no_scores_of_tokens_run_a_second_time(folder, capsys, task, method):
+    """Nothing at all is recorded of the train rows then."""
+    (folder / "data" / "text").mkdir()
+    for split, count in (("train", 12), ("validation", 6)):
+        words = [f"the story number {k} is fine and very long" for k in range(count)]
+        (folder / "data" / "text" / f"{split}.txt").write_text("\n".join(words))
+    family = "gpt2" if task.startswith("toy") else "bert"
+    sizes = f"family: {family}, layers: 1, hidden: 16, heads: 2, max_positions: 64"
+    (folder / "text.yaml").write_text(
+        f"name: text\ntasks: [{task}]\n"
+        "data: {root: data, max_length: 48, limit: 8, select_on: {split: validation},"
+        " report_on: {split: validation}}\n"
+        f"teacher: {{model: {{{sizes}, vocabulary: 300}}, finetune: {{epochs: 1, lr: 1e-3}}}}\n"
+        f"student: {{model: {{{sizes}, vocabulary: 300}}}}\n"
+        f"train: {{epochs: 1, lr: 1e-3}}\nmethods: {{{method}}}\n"
+        "search: {trials: 1}\nconfirm: {seeds: [1]}\n"
+    )
+    label = method.partition(":")[0]
+    found = []
+    for _ in range(2):
+        code, said = raykd(capsys, "trial", "text.yaml", "--label", label, "--seed", "3")
+        assert code == 0, said
+        found.append(("finetune 1/1" in said, said[said.index("epoch 1 ") :]))
+    assert [again for again, _ in found] == [True, False]
+    assert found[0][1] == found[1][1]
+
+
 def test_two_that_want_the_same_teacher_make_it_once(folder):
     command = [sys.executable, "-m", "raykd", "teacher", "base.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

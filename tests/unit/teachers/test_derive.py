@@ -9,6 +9,7 @@ import torch
 from raykd import registry
 from raykd.methods.base import Setting, Signals
 from raykd.teachers.derive import name_of, variant_key
+from raykd.teachers.identity import keys_of
 from raykd.teachers.open import open_variant, recorded_variant
 from raykd.teachers.store import arrays
 from tests.integration.scaled_teacher import METHOD, Mean, Params
@@ -89,6 +90,18 @@ def test_findings_survive_the_cache(tmp_path):
     for name, found in first.findings.items():
         for key, array in found.arrays.items():
             assert np.array_equal(again.prepared.findings[name].arrays[key], array)
+
+
+def test_what_was_found_with_a_student_trained_in_another_precision_is_something_else():
+    """Otherwise a cache that machines share gives one the findings of the other."""
+    one, two = (
+        keys_of(tiny.inputs(derivations=TWICE, finetune=None, precision=precision), tiny.words())
+        for precision in ("fp32", "bf16")
+    )
+    assert one.teacher == two.teacher
+    assert {name for name, key in one.parts.items() if two.parts[name] != key} == {
+        *(f"findings/{name_of(d)}" for d in TWICE), "scores/select", "scores/report"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["outputs", "weights"])

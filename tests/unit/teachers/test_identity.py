@@ -9,6 +9,7 @@ import pytest
 
 from raykd.data.base import NO_LABEL
 from raykd.methods.base import Signals
+from raykd.methods.ckd import WordGram
 from raykd.models.weights import ModelState
 from raykd.teachers import identity
 from raykd.teachers.identity import keys_of
@@ -169,6 +170,22 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
     monkeypatch.setattr(identity, "code_digest", changed("raykd.teachers.prepare"))
     assert keys().teacher == before.teacher
     assert not set(keys().parts.values()) & set(before.parts.values())
+
+
+def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
+    """It may be of a method of one's own, which the preparation does not import."""
+    reduced = replace(tiny.SIGNALS, reductions=(WordGram((0, 2), tiny.SIGNALS.margin),))
+    before = keys(signals=reduced)
+    original = identity.code_digest
+
+    def changed(*names):
+        return "changed" if WordGram.__module__ in names else original(*names)
+
+    monkeypatch.setattr(identity, "code_digest", changed)
+    after = keys(signals=reduced)
+    assert after.teacher == before.teacher
+    differ = {n for n, key in after.parts.items() if before.parts[n] != key}
+    assert differ == {"recorded/reductions/WordGram(layers=(0, 2), margin=2)"}
 
 
 def test_another_tokenizer_is_another_teacher_and_its_use_is_not():
