@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raykd.cli.output import Output
-from raykd.errors import SpecError
+from raykd.errors import DataError, SpecError
 
 
 def teacher(
@@ -98,9 +98,9 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
     for task in spec.tasks:
         try:
             made = prepared_teacher(spec, task, progress, lambda said: output.note(f"note: {said}"))
-        except SpecError as exc:
+        except (SpecError, DataError) as exc:
             found = [placed(p, file, override) for p in exc.problems()]
-            raise SpecError(found=found) from exc
+            raise exc.with_problems(found) from exc
         if output.is_json:
             output.record({"task": task, "cached": made.cached, "metrics": dict(made.metrics),
                            "fingerprint": made.fingerprint, "folder": made.folder})  # fmt: skip

@@ -9,7 +9,7 @@ import typer
 
 from raykd.cli.names import labels
 from raykd.cli.output import Output
-from raykd.errors import SpecError
+from raykd.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from raykd.params import Scalar
@@ -42,7 +42,7 @@ def trial(
     """Run one trial here, without Ray: errors come with their full traceback under -v."""
     import dataclasses
 
-    from raykd.spec.load import load_spec
+    from raykd.spec.load import load_spec, placed
     from raykd.sweep.local import prepare_task, run_here, trial_of
     from raykd.sweep.runfolder import reopen
 
@@ -70,9 +70,15 @@ def trial(
     def report(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
-    gathered, prepared, _ = prepare_task(
-        spec, task, None, progress, lambda said: output.note(f"note: {said}")
-    )
+    try:
+        gathered, prepared, _ = prepare_task(
+            spec, task, None, progress, lambda said: output.note(f"note: {said}")
+        )
+    except (SpecError, DataError) as exc:
+        if again is not None:
+            raise
+        found = [placed(problem, source, override or ()) for problem in exc.problems()]
+        raise exc.with_problems(found) from exc
     outcome = run_here(config, prepared, gathered.task, report)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,

@@ -92,6 +92,9 @@ def show_plan(
         seen: What was found of each task; None when nothing was looked at.
     """
     made = plan(file, spec, seen)
+    for one in seen or ():
+        for said in one.notes:
+            output.note(f"note: {one.task}: {said}")
     if output.is_json:
         output.record(made)
     if output.is_json or output.quiet:
@@ -130,7 +133,7 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
         ``searched`` and ``fixed`` parameters as text), ``setup`` (everything else in words) and
         ``rows`` (by task and role; null for a task that was not looked at).
     """
-    runs = spec.confirm.top_k * len(spec.confirm.seeds)
+    runs = spec.confirm_runs
     cells = []
     for task in spec.tasks:
         for label, arm in spec.methods.items():

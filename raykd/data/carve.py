@@ -32,8 +32,8 @@ def carve(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
     """
     if num_rows < 2:
         raise DataError(
-            f"cannot carve {fraction:g} out of {num_rows} row(s)",
-            hint="raise data.limit, or select on a split of its own",
+            f"a fraction of {fraction:g} cannot be taken of {num_rows} row(s)",
+            hint="take less of the split elsewhere, raise data.limit, or use a split of its own",
         )
     order = np.random.default_rng([seed, _CARVE]).permutation(num_rows)
     count = min(max(round(num_rows * fraction), 1), num_rows - 1)

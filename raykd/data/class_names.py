@@ -7,7 +7,6 @@ a number excludes ids.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from decimal import Decimal
@@ -16,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import Array
+from raykd.data.notes import note
 from raykd.data.table import Faults, Table
 from raykd.data.values import (
     NOTHING,
     UNLABELLED,
+    bare,
     is_missing,
     meaning,
     number,
@@ -28,8 +29,6 @@ from raykd.data.values import (
     truth,
     whole,
 )
-
-log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 8
 _WORDS = {
@@ -103,6 +102,8 @@ class ClassNames:
         """The class whose name a value is: the one spelled so, or else the one that means it."""
         if isinstance(value, list | tuple | dict | np.ndarray):
             return None
+        if is_missing(value) and not isinstance(value, str):
+            return None  # its spelling, None or nan, may be the name of a class
         key = (type(value), value)
         if key not in self._known:
             what = meaning(value)
@@ -133,10 +134,10 @@ def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str])
     found = [names.named(label) for label in said]
     if None in found:
         same = [f"{theirs} is '{ours}'" for theirs, ours in zip(said, labels, strict=False)]
-        log.warning(
-            "%s calls the classes of column '%s' by other names (%s); they go by their order: %s",
-            table.origin, name, _listed(said), _listed(same),
-        )  # fmt: skip
+        note(
+            f"{table.origin} calls the classes of column '{name}' by other names "
+            f"({_listed(said)}); they go by their order: {_listed(same)}"
+        )
         return values
     ids = [whole(value) for value in values]
     return [
@@ -149,19 +150,18 @@ def _tell_truth_values(
     table: Table, name: str, values: Sequence[Any], labels: Sequence[str]
 ) -> None:
     if len(labels) == 2 and any(truth(value) is not None for value in values):
-        log.warning(
-            "%s: column '%s' holds True and False: False is taken as '%s', True as '%s'",
-            table.origin, name, *labels,
-        )  # fmt: skip
+        note(
+            f"{table.origin}: column '{name}' holds True and False: False is taken as "
+            f"'{labels[0]}', True as '{labels[1]}'"
+        )
 
 
 def _tell_absent(table: Table, ids: Array, labels: Sequence[str]) -> None:
     absent = [label for k, label in enumerate(labels) if not (ids == k).any()]
     if absent and len(ids):
-        log.warning(
-            "%s: %d of %d classes have no row: %s",
-            table.origin, len(absent), len(labels), _listed(absent),
-        )  # fmt: skip
+        note(
+            f"{table.origin}: {len(absent)} of {len(labels)} classes have no row: {_listed(absent)}"
+        )
 
 
 def _refuse(
@@ -205,13 +205,19 @@ def _next_step(value: Any, others: Sequence[str], names: ClassNames, own: str) -
     """What to do about a value that is no class."""
     if isinstance(value, list | tuple | dict | np.ndarray):
         return "a row has one label; tasks with several labels a row, or one a word, are not served"
+    if isinstance(value, bytes):
+        return "store the column as text, not as bytes"
     where = f"labels of task '{own}'" if own else "the labels"
     if names.is_doubtful(value):
         return f"more than one name in {where} means that value"
-    bare = spelled(value).strip().casefold()
-    near = [label for label in names.labels if label.strip().casefold() == bare]
-    if near:
+    near = [label for label in names.labels if bare(label) == bare(spelled(value))]
+    if near and near[0].strip().casefold() == spelled(value).strip().casefold():
         return f"it differs from '{near[0]}' in case or blanks only; write it as in {where}"
+    if near:
+        return (
+            f"it looks like '{near[0]}' and is written with other or invisible characters "
+            f"({ascii(spelled(value))[1:-1]}, not {ascii(near[0])[1:-1]}); write it as in {where}"
+        )
     id_ = whole(value)
     if id_ is not None and 0 <= id_ < len(names.labels):
         if names.has_numbers:

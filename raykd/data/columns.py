@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,15 @@ import numpy as np
 
 from raykd.data.base import Array, Rows
 from raykd.data.class_names import class_ids as class_ids
+from raykd.data.notes import note
 from raykd.data.table import Faults, Table
 from raykd.data.values import is_missing, number, row_name, shown
 from raykd.errors import DataError
 
-log = logging.getLogger(__name__)
-
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
+_WITH_COMMA = re.compile(r"\s*[+-]?[0-9]*(?:,[0-9]+)+(?:\.[0-9]*)?\s*")
+_MOST_SHOWN = 8
 _REPAIR = "repair or remove them"
+_WITHOUT_COMMAS = "write a decimal point, and no commas between thousands"
 
 
 def texts(table: Table, name: str, *, own: str = "") -> tuple[str, ...]:
@@ -113,6 +113,7 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
     raw = table.column(name, f"label of task '{own}'" if own else "")
     found = [number(value) for value in raw]
     values = np.asarray([math.nan if x is None else float(x) for x in found])
+    values[np.isinf(values)] = math.nan  # 1e999 is written as a number, and is none
     faults = Faults(table.origin)
     numbers = values[~np.isnan(values)]
     for row, value in enumerate(values):
@@ -126,7 +127,7 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
                 "rows have no score", place, f"has no score (column '{name}' is empty)", hint
             )
         elif math.isnan(value):
-            hint = "write a decimal point" if _is_with_comma(raw[row]) else _REPAIR
+            hint = _WITHOUT_COMMAS if _is_with_comma(raw[row]) else _REPAIR
             faults.add("rows have no number for a score", place, f"{holds}, {expected}", hint)
         else:
             hint = "is this the data of another task?"
@@ -135,6 +136,11 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
                 hint = f"the column goes over {there}: set span of task '{own}' to what is possible"
             faults.add("rows have a score out of range", place, f"{holds}, {expected}", hint)
     faults.check()
+    if len(values) > 1 and (values == values[0]).all():
+        note(
+            f"{table.origin}: every row has the score {values[0]:g}: a correlation with it is "
+            "undefined, and given as 0"
+        )
     return values.astype(np.float32)
 
 
@@ -149,7 +155,7 @@ def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> R
     rows = Rows(texts=tuple(columns), labels=labels)
     empty = empty_texts(rows)
     if empty:
-        log.warning("%s: %d of %d rows have an empty text", origin, empty, len(rows))
+        note(f"{origin}: {empty:,} of {len(rows):,} rows have an empty text")
     return rows
 
 
@@ -164,8 +170,10 @@ def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> N
         hint = "write numbers that are texts as text (in JSON: in quotes)"
     elif isinstance(value, bytes):
         hint = "store the column as text, not as bytes"
+    elif isinstance(value, Mapping | list) and table.holds_columns():
+        hint = "the file holds columns, not rows: write an object a row (pandas: orient='records')"
     elif isinstance(value, Mapping):
-        fields = ", ".join(str(key) for key in value)
+        fields = _listed([str(key) for key in value])
         hint = f"make the field that holds the text ({fields}) a column of its own"
     elif isinstance(value, list | tuple | np.ndarray):
         hint = "join the words to one text; tasks with a label for every word are not served"
@@ -175,9 +183,14 @@ def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> N
     )  # fmt: skip
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _MOST_SHOWN else ""
+    return ", ".join(names[:_MOST_SHOWN]) + more
+
+
 def _with(table: Table, name: str, values: Sequence[Any]) -> Table:
     return replace(table, columns={name: values}, twice=frozenset())
 
 
 def _is_with_comma(value: Any) -> bool:
-    return isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value) is not None
+    return isinstance(value, str) and _WITH_COMMA.fullmatch(value) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from raykd.data.json_files import read_json_rows
+from raykd.data.notes import note
 from raykd.data.separated import read_csv, read_tsv
 from raykd.data.table import Table, no_split
 from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
 from raykd.errors import DataError
-
-log = logging.getLogger(__name__)
 
 _MOST_FILES = 10
 
@@ -115,7 +113,8 @@ SUFFIXES = tuple(READERS)
 
 
 _File = tuple[str, Path, Callable[[Path], Table]]
-_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
+_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:-[0-9a-f]{16})?$")
+"""How the name of a part ends; older files of the hub have a hash there, too."""
 
 
 def _joined(name: Path, files: Sequence[_File]) -> Table:
@@ -192,7 +191,7 @@ class FolderReader:
             path, read = found[0]
             others = [other.name for other, _ in found[1:]] + [path.name for _, path, _ in shards]
             if others:
-                log.warning("%s is read, not %s beside it", path, ", ".join(others))
+                note(f"{path} is read, not {', '.join(others)} beside it")
             table = read(path)
         if not len(table):
             raise DataError(f"{table.origin} has no rows", hint="choose another split or file")

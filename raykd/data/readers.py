@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from raykd import hub
+from raykd.data.notes import note
 from raykd.data.separated import Row, table_of, tsv_rows
 from raykd.data.table import Table, no_split
 from raykd.data.text_files import read_text
 from raykd.errors import DataError, SetupError
-
-log = logging.getLogger(__name__)
 
 MALFORMED_SHARE = 0.01
 """Share of TSV lines that may lack fields; the published QQP files have a few such lines."""
@@ -78,10 +76,10 @@ class TsvReader:
                 hint="is it the file that the GLUE script writes? quotes must not span lines",
             )
         if short:
-            log.warning(
-                "%s: %d lines with missing fields were left out, first: line %d",
-                path, len(short), short[0],
-            )  # fmt: skip
+            note(
+                f"{path}: {len(short)} lines with missing fields were left out, first: line "
+                f"{short[0]}"
+            )
         return [(line, fields) for line, fields in rows if len(fields) > last]
 
 

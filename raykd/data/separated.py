@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from raykd.data.notes import note
 from raykd.data.table import Faults, Table
 from raykd.data.text_files import lines_of, read_text
 
@@ -18,6 +19,7 @@ OTHER_SEPARATORS = ";\t|"
 """What separates the fields of a CSV file whose header has no comma; spreadsheets write ``;``."""
 
 _LONGEST_FIELD = 2**31 - 1
+_WHOLLY_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _QUOTED = re.compile(r'"[^"]*"')
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
@@ -41,6 +43,12 @@ def read_tsv(path: Path) -> Table:
         DataError: The file cannot be read, or rows have not as many fields as the header.
     """
     rows = tsv_rows(read_text(path))
+    quoted = [line for line, fields in rows if any(_WHOLLY_QUOTED.fullmatch(f) for f in fields)]
+    if quoted:
+        note(
+            f"{path}: {len(quoted):,} rows have a field that begins and ends with a quote, first: "
+            f"line {quoted[0]}; in .tsv quotes belong to the text, in .csv they only enclose it"
+        )
     return _table(path, rows, Faults(str(path)), "in TSV, texts cannot hold tabs or line breaks")
 
 
@@ -75,7 +83,7 @@ def _table(path: Path, rows: Sequence[Row], faults: Faults, hint: str) -> Table:
 def _csv_rows(text: str, faults: Faults) -> Iterator[Row]:
     first = 0
     separator = _separator(text)
-    if declared := _DECLARED.fullmatch(text.partition("\n")[0].strip()):
+    if declared := _DECLARED.fullmatch(_first_line(text)):
         first, separator = 1, declared.group(1)
     # Not newline="\n": a file of a Mac may end its lines with carriage returns.
     with _long_fields():
@@ -97,8 +105,13 @@ def _csv_rows(text: str, faults: Faults) -> Iterator[Row]:
 
 def _separator(text: str) -> str:
     """What separates fields, by the header: a comma, where there is one outside of quotes."""
-    header = _QUOTED.sub("", text.partition("\n")[0])
+    header = _QUOTED.sub("", _first_line(text.lstrip("\r\n")))
     return next((mark for mark in f",{OTHER_SEPARATORS}" if mark in header), ",")
+
+
+def _first_line(text: str) -> str:
+    """What stands before the first line feed or carriage return, without blanks around it."""
+    return re.split(r"[\r\n]", text, maxsplit=1)[0].strip(" ")
 
 
 @contextmanager

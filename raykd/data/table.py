@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from raykd.data.notes import note
+from raykd.data.values import bare
 from raykd.errors import DataError
 
-log = logging.getLogger(__name__)
-
 _MOST_NAMES = 20
+_QUOTES = "\"'`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +70,12 @@ class Table:
         numbers = self.numbers if len(self.numbers) else range(1, len(self) + 1)
         return replace(self, columns=found, numbers=[numbers[row] for row in rows])
 
+    def holds_columns(self) -> bool:
+        """Whether the one row there is holds whole columns: lists or mappings of equal length."""
+        first = [values[0] for values in self.columns.values()] if len(self) == 1 else []
+        long = [len(value) for value in first if isinstance(value, list | dict)]
+        return len(first) == len(long) > 1 and len(set(long)) == 1
+
     def well_formed(self) -> Table:
         """The table with U+FFFD for every half of a character; a warning says how many rows.
 
@@ -85,27 +91,30 @@ class Table:
                 changed.update(broken)
         if not changed:
             return self
-        log.warning(
-            "%s: %d rows held half of a character (a lone surrogate), first: %s; "
-            "U+FFFD stands in its place",
-            self.origin, len(changed), self.place(min(changed)),
-        )  # fmt: skip
+        note(
+            f"{self.origin}: {len(changed)} rows held half of a character (a lone surrogate), "
+            f"first: {self.place(min(changed))}; U+FFFD stands in its place"
+        )
         return replace(self, columns=columns)
 
     def _instead(self, name: str, key: str) -> str:
-        near = [there for there in self.columns if _bare(there) == _bare(name)]
+        near = [there for there in self.columns if bare(there).strip(_QUOTES) == bare(name)]
         if near:
             where = f", or write it so in {key}" if key else ""
             return f"rename the column {near[0]!r} to '{name}'{where}"
         if len(self.columns) == 1 and any(mark in next(iter(self.columns)) for mark in ",;\t|"):
             return "only one column was found: are fields separated as the name of the file says?"
+        inner = [name for name, values in self.columns.items() if _are_rows(values)]
+        if len(self) == 1 and inner:
+            return f"the rows seem to stand in '{inner[0]}': write them alone, or one a line"
         if key:
             return f"name one of these columns in {key}, or rename the column"
         return "rename the column, or point data.root to data of this task"
 
 
-def _bare(name: str) -> str:
-    return name.strip().strip("\ufeff").strip().casefold()
+def _are_rows(values: Sequence[Any]) -> bool:
+    rows = values[0] if values and isinstance(values[0], list) else []
+    return bool(rows) and all(isinstance(row, dict | list) for row in rows)
 
 
 def whole_characters(value: Any) -> Any:

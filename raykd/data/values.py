@@ -7,6 +7,7 @@ the same here: ``1``, ``1.0`` and ``"1"``; ``True``, ``"True"`` and ``"true"``.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Hashable
 from decimal import Decimal
 from typing import Any
@@ -56,6 +57,12 @@ def whole(value: Any) -> int | None:
     """The whole number that a value is, None for anything else."""
     found = number(value)
     return None if found is None or found != found.to_integral_value() else int(found)
+
+
+def bare(text: str) -> str:
+    """A text as it looks: without blanks around it, invisible characters, case, and ligatures."""
+    composed = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in composed if unicodedata.category(c) != "Cf").strip().casefold()
 
 
 def row_name(value: Any) -> str:

@@ -36,8 +36,10 @@ _FORMS = {
     "labels": "{market-type: on-demand}",
     "report": "{path: reports/{name}.html, baseline: kd}",
     "splits": "{validation: dev}",
+    "span": "[0, 5]",
+    "seeds": "[1, 2, 3]",
 }
-"""A right value of every key that takes a mapping."""
+"""A right value of every key that takes a mapping, or a list of numbers."""
 
 _ELSEWHERE: dict[str, tuple[str, str]] = {
     "learning_rate": ("lr", ""),
@@ -97,7 +99,7 @@ def key_hint(key: str, known: Collection[str], entries: Collection[str], section
     homes = [home for home in _homes(key) if home != section]
     if homes:
         return f"'{key}' is a key of {' and of '.join(homes)}"
-    others = sorted(name for name in known if name not in entries)
+    others = sorted({name for name in known if name not in entries})
     return suggestion(key, sorted(known)) or f"known keys: {', '.join(others)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from raykd.errors import SpecError
@@ -10,20 +11,23 @@ from raykd.spec.yaml_loader import parse
 
 OPTION = "--set"
 
+_KEY = re.compile(r"\s*([^\[\]]*[^\[\]\s])((?:\[\d{1,9}\])*)\s*")
+"""One part of a path: a key, and the numbers of entries of the list below it."""
+
 
 def apply_overrides(root: Node, overrides: Sequence[str], findings: Findings) -> None:
     """Change `root` in place; a wrong override is noted in `findings` and left out.
 
     Args:
         root: The file's mapping.
-        overrides: Texts of the form ``a.b=c``.
+        overrides: Texts of the form ``a.b=c`` or ``a[0].b=c``.
         findings: Receives the problems; each shows the option it came from.
     """
     for text in overrides:
         source = Source(name=OPTION, lines=(f"{OPTION} {text}",))
         path, equals, value = text.partition("=")
-        keys = [key.strip() for key in path.split(".")]
-        if not equals or not all(keys):
+        keys = _keys(path)
+        if not equals or not keys:
             message = f"expected KEY=VALUE, got '{text}'"
             hint = "for example --set train.epochs=2 or --set tasks=[glue/rte]"
             findings.add(Mark(source, 0, len(OPTION) + 2), "", message, hint)
@@ -34,26 +38,58 @@ def apply_overrides(root: Node, overrides: Sequence[str], findings: Findings) ->
         except SpecError as exc:
             findings.problems += exc.problems()
             continue
-        mark = Mark(source, 0, start + len(path) - len(keys[-1]) + 1)
+        mark = Mark(source, 0, start + len(path) - len(path.rpartition(".")[2].lstrip()) + 1)
         _put(root, keys, Entry(mark, node or Node(None, "null", mark)), findings)
 
 
-def _put(root: Node, keys: list[str], entry: Entry, findings: Findings) -> None:
+def _keys(path: str) -> list[str | int]:
+    """The keys and numbers of a path; none where it is not one."""
+    found: list[str | int] = []
+    for part in path.split("."):
+        match = _KEY.fullmatch(part)
+        if match is None:
+            return []
+        found += [match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
+    return found
+
+
+def _put(root: Node, keys: list[str | int], entry: Entry, findings: Findings) -> None:
     here = root
-    for depth, key in enumerate(keys[:-1], start=1):
+    for depth, key in enumerate(keys):
+        if wrong := _misfit(here, keys, depth):
+            findings.add(entry.mark, _shown(keys), *wrong)
+            return
+        last = depth == len(keys) - 1
+        if isinstance(key, int):
+            assert isinstance(here.value, list)
+            here.value[key] = entry.node if last else here.value[key]
+            here = here.value[key]
+            continue
         below = here.entries.get(key)
-        if below is None or below.node.value is None:
+        if last:
+            here.entries[key] = entry
+        elif below is None or below.node.value is None:
             below = Entry(below.mark if below else entry.mark, Node({}, "", entry.mark))
             here.entries[key] = below
-        if not isinstance(below.node.value, dict):
-            path = ".".join(keys[:depth])
-            what = "a list" if below.node.items else f"the value {below.node.typed()}"
-            findings.add(
-                entry.mark,
-                ".".join(keys),
-                f"'{path}' is {what} and has no keys",
-                f"set the whole of it: --set {path}=...",
-            )
-            return
-        here = below.node
-    here.entries[keys[-1]] = entry
+        here = here.entries[key].node
+
+
+def _misfit(here: Node, keys: Sequence[str | int], depth: int) -> tuple[str, str] | None:
+    """What is wrong with a key below a value, and what to do; None where it fits."""
+    path, key = _shown(keys[:depth]), keys[depth]
+    if isinstance(here.value, list if isinstance(key, int) else dict):
+        if isinstance(key, int) and key >= len(here.items):
+            count = len(here.items)
+            return f"'{path}' has {count} entries, the last one is [{count - 1}]", ""
+        return None
+    what = f"the value {here.typed()}"
+    if isinstance(here.value, list):
+        return f"'{path}' is a list and has no keys", f"count its entries from 0: {path}[0]"
+    if isinstance(key, int):
+        return f"'{path}' is no list and has no entry [{key}]", ""
+    return f"'{path}' is {what} and has no keys", f"set the whole of it: {OPTION} {path}=..."
+
+
+def _shown(keys: Sequence[str | int]) -> str:
+    parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return "".join(parts).removeprefix(".")

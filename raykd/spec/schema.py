@@ -60,7 +60,7 @@ class OwnTaskSpec(Section):
 
     def all_metrics(self) -> tuple[str, ...]:
         """Every metric, the deciding one first."""
-        first = self.metric or (self.metrics or self.SUITED[self.kind])[0]
+        first = self.metric or self.SUITED[self.kind][0]
         return tuple(dict.fromkeys((first, *self.metrics)))
 
 
@@ -256,6 +256,11 @@ class SweepSpec(Section):
     confirm: ConfirmSpec = ConfirmSpec()
     resources: ResourceSpec = ResourceSpec()
     report: ReportSpec = ReportSpec()
+
+    @property
+    def confirm_runs(self) -> int:
+        """Runs that confirm one arm on one task: no more configurations than it has trials."""
+        return min(self.confirm.top_k, self.search.trials) * len(self.confirm.seeds)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -31,6 +32,9 @@ _BOUNDS = {
     "less_than": ("<", "lt"),
     "less_than_equal": ("<=", "le"),
 }
+
+
+_RANGE = re.compile(r"\d\s*(?:-|\.\.+)\s*\d")
 
 
 def is_section(entry: Entry, path: str, findings: Findings) -> bool:
@@ -126,7 +130,10 @@ def _right_form(name: str, node: Node, errors: Sequence[Any]) -> str:
     """How the value is to be written, from the errors of all branches of a union."""
     kinds = {error["type"] for error in errors}
     if "tuple_type" in kinds and node.is_scalar and node.value is not None:
-        return f"for example {name}: [{node.typed()}]"
+        if _RANGE.search(node.typed()):
+            return form_of(name)
+        parts = [part.strip() for part in node.typed().replace(";", ",").split(",") if part.strip()]
+        return f"for example {name}: [{', '.join(parts)}]"
     if kinds & {"model_type", "dict_type", "mapping_type"}:
         return form_of(name)
     return value_hint(node, wants_text="string_type" in kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ from raykd.spec.names import name_problem
 from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import OwnTaskSpec
 from raykd.spec.sections import read_section
+
+_ON_HUB = re.compile(r"[\w.-]+(?:/[\w.-]+)?(?::[^/]+)?")
+"""The name of a data set on the hub, with its configuration."""
 
 
 class Tasks:
@@ -87,7 +91,10 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
         yield "", f"{name} needs either path or hub", "e.g. path: data/reviews"
     if made.path is not None and made.hub is not None:
         yield "hub", f"{name} needs either path or hub, not both", "remove one of them"
-    for key in ("path", "hub", "label"):
+    if made.hub is not None and not _ON_HUB.fullmatch(made.hub):
+        hint = "for example hub: owner/ratings, or owner/ratings:small"
+        yield "hub", f"'hub' of {name} must be NAME or NAME:CONFIGURATION, got {made.hub}", hint
+    for key in ("path", "label"):
         if getattr(made, key) == "":
             yield key, f"'{key}' of {name} is empty", ""
     for key in ("texts", "labels"):
@@ -98,6 +105,11 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
             yield key, f"'{key}' of {name} has an empty name", ""
     if made.label in made.texts:
         yield "label", f"'{made.label}' is the label of {name} and one of its texts", ""
+    trained = made.splits.get("train", "train")
+    for split, file in made.splits.items():
+        if split != "train" and file == trained:
+            hint = "for rows of train that are not trained on: data.select_on and data.report_on"
+            yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
     yield from _kind_problems(made, name)
 
 
@@ -119,3 +131,7 @@ def _kind_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str
         if metric not in suited:
             key = "metric" if metric == made.metric else "metrics"
             yield key, f"'{metric}' is no metric of {made.kind}", f"one of {', '.join(suited)}"
+        elif metric == "f1" and len(made.labels) > 2:
+            key = "metric" if metric == made.metric else "metrics"
+            message = f"'f1' is that of the second of two labels, {name} has {len(made.labels)}"
+            yield key, message, "use f1_macro, the mean over all labels"

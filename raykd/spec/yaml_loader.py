@@ -95,8 +95,9 @@ def _events(text: str, source: Source, offset: int) -> Iterator[Any]:
         yield from YAML(typ="rt", pure=True).parse(text)
     except YAMLError as exc:
         raise _broken(exc, source, offset) from None
-    except ValueError:  # the parser makes a number of a version of any length
-        raise _refusal(source, "cannot be read as YAML: %YAML names no version") from None
+    except (ValueError, AssertionError):  # the parser makes numbers of a version, and asserts 1.x
+        message = "cannot be read as YAML: %YAML names no version that there is"
+        raise _refusal(source, message, hint="remove that line, or write %YAML 1.2") from None
 
 
 def _refusal(source: Source, message: str, *, hint: str = "") -> SpecError:

@@ -12,12 +12,14 @@ from typing import Any
 
 from raykd.data.base import PREDICT, Encoded, Rows, Task
 from raykd.data.carve import fingerprint
+from raykd.data.notes import listening
 from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.source import ModelSource
+from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
@@ -50,7 +52,7 @@ class Gathered:
         explaining: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.
-        notes: What a user should know of how the models were read.
+        notes: What a user should know of how rows and models were read.
     """
 
     task: Task
@@ -80,6 +82,25 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         DataError: The rows are not what the task needs.
         SetupError: Data or models cannot be reached.
     """
+    with listening() as heard:
+        gathered = _gathered(spec, name)
+    return replace(gathered, notes=(*heard, *gathered.notes))
+
+
+def worth_telling(of: Gathered) -> list[tuple[str, bool]]:
+    """What a user should know of rows and models before anything is started.
+
+    Returns:
+        Messages, each with whether the report has a caveat of its own that says it.
+    """
+    told = [(message, False) for message in of.notes]
+    for what, (count, total) in of.shared.items():
+        if what != CONTRADICTORY:
+            told.append((shared_in_words(what, count, total), True))
+    return told
+
+
+def _gathered(spec: SweepSpec, name: str) -> Gathered:
     task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
     rows = rows_of(task, spec, name)
     pair = pair_of(spec, task, rows)

@@ -20,7 +20,7 @@ from raykd.results.records import Evaluation
 from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.gather import Gathered, gather, worth_telling
 from raykd.sweep.places import open_cache, without_cache
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
@@ -118,7 +118,7 @@ def _prepared(
 ) -> tuple[Gathered, Planned, Prepared, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
     gathered = gather(spec, task)
-    for message in gathered.notes:
+    for message, _ in worth_telling(gathered):
         note(message)
     planned = inputs_of(spec, gathered, free_memory())
     inputs, keys = planned.inputs, planned.keys
@@ -172,10 +172,15 @@ def trial_of(
     Raises:
         SpecError: No such task or arm, or a parameter that neither method nor training has.
     """
+    if task not in spec.tasks:
+        raise SpecError(
+            f"the file has no task '{task}'",
+            hint=suggestion(task, spec.tasks) or f"tasks: {', '.join(spec.tasks)}",
+        )
     cell = next((c for c in cells(spec) if (c.task, c.arm.label) == (task, label)), None)
     if cell is None:
         raise SpecError(
-            f"the file has no arm '{label}' on task '{task}'",
+            f"the file has no arm '{label}'",
             hint=suggestion(label, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
         )
     in_training = {i.name for i in params.describe(TrainSettings)}

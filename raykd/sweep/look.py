@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raykd.data.base import Rows
+from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import gather, rows_of
+from raykd.sweep.gather import gather, rows_of, worth_telling
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import data_in_words
@@ -25,12 +26,14 @@ class Seen:
         task: Its name.
         source: Where its rows come from.
         rows: Rows by role; empty when they could not be looked at.
+        notes: What a user should know of them.
         missing: Why rows or models could not be looked at; empty when they were.
     """
 
     task: str
     source: str
     rows: Mapping[str, int]
+    notes: tuple[str, ...] = ()
     missing: str = ""
 
 
@@ -62,12 +65,14 @@ def _look(spec: SweepSpec, task: str) -> Seen:
     except Unreachable as exc:
         missing = exc.message
     else:
-        return Seen(task=task, source=source, rows=_counts(gathered.rows))
+        notes = tuple(message for message, _ in worth_telling(gathered))
+        return Seen(task=task, source=source, rows=_counts(gathered.rows), notes=notes)
     try:
-        rows = rows_of(task_of(spec, task), spec, task)
+        with listening() as heard:
+            rows = rows_of(task_of(spec, task), spec, task)
     except Unreachable as exc:
         return Seen(task=task, source=source, rows={}, missing=exc.message)
-    return Seen(task=task, source=source, rows=_counts(rows), missing=missing)
+    return Seen(task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing)
 
 
 def _counts(rows: Mapping[str, Rows]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from raykd import registry
@@ -28,11 +27,9 @@ def under(key: str) -> Iterator[None]:
     """Say at which place of the file a model is named that cannot be used."""
     try:
         yield
-    except SpecError as exc:
-        found = [replace(p, path=p.path or key) for p in exc.problems()]
-        raise SpecError(found=found) from exc
-    except (DataError, SetupError) as exc:
-        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint) from exc
+    except (SpecError, DataError, SetupError) as exc:
+        found = exc.at(key).problems()
+        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint, found=found) from exc
 
 
 def check_tokens(tokenizer: Any, rows: int, name: str) -> None:

@@ -11,7 +11,6 @@ from typing import Self
 
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
-from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
@@ -22,7 +21,7 @@ from raykd.sweep.began import identity
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.gather import Gathered, gather, worth_telling
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -229,12 +228,9 @@ def _warn(gathered: Mapping[str, Gathered], log: EventLog) -> None:
     Rows that stand in two splits are a caveat of the report.
     """
     for task, of in gathered.items():
-        for note in of.notes:
-            log.emit("note", message=f"{task}: {note}")
-        for what, (count, total) in of.shared.items():
-            if what != CONTRADICTORY:
-                message = f"{task}: {shared_in_words(what, count, total)}"
-                log.emit("note", message=message, caveat=True)
+        for message, is_caveat in worth_telling(of):
+            caveat = {"caveat": True} if is_caveat else {}
+            log.emit("note", message=f"{task}: {message}", **caveat)
 
 
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
@@ -246,5 +242,5 @@ def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
         tasks=list(spec.tasks),
         labels=list(spec.methods),
         trials=spec.search.trials,
-        confirm_runs=len(spec.confirm.seeds) * spec.confirm.top_k,
+        confirm_runs=spec.confirm_runs,
     )

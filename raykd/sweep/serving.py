@@ -241,7 +241,7 @@ def _in_words(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room:
     epochs = spec.train.fixed.get("epochs", TrainSettings().epochs)
     if isinstance(epochs, int | float):
         runs = len(spec.methods) * spec.search.trials
-        runs += len(spec.methods) * len(spec.confirm.seeds) * spec.confirm.top_k
+        runs += len(spec.methods) * spec.confirm_runs
         live = int(rows * epochs * runs)
         text += (
             f"; live it would read up to {live:,} rows ({rows:,} x {epochs:g} epochs x {runs} runs)"
