@@ -38,7 +38,7 @@ def ability_of(cluster: Cluster) -> Ability:
 
 
 def _asked(nodes: Sequence[Node], kind: str) -> list[bool]:
-    ask = ray.remote(_can).options(num_cpus=0, max_calls=1, max_retries=0)
+    ask = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_can)
     asked = [
         ask.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
