@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import DataError, SetupError, SpecError
+from raykd.errors import DataError, SetupError, SpecError, Unreachable
 from raykd.models.weight_files import MERGE, SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
 from raykd.registry import suggestion
 
@@ -57,7 +57,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: It cannot be read; says why.
     """
-    return read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
+    for key in ("id2label", "label2id"):
+        if not isinstance(config.get(key, {}), dict | None):
+            raise DataError(
+                f"{key} in {folder / 'config.json'} holds no mapping, but "
+                f"{type(config[key]).__name__}",
+                hint='write {"0": "negative", "1": "positive"} for id2label, and label2id the '
+                "other way round",
+            )
+    return config
 
 
 def no_configuration(name: str, exc: Exception) -> DataError:
@@ -171,7 +180,7 @@ def _from_hub(name: str) -> Path:
     if cached is not None and _is_model(cached) and _has_weights(cached):
         return cached
     if not hub.reachable():
-        raise SetupError(
+        raise Unreachable(
             f"'{name}' is no folder here, and the model hub cannot be reached for a model of that "
             f"name: no network, and not in the local cache ({hub.model_cache()})",
             hint="check the name of the folder, or download the model once with network",

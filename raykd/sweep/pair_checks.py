@@ -111,6 +111,11 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
         )
         raise SpecError(found=[problem])
     classes = found.classes
+    if found.state.config.get("problem_type") == "multi_label_classification":
+        return (
+            f"{key}: its config.json says multi_label_classification, outputs that are each a yes "
+            "or no; they are read as scores of classes that exclude each other"
+        )
     if classes is None or classes.certain:
         return ""
     if classes.clash:

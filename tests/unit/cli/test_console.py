@@ -130,7 +130,7 @@ def test_the_log_file_holds_what_happened_and_the_terminal_nothing_twice(tmp_pat
     log = (tmp_path / "log").read_text()
     for words in (
         "INFO raykd.shown: run: runs/small-1", "fine-tuning the teacher of glue/rte",
-        "teacher of glue/rte prepared: accuracy 0.726", "glue-rte.kd.s001 failed  boom [x]",
+        "teacher of glue/rte prepared: accuracy 72.6", "glue-rte.kd.s001 failed  boom [x]",
         "WARNING raykd.shown: note: [bold] was ignored", "completed after 2 min",
         "DEBUG raykd.shown: trial_report", "continue with: raykd sweep --resume RUN",
         "caveat: few seeds", "  kd   0.7", "ERROR raykd.shown: error: no room", "the trace",
