@@ -483,10 +483,7 @@ def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
     text = BASE[:begin] + models + BASE[end:]
     code, out, err = run(folder, text, capsys)
     assert (code, err) == (0, "")
-    assert (
-        "12 report, 4 select, 36 train; models NOT LOOKED AT: teacher.model: 'someone/no-such-model' is"
-        in out
-    )
+    assert "36 train; models NOT LOOKED AT: teacher.model: 'someone/no-such-model' is no" in out
     code, _, err = run(folder, text.replace("texts: [text]", "texts: [body]"), capsys)
     assert code == 2
     assert "f.yaml:2:9: tasks[0]: " in err
