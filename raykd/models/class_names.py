@@ -58,15 +58,16 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
         order = tuple(theirs.index(key) for key in ours)
         note = "" if order == as_is else _both(name, given, labels) + _MOVED
         return Classes(order=order, given=given, note=note, certain=True)
-    if _says_nothing(given):
-        return Classes(order=as_is, given=(), note="", certain=False)
     short = _by_abbreviation(ours, theirs)
     if short is not None:
         end = "; they were matched by their beginnings" + ("" if short == as_is else _MOVED)
         note = _both(name, given, labels) + end
         return Classes(order=short, given=given, note=note, certain=True)
+    numbers = _numbers(given)
+    if numbers is not None and numbers == sorted(numbers):
+        return Classes(order=as_is, given=(), note="", certain=False)
     shared = set(ours) & set(theirs)
-    clash = any(ours.index(key) != theirs.index(key) for key in shared)
+    clash = numbers is not None or any(ours.index(key) != theirs.index(key) for key in shared)
     note = _both(name, given, labels) + "; its outputs were taken in their order, as the task's"
     return Classes(order=as_is, given=given, note=note, certain=False, clash=clash)
 
@@ -77,6 +78,8 @@ _MOVED = ": the rows of its head were put into the order of the task"
 def names_in(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
     """The names of the outputs in a configuration; the library's where it states none.
 
+    ``label2id`` says them where ``id2label`` is not stated.
+
     Args:
         config: As in ``config.json``.
         count: How many outputs there are.
@@ -85,6 +88,9 @@ def names_in(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
     by_number = {}
     if isinstance(stated, Mapping) and len(stated) == count:
         by_number = {str(k): str(v) for k, v in stated.items()}
+    numbers = config.get("label2id")
+    if stated is None and isinstance(numbers, Mapping) and len(numbers) == count:
+        by_number = {str(number): str(name) for name, number in numbers.items()}
     return tuple(by_number.get(str(k), "").strip() or f"LABEL_{k}" for k in range(count))
 
 
@@ -96,11 +102,10 @@ def _contradicts(config: Mapping[str, Any], given: Sequence[str]) -> bool:
     return any(str(numbers.get(name, k)) != str(k) for k, name in enumerate(given))
 
 
-def _says_nothing(names: Sequence[str]) -> bool:
-    """Whether names are numbers only."""
-    return all(re.fullmatch(r"label[ _-]?\d+", n, re.IGNORECASE) for n in names) or all(
-        n == str(k) for k, n in enumerate(names)
-    )
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """The numbers that names are, with or without a word before them; None where one is not."""
+    found = [re.fullmatch(r"(?:label[ _-]?)?(\d{1,9})", n, re.IGNORECASE) for n in names]
+    return None if None in found else [int(match[1]) for match in found if match is not None]
 
 
 def reordered(

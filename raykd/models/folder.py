@@ -59,7 +59,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: It cannot be read; says why.
     """
-    return read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
+    for key in ("id2label", "label2id"):
+        if not isinstance(config.get(key, {}), dict | None):
+            raise DataError(
+                f"{key} in {folder / 'config.json'} holds no mapping, but "
+                f"{type(config[key]).__name__}",
+                hint='write {"0": "negative", "1": "positive"} for id2label, and label2id the '
+                "other way round",
+            )
+    return config
 
 
 def no_configuration(name: str, exc: Exception) -> DataError:

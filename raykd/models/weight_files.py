@@ -130,7 +130,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as exc:
         raise DataError(
             f"{path} ({size:,} bytes) holds no plain weights, or is cut off: "
-            f"{str(exc).splitlines()[0]}",
+            f"{str(exc).splitlines()[0].partition('. ')[0]}",
             hint="save the weights alone: torch.save(model.state_dict(), ...), or save_pretrained",
         ) from exc
     except (OSError, ValueError, EOFError, KeyError, SafetensorError, RuntimeError) as exc:

@@ -84,7 +84,7 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
     """
     with listening() as heard:
         gathered = _gathered(spec, name)
-    return replace(gathered, notes=(*heard, *gathered.notes))
+    return replace(gathered, notes=tuple(dict.fromkeys((*heard, *gathered.notes))))
 
 
 def worth_telling(of: Gathered) -> list[tuple[str, bool]]:

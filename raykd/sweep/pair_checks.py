@@ -118,7 +118,8 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             path=key,
             message=f"its head has the classes {in_words(classes.given)}, the task has "
             f"{in_words(labels)}: it is not known which output is which class, as some are the "
-            "same at other places, or label2id of its config.json says something else",
+            "same at other places, numbers are not in order, or label2id of its config.json says "
+            "something else",
             hint="write the task's names into id2label and label2id of its config.json, in the "
             "order of its outputs",
         )

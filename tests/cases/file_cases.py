@@ -254,4 +254,37 @@ FILE_CASES = {
             "text": pa.array([b"\xff"], pa.binary()).view(pa.string()), "label": ["neg"]}))},
         outcome=refused(r"train\.parquet is not a readable Parquet file"),
     ),
+    "22 semicolons where lines end with carriage returns": Case(
+        files={"train.csv": "text;label\ra, b;neg\rc;pos\r"}, outcome=Read([0, 1], ["a, b", "c"])
+    ),
+    "118 columns in place of rows": Case(
+        files={"train.json": json.dumps({"text": ["a", "b"], "label": ["neg", "pos"]})},
+        outcome=refused("holds the list", "the file holds columns, not rows"),
+    ),
+    "118 columns in place of rows, as pandas writes them": Case(
+        files={"train.json": json.dumps({"text": {"0": "a", "1": "b"},
+                                         "label": {"0": "neg", "1": "pos"}})},
+        outcome=refused("holds the mapping", "orient='records'"),
+    ),
+    "118 rows below a key": Case(
+        files={"train.json": json.dumps({"data": [{"text": "a", "label": "neg"}]})},
+        outcome=refused("no column 'text'", "the rows seem to stand in 'data'"),
+    ),
+    "119 parts with a hash in their names": Case(
+        files={f"train-0000{k}-of-00002-0a1b2c3d4e5f6789.parquet": parquet([row])
+               for k, row in enumerate(NEG_POS)},
+        outcome=Read([0, 1]),
+    ),
+    "119 quotes in the header of a tsv": Case(
+        files={"train.tsv": '"text"\t"label"\n"a"\t"neg"\n'},
+        outcome=refused("no column 'text'", "rename the column '\"text\"' to 'text'"),
+    ),
+    "120 validation rows that are those of train": Case(
+        files={"train.csv": csv()}, task={"splits": {"validation": "train"}},
+        outcome=refused("'validation' of task 'own' is what it is trained on", error=SpecError),
+    ),
+    "121 an address as the name of a data set": Case(
+        files={}, task={"path": [], "hub": "https://hub.example/datasets/mine"},
+        outcome=refused("must be NAME or NAME:CONFIGURATION", "owner/ratings", error=SpecError),
+    ),
 }  # fmt: skip

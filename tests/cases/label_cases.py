@@ -153,6 +153,52 @@ LABEL_CASES = {
         outcome=classes(*range(150)),
     ),
     **{
+        f"114 no value where a class is called {name}": Case(
+            files={"train.parquet": content}, task={"labels": [name, "some"]},
+            outcome=refused(r"train\.parquet row 1: has no label \(column 'label' is empty\)"),
+        )
+        for name, content in {
+            "None": parquet(labelled(None, "some")),
+            "nan": parquet(labelled(float("nan"), float("nan"))),
+        }.items()
+    },
+    "114 no value in jsonl where a class is called None": Case(
+        files={"train.jsonl": jsonl(labelled(None, "some"))}, task={"labels": ["None", "some"]},
+        outcome=refused(r"train\.jsonl line 1: has no label"),
+    ),
+    "114 a class that is called None in csv": Case(
+        files={"train.csv": csv(labelled("None", "some"))}, task={"labels": ["None", "some"]},
+        outcome=classes(0, 1),
+    ),
+    "115 a label with a combining accent": Case(
+        files={"train.csv": csv(labelled("cafe\u0301"))}, task={"labels": ["caf\u00e9", "tea"]},
+        outcome=refused("looks like 'caf\u00e9'", r"\(cafe\\u0301, not caf\\xe9\)"),
+    ),
+    "115 a label with an invisible character": Case(
+        files={"train.csv": csv(labelled("neg\u200b"))},
+        outcome=refused("looks like 'neg' and is written with other or invisible characters"),
+    ),
+    "116 labels as bytes": Case(
+        files={"train.parquet": parquet(labelled(b"neg", b"pos"))},
+        outcome=refused("store the column as text, not as bytes"),
+    ),
+    "117 f1 of three labels": Case(
+        files={"train.csv": csv()}, task={"labels": ["a", "b", "c"], "metric": "f1"},
+        outcome=refused("'f1' is that of the second of two labels", "f1_macro", error=SpecError),
+    ),
+    "104 commas between thousands": Case(
+        files={"train.csv": csv(labelled('"1,000"'))}, task={**SCORES, "span": [0, 5000]},
+        outcome=refused("holds '1,000'", "no commas between thousands"),
+    ),
+    "104 a number that is too large to be one": Case(
+        files={"train.csv": csv(labelled("1e999"))}, task=SCORES,
+        outcome=refused("holds '1e999', expected a number from 0 to 5", "repair or remove"),
+    ),
+    "104 a span that is no list": Case(
+        files={"train.csv": csv(labelled(1))}, task={**SCORES, "span": "0-5"},
+        outcome=refused("'span' must be a list", r"for example span: \[0, 5\]", error=SpecError),
+    ),
+    **{
         f"110 the same values in {name}": Case(
             files={name: content}, task=TRUE_FALSE, outcome=classes(0, 1, 0)
         )

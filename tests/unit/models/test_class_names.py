@@ -124,3 +124,24 @@ def test_reordered_outputs_are_those_of_the_named_classes(data):
 
 def test_many_names_are_shortened():
     assert in_words([str(k) for k in range(150)]) == "0, 1, 2, 3, 4, 5, 6, 7 ... (150 in all)"
+
+
+@pytest.mark.parametrize(
+    ("stated", "order", "clash"),
+    [
+        ({"label2id": {"pos": 0, "neg": 1}}, (1, 0), False),
+        ({"label2id": {"neg": 0, "pos": 1}}, (0, 1), False),
+        ({"id2label": {"0": "1", "1": "0"}}, (0, 1), True),
+        ({"id2label": {"0": "LABEL_1", "1": "LABEL_0"}}, (0, 1), True),
+        ({"id2label": {"0": "LABEL_1", "1": "LABEL_2"}}, (0, 1), False),
+        ({"id2label": {"0": "1", "1": "2"}}, (0, 1), False),
+    ],
+)
+def test_label2id_names_outputs_and_numbers_out_of_order_are_no_order(stated, order, clash):
+    found = compared("m", stated, ("neg", "pos"))
+    assert (found.order, found.clash) == (order, clash)
+
+
+def test_numbers_name_the_classes_that_begin_with_them():
+    found = compared("m", {"id2label": {"0": "1", "1": "2"}}, ("2 stars", "1 star"))
+    assert (found.order, found.certain) == ((1, 0), True)
