@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.precision import working
+from raykd.losses.precision import softened, working_dtype
 from raykd.losses.shapes import check_same_shape
 
 
@@ -157,14 +157,15 @@ def divergence(
         "skew_reverse_kl": lambda s, t: skew_reverse_kl(s, t, lam=lam, temperature=heat),
         "total_variation": lambda s, t: total_variation(s, t, temperature=heat),
     }
-    return made[kind]
+    found = made[kind]
+    return lambda s, t: found(s, t).to(working_dtype(s))
 
 
 def _logs(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of student and teacher."""
     check_same_shape(student=student, teacher=teacher)
-    log_q = F.log_softmax(working(student) / temperature, dim=-1)
-    log_p = F.log_softmax(working(teacher.detach()) / temperature, dim=-1)
+    log_q = F.log_softmax(softened(student, temperature), dim=-1)
+    log_p = F.log_softmax(softened(teacher.detach(), temperature), dim=-1)
     return log_q, log_p
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.precision import working
+from raykd.losses.precision import softened, working, working_dtype
 from raykd.losses.shapes import check_same_shape
 
 
@@ -43,9 +43,10 @@ def soft_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Te
         https://arxiv.org/abs/1503.02531
     """
     check_same_shape(student=student, teacher=teacher)
-    log_q = F.log_softmax(working(student) / temperature, dim=-1)
-    log_p = F.log_softmax(working(teacher.detach()) / temperature, dim=-1)
-    return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+    log_q = F.log_softmax(softened(student, temperature), dim=-1)
+    log_p = F.log_softmax(softened(teacher.detach(), temperature), dim=-1)
+    found = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+    return found.to(working_dtype(student))
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from raykd.errors import ShapeError
+from raykd.losses.divergences import divergence
 from raykd.losses.logits import scaled_mse, soft_cross_entropy, soft_kl
 
 LOSSES = [soft_kl, soft_cross_entropy, scaled_mse]
@@ -54,6 +55,25 @@ def test_gradient_is_the_derivative_and_stays_with_the_student(loss):
     assert torch.autograd.gradcheck(lambda s: loss(s, teacher, temperature=2.0), [student])
     loss(student, teacher).sum().backward()
     assert teacher.grad is None
+
+
+@pytest.mark.parametrize("temperature", [32.0, 40.0, 1e3, 1e5])
+@pytest.mark.parametrize("of", ["classes", "vocabulary"])
+def test_soft_targets_of_any_temperature_tend_to_the_squared_difference_of_logits(of, temperature):
+    """T^2 times a divergence that falls with T^2: half the variance of the difference."""
+    rng = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 5, 500, generator=rng) * 0.3
+    student.requires_grad_()
+    expected = (teacher - student).var(dim=-1, unbiased=False) / 2
+    if of == "classes":
+        found = soft_kl(student, teacher, temperature=temperature)
+    else:
+        found = temperature**2 * divergence("forward_kl", temperature=temperature)(student, teacher)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, rtol=0.03)
+    slope = torch.autograd.grad(found.sum(), student)[0]
+    difference = student - teacher
+    assert torch.allclose(slope, (difference - difference.mean(-1, keepdim=True)) / 500, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
