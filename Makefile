@@ -1,5 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+# Processes that share the tests; each has one thread.
+WORKERS ?= 2
 
 .PHONY: install check test test-all quickstart bench real-teacher docs
 
@@ -18,10 +20,10 @@ check: install
 	$(BIN)/mypy
 
 test: install real-teacher
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-all: install real-teacher
-	$(BIN)/python -m pytest -m "slow or cluster or not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or cluster or not slow"
 
 quickstart: install
 	$(BIN)/raykd sweep search_spaces/quickstart.yaml
