@@ -72,3 +72,31 @@ def test_problems_of_file_and_options_come_together(tmp_path):
         "'trials' must be >= 1, got 0",
         "expected KEY=VALUE, got 'nonsense'",
     }
+
+
+def with_own() -> str:
+    own = "tasks: [toy/sentiment, {name: own, path: data, texts: [a], labels: [n, p]}]"
+    return HEAD.replace("tasks: [toy/sentiment]", own) + ARMS
+
+
+def test_numbers_in_brackets_name_entries_of_a_list(tmp_path):
+    spec = load_spec(
+        write(tmp_path, with_own()),
+        ["tasks[1].path=other", "tasks[1].labels[0]=neg", "tasks[1].splits.validation=dev"],
+    )
+    own = spec.own_tasks["own"]
+    assert (own.path, own.labels, own.splits) == ("other", ("neg", "p"), {"validation": "dev"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tasks[2].path=x", "'tasks' has 2 entries, the last one is [1]"),
+        ("tasks[0].path=x", "'tasks[0]' is the value toy/sentiment and has no keys"),
+        ("teacher[0]=3", "'teacher' is no list and has no entry [0]"),
+        ("tasks[-1].path=x", "expected KEY=VALUE, got 'tasks[-1].path=x'"),
+        ("tasks[1]path=x", "expected KEY=VALUE, got 'tasks[1]path=x'"),
+    ],
+)
+def test_wrong_numbers(tmp_path, text, message):
+    assert only(tmp_path, with_own(), [text]).message == message

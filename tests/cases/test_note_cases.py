@@ -1,0 +1,155 @@
+"""What is worth knowing of data is said as a note, wherever the data are read."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from raykd.cli.main import main
+from raykd.data.notes import listening, note
+from raykd.spec.load import load_spec
+from raykd.sweep.events import EventLog
+from raykd.sweep.gather import gather, worth_telling
+from raykd.sweep.run import _warn
+from tests.cases.data_case import csv, jsonl
+
+SPACE = """\
+name: case
+tasks: [{name: own, path: data, texts: [text], labels: [no, yes]}]
+data: {max_length: 16}
+teacher:
+  model: {family: bert, layers: 1, hidden: 16, heads: 2, vocabulary: 200, max_positions: 32}
+  finetune: {epochs: 1, batch_size: 8}
+student:
+  model: {family: bert, layers: 1, hidden: 16, heads: 2, vocabulary: 200, max_positions: 32}
+train: {epochs: 1, batch_size: 8}
+methods: {none: {}}
+search: {trials: 1}
+"""
+NO_ROW = "data/validation.jsonl: 1 of 3 classes have no row: perhaps"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A search space, rows without one of its classes, and a file that is not read."""
+    rows = [(f"the film was {('bad', 'good')[k % 2]} {k}", ("no", "yes")[k % 2]) for k in range(12)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.jsonl").write_text(jsonl(rows))
+    (tmp_path / "data/validation.jsonl").write_text(jsonl([(f"{t} x", y) for t, y in rows]))
+    (tmp_path / "data/validation.json").write_text("[]")
+    three = SPACE.replace("[no, yes]", "[no, yes, perhaps]")
+    (tmp_path / "f.yaml").write_text(three)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["validate", "f.yaml"], f"note: own: {NO_ROW}"),
+     (["sweep", "f.yaml", "--dry-run"], f"note: own: {NO_ROW}"),
+     (["trial", "f.yaml", "--label", "none"], f"note: {NO_ROW}"),
+     (["teacher", "f.yaml"], f"note: {NO_ROW}")],
+)  # fmt: skip
+def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command, said):
+    assert main(command) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count(said) == 1
+    assert lines.count(said.replace(NO_ROW, "data/validation.jsonl is read, not validation.json "
+                                    "beside it")) == 1  # fmt: skip
+    assert not [line for line in lines if "WARNING" in line]
+
+
+def test_a_sweep_keeps_them_among_its_events(folder):
+    log: list[dict[str, object]] = []
+    gathered = {"own": gather(load_spec("f.yaml"), "own")}
+    _warn(gathered, EventLog(folder / "events.jsonl", log.append))
+    assert f"own: {NO_ROW}" in [event["message"] for event in log]
+    assert all(event["event"] == "note" for event in log)
+
+
+def test_rows_of_train_that_are_scored_are_told_before_a_sweep(folder):
+    text = (folder / "data/train.jsonl").read_text()
+    (folder / "data/validation.jsonl").write_text(text)
+    told = worth_telling(gather(load_spec("f.yaml"), "own"))
+    assert any("11 of 12 report rows (92 %) occur among" in m for m, caveat in told if caveat)
+
+
+def test_a_column_of_one_score_is_told(folder):
+    space = SPACE.replace("labels: [no, yes]", "kind: regression")
+    (folder / "f.yaml").write_text(space)
+    for split in ("train", "validation"):
+        (folder / f"data/{split}.jsonl").write_text(jsonl([(f"{split} {k}", 1) for k in range(9)]))
+    notes = gather(load_spec("f.yaml"), "own").notes
+    assert (
+        "data/train.jsonl: every row has the score 1: a correlation with it is undefined, and "
+        "given as 0"
+    ) in notes
+
+
+def test_quotes_around_fields_of_a_tsv_are_told(folder):
+    for split in ("train", "validation"):
+        (folder / f"data/{split}.jsonl").unlink()
+        rows = [(f'"he said ""{split} {k}"""', ("no", "yes")[k % 2]) for k in range(9)]
+        (folder / f"data/{split}.tsv").write_text(csv(rows).replace(",", "\t"))
+    notes = gather(load_spec("f.yaml"), "own").notes
+    assert any(
+        n.startswith("data/train.tsv: 9 rows have a field that begins and ends with a quote, "
+                     "first: line 2") for n in notes
+    )  # fmt: skip
+
+
+def test_nobody_listens_outside_and_the_log_has_it(caplog):
+    with listening() as heard:
+        note("one")
+        note("one")
+    with caplog.at_level(logging.WARNING):
+        note("two")
+    assert heard == ["one"]
+    assert [record.getMessage() for record in caplog.records] == ["two"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["validate", "f.yaml"], ["trial", "f.yaml", "--label", "none"], ["teacher", "f.yaml"]],
+)
+def test_every_command_shows_the_place_in_the_file(folder, capsys, command):
+    (folder / "f.yaml").write_text(SPACE.replace("texts: [text]", "texts: [body]"))
+    assert main(command) == 2
+    err = capsys.readouterr().err
+    assert "error: f.yaml:2:9: tasks[0]: data/train.jsonl has no column 'body'" in err
+    assert "     2 | tasks: [{name: own" in err
+
+
+def test_sizes_that_cannot_be_are_shown_where_they_stand(folder, capsys):
+    (folder / "f.yaml").write_text(SPACE.replace("vocabulary: 200", "vocabulary: 16"))
+    assert main(["validate", "f.yaml"]) == 2
+    assert "error: f.yaml:5:3: teacher.model: a vocabulary of 16" in capsys.readouterr().err
+
+
+def test_a_task_that_is_not_in_the_file(folder, capsys):
+    assert main(["trial", "f.yaml", "--label", "none", "--task", "owl"]) == 2
+    err = capsys.readouterr().err
+    assert "the file has no task 'owl'" in err
+    assert "did you mean 'own'?" in err
+
+
+def test_no_more_configurations_are_confirmed_than_there_are_trials(folder):
+    spec = load_spec("f.yaml", ["confirm={top_k: 5, seeds: [1, 2]}", "search.trials=3"])
+    assert spec.confirm_runs == 6
+
+
+@pytest.mark.parametrize("version", ["1.3", "2.0", "1.x", "9" * 5000 + ".1"])
+def test_a_version_of_yaml_that_does_not_exist(folder, capsys, version):
+    (folder / "f.yaml").write_text(f"%YAML {version}\n---\n{SPACE}")
+    assert main(["validate", "f.yaml"]) == 2
+    err = capsys.readouterr().err
+    assert "YAML" in err
+    assert "bug" not in err
+
+
+def test_metrics_are_beside_the_one_that_decides(folder):
+    spec = load_spec("f.yaml", ["tasks[0].metrics=[f1_macro]"])
+    assert spec.own_tasks["own"].all_metrics() == ("accuracy", "f1_macro")
