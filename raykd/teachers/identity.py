@@ -130,13 +130,16 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _Rows) -> dict[str, Any]
 
 def _modules(inputs: TaskInputs) -> tuple[str, str, str]:
     """Where building and loss of the teacher are written."""
-    source = inputs.teacher
+    return "raykd.models.source", _family(inputs.teacher), type(inputs.task).__module__
+
+
+def _family(source: ModelSource) -> str:
+    """The module of a model's family."""
     name = source.state.family if source.state is not None else None
     if name is None:
         assert source.shape is not None
         name = source.shape.family
-    family = registry.module("families", name).__name__
-    return "raykd.models.source", family, type(inputs.task).__module__
+    return registry.module("families", name).__name__
 
 
 def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
@@ -166,8 +169,8 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     for derivation in inputs.derivations:
         # Students may be trained to find out what they can follow.
         looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
-                  inputs.precision]  # fmt: skip
-        found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(derivation)]
+                  inputs.precision, inputs.setting().compared_vocabulary]  # fmt: skip
+        found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(inputs, derivation)]
     return found
 
 
@@ -202,8 +205,10 @@ def _student(inputs: TaskInputs, found: Mapping[str, Any]) -> Any:
     return source_identity(inputs.student)
 
 
-def _analysis(derivation: Derivation) -> list[str]:
-    code = code_digest(type(derivation).__module__, "raykd.methods.kd")
+def _analysis(inputs: TaskInputs, derivation: Derivation) -> list[str]:
+    student = inputs.student
+    family = _family(inputs.teacher if isinstance(student, StudentCut) else student)
+    code = code_digest(type(derivation).__module__, "raykd.methods.kd", family)
     return [name_of(derivation), code]
 
 

@@ -12,6 +12,7 @@ from raykd.models.base import Anatomy
 from raykd.models.source import ModelSource
 from raykd.teachers.made import Made
 from raykd.teachers.recording import Recording, row_bytes
+from raykd.teachers.signals import signal_names
 from raykd.teachers.written import Explaining, Writer
 from raykd.training.settings import TrainSettings
 
@@ -151,8 +152,14 @@ class TaskInputs:
         return self.signals if self.mode == "outputs" else Signals(logits=True)
 
     def records(self) -> bool:
-        """Whether the train rows are recorded: to be read, or to derive teachers from."""
-        return self.mode == "outputs" or bool(self.derivations)
+        """Whether the train rows are recorded: to be read, or to derive teachers from.
+
+        Arms that read labels or written text only need nothing of tokens.
+        """
+        if self.mode != "outputs" and not self.derivations:
+            return False
+        token_labels = self.teacher_splits["train"].token_labels
+        return bool(signal_names(self.recorded_signals(), token_labels=token_labels))
 
     def reports(self) -> bool:
         """Whether the report split is recorded, to tell how far written text is from it."""

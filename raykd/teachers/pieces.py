@@ -151,7 +151,8 @@ def composed(
         blocks: Row numbers of every block.
 
     Returns:
-        The recording without its values, and the values of each block.
+        The recording without its values, and the values of each block; none where nothing is
+        wanted.
     """
     assert signals.hidden_states != "all"
     assert signals.attentions != "all"
@@ -186,7 +187,7 @@ def composed(
     )
 
     def values() -> Iterator[Block]:
-        for begin, end in itertools.pairwise(ends):
+        for begin, end in itertools.pairwise(ends if pieces else []):
             yield tuple(_values(bare, pieces, begin, end))
 
     return bare, values()

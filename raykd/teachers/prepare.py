@@ -21,6 +21,7 @@ from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentCut, TaskInputs, scored_roles
 from raykd.teachers.made import Made
+from raykd.teachers.pieces import composed
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
@@ -166,7 +167,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         teacher_pad=inputs.teacher_pad,
         teacher_anatomy=inputs.teacher.anatomy,
         student=student,
-        recorded=made.recorded if served else None,
+        recorded=(made.recorded or _nothing(inputs)) if served else None,
         teacher=source if keeps_weights else None,
         reported=made.reported,
         output_matrix=matrix,
@@ -179,6 +180,12 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         distinct=distinct,
         seconds=made.seconds,
     )
+
+
+def _nothing(inputs: TaskInputs) -> RecordedOutputs:
+    """The recording of train rows of which nothing is read."""
+    signals = inputs.recorded_signals()
+    return composed({}, signals, inputs.dtype, inputs.recording("train", signals).blocks())[0]
 
 
 class _Rows:

@@ -186,7 +186,10 @@ def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:
     """
     wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
     if wrong:
-        raise TrialError(f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {rows:,} rows")
+        raise TrialError(
+            f"metric '{wrong[0]}' is {metrics[wrong[0]]} on {rows:,} rows",
+            hint="where the loss grew before, the training diverged: lower lr",
+        )
     return metrics
 
 

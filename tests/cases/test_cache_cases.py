@@ -284,6 +284,7 @@ def test_arms_that_read_no_scores_of_tokens_run_a_second_time(folder, capsys, ta
     for _ in range(2):
         code, said = raykd(capsys, "trial", "text.yaml", "--label", label, "--seed", "3")
         assert code == 0, said
+        assert not re.search(r"record .* train", said)
         found.append(("finetune 1/1" in said, said[said.index("epoch 1 ") :]))
     assert [again for again, _ in found] == [True, False]
     assert found[0][1] == found[1][1]

@@ -211,3 +211,13 @@ def test_labels_of_tokens_count():
 
 def test_signals_of_nothing_are_logits_where_rows_have_one_label():
     assert "recorded/logits" in keys(signals=Signals()).parts
+
+
+def test_signals_of_nothing_are_nothing_where_tokens_have_labels():
+    rows = replace(
+        SPLITS["train"], token_labels=True, labels=SPLITS["train"].input_ids.astype(np.int64)
+    )
+    given = {"teacher_splits": {**SPLITS, "train": rows}}
+    assert not tiny.inputs(**given, signals=Signals()).records()
+    assert not any(name.startswith("recorded") for name in keys(**given, signals=Signals()).parts)
+    assert tiny.inputs(**given, signals=Signals(logits=True)).records()
