@@ -25,6 +25,12 @@ FAMILIES = tuple(
     name for name in registry.variants("families")
     if not registry.load("families", name).text_kind()
 )  # fmt: skip
+# Of each, whether it says where its heads and neurons are.
+UNITS = {name: registry.load("families", name).units is not None for name in FAMILIES}
+with_units = pytest.mark.parametrize("shape", [n for n in FAMILIES if UNITS[n]], indirect=True)
+without_units = pytest.mark.parametrize(
+    "shape", [n for n in FAMILIES if not UNITS[n]], indirect=True
+)
 LENGTH = 12
 
 
@@ -197,15 +203,17 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
     assert torch.equal(mine.hidden(1), theirs.hidden(1))
 
 
-def test_units_are_where_it_says_or_it_says_nothing(shape, batch):
+@without_units
+def test_where_units_are_not_known_their_number_is_not_either(shape):
+    assert anatomy(build(replace(shape, heads=4, intermediate=24))).intermediate is None
+
+
+@with_units
+def test_units_are_where_it_says(shape, batch):
     """A mask of zeros and ones is the same function as a model without what is masked."""
     wide = replace(shape, hidden=16, heads=4, intermediate=24)
     model = build(wide).eval()
-    sizes = anatomy(model)
-    if family_of(model.config.model_type).units is None:
-        assert sizes.intermediate is None
-        pytest.skip(f"{shape.family} does not say where its units are")
-    assert sizes.intermediate == 24
+    assert anatomy(model).intermediate == 24
     assert count_units(model) == ((4,) * 3, (24,) * 3)
     heads, neurons = torch.ones(3, 4), torch.ones(3, 24)
     heads[:, 1], neurons[:, 5:20] = 0, 0
@@ -220,11 +228,10 @@ def test_units_are_where_it_says_or_it_says_nothing(shape, batch):
     assert torch.equal(forward(again, batch).logits, forward(slim, batch).logits)
 
 
+@with_units
 def test_a_block_without_units_is_the_normalisation_of_its_input(shape, batch):
     model = build(replace(shape, hidden=16, heads=4)).eval()
     units = family_of(model.config.model_type).units
-    if units is None:
-        pytest.skip(f"{shape.family} does not say where its units are")
     rest = [range(4)] * 2, [range(64)] * 2
     slim = take_units(model, [[], *rest[0]], [[], *rest[1]])
     block = slim.get_submodule(family_of(model.config.model_type).layer_prefix + "0")

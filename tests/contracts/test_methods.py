@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import itertools
 import json
 import pickle
@@ -153,6 +154,12 @@ def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
             yield {info.name: value}
 
 
+@functools.cache
+def is_declined(name: str, kind: str, values: tuple[tuple[str, Scalar], ...]) -> bool:
+    """Whether a configuration declines the pairs of this file; asked by most matrices."""
+    return not isinstance(tried(name, kind, dict(values)), Method)
+
+
 def kinds_of(name: str) -> tuple[str, ...]:
     """Kinds of task for models that read, which the method names."""
     return tuple(kind for kind in READ if kind in registry.load("methods", name).kinds)
@@ -180,15 +187,16 @@ def on_each_kind(names: Sequence[str]) -> Iterator[Case]:
     """
     for name in names:
         for values, kind in itertools.product(alternatives(name), kinds_of(name)):
-            if not values or isinstance(tried(name, kind, values), Method):
+            if not values or not is_declined(name, kind, tuple(values.items())):
                 yield {"name": name, "values": values, "kind": kind}
 
 
 def configurations(names: Sequence[str]) -> Iterator[Case]:
     """The same, on the first kind of each method."""
-    for case in on_each_kind(names):
-        if case["kind"] == kinds_of(case["name"])[0]:
-            yield {"name": case["name"], "values": case["values"]}
+    for name in names:
+        for values, kind in itertools.product(alternatives(name), kinds_of(name)[:1]):
+            if not values or not is_declined(name, kind, tuple(values.items())):
+                yield {"name": name, "values": values}
 
 
 def reducing(names: Sequence[str]) -> Iterator[Case]:
@@ -231,7 +239,7 @@ def test_nothing_but_layers_is_declined(name):
         option
         for values in alternatives(name)
         for kind in kinds_of(name)
-        if not isinstance(tried(name, kind, values), Method)
+        if is_declined(name, kind, tuple(values.items()))
         for option in values or {"nothing": None}
     }
     assert declined <= {"layers", "ltr_layers", "min_depth"}

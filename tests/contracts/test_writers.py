@@ -33,6 +33,12 @@ from raykd.models.writing import (
 FAMILIES = tuple(
     name for name in registry.variants("families") if registry.load("families", name).text_kind()
 )
+# An encoder-decoder is not mixed with another one.
+mixing = pytest.mark.parametrize(
+    "shape",
+    [name for name in FAMILIES if registry.load("families", name).text_kind() != "seq2seq"],
+    indirect=True,
+)
 VOCABULARY, LENGTH, END, PAD = 50, 24, 1, 0
 
 
@@ -160,9 +166,8 @@ def test_written_rows_are_encoded_as_given_ones_are(kind):
     assert made.input_ids.tolist() == given.input_ids.tolist()
 
 
-def test_the_mixture_with_oneself_is_oneself(model, kind):
-    if kind == "seq2seq":
-        pytest.skip("an encoder-decoder is not mixed with another one")
+@mixing
+def test_the_mixture_with_oneself_is_oneself(model):
     writing = Writing(max_new_tokens=8, end=END, pad=PAD, sample=True, temperature=0.7)
     torch.manual_seed(0)
     alone = write(model, PROMPTS, writing)
@@ -171,9 +176,8 @@ def test_the_mixture_with_oneself_is_oneself(model, kind):
     assert torch.equal(alone, mixed)
 
 
+@mixing
 def test_a_mixture_draws_what_only_the_teacher_would(model, shape, kind):
-    if kind == "seq2seq":
-        pytest.skip("an encoder-decoder is not mixed with another one")
     teacher = build_model(shape, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=1).eval()
     with torch.no_grad():
         # A teacher that is certain of one token, wherever it is.
