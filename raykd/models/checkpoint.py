@@ -82,7 +82,7 @@ def read_checkpoint(
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
     state = weights.from_tensors(kept, json.loads(config.to_json_string(use_diff=False)))
-    said = (classes.note,) if classes is not None and classes.note else ()
+    said: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()
     if classes is not None and plain.get("problem_type") == "multi_label_classification":
         said += (f"the outputs of '{name}' are each a yes or no (multi_label_classification); they "
                  "were taken as scores of classes that exclude each other",)  # fmt: skip
