@@ -198,6 +198,9 @@ def _read_text(path: Path) -> str:
             f"{path.parent} is not complete: {path.name} is missing",
             hint="the file is written when a sweep starts; was the folder copied as a whole?",
         ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else f"it is not UTF-8 ({exc.reason})"
+        raise RaykdError(f"{path} cannot be read: {why}", hint="was it edited?") from exc
 
 
 def _read_json(path: Path) -> dict[str, Any]:

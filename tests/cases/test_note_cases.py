@@ -13,6 +13,7 @@ from raykd.spec.load import load_spec
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather, worth_telling
 from raykd.sweep.run import _warn
+from tests import synthetic_run
 from tests.cases.data_case import csv, jsonl
 
 SPACE = """\
@@ -153,3 +154,21 @@ def test_a_version_of_yaml_that_does_not_exist(folder, capsys, version):
 def test_metrics_are_beside_the_one_that_decides(folder):
     spec = load_spec("f.yaml", ["tasks[0].metrics=[f1_macro]"])
     assert spec.own_tasks["own"].all_metrics() == ("accuracy", "f1_macro")
+
+
+@pytest.mark.parametrize("name", ["resolved.json", "resolved.yaml", "env.json"])
+@pytest.mark.parametrize("state", ["a folder", "other bytes"])
+def test_a_file_of_a_run_that_cannot_be_read_is_named(tmp_path, capsys, name, state):
+    run = tmp_path / "run"
+    run.mkdir()
+    synthetic_run.write_run(run)
+    content = (run / name).read_bytes()
+    (run / name).unlink()
+    if state == "a folder":
+        (run / name).mkdir()
+    else:
+        (run / name).write_bytes(content + b"\xe9")
+    assert main(["report", str(run)]) == 1
+    err = capsys.readouterr().err
+    assert f"error: {run / name} cannot be read: " in err
+    assert "bug" not in err

@@ -29,7 +29,7 @@ def test_each_side_gets_at_least_one_row(fraction):
 
 
 def test_a_single_row_cannot_be_carved():
-    with pytest.raises(DataError, match="out of 1 row"):
+    with pytest.raises(DataError, match="cannot be taken of 1 row"):
         carve(1, 0.5, seed=0)
 
 
