@@ -2,6 +2,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Processes that share the tests; each has one thread.
 WORKERS ?= 2
+# What is compiled is kept, whatever the shell says: tests start many processes that import the same.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install check test test-all quickstart bench real-teacher docs
 

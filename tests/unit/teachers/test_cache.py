@@ -30,11 +30,11 @@ def disk_full(after_bytes: int):
 
 
 CHANGES = {
-    "outputs": {},
-    "bf16": {"dtype": "bf16"},
-    "weights": {"mode": "weights"},
-    "cut student": {"student": StudentCut(layers=(1,), weights="finetuned")},
-    "as it is": {"finetune": None, "teacher": tiny.pretrained(tiny.given().teacher)},
+    "outputs": dict,
+    "bf16": lambda: {"dtype": "bf16"},
+    "weights": lambda: {"mode": "weights"},
+    "cut student": lambda: {"student": StudentCut(layers=(1,), weights="finetuned")},
+    "as it is": lambda: {"finetune": None, "teacher": tiny.pretrained(tiny.given().teacher)},
 }
 
 
@@ -48,7 +48,7 @@ def test_others_may_read_an_entry(tmp_path):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_read_equals_what_was_made(tmp_path, change):
-    inputs = tiny.inputs(**CHANGES[change])
+    inputs = tiny.inputs(**CHANGES[change]())
     one, two = tiny.through(tmp_path, inputs), tiny.through(tmp_path, inputs)
     assert one.found.is_new
     assert two.made is None
@@ -76,7 +76,7 @@ def test_weights_come_back_type_for_type(tmp_path):
 
 
 def test_a_teacher_that_was_not_trained_here_leaves_no_copy(tmp_path):
-    done = tiny.through(tmp_path, tiny.inputs(**CHANGES["as it is"]))
+    done = tiny.through(tmp_path, tiny.inputs(**CHANGES["as it is"]()))
     assert not (done.entry / TEACHER).exists()
     assert (done.entry / ABOUT).exists()
 
