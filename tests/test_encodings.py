@@ -21,9 +21,10 @@ def unsaid(source: str) -> list[int]:
 
 def _opens_text(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if name not in OPENERS:
-        return False
-    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in (
+    is_method = isinstance(call.func, ast.Attribute)
+    if name not in OPENERS or (name.endswith("_text") and not is_method):
+        return False  # `read_text(path)` is a function of the package, whose own opening counts
+    if is_method and ast.unparse(call.func.value) in (
         "os", "tarfile", "zipfile", "webbrowser", "Image",
     ):  # fmt: skip
         return False

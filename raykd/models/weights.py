@@ -172,7 +172,7 @@ def _generation(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, plain: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n")
+    path.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> ModelState:
@@ -196,6 +196,25 @@ def _array(tensor: Tensor) -> Array:
     own = tensor.detach().cpu().contiguous().clone()
     array: Array = (own.view(torch.int16) if own.dtype == torch.bfloat16 else own).numpy()
     return array
+
+
+def output_layer(state: ModelState) -> tuple[Tensor, Tensor | None]:
+    """Matrix ``[V, D]`` and bias ``[V]``, or None, of the output layer of a model that writes.
+
+    They share memory with the state. A matrix that is the word embedding is found there.
+    """
+    matrix, bias = "lm_head.weight", "lm_head.bias"
+    if matrix not in state.tensors:
+        family = family_of(state.config["model_type"])
+        config = family.config_class().from_dict(dict(state.config))
+        with torch.device("meta"):
+            model = without_weights(family.head_class(kind_of(state.config)), config)
+        matrix = declared_ties(model)[matrix]
+
+    def tensor(name: str) -> Tensor:
+        return _tensor(state.tensors[name], name in state.bf16, shared=True)
+
+    return tensor(matrix), tensor(bias) if bias in state.tensors else None
 
 
 def _tensor(array: Array, is_bf16: bool, *, shared: bool = False) -> Tensor:

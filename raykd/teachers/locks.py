@@ -85,13 +85,14 @@ class CacheLocks:
                 lock.acquire(timeout=0)
             except Timeout:
                 return None
-            path.with_suffix(".by").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            who = f"process {os.getpid()} on {socket.gethostname()}"
+            path.with_suffix(".by").write_text(who, encoding="utf-8")
             return Hold(lock, self._gate)
 
     def holder(self, key: str) -> str:
         """Who makes an entry, in words."""
         try:
-            return self._path(key).with_suffix(".by").read_text()
+            return self._path(key).with_suffix(".by").read_text(encoding="utf-8")
         except OSError:
             return "another process"
 

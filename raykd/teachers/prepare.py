@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -267,12 +266,12 @@ def _output_layer(
     if not any(cache_of(name).needs_matrix for name in named if name):
         return None, None
     assert state is not None
-    model: Any = weights.restore(state, shared=True)
+    matrix, bias = weights.output_layer(state)
 
-    def kept(values: Tensor | None) -> Array | None:
-        return None if values is None else values.detach().float().numpy().copy()
+    def kept(values: Tensor) -> Array:
+        return values.float().numpy().copy()
 
-    return kept(model.lm_head.weight), kept(model.lm_head.bias)
+    return kept(matrix), None if bias is None else kept(bias)
 
 
 def _analyse(
