@@ -18,7 +18,7 @@ from hypothesis import settings
 # Before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-RAY = "tests/integration/"
+RAY = ("tests/integration/", "tests/cluster/")
 FIRST = ("tests/integration", "tests/cases", "tests/contracts", "tests/golden")
 """Long pieces begin first, so that no worker is left alone with one at the end."""
 
@@ -31,7 +31,7 @@ settings.load_profile("same")
 
 def piece(nodeid: str) -> str:
     """What is run by one worker in one go."""
-    return RAY if nodeid.startswith(RAY) else nodeid.partition("::")[0]
+    return "Ray" if nodeid.startswith(RAY) else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,17 +6,16 @@ absent) and most have no rationale, so that a batch, or the part of a rank, may 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import io
 import itertools
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from raykd import registry
 from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Array, Encoded, Task
@@ -96,7 +95,7 @@ class SmallPair:
         layers, blocks = signals.hidden_states, signals.attentions
         assert layers != "all"
         assert blocks != "all"
-        teacher = copy_of(self.teacher)  # a forward pass changes it for a moment
+        teacher = copy.deepcopy(self.teacher)  # a forward pass changes it for a moment
 
         def read(batch: Any) -> Outputs:
             with torch.no_grad():
@@ -134,44 +133,6 @@ class SmallPair:
             collator=self.collator(method), seed=3, world=world, report=lambda _: False,
         )  # fmt: skip
         return dataclasses.replace(job, **own)
-
-
-class _Structure(pickle.Pickler):
-    """Everything but the numbers, which are laid beside it."""
-
-    def __init__(self, file: io.BytesIO, tensors: list[Tensor]) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.tensors = tensors
-
-    def persistent_id(self, obj: Any) -> int | None:
-        if not isinstance(obj, Tensor):
-            return None
-        self.tensors.append(obj)
-        return len(self.tensors) - 1
-
-
-class _Rebuilt(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, tensors: list[Tensor]) -> None:
-        super().__init__(file)
-        self.tensors = tensors
-        self.made: dict[int, Tensor] = {}
-
-    def persistent_load(self, pid: int) -> Tensor:
-        own = self.tensors[pid]
-        if id(own) not in self.made:  # tied weights stay tied
-            new = own.detach().clone()
-            is_parameter = isinstance(own, nn.Parameter)
-            self.made[id(own)] = nn.Parameter(new, own.requires_grad) if is_parameter else new
-        return self.made[id(own)]
-
-
-def copy_of(model: nn.Module) -> nn.Module:
-    """The same as `copy.deepcopy`, without the time that it takes for hundreds of small modules."""
-    file, tensors = io.BytesIO(), list[Tensor]()
-    _Structure(file, tensors).dump(model)
-    file.seek(0)
-    found: nn.Module = _Rebuilt(file, tensors).load()
-    return found
 
 
 def rows_of(kind: str, num_labels: int, seed: int = 0) -> Encoded:

@@ -6,6 +6,7 @@ some of it in processes.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from raykd.training.batches import shard
 from raykd.training.device import World
 from raykd.training.terms import TermLedger
 from tests.ranks import on_ranks
-from tests.small_pairs import EXPLAINED, LENGTHS, UNLABELLED, SmallPair, copy_of
+from tests.small_pairs import EXPLAINED, LENGTHS, UNLABELLED, SmallPair
 
 METHODS = registry.names("methods")
 UNEVEN = np.arange(len(LENGTHS))
@@ -90,7 +91,7 @@ def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int
         if (extra := method.modules()) is not None:
             extra.double()
         method.at_epoch(0, 1)
-        step = pair.step(method, world, copy_of(pair.student))
+        step = pair.step(method, world, copy.deepcopy(pair.student))
         own = shard(rows, world.rank, world.size)
         batch = pair.collator(method)(pair.read_by(method), own)
         found = step.run(batch, rows)
@@ -155,7 +156,7 @@ def test_ranks_draw_the_same_part_of_the_neurons():
     def run(world: World) -> None:
         pair = pair_of("classification")
         method = method_of("one_to_one")
-        step = pair.step(method, world, copy_of(pair.student))
+        step = pair.step(method, world, copy.deepcopy(pair.student))
         rows = UNEVEN
         batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
         step.run(batch, rows)
@@ -173,7 +174,7 @@ def test_ranks_agree_on_whose_text_is_learnt_from():
 
     def run(world: World) -> list[float]:
         method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=3)
-        step = pair.step(method, world, copy_of(pair.student))
+        step = pair.step(method, world, copy.deepcopy(pair.student))
         batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
         return [float("task" in step.run(batch, rows).terms.names) for _ in range(12)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import random
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from raykd.methods.base import Method
 from raykd.params import Scalar
 from raykd.training.device import World
 from raykd.training.loop import fit
-from tests.small_pairs import SmallPair, copy_of
+from tests.small_pairs import SmallPair
 
 METHODS = registry.names("methods")
 ALONE = World(0, 1, torch.device("cpu"))
@@ -50,7 +51,7 @@ def pair_for(name: str) -> SmallPair:
 
 def training(name: str, values: Mapping[str, Scalar], **changes):
     pair = pair_for(name)
-    model = copy_of(pair.student)
+    model = copy.deepcopy(pair.student)
     method = pair.method(name, **{**VALUES.get(name, {}), **values})
     job = pair.job(method, model, ALONE, evals_per_epoch=3, state_every_s=0.0, **changes)
     return job, method, model
