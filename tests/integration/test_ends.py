@@ -41,7 +41,7 @@ def _until_stuck(process: subprocess.Popen[str]) -> None:
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     return process.returncode, errors
 
 
