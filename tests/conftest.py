@@ -7,6 +7,7 @@ built once. All that starts Ray is one piece: its clusters would take each other
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# Tests send Ctrl-C to processes that they start. A run that was begun in the background ignores it,
+# and so would they.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
