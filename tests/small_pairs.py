@@ -23,7 +23,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import LiveReader, Method, Setting
 from raykd.models.base import ModelShape, Outputs
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, build_model
+from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import Precision, World
 from raykd.training.loop import FitJob
@@ -81,7 +81,7 @@ class SmallPair:
         """A method on the pair; it must not refuse it."""
         torch.manual_seed(0)  # for methods with trained modules
         setting = Setting(
-            teacher=anatomy(self.teacher), student=anatomy(self.student), kind=self.kind,
+            teacher=model_dims(self.teacher), student=model_dims(self.student), kind=self.kind,
             num_labels=self.task.num_labels, end=END, pad=PAD,
         )  # fmt: skip
         cls: type[Method[Any]] = registry.load("methods", name)

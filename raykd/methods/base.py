@@ -20,7 +20,7 @@ from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
 from raykd.methods._pairs import pair_refusal
 from raykd.methods._ranks import Alone, Ranks
-from raykd.models.base import Anatomy, Outputs, Part, Reduction
+from raykd.models.base import ModelDims, Outputs, Part, Reduction
 from raykd.params import Scalar
 
 P = TypeVar("P")
@@ -119,8 +119,8 @@ class Setting:
         student_name: The student in the user's words.
     """
 
-    teacher: Anatomy
-    student: Anatomy
+    teacher: ModelDims
+    student: ModelDims
     kind: str
     num_labels: int
     same_tokens: bool = True
@@ -155,7 +155,7 @@ class Setting:
         known = [m.positions for m in self._readers() if m.positions is not None]
         return min(known, default=None)
 
-    def _readers(self) -> tuple[Anatomy, ...]:
+    def _readers(self) -> tuple[ModelDims, ...]:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)
 
 

@@ -1,4 +1,4 @@
-"""What the rest of raykd knows of a model: its anatomy and its outputs.
+"""What the rest of raykd knows of a model: its dimensions and its outputs.
 
 Axes: B batch, L position, D hidden width, C class, H attention head, M token with a label.
 """
@@ -19,8 +19,8 @@ from raykd.losses.vocabulary import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Anatomy:
-    """The sizes of a model that methods may depend on.
+class ModelDims:
+    """The dimensions of a model that methods may depend on.
 
     Attributes:
         layers: Number of blocks; hidden states are numbered 0 (embeddings) to `layers`.
@@ -30,7 +30,7 @@ class Anatomy:
         intermediate: Feed-forward neurons per block; None where heads and neurons of a family's
             blocks cannot be told apart.
         uneven: Whether some blocks have fewer heads or neurons than stated.
-        positions: Most tokens of a row; None where positions are relative, and there is no end.
+        positions: Maximum length of a row in tokens; None where positions are relative.
     """
 
     layers: int

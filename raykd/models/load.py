@@ -10,7 +10,7 @@ from torch import nn
 
 from raykd import registry
 from raykd.models import weights
-from raykd.models.base import Anatomy, ModelShape
+from raykd.models.base import ModelDims, ModelShape
 from raykd.models.checkpoint import read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.initial import drawn_from
@@ -70,10 +70,10 @@ def build_model(
     return model.train()
 
 
-def shape_anatomy(shape: ModelShape, vocabulary: int) -> Anatomy:
-    """The sizes of a model with random weights, without building it."""
+def random_init_dims(shape: ModelShape, vocabulary: int) -> ModelDims:
+    """The dimensions of a model with random weights, without building it."""
     family: ModelFamily = registry.load("families", shape.family)
-    return Anatomy(
+    return ModelDims(
         layers=shape.layers,
         hidden=shape.hidden,
         heads=shape.heads,
@@ -96,10 +96,10 @@ def positions_of(model: Any) -> int:
     return family.max_length(config)
 
 
-def anatomy(model: Any) -> Anatomy:
-    """The sizes of a model, a `ModelState`, or a configuration of a known family."""
+def model_dims(model: Any) -> ModelDims:
+    """The dimensions of a model, a `ModelState`, or a configuration of a known family."""
     family, config = _configured(model)
-    return family.anatomy(config)
+    return family.dims(config)
 
 
 def _configured(model: Any) -> tuple[ModelFamily, Any]:

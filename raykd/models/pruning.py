@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raykd.data.base import Array
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 
 STEP = 8
 """Widths are rounded to a multiple of this, which suits the matrix units of GPUs."""
@@ -140,7 +140,7 @@ def _best(scores_YU: Array, sparsity: float, width: int) -> Array:
     return kept
 
 
-def refusal(sizes: Anatomy) -> str:
+def refusal(sizes: ModelDims) -> str:
     """Why heads and neurons of a model cannot be removed, or empty; fits behind the model's name.
 
     A second line, if there is one, says what to do.

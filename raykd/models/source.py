@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raykd.models.base import Anatomy, ModelShape
-from raykd.models.load import anatomy, build_model, positions_of, shape_anatomy
+from raykd.models.base import ModelDims, ModelShape
+from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
 from raykd.models.weights import ModelState, restore
 
 
@@ -18,7 +18,7 @@ class ModelSource:
     Attributes:
         kind: Kind of task; chooses the head.
         num_labels: Width of the logits.
-        anatomy: Its sizes.
+        dims: Its sizes.
         state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
         shape: Sizes of a model with random weights, when there is no `state`.
         labels: Names of the classes, in the order of the logits.
@@ -27,7 +27,7 @@ class ModelSource:
 
     kind: str
     num_labels: int
-    anatomy: Anatomy
+    dims: ModelDims
     state: ModelState | None = None
     shape: ModelShape | None = None
     labels: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class ModelSource:
         assert self.shape is not None
         return build_model(
             self.shape,
-            vocabulary=self.anatomy.vocabulary,
+            vocabulary=self.dims.vocabulary,
             kind=self.kind,
             num_labels=self.num_labels,
             seed=seed,
@@ -69,7 +69,7 @@ def state_source(
 ) -> ModelSource:
     """How a model with these weights begins."""
     return ModelSource(
-        kind=kind, num_labels=num_labels, anatomy=anatomy(state), state=state, labels=labels
+        kind=kind, num_labels=num_labels, dims=model_dims(state), state=state, labels=labels
     )
 
 
@@ -83,7 +83,7 @@ def shape_source(
     pad: int | None = 0,
 ) -> ModelSource:
     """How a model with random weights begins."""
-    sizes = shape_anatomy(shape, vocabulary)
+    sizes = random_init_dims(shape, vocabulary)
     return ModelSource(
-        kind=kind, num_labels=num_labels, anatomy=sizes, shape=shape, labels=labels, pad=pad
+        kind=kind, num_labels=num_labels, dims=sizes, shape=shape, labels=labels, pad=pad
     )

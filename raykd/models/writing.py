@@ -129,7 +129,7 @@ def room(prompt: int, writing: Writing) -> int:
 
 def _bounded(models: Sequence[Any], prompt: int, writing: Writing) -> int:
     """The same, for models that read all of it while it is written, too."""
-    sizes = [family_of(m.config.model_type).anatomy(m.config).positions for m in models]
+    sizes = [family_of(m.config.model_type).dims(m.config).positions for m in models]
     known = [size for size in (*sizes, writing.positions) if size is not None]
     return room(prompt, replace(writing, positions=min(known, default=None)))
 

@@ -71,5 +71,5 @@ def student_width(gathered: Gathered) -> int:
     """The width of the hidden states of a task's students."""
     student = gathered.student
     if isinstance(student, StudentCut):
-        return student.anatomy(gathered.teacher.anatomy).hidden
-    return student.anatomy.hidden
+        return student.dims(gathered.teacher.dims).hidden
+    return student.dims.hidden

@@ -108,7 +108,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     setting = _setting(spec, task, pair)
     _refuse(spec, name, setting)
     divergences, reads_scores = vocabulary_needs(spec, setting)
-    signals = _numbered(union_signals(spec, setting), teacher.anatomy.layers)
+    signals = _numbered(union_signals(spec, setting), teacher.dims.layers)
     length = spec.data.max_length
     explaining = _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
     if signals.rationales and explaining is None:
@@ -135,7 +135,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         teacher=teacher,
         student=pair.student,
         signals=signals,
-        reduced=_numbered(union_signals(spec, setting, reduced=True), teacher.anatomy.layers),
+        reduced=_numbered(union_signals(spec, setting, reduced=True), teacher.dims.layers),
         derivations=derivations(spec, setting),
         divergences=divergences,
         reads_scores=reads_scores,
@@ -152,8 +152,8 @@ def _setting(spec: SweepSpec, task: Task, pair: Pair) -> Setting:
     """The pair as methods see it."""
     tokens = pair.tokens
     return Setting(
-        teacher=pair.teacher.anatomy,
-        student=pair.student_anatomy(),
+        teacher=pair.teacher.dims,
+        student=pair.student_dims(),
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokens.same,

@@ -9,7 +9,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, Rows, Task
 from raykd.data.prompts import id_count
-from raykd.models.base import Anatomy, ModelShape
+from raykd.models.base import ModelDims, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
@@ -63,11 +63,11 @@ class Pair:
     tokens: Tokens
     notes: tuple[str, ...] = ()
 
-    def student_anatomy(self) -> Anatomy:
+    def student_dims(self) -> ModelDims:
         """The sizes of the student."""
         if isinstance(self.student, ModelSource):
-            return self.student.anatomy
-        return self.student.anatomy(self.teacher.anatomy)
+            return self.student.dims
+        return self.student.dims(self.teacher.dims)
 
 
 def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
@@ -93,7 +93,7 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
             assert found is not None
             said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
             notes += [said] if said else []
-        check_tokens(teacher_tokens, teacher.anatomy.vocabulary, model_in_words(named))
+        check_tokens(teacher_tokens, teacher.dims.vocabulary, model_in_words(named))
     check_positions(teacher, spec.data.max_length, model_in_words(named), key)
     tokens, student = _student(spec, task, teacher, teacher_tokens, notes)
     return Pair(teacher=teacher, student=student, tokens=tokens, notes=tuple(notes))
@@ -184,8 +184,8 @@ def _student(
     with under("student.model"):
         own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
         source, _ = _source(model, task, own, notes)
-        rows = source.anatomy.vocabulary
-        shared = _shared(teacher_tokens, own, teacher.anatomy.vocabulary, rows)
+        rows = source.dims.vocabulary
+        shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
     check_positions(source, length, name, "student.model")
     if shared is None:

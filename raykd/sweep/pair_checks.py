@@ -139,13 +139,13 @@ def check_cut(cut: FromTeacher, teacher: ModelSource) -> None:
         SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
     """
     if cut.sparsity is not None:
-        if wrong := pruning.refusal(teacher.anatomy):
+        if wrong := pruning.refusal(teacher.dims):
             reason, _, hint = wrong.partition("\n")
             hint = hint or "take layers of it: student.from_teacher.layers"
             raise _wrong_cut("sparsity", f"the teacher {reason}", hint)
         return
     assert cut.layers is not None
-    layers = teacher.anatomy.layers
+    layers = teacher.dims.layers
     beyond = [k for k in cut.layers if not 0 <= k < layers]
     if beyond:
         raise _wrong_cut("layers", f"the teacher has layers 0 to {layers - 1}, got {beyond[0]}")

@@ -69,7 +69,7 @@ def inputs_of(
         )
         raise SpecError(found=[found])
     settings = finetune_settings(spec)
-    precision = resolve_precision(settings.precision, ability, gathered.teacher.anatomy.hidden)
+    precision = resolve_precision(settings.precision, ability, gathered.teacher.dims.hidden)
     inputs = TaskInputs(
         task=gathered.task,
         teacher_splits=gathered.teacher_splits,
@@ -162,7 +162,7 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
     needed = [of for _, of in gathered.divergences]
     if wanted == "auto":
         name, why = choose(
-            gathered.teacher.anatomy, needed, reads_scores=gathered.reads_scores,
+            gathered.teacher.dims, needed, reads_scores=gathered.reads_scores,
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
     else:
@@ -201,7 +201,7 @@ def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:
 
     def size(signals: Signals) -> int:
         return estimate_bytes(
-            gathered.teacher_splits["train"], signals, gathered.teacher.anatomy, gathered.task,
+            gathered.teacher_splits["train"], signals, gathered.teacher.dims, gathered.task,
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ def beginning(
     if isinstance(inputs.student, ModelSource):
         return inputs.student
     cut = inputs.student
-    anatomy = cut.anatomy(inputs.teacher.anatomy)
+    dims = cut.dims(inputs.teacher.dims)
     if cut.sparsity is not None:
         state = prune(
             teacher,
@@ -43,7 +43,7 @@ def beginning(
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,
         )
-        return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)
+        return replace(inputs.teacher, state=state, shape=None, dims=dims)
     if cut.weights == "finetuned":
         base = finetuned
     elif inputs.teacher.state is not None:
@@ -62,4 +62,4 @@ def beginning(
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,
         )
-    return replace(inputs.teacher, state=state, shape=None, anatomy=anatomy)
+    return replace(inputs.teacher, state=state, shape=None, dims=dims)

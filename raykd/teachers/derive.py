@@ -165,7 +165,7 @@ def record_variant(
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
     sizes = row_bytes(
-        train, signals, source.anatomy, kind=source.kind, num_labels=source.num_labels,
+        train, signals, source.dims, kind=source.kind, num_labels=source.num_labels,
         wide=dtype == "fp32",
     )  # fmt: skip
     recording = Recording(

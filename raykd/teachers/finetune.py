@@ -42,8 +42,8 @@ def finetune(
         name, given = "step_by_step", {"alpha": 1 - inputs.explain}
     learn = registry.load("methods", name)
     setting = Setting(
-        teacher=inputs.teacher.anatomy,
-        student=inputs.teacher.anatomy,
+        teacher=inputs.teacher.dims,
+        student=inputs.teacher.dims,
         kind=task.kind,
         num_labels=task.num_labels,
     )

@@ -218,7 +218,7 @@ def source_identity(source: ModelSource) -> Mapping[str, Any]:
     config = dict(state.config) if state is not None else {}
     return {
         "kind": [source.kind, source.num_labels],
-        "sizes": [source.anatomy, source.shape],
+        "sizes": [source.dims, source.shape],
         # Dropout, activation and the order of classes are in the configuration only.
         "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
         "weights": None if state is None else [state.tensors, sorted(state.bf16)],

@@ -8,7 +8,7 @@ from typing import Literal
 
 from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Task, TokenText
 from raykd.methods.base import Derivation, Setting, Signals
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.models.source import ModelSource
 from raykd.teachers.made import Made
 from raykd.teachers.recording import Recording, row_bytes
@@ -36,7 +36,7 @@ class StudentCut:
     sparsity: float | None = None
     rewired: bool = False
 
-    def anatomy(self, teacher: Anatomy) -> Anatomy:
+    def dims(self, teacher: ModelDims) -> ModelDims:
         """The sizes of the student."""
         if self.sparsity is not None:
             return replace(teacher, uneven=True)
@@ -104,11 +104,11 @@ class TaskInputs:
         """
         return self.same_tokens and not self.explain
 
-    def student_anatomy(self) -> Anatomy:
+    def student_dims(self) -> ModelDims:
         """The sizes of the student."""
         if isinstance(self.student, ModelSource):
-            return self.student.anatomy
-        return self.student.anatomy(self.teacher.anatomy)
+            return self.student.dims
+        return self.student.dims(self.teacher.dims)
 
     def setting(self) -> Setting:
         """The pair that the methods of the sweep work on."""
@@ -117,8 +117,8 @@ class TaskInputs:
         if not self.same_tokens and tokens is not None:
             vocabulary = tokens.vocabulary
         return Setting(
-            teacher=self.teacher.anatomy,
-            student=self.student_anatomy(),
+            teacher=self.teacher.dims,
+            student=self.student_dims(),
             kind=self.task.kind,
             num_labels=self.task.num_labels,
             same_tokens=self.same_tokens,
@@ -189,7 +189,7 @@ class TaskInputs:
         """
         encoded = self.teacher_splits[role]
         sizes = row_bytes(
-            encoded, every or signals, self.teacher.anatomy, kind=self.task.kind,
+            encoded, every or signals, self.teacher.dims, kind=self.task.kind,
             num_labels=self.task.num_labels, wide=self.dtype == "fp32",
         )  # fmt: skip
         return Recording(

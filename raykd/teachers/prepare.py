@@ -164,7 +164,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         teacher_reading=setting.teacher_reading,
         teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
         teacher_pad=inputs.teacher_pad,
-        teacher_anatomy=inputs.teacher.anatomy,
+        teacher_dims=inputs.teacher.dims,
         student=student,
         recorded=(made.recorded or _nothing(inputs)) if served else None,
         teacher=source if keeps_weights else None,
@@ -285,7 +285,7 @@ def _analyse(
     assert made.recorded is not None
     assert isinstance(student, ModelSource)
     alone = World(device=world.device)
-    setting = replace(inputs.setting(), student=student.anatomy)
+    setting = replace(inputs.setting(), student=student.dims)
     teacher = RecordedTeacher(made.recorded, world.device, vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(
         setting=setting,

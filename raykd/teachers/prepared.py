@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from raykd.data.base import Array, Encoded
 from raykd.methods.base import Setting
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.models.source import ModelSource
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings
@@ -32,7 +32,7 @@ class Prepared:
         teacher_train: The train rows as the teacher reads them, where it is run by students and
             reads other tokens than they do; else None.
         teacher_pad: Padding token of the teacher.
-        teacher_anatomy: Sizes of the teacher.
+        teacher_dims: Sizes of the teacher.
         student: How students begin.
         recorded: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
@@ -63,7 +63,7 @@ class Prepared:
     teacher_reading: str
     teacher_train: Encoded | None
     teacher_pad: int
-    teacher_anatomy: Anatomy
+    teacher_dims: ModelDims
     student: ModelSource
     recorded: RecordedOutputs | None
     teacher: ModelSource | None
@@ -81,8 +81,8 @@ class Prepared:
     def setting(self) -> Setting:
         """The pair that methods work on."""
         return Setting(
-            teacher=self.teacher_anatomy,
-            student=self.student.anatomy,
+            teacher=self.teacher_dims,
+            student=self.student.dims,
             kind=self.student.kind,
             num_labels=self.student.num_labels,
             same_tokens=self.same_tokens,

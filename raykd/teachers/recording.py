@@ -20,7 +20,7 @@ from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import Scores
 from raykd.methods.base import Signals
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.ragged import Ragged, one_chunk
 from raykd.teachers.recorded import RecordedOutputs, joined
@@ -145,7 +145,13 @@ def numbers(layers: object) -> tuple[int, ...]:
 
 
 def row_bytes(
-    encoded: Encoded, signals: Signals, teacher: Anatomy, *, kind: str, num_labels: int, wide: bool
+    encoded: Encoded,
+    signals: Signals,
+    teacher: ModelDims,
+    *,
+    kind: str,
+    num_labels: int,
+    wide: bool,
 ) -> Array:
     """Bytes that recording takes of each row, int64 ``[N]``.
 
@@ -177,7 +183,7 @@ def row_bytes(
 
 
 def estimate_bytes(
-    encoded: Encoded, signals: Signals, teacher: Anatomy, task: Task, *, wide: bool
+    encoded: Encoded, signals: Signals, teacher: ModelDims, task: Task, *, wide: bool
 ) -> int:
     """Bytes that recording takes of all rows; see `row_bytes`."""
     kind, num_labels = task.kind, task.num_labels

@@ -68,14 +68,14 @@ class Step(nn.Module):
         self._token_labels = task.kind in TOKEN_KINDS
         self._terms: StepTerms | None = None
         signals = method.student_signals()
-        anatomy = method.setting.student
+        dims = method.setting.student
         self._student = Student(
             model,
             task,
             precision,
             setting=method.setting,
-            hidden_states=_listed(signals.hidden_states, anatomy.layers + 1),
-            attentions=_listed(signals.attentions, anatomy.layers),
+            hidden_states=_listed(signals.hidden_states, dims.layers + 1),
+            attentions=_listed(signals.attentions, dims.layers),
         )
 
     def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> Found:

@@ -83,7 +83,7 @@ def prepared_in(folder: Path, size: int) -> Prepared:
         prepared,
         splits={
             **prepared.splits,
-            "train": rows(min(count, TRAINED), prepared.student.anatomy.vocabulary, rng),
+            "train": rows(min(count, TRAINED), prepared.student.dims.vocabulary, rng),
         },
         recorded=dataclasses.replace(recorded, logits=joined(logits), hidden=joined(states)),
     )

@@ -19,14 +19,14 @@ from transformers import BertConfig, BertForSequenceClassification
 from raykd import registry
 from raykd.data.base import Batch
 from raykd.methods.base import Method, Setting, Signals
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.params import build
 from tests.benchmarks._allocated import allocated
 from tests.benchmarks.ckd_terms import cpu_seconds
 
 ROWS, LENGTH, WIDTH, HEADS = 32, 128, 768, 12
-TEACHER = Anatomy(layers=12, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
-STUDENT = Anatomy(layers=6, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
+TEACHER = ModelDims(layers=12, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
+STUDENT = ModelDims(layers=6, hidden=WIDTH, heads=HEADS, vocabulary=30522, intermediate=4 * WIDTH)
 EVERY_TERM: dict[str, dict[str, Any]] = {
     "one_to_one": {"alpha_ce": 0.5, "alpha_mse": 0.5, "alpha_cos": 0.5},
 }
@@ -45,7 +45,7 @@ def batch(device: str) -> Batch:
 
 
 def outputs(
-    of: Anatomy, reads: Signals, device: str, *, grad: bool
+    of: ModelDims, reads: Signals, device: str, *, grad: bool
 ) -> tuple[Outputs, list[Tensor]]:
     """Random outputs of one model and the tensors among them."""
     made: list[Tensor] = []

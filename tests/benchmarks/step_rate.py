@@ -177,8 +177,8 @@ class LossBench:
         layers, blocks = (
             tuple(range(count)) if wanted == "all" else wanted
             for wanted, count in (
-                (signals.hidden_states, self.prepared.student.anatomy.layers + 1),
-                (signals.attentions, self.prepared.student.anatomy.layers),
+                (signals.hidden_states, self.prepared.student.dims.layers + 1),
+                (signals.attentions, self.prepared.student.dims.layers),
             )
         )
         with torch.no_grad():

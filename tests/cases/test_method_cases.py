@@ -15,7 +15,7 @@ from raykd.data.base import EXPLAIN, PREDICT
 from raykd.losses.terms import LossTerms, Mean
 from raykd.models.base import ModelShape
 from raykd.models.dropout import set_dropout
-from raykd.models.load import anatomy, build_model
+from raykd.models.load import build_model, model_dims
 from raykd.teachers.finetune import finetune
 from raykd.training.batches import shard
 from raykd.training.device import World
@@ -77,7 +77,7 @@ def test_a_teacher_learns_to_explain_from_rows_of_which_most_have_no_rationale()
     inputs = SimpleNamespace(
         task=dataclasses.replace(pair.task, metric="log_likelihood"),
         finetune=TrainSettings(epochs=1, batch_size=2, lr=1e-3, precision="fp32"), explain=0.4,
-        teacher=SimpleNamespace(anatomy=anatomy(pair.teacher)), teacher_pad=PAD, max_length=24,
+        teacher=SimpleNamespace(dims=model_dims(pair.teacher)), teacher_pad=PAD, max_length=24,
         teacher_splits={"finetune": rows, "select": rows}, finetune_seed=1,
     )  # fmt: skip
     model = pair.teacher.train().requires_grad_(True)

@@ -409,7 +409,7 @@ def test_90_rows_longer_than_the_positions_of_either_model(place):
         assert said.startswith(f"data.max_length: data.max_length is {length}, but ")
         assert f"{there} positions" in said
         assert more in hint
-    assert reviews(place, max_length=66).teacher.anatomy.layers == 2
+    assert reviews(place, max_length=66).teacher.dims.layers == 2
 
 
 @pytest.mark.parametrize(
@@ -636,7 +636,7 @@ def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
     write_decoder(place / "student", tokenizer, vocab_size=sizes[1])
     found = writing(place)
     assert found.tokens.same
-    assert (found.teacher.anatomy.vocabulary, found.student.anatomy.vocabulary) == sizes
+    assert (found.teacher.dims.vocabulary, found.student.dims.vocabulary) == sizes
     assert found.notes == ()
 
 
@@ -855,7 +855,7 @@ def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place
     write_decoder(place / "student", byte_pairs(texts))
     found = writing(place)
     assert found.tokens.same
-    assert len(found.tokens.teacher) == len(more) - 1 == found.student.anatomy.vocabulary
+    assert len(found.tokens.teacher) == len(more) - 1 == found.student.dims.vocabulary
 
 
 @pytest.mark.parametrize(

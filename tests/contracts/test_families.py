@@ -17,7 +17,7 @@ from raykd.models.base import ModelShape
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, build_model, load_model, positions_of, shape_anatomy
+from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
 from raykd.models.slim import take_units
 from raykd.models.units import count_units, masked
 
@@ -135,10 +135,10 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     assert forward(again, rows).logits.shape == sizes[other]
 
 
-def test_all_signals_have_the_shapes_of_its_anatomy(shape, batch):
+def test_all_signals_have_the_shapes_of_its_dims(shape, batch):
     model = build(shape).eval()
-    sizes = anatomy(model)
-    assert sizes == shape_anatomy(shape, 50)
+    sizes = model_dims(model)
+    assert sizes == random_init_dims(shape, 50)
     layers, blocks = tuple(range(sizes.layers + 1)), tuple(range(sizes.layers))
     out = forward(model, batch, hidden_states=layers, attentions=blocks)
     assert out.stacked(layers).shape == (4, sizes.layers + 1, LENGTH, sizes.hidden)
@@ -196,7 +196,7 @@ def test_a_saved_folder_loads_with_equal_logits(shape, batch, tmp_path):
 def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
     model = build(shape).eval()
     student = weights.restore(take_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
-    assert anatomy(student).layers == 2
+    assert model_dims(student).layers == 2
     mine = forward(student, batch, hidden_states=(0, 1))
     theirs = forward(model, batch, hidden_states=(0, 1))
     assert torch.equal(mine.hidden(0), theirs.hidden(0))
@@ -205,7 +205,7 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
 
 @without_units
 def test_where_units_are_not_known_their_number_is_not_either(shape):
-    assert anatomy(build(replace(shape, heads=4, intermediate=24))).intermediate is None
+    assert model_dims(build(replace(shape, heads=4, intermediate=24))).intermediate is None
 
 
 @with_units
@@ -213,7 +213,7 @@ def test_units_are_where_it_says(shape, batch):
     """A mask of zeros and ones is the same function as a model without what is masked."""
     wide = replace(shape, hidden=16, heads=4, intermediate=24)
     model = build(wide).eval()
-    assert anatomy(model).intermediate == 24
+    assert model_dims(model).intermediate == 24
     assert count_units(model) == ((4,) * 3, (24,) * 3)
     heads, neurons = torch.ones(3, 4), torch.ones(3, 24)
     heads[:, 1], neurons[:, 5:20] = 0, 0

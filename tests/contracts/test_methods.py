@@ -24,7 +24,7 @@ from raykd import registry
 from raykd.data.base import KINDS, TEXT_KINDS, Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, Signals
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
 from tests.unit.methods import setups
@@ -51,7 +51,7 @@ def params(name: str, **values: Scalar) -> Any:
 
 
 def tried(
-    name: str, kind: str, values: Mapping[str, Scalar], students: tuple[Anatomy, ...] = STUDENTS
+    name: str, kind: str, values: Mapping[str, Scalar], students: tuple[ModelDims, ...] = STUDENTS
 ) -> Method[Any] | str:
     """The method on a small pair, or the reason why it declines all of them."""
     cls: type[Method[Any]] = registry.load("methods", name)
@@ -68,7 +68,7 @@ def tried(
 def made(
     name: str,
     kind: str = "classification",
-    students: tuple[Anatomy, ...] = STUDENTS,
+    students: tuple[ModelDims, ...] = STUDENTS,
     **values: Scalar,
 ) -> Method[Any]:
     """The method on a small pair that it does not decline."""
@@ -390,8 +390,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
 
     def total(spoil: bool, length: int) -> float:
         sides = [
-            setups.Side(of, anatomy, seed=seed)
-            for seed, anatomy in ((0, of.student), (1, of.teacher))
+            setups.Side(of, dims, seed=seed) for seed, dims in ((0, of.student), (1, of.teacher))
         ]
         padding = batch.attention_mask == 0
         for side in sides:

@@ -306,7 +306,7 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
         signals = replace(ALL, tokens=cache)
     prepared, teacher = of.served("outputs", signals=signals)
     shared = prepared.setting().shared_vocabulary
-    assert shared == of.inputs.vocabulary < prepared.student.anatomy.vocabulary
+    assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
     read = teacher.reader(replace(signals, tokens=""))
     for batch in of.batches(prepared, signals.margin):
         want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
@@ -314,7 +314,7 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
         compare(found, want, of, batch, replace(signals, logits=False))
         theirs = torch.cat([out.logits[:, :shared] for out in want])
         torch.manual_seed(0)
-        mine = torch.randn(len(theirs), prepared.student.anatomy.vocabulary)
+        mine = torch.randn(len(theirs), prepared.student.dims.vocabulary)
         got = found.target.distance(mine, slice(0, len(mine)), Divergence())
         full = forward_kl(mine[:, :shared], theirs)
         if cache.startswith("sampled"):
@@ -361,7 +361,7 @@ class Biased(ModelSource):
 
     def build(self, seed: int) -> nn.Module:
         model: Any = super().build(seed)
-        head = nn.Linear(16, self.anatomy.vocabulary)
+        head = nn.Linear(16, self.dims.vocabulary)
         head.weight = model.lm_head.weight
         nn.init.normal_(head.bias, std=3.0, generator=torch.Generator().manual_seed(1))
         model.lm_head = head
@@ -371,7 +371,7 @@ class Biased(ModelSource):
 def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     of = case("gpt2", "causal_lm")
     given = of.inputs.teacher
-    biased = Biased(kind=given.kind, num_labels=1, anatomy=given.anatomy, shape=given.shape)
+    biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, shape=given.shape)
     of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
     prepared, teacher = of.served("outputs", signals=Signals(logits=True, tokens="hidden"))
     for batch in of.batches(prepared):

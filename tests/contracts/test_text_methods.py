@@ -19,7 +19,7 @@ from raykd.methods.base import LiveReader, Method, Setting
 from raykd.models.base import ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, build_model
+from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import World
 from raykd.training.loop import FitJob, FitResult, fit
@@ -76,7 +76,7 @@ class Pair:
         )
 
     def method(self, name: str, **values: Scalar) -> Method[Any]:
-        sizes = anatomy(self.teacher)
+        sizes = model_dims(self.teacher)
         setting = Setting(
             teacher=sizes,
             student=sizes,

@@ -19,7 +19,7 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward, shifted
-from raykd.models.load import anatomy, build_model, load_model, positions_of, shape_anatomy
+from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
 from raykd.models.writing import (
     Writing,
     prompts_of,
@@ -205,7 +205,7 @@ def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_pa
 
 
 def test_sizes_are_told_without_building(model, shape):
-    assert anatomy(model) == shape_anatomy(shape, VOCABULARY)
+    assert model_dims(model) == random_init_dims(shape, VOCABULARY)
     assert family_of(model.config.model_type) is registry.load("families", shape.family)
     assert positions_of(model) == positions_of(shape) >= LENGTH
 
@@ -217,7 +217,7 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, shape, batch)
             take_layers(state, (0, 2), keep_head=True)
         return
     student = weights.restore(take_layers(state, (0, 2), keep_head=True)).eval()
-    assert anatomy(student).layers == 2
+    assert model_dims(student).layers == 2
     mine = forward(student, batch, hidden_states=(0, 1))
     theirs = forward(model, batch, hidden_states=(0, 1))
     assert torch.equal(mine.hidden(0), theirs.hidden(0))

@@ -16,7 +16,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TEXT_KINDS
 from raykd.errors import SpecError
-from raykd.models.base import Anatomy, ModelShape
+from raykd.models.base import ModelDims, ModelShape
 
 TASK_KIND = "task_kind"
 """Entry of a configuration that names the kind of task where the library has no word for it."""
@@ -205,9 +205,9 @@ class ModelFamily:
         """Whether a checkpoint may lack this weight; it is then drawn at random."""
         return tensor.startswith(self.head_prefixes + self.optional_prefixes)
 
-    def anatomy(self, config: Any) -> Anatomy:
-        """The sizes that methods may depend on."""
-        return Anatomy(
+    def dims(self, config: Any) -> ModelDims:
+        """The dimensions that methods may depend on."""
+        return ModelDims(
             layers=config.num_hidden_layers,
             hidden=config.hidden_size,
             heads=config.num_attention_heads,

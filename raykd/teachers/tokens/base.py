@@ -16,7 +16,7 @@ from torch import Tensor
 from raykd.data.base import Array
 from raykd.losses.targets import Divergence
 from raykd.losses.vocabulary import Scores
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class TokenCache(ABC):
         """What search spaces call it, with its size where it has one."""
 
     @abstractmethod
-    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+    def token_bytes(self, teacher: ModelDims, *, wide: bool = False) -> int:
         """Bytes per token.
 
         Args:

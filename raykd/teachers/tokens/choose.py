@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raykd.losses.targets import Divergence
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.teachers.tokens.base import TokenCache
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.tokens.sampled import SampledCache
@@ -27,7 +27,7 @@ def cache_of(name: str) -> TokenCache:
 
 
 def choose(
-    teacher: Anatomy, needed: Sequence[Divergence], *, reads_scores: bool, wide: bool = False
+    teacher: ModelDims, needed: Sequence[Divergence], *, reads_scores: bool, wide: bool = False
 ) -> tuple[str, str]:
     """The name of the cache, or ``dense``, and why.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from raykd.losses.targets import Divergence
 from raykd.losses.vocabulary import Scores
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
@@ -31,7 +31,7 @@ class HiddenCache(TokenCache):
         """``hidden``."""
         return "hidden"
 
-    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+    def token_bytes(self, teacher: ModelDims, *, wide: bool = False) -> int:
         """Two per unit, or four."""
         return (4 if wide else 2) * teacher.hidden
 

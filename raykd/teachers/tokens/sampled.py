@@ -14,7 +14,7 @@ from torch import Tensor
 
 from raykd.losses.targets import Divergence, SampledTarget
 from raykd.losses.vocabulary import Scores
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
@@ -35,7 +35,7 @@ class SampledCache(TokenCache):
         """``sampled:COUNT``."""
         return f"sampled:{self.count}"
 
-    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+    def token_bytes(self, teacher: ModelDims, *, wide: bool = False) -> int:
         """Two per draw, four for vocabularies above 65,536."""
         return self.count * (2 if teacher.vocabulary <= 1 << 16 else 4)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raykd.losses.targets import Divergence, TopKTarget
 from raykd.losses.vocabulary import Scores
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
 
@@ -36,7 +36,7 @@ class TopKCache(TokenCache):
         """``top_k:COUNT``."""
         return f"top_k:{self.count}"
 
-    def token_bytes(self, teacher: Anatomy, *, wide: bool = False) -> int:
+    def token_bytes(self, teacher: ModelDims, *, wide: bool = False) -> int:
         """Two per probability and two per id, four for vocabularies above 65,536."""
         return self.count * (4 if teacher.vocabulary <= 1 << 16 else 6)
 

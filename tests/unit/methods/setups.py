@@ -9,11 +9,11 @@ from torch import Tensor
 
 from raykd.data.base import Batch
 from raykd.methods.base import Setting, Signals
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 
 ROWS, LENGTH, CLASSES = 3, 14, 3
-TEACHER = Anatomy(layers=4, hidden=12, heads=2, vocabulary=50)
-STUDENT = Anatomy(layers=2, hidden=8, heads=2, vocabulary=50)
+TEACHER = ModelDims(layers=4, hidden=12, heads=2, vocabulary=50)
+STUDENT = ModelDims(layers=2, hidden=8, heads=2, vocabulary=50)
 
 
 def setting(kind: str = "classification", **changes: Any) -> Setting:
@@ -65,7 +65,7 @@ class Side:
     def __init__(
         self,
         of: Setting,
-        anatomy: Anatomy,
+        dims: ModelDims,
         rows: int = ROWS,
         *,
         seed: int,
@@ -76,10 +76,10 @@ class Side:
         def leaf(*shape: int) -> Tensor:
             return torch.randn(shape, generator=rng).to(dtype).requires_grad_()
 
-        shapes = {"span": (rows, 2, LENGTH), "masked_lm": (rows, anatomy.vocabulary)}
+        shapes = {"span": (rows, 2, LENGTH), "masked_lm": (rows, dims.vocabulary)}
         self.logits = leaf(*shapes.get(of.kind, (rows, of.num_labels)))
-        self.hidden = {k: leaf(rows, LENGTH, anatomy.hidden) for k in range(anatomy.layers + 1)}
-        self.maps = {k: leaf(rows, anatomy.heads, LENGTH, LENGTH) for k in range(anatomy.layers)}
+        self.hidden = {k: leaf(rows, LENGTH, dims.hidden) for k in range(dims.layers + 1)}
+        self.maps = {k: leaf(rows, dims.heads, LENGTH, LENGTH) for k in range(dims.layers)}
 
     @property
     def leaves(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ from raykd.losses.gram import layer_gram, word_gram
 from raykd.losses.relations import pair_relation, triple_relation, window_relation
 from raykd.methods.base import LossTerms, Setting
 from raykd.methods.ckd import METHOD, Params
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.params import build
 from tests.golden.ckd_published import PUBLISHED
 from tests.unit.methods import setups
@@ -48,7 +48,7 @@ def test_published_settings_reproduce_the_original_totals(name, task, how):
         params,
         setups.setting(
             "regression" if row.regression else "classification",
-            **{s: Anatomy(layers=n, hidden=1, heads=1, vocabulary=1) for s, n in depths.items()},
+            **{s: ModelDims(layers=n, hidden=1, heads=1, vocabulary=1) for s, n in depths.items()},
         ),
     )
     sides = {
@@ -216,7 +216,7 @@ def test_models_that_split_text_differently_are_refused_unless_only_logits_are_r
 
 
 def test_depths_that_cannot_be_matched_are_refused():
-    shallow = Anatomy(layers=1, hidden=8, heads=2, vocabulary=50)
-    deep = Anatomy(layers=2, hidden=8, heads=2, vocabulary=50)
+    shallow = ModelDims(layers=1, hidden=8, heads=2, vocabulary=50)
+    deep = ModelDims(layers=2, hidden=8, heads=2, vocabulary=50)
     with pytest.raises(SpecError, match="'last' needs a teacher with at least as many blocks"):
         METHOD(Params(layers="last"), setups.setting(teacher=shallow, student=deep))

@@ -7,7 +7,7 @@ import pytest
 from raykd.methods import ckd
 from raykd.methods.base import Signals
 from raykd.methods.ckd_adaptive import METHOD, Params
-from raykd.models.base import Anatomy, Outputs, Part
+from raykd.models.base import ModelDims, Outputs, Part
 from tests.unit.methods import setups
 
 TEACHER = replace(setups.TEACHER, layers=4, intermediate=16)
@@ -96,7 +96,7 @@ def test_layers_are_matched_for_every_depth():
         (replace(STUDENT, uneven=True), "has lost some already"),
     ],
 )
-def test_students_that_cannot_be_cut_are_refused(student: Anatomy, why):
+def test_students_that_cannot_be_cut_are_refused(student: ModelDims, why):
     refusal = METHOD(Params(**PLAIN), setups.setting(teacher=TEACHER, student=student)).refusal()
     assert why in refusal
 

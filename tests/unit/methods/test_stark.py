@@ -16,7 +16,7 @@ from raykd.methods.base import Setting
 from raykd.methods.stark import Params, Scoring, SparseTeacher
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
-from raykd.models.load import anatomy
+from raykd.models.load import model_dims
 from raykd.models.units import count_units
 from raykd.params import Scalar
 from tests.unit.methods import setups
@@ -34,8 +34,8 @@ class ToyBench:
         self.of_teacher = tiny(kind, labels, layers=3, **SIZES).eval().requires_grad_(False)
         self.of_student = tiny(kind, labels, seed=1, layers=1, **SIZES)
         self.setting = Setting(
-            teacher=anatomy(self.of_teacher),
-            student=anatomy(self.of_student),
+            teacher=model_dims(self.of_teacher),
+            student=model_dims(self.of_student),
             kind=kind,
             num_labels=labels,
         )

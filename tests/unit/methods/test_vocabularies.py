@@ -21,7 +21,7 @@ from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import Scores
 from raykd.methods.base import LiveReader, LossTerms, Method, Setting
-from raykd.models.base import Anatomy, ModelShape, Outputs
+from raykd.models.base import ModelDims, ModelShape, Outputs
 from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.params import build
@@ -59,7 +59,7 @@ def formula(name: str, q: Tensor, p: Tensor) -> Tensor:
 
 def method(name: str, ours: int, theirs: int, **values: Any) -> Method[Any]:
     sizes = [
-        Anatomy(layers=1, hidden=8, heads=2, vocabulary=n, positions=40) for n in (theirs, ours)
+        ModelDims(layers=1, hidden=8, heads=2, vocabulary=n, positions=40) for n in (theirs, ours)
     ]
     setting = Setting(
         teacher=sizes[0], student=sizes[1], kind="causal_lm", num_labels=1, vocabulary=TOKENS,

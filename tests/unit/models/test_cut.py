@@ -6,7 +6,7 @@ import torch
 from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.cut import take_layers
-from raykd.models.load import anatomy
+from raykd.models.load import model_dims
 from tests.unit.models.checkpoints import tiny
 
 IDS = torch.tensor([[2, 7, 9, 3]])
@@ -15,7 +15,7 @@ IDS = torch.tensor([[2, 7, 9, 3]])
 def test_chosen_layers_come_in_the_order_given():
     teacher = tiny()
     student = weights.restore(take_layers(weights.capture(teacher), (2, 0), keep_head=True))
-    assert anatomy(student).layers == 2
+    assert model_dims(student).layers == 2
     for place, layer in enumerate((2, 0)):
         mine = student.bert.encoder.layer[place].state_dict()
         theirs = teacher.bert.encoder.layer[layer].state_dict()

@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 
 from raykd.errors import DataError, SetupError, SpecError
 from raykd.models import weights
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.models.load import (
-    anatomy,
     build_model,
     load_model,
     load_state,
+    model_dims,
     positions_of,
-    shape_anatomy,
+    random_init_dims,
 )
 from tests.unit.models.checkpoints import SHAPE, save_tiny, tiny
 
@@ -204,13 +204,13 @@ def test_heads_must_divide_the_width():
         )
 
 
-def test_anatomy_is_the_same_from_model_state_and_shape():
-    expected = Anatomy(
+def test_dims_is_the_same_from_model_state_and_shape():
+    expected = ModelDims(
         layers=3, hidden=16, heads=2, vocabulary=64, intermediate=64, positions=SHAPE.max_positions
     )
-    assert anatomy(tiny()) == expected
-    assert anatomy(weights.capture(tiny())) == expected
-    assert shape_anatomy(SHAPE, 64) == expected
+    assert model_dims(tiny()) == expected
+    assert model_dims(weights.capture(tiny())) == expected
+    assert random_init_dims(SHAPE, 64) == expected
 
 
 def test_positions_are_those_that_the_model_was_made_for():

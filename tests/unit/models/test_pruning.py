@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.models.pruning import KeptUnits, UnitScores, choose, order, refusal, removals, rounded
 
-SIZES = Anatomy(layers=2, hidden=16, heads=2, vocabulary=9, intermediate=32)
+SIZES = ModelDims(layers=2, hidden=16, heads=2, vocabulary=9, intermediate=32)
 
 
 def scores(heads, neurons) -> UnitScores:
@@ -117,4 +117,4 @@ def test_indices_are_ascending_per_block():
 def test_models_that_cannot_be_pruned_are_told_why(change, reason):
     sizes = {f: getattr(SIZES, f) for f in SIZES.__slots__} | change
     assert refusal(SIZES) == ""
-    assert reason in refusal(Anatomy(**sizes))
+    assert reason in refusal(ModelDims(**sizes))

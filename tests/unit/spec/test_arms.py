@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raykd.methods.base import Setting
-from raykd.models.base import Anatomy
+from raykd.models.base import ModelDims
 from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_signals
 from raykd.spec.load import load_spec
@@ -14,8 +14,8 @@ from tests.unit.spec.files import ARMS, HEAD, write
 from tests.unit.spec.layer_method import METHOD
 from tests.unit.sweep.specs import spec
 
-TEACHER = Anatomy(layers=4, hidden=8, heads=2, vocabulary=100)
-STUDENT = Anatomy(layers=2, hidden=4, heads=2, vocabulary=100)
+TEACHER = ModelDims(layers=4, hidden=8, heads=2, vocabulary=100)
+STUDENT = ModelDims(layers=2, hidden=4, heads=2, vocabulary=100)
 SETTING = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=3)
 
 
@@ -138,7 +138,7 @@ def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
     def found(domain):
         text = f"methods:\n  stark: {{score_temperature: {domain}}}\n"
         spec = load_spec(write(tmp_path, HEAD + text))
-        bert = Anatomy(layers=4, hidden=16, heads=2, vocabulary=100, intermediate=32)
+        bert = ModelDims(layers=4, hidden=16, heads=2, vocabulary=100, intermediate=32)
         return refusals(spec, replace(SETTING, teacher=bert))
 
     assert found("{choice: [1, 2]}") == []

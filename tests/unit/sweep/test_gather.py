@@ -181,8 +181,8 @@ def test_a_gathered_task_fits_together():
     found = gather(sweep, TASK)
     assert found.signals == Signals(logits=True)
     assert found.tokens.same
-    assert found.teacher.anatomy.layers == 2
-    assert found.student.anatomy.hidden == 8
+    assert found.teacher.dims.layers == 2
+    assert found.student.dims.hidden == 8
     assert {r: len(e) for r, e in found.teacher_splits.items()} == {
         "select": 12, "report": 120, "finetune": 80, "train": 30,
     }  # fmt: skip

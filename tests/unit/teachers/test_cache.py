@@ -146,7 +146,7 @@ def _damage(path, size):
     [
         None, 3, [], {}, "text", {"$type": "Unknown", "fields": {}}, {"$map": []},
         {"$type": "Trained", "fields": {}}, {"$type": "Trained", "fields": []},
-        {"$type": "Anatomy", "fields": {"layers": 1, "hidden": 1, "heads": 1, "vocabulary": 1}},
+        {"$type": "ModelDims", "fields": {"layers": 1, "hidden": 1, "heads": 1, "vocabulary": 1}},
         {"$array": "a999"},
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ def prepared():
 
 def variant(prepared, factor: float):
     setting = Setting(
-        teacher=prepared.teacher_anatomy, student=prepared.student.anatomy,
+        teacher=prepared.teacher_dims, student=prepared.student.dims,
         kind="classification", num_labels=3,
     )  # fmt: skip
     method = METHOD(Params(factor=factor), setting)
@@ -134,7 +134,7 @@ def test_arms_tell_which_derivations_they_reach():
     }  # fmt: skip
     spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
     setting = Setting(
-        teacher=tiny.given().teacher.anatomy, student=tiny.given().student.anatomy,
+        teacher=tiny.given().teacher.dims, student=tiny.given().student.dims,
         kind="classification", num_labels=3,
     )  # fmt: skip
     assert derivations(spec, setting) == (Mean(4), Mean(8))

@@ -97,7 +97,7 @@ def test_a_student_cut_from_the_fine_tuned_teacher_has_its_layers_and_head():
     cut = StudentCut(layers=(1,), weights="finetuned")
     prepared, state = tiny.prepared(student=cut)
     student = weights.capture(prepared.student.build(seed=5))
-    assert prepared.student.anatomy.layers == 1
+    assert prepared.student.dims.layers == 1
     for name, array in pieces(student, "bert.encoder.layer.0.").items():
         origin = name.replace("layer.0.", "layer.1.")
         assert np.array_equal(array, state.tensors[origin]), name

@@ -9,7 +9,7 @@ import torch
 from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.base import ModelShape
-from raykd.models.load import anatomy
+from raykd.models.load import model_dims
 from raykd.models.source import shape_source
 from raykd.models.units import count_units
 from raykd.teachers.inputs import StudentCut
@@ -23,7 +23,7 @@ def teacher():
     shape = ModelShape(family="bert", layers=2, hidden=16, heads=2, max_positions=tiny.LENGTH)
     return shape_source(
         shape,
-        vocabulary=given.teacher.anatomy.vocabulary,
+        vocabulary=given.teacher.dims.vocabulary,
         kind=given.task.kind,
         num_labels=given.task.num_labels,
     )
@@ -79,8 +79,8 @@ def test_preparing_makes_the_student_of_the_finetuned_teacher():
     prepared, state = tiny.prepared(teacher=teacher(), student=cut)
     student = prepared.student.build(0)
     assert sum(count_units(student)[1]) == 64
-    assert prepared.student.anatomy == anatomy(student)
-    assert prepared.student.anatomy == replace(teacher().anatomy, uneven=True)
+    assert prepared.student.dims == model_dims(student)
+    assert prepared.student.dims == replace(teacher().dims, uneven=True)
     mine = student.bert.embeddings.word_embeddings.weight.detach().numpy()
     assert np.array_equal(mine, state.tensors["bert.embeddings.word_embeddings.weight"])
     expected = pruned(weights.restore(state), 50)
@@ -96,4 +96,4 @@ def test_preparing_makes_the_student_of_the_finetuned_teacher():
     ],
 )
 def test_a_cut_knows_the_sizes_of_the_student(cut, changes):
-    assert cut.anatomy(teacher().anatomy) == replace(teacher().anatomy, **changes)
+    assert cut.dims(teacher().dims) == replace(teacher().dims, **changes)

@@ -12,9 +12,9 @@ from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
-from raykd.models.base import Anatomy, ModelShape
+from raykd.models.base import ModelDims, ModelShape
 from raykd.models.forward import forward
-from raykd.models.load import anatomy, build_model
+from raykd.models.load import build_model, model_dims
 from raykd.teachers.recorded import checksum, joined
 from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record, row_bytes
 from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
@@ -126,7 +126,7 @@ def test_blocks_of_rows_of_all_sizes_hold_as_many_as_fit():
 
 def test_no_block_of_attention_maps_is_larger_than_its_bytes():
     signals = Signals(attentions=tuple(range(12)), hidden_states=(0, 1), margin=2)
-    sizes = Anatomy(layers=12, hidden=768, heads=12, vocabulary=30_522)
+    sizes = ModelDims(layers=12, hidden=768, heads=12, vocabulary=30_522)
     rows = row_bytes(ENCODED, signals, sizes, kind="classification", num_labels=2, wide=False)
     lengths = ENCODED.lengths()
     assert np.array_equal(rows, 8 + 2 * (12 * 12 * lengths**2 + 2 * 768 * (lengths + 2)))
@@ -182,7 +182,7 @@ def test_spans_have_logits_for_every_token():
     assert torch.allclose(kept.gather_logits(rows, out.logits.shape[2]), out.logits, atol=1e-5)
     assert kept.all_logits().shape == (ROWS, 2, ENCODED.lengths().max())
     squad = registry.load("tasks", "squad")
-    size = estimate_bytes(ENCODED, Signals(logits=True), anatomy(model), squad, wide=True)
+    size = estimate_bytes(ENCODED, Signals(logits=True), model_dims(model), squad, wide=True)
     assert kept.stored() == {"logits": size}
 
 
@@ -203,7 +203,7 @@ def test_the_size_is_known_before(dtype):
     signals = Signals(hidden_states=(0, 2), attentions=(1,), margin=1)
     kept = recording(dtype=dtype, signals=signals)
     model = teacher()
-    estimate = estimate_bytes(ENCODED, signals, anatomy(model), TASK, wide=dtype == "fp32")
+    estimate = estimate_bytes(ENCODED, signals, model_dims(model), TASK, wide=dtype == "fp32")
     assert estimate == sum(kept.stored().values())
 
 

@@ -6,7 +6,7 @@ import torch
 from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
-from raykd.models.load import anatomy
+from raykd.models.load import model_dims
 from raykd.teachers.inputs import StudentCut
 from raykd.teachers.pruned import _scores, rewire
 from tests.unit.teachers import tiny
@@ -23,7 +23,7 @@ def test_the_order_changes_and_the_function_does_not():
     batch = COLLATE(select, np.arange(5))
     before, after = (weights.restore(s).eval() for s in (state, again))
     assert torch.allclose(forward(before, batch).logits, forward(after, batch).logits, atol=1e-5)
-    assert anatomy(after) == anatomy(before)
+    assert model_dims(after) == model_dims(before)
     name = "bert.encoder.layer.0.intermediate.dense.weight"
     assert not np.array_equal(state.tensors[name], again.tensors[name])
     scores = _scores(after, select, inputs.task, COLLATE, CPU)

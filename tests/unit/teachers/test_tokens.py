@@ -16,10 +16,10 @@ from raykd.errors import TeacherError
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
-from raykd.models.base import Anatomy, ModelShape
+from raykd.models.base import ModelDims, ModelShape
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.load import build_model, shape_anatomy
+from raykd.models.load import build_model, random_init_dims
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
@@ -48,7 +48,7 @@ def inputs() -> TaskInputs:
     teacher = replace(
         source(len(tokenizer), layers=1, hidden=16),
         kind="causal_lm", num_labels=1, shape=shape,
-        anatomy=shape_anatomy(shape, len(tokenizer)),
+        dims=random_init_dims(shape, len(tokenizer)),
     )  # fmt: skip
     return replace(
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
@@ -149,7 +149,7 @@ def test_the_teacher_writes_a_response_to_every_row_once(inputs):
     assert not np.array_equal(written.labels, given_rows.labels)
 
 
-SMALL = Anatomy(layers=1, hidden=256, heads=2, vocabulary=50_257)
+SMALL = ModelDims(layers=1, hidden=256, heads=2, vocabulary=50_257)
 LARGE = replace(SMALL, hidden=1600)
 FORWARD, REVERSE = Divergence(), Divergence(kind="reverse_kl")
 

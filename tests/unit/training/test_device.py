@@ -85,4 +85,4 @@ def test_the_width_that_decides_is_that_of_hidden_states_in_every_family(family)
     if family == "t5":
         kind = "seq2seq"
     source = shape_source(shape, vocabulary=50, kind=kind, num_labels=2)
-    assert width(source.build(0)) == source.anatomy.hidden == 24
+    assert width(source.build(0)) == source.dims.hidden == 24

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from raykd.data.base import Array, Batch, DataSettings, Encoded, Rows, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import LossTerms, Method, Setting, Signals
-from raykd.models.base import Anatomy, Outputs
+from raykd.models.base import ModelDims, Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import World
 from raykd.training.loop import FitJob
@@ -135,7 +135,7 @@ def lookup(batch: Batch) -> Outputs:
 
 
 def setting(hidden: int) -> Setting:
-    sizes = Anatomy(layers=1, hidden=hidden, heads=2, vocabulary=VOCABULARY)
+    sizes = ModelDims(layers=1, hidden=hidden, heads=2, vocabulary=VOCABULARY)
     return Setting(teacher=sizes, student=sizes, kind="classification", num_labels=CLASSES)
 
 
