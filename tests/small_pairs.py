@@ -21,7 +21,7 @@ from raykd import registry
 from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Array, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import LiveReader, Method, Setting
-from raykd.models.base import ModelShape, Outputs
+from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
@@ -65,12 +65,12 @@ class SmallPair:
         task = task_of(kind)
 
         def model(layers: int, seed: int, hidden: int) -> nn.Module:
-            shape = ModelShape(
+            random_init = RandomInitConfig(
                 family=FAMILY.get(kind, "bert"), layers=layers, hidden=hidden, heads=2,
                 intermediate=32, max_positions=LONGEST, dropout=dropout,
             )  # fmt: skip
             return build_model(
-                shape, vocabulary=VOCABULARY, kind=kind, num_labels=task.num_labels, seed=seed
+                random_init, vocabulary=VOCABULARY, kind=kind, num_labels=task.num_labels, seed=seed
             )
 
         teacher = model(6, 1, 16).eval().requires_grad_(False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raykd.params import Scalar
-    from raykd.spec.schema import Arm, DataSpec, FromTeacher, ShapeSpec, SweepSpec
+    from raykd.spec.schema import Arm, DataSpec, FromTeacher, RandomInitSpec, SweepSpec
     from raykd.sweep.look import Seen
 
 
@@ -233,7 +233,7 @@ def _student(spec: SweepSpec) -> str:
     return _cut(spec.student.from_teacher)
 
 
-def _model(model: str | ShapeSpec) -> str:
+def _model(model: str | RandomInitSpec) -> str:
     if isinstance(model, str):
         return model
     return f"{model.family} {model.layers} x {model.hidden}, {model.heads} heads, random weights"

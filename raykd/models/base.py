@@ -274,17 +274,17 @@ class Outputs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelShape:
-    """A model with random weights, given by its sizes.
+class RandomInitConfig:
+    """How a model with random weights is configured.
 
     Attributes:
         family: Name of the family, e.g. ``bert``.
         layers: Number of blocks.
         hidden: Width.
         heads: Attention heads per block; must divide `hidden`.
-        intermediate: Width of the feed-forward part, 4 x `hidden` when None.
-        vocabulary: Largest vocabulary that a tokenizer trained for it may have.
-        max_positions: Longest sequence.
+        intermediate: Width of the feed-forward layer, 4 x `hidden` when None.
+        vocabulary: Maximum vocabulary size of the tokenizer that is trained for it.
+        max_positions: Maximum sequence length.
         dropout: Dropout of hidden states and attention probabilities.
     """
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from raykd import registry
 from raykd.models import weights
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.checkpoint import read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.initial import drawn_from
@@ -40,7 +40,7 @@ def load_state(name: str, *, kind: str, num_labels: int) -> ModelState:
 
 
 def build_model(
-    shape: ModelShape,
+    random_init: RandomInitConfig,
     *,
     vocabulary: int,
     kind: str,
@@ -52,7 +52,7 @@ def build_model(
     """A model with random weights; the global generator is left as it was.
 
     Args:
-        shape: Sizes.
+        random_init: Its sizes.
         vocabulary: Token ids of the tokenizer that was trained for it.
         kind: ``classification`` or ``regression``.
         num_labels: Width of the logits.
@@ -63,23 +63,23 @@ def build_model(
     Raises:
         SpecError: The family does not exist, or the heads do not divide the width.
     """
-    family: ModelFamily = registry.load("families", shape.family)
-    config = family.config(shape, vocabulary, kind, num_labels, labels, pad)
+    family: ModelFamily = registry.load("families", random_init.family)
+    config = family.config(random_init, vocabulary, kind, num_labels, labels, pad)
     with drawn_from(seed):
         model: nn.Module = family.head_class(kind)(config)
     return model.train()
 
 
-def random_init_dims(shape: ModelShape, vocabulary: int) -> ModelDims:
+def random_init_dims(random_init: RandomInitConfig, vocabulary: int) -> ModelDims:
     """The dimensions of a model with random weights, without building it."""
-    family: ModelFamily = registry.load("families", shape.family)
+    family: ModelFamily = registry.load("families", random_init.family)
     return ModelDims(
-        layers=shape.layers,
-        hidden=shape.hidden,
-        heads=shape.heads,
+        layers=random_init.layers,
+        hidden=random_init.hidden,
+        heads=random_init.heads,
         vocabulary=vocabulary,
-        intermediate=(shape.intermediate or 4 * shape.hidden) if family.units else None,
-        positions=shape.max_positions if "positions" in family.fields else None,
+        intermediate=(random_init.intermediate or 4 * random_init.hidden) if family.units else None,
+        positions=random_init.max_positions if "positions" in family.fields else None,
     )
 
 
@@ -89,7 +89,7 @@ def positions_of(model: Any) -> int:
     Args:
         model: A model, a `ModelState`, sizes, or a configuration of a known family.
     """
-    if isinstance(model, ModelShape):
+    if isinstance(model, RandomInitConfig):
         family: ModelFamily = registry.load("families", model.family)
         return model.max_positions if "positions" in family.fields else sys.maxsize
     family, config = _configured(model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
 from raykd.models.weights import ModelState, restore
 
@@ -20,7 +20,7 @@ class ModelSource:
         num_labels: Width of the logits.
         dims: Its sizes.
         state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
-        shape: Sizes of a model with random weights, when there is no `state`.
+        random_init: Sizes of a model with random weights, when there is no `state`.
         labels: Names of the classes, in the order of the logits.
         pad: The token that pads in a model with random weights, None where another one stands in.
     """
@@ -29,13 +29,13 @@ class ModelSource:
     num_labels: int
     dims: ModelDims
     state: ModelState | None = None
-    shape: ModelShape | None = None
+    random_init: RandomInitConfig | None = None
     labels: tuple[str, ...] = ()
     pad: int | None = 0
 
     def positions(self) -> int:
         """Most tokens that it can read; `sys.maxsize` where positions are relative."""
-        known = self.state or self.shape
+        known = self.state or self.random_init
         assert known is not None
         return positions_of(known)
 
@@ -43,9 +43,9 @@ class ModelSource:
         """A new model with weights of its own."""
         if self.state is not None:
             return restore(self.state, seed=seed)
-        assert self.shape is not None
+        assert self.random_init is not None
         return build_model(
-            self.shape,
+            self.random_init,
             vocabulary=self.dims.vocabulary,
             kind=self.kind,
             num_labels=self.num_labels,
@@ -64,7 +64,7 @@ class ModelSource:
         return model.eval().requires_grad_(False)
 
 
-def state_source(
+def factory_from_state(
     state: ModelState, kind: str, num_labels: int, labels: tuple[str, ...] = ()
 ) -> ModelSource:
     """How a model with these weights begins."""
@@ -73,8 +73,8 @@ def state_source(
     )
 
 
-def shape_source(
-    shape: ModelShape,
+def factory_from_random_init(
+    random_init: RandomInitConfig,
     *,
     vocabulary: int,
     kind: str,
@@ -83,7 +83,12 @@ def shape_source(
     pad: int | None = 0,
 ) -> ModelSource:
     """How a model with random weights begins."""
-    sizes = random_init_dims(shape, vocabulary)
+    sizes = random_init_dims(random_init, vocabulary)
     return ModelSource(
-        kind=kind, num_labels=num_labels, dims=sizes, shape=shape, labels=labels, pad=pad
+        kind=kind,
+        num_labels=num_labels,
+        dims=sizes,
+        random_init=random_init,
+        labels=labels,
+        pad=pad,
     )

@@ -9,8 +9,8 @@ from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import (
     LARGEST_SEED,
     FromTeacher,
+    RandomInitSpec,
     Section,
-    ShapeSpec,
     StudentSpec,
     TeacherSpec,
 )
@@ -111,13 +111,13 @@ def _known(path: str) -> tuple[str, ...]:
     return tuple(schemas[path].model_fields)
 
 
-def _read_model(entry: Entry, path: str, findings: Findings) -> str | ShapeSpec | None:
+def _read_model(entry: Entry, path: str, findings: Findings) -> str | RandomInitSpec | None:
     found = entry.node.entries.get("model")
     where = join(path, "model")
     if found is None or found.node.value is None:
         return None
     if isinstance(found.node.value, dict):
-        return _read_shape(found, where, findings)
+        return _read_random_init(found, where, findings)
     if not isinstance(found.node.value, str) or not found.node.value:
         message = f"'model' must be a name, a folder or sizes, got {found.node.typed()}"
         hint = "sizes look like {family: bert, layers: 2, hidden: 96, heads: 2}"
@@ -126,8 +126,8 @@ def _read_model(entry: Entry, path: str, findings: Findings) -> str | ShapeSpec 
     return found.node.value
 
 
-def _read_shape(entry: Entry, where: str, findings: Findings) -> ShapeSpec | None:
-    shape = read_section(ShapeSpec, entry, where, findings)
+def _read_random_init(entry: Entry, where: str, findings: Findings) -> RandomInitSpec | None:
+    random_init = read_section(RandomInitSpec, entry, where, findings)
     family = entry.node.entries.get("family")
     if family is not None and isinstance(family.node.value, str):
         # Families import transformers: the name is looked up without loading the module.
@@ -135,11 +135,11 @@ def _read_shape(entry: Entry, where: str, findings: Findings) -> ShapeSpec | Non
         if name not in known and "." not in name:
             problem = registry.unknown("families", name, known)
             findings.add(family.node.mark, join(where, "family"), problem.message, problem.hint)
-    if shape is not None and shape.hidden % shape.heads:
+    if random_init is not None and random_init.hidden % random_init.heads:
         mark = entry.node.entries["heads"].node.mark
-        message = f"'heads' must divide 'hidden' ({shape.hidden}), got {shape.heads}"
+        message = f"'heads' must divide 'hidden' ({random_init.hidden}), got {random_init.heads}"
         findings.add(mark, join(where, "heads"), message)
-    return shape
+    return random_init
 
 
 def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
@@ -186,7 +186,7 @@ def _check_layers(
 ) -> None:
     where = join(CUT, "layers")
     nodes: list[Node] = entry.node.entries["layers"].node.items
-    blocks = teacher.model.layers if isinstance(teacher.model, ShapeSpec) else None
+    blocks = teacher.model.layers if isinstance(teacher.model, RandomInitSpec) else None
     for k, node in enumerate(nodes):
         number = layers[k]
         if number in layers[:k]:

@@ -14,12 +14,12 @@ from raykd.spec.schema import (
     FromTeacher,
     Objective,
     OwnTaskSpec,
+    RandomInitSpec,
     RationaleSpec,
     ReportSpec,
     ResourceSpec,
     SearchSpec,
     Section,
-    ShapeSpec,
     SplitRef,
     StudentSpec,
     TeacherSpec,
@@ -28,8 +28,8 @@ from raykd.spec.schema import (
 SECTIONS: Mapping[str, type[Section]] = {
     "tasks": OwnTaskSpec, "data": DataSpec, "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
-    "student": StudentSpec, "from_teacher": FromTeacher, "model": ShapeSpec, "search": SearchSpec,
-    "objective": Objective, "confirm": ConfirmSpec, "resources": ResourceSpec,
+    "student": StudentSpec, "from_teacher": FromTeacher, "model": RandomInitSpec,
+    "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "resources": ResourceSpec,
     "report": ReportSpec,
 }  # fmt: skip
 """Everything in a file that has keys of its own, except training and methods."""
@@ -96,7 +96,7 @@ _KEYS: Mapping[type[Section], Mapping[str, str]] = {
         "rewired": "Put important heads and neurons of every block first.",
         "weights": "Those of the teacher after fine-tuning, or before.",
     },
-    ShapeSpec: {
+    RandomInitSpec: {
         "family": "The kind of model: raykd ls families.",
         "layers": "Blocks.",
         "hidden": "Width.",

@@ -116,7 +116,7 @@ class DataSpec(Section):
     seed: Seed = 0
 
 
-class ShapeSpec(Section):
+class RandomInitSpec(Section):
     """A model with random weights: ``{family: bert, layers: 2, hidden: 96, heads: 2}``."""
 
     family: str
@@ -137,7 +137,7 @@ class TeacherSpec(Section):
     are kept.
     """
 
-    model: str | ShapeSpec | None = None
+    model: str | RandomInitSpec | None = None
     checkpoint: str | None = None
     finetune: Mapping[str, Scalar] = Field(default_factory=dict)
     serve: Literal["auto", "outputs", "weights"] = "auto"
@@ -167,7 +167,7 @@ class FromTeacher(Section):
 class StudentSpec(Section):
     """The student: a pretrained model, sizes for random weights, or layers of the teacher."""
 
-    model: str | ShapeSpec | None = None
+    model: str | RandomInitSpec | None = None
     from_teacher: FromTeacher | None = None
 
 

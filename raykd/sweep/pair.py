@@ -9,18 +9,18 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TEXT_KINDS, Rows, Task
 from raykd.data.prompts import id_count
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.folder import find, read_config
-from raykd.models.source import ModelSource, shape_source, state_source
+from raykd.models.source import ModelSource, factory_from_random_init, factory_from_state
 from raykd.models.tokenizers import (
     load_tokenizer,
     same_tokens,
     train_tokenizer,
 )
-from raykd.spec.schema import ShapeSpec, SweepSpec
+from raykd.spec.schema import RandomInitSpec, SweepSpec
 from raykd.sweep.pair_checks import (
     check_checkpoint,
     check_cut,
@@ -99,7 +99,7 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
     return Pair(teacher=teacher, student=student, tokens=tokens, notes=tuple(notes))
 
 
-def teacher_name(spec: SweepSpec) -> str | ShapeSpec:
+def teacher_name(spec: SweepSpec) -> str | RandomInitSpec:
     """The name of the teacher, or its sizes."""
     named = spec.teacher.checkpoint or spec.teacher.model
     assert named is not None
@@ -120,9 +120,9 @@ def _teacher_key(spec: SweepSpec) -> str:
     return "teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"
 
 
-def family_named(named: str | ShapeSpec) -> ModelFamily:
+def family_named(named: str | RandomInitSpec) -> ModelFamily:
     """The family of a named model, or of one given by its sizes."""
-    if isinstance(named, ShapeSpec):
+    if isinstance(named, RandomInitSpec):
         family: ModelFamily = registry.load("families", named.family)
         return family
     return family_of(read_config(find(named))["model_type"])
@@ -139,13 +139,13 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
 
 
 def _source(
-    named: str | ShapeSpec, task: Task, tokenizer: Any, notes: list[str]
+    named: str | RandomInitSpec, task: Task, tokenizer: Any, notes: list[str]
 ) -> tuple[ModelSource, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
-    if isinstance(named, ShapeSpec):
-        shape = ModelShape(**{**named.model_dump(), "dropout": float(named.dropout)})
-        source = shape_source(
-            shape,
+    if isinstance(named, RandomInitSpec):
+        random_init = RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
+        source = factory_from_random_init(
+            random_init,
             vocabulary=id_count(tokenizer),
             kind=task.kind,
             num_labels=task.num_labels,
@@ -155,7 +155,7 @@ def _source(
         return source, None
     found = read_checkpoint(named, kind=task.kind, num_labels=task.num_labels, labels=task.labels)
     notes += found.notes
-    return state_source(found.state, task.kind, task.num_labels, task.labels), found
+    return factory_from_state(found.state, task.kind, task.num_labels, task.labels), found
 
 
 def _padding(tokenizer: Any, kind: str) -> int | None:

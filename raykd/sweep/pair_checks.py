@@ -11,7 +11,7 @@ from raykd.data.base import TEXT_KINDS
 from raykd.data.prompts import id_count
 from raykd.errors import DataError, Problem, SetupError, SpecError
 from raykd.models import pruning
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import Checkpoint
 from raykd.models.class_names import in_words
 from raykd.models.cut import INSTEAD
@@ -69,7 +69,11 @@ def check_positions(source: ModelSource, max_length: int, name: str, key: str) -
     """
     there = source.positions()
     if max_length > there:
-        more = f", or raise {key}.max_positions" if isinstance(source.shape, ModelShape) else ""
+        more = (
+            f", or raise {key}.max_positions"
+            if isinstance(source.random_init, RandomInitConfig)
+            else ""
+        )
         found = Problem(
             path="data.max_length",
             message=f"data.max_length is {max_length}, but '{name}' has {there} positions",
@@ -168,6 +172,6 @@ def _wrong_cut(part: str, message: str, hint: str = "") -> SpecError:
 def _configured(source: ModelSource) -> tuple[ModelFamily, Mapping[str, Any]]:
     if source.state is not None:
         return family_of(source.state.config["model_type"]), source.state.config
-    assert source.shape is not None
-    family: ModelFamily = registry.load("families", source.shape.family)
+    assert source.random_init is not None
+    family: ModelFamily = registry.load("families", source.random_init.family)
     return family, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raykd import registry
-from raykd.spec.schema import ShapeSpec, SplitRef, SweepSpec
+from raykd.spec.schema import RandomInitSpec, SplitRef, SweepSpec
 
 
 def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
@@ -24,9 +24,9 @@ def splits_in_words(select: SplitRef, report: SplitRef) -> tuple[str, str]:
     return split_in_words(select, before), split_in_words(report, select)
 
 
-def model_in_words(model: str | ShapeSpec | None) -> str:
+def model_in_words(model: str | RandomInitSpec | None) -> str:
     """A model as the user named it, or its sizes."""
-    if isinstance(model, ShapeSpec):
+    if isinstance(model, RandomInitSpec):
         return f"{model.family} {model.layers}x{model.hidden}, random weights"
     return model or ""
 

@@ -43,7 +43,7 @@ def beginning(
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,
         )
-        return replace(inputs.teacher, state=state, shape=None, dims=dims)
+        return replace(inputs.teacher, state=state, random_init=None, dims=dims)
     if cut.weights == "finetuned":
         base = finetuned
     elif inputs.teacher.state is not None:
@@ -62,4 +62,4 @@ def beginning(
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,
         )
-    return replace(inputs.teacher, state=state, shape=None, dims=dims)
+    return replace(inputs.teacher, state=state, random_init=None, dims=dims)

@@ -28,7 +28,7 @@ from safetensors.numpy import load_file, save_file
 from raykd.data.base import Array, Encoded, References, TokenText
 from raykd.errors import DataError, SetupError
 from raykd.models import weights
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.files import write_readable
 from raykd.models.source import ModelSource
 from raykd.models.weights import ModelState
@@ -79,7 +79,7 @@ _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         Trained, Kept, PieceAbout, Encoded, References, TokenText, ModelSource, ModelState,
-        ModelShape, ModelDims, Evaluation, Findings,
+        RandomInitConfig, ModelDims, Evaluation, Findings,
     )
 }  # fmt: skip
 

@@ -137,8 +137,8 @@ def _family(source: ModelSource) -> str:
     """The module of a model's family."""
     name = source.state.family if source.state is not None else None
     if name is None:
-        assert source.shape is not None
-        name = source.shape.family
+        assert source.random_init is not None
+        name = source.random_init.family
     return registry.module("families", name).__name__
 
 
@@ -218,7 +218,7 @@ def source_identity(source: ModelSource) -> Mapping[str, Any]:
     config = dict(state.config) if state is not None else {}
     return {
         "kind": [source.kind, source.num_labels],
-        "sizes": [source.dims, source.shape],
+        "sizes": [source.dims, source.random_init],
         # Dropout, activation and the order of classes are in the configuration only.
         "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
         "weights": None if state is None else [state.tensors, sorted(state.bf16)],

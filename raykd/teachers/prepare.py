@@ -81,7 +81,7 @@ def make(
         return None
     model.eval()
     state = known.state or weights.capture(model)
-    source = replace(inputs.teacher, state=state, shape=None)
+    source = replace(inputs.teacher, state=state, random_init=None)
     rows = _Rows(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
     recorded: RecordedOutputs | None = None
@@ -114,7 +114,7 @@ def _beginning(inputs: TaskInputs) -> ModelSource:
     """How the teacher is built: with the weights that are known, or as it begins."""
     if inputs.known.state is None:
         return inputs.teacher
-    return replace(inputs.teacher, state=inputs.known.state, shape=None)
+    return replace(inputs.teacher, state=inputs.known.state, random_init=None)
 
 
 def prepare(
@@ -139,7 +139,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         made: Every part; the values of recorded train rows may be left out.
     """
     state = made.state or inputs.teacher.state
-    source = replace(inputs.teacher, state=state, shape=None)
+    source = replace(inputs.teacher, state=state, random_init=None)
     student = made.student or inputs.student
     assert isinstance(student, ModelSource)
     served = inputs.mode == "outputs"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from raykd.data.base import Batch
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import with_cheap_dropout
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -23,11 +23,11 @@ BATCH, VOCABULARY, REPEATS = 32, 4096, 7
 
 
 def student(*, cheap: bool) -> nn.Module:
-    shape = ModelShape(
+    random_init = RandomInitConfig(
         family="bert", layers=4, hidden=312, heads=12, intermediate=1200, max_positions=128
     )
     model = build_model(
-        shape, vocabulary=VOCABULARY, kind="classification", num_labels=2, seed=0
+        random_init, vocabulary=VOCABULARY, kind="classification", num_labels=2, seed=0
     ).train()
     if cheap:
         with_cheap_dropout(model)

@@ -31,7 +31,7 @@ from raykd.methods.base import Method, Signals
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.params import build
-from raykd.spec.schema import ShapeSpec
+from raykd.spec.schema import RandomInitSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers.open import open_teacher
@@ -64,7 +64,7 @@ def prepared_with(
     spec = tiny_spec(
         data={**plain["data"], "limit": None, "student_rows": 1600 if hidden < 100 else 320},
         teacher={
-            "model": ShapeSpec(
+            "model": RandomInitSpec(
                 family="bert", layers=2 * layers, hidden=hidden, heads=heads
             ).model_dump(),
             "finetune": {"epochs": 1, "lr": 1e-3, "batch_size": 64, "rows": 512},

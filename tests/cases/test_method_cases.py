@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.losses.terms import LossTerms, Mean
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import set_dropout
 from raykd.models.load import build_model, model_dims
 from raykd.teachers.finetune import finetune
@@ -124,8 +124,10 @@ def test_the_loss_that_is_logged_of_sinkd_on_text_is_the_sum():
      ("gpt_neo", "causal_lm"), ("t5", "seq2seq"), ("bert", "classification")],
 )  # fmt: skip
 def test_dropout_acts_and_can_be_switched_off(family, kind):
-    shape = ModelShape(family=family, layers=2, hidden=32, heads=2, max_positions=32, dropout=0.1)
-    model = build_model(shape, vocabulary=100, kind=kind, num_labels=2, seed=0).train()
+    random_init = RandomInitConfig(
+        family=family, layers=2, hidden=32, heads=2, max_positions=32, dropout=0.1
+    )
+    model = build_model(random_init, vocabulary=100, kind=kind, num_labels=2, seed=0).train()
     ids = torch.randint(5, 100, (2, 8), generator=torch.Generator().manual_seed(0))
     given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     given |= {"decoder_input_ids": ids} if family == "t5" else {}

@@ -21,7 +21,7 @@ from raykd.data.base import NO_LABEL
 from raykd.data.prompts import id_count
 from raykd.errors import SpecError
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer
@@ -67,11 +67,11 @@ class Place:
         kind = "seq2seq" if family == "t5" else "causal_lm"
         specials = ("<pad>", "</s>") if family == "t5" else ("<|endoftext|>",)
         tokenizer = train_byte_pairs(sentences(texts), pieces, specials)
-        shape = ModelShape(
+        random_init = RandomInitConfig(
             family=family, layers=1, hidden=hidden, heads=2, max_positions=positions, dropout=0.0
         )
         made = build_model(
-            shape, vocabulary=id_count(tokenizer) + more_rows, kind=kind, num_labels=1, seed=0
+            random_init, vocabulary=id_count(tokenizer) + more_rows, kind=kind, num_labels=1, seed=0
         )
         weights.save(weights.capture(made), folder)
         save_tokenizer(tokenizer, folder)

@@ -13,7 +13,7 @@ import torch
 from raykd import registry
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
@@ -27,20 +27,24 @@ FAMILIES = tuple(
 )  # fmt: skip
 # Of each, whether it says where its heads and neurons are.
 UNITS = {name: registry.load("families", name).units is not None for name in FAMILIES}
-with_units = pytest.mark.parametrize("shape", [n for n in FAMILIES if UNITS[n]], indirect=True)
+with_units = pytest.mark.parametrize(
+    "random_init", [n for n in FAMILIES if UNITS[n]], indirect=True
+)
 without_units = pytest.mark.parametrize(
-    "shape", [n for n in FAMILIES if not UNITS[n]], indirect=True
+    "random_init", [n for n in FAMILIES if not UNITS[n]], indirect=True
 )
 LENGTH = 12
 
 
 @pytest.fixture(params=FAMILIES)
-def shape(request) -> ModelShape:
-    return ModelShape(family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH)
+def random_init(request) -> RandomInitConfig:
+    return RandomInitConfig(
+        family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH
+    )
 
 
-def build(shape: ModelShape, kind: str = "classification", num_labels: int = 3):
-    return build_model(shape, vocabulary=50, kind=kind, num_labels=num_labels, seed=0)
+def build(random_init: RandomInitConfig, kind: str = "classification", num_labels: int = 3):
+    return build_model(random_init, vocabulary=50, kind=kind, num_labels=num_labels, seed=0)
 
 
 @pytest.fixture
@@ -54,20 +58,20 @@ def batch() -> Batch:
     )  # fmt: skip
 
 
-def test_it_is_found_by_the_type_of_its_models(shape):
-    model = build(shape)
-    assert family_of(model.config.model_type) is registry.load("families", shape.family)
+def test_it_is_found_by_the_type_of_its_models(random_init):
+    model = build(random_init)
+    assert family_of(model.config.model_type) is registry.load("families", random_init.family)
 
 
 @pytest.mark.parametrize(("kind", "num_labels"), [("classification", 3), ("regression", 1)])
-def test_logits_have_the_width_of_the_task_at_full_length(shape, batch, kind, num_labels):
-    out = forward(build(shape, kind, num_labels).eval(), batch)
+def test_logits_have_the_width_of_the_task_at_full_length(random_init, batch, kind, num_labels):
+    out = forward(build(random_init, kind, num_labels).eval(), batch)
     assert out.logits.shape == (4, num_labels)
     assert torch.isfinite(out.logits).all()
 
 
-def test_spans_have_a_first_and_a_last_token_within_the_row(shape, batch):
-    out = forward(build(shape, "span", 2).eval(), batch)
+def test_spans_have_a_first_and_a_last_token_within_the_row(random_init, batch):
+    out = forward(build(random_init, "span", 2).eval(), batch)
     assert out.logits.shape == (4, 2, LENGTH)
     outside = (batch.attention_mask == 0)[:, None].expand_as(out.logits)
     assert (out.logits[outside] == PADDED).all()
@@ -81,8 +85,8 @@ def token_batch(batch: Batch) -> Batch:
     return replace(batch, labels=labels)
 
 
-def test_tokens_with_a_label_have_scores_of_the_vocabulary(shape, batch):
-    model = build(shape, "masked_lm", 1).eval()
+def test_tokens_with_a_label_have_scores_of_the_vocabulary(random_init, batch):
+    model = build(random_init, "masked_lm", 1).eval()
     rows = token_batch(batch)
     out = forward(model, rows, hidden_states=(3,))
     assert out.logits.shape == (3, 50)
@@ -95,8 +99,8 @@ def test_tokens_with_a_label_have_scores_of_the_vocabulary(shape, batch):
     assert torch.allclose(out.logits, whole[:3, 1], atol=1e-5)
 
 
-def test_tied_weights_are_kept_once_and_stay_tied(shape, batch, tmp_path):
-    model = build(shape, "masked_lm", 1).eval()
+def test_tied_weights_are_kept_once_and_stay_tied(random_init, batch, tmp_path):
+    model = build(random_init, "masked_lm", 1).eval()
     state = weights.capture(model)
     assert not set(state.tensors) & tied_names(model)
     weights.save(state, tmp_path)
@@ -120,9 +124,9 @@ def test_tied_weights_are_kept_once_and_stay_tied(shape, batch, tmp_path):
     ],
 )
 def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
-    shape, batch, tmp_path, kind, other
+    random_init, batch, tmp_path, kind, other
 ):
-    model = build(shape, kind, 2).eval()
+    model = build(random_init, kind, 2).eval()
     weights.save(weights.capture(model), tmp_path)
     again = load_model(str(tmp_path), kind=other, num_labels=2, seed=1).eval()
     rows = token_batch(batch)
@@ -135,10 +139,10 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     assert forward(again, rows).logits.shape == sizes[other]
 
 
-def test_all_signals_have_the_shapes_of_its_dims(shape, batch):
-    model = build(shape).eval()
+def test_all_signals_have_the_shapes_of_its_dims(random_init, batch):
+    model = build(random_init).eval()
     sizes = model_dims(model)
-    assert sizes == random_init_dims(shape, 50)
+    assert sizes == random_init_dims(random_init, 50)
     layers, blocks = tuple(range(sizes.layers + 1)), tuple(range(sizes.layers))
     out = forward(model, batch, hidden_states=layers, attentions=blocks)
     assert out.stacked(layers).shape == (4, sizes.layers + 1, LENGTH, sizes.hidden)
@@ -146,13 +150,13 @@ def test_all_signals_have_the_shapes_of_its_dims(shape, batch):
         assert out.attention(block).shape == (4, sizes.heads, LENGTH, LENGTH)
 
 
-def test_rows_as_long_as_declared_are_allowed_and_no_longer(shape):
-    model = build(shape)
-    assert positions_of(model) == positions_of(shape) == LENGTH
+def test_rows_as_long_as_declared_are_allowed_and_no_longer(random_init):
+    model = build(random_init)
+    assert positions_of(model) == positions_of(random_init) == LENGTH
 
 
-def test_padding_does_not_change_a_row(shape, batch):
-    model = build(shape).eval()
+def test_padding_does_not_change_a_row(random_init, batch):
+    model = build(random_init).eval()
     short = Batch(
         input_ids=batch.input_ids[1:2, :7], attention_mask=batch.attention_mask[1:2, :7],
         token_type_ids=batch.token_type_ids[1:2, :7], labels=batch.labels[1:2],
@@ -163,14 +167,16 @@ def test_padding_does_not_change_a_row(shape, batch):
     )
 
 
-def test_dropout_is_the_one_asked_for(shape):
-    model = build(ModelShape(family=shape.family, layers=1, hidden=16, heads=2, dropout=0.3))
+def test_dropout_is_the_one_asked_for(random_init):
+    model = build(
+        RandomInitConfig(family=random_init.family, layers=1, hidden=16, heads=2, dropout=0.3)
+    )
     found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
     assert found == {0.3}
 
 
-def test_every_weight_is_a_head_weight_a_block_weight_or_shared(shape):
-    model = build(shape)
+def test_every_weight_is_a_head_weight_a_block_weight_or_shared(random_init):
+    model = build(random_init)
     family = family_of(model.config.model_type)
     names = set(model.state_dict())
     assert any(family.is_head(name) for name in names)
@@ -180,21 +186,21 @@ def test_every_weight_is_a_head_weight_a_block_weight_or_shared(shape):
 
 
 @pytest.mark.parametrize("kind", ["classification", "span"])
-def test_capture_and_restore_keep_the_logits(shape, batch, kind):
-    model = build(shape, kind, 2).eval()
+def test_capture_and_restore_keep_the_logits(random_init, batch, kind):
+    model = build(random_init, kind, 2).eval()
     again = weights.restore(weights.capture(model)).eval()
     assert torch.equal(forward(model, batch).logits, forward(again, batch).logits)
 
 
-def test_a_saved_folder_loads_with_equal_logits(shape, batch, tmp_path):
-    model = build(shape).eval()
+def test_a_saved_folder_loads_with_equal_logits(random_init, batch, tmp_path):
+    model = build(random_init).eval()
     weights.save(weights.capture(model), tmp_path)
     again = load_model(str(tmp_path), kind="classification", num_labels=3).eval()
     assert torch.equal(forward(model, batch).logits, forward(again, batch).logits)
 
 
-def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
-    model = build(shape).eval()
+def test_the_first_layers_of_a_cut_model_compute_the_same(random_init, batch):
+    model = build(random_init).eval()
     student = weights.restore(take_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
     mine = forward(student, batch, hidden_states=(0, 1))
@@ -204,14 +210,14 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(shape, batch):
 
 
 @without_units
-def test_where_units_are_not_known_their_number_is_not_either(shape):
-    assert model_dims(build(replace(shape, heads=4, intermediate=24))).intermediate is None
+def test_where_units_are_not_known_their_number_is_not_either(random_init):
+    assert model_dims(build(replace(random_init, heads=4, intermediate=24))).intermediate is None
 
 
 @with_units
-def test_units_are_where_it_says(shape, batch):
+def test_units_are_where_it_says(random_init, batch):
     """A mask of zeros and ones is the same function as a model without what is masked."""
-    wide = replace(shape, hidden=16, heads=4, intermediate=24)
+    wide = replace(random_init, hidden=16, heads=4, intermediate=24)
     model = build(wide).eval()
     assert model_dims(model).intermediate == 24
     assert count_units(model) == ((4,) * 3, (24,) * 3)
@@ -229,8 +235,8 @@ def test_units_are_where_it_says(shape, batch):
 
 
 @with_units
-def test_a_block_without_units_is_the_normalisation_of_its_input(shape, batch):
-    model = build(replace(shape, hidden=16, heads=4)).eval()
+def test_a_block_without_units_is_the_normalisation_of_its_input(random_init, batch):
+    model = build(replace(random_init, hidden=16, heads=4)).eval()
     units = family_of(model.config.model_type).units
     rest = [range(4)] * 2, [range(64)] * 2
     slim = take_units(model, [[], *rest[0]], [[], *rest[1]])

@@ -27,10 +27,10 @@ from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
 from raykd.methods.ckd import WordGram
-from raykd.models.base import ModelShape, Outputs
+from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.source import ModelSource, shape_source
+from raykd.models.source import ModelSource, factory_from_random_init
 from raykd.models.tokenizers import train_tokenizer
 from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
@@ -115,10 +115,12 @@ def tokenizer(family: str, other: bool) -> Any:
 
 
 def source(family: str, kind: str, task: Any, vocabulary: int, hidden: int) -> ModelSource:
-    shape = ModelShape(
+    random_init = RandomInitConfig(
         family=family, layers=LAYERS, hidden=hidden, heads=2, max_positions=LENGTH + MARGIN
     )
-    return shape_source(shape, vocabulary=vocabulary, kind=kind, num_labels=task.num_labels)
+    return factory_from_random_init(
+        random_init, vocabulary=vocabulary, kind=kind, num_labels=task.num_labels
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,7 +373,7 @@ class Biased(ModelSource):
 def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     of = case("gpt2", "causal_lm")
     given = of.inputs.teacher
-    biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, shape=given.shape)
+    biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, random_init=given.random_init)
     of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
     prepared, teacher = of.served("outputs", signals=Signals(logits=True, tokens="hidden"))
     for batch in of.batches(prepared):

@@ -16,7 +16,7 @@ from raykd.data.base import TEXT_KINDS, DataSettings, Encoded, Rows
 from raykd.data.collate import Collator
 from raykd.data.tasks.toy_text import TASK
 from raykd.methods.base import LiveReader, Method, Setting
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
@@ -64,7 +64,7 @@ class Pair:
         self.encoded = replace(
             encoded, beside=self.task.readings(self.rows, self.tokenizer, LENGTH)
         )
-        self.shape = ModelShape(
+        self.random_init = RandomInitConfig(
             family=FAMILIES[kind], layers=1, hidden=16, heads=2, max_positions=LENGTH, dropout=0.1
         )
         self.kind = kind
@@ -72,7 +72,11 @@ class Pair:
 
     def model(self, seed: int = 0) -> nn.Module:
         return build_model(
-            self.shape, vocabulary=len(self.tokenizer), kind=self.kind, num_labels=1, seed=seed
+            self.random_init,
+            vocabulary=len(self.tokenizer),
+            kind=self.kind,
+            num_labels=1,
+            seed=seed,
         )
 
     def method(self, name: str, **values: Scalar) -> Method[Any]:

@@ -14,7 +14,7 @@ from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
 from raykd.errors import SpecError
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
@@ -35,7 +35,7 @@ FAMILIES = tuple(
 )
 # An encoder-decoder is not mixed with another one.
 mixing = pytest.mark.parametrize(
-    "shape",
+    "random_init",
     [name for name in FAMILIES if registry.load("families", name).text_kind() != "seq2seq"],
     indirect=True,
 )
@@ -43,18 +43,20 @@ VOCABULARY, LENGTH, END, PAD = 50, 24, 1, 0
 
 
 @pytest.fixture(params=FAMILIES)
-def shape(request) -> ModelShape:
-    return ModelShape(family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH)
+def random_init(request) -> RandomInitConfig:
+    return RandomInitConfig(
+        family=request.param, layers=3, hidden=16, heads=2, max_positions=LENGTH
+    )
 
 
 @pytest.fixture
-def kind(shape) -> str:
-    return registry.load("families", shape.family).text_kind()
+def kind(random_init) -> str:
+    return registry.load("families", random_init.family).text_kind()
 
 
 @pytest.fixture
-def model(shape, kind):
-    made = build_model(shape, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=0)
+def model(random_init, kind):
+    made = build_model(random_init, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=0)
     return made.eval()
 
 
@@ -132,10 +134,10 @@ def test_draws_follow_the_seed_and_leave_the_mode(model):
     assert one.shape != three.shape or not torch.equal(one, three)
 
 
-def test_positions_bound_what_is_written(model, shape):
+def test_positions_bound_what_is_written(model, random_init):
     long = np.arange(LENGTH - 2) % 40 + 5
     found = write(model, [long], Writing(max_new_tokens=99, end=VOCABULARY + 1, pad=PAD))
-    positions = "positions" in registry.load("families", shape.family).fields
+    positions = "positions" in registry.load("families", random_init.family).fields
     assert found.shape[1] == (2 if positions else 99)
 
 
@@ -177,8 +179,10 @@ def test_the_mixture_with_oneself_is_oneself(model):
 
 
 @mixing
-def test_a_mixture_draws_what_only_the_teacher_would(model, shape, kind):
-    teacher = build_model(shape, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=1).eval()
+def test_a_mixture_draws_what_only_the_teacher_would(model, random_init, kind):
+    teacher = build_model(
+        random_init, vocabulary=VOCABULARY, kind=kind, num_labels=1, seed=1
+    ).eval()
     with torch.no_grad():
         # A teacher that is certain of one token, wherever it is.
         teacher.lm_head = torch.nn.Linear(16, VOCABULARY)
@@ -204,15 +208,15 @@ def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_pa
         assert torch.equal(forward(again, batch).logits, wanted)
 
 
-def test_sizes_are_told_without_building(model, shape):
-    assert model_dims(model) == random_init_dims(shape, VOCABULARY)
-    assert family_of(model.config.model_type) is registry.load("families", shape.family)
-    assert positions_of(model) == positions_of(shape) >= LENGTH
+def test_sizes_are_told_without_building(model, random_init):
+    assert model_dims(model) == random_init_dims(random_init, VOCABULARY)
+    assert family_of(model.config.model_type) is registry.load("families", random_init.family)
+    assert positions_of(model) == positions_of(random_init) >= LENGTH
 
 
-def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, shape, batch):
+def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, batch):
     state = weights.capture(model)
-    if not registry.load("families", shape.family).layer_prefix:
+    if not registry.load("families", random_init.family).layer_prefix:
         with pytest.raises(SpecError, match="cannot be taken"):
             take_layers(state, (0, 2), keep_head=True)
         return
@@ -224,8 +228,8 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, shape, batch)
     assert torch.equal(mine.hidden(1), theirs.hidden(1))
 
 
-def test_a_tokenizer_trained_for_it_writes_every_text_again(shape):
-    specials = registry.load("families", shape.family).specials
+def test_a_tokenizer_trained_for_it_writes_every_text_again(random_init):
+    specials = registry.load("families", random_init.family).specials
     texts = ["The cat sat.", "Was it naïve — or not?", "3 + 4 = 7\n\nYes."]
     tokenizer = train_byte_pairs(texts, 300, specials)
     assert tokenizer.pad_token_id == 0

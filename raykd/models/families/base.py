@@ -16,7 +16,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TEXT_KINDS
 from raykd.errors import SpecError
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 
 TASK_KIND = "task_kind"
 """Entry of a configuration that names the kind of task where the library has no word for it."""
@@ -68,7 +68,7 @@ class ModelFamily:
         layer_prefix: Prefix of the weights of a block, before its number.
         head_prefixes: Prefixes of the head's weights.
         optional_prefixes: Further weights that a checkpoint may lack.
-        fields: Names in the configuration for each size of a `ModelShape`.
+        fields: Names in the configuration for each size of a `RandomInitConfig`.
         constants: Further entries of the configuration of a model with random weights.
         takes_token_types: Whether the two texts of a pair are marked.
         reserved_positions: Position embeddings that no token uses.
@@ -130,7 +130,7 @@ class ModelFamily:
 
     def config(
         self,
-        shape: ModelShape,
+        random_init: RandomInitConfig,
         vocabulary: int,
         kind: str,
         num_labels: int,
@@ -143,7 +143,7 @@ class ModelFamily:
         which suits a width of 768 and lets narrow models hardly learn at all.
 
         Args:
-            shape: Sizes.
+            random_init: Its sizes.
             vocabulary: Token ids of the tokenizer.
             kind: Kind of task.
             num_labels: Width of the logits.
@@ -153,27 +153,27 @@ class ModelFamily:
         Raises:
             SpecError: The heads do not divide the width.
         """
-        if shape.hidden % shape.heads:
+        if random_init.hidden % random_init.heads:
             raise SpecError(
-                f"hidden: {shape.hidden} cannot be split over heads: {shape.heads}",
+                f"hidden: {random_init.hidden} cannot be split over heads: {random_init.heads}",
                 hint="choose heads that divide hidden",
             )
         sizes = {
-            "layers": shape.layers,
-            "hidden": shape.hidden,
-            "heads": shape.heads,
-            "intermediate": shape.intermediate or 4 * shape.hidden,
-            "positions": shape.max_positions + self._unused(pad),
-            "dropout": shape.dropout,
-            "head": shape.hidden // shape.heads,
+            "layers": random_init.layers,
+            "hidden": random_init.hidden,
+            "heads": random_init.heads,
+            "intermediate": random_init.intermediate or 4 * random_init.hidden,
+            "positions": random_init.max_positions + self._unused(pad),
+            "dropout": random_init.dropout,
+            "head": random_init.hidden // random_init.heads,
         }
         named = {name: sizes[size] for size, names in self.fields.items() for name in names}
         config = self.config_class()(
             **named,
             **self.constants,
-            **self.typed(self.types_of(shape.layers)),
+            **self.typed(self.types_of(random_init.layers)),
             vocab_size=vocabulary,
-            initializer_range=shape.hidden**-0.5,
+            initializer_range=random_init.hidden**-0.5,
             pad_token_id=pad,
         )
         if pad is not None and "decoder_start_token_id" in self.constants:

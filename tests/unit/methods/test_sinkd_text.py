@@ -20,7 +20,7 @@ from raykd.losses.vocabulary import Scores
 from raykd.methods._views import at_choices, spread
 from raykd.methods.base import LossTerms
 from raykd.methods.sinkd import METHOD, Params
-from raykd.models.base import ModelShape, Outputs
+from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -224,11 +224,13 @@ class Real:
         self.batch = Collator(0, max_length=256)(self.encoded, np.arange(3))
 
     def model(self, seed: int):
-        shape = ModelShape(
+        random_init = RandomInitConfig(
             family=FAMILY[self.kind], layers=2, hidden=16, heads=2, max_positions=256, dropout=0.0
         )
         vocabulary = len(self.tokenizer)
-        made = build_model(shape, vocabulary=vocabulary, kind=self.kind, num_labels=1, seed=seed)
+        made = build_model(
+            random_init, vocabulary=vocabulary, kind=self.kind, num_labels=1, seed=seed
+        )
         return made.eval()
 
 

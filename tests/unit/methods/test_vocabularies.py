@@ -21,7 +21,7 @@ from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import Scores
 from raykd.methods.base import LiveReader, LossTerms, Method, Setting
-from raykd.models.base import ModelDims, ModelShape, Outputs
+from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.params import build
@@ -122,11 +122,11 @@ class Pair:
     theirs: int
 
     def __post_init__(self) -> None:
-        shape = ModelShape(
+        random_init = RandomInitConfig(
             family="gpt2", layers=1, hidden=8, heads=2, max_positions=40, dropout=0.0
         )
         self.model, self.teacher = (
-            build_model(shape, vocabulary=n, kind="causal_lm", num_labels=1, seed=seed).eval()
+            build_model(random_init, vocabulary=n, kind="causal_lm", num_labels=1, seed=seed).eval()
             for seed, n in enumerate((self.ours, self.theirs))
         )
         with torch.no_grad():

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.load import build_model
 
-SHAPE = ModelShape(family="bert", layers=3, hidden=16, heads=2, vocabulary=64, max_positions=24)
+SHAPE = RandomInitConfig(
+    family="bert", layers=3, hidden=16, heads=2, vocabulary=64, max_positions=24
+)
 
 
 def tiny(kind: str = "classification", num_labels: int = 3, seed: int = 0, **changes: object):
     """A small model with random weights."""
-    shape = ModelShape(**({f: getattr(SHAPE, f) for f in SHAPE.__slots__} | changes))
+    random_init = RandomInitConfig(**({f: getattr(SHAPE, f) for f in SHAPE.__slots__} | changes))
     return build_model(
-        shape, vocabulary=shape.vocabulary, kind=kind, num_labels=num_labels, seed=seed
+        random_init, vocabulary=random_init.vocabulary, kind=kind, num_labels=num_labels, seed=seed
     )
 
 

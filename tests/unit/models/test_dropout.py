@@ -7,7 +7,7 @@ from torch import nn
 
 from raykd.data.base import Batch
 from raykd.models import dropout
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import CheapDropout, kept, with_cheap_dropout
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -85,8 +85,10 @@ def test_the_gradient_of_attention_belongs_to_what_was_drawn():
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "deberta", "gpt2", "t5"])
 def test_a_model_evaluates_as_before_and_trains_with_dropout(family):
     kind = {"gpt2": "causal_lm", "t5": "seq2seq"}.get(family, "classification")
-    shape = ModelShape(family=family, layers=2, hidden=16, heads=2, max_positions=12, dropout=0.2)
-    model = build_model(shape, vocabulary=50, kind=kind, num_labels=3, seed=0)
+    random_init = RandomInitConfig(
+        family=family, layers=2, hidden=16, heads=2, max_positions=12, dropout=0.2
+    )
+    model = build_model(random_init, vocabulary=50, kind=kind, num_labels=3, seed=0)
     ids = torch.randint(5, 50, (4, 12), generator=torch.Generator().manual_seed(0))
     mask = (torch.arange(12) < torch.tensor([[12], [7], [3], [5]])).long()
     labels = torch.zeros(4, dtype=torch.long) if kind == "classification" else ids

@@ -219,11 +219,11 @@ def test_positions_are_those_that_the_model_was_made_for():
 
 @pytest.mark.parametrize("pad", [0, 1, 4])
 def test_positions_that_count_from_the_padding_token_are_fewer_than_those_there_are(pad):
-    shape = replace(SHAPE, family="roberta")
+    random_init = replace(SHAPE, family="roberta")
     model = build_model(
-        shape, vocabulary=64, kind="classification", num_labels=2, seed=0, pad=pad
+        random_init, vocabulary=64, kind="classification", num_labels=2, seed=0, pad=pad
     ).eval()
-    assert positions_of(model) == positions_of(shape) == 24
+    assert positions_of(model) == positions_of(random_init) == 24
     assert model.config.max_position_embeddings == 24 + max(2, pad + 1)
     longest = torch.full((1, 24), 9)
     assert torch.isfinite(model(input_ids=longest).logits).all()

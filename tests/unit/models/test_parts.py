@@ -7,7 +7,7 @@ import torch
 
 from raykd.errors import SpecError
 from raykd.models import weights
-from raykd.models.base import ModelShape, Part
+from raykd.models.base import Part, RandomInitConfig
 from raykd.models.cut import take_layers
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -20,8 +20,12 @@ FAMILIES = ("bert", "distilbert", "roberta")
 
 
 def model(family: str = "bert", layers: int = 4):
-    shape = ModelShape(family=family, layers=layers, hidden=16, heads=4, max_positions=LENGTH)
-    return build_model(shape, vocabulary=50, kind="classification", num_labels=3, seed=0).eval()
+    random_init = RandomInitConfig(
+        family=family, layers=layers, hidden=16, heads=4, max_positions=LENGTH
+    )
+    return build_model(
+        random_init, vocabulary=50, kind="classification", num_labels=3, seed=0
+    ).eval()
 
 
 @pytest.mark.parametrize(

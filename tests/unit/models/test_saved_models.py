@@ -24,7 +24,7 @@ from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
 from raykd.data.prompts import id_count, joined_row, of_rows
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.cut import take_layers
 from raykd.models.forward import forward
@@ -56,10 +56,12 @@ def tokenizer_for(family: str):
 
 
 def model_of(family: str, kind: str, tokenizer, seed: int = 0, layers: int = 2):
-    shape = ModelShape(family=family, layers=layers, hidden=16, heads=2, max_positions=32)
+    random_init = RandomInitConfig(
+        family=family, layers=layers, hidden=16, heads=2, max_positions=32
+    )
     count = {"classification": 3, "span": 2}.get(kind, 1)
     return build_model(
-        shape, vocabulary=id_count(tokenizer), kind=kind, num_labels=count, seed=seed,
+        random_init, vocabulary=id_count(tokenizer), kind=kind, num_labels=count, seed=seed,
         labels=LABELS if kind == "classification" else (),
     ).eval()  # fmt: skip
 

@@ -9,7 +9,7 @@ from torch import nn
 from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.errors import SpecError
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -22,8 +22,10 @@ CASES = [
 
 
 def model_of(family: str, kind: str, own: float) -> nn.Module:
-    shape = ModelShape(family=family, layers=2, hidden=32, heads=2, max_positions=32, dropout=own)
-    return build_model(shape, vocabulary=100, kind=kind, num_labels=2, seed=0).train()
+    random_init = RandomInitConfig(
+        family=family, layers=2, hidden=32, heads=2, max_positions=32, dropout=own
+    )
+    return build_model(random_init, vocabulary=100, kind=kind, num_labels=2, seed=0).train()
 
 
 def batch_of(kind: str) -> Batch:

@@ -17,7 +17,7 @@ from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
 from raykd.errors import SpecError
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.models.writing import Writing, _Mixture, prompts_of, room, write, written_batch
@@ -29,11 +29,11 @@ WRITING = Writing(max_new_tokens=5, end=NEVER, pad=0, sample=True)
 
 @functools.cache
 def model(vocabulary: int, family: str = "gpt2", positions: int = LENGTH, seed: int = 0) -> Any:
-    shape = ModelShape(
+    random_init = RandomInitConfig(
         family=family, layers=1, hidden=8, heads=2, max_positions=positions, dropout=0.0
     )
     kind = "seq2seq" if family == "t5" else "causal_lm"
-    made = build_model(shape, vocabulary=vocabulary, kind=kind, num_labels=1, seed=seed)
+    made = build_model(random_init, vocabulary=vocabulary, kind=kind, num_labels=1, seed=seed)
     return made.eval()
 
 
@@ -163,8 +163,8 @@ def test_a_response_that_ends_at_once_is_the_token_that_ends_it():
 def test_scores_that_are_changed_after_the_output_layer_are_refused(entry, value):
     _, batch = batch_of([(prompts(2)[0], np.asarray([5, 9]))])
     capped = build_model(
-        ModelShape(family="llama", layers=1, hidden=8, heads=2), vocabulary=12, kind="causal_lm",
-        num_labels=1, seed=0,
+        RandomInitConfig(family="llama", layers=1, hidden=8, heads=2),
+        vocabulary=12, kind="causal_lm", num_labels=1, seed=0,
     )  # fmt: skip
     forward(capped, batch)
     setattr(capped.config, entry, value)

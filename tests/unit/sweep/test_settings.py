@@ -26,7 +26,7 @@ SECTIONS = {
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
     "search": schema.SearchSpec, "confirm": schema.ConfirmSpec, "resources": schema.ResourceSpec,
-    "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.ShapeSpec,
+    "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.RandomInitSpec,
     "split": schema.SplitRef,
 }  # fmt: skip
 CUT = {"layers": [1], "weights": "finetuned"}
@@ -95,8 +95,8 @@ def picture(**changes: Any) -> dict[str, Any]:
     return {
         "rows": {role: fingerprint({"x": rows}) for role, rows in gathered.rows.items()},
         "tokens": {role: split.input_ids.tolist() for role, split in splits.items()},
-        "models": repr((inputs.teacher.shape, gathered.student if not hasattr(
-            gathered.student, "shape") else gathered.student.shape)),
+        "models": repr((inputs.teacher.random_init, gathered.student if not hasattr(
+            gathered.student, "random_init") else gathered.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
         "serving": (inputs.mode, inputs.dtype),
         "search": (cell_space(made, cell).budget, cell.metrics, cell.modes,

@@ -8,9 +8,9 @@ import torch
 
 from raykd.data.collate import Collator
 from raykd.models import weights
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.load import model_dims
-from raykd.models.source import shape_source
+from raykd.models.source import factory_from_random_init
 from raykd.models.units import count_units
 from raykd.teachers.inputs import StudentCut
 from raykd.teachers.pruned import prune
@@ -20,9 +20,11 @@ from tests.unit.teachers import tiny
 def teacher():
     """How a teacher with heads and neurons in eights begins."""
     given = tiny.given()
-    shape = ModelShape(family="bert", layers=2, hidden=16, heads=2, max_positions=tiny.LENGTH)
-    return shape_source(
-        shape,
+    random_init = RandomInitConfig(
+        family="bert", layers=2, hidden=16, heads=2, max_positions=tiny.LENGTH
+    )
+    return factory_from_random_init(
+        random_init,
         vocabulary=given.teacher.dims.vocabulary,
         kind=given.task.kind,
         num_labels=given.task.num_labels,

@@ -12,7 +12,7 @@ from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.teachers.recorded import checksum, joined
@@ -170,8 +170,8 @@ def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
 
 
 def test_spans_have_logits_for_every_token():
-    shape = ModelShape(family="bert", layers=1, hidden=16, heads=2)
-    model = build_model(shape, vocabulary=VOCABULARY, kind="span", num_labels=2, seed=0)
+    random_init = RandomInitConfig(family="bert", layers=1, hidden=16, heads=2)
+    model = build_model(random_init, vocabulary=VOCABULARY, kind="span", num_labels=2, seed=0)
     kept = recording(model, signals=Signals(logits=True))
     rows = np.array([4, 20, 9])
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)

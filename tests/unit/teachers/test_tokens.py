@@ -16,7 +16,7 @@ from raykd.errors import TeacherError
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
-from raykd.models.base import ModelDims, ModelShape
+from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model, random_init_dims
@@ -44,11 +44,13 @@ def inputs() -> TaskInputs:
     }
     tokenizer = train_byte_pairs(list(parts["train"].texts[0]), 320, ("<|endoftext|>",))
     splits = {role: task.encode(part, tokenizer, LENGTH) for role, part in parts.items()}
-    shape = ModelShape(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH)
+    random_init = RandomInitConfig(
+        family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH
+    )
     teacher = replace(
         source(len(tokenizer), layers=1, hidden=16),
-        kind="causal_lm", num_labels=1, shape=shape,
-        dims=random_init_dims(shape, len(tokenizer)),
+        kind="causal_lm", num_labels=1, random_init=random_init,
+        dims=random_init_dims(random_init, len(tokenizer)),
     )  # fmt: skip
     return replace(
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
@@ -108,7 +110,7 @@ def test_hidden_states_give_the_scores_of_the_teacher(inputs):
 
 def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_shared(inputs):
     teacher = build_model(
-        ModelShape(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
+        RandomInitConfig(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
     recording = inputs.recording("train", Signals(logits=True, tokens="sampled:4000"))

@@ -16,8 +16,8 @@ from raykd import registry
 from raykd.data.base import DataSettings, Rows, Task
 from raykd.methods.base import Signals
 from raykd.models import weights
-from raykd.models.base import ModelShape
-from raykd.models.source import ModelSource, shape_source
+from raykd.models.base import RandomInitConfig
+from raykd.models.source import ModelSource, factory_from_random_init
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.teachers.found import Found
 from raykd.teachers.identity import Keys, keys_of
@@ -38,13 +38,17 @@ LENGTH = 32
 
 def source(vocabulary: int, *, layers: int, hidden: int) -> ModelSource:
     task: Task = registry.load("tasks", TASK)
-    shape = ModelShape(family="bert", layers=layers, hidden=hidden, heads=2, max_positions=LENGTH)
-    return shape_source(shape, vocabulary=vocabulary, kind=task.kind, num_labels=task.num_labels)
+    random_init = RandomInitConfig(
+        family="bert", layers=layers, hidden=hidden, heads=2, max_positions=LENGTH
+    )
+    return factory_from_random_init(
+        random_init, vocabulary=vocabulary, kind=task.kind, num_labels=task.num_labels
+    )
 
 
 def pretrained(model: ModelSource, seed: int = 7) -> ModelSource:
     """The same model, beginning with given weights."""
-    return replace(model, state=weights.capture(model.build(seed)), shape=None)
+    return replace(model, state=weights.capture(model.build(seed)), random_init=None)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.load import build_model
 from raykd.training.active_rows import ActiveRows, Narrowed
 from raykd.training.loop import fit
@@ -21,8 +21,8 @@ PAD = 0
 
 def large(kind: str = "classification", family: str = "bert") -> nn.Module:
     """A model whose vocabulary is far larger than what rows use."""
-    shape = ModelShape(family=family, layers=1, hidden=16, heads=2, max_positions=40)
-    return build_model(shape, vocabulary=4000, kind=kind, num_labels=3, seed=0)
+    random_init = RandomInitConfig(family=family, layers=1, hidden=16, heads=2, max_positions=40)
+    return build_model(random_init, vocabulary=4000, kind=kind, num_labels=3, seed=0)
 
 
 def embedding(model: nn.Module) -> nn.Module:

@@ -16,7 +16,7 @@ from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
 from raykd.data.table import Table
 from raykd.errors import TrialError
-from raykd.models.base import ModelShape
+from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
@@ -35,8 +35,12 @@ CHOICES = (([A, END], [B, END], [C, C, END]), ([C, END], [A, A, A, END]))
 
 
 def model(kind: str, vocabulary: int = VOCABULARY, seed: int = 0):
-    shape = ModelShape(family=FAMILY[kind], layers=2, hidden=16, heads=2, max_positions=512)
-    return build_model(shape, vocabulary=vocabulary, kind=kind, num_labels=1, seed=seed).eval()
+    random_init = RandomInitConfig(
+        family=FAMILY[kind], layers=2, hidden=16, heads=2, max_positions=512
+    )
+    return build_model(
+        random_init, vocabulary=vocabulary, kind=kind, num_labels=1, seed=seed
+    ).eval()
 
 
 def certain(kind: str, probabilities: dict[int, float], vocabulary: int = VOCABULARY):

@@ -4,8 +4,8 @@ from torch import nn
 
 from raykd import registry
 from raykd.errors import SetupError
-from raykd.models.base import ModelShape
-from raykd.models.source import shape_source
+from raykd.models.base import RandomInitConfig
+from raykd.models.source import factory_from_random_init
 from raykd.training import device
 from raykd.training.device import (
     MIN_CPU_BF16_WIDTH,
@@ -80,9 +80,9 @@ def test_what_is_asked_for_is_what_it_is(asked):
 @pytest.mark.parametrize("family", registry.names("families"))
 def test_the_width_that_decides_is_that_of_hidden_states_in_every_family(family):
     """The driver knows the sizes of a model, a worker has the model: both decide the same."""
-    shape = ModelShape(family=family, layers=2, hidden=24, heads=2, max_positions=32)
+    random_init = RandomInitConfig(family=family, layers=2, hidden=24, heads=2, max_positions=32)
     kind = "classification" if registry.load("families", family).text_kind() == "" else "causal_lm"
     if family == "t5":
         kind = "seq2seq"
-    source = shape_source(shape, vocabulary=50, kind=kind, num_labels=2)
+    source = factory_from_random_init(random_init, vocabulary=50, kind=kind, num_labels=2)
     assert width(source.build(0)) == source.dims.hidden == 24
