@@ -88,7 +88,7 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
-               "models.source", "models.weights", "methods.base", "training", "teachers",
+               "models.model_factory", "models.weights", "methods.base", "training", "teachers",
                "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},

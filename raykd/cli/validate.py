@@ -230,7 +230,7 @@ def _student(spec: SweepSpec) -> str:
     if spec.student.model is not None:
         return _model(spec.student.model)
     assert spec.student.from_teacher is not None
-    return _cut(spec.student.from_teacher)
+    return _from_teacher(spec.student.from_teacher)
 
 
 def _model(model: str | RandomInitSpec) -> str:
@@ -239,11 +239,11 @@ def _model(model: str | RandomInitSpec) -> str:
     return f"{model.family} {model.layers} x {model.hidden}, {model.heads} heads, random weights"
 
 
-def _cut(cut: FromTeacher) -> str:
-    if cut.layers is None:
-        return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
-    layers = ", ".join(str(k) for k in cut.layers)
-    return f"layers {layers} of the teacher, {cut.weights} weights"
+def _from_teacher(from_teacher: FromTeacher) -> str:
+    if from_teacher.layers is None:
+        return f"the fine-tuned teacher, {from_teacher.sparsity}% of heads and neurons pruned"
+    layers = ", ".join(str(k) for k in from_teacher.layers)
+    return f"layers {layers} of the teacher, {from_teacher.weights} weights"
 
 
 def _named(name: str, params: Mapping[str, Scalar]) -> str:

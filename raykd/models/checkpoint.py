@@ -15,7 +15,7 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
-from raykd.models.folder import find, no_configuration, read_config
+from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.slim import fit_widths
 from raykd.models.weight_files import read_tensors
 from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
@@ -61,7 +61,7 @@ def read_checkpoint(
             the weight. Or the configuration cannot be used.
         SetupError: Neither in the cache nor within reach.
     """
-    folder = find(name)
+    folder = resolve(name)
     plain = read_config(folder)
     family = family_of(plain["model_type"])
     _check_plain(name, plain)

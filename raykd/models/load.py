@@ -13,7 +13,7 @@ from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.checkpoint import read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
-from raykd.models.initial import drawn_from
+from raykd.models.weight_init import seeded_rng
 from raykd.models.weights import ModelState
 
 
@@ -65,7 +65,7 @@ def build_model(
     """
     family: ModelFamily = registry.load("families", random_init.family)
     config = family.config(random_init, vocabulary, kind, num_labels, labels, pad)
-    with drawn_from(seed):
+    with seeded_rng(seed):
         model: nn.Module = family.head_class(kind)(config)
     return model.train()
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from raykd.errors import SpecError
-from raykd.models.folder import find
+from raykd.models.resolve import resolve
 from raykd.models.tokenizers import load_tokenizer
 
 ROWS_AT_ONCE = 64
@@ -43,7 +43,7 @@ class MaskedWords:
             )
         try:
             model, loading = AutoModelForMaskedLM.from_pretrained(
-                find(name), output_loading_info=True
+                resolve(name), output_loading_info=True
             )
         except (
             OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, SafetensorError,

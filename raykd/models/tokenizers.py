@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import DataError, SetupError, SpecError
-from raykd.models.folder import find, no_configuration
+from raykd.models.resolve import no_configuration, resolve
 from raykd.models.weight_files import check_file, read_json
 from raykd.models.weights import say_tokens
 
@@ -38,7 +38,7 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
         DataError: A file of it is damaged.
         SetupError: Neither in the cache nor within reach, or a package is missing.
     """
-    folder = find(name)
+    folder = resolve(name)
     words, pieces = ([f for f in files if (folder / f).exists()] for files in (_WORDS, _PIECES))
     if not words and not pieces:
         # The library would make up a tokenizer that knows no word.

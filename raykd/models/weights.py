@@ -21,8 +21,8 @@ from raykd.data.base import TEXT_KINDS, Array
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
 from raykd.models.files import write_aligned
-from raykd.models.initial import draw, without_weights
 from raykd.models.slim import fit_widths
+from raykd.models.weight_init import draw_weights, without_weights
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -105,7 +105,7 @@ def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Mod
     for name in apart:  # as the library does where a file has both
         model.all_tied_weights_keys.pop(name)
     model.load_state_dict(given, strict=False, assign=True)
-    draw(model, [name for name in expected if name not in given], seed)
+    draw_weights(model, [name for name in expected if name not in given], seed)
     if ties:
         model.tie_weights(recompute_mapping=False)
     fitted: nn.Module = model.train()

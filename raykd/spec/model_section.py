@@ -17,7 +17,7 @@ from raykd.spec.schema import (
 from raykd.spec.searched import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 
-CUT = "student.from_teacher"
+FROM_TEACHER = "student.from_teacher"
 
 
 def finetune_infos() -> dict[str, ParamInfo]:
@@ -79,13 +79,13 @@ def read_student(
     before = findings.told
     model = _read_model(entry, "student", findings)
     part = entry.node.entries.get("from_teacher")
-    cut = None
+    from_teacher = None
     if part is not None and part.node.value is not None:
-        cut = _read_cut(part, teacher, findings)
+        from_teacher = _read_from_teacher(part, teacher, findings)
     _exactly_one(entry, "student", ("model", "from_teacher"), findings)
     made = read_section(
         StudentSpec, entry, "student", findings,
-        parsed={"model": model, "from_teacher": cut}, by_hand=("model", "from_teacher"),
+        parsed={"model": model, "from_teacher": from_teacher}, by_hand=("model", "from_teacher"),
     )  # fmt: skip
     return made if findings.told == before else None
 
@@ -106,7 +106,7 @@ def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findi
 
 def _known(path: str) -> tuple[str, ...]:
     schemas: dict[str, type[Section]] = {
-        "teacher": TeacherSpec, "student": StudentSpec, CUT: FromTeacher,
+        "teacher": TeacherSpec, "student": StudentSpec, FROM_TEACHER: FromTeacher,
     }  # fmt: skip
     return tuple(schemas[path].model_fields)
 
@@ -161,30 +161,38 @@ def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
     return values
 
 
-def _read_cut(entry: Entry, teacher: TeacherSpec | None, findings: Findings) -> FromTeacher | None:
-    cut = read_section(FromTeacher, entry, CUT, findings)
-    if cut is None:
+def _read_from_teacher(
+    entry: Entry, teacher: TeacherSpec | None, findings: Findings
+) -> FromTeacher | None:
+    from_teacher = read_section(FromTeacher, entry, FROM_TEACHER, findings)
+    if from_teacher is None:
         return None
-    _exactly_one(entry, CUT, ("layers", "sparsity"), findings)
-    if cut.layers is not None and teacher is not None:
-        _check_layers(cut.layers, entry, teacher, findings)
-    if cut.rewired and (cut.sparsity is not None or cut.weights != "finetuned"):
+    _exactly_one(entry, FROM_TEACHER, ("layers", "sparsity"), findings)
+    if from_teacher.layers is not None and teacher is not None:
+        _check_layers(from_teacher.layers, entry, teacher, findings)
+    if from_teacher.rewired and (
+        from_teacher.sparsity is not None or from_teacher.weights != "finetuned"
+    ):
         mark = entry.node.entries["rewired"].node.mark
         message = "'rewired' orders heads and neurons by the task loss of a fine-tuned student"
-        findings.add(mark, join(CUT, "rewired"), message, "set layers, and weights: finetuned")
-    if cut.sparsity is None:
-        return cut
+        findings.add(
+            mark, join(FROM_TEACHER, "rewired"), message, "set layers, and weights: finetuned"
+        )
+    if from_teacher.sparsity is None:
+        return from_teacher
     weights = entry.node.entries.get("weights")
-    if weights is not None and cut.weights != "finetuned":
-        message = f"a pruned student has the finetuned weights of the teacher, not {cut.weights}"
-        findings.add(weights.node.mark, join(CUT, "weights"), message, "remove weights")
-    return cut.model_copy(update={"weights": "finetuned"})
+    if weights is not None and from_teacher.weights != "finetuned":
+        message = (
+            f"a pruned student has the finetuned weights of the teacher, not {from_teacher.weights}"
+        )
+        findings.add(weights.node.mark, join(FROM_TEACHER, "weights"), message, "remove weights")
+    return from_teacher.model_copy(update={"weights": "finetuned"})
 
 
 def _check_layers(
     layers: tuple[int, ...], entry: Entry, teacher: TeacherSpec, findings: Findings
 ) -> None:
-    where = join(CUT, "layers")
+    where = join(FROM_TEACHER, "layers")
     nodes: list[Node] = entry.node.entries["layers"].node.items
     blocks = teacher.model.layers if isinstance(teacher.model, RandomInitSpec) else None
     for k, node in enumerate(nodes):

@@ -152,7 +152,7 @@ class TeacherSpec(Section):
 
 
 class FromTeacher(Section):
-    """A student cut from the teacher: chosen blocks, numbered from 0, or all of them pruned.
+    """A student derived from the teacher: some layers, numbered from 0, or all of them pruned.
 
     `rewired` puts the important heads and neurons of every block first.
     `sparsity` is the percentage of heads and neurons that the fine-tuned teacher loses.

@@ -11,7 +11,7 @@ from raykd.errors import SetupError
 from raykd.sweep.cluster import Cluster
 from raykd.sweep.gather import Gathered
 from raykd.sweep.nodes import Node
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability, choose_device
 
 ASK_S = 120.0
@@ -70,6 +70,6 @@ def _can(kind: str) -> bool:
 def student_width(gathered: Gathered) -> int:
     """The width of the hidden states of a task's students."""
     student = gathered.student
-    if isinstance(student, StudentCut):
+    if isinstance(student, StudentFromTeacher):
         return student.dims(gathered.teacher.dims).hidden
     return student.dims.hidden

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raykd.errors import SpecError
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.sweep.gather import Gathered
 
 Identity = Mapping[str, str]
@@ -24,7 +24,7 @@ def identity(gathered: Gathered) -> Identity:
         "student's tokens": gathered.student_splits,
     }
     found = {"data rows": gathered.data_fingerprint, "teacher": _of_model(gathered.teacher)}
-    if isinstance(gathered.student, ModelSource):
+    if isinstance(gathered.student, ModelFactory):
         found["student"] = _of_model(gathered.student)
     for name, of in splits.items():
         ids = hashlib.sha256()
@@ -35,19 +35,19 @@ def identity(gathered: Gathered) -> Identity:
     return found
 
 
-def _of_model(source: ModelSource) -> str:
+def _of_model(factory: ModelFactory) -> str:
     """Weights and configuration; where the files lie and who wrote them does not matter.
 
     A model that begins from sizes is a setting.
     """
     found = hashlib.sha256()
-    if source.state is not None:
+    if factory.state is not None:
         left_out = ("_name_or_path", "transformers_version")
-        config = {k: v for k, v in source.state.config.items() if k not in left_out}
+        config = {k: v for k, v in factory.state.config.items() if k not in left_out}
         found.update(json.dumps(config, sort_keys=True, default=str).encode())
-        for name in sorted(source.state.tensors):
+        for name in sorted(factory.state.tensors):
             found.update(name.encode())
-            found.update(source.state.tensors[name].tobytes())
+            found.update(factory.state.tensors[name].tobytes())
     return found.hexdigest()[:12]
 
 

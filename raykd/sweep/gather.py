@@ -18,7 +18,7 @@ from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
@@ -27,7 +27,7 @@ from raykd.sweep.row_checks import check_choices, check_rationales, check_readin
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.written import Explaining
 
 
@@ -59,8 +59,8 @@ class Gathered:
     spec: SweepSpec
     rows: Mapping[str, Rows]
     tokens: Tokens
-    teacher: ModelSource
-    student: ModelSource | StudentCut
+    teacher: ModelFactory
+    student: ModelFactory | StudentFromTeacher
     signals: Signals
     reduced: Signals
     derivations: tuple[Derivation, ...]

@@ -13,8 +13,8 @@ from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
-from raykd.models.folder import find, read_config
-from raykd.models.source import ModelSource, factory_from_random_init, factory_from_state
+from raykd.models.model_factory import ModelFactory, factory_from_random_init, factory_from_state
+from raykd.models.resolve import read_config, resolve
 from raykd.models.tokenizers import (
     load_tokenizer,
     same_tokens,
@@ -23,13 +23,13 @@ from raykd.models.tokenizers import (
 from raykd.spec.schema import RandomInitSpec, SweepSpec
 from raykd.sweep.pair_checks import (
     check_checkpoint,
-    check_cut,
+    check_from_teacher,
     check_positions,
     check_tokens,
     under,
 )
 from raykd.sweep.words import model_in_words
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,14 +58,14 @@ class Pair:
         notes: What a user should know of how they were read.
     """
 
-    teacher: ModelSource
-    student: ModelSource | StudentCut
+    teacher: ModelFactory
+    student: ModelFactory | StudentFromTeacher
     tokens: Tokens
     notes: tuple[str, ...] = ()
 
     def student_dims(self) -> ModelDims:
         """The sizes of the student."""
-        if isinstance(self.student, ModelSource):
+        if isinstance(self.student, ModelFactory):
             return self.student.dims
         return self.student.dims(self.teacher.dims)
 
@@ -88,7 +88,7 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
     notes: list[str] = []
     with under(key):
         teacher_tokens = _teacher_tokenizer(spec, rows)
-        teacher, found = _source(named, task, teacher_tokens, notes)
+        teacher, found = _factory(named, task, teacher_tokens, notes)
         if spec.teacher.checkpoint is not None:
             assert found is not None
             said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
@@ -125,7 +125,7 @@ def family_named(named: str | RandomInitSpec) -> ModelFamily:
     if isinstance(named, RandomInitSpec):
         family: ModelFamily = registry.load("families", named.family)
         return family
-    return family_of(read_config(find(named))["model_type"])
+    return family_of(read_config(resolve(named))["model_type"])
 
 
 def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
@@ -138,13 +138,13 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
     return train_tokenizer(texts, named.vocabulary)
 
 
-def _source(
+def _factory(
     named: str | RandomInitSpec, task: Task, tokenizer: Any, notes: list[str]
-) -> tuple[ModelSource, Checkpoint | None]:
+) -> tuple[ModelFactory, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, RandomInitSpec):
         random_init = RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
-        source = factory_from_random_init(
+        factory = factory_from_random_init(
             random_init,
             vocabulary=id_count(tokenizer),
             kind=task.kind,
@@ -152,7 +152,7 @@ def _source(
             labels=task.labels,
             pad=_padding(tokenizer, task.kind),
         )
-        return source, None
+        return factory, None
     found = read_checkpoint(named, kind=task.kind, num_labels=task.num_labels, labels=task.labels)
     notes += found.notes
     return factory_from_state(found.state, task.kind, task.num_labels, task.labels), found
@@ -169,34 +169,38 @@ def _padding(tokenizer: Any, kind: str) -> int | None:
 
 
 def _student(
-    spec: SweepSpec, task: Task, teacher: ModelSource, teacher_tokens: Any, notes: list[str]
-) -> tuple[Tokens, ModelSource | StudentCut]:
+    spec: SweepSpec, task: Task, teacher: ModelFactory, teacher_tokens: Any, notes: list[str]
+) -> tuple[Tokens, ModelFactory | StudentFromTeacher]:
     same = Tokens(teacher=teacher_tokens, student=teacher_tokens, same=True)
-    cut, model = spec.student.from_teacher, spec.student.model
-    if cut is not None:
-        check_cut(cut, teacher)
-        if cut.sparsity is not None:
-            return same, StudentCut(sparsity=float(cut.sparsity), weights="finetuned")
-        assert cut.layers is not None
-        return same, StudentCut(layers=cut.layers, weights=cut.weights, rewired=cut.rewired)
+    from_teacher, model = spec.student.from_teacher, spec.student.model
+    if from_teacher is not None:
+        check_from_teacher(from_teacher, teacher)
+        if from_teacher.sparsity is not None:
+            return same, StudentFromTeacher(
+                sparsity=float(from_teacher.sparsity), weights="finetuned"
+            )
+        assert from_teacher.layers is not None
+        return same, StudentFromTeacher(
+            layers=from_teacher.layers, weights=from_teacher.weights, rewired=from_teacher.rewired
+        )
     assert model is not None
     name, length = model_in_words(model), spec.data.max_length
     with under("student.model"):
         own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
-        source, _ = _source(model, task, own, notes)
-        rows = source.dims.vocabulary
+        factory, _ = _factory(model, task, own, notes)
+        rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
-    check_positions(source, length, name, "student.model")
+    check_positions(factory, length, name, "student.model")
     if shared is None:
-        return Tokens(teacher=teacher_tokens, student=own, same=False), source
+        return Tokens(teacher=teacher_tokens, student=own, same=False), factory
     if task.kind in TEXT_KINDS and shared.eos_token_id != own.eos_token_id:
         notes.append(
             f"student.model: texts end with '{shared.eos_token}' ({shared.eos_token_id}), as those "
             f"of the teacher do, and not with '{own.eos_token}' ({own.eos_token_id}), as '{name}' "
             "says; the student learns it, and is saved with it"
         )
-    return Tokens(teacher=shared, student=shared, same=True), source
+    return Tokens(teacher=shared, student=shared, same=True), factory
 
 
 def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> Any:

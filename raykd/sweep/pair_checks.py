@@ -14,10 +14,10 @@ from raykd.models import pruning
 from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import Checkpoint
 from raykd.models.class_names import in_words
-from raykd.models.cut import INSTEAD
-from raykd.models.cut import refusal as cut_refusal
 from raykd.models.families.base import ModelFamily, family_of
-from raykd.models.source import ModelSource
+from raykd.models.layer_selection import INSTEAD
+from raykd.models.layer_selection import refusal as layers_refusal
+from raykd.models.model_factory import ModelFactory
 from raykd.models.weight_names import listed
 from raykd.spec.schema import FromTeacher
 
@@ -55,11 +55,11 @@ def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
         )
 
 
-def check_positions(source: ModelSource, max_length: int, name: str, key: str) -> None:
+def check_positions(factory: ModelFactory, max_length: int, name: str, key: str) -> None:
     """Refuse rows that are longer than a model has positions.
 
     Args:
-        source: The model.
+        factory: The model.
         max_length: Most tokens of a row.
         name: The model in the user's words.
         key: Its place in the file.
@@ -67,11 +67,11 @@ def check_positions(source: ModelSource, max_length: int, name: str, key: str) -
     Raises:
         SpecError: There are too few positions.
     """
-    there = source.positions()
+    there = factory.positions()
     if max_length > there:
         more = (
             f", or raise {key}.max_positions"
-            if isinstance(source.random_init, RandomInitConfig)
+            if isinstance(factory.random_init, RandomInitConfig)
             else ""
         )
         found = Problem(
@@ -136,42 +136,44 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     return ""  # The names that differ are told with the checkpoint's other notes.
 
 
-def check_cut(cut: FromTeacher, teacher: ModelSource) -> None:
-    """Refuse a student that cannot be made of the teacher.
+def check_from_teacher(from_teacher: FromTeacher, teacher: ModelFactory) -> None:
+    """Refuse a student that cannot be derived from the teacher.
 
     Raises:
         SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
     """
-    if cut.sparsity is not None:
+    if from_teacher.sparsity is not None:
         if wrong := pruning.refusal(teacher.dims):
             reason, _, hint = wrong.partition("\n")
             hint = hint or "take layers of it: student.from_teacher.layers"
-            raise _wrong_cut("sparsity", f"the teacher {reason}", hint)
+            raise _wrong_from_teacher("sparsity", f"the teacher {reason}", hint)
         return
-    assert cut.layers is not None
+    assert from_teacher.layers is not None
     layers = teacher.dims.layers
-    beyond = [k for k in cut.layers if not 0 <= k < layers]
+    beyond = [k for k in from_teacher.layers if not 0 <= k < layers]
     if beyond:
-        raise _wrong_cut("layers", f"the teacher has layers 0 to {layers - 1}, got {beyond[0]}")
+        raise _wrong_from_teacher(
+            "layers", f"the teacher has layers 0 to {layers - 1}, got {beyond[0]}"
+        )
     family, config = _configured(teacher)
-    if wrong := cut_refusal(family, config, cut.layers):
-        raise _wrong_cut("layers", wrong, INSTEAD)
-    if cut.weights == "pretrained" and teacher.state is None:
-        raise _wrong_cut(
+    if wrong := layers_refusal(family, config, from_teacher.layers):
+        raise _wrong_from_teacher("layers", wrong, INSTEAD)
+    if from_teacher.weights == "pretrained" and teacher.state is None:
+        raise _wrong_from_teacher(
             "weights",
             "'pretrained' weights of the teacher were asked for, but it begins with random ones",
             "set student.from_teacher.weights: finetuned",
         )
 
 
-def _wrong_cut(part: str, message: str, hint: str = "") -> SpecError:
+def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:
     path = f"student.from_teacher.{part}"
     return SpecError(found=[Problem(path=path, message=message, hint=hint)])
 
 
-def _configured(source: ModelSource) -> tuple[ModelFamily, Mapping[str, Any]]:
-    if source.state is not None:
-        return family_of(source.state.config["model_type"]), source.state.config
-    assert source.random_init is not None
-    family: ModelFamily = registry.load("families", source.random_init.family)
+def _configured(factory: ModelFactory) -> tuple[ModelFamily, Mapping[str, Any]]:
+    if factory.state is not None:
+        return family_of(factory.state.config["model_type"]), factory.state.config
+    assert factory.random_init is not None
+    family: ModelFamily = registry.load("families", factory.random_init.family)
     return family, {}

@@ -33,13 +33,13 @@ def model_in_words(model: str | RandomInitSpec | None) -> str:
 
 def student_in_words(spec: SweepSpec) -> str:
     """The student of a sweep."""
-    cut = spec.student.from_teacher
-    if cut is None:
+    from_teacher = spec.student.from_teacher
+    if from_teacher is None:
         return model_in_words(spec.student.model)
-    if cut.layers is None:
-        return f"the fine-tuned teacher, {cut.sparsity}% of heads and neurons pruned"
-    layers = ", ".join(str(k) for k in cut.layers)
-    return f"layers {layers} of the teacher, {cut.weights} weights"
+    if from_teacher.layers is None:
+        return f"the fine-tuned teacher, {from_teacher.sparsity}% of heads and neurons pruned"
+    layers = ", ".join(str(k) for k in from_teacher.layers)
+    return f"layers {layers} of the teacher, {from_teacher.weights} weights"
 
 
 def data_in_words(spec: SweepSpec, name: str) -> str:

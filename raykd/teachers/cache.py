@@ -30,7 +30,7 @@ from raykd.errors import DataError, SetupError
 from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.files import write_readable
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers import shelf
@@ -78,7 +78,7 @@ class Kept:
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Trained, Kept, PieceAbout, Encoded, References, TokenText, ModelSource, ModelState,
+        Trained, Kept, PieceAbout, Encoded, References, TokenText, ModelFactory, ModelState,
         RandomInitConfig, ModelDims, Evaluation, Findings,
     )
 }  # fmt: skip

@@ -21,7 +21,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Derivation, Reader, Setting, Signals, Variant
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.params import Scalar
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record, row_bytes
@@ -61,7 +61,7 @@ class TeacherBench:
         setting: The pair.
         task: Gives the task loss.
         model: The fine-tuned teacher, on the device of `world`.
-        source: How a student begins.
+        factory: How a student begins.
         splits: ``train`` and ``select``, as both models read them.
         read: The teacher's logits on the train rows.
         pad_id: Token that pads.
@@ -73,7 +73,7 @@ class TeacherBench:
     setting: Setting
     task: Task
     model: nn.Module
-    source: ModelSource
+    factory: ModelFactory
     splits: Mapping[str, Encoded]
     read: Reader
     pad_id: int
@@ -87,13 +87,13 @@ class TeacherBench:
 
     def student(self) -> nn.Module:
         """A new student as trials begin with it, in training mode."""
-        return self.source.build(seed=0).to(self.world.device)
+        return self.factory.build(seed=0).to(self.world.device)
 
     def distil(self, train: Mapping[str, Scalar], temperature: float, seed: int) -> nn.Module:
         """A student after plain distillation from the teacher."""
         kd = registry.load("methods", "kd")
         of = registry.params_of("methods", "kd")(alpha=0.5, temperature=temperature)
-        student = self.source.build(seed).to(self.world.device)
+        student = self.factory.build(seed).to(self.world.device)
         fit(
             FitJob(
                 model=student,
@@ -146,14 +146,14 @@ def analyse(
     return found
 
 
-def make(source: ModelSource, variant: Variant, world: World) -> nn.Module:
+def make(factory: ModelFactory, variant: Variant, world: World) -> nn.Module:
     """A derived teacher, from a copy of the teacher's weights."""
-    model = source.build(seed=0).to(world.device).eval().requires_grad_(False)
+    model = factory.build(seed=0).to(world.device).eval().requires_grad_(False)
     return variant.make(model)
 
 
 def record_variant(
-    source: ModelSource,
+    factory: ModelFactory,
     variant: Variant,
     signals: Signals,
     train: Encoded,
@@ -165,7 +165,7 @@ def record_variant(
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
     sizes = row_bytes(
-        train, signals, source.dims, kind=source.kind, num_labels=source.num_labels,
+        train, signals, factory.dims, kind=factory.kind, num_labels=factory.num_labels,
         wide=dtype == "fp32",
     )  # fmt: skip
     recording = Recording(
@@ -177,7 +177,7 @@ def record_variant(
         batch_size=EVAL_BATCH,
         row_bytes=sizes,
     )
-    return record(make(source, variant, world), recording, world.device)
+    return record(make(factory, variant, world), recording, world.device)
 
 
 def variant_key(fingerprint: str, variant: Variant, signals: Signals) -> str:

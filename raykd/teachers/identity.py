@@ -17,10 +17,10 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import Encoded
 from raykd.methods.base import Derivation, Signals
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
-from raykd.teachers.inputs import StudentCut, TaskInputs, scored_roles
+from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.signals import ATTENTION, HIDDEN, REDUCTION, TOKENS, signal_names
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN
@@ -78,7 +78,7 @@ def fingerprint_of(inputs: TaskInputs, keys: Keys) -> str:
         keys.teacher,
         keys.parts,
         [inputs.mode, inputs.dtype, inputs.max_length, inputs.setting()],
-        student if isinstance(student, StudentCut) else source_identity(student),
+        student if isinstance(student, StudentFromTeacher) else factory_identity(student),
         [inputs.student_splits, inputs.student_pad],
         [inputs.teacher_splits["train"], inputs.teacher_pad],
     )
@@ -104,7 +104,7 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _Rows) -> dict[str, Any]
     """What decides the weights of a teacher, by the name that users know it by."""
     task, settings = inputs.task, inputs.finetune
     found: dict[str, Any] = {
-        "teacher": source_identity(inputs.teacher),
+        "teacher": factory_identity(inputs.teacher),
         "tokenizer": tokenizer_identity(tokenizer),
         "task": [task.name, task.kind, task.num_labels, task.labels],
         "version of torch": package_version("torch"),
@@ -130,15 +130,15 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _Rows) -> dict[str, Any]
 
 def _modules(inputs: TaskInputs) -> tuple[str, str, str]:
     """Where building and loss of the teacher are written."""
-    return "raykd.models.source", _family(inputs.teacher), type(inputs.task).__module__
+    return "raykd.models.model_factory", _family(inputs.teacher), type(inputs.task).__module__
 
 
-def _family(source: ModelSource) -> str:
+def _family(factory: ModelFactory) -> str:
     """The module of a model's family."""
-    name = source.state.family if source.state is not None else None
+    name = factory.state.family if factory.state is not None else None
     if name is None:
-        assert source.random_init is not None
-        name = source.random_init.family
+        assert factory.random_init is not None
+        name = factory.random_init.family
     return registry.module("families", name).__name__
 
 
@@ -164,7 +164,7 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         read = [rows.of(asked.prompts), rows.of(asked.asked)]
         how = [inputs.writer(asked.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + EXPLAINED] = [ran, read, how]
-    if isinstance(inputs.student, StudentCut):
+    if isinstance(inputs.student, StudentFromTeacher):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
     for derivation in inputs.derivations:
         # Students may be trained to find out what they can follow.
@@ -200,25 +200,25 @@ def _recording(inputs: TaskInputs, name: str) -> list[Any]:
 
 
 def _student(inputs: TaskInputs, found: Mapping[str, Any]) -> Any:
-    if isinstance(inputs.student, StudentCut):
+    if isinstance(inputs.student, StudentFromTeacher):
         return found[STUDENT]
-    return source_identity(inputs.student)
+    return factory_identity(inputs.student)
 
 
 def _analysis(inputs: TaskInputs, derivation: Derivation) -> list[str]:
     student = inputs.student
-    family = _family(inputs.teacher if isinstance(student, StudentCut) else student)
+    family = _family(inputs.teacher if isinstance(student, StudentFromTeacher) else student)
     code = code_digest(type(derivation).__module__, "raykd.methods.kd", family)
     return [name_of(derivation), code]
 
 
-def source_identity(source: ModelSource) -> Mapping[str, Any]:
+def factory_identity(factory: ModelFactory) -> Mapping[str, Any]:
     """How a model begins, wherever its files lie."""
-    state = source.state
+    state = factory.state
     config = dict(state.config) if state is not None else {}
     return {
-        "kind": [source.kind, source.num_labels],
-        "sizes": [source.dims, source.random_init],
+        "kind": [factory.kind, factory.num_labels],
+        "sizes": [factory.dims, factory.random_init],
         # Dropout, activation and the order of classes are in the configuration only.
         "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
         "weights": None if state is None else [state.tensors, sorted(state.bf16)],

@@ -9,7 +9,7 @@ from typing import Literal
 from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Task, TokenText
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.base import ModelDims
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.teachers.made import Made
 from raykd.teachers.recording import Recording, row_bytes
 from raykd.teachers.signals import signal_names
@@ -21,11 +21,11 @@ Progress = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudentCut:
-    """A student made of the teacher: some of its blocks, or all of them with fewer units.
+class StudentFromTeacher:
+    """A student derived from the teacher: some of its layers, or all of them pruned.
 
     Attributes:
-        layers: Blocks, numbered from 0, when `sparsity` is None.
+        layers: The selected layers, numbered from 0, when `sparsity` is None.
         weights: Those the teacher has after fine-tuning, or before.
         sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
         rewired: Whether the important heads and neurons of every block come first.
@@ -52,13 +52,13 @@ class TaskInputs:
         teacher_splits: Rows as the teacher reads them: ``train``, ``select``, ``report``, and
             ``finetune`` when it is fine-tuned.
         student_splits: ``train``, ``select``, ``report`` as the student reads them.
-        teacher: How the teacher begins.
+        teacher: Builds the teacher before fine-tuning.
         teacher_pad: Padding token of the teacher.
         finetune: Settings of fine-tuning, None for a teacher that is used as it is.
         finetune_seed: Seed of fine-tuning.
         explain: Weight of rationales in it, 0 where only responses are learnt; otherwise rows are
             read with the names of the tasks.
-        student: How a student begins, or which blocks of the teacher it is made of.
+        student: Builds the initial student, or says how it is derived from the teacher.
         student_pad: Padding token of the student.
         same_tokens: Whether both split text alike.
         max_length: Longest row in tokens.
@@ -77,12 +77,12 @@ class TaskInputs:
     task: Task
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
-    teacher: ModelSource
+    teacher: ModelFactory
     teacher_pad: int
     finetune: TrainSettings | None
     finetune_seed: int
     explain: float = 0.0
-    student: ModelSource | StudentCut
+    student: ModelFactory | StudentFromTeacher
     student_pad: int
     same_tokens: bool
     max_length: int
@@ -106,7 +106,7 @@ class TaskInputs:
 
     def student_dims(self) -> ModelDims:
         """The sizes of the student."""
-        if isinstance(self.student, ModelSource):
+        if isinstance(self.student, ModelFactory):
             return self.student.dims
         return self.student.dims(self.teacher.dims)
 

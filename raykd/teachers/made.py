@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from raykd.data.base import Encoded
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings
@@ -39,7 +39,7 @@ class Made:
     reported: RecordedOutputs | None = None
     written: Mapping[str, Encoded] = field(default_factory=dict)
     findings: Mapping[str, Findings] = field(default_factory=dict)
-    student: ModelSource | None = None
+    student: ModelFactory | None = None
     rows: int = 0
     seconds: float = 0.0
 

@@ -12,13 +12,12 @@ from raykd.data.base import Array, Encoded
 from raykd.data.prompts import with_rationales
 from raykd.methods.base import Signals
 from raykd.models import weights
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
-from raykd.teachers.beginning import beginning
 from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, StudentCut, TaskInputs, scored_roles
+from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.made import Made
 from raykd.teachers.pieces import composed
 from raykd.teachers.prepared import Prepared
@@ -27,6 +26,7 @@ from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.signals import only, signal_names
+from raykd.teachers.student_init import student_init
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
 from raykd.teachers.written import EXPLAINED, WRITTEN, written
@@ -34,7 +34,7 @@ from raykd.training.device import World
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
 
-Recorder = Callable[[nn.Module, ModelSource, Recording, Callable[[int], None]], RecordedOutputs]
+Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]], RecordedOutputs]
 """Records the train rows: gets the teacher, how others can build it, what to record, and a function
 to call with the number of rows done."""
 
@@ -44,7 +44,7 @@ REPORTED_SIGNALS = Signals(logits=True, tokens=HiddenCache().name)
 
 
 def record_here(
-    model: nn.Module, source: ModelSource, recording: Recording, progress: Callable[[int], None]
+    model: nn.Module, factory: ModelFactory, recording: Recording, progress: Callable[[int], None]
 ) -> RecordedOutputs:
     """The recorder of a process that is alone."""
     return record(model, recording, next(model.parameters()).device, progress)
@@ -73,7 +73,7 @@ def make(
     began = time.monotonic()
     known = inputs.known
     seed_everything(inputs.finetune_seed)
-    model = _beginning(inputs).build(inputs.finetune_seed).to(world.device)
+    model = _teacher_init(inputs).build(inputs.finetune_seed).to(world.device)
     history: tuple[Evaluation, ...] = ()
     if inputs.finetune is not None and known.state is None:
         history = finetune(model, inputs, world, progress)
@@ -81,20 +81,20 @@ def make(
         return None
     model.eval()
     state = known.state or weights.capture(model)
-    source = replace(inputs.teacher, state=state, random_init=None)
+    factory = replace(inputs.teacher, state=state, random_init=None)
     rows = _Rows(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
     recorded: RecordedOutputs | None = None
     signals = missing_signals(inputs)
     if signals is not None:
         recording = inputs.recording("train", signals, inputs.recorded_signals())
-        recorded = recorder(model, source, recording, rows.of("train"))
+        recorded = recorder(model, factory, recording, rows.of("train"))
     reported = None
     if inputs.reports() and known.reported is None:
         reported = _reported(inputs, model, world)
     student = None
-    if isinstance(inputs.student, StudentCut) and known.student is None:
-        student = beginning(inputs, state, model, world.device)
+    if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
+        student = student_init(inputs, state, model, world.device)
     made = Made(
         state=state,
         history=history,
@@ -110,7 +110,7 @@ def make(
     return replace(made, findings=findings, seconds=time.monotonic() - began)
 
 
-def _beginning(inputs: TaskInputs) -> ModelSource:
+def _teacher_init(inputs: TaskInputs) -> ModelFactory:
     """How the teacher is built: with the weights that are known, or as it begins."""
     if inputs.known.state is None:
         return inputs.teacher
@@ -139,9 +139,9 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         made: Every part; the values of recorded train rows may be left out.
     """
     state = made.state or inputs.teacher.state
-    source = replace(inputs.teacher, state=state, random_init=None)
+    factory = replace(inputs.teacher, state=state, random_init=None)
     student = made.student or inputs.student
-    assert isinstance(student, ModelSource)
+    assert isinstance(student, ModelFactory)
     served = inputs.mode == "outputs"
     keeps_weights = not served or bool(inputs.derivations)
     splits = dict(inputs.student_splits)
@@ -167,7 +167,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         teacher_dims=inputs.teacher.dims,
         student=student,
         recorded=(made.recorded or _nothing(inputs)) if served else None,
-        teacher=source if keeps_weights else None,
+        teacher=factory if keeps_weights else None,
         reported=made.reported,
         output_matrix=matrix,
         output_bias=bias,
@@ -283,7 +283,7 @@ def _analyse(
         return {}
     student = made.student or inputs.student
     assert made.recorded is not None
-    assert isinstance(student, ModelSource)
+    assert isinstance(student, ModelFactory)
     alone = World(device=world.device)
     setting = replace(inputs.setting(), student=student.dims)
     teacher = RecordedTeacher(made.recorded, world.device, vocabulary=setting.compared_vocabulary)
@@ -291,7 +291,7 @@ def _analyse(
         setting=setting,
         task=inputs.task,
         model=model,
-        source=student,
+        factory=student,
         splits=inputs.teacher_splits,
         read=teacher.reader(Signals(logits=True)),
         pad_id=inputs.teacher_pad,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from raykd.data.base import Array, Encoded
 from raykd.methods.base import Setting
 from raykd.models.base import ModelDims
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import Findings
 from raykd.teachers.recorded import RecordedOutputs
@@ -64,9 +64,9 @@ class Prepared:
     teacher_train: Encoded | None
     teacher_pad: int
     teacher_dims: ModelDims
-    student: ModelSource
+    student: ModelFactory
     recorded: RecordedOutputs | None
-    teacher: ModelSource | None
+    teacher: ModelFactory | None
     reported: RecordedOutputs | None
     output_matrix: Array | None
     output_bias: Array | None
@@ -111,8 +111,8 @@ class Prepared:
             yield from self.reported.arrays()
         for findings in self.findings.values():
             yield from findings.arrays.values()
-        for source in (self.student, self.teacher):
-            if source is not None and source.state is not None:
-                yield from source.state.tensors.values()
+        for factory in (self.student, self.teacher):
+            if factory is not None and factory.state is not None:
+                yield from factory.state.tensors.values()
         if self.recorded is not None:
             yield from self.recorded.offsets()

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from raykd.data.base import Array
-from raykd.models.source import ModelSource
+from raykd.models.model_factory import ModelFactory
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import missing_signals
 from raykd.teachers.recorded import RecordedOutputs, joined
@@ -34,7 +34,7 @@ class RecordJob:
         key: Identity of the preparation.
         number: Of the block.
         inputs: A reference to the `TaskInputs`.
-        teacher: A reference to the `ModelSource` of the teacher.
+        teacher: A reference to the `ModelFactory` of the teacher.
     """
 
     key: str
@@ -91,13 +91,13 @@ class OpenRecording:
 def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     """Build the teacher that another slot prepared."""
     inputs: TaskInputs = ray.get(job.inputs[0])
-    source: ModelSource = ray.get(job.teacher[0])
+    factory: ModelFactory = ray.get(job.teacher[0])
     signals = missing_signals(inputs)
     assert signals is not None
     recording = inputs.recording("train", signals, inputs.recorded_signals())
     return OpenRecording(
         key=job.key,
-        model=source.frozen().to(device),
+        model=factory.frozen().to(device),
         recording=recording,
         rows=recording.blocks(),
         device=device,
@@ -131,7 +131,7 @@ class SharedRecorder:
     def __call__(
         self,
         model: nn.Module,
-        source: ModelSource,
+        factory: ModelFactory,
         recording: Recording,
         progress: Callable[[int], None],
     ) -> RecordedOutputs:
@@ -141,7 +141,7 @@ class SharedRecorder:
             device=next(model.parameters()).device,
         )  # fmt: skip
         left = dict.fromkeys(range(len(here.rows)))
-        self._ask_for_help(source, len(left))
+        self._ask_for_help(factory, len(left))
         done, wait_s = 0, 0.0
         while left:
             for number in list(left):
@@ -154,11 +154,11 @@ class SharedRecorder:
         self.blocks = tuple(ref for ref, _ in found)
         return joined([piece for _, piece in found])
 
-    def _ask_for_help(self, source: ModelSource, count: int) -> None:
+    def _ask_for_help(self, factory: ModelFactory, count: int) -> None:
         """One job for each block but the first; those that come too late find it done."""
         if self._alone or count == 1:
             return
-        teacher = (ray.put(source),)
+        teacher = (ray.put(factory),)
         for number in range(1, count):
             job = RecordJob(key=self._key, number=number, inputs=self._where, teacher=teacher)
             name = f"record.{self._key}.{number}"

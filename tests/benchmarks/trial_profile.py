@@ -67,9 +67,9 @@ def profile(prepared: Prepared, method: str) -> tuple[float, Clock]:
     world = World(device=torch.device("cpu"))
     teacher = open_teacher(prepared, world)
     config = trial_config(method=method, coefficients=METHODS[method], train=TRAIN)
-    source = type(prepared.student)
+    factory = type(prepared.student)
     with (
-        mock.patch.object(source, "build", clock.timed("building the student", source.build)),
+        mock.patch.object(factory, "build", clock.timed("building the student", factory.build)),
         mock.patch.object(
             run.Collator, "__call__", clock.timed("padding batches", run.Collator.__call__)
         ),

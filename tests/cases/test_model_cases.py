@@ -22,7 +22,7 @@ from raykd.data.collate import Collator
 from raykd.data.tasks.dolly import TASK as DOLLY
 from raykd.errors import DataError, RaykdError, SetupError, SpecError
 from raykd.models import weights
-from raykd.models.cut import take_layers
+from raykd.models.layer_selection import select_layers
 from raykd.models.tokenizers import save_tokenizer
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.local import prepare_task
@@ -331,7 +331,7 @@ def test_162_what_is_saved_carries_the_names_of_the_task(place):
         found = reviews(place, student=student)
         state = weights.capture(found.teacher.build(0))
         if student == FIRST_LAYER:
-            mine = take_layers(state, (0,), keep_head=True)
+            mine = select_layers(state, (0,), keep_head=True)
         else:
             mine = weights.capture(found.student.build(0))
         for k, saved in enumerate((state, mine)):

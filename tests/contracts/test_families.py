@@ -14,9 +14,9 @@ from raykd import registry
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
 from raykd.models.slim import take_units
 from raykd.models.units import count_units, masked
@@ -201,7 +201,7 @@ def test_a_saved_folder_loads_with_equal_logits(random_init, batch, tmp_path):
 
 def test_the_first_layers_of_a_cut_model_compute_the_same(random_init, batch):
     model = build(random_init).eval()
-    student = weights.restore(take_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
+    student = weights.restore(select_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
     mine = forward(student, batch, hidden_states=(0, 1))
     theirs = forward(model, batch, hidden_states=(0, 1))

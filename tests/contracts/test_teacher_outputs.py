@@ -30,7 +30,7 @@ from raykd.methods.ckd import WordGram
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
-from raykd.models.source import ModelSource, factory_from_random_init
+from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.tokenizers import train_tokenizer
 from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
@@ -114,7 +114,7 @@ def tokenizer(family: str, other: bool) -> Any:
     return train_tokenizer(every, (180, 90)[other])
 
 
-def source(family: str, kind: str, task: Any, vocabulary: int, hidden: int) -> ModelSource:
+def factory(family: str, kind: str, task: Any, vocabulary: int, hidden: int) -> ModelFactory:
     random_init = RandomInitConfig(
         family=family, layers=LAYERS, hidden=hidden, heads=2, max_positions=LENGTH + MARGIN
     )
@@ -168,7 +168,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
     more = (PAD_T, PAD_S) if kind in TOKEN_KINDS else (0, 0)
     sizes = [id_count(t) + n for t, n in zip(tokens, more, strict=True)]
     teacher, student = (
-        source(family, kind, task, n, hidden) for n, hidden in zip(sizes, (16, 8), strict=True)
+        factory(family, kind, task, n, hidden) for n, hidden in zip(sizes, (16, 8), strict=True)
     )
     few = [task.encode(rows.take(np.arange(2)), t, LENGTH) for t in tokens]
     splits = [
@@ -358,7 +358,7 @@ def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
         recorded.reader(asked)
 
 
-class Biased(ModelSource):
+class Biased(ModelFactory):
     """A decoder whose output layer adds something."""
 
     def build(self, seed: int) -> nn.Module:
@@ -405,7 +405,7 @@ def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_
         given = of.inputs
         sizes = [given.vocabulary + n for n in (ours, theirs)]
         student, teacher = (
-            source("gpt2", "causal_lm", given.task, n, hidden)
+            factory("gpt2", "causal_lm", given.task, n, hidden)
             for n, hidden in zip(sizes, (8, 16), strict=True)
         )
         pair = Case(replace(given, student=student, teacher=teacher), teacher.build(0).eval())
@@ -433,7 +433,7 @@ MASKED = tuple(
 def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
     of = case("bert", "masked_lm")
     size = id_count(tokenizer("bert", False)) + PAD_S
-    student = source("bert", "masked_lm", of.inputs.task, size, hidden=16)
+    student = factory("bert", "masked_lm", of.inputs.task, size, hidden=16)
     of = Case(replace(of.inputs, student=student), of.model)
     declared = registry.params_of("methods", name)
     # What such small models can do of it.

@@ -16,9 +16,9 @@ from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
-from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward, shifted
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
 from raykd.models.writing import (
     Writing,
@@ -218,9 +218,9 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, 
     state = weights.capture(model)
     if not registry.load("families", random_init.family).layer_prefix:
         with pytest.raises(SpecError, match="cannot be taken"):
-            take_layers(state, (0, 2), keep_head=True)
+            select_layers(state, (0, 2), keep_head=True)
         return
-    student = weights.restore(take_layers(state, (0, 2), keep_head=True)).eval()
+    student = weights.restore(select_layers(state, (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
     mine = forward(student, batch, hidden_states=(0, 1))
     theirs = forward(model, batch, hidden_states=(0, 1))

@@ -34,9 +34,9 @@ from raykd.data.base import Batch
 from raykd.errors import RaykdError
 from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
 from raykd.models import weights
-from raykd.models.cut import take_layers
 from raykd.models.families.base import family_of, with_task
 from raykd.models.forward import forward
+from raykd.models.layer_selection import select_layers
 from raykd.models.pruning import UnitScores, choose, order, removals
 from raykd.models.slim import take_units
 from raykd.models.units import count_units, head_size, sensitivity
@@ -209,7 +209,7 @@ def _check_key(key: str, case: Case) -> Found:
     elif m := _KEPT.fullmatch(key):
         yield from _kept(key, case, m)
     elif m := _DROPPED.fullmatch(key):
-        student = take_layers(case.state, tuple(range(int(m["layers"]))), keep_head=True)
+        student = select_layers(case.state, tuple(range(int(m["layers"]))), keep_head=True)
         yield _array(key, case.logits(weights.restore(student).eval()), golden)
     elif m := _PRUNED.fullmatch(key):
         yield _pruned(key, case, float(m["sparsity"]), m["what"])

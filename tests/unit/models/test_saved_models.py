@@ -26,8 +26,8 @@ from raykd.data.prompts import id_count, joined_row, of_rows
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
-from raykd.models.cut import take_layers
 from raykd.models.forward import forward
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.models.writing import Writing, until_end, write
@@ -233,7 +233,7 @@ def test_blocks_that_are_taken_keep_their_kind_of_attention(family):
         windowed = {"use_sliding_window": True, "sliding_window": 4, "layer_types": kinds}
         state = replace(state, config={**state.config, **windowed})
     whole = weights.restore(state).eval()
-    taken = weights.restore(take_layers(state, (0, 2, 3, 4), keep_head=True)).eval()
+    taken = weights.restore(select_layers(state, (0, 2, 3, 4), keep_head=True)).eval()
     assert types_of(taken) == [types_of(whole)[k] for k in (0, 2, 3, 4)]
     assert len(set(types_of(taken))) == 2
 
@@ -244,11 +244,11 @@ def test_a_global_block_of_a_gpt_neo_sees_everything_wherever_it_is_put():
     model = model_of("gpt_neo", "causal_lm", tokenizer, layers=3)
     config = {**weights.capture(model).config, "window_size": 2}
     whole = replace(weights.capture(model), config=config)
-    second = weights.restore(take_layers(whole, (0, 2), keep_head=True)).eval()
+    second = weights.restore(select_layers(whole, (0, 2), keep_head=True)).eval()
     ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
     seen = second(ids, output_attentions=False).logits[0, -1]
     other = second(torch.cat([torch.tensor([[50]]), ids[:, 1:]], 1)).logits[0, -1]
-    local = weights.restore(take_layers(whole, (1,), keep_head=True)).eval()
+    local = weights.restore(select_layers(whole, (1,), keep_head=True)).eval()
     assert not torch.equal(seen, other)
     alike = [local(torch.tensor([[first, 6, 7, 8, 9, 10]])).logits[0, -1] for first in (5, 50)]
     assert torch.equal(*alike)

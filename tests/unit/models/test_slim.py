@@ -7,7 +7,7 @@ import torch
 
 from raykd.errors import DataError
 from raykd.models import weights
-from raykd.models.cut import take_layers
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import load_model, model_dims
 from raykd.models.slim import take_units
 from raykd.models.units import count_units
@@ -113,7 +113,7 @@ def test_a_slim_model_can_be_slimmed_and_cut_further():
     mine = twice.bert.encoder.layer[0].output.dense.weight
     theirs = once.bert.encoder.layer[0].output.dense.weight
     assert torch.equal(mine, theirs[:, [2, 0]])
-    cut = weights.restore(take_layers(weights.capture(once), (2, 0), keep_head=True))
+    cut = weights.restore(select_layers(weights.capture(once), (2, 0), keep_head=True))
     assert count_units(cut) == ((1, 2), (0, 3))
 
 

@@ -24,7 +24,7 @@ from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.words import student_in_words
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
@@ -241,7 +241,7 @@ def test_pretrained_layers_of_a_random_teacher_are_refused_before_training():
 def test_a_student_cut_from_the_teacher():
     sweep = spec(student={"from_teacher": {"layers": [1], "weights": "finetuned"}})
     found = gather(sweep, TASK)
-    assert found.student == StudentCut(layers=(1,), weights="finetuned")
+    assert found.student == StudentFromTeacher(layers=(1,), weights="finetuned")
 
 
 def test_a_student_pruned_from_the_teacher():
@@ -249,7 +249,7 @@ def test_a_student_pruned_from_the_teacher():
     pruned = {"from_teacher": {"sparsity": 70, "weights": "finetuned"}}
     sweep = spec(teacher__model=eights, student=pruned)
     found = gather(sweep, TASK)
-    assert found.student == StudentCut(sparsity=70.0, weights="finetuned")
+    assert found.student == StudentFromTeacher(sparsity=70.0, weights="finetuned")
     assert student_in_words(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
 
 

@@ -29,7 +29,7 @@ SECTIONS = {
     "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.RandomInitSpec,
     "split": schema.SplitRef,
 }  # fmt: skip
-CUT = {"layers": [1], "weights": "finetuned"}
+FROM_TEACHER = {"layers": [1], "weights": "finetuned"}
 TEACHER = {**SHAPE, "hidden": 16}
 SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "data.limit": ({"data__limit": 60}, "rows"),
@@ -45,12 +45,12 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "teacher.serve": ({"teacher__serve": "weights"}, "serving"),
     "teacher.dtype": ({"teacher__dtype": "fp32"}, "serving"),
     "student.model": ({"student__model": {**SHAPE, "hidden": 12, "layers": 1}}, "models"),
-    "student.from_teacher": ({"student": {"from_teacher": CUT}}, "models"),
-    "student.from_teacher.layers": ({"student": {"from_teacher": {**CUT, "layers": [0]}}},
+    "student.from_teacher": ({"student": {"from_teacher": FROM_TEACHER}}, "models"),
+    "student.from_teacher.layers": ({"student": {"from_teacher": {**FROM_TEACHER, "layers": [0]}}},
                                     "models"),
     "student.from_teacher.sparsity": (
         {"student": {"from_teacher": {"sparsity": 50.0, "weights": "finetuned"}}}, "models"),
-    "student.from_teacher.rewired": ({"student": {"from_teacher": {**CUT, "rewired": True}}},
+    "student.from_teacher.rewired": ({"student": {"from_teacher": {**FROM_TEACHER, "rewired": True}}},
                                      "models"),
     "model.family": ({"student__model": {**SHAPE, "hidden": 8, "layers": 1,
                                          "family": "distilbert"}}, "models"),

@@ -10,7 +10,7 @@ import pytest
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.teachers import cache
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.recorded import checksum
 from raykd.teachers.shelf import ABOUT, PARTS, TEACHER
 from raykd.teachers.store import arrays
@@ -33,7 +33,7 @@ CHANGES = {
     "outputs": dict,
     "bf16": lambda: {"dtype": "bf16"},
     "weights": lambda: {"mode": "weights"},
-    "cut student": lambda: {"student": StudentCut(layers=(1,), weights="finetuned")},
+    "cut student": lambda: {"student": StudentFromTeacher(layers=(1,), weights="finetuned")},
     "as it is": lambda: {"finetune": None, "teacher": tiny.pretrained(tiny.given().teacher)},
 }
 

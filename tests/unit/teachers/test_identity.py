@@ -13,7 +13,7 @@ from raykd.methods.ckd import WordGram
 from raykd.models.weights import ModelState
 from raykd.teachers import identity
 from raykd.teachers.identity import keys_of
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers import tiny
 
@@ -57,7 +57,7 @@ ANOTHER_TEACHER = {
     ),
     "the order of rows": {"teacher_splits": {**SPLITS, "finetune": SPLITS["train"]}},
     "padding token": {"teacher_pad": 1},
-    "its size": {"teacher": tiny.source(300, layers=1, hidden=16)},
+    "its size": {"teacher": tiny.factory(300, layers=1, hidden=16)},
     "another family's head": {"teacher": replace(tiny.given().teacher, num_labels=4)},
 }
 OTHER_PARTS = {
@@ -75,11 +75,11 @@ OTHER_PARTS = {
         {"signals": replace(tiny.SIGNALS, margin=1)},
         {"recorded/hidden_states/0", "recorded/hidden_states/2"},
     ),
-    "a student made of it": ({"student": StudentCut(layers=(0,), weights="finetuned")},
+    "a student made of it": ({"student": StudentFromTeacher(layers=(0,), weights="finetuned")},
                              {"student"}),
 }  # fmt: skip
 NOTHING = {
-    "another student": {"student": tiny.source(300, layers=1, hidden=4)},
+    "another student": {"student": tiny.factory(300, layers=1, hidden=4)},
     "the order of layers": {"signals": replace(tiny.SIGNALS, hidden_states=(2, 0))},
     "fewer layers": {"signals": replace(tiny.SIGNALS, hidden_states=(2,))},
     "served by weights": {"mode": "weights"},

@@ -11,7 +11,7 @@ from raykd.methods.base import Signals
 from raykd.teachers import keeping
 from raykd.teachers.found import WEIGHTS
 from raykd.teachers.identity import keys_of
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.keeping import opened
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same
@@ -58,7 +58,7 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
 
 
 WANTS_NOTHING_NEW = {
-    "another student": {"student": tiny.source(300, layers=1, hidden=4)},
+    "another student": {"student": tiny.factory(300, layers=1, hidden=4)},
     "weights in place of outputs": {"mode": "weights"},
     "fewer signals": {"signals": SMALL},
     "the same layers in another order": {
@@ -135,7 +135,7 @@ def test_the_weights_do_not_depend_on_the_rows_that_training_is_looked_at_with()
 
 def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
     tiny.kept(tmp_path)
-    cut = tiny.inputs(student=StudentCut(layers=(1,), weights="finetuned"))
+    cut = tiny.inputs(student=StudentFromTeacher(layers=(1,), weights="finetuned"))
     second = tiny.through(tmp_path, cut)
     assert second.found.missing == ("student",)
     third = tiny.through(tmp_path, cut)

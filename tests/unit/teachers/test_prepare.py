@@ -11,7 +11,7 @@ from transformers import BertForSequenceClassification
 from raykd.errors import TeacherError
 from raykd.methods.base import Signals
 from raykd.models import weights
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.prepare import prepare
 from tests.unit.teachers import tiny
 
@@ -94,8 +94,8 @@ def test_a_teacher_served_by_its_weights_is_not_recorded():
 
 
 def test_a_student_cut_from_the_fine_tuned_teacher_has_its_layers_and_head():
-    cut = StudentCut(layers=(1,), weights="finetuned")
-    prepared, state = tiny.prepared(student=cut)
+    derived = StudentFromTeacher(layers=(1,), weights="finetuned")
+    prepared, state = tiny.prepared(student=derived)
     student = weights.capture(prepared.student.build(seed=5))
     assert prepared.student.dims.layers == 1
     for name, array in pieces(student, "bert.encoder.layer.0.").items():
@@ -106,8 +106,8 @@ def test_a_student_cut_from_the_fine_tuned_teacher_has_its_layers_and_head():
 
 def test_a_student_cut_from_the_pretrained_teacher_has_layers_from_before_and_a_fresh_head():
     model = tiny.pretrained(tiny.given().teacher)
-    cut = StudentCut(layers=(0,), weights="pretrained")
-    prepared, state = tiny.prepared(teacher=model, student=cut)
+    derived = StudentFromTeacher(layers=(0,), weights="pretrained")
+    prepared, state = tiny.prepared(teacher=model, student=derived)
     one, two = (weights.capture(prepared.student.build(seed)) for seed in (5, 6))
     for name, array in pieces(one).items():
         assert np.array_equal(array, model.state.tensors[name]), name
@@ -118,7 +118,7 @@ def test_a_student_cut_from_the_pretrained_teacher_has_layers_from_before_and_a_
 
 def test_pretrained_layers_of_a_random_teacher_do_not_exist():
     with pytest.raises(TeacherError, match="begins with random weights"):
-        tiny.prepared(student=StudentCut(layers=(0,), weights="pretrained"))
+        tiny.prepared(student=StudentFromTeacher(layers=(0,), weights="pretrained"))
 
 
 def test_progress_tells_of_fine_tuning_and_then_of_every_row():

@@ -10,9 +10,9 @@ from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import model_dims
-from raykd.models.source import factory_from_random_init
+from raykd.models.model_factory import factory_from_random_init
 from raykd.models.units import count_units
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.pruned import prune
 from tests.unit.teachers import tiny
 
@@ -77,8 +77,8 @@ def test_the_same_rows_give_the_same_student():
 
 
 def test_preparing_makes_the_student_of_the_finetuned_teacher():
-    cut = StudentCut(sparsity=50.0, weights="finetuned")
-    prepared, state = tiny.prepared(teacher=teacher(), student=cut)
+    derived = StudentFromTeacher(sparsity=50.0, weights="finetuned")
+    prepared, state = tiny.prepared(teacher=teacher(), student=derived)
     student = prepared.student.build(0)
     assert sum(count_units(student)[1]) == 64
     assert prepared.student.dims == model_dims(student)
@@ -91,11 +91,11 @@ def test_preparing_makes_the_student_of_the_finetuned_teacher():
 
 
 @pytest.mark.parametrize(
-    ("cut", "changes"),
+    ("derived", "changes"),
     [
-        (StudentCut(layers=(1,), weights="finetuned"), {"layers": 1}),
-        (StudentCut(sparsity=10.0, weights="finetuned"), {"uneven": True}),
+        (StudentFromTeacher(layers=(1,), weights="finetuned"), {"layers": 1}),
+        (StudentFromTeacher(sparsity=10.0, weights="finetuned"), {"uneven": True}),
     ],
 )
-def test_a_cut_knows_the_sizes_of_the_student(cut, changes):
-    assert cut.dims(teacher().dims) == replace(teacher().dims, **changes)
+def test_the_dims_of_a_derived_student_are_known(derived, changes):
+    assert derived.dims(teacher().dims) == replace(teacher().dims, **changes)

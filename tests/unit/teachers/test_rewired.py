@@ -7,7 +7,7 @@ from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
 from raykd.models.load import model_dims
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.pruned import _scores, rewire
 from tests.unit.teachers import tiny
 
@@ -32,12 +32,12 @@ def test_the_order_changes_and_the_function_does_not():
 
 
 def test_a_student_may_be_cut_and_rewired():
-    cut = StudentCut(layers=(1,), weights="finetuned")
+    derived = StudentFromTeacher(layers=(1,), weights="finetuned")
     plain, wired = (
-        tiny.prepared(student=StudentCut(layers=(1,), weights="finetuned", rewired=flag))[0]
+        tiny.prepared(student=StudentFromTeacher(layers=(1,), weights="finetuned", rewired=flag))[0]
         for flag in (False, True)
     )
-    assert cut.layers == (1,)
+    assert derived.layers == (1,)
     one, two = (p.student.build(seed=0).eval() for p in (plain, wired))
     batch = COLLATE(plain.splits["select"], np.arange(4))
     assert torch.allclose(forward(one, batch).logits, forward(two, batch).logits, atol=1e-5)

@@ -10,7 +10,7 @@ import torch
 
 from raykd import registry
 from raykd.errors import TrialError
-from raykd.teachers.inputs import StudentCut
+from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
 from raykd.teachers.store import TeacherHandle, arrays, verify
@@ -54,7 +54,10 @@ def test_a_write_in_place_fails_the_trial_and_says_what_to_look_for(written):
     ("changes", "state"),
     [
         ({"mode": "weights"}, lambda p: p.teacher.state),
-        ({"student": StudentCut(layers=(0,), weights="finetuned")}, lambda p: p.student.state),
+        (
+            {"student": StudentFromTeacher(layers=(0,), weights="finetuned")},
+            lambda p: p.student.state,
+        ),
     ],
     ids=["teacher", "student"],
 )
@@ -66,7 +69,7 @@ def test_a_write_to_shared_weights_is_noticed(changes, state):
 
 
 def test_training_on_a_built_student_leaves_the_shared_weights_alone():
-    handle, prepared = shared(student=StudentCut(layers=(0,), weights="finetuned"))
+    handle, prepared = shared(student=StudentFromTeacher(layers=(0,), weights="finetuned"))
     model = prepared.student.build(seed=0)
     with torch.no_grad():
         for parameter in model.parameters():

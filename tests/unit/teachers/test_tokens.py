@@ -29,7 +29,7 @@ from raykd.teachers.tokens.choose import DENSE, cache_of, choose
 from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
-from tests.unit.teachers.tiny import given, source, through
+from tests.unit.teachers.tiny import factory, given, through
 
 ROWS, LENGTH = 24, 64
 
@@ -48,7 +48,7 @@ def inputs() -> TaskInputs:
         family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH
     )
     teacher = replace(
-        source(len(tokenizer), layers=1, hidden=16),
+        factory(len(tokenizer), layers=1, hidden=16),
         kind="causal_lm", num_labels=1, random_init=random_init,
         dims=random_init_dims(random_init, len(tokenizer)),
     )  # fmt: skip

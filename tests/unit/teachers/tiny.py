@@ -17,7 +17,7 @@ from raykd.data.base import DataSettings, Rows, Task
 from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.source import ModelSource, factory_from_random_init
+from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.teachers.found import Found
 from raykd.teachers.identity import Keys, keys_of
@@ -36,7 +36,7 @@ ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
 LENGTH = 32
 
 
-def source(vocabulary: int, *, layers: int, hidden: int) -> ModelSource:
+def factory(vocabulary: int, *, layers: int, hidden: int) -> ModelFactory:
     task: Task = registry.load("tasks", TASK)
     random_init = RandomInitConfig(
         family="bert", layers=layers, hidden=hidden, heads=2, max_positions=LENGTH
@@ -46,7 +46,7 @@ def source(vocabulary: int, *, layers: int, hidden: int) -> ModelSource:
     )
 
 
-def pretrained(model: ModelSource, seed: int = 7) -> ModelSource:
+def pretrained(model: ModelFactory, seed: int = 7) -> ModelFactory:
     """The same model, beginning with given weights."""
     return replace(model, state=weights.capture(model.build(seed)), random_init=None)
 
@@ -78,11 +78,11 @@ def given() -> TaskInputs:
         task=registry.load("tasks", TASK),
         teacher_splits=encoded,
         student_splits={role: encoded[role] for role in ("train", "select", "report")},
-        teacher=source(len(tokenizer), layers=2, hidden=16),
+        teacher=factory(len(tokenizer), layers=2, hidden=16),
         teacher_pad=tokenizer.pad_token_id,
         finetune=TrainSettings(epochs=1, lr=1e-3, batch_size=16, precision="fp32"),
         finetune_seed=3,
-        student=source(len(tokenizer), layers=1, hidden=8),
+        student=factory(len(tokenizer), layers=1, hidden=8),
         student_pad=tokenizer.pad_token_id,
         same_tokens=True,
         vocabulary=len(tokenizer),

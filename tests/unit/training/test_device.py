@@ -5,7 +5,7 @@ from torch import nn
 from raykd import registry
 from raykd.errors import SetupError
 from raykd.models.base import RandomInitConfig
-from raykd.models.source import factory_from_random_init
+from raykd.models.model_factory import factory_from_random_init
 from raykd.training import device
 from raykd.training.device import (
     MIN_CPU_BF16_WIDTH,
@@ -84,5 +84,5 @@ def test_the_width_that_decides_is_that_of_hidden_states_in_every_family(family)
     kind = "classification" if registry.load("families", family).text_kind() == "" else "causal_lm"
     if family == "t5":
         kind = "seq2seq"
-    source = factory_from_random_init(random_init, vocabulary=50, kind=kind, num_labels=2)
-    assert width(source.build(0)) == source.dims.hidden == 24
+    factory = factory_from_random_init(random_init, vocabulary=50, kind=kind, num_labels=2)
+    assert width(factory.build(0)) == factory.dims.hidden == 24

@@ -1,4 +1,4 @@
-"""How a model begins: from given weights, or from sizes and a seed."""
+"""Builds models: from given weights, or from a configuration and a seed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from raykd.models.weights import ModelState, restore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSource:
-    """A model that can be built any number of times, the same for the same seed.
+class ModelFactory:
+    """Builds a model any number of times, the same one for the same seed.
 
     Attributes:
         kind: Kind of task; chooses the head.
         num_labels: Width of the logits.
         dims: Its sizes.
-        state: Weights to begin with; what they lack (a fresh head) is drawn from the seed.
+        state: Initial weights; what they lack (a fresh head) is drawn from the seed.
         random_init: Sizes of a model with random weights, when there is no `state`.
         labels: Names of the classes, in the order of the logits.
         pad: The token that pads in a model with random weights, None where another one stands in.
@@ -55,7 +55,7 @@ class ModelSource:
         )
 
     def frozen(self) -> nn.Module:
-        """A model to read only, in evaluation mode, without gradients.
+        """A read-only model in evaluation mode, without gradients.
 
         It shares the weights of `state`: many processes of a node hold them once, as long as they
         stay on the CPU. Writing to them would change all of them.
@@ -66,9 +66,9 @@ class ModelSource:
 
 def factory_from_state(
     state: ModelState, kind: str, num_labels: int, labels: tuple[str, ...] = ()
-) -> ModelSource:
-    """How a model with these weights begins."""
-    return ModelSource(
+) -> ModelFactory:
+    """The factory of a model with these initial weights."""
+    return ModelFactory(
         kind=kind, num_labels=num_labels, dims=model_dims(state), state=state, labels=labels
     )
 
@@ -81,10 +81,10 @@ def factory_from_random_init(
     num_labels: int,
     labels: tuple[str, ...] = (),
     pad: int | None = 0,
-) -> ModelSource:
-    """How a model with random weights begins."""
+) -> ModelFactory:
+    """The factory of a model with random weights."""
     sizes = random_init_dims(random_init, vocabulary)
-    return ModelSource(
+    return ModelFactory(
         kind=kind,
         num_labels=num_labels,
         dims=sizes,

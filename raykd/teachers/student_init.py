@@ -1,4 +1,4 @@
-"""How students begin: as they are given, or made of the teacher."""
+"""Student initialisation: given, or derived from the teacher."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import nn
 
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
-from raykd.models.cut import take_layers
-from raykd.models.source import ModelSource
+from raykd.models.layer_selection import select_layers
+from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.pruned import prune, rewire
 
 
-def beginning(
+def student_init(
     inputs: TaskInputs, finetuned: ModelState, teacher: nn.Module, device: torch.device
-) -> ModelSource:
-    """How students begin.
+) -> ModelFactory:
+    """The initial student of every trial.
 
     Args:
         inputs: What is prepared.
@@ -30,21 +30,21 @@ def beginning(
     Raises:
         TeacherError: The weights from before fine-tuning are asked for, and they are random.
     """
-    if isinstance(inputs.student, ModelSource):
+    if isinstance(inputs.student, ModelFactory):
         return inputs.student
-    cut = inputs.student
-    dims = cut.dims(inputs.teacher.dims)
-    if cut.sparsity is not None:
+    derived = inputs.student
+    dims = derived.dims(inputs.teacher.dims)
+    if derived.sparsity is not None:
         state = prune(
             teacher,
             inputs.teacher_splits["select"],
             inputs.task,
-            sparsity=cut.sparsity,
+            sparsity=derived.sparsity,
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,
         )
         return replace(inputs.teacher, state=state, random_init=None, dims=dims)
-    if cut.weights == "finetuned":
+    if derived.weights == "finetuned":
         base = finetuned
     elif inputs.teacher.state is not None:
         base = inputs.teacher.state
@@ -53,8 +53,8 @@ def beginning(
             "student.from_teacher.weights: pretrained, but the teacher begins with random weights",
             hint="use weights: finetuned",
         )
-    state = take_layers(base, cut.layers, keep_head=cut.weights == "finetuned")
-    if cut.rewired:
+    state = select_layers(base, derived.layers, keep_head=derived.weights == "finetuned")
+    if derived.rewired:
         state = rewire(
             state,
             inputs.teacher_splits["select"],

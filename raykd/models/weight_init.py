@@ -1,4 +1,4 @@
-"""Initial weights drawn from a seed, whatever the global generators hold."""
+"""Weight initialisation from a seed, independent of the global generators."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 
 
 @contextmanager
-def drawn_from(seed: int) -> Iterator[None]:
-    """Draw on the CPU from a seed; afterwards the global generator is as it was."""
+def seeded_rng(seed: int) -> Iterator[None]:
+    """Seed the CPU generator within; the global state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that also seeds devices, whose generators are not restored.
         torch.default_generator.manual_seed(seed)
@@ -20,15 +20,15 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 
 def without_weights(head_class: Any, config: Any) -> Any:
-    """A model whose weights are not set yet; much faster to build when all are given anyway."""
+    """A model with uninitialised weights: faster to build where all of them are given."""
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
         return head_class(config)
 
 
-def draw(model: Any, names: Iterable[str], seed: int) -> None:
-    """Set the named weights of a model at random, the way its family does.
+def draw_weights(model: Any, names: Iterable[str], seed: int) -> None:
+    """Initialise the named weights of a model the way its family does.
 
     Args:
         model: A ``PreTrainedModel``.
@@ -37,6 +37,6 @@ def draw(model: Any, names: Iterable[str], seed: int) -> None:
     """
     owners = {name.rpartition(".")[0] for name in names}
     layers: list[nn.Module] = [m for name, m in model.named_modules() if name in owners]
-    with drawn_from(seed), torch.no_grad():
+    with seeded_rng(seed), torch.no_grad():
         for layer in layers:
             model._init_weights(layer)

@@ -1,4 +1,4 @@
-"""Finds the folder of a model: a path, a folder inside an installed package, or a hub name."""
+"""Resolves the name of a model to its folder: a path, an installed package, or a hub name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHARDS = {SAFE_INDEX: "model-*.safetensors", TORCH_INDEX: "pytorch_model-*.bin"
 _ADAPTER = "adapter_config.json"
 
 
-def find(name: str) -> Path:
+def resolve(name: str) -> Path:
     """The folder that holds a model's ``config.json``.
 
     Args:

@@ -1,4 +1,4 @@
-"""Makes a student of chosen layers of a model."""
+"""Selects layers of a model, which make a smaller model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from raykd.models.families.base import KEPT_UNITS, ModelFamily, family_of
 from raykd.models.weights import ModelState
 
 INSTEAD = "give the student's sizes with student.model"
-"""What to do where layers cannot be taken."""
+"""The hint where layers cannot be selected."""
 
 
 def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int]) -> str:
-    """Why blocks of a model cannot be taken, or empty.
+    """Why blocks of a model cannot be selected, or empty.
 
     Args:
         family: Its family.
@@ -32,16 +32,16 @@ def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int
     return ""
 
 
-def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) -> ModelState:
-    """A smaller model: embeddings and some blocks, in the order given.
+def select_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) -> ModelState:
+    """A smaller model: the embeddings and the selected blocks, in the order given.
 
     Args:
-        state: The model to take them from.
+        state: The model to select them from.
         layers: Blocks, numbered from 0.
         keep_head: Whether to keep the head; else the student begins with a fresh one.
 
     Raises:
-        SpecError: A number is out of range or given twice, or blocks cannot change their places.
+        SpecError: A number is out of range or given twice, or blocks cannot be reordered.
     """
     family = family_of(state.config["model_type"])
     if wrong := refusal(family, state.config, layers):
@@ -58,12 +58,12 @@ def take_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool) 
             f"layers must name at least one block, and each once, got {list(layers)}",
             hint="change student.from_teacher.layers",
         )
-    places = {old: new for new, old in enumerate(layers)}
+    positions = {old: new for new, old in enumerate(layers)}
 
     def renamed(name: str) -> str | None:
         if name.startswith(family.layer_prefix):
             number, _, rest = name.removeprefix(family.layer_prefix).partition(".")
-            new = places.get(int(number))
+            new = positions.get(int(number))
             return None if new is None else f"{family.layer_prefix}{new}.{rest}"
         return name if keep_head or not family.is_head(name) else None
 
