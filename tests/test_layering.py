@@ -54,8 +54,8 @@ LAYERS = {
     "methods": Layer(
         # Batches and outputs are types in the contract of a method. A method that derives other
         # teachers scores and removes units of the teacher.
-        raykd={"errors", "params", "losses", "data.base", "models.base", "models.pruning",
-               "models.slim", "models.units"},
+        raykd={"errors", "params", "losses", "data.base", "models.base", "models.unit_selection",
+               "models.structured_pruning", "models.unit_masks"},
         packages={"torch"},
     ),
     "results": Layer(

@@ -37,7 +37,7 @@ class AdaptiveCKD(Method[Params]):
     First the widths alone, then every width at every depth, as DynaBERT does; CKD's relations take
     the place of its hidden-state loss, because they need no equal widths. Layers are matched anew
     for every depth. The parts are the first heads and neurons: a student cut with
-    ``rewired: true`` has the important ones there.
+    ``sort_by_importance: true`` has the important ones there.
     """
 
     title = "CKD for students that can be cut to several sizes"

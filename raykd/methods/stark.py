@@ -14,9 +14,9 @@ from raykd.data.base import Array, Batch
 from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
 from raykd.methods.base import Bench, Derivation, LossTerms, Method, Signals, Variant
 from raykd.models.base import Outputs
-from raykd.models.pruning import KeptUnits, UnitScores, choose, refusal
-from raykd.models.slim import take_units
-from raykd.models.units import sensitivity
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import sensitivity
+from raykd.models.unit_selection import KeptUnits, UnitScores, choose, refusal
 from raykd.params import param
 
 
@@ -214,7 +214,7 @@ def _distance(student: Tensor, teacher: Tensor, temperature: float, kind: str) -
 
 
 def _sparse(teacher: Any, *, kept: KeptUnits) -> nn.Module:
-    sparse: nn.Module = take_units(teacher, *kept.indices())
+    sparse: nn.Module = keep_units(teacher, *kept.indices())
     return sparse
 
 

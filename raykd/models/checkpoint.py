@@ -16,7 +16,7 @@ from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
 from raykd.models.resolve import no_configuration, read_config, resolve
-from raykd.models.slim import fit_widths
+from raykd.models.structured_pruning import fit_widths
 from raykd.models.weight_files import read_tensors
 from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
 from raykd.models.weights import ModelState

@@ -12,7 +12,7 @@ from torch import nn
 
 from raykd.models.base import Part
 from raykd.models.families.base import family_of
-from raykd.models.units import blocks_of, count_units, masked
+from raykd.models.unit_masks import blocks_of, count_units, masked
 
 
 @contextmanager

@@ -170,13 +170,18 @@ def _read_from_teacher(
     _exactly_one(entry, FROM_TEACHER, ("layers", "sparsity"), findings)
     if from_teacher.layers is not None and teacher is not None:
         _check_layers(from_teacher.layers, entry, teacher, findings)
-    if from_teacher.rewired and (
+    if from_teacher.sort_by_importance and (
         from_teacher.sparsity is not None or from_teacher.weights != "finetuned"
     ):
-        mark = entry.node.entries["rewired"].node.mark
-        message = "'rewired' orders heads and neurons by the task loss of a fine-tuned student"
+        mark = entry.node.entries["sort_by_importance"].node.mark
+        message = (
+            "'sort_by_importance' sorts heads and neurons by the task loss of a fine-tuned student"
+        )
         findings.add(
-            mark, join(FROM_TEACHER, "rewired"), message, "set layers, and weights: finetuned"
+            mark,
+            join(FROM_TEACHER, "sort_by_importance"),
+            message,
+            "set layers, and weights: finetuned",
         )
     if from_teacher.sparsity is None:
         return from_teacher

@@ -93,7 +93,7 @@ _KEYS: Mapping[type[Section], Mapping[str, str]] = {
     FromTeacher: {
         "layers": "The blocks that are taken, numbered from 0.",
         "sparsity": "The percentage of heads and neurons that go.",
-        "rewired": "Put important heads and neurons of every block first.",
+        "sort_by_importance": "Sort heads and neurons of every block, the most important first.",
         "weights": "Those of the teacher after fine-tuning, or before.",
     },
     RandomInitSpec: {

@@ -154,13 +154,13 @@ class TeacherSpec(Section):
 class FromTeacher(Section):
     """A student derived from the teacher: some layers, numbered from 0, or all of them pruned.
 
-    `rewired` puts the important heads and neurons of every block first.
+    `sort_by_importance` sorts the heads and neurons of every block, the most important first.
     `sparsity` is the percentage of heads and neurons that the fine-tuned teacher loses.
     """
 
     layers: tuple[int, ...] | None = Field(default=None, min_length=1)
     sparsity: Number | None = Field(default=None, gt=0, le=90)
-    rewired: bool = False
+    sort_by_importance: bool = False
     weights: Literal["finetuned", "pretrained"] = "pretrained"
 
 

@@ -181,7 +181,9 @@ def _student(
             )
         assert from_teacher.layers is not None
         return same, StudentFromTeacher(
-            layers=from_teacher.layers, weights=from_teacher.weights, rewired=from_teacher.rewired
+            layers=from_teacher.layers,
+            weights=from_teacher.weights,
+            sort_by_importance=from_teacher.sort_by_importance,
         )
     assert model is not None
     name, length = model_in_words(model), spec.data.max_length

@@ -10,7 +10,7 @@ from raykd import registry
 from raykd.data.base import TEXT_KINDS
 from raykd.data.prompts import id_count
 from raykd.errors import DataError, Problem, SetupError, SpecError
-from raykd.models import pruning
+from raykd.models import unit_selection
 from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import Checkpoint
 from raykd.models.class_names import in_words
@@ -143,7 +143,7 @@ def check_from_teacher(from_teacher: FromTeacher, teacher: ModelFactory) -> None
         SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
     """
     if from_teacher.sparsity is not None:
-        if wrong := pruning.refusal(teacher.dims):
+        if wrong := unit_selection.refusal(teacher.dims):
             reason, _, hint = wrong.partition("\n")
             hint = hint or "take layers of it: student.from_teacher.layers"
             raise _wrong_from_teacher("sparsity", f"the teacher {reason}", hint)

@@ -28,13 +28,14 @@ class StudentFromTeacher:
         layers: The selected layers, numbered from 0, when `sparsity` is None.
         weights: Those the teacher has after fine-tuning, or before.
         sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
-        rewired: Whether the important heads and neurons of every block come first.
+        sort_by_importance: Whether the heads and neurons of every block are sorted, the most
+            important first.
     """
 
     layers: tuple[int, ...] = ()
     weights: Literal["finetuned", "pretrained"]
     sparsity: float | None = None
-    rewired: bool = False
+    sort_by_importance: bool = False
 
     def dims(self, teacher: ModelDims) -> ModelDims:
         """The sizes of the student."""

@@ -1,4 +1,4 @@
-"""A student made by pruning the teacher: what the teacher needs least goes, block by block."""
+"""Students pruned from the teacher by importance scores, or with their units sorted by them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from raykd.data.base import Batch, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
-from raykd.models.pruning import UnitScores, choose, order
-from raykd.models.slim import take_units
-from raykd.models.units import head_size, sensitivity
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import head_size, sensitivity
+from raykd.models.unit_selection import UnitScores, choose, order
 from raykd.models.weights import ModelState
 
 SCORE_BATCH = 32
@@ -50,16 +50,16 @@ def prune(
     """
     scores = _scores(model, rows, task, collator, device)
     kept = choose(scores, sparsity, head_size(model))
-    return weights.capture(take_units(weights.restore(weights.capture(model)), *kept.indices()))
+    return weights.capture(keep_units(weights.restore(weights.capture(model)), *kept.indices()))
 
 
-def rewire(
+def sort_units(
     state: ModelState, rows: Encoded, task: Task, *, collator: Collator, device: torch.device
 ) -> ModelState:
-    """The same model with the heads and neurons of every block in the order of their importance.
+    """The same model with the heads and neurons of every block sorted by importance.
 
-    So that the first ones are those to keep when a part of it runs (Hou et al., "DynaBERT", 2020,
-    https://arxiv.org/abs/2004.04037). The function stays what it was, up to rounding.
+    A subnet keeps the first ones (Hou et al., "DynaBERT", 2020, https://arxiv.org/abs/2004.04037,
+    who call it network rewiring). The function of the model is unchanged, up to rounding.
 
     Args:
         state: A model with its head, as weights.
@@ -74,7 +74,7 @@ def rewire(
     """
     model: Any = weights.restore(state).to(device)
     scores = _scores(model, rows, task, collator, device)
-    model = take_units(model, order(scores.heads).tolist(), order(scores.neurons).tolist())
+    model = keep_units(model, order(scores.heads).tolist(), order(scores.neurons).tolist())
     return weights.capture(model)
 
 

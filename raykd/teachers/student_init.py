@@ -13,7 +13,7 @@ from raykd.models.layer_selection import select_layers
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.pruned import prune, rewire
+from raykd.teachers.pruned import prune, sort_units
 
 
 def student_init(
@@ -54,8 +54,8 @@ def student_init(
             hint="use weights: finetuned",
         )
     state = select_layers(base, derived.layers, keep_head=derived.weights == "finetuned")
-    if derived.rewired:
-        state = rewire(
+    if derived.sort_by_importance:
+        state = sort_units(
             state,
             inputs.teacher_splits["select"],
             inputs.task,

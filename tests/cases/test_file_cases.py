@@ -298,8 +298,9 @@ def test_wrong_values_are_told_with_the_right_form(folder, text, message, hint):
          "sampled, or the tokens of cache: top_k; cache is auto"),
         ("data.rationales={max_new_tokens: 9}", "data.rationales.max_new_tokens",
          "'max_new_tokens' bounds what a teacher writes, and it writes nothing here"),
-        ("student={from_teacher: {layers: [0], rewired: true}}", "student.from_teacher.rewired",
-         "'rewired' orders heads and neurons by the task loss of a fine-tuned student"),
+        ("student={from_teacher: {layers: [0], sort_by_importance: true}}",
+         "student.from_teacher.sort_by_importance",
+         "'sort_by_importance' sorts heads and neurons by the task loss of a fine-tuned student"),
     ],
 )  # fmt: skip
 def test_a_setting_that_would_do_nothing_is_refused(folder, change, path, message):

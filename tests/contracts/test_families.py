@@ -18,8 +18,8 @@ from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
-from raykd.models.slim import take_units
-from raykd.models.units import count_units, masked
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import count_units, masked
 
 FAMILIES = tuple(
     name for name in registry.variants("families")
@@ -227,7 +227,7 @@ def test_units_are_where_it_says(random_init, batch):
     with masked(model, heads=heads, neurons=neurons):
         expected = forward(model, batch).logits
     kept = [[row.nonzero().flatten().tolist() for row in mask] for mask in (heads, neurons)]
-    slim = take_units(model, *kept)
+    slim = keep_units(model, *kept)
     assert not torch.allclose(expected, full, atol=1e-4)
     assert torch.allclose(forward(slim, batch).logits, expected, atol=1e-5)
     again = weights.restore(weights.capture(slim)).eval()
@@ -239,7 +239,7 @@ def test_a_block_without_units_is_the_normalisation_of_its_input(random_init, ba
     model = build(replace(random_init, hidden=16, heads=4)).eval()
     units = family_of(model.config.model_type).units
     rest = [range(4)] * 2, [range(64)] * 2
-    slim = take_units(model, [[], *rest[0]], [[], *rest[1]])
+    slim = keep_units(model, [[], *rest[0]], [[], *rest[1]])
     block = slim.get_submodule(family_of(model.config.model_type).layer_prefix + "0")
     out = forward(slim, batch, hidden_states=(0, 1))
     norms = [block.get_submodule(name) for name in (units.attention_norm, units.feed_forward_norm)]

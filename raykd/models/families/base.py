@@ -28,8 +28,8 @@ each block has left, ``{"heads": [...], "neurons": [...]}``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Units:
-    """Where the heads and feed-forward neurons of a block are: names of its parts, within it.
+class PrunableUnits:
+    """The prunable units of a block, its heads and neurons: names of its submodules.
 
     Attributes:
         attention: What is called with the input of the block and gives a tuple that begins with
@@ -109,7 +109,7 @@ class ModelFamily:
     specials: tuple[str, ...] = ()
     reserved_positions: int = 0
     pair_mask: str = ""
-    units: Units | None = None
+    units: PrunableUnits | None = None
 
     def config_class(self) -> Any:  # a PreTrainedConfig subclass
         """The configuration class."""

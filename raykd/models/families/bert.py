@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily, Units
+from raykd.models.families.base import ModelFamily, PrunableUnits
 
 _MODELS = "transformers.models.bert.modeling_bert:BertFor"
 
@@ -30,7 +30,7 @@ FAMILY = ModelFamily(
         "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
     },
     takes_token_types=True,
-    units=Units(
+    units=PrunableUnits(
         attention="attention.self",
         query="attention.self.query",
         key="attention.self.key",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily, Units
+from raykd.models.families.base import ModelFamily, PrunableUnits
 
 _MODELS = "transformers.models.distilbert.modeling_distilbert:DistilBertFor"
 
@@ -35,7 +35,7 @@ FAMILY = ModelFamily(
         "positions": ("max_position_embeddings",),
         "dropout": ("dropout", "attention_dropout", "seq_classif_dropout"),
     },
-    units=Units(
+    units=PrunableUnits(
         attention="attention",
         query="attention.q_lin",
         key="attention.k_lin",

@@ -37,9 +37,9 @@ from raykd.models import weights
 from raykd.models.families.base import family_of, with_task
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
-from raykd.models.pruning import UnitScores, choose, order, removals
-from raykd.models.slim import take_units
-from raykd.models.units import count_units, head_size, sensitivity
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import count_units, head_size, sensitivity
+from raykd.models.unit_selection import UnitScores, choose, order, removals
 from tests.golden.comparison import (
     Array,
     Comparison,
@@ -263,7 +263,7 @@ def _kept(key: str, case: Case, m: re.Match[str]) -> Found:
     golden, stored = case.arrays[key], _mixed(case.stored, lam)
     if unit is None and what == "logits":
         kept = choose(stored, sparsity, case.head_size)
-        yield _array(key, case.logits(take_units(case.teacher(), *kept.indices())), golden)
+        yield _array(key, case.logits(keep_units(case.teacher(), *kept.indices())), golden)
         return
     if unit is None or what not in ("removed", "keep"):
         yield Unknown(key, f"a plan has no '{key.rpartition('/')[2]}'")
@@ -297,7 +297,7 @@ def _is_near_tie(scores: Array, sparsity: float) -> bool:
 def _pruned(key: str, case: Case, sparsity: float, what: str) -> Comparison | Unknown:
     kept = choose(case.stored["E"].normalised(), sparsity, case.head_size)
     # Through plain data, as a student travels to its trials.
-    slim = weights.capture(take_units(case.teacher(), *kept.indices()))
+    slim = weights.capture(keep_units(case.teacher(), *kept.indices()))
     student: Any = weights.restore(slim).eval()
     golden = case.arrays[key]
     if what == "logits":

@@ -17,7 +17,7 @@ from raykd.methods.stark import Params, Scoring, SparseTeacher
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.load import model_dims
-from raykd.models.units import count_units
+from raykd.models.unit_masks import count_units
 from raykd.params import Scalar
 from tests.unit.methods import setups
 from tests.unit.models.checkpoints import tiny

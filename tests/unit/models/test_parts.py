@@ -11,7 +11,7 @@ from raykd.models.base import Part, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model
-from raykd.models.slim import take_units
+from raykd.models.structured_pruning import keep_units
 from tests.contracts.test_families import LENGTH, batch
 
 __all__ = ["batch"]  # the fixture
@@ -55,7 +55,7 @@ def test_a_part_is_what_a_really_cut_model_is(batch, family, part):
     cut = weights.restore(select_layers(state, part.blocks(4), keep_head=True)).eval()
     layers = len(part.blocks(4))
     heads, neurons = math.ceil(4 * part.width), math.ceil(64 * part.width)
-    cut = take_units(cut, [range(heads)] * layers, [range(neurons)] * layers)
+    cut = keep_units(cut, [range(heads)] * layers, [range(neurons)] * layers)
     ours = forward(whole, batch, part=part, hidden_states=(0, 1, 2, 3, 4))
     theirs = forward(cut, batch, hidden_states=tuple(range(layers + 1)))
     assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)

@@ -15,7 +15,9 @@ def test_parts_are_trained_and_scored(tmp_path):
     shape = {**plain["teacher"]["model"], "layers": 2}
     spec = tiny_spec(
         teacher={**plain["teacher"], "model": shape},
-        student={"from_teacher": {"layers": [0, 1], "weights": "finetuned", "rewired": True}},
+        student={
+            "from_teacher": {"layers": [0, 1], "weights": "finetuned", "sort_by_importance": True}
+        },
         methods={"adaptive": arm},
     )
     gathered, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *p: None)

@@ -50,8 +50,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
                                     "models"),
     "student.from_teacher.sparsity": (
         {"student": {"from_teacher": {"sparsity": 50.0, "weights": "finetuned"}}}, "models"),
-    "student.from_teacher.rewired": ({"student": {"from_teacher": {**FROM_TEACHER, "rewired": True}}},
-                                     "models"),
+    "student.from_teacher.sort_by_importance": (
+        {"student": {"from_teacher": {**FROM_TEACHER, "sort_by_importance": True}}}, "models"),
     "model.family": ({"student__model": {**SHAPE, "hidden": 8, "layers": 1,
                                          "family": "distilbert"}}, "models"),
     "model.layers": ({"student__model": {**SHAPE, "hidden": 8, "layers": 2}}, "models"),

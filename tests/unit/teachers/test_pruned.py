@@ -11,7 +11,7 @@ from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import model_dims
 from raykd.models.model_factory import factory_from_random_init
-from raykd.models.units import count_units
+from raykd.models.unit_masks import count_units
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.pruned import prune
 from tests.unit.teachers import tiny

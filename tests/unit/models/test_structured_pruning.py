@@ -9,8 +9,8 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import load_model, model_dims
-from raykd.models.slim import take_units
-from raykd.models.units import count_units
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import count_units
 from tests.unit.models.checkpoints import tiny
 
 IDS = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]])
@@ -29,11 +29,11 @@ def logits(of) -> torch.Tensor:
 
 
 def slim(**changes):
-    return take_units(model(**changes), HEADS, NEURONS)
+    return keep_units(model(**changes), HEADS, NEURONS)
 
 
 def test_another_order_of_all_units_is_the_same_function():
-    found = take_units(model(), [[3, 1, 0, 2]] * 3, [range(15, -1, -1)] * 3)
+    found = keep_units(model(), [[3, 1, 0, 2]] * 3, [range(15, -1, -1)] * 3)
     assert torch.allclose(logits(found), logits(model()), atol=1e-6)
     assert not hasattr(found.config, "kept_units")
     first = model().bert.encoder.layer[0].output.dense.weight[:, 15]
@@ -59,7 +59,7 @@ def test_heads_are_kept_whole_and_in_the_order_given():
 
 
 def test_an_emptied_block_is_the_normalisation_of_its_input():
-    found = take_units(model(), [[], [0], [0]], [[], [0], [0]])
+    found = keep_units(model(), [[], [0], [0]], [[], [0], [0]])
     block, hidden = found.bert.encoder.layer[0], torch.randn(2, 4, 32)
     expected = block.output.LayerNorm(block.attention.output.LayerNorm(hidden))
     assert torch.equal(block(hidden), expected)
@@ -108,7 +108,7 @@ def test_the_dims_is_that_of_the_teacher_and_says_so():
 
 def test_a_slim_model_can_be_slimmed_and_cut_further():
     once = slim()
-    twice = take_units(slim(), [[1], [], [0]], [[2, 0], [1], []])
+    twice = keep_units(slim(), [[1], [], [0]], [[2, 0], [1], []])
     assert count_units(twice) == ((1, 0, 1), (2, 1, 0))
     mine = twice.bert.encoder.layer[0].output.dense.weight
     theirs = once.bert.encoder.layer[0].output.dense.weight
@@ -127,7 +127,7 @@ def test_nothing_is_drawn():
     before = torch.random.get_rng_state()
     teacher = model()
     torch.random.set_rng_state(before)
-    take_units(teacher, HEADS, NEURONS)
+    keep_units(teacher, HEADS, NEURONS)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

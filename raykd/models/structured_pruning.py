@@ -1,4 +1,4 @@
-"""Removes and reorders heads and neurons for good: smaller projections instead of masks.
+"""Structured pruning: removes or reorders heads and neurons, with smaller projections, not masks.
 
 The number of units that each block has left is written into the configuration
 (`raykd.models.families.base.KEPT_UNITS`), so that the model is built with the same widths again.
@@ -12,23 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.models.families.base import KEPT_UNITS, Units, family_of
-from raykd.models.units import (
-    NoAttention,
-    Nothing,
+from raykd.models.families.base import KEPT_UNITS, PrunableUnits, family_of
+from raykd.models.unit_masks import (
+    ZeroAttention,
+    ZeroModule,
     blocks_of,
     count_units,
     head_size,
-    part,
-    units_of,
+    prunable_units,
+    submodule,
 )
 
 Indices = Sequence[Sequence[int]]
 """For each block the numbers of its units."""
 
 
-def take_units(model: Any, heads: Indices, neurons: Indices) -> Any:
-    """Keep the named heads and neurons, in the order given, in place.
+def keep_units(model: Any, heads: Indices, neurons: Indices) -> Any:
+    """Keep only the given heads and neurons, in the order given; in place.
 
     All of them in another order are the same function, up to rounding. A block that keeps no head
     becomes the normalisation of its input: the bias of its projection goes, too. The same holds for
@@ -45,28 +45,28 @@ def take_units(model: Any, heads: Indices, neurons: Indices) -> Any:
     Raises:
         SpecError: The family does not say where its units are.
     """
-    units, size = units_of(model), head_size(model)
+    units, size = prunable_units(model), head_size(model)
     for block, kept in zip(blocks_of(model), heads, strict=True):
-        _take_heads(block, units, [h * size + k for h in kept for k in range(size)])
+        _keep_heads(block, units, [h * size + k for h in kept for k in range(size)])
     for block, kept in zip(blocks_of(model), neurons, strict=True):
-        _take_neurons(block, units, kept)
+        _keep_neurons(block, units, kept)
     _note(model)
     return model
 
 
 def fit_widths(model: Any) -> Any:
-    """Give a newly built model the widths that its configuration speaks of, in place.
+    """Resize a newly built model to the widths in its configuration; in place.
 
     Which units are dropped does not matter: weights are loaded afterwards.
     """
     counts = getattr(model.config, KEPT_UNITS, None)
     if counts is None:
         return model
-    return take_units(model, *([range(n) for n in counts[kind]] for kind in ("heads", "neurons")))
+    return keep_units(model, *([range(n) for n in counts[kind]] for kind in ("heads", "neurons")))
 
 
 def _note(model: Any) -> None:
-    """Write the present widths into the configuration, where they are not those it states."""
+    """Write the current widths into the configuration where they differ from its own."""
     family = family_of(model.config.model_type)
     full = (
         model.config.num_attention_heads,
@@ -81,27 +81,27 @@ def _note(model: Any) -> None:
     setattr(model.config, KEPT_UNITS, {"heads": list(heads), "neurons": list(neurons)})
 
 
-def _take_heads(block: nn.Module, units: Units, kept: Sequence[int]) -> None:
-    if not isinstance(part(block, units.attention_output), nn.Linear):
+def _keep_heads(block: nn.Module, units: PrunableUnits, kept: Sequence[int]) -> None:
+    if not isinstance(submodule(block, units.attention_output), nn.Linear):
         return
     if not kept:
         # The attention first: it may hold the projections, which then are gone with it.
-        block.set_submodule(units.attention, NoAttention())
-        if part(block, units.attention_output) is not None:
-            block.set_submodule(units.attention_output, Nothing())
+        block.set_submodule(units.attention, ZeroAttention())
+        if submodule(block, units.attention_output) is not None:
+            block.set_submodule(units.attention_output, ZeroModule())
         return
     for name in (units.query, units.key, units.value):
         _replace(block, name, rows=kept)
     _replace(block, units.attention_output, columns=kept)
 
 
-def _take_neurons(block: nn.Module, units: Units, kept: Sequence[int]) -> None:
-    if not isinstance(part(block, units.feed_forward_out), nn.Linear):
+def _keep_neurons(block: nn.Module, units: PrunableUnits, kept: Sequence[int]) -> None:
+    if not isinstance(submodule(block, units.feed_forward_out), nn.Linear):
         return
     if not kept:
-        # Nothing is put where the input is, too: its output is not read, but it has to have one.
+        # The input projection is replaced, too: its output is not read, but one must exist.
         block.set_submodule(units.feed_forward_in, nn.Identity())
-        block.set_submodule(units.feed_forward_out, Nothing())
+        block.set_submodule(units.feed_forward_out, ZeroModule())
         return
     _replace(block, units.feed_forward_in, rows=kept)
     _replace(block, units.feed_forward_out, columns=kept)
@@ -114,7 +114,7 @@ def _replace(
     rows: Sequence[int] | None = None,
     columns: Sequence[int] | None = None,
 ) -> None:
-    """Put a projection with some of the rows (outputs) or columns (inputs) in its place."""
+    """Replace a projection by one with some of its rows (outputs) or columns (inputs)."""
     old = block.get_submodule(name)
     assert isinstance(old, nn.Linear)
     weight, bias = old.weight.detach(), None if old.bias is None else old.bias.detach()

@@ -1,4 +1,4 @@
-"""The heads and feed-forward neurons of a model: masking them, and how much a loss depends on them.
+"""Masks on the heads and feed-forward neurons of a model, and the sensitivity of losses to them.
 
 Axes: Y block, A head, I neuron, B batch, L position, K kept heads or neurons of a block.
 """
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from raykd.data.base import Batch
 from raykd.errors import SpecError, TeacherError
-from raykd.models.families.base import Units, family_of
-from raykd.models.pruning import UnitScores
+from raykd.models.families.base import PrunableUnits, family_of
+from raykd.models.unit_selection import UnitScores
 
 
-class Nothing(nn.Module):
-    """Stands where a projection was whose heads or neurons are all gone: gives zeros.
+class ZeroModule(nn.Module):
+    """Replaces a projection whose heads or neurons were all pruned: returns zeros.
 
-    What is left of the block is the normalisation of its input.
+    The block then is the normalisation of its input.
     """
 
     def forward(self, values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -29,16 +29,16 @@ class Nothing(nn.Module):
         return torch.zeros_like(values)
 
 
-class NoAttention(Nothing):
-    """Stands where the attention of a block without heads was."""
+class ZeroAttention(ZeroModule):
+    """Replaces the attention of a block without heads."""
 
     def forward(self, values: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Zeros, and no attention probabilities."""
         return super().forward(values), None
 
 
-def units_of(model: Any) -> Units:
-    """Where a model's heads and neurons are.
+def prunable_units(model: Any) -> PrunableUnits:
+    """Where the prunable units of a model are.
 
     Raises:
         SpecError: Its family does not say it.
@@ -66,15 +66,15 @@ def head_size(model: Any) -> int:
 
 def count_units(model: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Heads and neurons that each block has, ``[Y]`` and ``[Y]``; 0 for an emptied block."""
-    units, size = units_of(model), head_size(model)
+    units, size = prunable_units(model), head_size(model)
     blocks = blocks_of(model)
-    heads = (_width(part(block, units.attention_output)) // size for block in blocks)
-    neurons = (_width(part(block, units.feed_forward_out)) for block in blocks)
+    heads = (_width(submodule(block, units.attention_output)) // size for block in blocks)
+    neurons = (_width(submodule(block, units.feed_forward_out)) for block in blocks)
     return tuple(heads), tuple(neurons)
 
 
-def part(block: nn.Module, name: str) -> nn.Module | None:
-    """The part of a block that `Units` names, None where emptying the block took it away."""
+def submodule(block: nn.Module, name: str) -> nn.Module | None:
+    """A submodule of a block, None where pruning the block removed it."""
     try:
         return block.get_submodule(name)
     except AttributeError:
@@ -92,11 +92,11 @@ def masked(
     heads: Sequence[Tensor] | Tensor | None = None,
     neurons: Sequence[Tensor] | Tensor | None = None,
 ) -> Iterator[None]:
-    """Multiply what heads and neurons put out by masks, as long as the context lasts.
+    """Multiply the outputs of heads and neurons by masks within the context.
 
     A head's mask multiplies its weighted values before they are projected back; a neuron's mask
     multiplies its activation. A mask of zeros leaves the bias of the projection, unlike a block
-    that was emptied by `raykd.models.slim.take_units`. Gradients flow into the masks.
+    that was emptied by `raykd.models.structured_pruning.keep_units`. Gradients flow into the masks.
 
     Args:
         model: A model of a family that declares its units.
@@ -106,13 +106,13 @@ def masked(
     Raises:
         SpecError: The family does not say where its units are.
     """
-    units, size = units_of(model), head_size(model)
+    units, size = prunable_units(model), head_size(model)
     with ExitStack() as hooks:
         for number, block in enumerate(blocks_of(model)):
             if heads is not None:
-                _scale_input(part(block, units.attention_output), heads[number], size, hooks)
+                _scale_input(submodule(block, units.attention_output), heads[number], size, hooks)
             if neurons is not None:
-                _scale_input(part(block, units.feed_forward_out), neurons[number], 1, hooks)
+                _scale_input(submodule(block, units.feed_forward_out), neurons[number], 1, hooks)
         yield
 
 

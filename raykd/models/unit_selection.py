@@ -1,4 +1,4 @@
-"""Which heads and neurons of a model are kept: scores, ranking over all blocks, sizes for hardware.
+"""Selects the heads and neurons to keep: scores, a ranking over all blocks, hardware sizes.
 
 Pure arithmetic on arrays, after the authors' code of StarK (https://arxiv.org/abs/2210.03923).
 

@@ -8,7 +8,7 @@ from raykd.models import weights
 from raykd.models.forward import forward
 from raykd.models.load import model_dims
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.pruned import _scores, rewire
+from raykd.teachers.pruned import _scores, sort_units
 from tests.unit.teachers import tiny
 
 COLLATE = Collator(0, max_length=tiny.LENGTH)
@@ -19,7 +19,7 @@ def test_the_order_changes_and_the_function_does_not():
     inputs = tiny.given()
     state = tiny.ready()[1]
     select = inputs.teacher_splits["select"]
-    again = rewire(state, select, inputs.task, collator=COLLATE, device=CPU)
+    again = sort_units(state, select, inputs.task, collator=COLLATE, device=CPU)
     batch = COLLATE(select, np.arange(5))
     before, after = (weights.restore(s).eval() for s in (state, again))
     assert torch.allclose(forward(before, batch).logits, forward(after, batch).logits, atol=1e-5)
@@ -31,10 +31,12 @@ def test_the_order_changes_and_the_function_does_not():
         assert (np.diff(of, axis=1) <= 1e-5 * of.max()).all()
 
 
-def test_a_student_may_be_cut_and_rewired():
+def test_a_student_may_select_layers_and_sort_units():
     derived = StudentFromTeacher(layers=(1,), weights="finetuned")
     plain, wired = (
-        tiny.prepared(student=StudentFromTeacher(layers=(1,), weights="finetuned", rewired=flag))[0]
+        tiny.prepared(
+            student=StudentFromTeacher(layers=(1,), weights="finetuned", sort_by_importance=flag)
+        )[0]
         for flag in (False, True)
     )
     assert derived.layers == (1,)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from raykd.models.base import ModelDims
-from raykd.models.pruning import KeptUnits, UnitScores, choose, order, refusal, removals, rounded
+from raykd.models.unit_selection import (
+    KeptUnits,
+    UnitScores,
+    choose,
+    order,
+    refusal,
+    removals,
+    rounded,
+)
 
 SIZES = ModelDims(layers=2, hidden=16, heads=2, vocabulary=9, intermediate=32)
 

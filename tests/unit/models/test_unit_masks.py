@@ -9,8 +9,8 @@ from raykd.data.base import Batch
 from raykd.errors import SpecError, TeacherError
 from raykd.models.families import base as families
 from raykd.models.forward import forward
-from raykd.models.slim import take_units
-from raykd.models.units import count_units, head_size, masked, sensitivity
+from raykd.models.structured_pruning import keep_units
+from raykd.models.unit_masks import count_units, head_size, masked, sensitivity
 from tests.unit.models.checkpoints import tiny
 
 
@@ -65,12 +65,12 @@ def test_a_mask_of_zero_and_one_is_the_slimmer_model(attention):
     with masked(teacher, heads=heads, neurons=neurons):
         expected = forward(teacher, batch()).logits
     kept = [[row.nonzero().flatten().tolist() for row in m] for m in (heads, neurons)]
-    found = forward(take_units(teacher, *kept), batch()).logits
+    found = forward(keep_units(teacher, *kept), batch()).logits
     assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_masks_may_differ_in_length_from_block_to_block():
-    slim = take_units(model(), [[0, 1], [2]], [range(8), []])
+    slim = keep_units(model(), [[0, 1], [2]], [range(8), []])
     plain = forward(slim, batch()).logits
     ones = [torch.ones(2), torch.ones(1)], [torch.ones(8), torch.ones(0)]
     with masked(slim, heads=ones[0], neurons=ones[1]):
@@ -141,7 +141,7 @@ def test_scoring_collects_no_gradient_of_weights():
 
 
 def test_uneven_models_cannot_be_scored():
-    slim = take_units(model(), [[0], [1, 2]], [range(16)] * 2)
+    slim = keep_units(model(), [[0], [1, 2]], [range(16)] * 2)
     with pytest.raises(SpecError, match=r"got \[1, 2\] heads"):
         sensitivity(slim, [batch()], lambda b: {"task": cross_entropy(slim, b)})
 
@@ -159,6 +159,6 @@ def test_no_rows_and_gradients_that_are_not_finite_are_errors():
 def test_families_that_do_not_declare_units_are_refused(monkeypatch):
     teacher = model()
     bare = replace(families.family_of("bert"), units=None)
-    monkeypatch.setattr("raykd.models.units.family_of", lambda _: bare)
+    monkeypatch.setattr("raykd.models.unit_masks.family_of", lambda _: bare)
     with pytest.raises(SpecError, match="'bert' cannot be told apart"), masked(teacher):
         pass
