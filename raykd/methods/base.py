@@ -20,7 +20,7 @@ from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
 from raykd.methods._pairs import pair_refusal
 from raykd.methods._ranks import Alone, Ranks
-from raykd.models.base import ModelDims, Outputs, Part, Reduction
+from raykd.models.base import ModelDims, Outputs, Reduction, Subnet
 from raykd.params import Scalar
 
 P = TypeVar("P")
@@ -183,12 +183,14 @@ class LiveReader:
 class Forward(Protocol):
     """Runs the student on a batch."""
 
-    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
-        """Outputs of the student, or of a part of it.
+    def __call__(
+        self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
+    ) -> Outputs:
+        """Outputs of the student, or of a subnet of it.
 
         Args:
             batch: What it reads.
-            part: The part, None for the whole.
+            subnet: The subnet, None for the whole student.
             dropout: Whether dropout is on; a policy is the same when it acts and when it learns.
         """
         ...
@@ -343,8 +345,8 @@ class Method(ABC, Generic[P]):
         """Extra modules trained along with the student, or None; their buffers are kept, too."""
         return None
 
-    def parts(self) -> tuple[Part, ...]:
-        """Parts of the student that are scored at the end, beside the whole."""
+    def subnets(self) -> tuple[Subnet, ...]:
+        """Subnets of the student that are evaluated at the end, beside the whole."""
         return ()
 
     def derivation(self) -> Derivation | None:

@@ -9,7 +9,7 @@ from typing import Any
 from raykd.data.base import Batch
 from raykd.methods import ckd
 from raykd.methods.base import Forward, LossTerms, Method, Reader, Setting, Signals
-from raykd.models.base import Outputs, Part, Reduction
+from raykd.models.base import Outputs, Reduction, Subnet
 from raykd.params import param
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -18,7 +18,7 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params(ckd.Params):
-    """Those of CKD, and the smallest part that is trained."""
+    """Those of CKD, and the smallest subnet that is trained."""
 
     min_width: float = param(
         0.5, choices=SHARES, help="Smallest share of heads and neurons; the steps are 0.25."
@@ -32,12 +32,13 @@ class Params(ckd.Params):
 
 
 class AdaptiveCKD(Method[Params]):
-    """Every step runs several parts of the student against the whole teacher and adds their losses.
+    """Distils the whole teacher into several subnets of the student in every step.
 
-    First the widths alone, then every width at every depth, as DynaBERT does; CKD's relations take
-    the place of its hidden-state loss, because they need no equal widths. Layers are matched anew
-    for every depth. The parts are the first heads and neurons: a student cut with
-    ``sort_by_importance: true`` has the important ones there.
+    The losses of the subnets are added. First the widths are trained alone, then every width at
+    every depth, as in DynaBERT; CKD's relations replace its hidden-state loss, because they need
+    no equal widths. Layers are matched separately for every depth. A subnet has the first heads and
+    neurons of every block; these are the most important ones in a student with
+    ``sort_by_importance: true``.
     """
 
     title = "CKD for students that can be cut to several sizes"
@@ -47,18 +48,18 @@ class AdaptiveCKD(Method[Params]):
 
     def __init__(self, params: Params, setting: Setting) -> None:
         super().__init__(params, setting)
-        self._all = tuple(_parts(params.min_width, params.min_depth))
+        self._all = tuple(_subnets(params.min_width, params.min_depth))
         self._active = self._all
         layers = setting.student.layers
         self._of_depth = {
-            part.depth: ckd.METHOD(
+            subnet.depth: ckd.METHOD(
                 params,
                 replace(
                     setting,
-                    student=replace(setting.student, layers=len(part.blocks(layers))),
+                    student=replace(setting.student, layers=len(subnet.blocks(layers))),
                 ),
             )
-            for part in self._all
+            for subnet in self._all
         }
 
     def refusal(self) -> str:
@@ -67,7 +68,7 @@ class AdaptiveCKD(Method[Params]):
         if student.intermediate is None or student.uneven:
             why = "has lost some already" if student.uneven else "belongs to another family"
             return (
-                f"runs parts of the student's heads and neurons, but "
+                f"runs subnets of the student's heads and neurons, but "
                 f"'{self.setting.student_name}' {why}\n"
                 "choose a student like BERT, RoBERTa or DistilBERT that was not pruned"
             )
@@ -89,12 +90,12 @@ class AdaptiveCKD(Method[Params]):
         return tuple(dict.fromkeys(every))
 
     def student_signals(self) -> Signals:
-        """Everything: a part numbers its own blocks."""
+        """Everything: a subnet numbers its own blocks."""
         return Signals(logits=True, hidden_states="all")
 
-    def parts(self) -> tuple[Part, ...]:
-        """All parts but the whole student."""
-        return tuple(part for part in self._all if part != Part())
+    def subnets(self) -> tuple[Subnet, ...]:
+        """All subnets but the whole student."""
+        return tuple(subnet for subnet in self._all if subnet != Subnet())
 
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Leave the depths out during the first epochs."""
@@ -102,13 +103,13 @@ class AdaptiveCKD(Method[Params]):
         self._active = tuple(p for p in self._all if p.depth == 1 or not only_widths)
 
     def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
-        """The terms of every part, added up."""
+        """The terms of every subnet, added up."""
         theirs = teacher(batch)
         total: dict[str, Any] = {}  # either kind of term; a name is of one kind
-        for part in self._active:
-            ours = student(batch, None if part == Part() else part)
-            for name, term in self._of_depth[part.depth].loss(batch, ours, theirs).means.items():
-                # Every part counts the same items, or a fixed number of layers times as many.
+        for subnet in self._active:
+            ours = student(batch, None if subnet == Subnet() else subnet)
+            for name, term in self._of_depth[subnet.depth].loss(batch, ours, theirs).means.items():
+                # Every subnet counts the same items, or a fixed number of layers times as many.
                 total[name] = total[name] + term if name in total else term
         return LossTerms(**total)
 
@@ -117,11 +118,11 @@ class AdaptiveCKD(Method[Params]):
         return self._of_depth[1.0].loss(batch, student, teacher)
 
 
-def _parts(min_width: float, min_depth: float) -> Iterator[Part]:
+def _subnets(min_width: float, min_depth: float) -> Iterator[Subnet]:
     for depth in SHARES:
         for width in SHARES:
             if width >= min_width and depth >= min_depth:
-                yield Part(width=width, depth=depth)
+                yield Subnet(width=width, depth=depth)
 
 
 METHOD = AdaptiveCKD

@@ -43,8 +43,8 @@ class ModelDims:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """A part of a model that runs as a model of its own, with the same weights.
+class Subnet:
+    """A subnet: a narrower or shallower model with the same weights.
 
     Attributes:
         width: Share of the heads and feed-forward neurons of every block, in (0, 1]; the first

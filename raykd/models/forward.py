@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
 from raykd.errors import SpecError
 from raykd.losses.vocabulary import Scores
-from raykd.models.base import Outputs, Part
+from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
-from raykd.models.parts import only
+from raykd.models.subnet import run_subnet
 
 
 def forward(
@@ -23,7 +23,7 @@ def forward(
     *,
     hidden_states: tuple[int, ...] = (),
     attentions: tuple[int, ...] = (),
-    part: Part | None = None,
+    subnet: Subnet | None = None,
 ) -> Outputs:
     """Logits, and the hidden states and attentions of the given layers.
 
@@ -33,7 +33,7 @@ def forward(
         hidden_states: Layer numbers, 0 = embedding output.
         attentions: Block numbers, from 0. Asking for any switches the model, for good, to the
             attention that forms the probabilities, which is slower.
-        part: The part of the model to run, None for the whole.
+        subnet: The subnet to run, None for the whole.
 
     Raises:
         IndexError: The model has no such layer.
@@ -52,7 +52,7 @@ def forward(
         if kind == "seq2seq":
             more["decoder_input_ids"] = shifted(batch.labels, model.config)
     with (
-        only(model, part) if part is not None else nullcontext(),
+        run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _headless(model) if kind in TEXT_KINDS else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
@@ -64,8 +64,8 @@ def forward(
             **marks,
             **more,
         )
-    if part is not None:
-        # A part numbers its own blocks, of which there are fewer.
+    if subnet is not None:
+        # A subnet numbers its own blocks, of which there are fewer.
         hidden_states = tuple(k for k in hidden_states if k < len(found.hidden_states))
         attentions = tuple(k for k in attentions if k < len(found.attentions))
     logits, scores = None, None

@@ -14,7 +14,7 @@ from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Reader
-from raykd.models.base import Part
+from raykd.models.base import Subnet
 from raykd.models.forward import forward
 from raykd.training.answers import in_words
 from raykd.training.batches import Collate, dealt, on_device, stream
@@ -32,7 +32,7 @@ def predict(
     settings: TrainSettings,
     collate: Collate,
     world: World,
-    part: Part | None = None,
+    subnet: Subnet | None = None,
 ) -> Array:
     """Logits of every row, without gradient, dropout or hidden states.
 
@@ -46,7 +46,7 @@ def predict(
         settings: Precision and rows per batch.
         collate: Pads rows.
         world: The ranks.
-        part: The part of the model that is asked, None for the whole.
+        subnet: The subnet to run, None for the whole.
 
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
@@ -59,7 +59,7 @@ def predict(
     # One autocast context around all batches: the weights are cast once.
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
-            parts.append(forward(model, batch, part=part).logits.float())
+            parts.append(forward(model, batch, subnet=subnet).logits.float())
         longest = int(encoded.lengths().max())
         width = (2, longest) if task.kind == "span" else (task.num_labels,)
         logits = torch.zeros(len(encoded), *width, device=world.device)
@@ -85,7 +85,7 @@ def score(
     settings: TrainSettings,
     collate: Collate,
     world: World,
-    part: Part | None = None,
+    subnet: Subnet | None = None,
     texts: bool = True,
 ) -> Mapping[str, float]:
     """Every metric of the task on a split.
@@ -97,18 +97,18 @@ def score(
         settings: Precision and rows per batch.
         collate: Pads rows.
         world: The ranks.
-        part: The part of the model that is asked.
+        subnet: The subnet to run.
         texts: Whether metrics of generated text are wanted, too; they cost the most.
 
     Raises:
         TrialError: A logit or a metric is not finite.
     """
     if encoded.token_labels:
-        found = _tallied(model, task, encoded, settings, collate, world, part)
-        if texts and task.text_metrics and part is None:
+        found = _tallied(model, task, encoded, settings, collate, world, subnet)
+        if texts and task.text_metrics and subnet is None:
             found = {**found, **in_words(model, task, encoded, settings, collate, world)}
         return _checked(found, len(encoded))
-    logits = predict(model, task, encoded, settings, collate, world, part)
+    logits = predict(model, task, encoded, settings, collate, world, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
@@ -125,7 +125,7 @@ def _tallied(
     settings: TrainSettings,
     collate: Collate,
     world: World,
-    part: Part | None,
+    subnet: Subnet | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
     batches = dealt(encoded, settings, world)
@@ -137,7 +137,7 @@ def _tallied(
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
             labels = batch.labels[batch.labels != NO_LABEL]
-            for logits, at in forward(model, batch, part=part).pieces():
+            for logits, at in forward(model, batch, subnet=subnet).pieces():
                 total += task.tally(logits.float(), labels[at]).double()
     model.train(was_training)
     world.sum(total)

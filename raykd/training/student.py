@@ -7,7 +7,7 @@ from torch import nn
 from raykd.data.base import NO_LABEL, Batch, Task
 from raykd.losses.vocabulary import cross_entropy
 from raykd.methods.base import Setting
-from raykd.models.base import Outputs, Part
+from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
 from raykd.models.writing import Writing, prompts_of, write, written_batch
 from raykd.training.device import Precision
@@ -42,7 +42,9 @@ class Student:
         self._hidden_states = hidden_states
         self._attentions = attentions
 
-    def __call__(self, batch: Batch, part: Part | None = None, *, dropout: bool = True) -> Outputs:
+    def __call__(
+        self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
+    ) -> Outputs:
         """Outputs with the task's loss, which is formed when it is read; see `Forward`."""
         was_training = self._model.training
         if not dropout:
@@ -53,7 +55,7 @@ class Student:
                 batch,
                 hidden_states=self._hidden_states,
                 attentions=self._attentions,
-                part=part,
+                subnet=subnet,
             )
         self._model.train(was_training)
         if outputs.has_scores:

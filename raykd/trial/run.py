@@ -14,7 +14,7 @@ from raykd.data.base import PLAIN, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Signals, Variant
 from raykd.models import weights
-from raykd.models.base import Part
+from raykd.models.base import Subnet
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
@@ -216,10 +216,16 @@ class _Trained:
     collator: Collator
     world: World
 
-    def score(self, role: str, part: Part | None = None) -> Mapping[str, float]:
-        """The task's metrics of the student, or of a part of it, on a role's rows."""
+    def score(self, role: str, subnet: Subnet | None = None) -> Mapping[str, float]:
+        """The task's metrics of the student, or of a subnet of it, on a role's rows."""
         return score(
-            self.model, self.task, self.splits[role], self.settings, self.collator, self.world, part
+            self.model,
+            self.task,
+            self.splits[role],
+            self.settings,
+            self.collator,
+            self.world,
+            subnet,
         )
 
 
@@ -228,11 +234,11 @@ def _ending(
 ) -> dict[str, float]:
     """What is measured of a student when its training is over, beside its last evaluation."""
     metrics: dict[str, float] = {}
-    for part in method.parts():
-        at = f"@w{part.width:g}d{part.depth:g}"
-        metrics |= {f"{name}{at}": v for name, v in student.score("select", part).items()}
+    for subnet in method.subnets():
+        at = f"@w{subnet.width:g}d{subnet.depth:g}"
+        metrics |= {f"{name}{at}": v for name, v in student.score("select", subnet).items()}
         if config.report:
-            values = student.score("report", part)
+            values = student.score("report", subnet)
             metrics |= {f"report/{name}{at}": v for name, v in values.items()}
     if config.report:
         for role in student.splits:

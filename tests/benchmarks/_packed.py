@@ -114,7 +114,7 @@ def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
         found = []
         for student, outputs in zip(students, stack.outputs(batch), strict=True):
             own = student.scored(outputs, batch)
-            found.append(student.terms(batch, lambda batch, part=None, own=own: own, teacher))
+            found.append(student.terms(batch, lambda batch, subnet=None, own=own: own, teacher))
         # The students have no weights in common: the sum gives each its own gradient.
         torch.autograd.backward(torch.cat(found).sum())
         stack.hand_out_gradients()

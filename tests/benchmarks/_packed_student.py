@@ -13,7 +13,7 @@ from torch import Tensor
 from raykd.data.base import Batch, Task
 from raykd.data.collate import Collator
 from raykd.methods.base import LossTerms, Reader
-from raykd.models.base import Outputs, Part
+from raykd.models.base import Outputs, Subnet
 from raykd.models.dropout import set_dropout
 from raykd.models.forward import forward
 from raykd.params import build
@@ -103,10 +103,10 @@ class Student:
         if self._stream is not None:
             torch.cuda.current_stream(self._cuda).wait_stream(self._stream)
 
-    def outputs(self, batch: Batch, part: Part | None = None) -> Outputs:
+    def outputs(self, batch: Batch, subnet: Subnet | None = None) -> Outputs:
         """This student's own forward."""
         with self.precision.autocast():
-            found = forward(self.model, batch, hidden_states=self.layers, part=part)
+            found = forward(self.model, batch, hidden_states=self.layers, subnet=subnet)
         return self.scored(found, batch)
 
     def scored(self, found: Outputs, batch: Batch) -> Outputs:

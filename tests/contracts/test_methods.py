@@ -98,7 +98,7 @@ class Run:
         batch = setups.batch(lengths, of.kind)
         if reduced:
             theirs = _reduced(method, theirs, batch)
-        self.terms: LossTerms = method.step(batch, lambda _, part=None: ours, lambda _: theirs)
+        self.terms: LossTerms = method.step(batch, lambda _, subnet=None: ours, lambda _: theirs)
         self.total: Tensor = self.terms.total()
         self.total.backward()
 
@@ -336,7 +336,7 @@ def test_every_term_moves_the_student(name, values):
     ours = student.outputs(reads, task_loss=True)
     terms = method.step(
         setups.batch(),
-        lambda _, part=None: ours,
+        lambda _, subnet=None: ours,
         lambda _: teacher.outputs(method.signals(), task_loss=False),
     )
     for label, term in terms.items():
@@ -404,7 +404,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
         ours = sides[0].outputs(reads, task_loss=True)
         theirs = sides[1].outputs(method.signals(), task_loss=False)
         part = setups.cut(batch, length)
-        return method.step(part, lambda _, part=None: ours, lambda _: theirs).total().item()
+        return method.step(part, lambda _, subnet=None: ours, lambda _: theirs).total().item()
 
     whole = total(False, setups.LENGTH)
     assert total(True, setups.LENGTH) == pytest.approx(whole, rel=1e-5)
@@ -440,7 +440,7 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     reads = method.student_signals().union(Signals(logits=True))
     ours = student.outputs(reads, task_loss=True)
     theirs = teacher.outputs(method.signals(), task_loss=False)
-    method.step(setups.batch(), lambda _, part=None: ours, lambda _: theirs).total().backward()
+    method.step(setups.batch(), lambda _, subnet=None: ours, lambda _: theirs).total().backward()
     gradient = student.gradient()
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() < 1e4
@@ -456,7 +456,7 @@ def test_heads_that_are_gone_are_not_compared(name, side):
     reason = type(method)(method.params, of).refusal()
     if method.signals().attentions:
         assert f"blocks of the {side} have lost some" in reason
-    elif side == "student" and method.parts():
+    elif side == "student" and method.subnets():
         assert "has lost some already" in reason
     elif side == "teacher" and method.derivation() is not None:
         assert "has lost heads or neurons before" in reason

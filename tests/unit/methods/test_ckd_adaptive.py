@@ -7,7 +7,7 @@ import pytest
 from raykd.methods import ckd
 from raykd.methods.base import Signals
 from raykd.methods.ckd_adaptive import METHOD, Params
-from raykd.models.base import ModelDims, Outputs, Part
+from raykd.models.base import ModelDims, Outputs, Subnet
 from tests.unit.methods import setups
 
 TEACHER = replace(setups.TEACHER, layers=4, intermediate=16)
@@ -17,16 +17,16 @@ PLAIN = {"alpha": 1.0, "ltrdist": 0.0, "ltrangle": 0.0, "window": 3}
 
 
 class Student:
-    """Outputs of the same states for every part, cut to its blocks, and a note of who asked."""
+    """Outputs of the same states for every subnet, cut to its blocks, and a note of who asked."""
 
     def __init__(self) -> None:
         self.side = setups.Side(OF, STUDENT, seed=0)
-        self.asked: list[Part] = []
+        self.asked: list[Subnet] = []
 
-    def __call__(self, batch, part=None) -> Outputs:
-        part = part or Part()
-        self.asked.append(part)
-        count = round(4 * part.depth)
+    def __call__(self, batch, subnet=None) -> Outputs:
+        subnet = subnet or Subnet()
+        self.asked.append(subnet)
+        count = round(4 * subnet.depth)
         whole = self.side.outputs(Signals(logits=True, hidden_states="all"), task_loss=True)
         return Outputs(
             logits=whole.logits,
@@ -47,17 +47,17 @@ def test_widths_come_first_and_then_every_depth():
     )
     method.at_epoch(1, 4)
     method.step(setups.batch(), student, teacher)
-    assert student.asked == [Part(), Part(width=0.75), Part(width=0.5)]
+    assert student.asked == [Subnet(), Subnet(width=0.75), Subnet(width=0.5)]
     student.asked.clear()
     method.at_epoch(2, 4)
     method.step(setups.batch(), student, teacher)
     assert len(student.asked) == 9
     assert {p.depth for p in student.asked} == {1.0, 0.75, 0.5}
-    assert len(method.parts()) == 8
-    assert Part() not in method.parts()
+    assert len(method.subnets()) == 8
+    assert Subnet() not in method.subnets()
 
 
-def test_terms_of_the_parts_are_added():
+def test_terms_of_the_subnets_are_added():
     method = METHOD(Params(**PLAIN, min_width=1.0, min_depth=0.5, width_epochs=0), OF)
     student, batch = Student(), setups.batch()
     method.at_epoch(0, 1)
@@ -66,7 +66,7 @@ def test_terms_of_the_parts_are_added():
     for depth, layers in ((1.0, 4), (0.75, 3), (0.5, 2)):
         of = setups.setting(teacher=TEACHER, student=replace(STUDENT, layers=layers))
         alone = ckd.METHOD(ckd.Params(**PLAIN), of)
-        ours = student(batch, Part(depth=depth))
+        ours = student(batch, Subnet(depth=depth))
         expected += alone.loss(batch, ours, teacher(batch)).total().item()
     assert terms.total().item() == pytest.approx(expected, rel=1e-5)
 
@@ -77,7 +77,7 @@ def test_one_size_is_plain_ckd():
     plain = ckd.METHOD(ckd.Params(**PLAIN), OF).loss(batch, student(batch), teacher(batch))
     total = method.step(batch, student, teacher).total().item()
     assert total == pytest.approx(plain.total().item())
-    assert method.parts() == ()
+    assert method.subnets() == ()
 
 
 def test_layers_are_matched_for_every_depth():

@@ -55,7 +55,7 @@ class Model:
         )  # fmt: skip
         self.read: list[Batch] = []
 
-    def __call__(self, of: Batch, part: object = None, *, dropout: bool = True) -> Outputs:
+    def __call__(self, of: Batch, subnet: object = None, *, dropout: bool = True) -> Outputs:
         """Scores of the tokens with a label, each from the token before it."""
         self.read.append(of)
         scores = Scores(self.states(of), self.weight, None, torch.float64)

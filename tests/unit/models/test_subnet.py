@@ -7,7 +7,7 @@ import torch
 
 from raykd.errors import SpecError
 from raykd.models import weights
-from raykd.models.base import Part, RandomInitConfig
+from raykd.models.base import RandomInitConfig, Subnet
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model
@@ -39,24 +39,26 @@ def model(family: str = "bert", layers: int = 4):
     ],
 )
 def test_blocks_are_spread_and_the_last_is_kept(layers, depth, kept):
-    assert Part(depth=depth).blocks(layers) == kept
+    assert Subnet(depth=depth).blocks(layers) == kept
 
 
-def test_the_whole_is_a_part_of_itself(batch):
+def test_the_whole_model_is_a_subnet_of_itself(batch):
     whole = model()
-    assert torch.equal(forward(whole, batch, part=Part()).logits, forward(whole, batch).logits)
+    assert torch.equal(forward(whole, batch, subnet=Subnet()).logits, forward(whole, batch).logits)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("part", [Part(width=0.5), Part(depth=0.5), Part(width=0.25, depth=0.5)])
-def test_a_part_is_what_a_really_cut_model_is(batch, family, part):
+@pytest.mark.parametrize(
+    "subnet", [Subnet(width=0.5), Subnet(depth=0.5), Subnet(width=0.25, depth=0.5)]
+)
+def test_a_subnet_computes_what_a_pruned_model_does(batch, family, subnet):
     whole = model(family)
     state = weights.capture(whole)
-    cut = weights.restore(select_layers(state, part.blocks(4), keep_head=True)).eval()
-    layers = len(part.blocks(4))
-    heads, neurons = math.ceil(4 * part.width), math.ceil(64 * part.width)
+    cut = weights.restore(select_layers(state, subnet.blocks(4), keep_head=True)).eval()
+    layers = len(subnet.blocks(4))
+    heads, neurons = math.ceil(4 * subnet.width), math.ceil(64 * subnet.width)
     cut = keep_units(cut, [range(heads)] * layers, [range(neurons)] * layers)
-    ours = forward(whole, batch, part=part, hidden_states=(0, 1, 2, 3, 4))
+    ours = forward(whole, batch, subnet=subnet, hidden_states=(0, 1, 2, 3, 4))
     theirs = forward(cut, batch, hidden_states=tuple(range(layers + 1)))
     assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
     mask = batch.attention_mask.bool()
@@ -71,14 +73,14 @@ def test_the_model_is_whole_again_afterwards(batch):
     whole = model()
     before = forward(whole, batch).logits
     names = set(whole.state_dict())
-    forward(whole, batch, part=Part(width=0.25, depth=0.25))
+    forward(whole, batch, subnet=Subnet(width=0.25, depth=0.25))
     assert set(whole.state_dict()) == names
     assert torch.equal(forward(whole, batch).logits, before)
 
 
-def test_gradients_reach_the_part_only(batch):
+def test_gradients_reach_the_subnet_only(batch):
     whole = model()
-    forward(whole, batch, part=Part(width=0.5, depth=0.5)).logits.sum().backward()
+    forward(whole, batch, subnet=Subnet(width=0.5, depth=0.5)).logits.sum().backward()
     blocks = whole.bert.encoder.layer
     assert blocks[0].intermediate.dense.weight.grad is None
     kept = blocks[1].intermediate.dense.weight.grad
@@ -88,4 +90,4 @@ def test_gradients_reach_the_part_only(batch):
 
 def test_a_family_that_cannot_be_taken_apart_is_refused(batch):
     with pytest.raises(SpecError, match="cannot be told apart"):
-        forward(model("deberta"), batch, part=Part(width=0.5))
+        forward(model("deberta"), batch, subnet=Subnet(width=0.5))

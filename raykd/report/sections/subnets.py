@@ -1,4 +1,4 @@
-"""Parts of students of adaptive width and depth: what is lost by cutting."""
+"""Subnets of students with adaptive width and depth: what a smaller student loses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PartsRecord:
 
 
 def record(result: SweepResult) -> PartsRecord | None:
-    """None where no student has parts."""
+    """None where no student has subnets."""
     tables = []
     for task in (t.name for t in result.tasks):
         metric, _ = metric_of(result, task)
@@ -37,14 +37,12 @@ def record(result: SweepResult) -> PartsRecord | None:
                 tables.append((f"{arm.label} on {task}: {metric}", *_table(result, task, values)))
     if not tables:
         return None
-    return PartsRecord(
-        heading="What a student keeps when it is cut to a part", tables=tuple(tables)
-    )
+    return PartsRecord(heading="What the subnets of a student score", tables=tuple(tables))
 
 
 def render(r: PartsRecord) -> str:
     """The tables."""
-    return template("parts", r)
+    return template("subnets", r)
 
 
 def _values(trials: list[TrialResult], metric: str) -> dict[tuple[float, float], list[float]]:
@@ -77,4 +75,4 @@ def _table(
     return columns, rows
 
 
-SECTION = Section(order=77, title="Parts of the student", record=record, render=render)
+SECTION = Section(order=77, title="Subnets of the student", record=record, render=render)

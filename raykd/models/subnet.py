@@ -1,4 +1,4 @@
-"""Runs a part of a model as a model of its own: fewer heads and neurons, fewer blocks."""
+"""Runs a subnet of a model: fewer heads and neurons, fewer blocks."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from raykd.models.base import Part
+from raykd.models.base import Subnet
 from raykd.models.families.base import family_of
 from raykd.models.unit_masks import blocks_of, count_units, masked
 
 
 @contextmanager
-def only(model: Any, part: Part) -> Iterator[None]:
-    """The model reduced to a part, as long as the context lasts.
+def run_subnet(model: Any, subnet: Subnet) -> Iterator[None]:
+    """The model runs as a subnet within the context.
 
     Heads and neurons beyond the width are multiplied by 0: the same function as without them, at
     the cost of the whole width. Blocks beyond the depth do not run.
 
     Args:
         model: A model of a family that declares its units, with equal blocks.
-        part: What stays.
+        subnet: The subnet.
 
     Raises:
         SpecError: The family does not say where its units are.
     """
     with ExitStack() as stack:
-        if part.width < 1:
-            stack.enter_context(_narrow(model, part.width))
-        if part.depth < 1:
-            stack.enter_context(_shallow(model, part))
+        if subnet.width < 1:
+            stack.enter_context(_narrow(model, subnet.width))
+        if subnet.depth < 1:
+            stack.enter_context(_shallow(model, subnet))
         yield
 
 
@@ -49,13 +49,13 @@ def _narrow(model: Any, width: float) -> Iterator[None]:
 
 
 @contextmanager
-def _shallow(model: Any, part: Part) -> Iterator[None]:
+def _shallow(model: Any, subnet: Subnet) -> Iterator[None]:
     blocks = blocks_of(model)
     path = family_of(model.config.model_type).layer_prefix.removesuffix(".")
     holder, _, name = path.rpartition(".")
     owner = model.get_submodule(holder)
     whole = getattr(owner, name)
-    setattr(owner, name, nn.ModuleList([blocks[k] for k in part.blocks(len(blocks))]))
+    setattr(owner, name, nn.ModuleList([blocks[k] for k in subnet.blocks(len(blocks))]))
     try:
         yield
     finally:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from raykd.report.sections.parts import record, render
+from raykd.report.sections.subnets import record, render
 from raykd.results.records import SweepResult
 from tests.synthetic_run import METRIC
 
 
-def with_parts(result: SweepResult) -> SweepResult:
+def with_subnets(result: SweepResult) -> SweepResult:
     trials = tuple(
         replace(t, metrics={**t.metrics, f"report/{METRIC}@w0.5d1": 0.5,
                             f"report/{METRIC}@w0.5d0.5": 0.25, "report/f1@w0.5d1": 0.9})
@@ -18,12 +18,12 @@ def with_parts(result: SweepResult) -> SweepResult:
     return replace(result, trials=trials)
 
 
-def test_a_run_without_parts_has_no_section(result: SweepResult):
+def test_a_run_without_subnets_has_no_section(result: SweepResult):
     assert record(result) is None
 
 
-def test_the_deciding_metric_of_every_part_beside_the_whole(result: SweepResult):
-    found = record(with_parts(result))
+def test_the_deciding_metric_of_every_subnet_beside_the_whole(result: SweepResult):
+    found = record(with_subnets(result))
     ((title, columns, rows),) = found.tables
     assert title == f"ckd on glue/rte: {METRIC}"
     assert columns == ("depth", "width 1", "width 0.5")
