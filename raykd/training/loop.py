@@ -25,7 +25,6 @@ from raykd.models.base import Outputs
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.active_rows import Narrowed
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
 from raykd.training.device import World, choose_precision
 from raykd.training.evaluate import score
@@ -39,6 +38,7 @@ from raykd.training.seeding import (
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
 from raykd.training.terms import TermLedger
+from raykd.training.vocab_subset import VocabSubset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +129,7 @@ class _Training:
         read = [job.train] + ([job.select] if job.select is not None else [])
         # What a model writes may be any token of the vocabulary.
         writes = job.task.kind in TEXT_KINDS
-        self.narrowed = Narrowed(job.model, None if writes else read, [job.collator.pad_id])
+        self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
         self.module = (
             Step(job.model, job.method, job.task, job.teacher, precision=precision, world=job.world)
             .to(self.world.device)
@@ -156,7 +156,7 @@ class _Training:
         pauses = _evaluation_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
             stopped = self._epoch(trained, pauses)
-        self.narrowed.widen(self.optimizer.decay(self.step))
+        self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
         return FitResult(history=tuple(self.history), stopped=stopped, steps=self.step)

@@ -107,7 +107,7 @@ def test_code_counts_with_what_it_imports_of_raykd():
     found = closure(["raykd.teachers.finetune"])
     for name in ("training.loop", "training.optim", "training.batches", "training.device",
                  "training.seeding", "training.settings", "data.collate", "models.dropout",
-                 "training.active_rows", "losses.vocabulary", "models.forward"):  # fmt: skip
+                 "training.vocab_subset", "losses.vocabulary", "models.forward"):  # fmt: skip
         assert f"raykd.{name}" in found
     assert not found & set(NOT_DECISIVE)
     # Who prepares, serves and reports has no say in how a teacher is trained.

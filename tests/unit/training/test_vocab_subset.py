@@ -12,8 +12,8 @@ from torch import nn
 
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import build_model
-from raykd.training.active_rows import ActiveRows, Narrowed
 from raykd.training.loop import fit
+from raykd.training.vocab_subset import SubsetEmbedding, VocabSubset
 from tests.unit.training.toys import bert, encoded, job
 
 PAD = 0
@@ -34,7 +34,7 @@ def test_all_rows_are_as_after_training_them_all(monkeypatch, family):
     rows = encoded(24, longest=12)
     trained = {}
     for name, most in (("some", 0.5), ("all", 0.0)):
-        monkeypatch.setattr("raykd.training.active_rows.MOST", most)
+        monkeypatch.setattr("raykd.training.vocab_subset.MAX_SHARE", most)
         model = large(family=family)
         given = job(model=model, select=rows, epochs=3, lr=0.01, weight_decay=0.1)
         fit(dataclasses.replace(given, train=rows))
@@ -60,7 +60,7 @@ def _with(family: str, state: dict) -> nn.Module:
 
 def test_some_rows_give_the_same_vectors_and_gradients():
     whole = nn.Embedding(50, 4, padding_idx=PAD)
-    some = ActiveRows(whole, torch.tensor([0, 3, 7, 40]))
+    some = SubsetEmbedding(whole, torch.tensor([0, 3, 7, 40]))
     ids = torch.tensor([[3, 40, 0], [7, 7, 0]])
     assert torch.equal(some(ids), whole(ids))
     some(ids).square().sum().backward()
@@ -73,9 +73,9 @@ def test_some_rows_give_the_same_vectors_and_gradients():
 def test_only_what_occurs_is_trained_and_the_embedding_comes_back():
     model, rows = large(), encoded(24, longest=12)
     whole = embedding(model)
-    narrowed = Narrowed(model, [rows], [PAD])
+    vocab_subset = VocabSubset(model, [rows], [PAD])
     assert embedding(model).weight.shape == (len(np.unique([*rows.input_ids, PAD])), 16)
-    narrowed.widen(1.0)
+    vocab_subset.restore(1.0)
     assert embedding(model) is whole
 
 
@@ -86,5 +86,5 @@ def test_only_what_occurs_is_trained_and_the_embedding_comes_back():
 )
 def test_what_gains_nothing_stays_as_it_is(model):
     before = copy.deepcopy(model.state_dict())
-    Narrowed(model, [encoded(200, longest=30)], [PAD]).widen(0.5)
+    VocabSubset(model, [encoded(200, longest=30)], [PAD]).restore(0.5)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
