@@ -32,7 +32,7 @@ from raykd.training.step import Step
 
 LENGTHS = (3, 9, 4, 12, 6, 5, 11, 8, 3, 7)
 VOCABULARY, LONGEST, END, PAD = 40, 24, 1, 0
-EXPLAINED = (0, 3, 7)
+TEACHER_RATIONALES = (0, 3, 7)
 """Rows with a rationale."""
 UNLABELLED = (1, 5)
 """Rows without a masked word."""
@@ -139,7 +139,7 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> Encoded:
     """Rows for a kind of task."""
     if kind in TEXT_KINDS:
         plain = _responses(kind, LENGTHS, np.roll(LENGTHS, 3) // 2 + 1, seed)
-        explained = [n if row in EXPLAINED else 0 for row, n in enumerate(LENGTHS)]
+        explained = [n if row in TEACHER_RATIONALES else 0 for row, n in enumerate(LENGTHS)]
         beside = {
             # The same responses after other prompts.
             PREDICT: _responses(kind, np.roll(LENGTHS, 5), np.roll(LENGTHS, 3) // 2 + 1, seed),

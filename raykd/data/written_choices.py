@@ -18,11 +18,11 @@ import numpy as np
 from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows
 from raykd.data.prompts import encode_prompts
 from raykd.data.table import Table
-from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
+from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of, same_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenChoiceTask(WritingTask):
+class MultipleChoiceLMTask(GenerationTask):
     """A task on prompts with answer choices, of which one is to be written.
 
     Attributes:

@@ -180,7 +180,7 @@ class LiveReader:
         return self.read(batch)
 
 
-class Forward(Protocol):
+class StudentFn(Protocol):
     """Runs the student on a batch."""
 
     def __call__(
@@ -195,7 +195,7 @@ class Forward(Protocol):
         """
         ...
 
-    def write(
+    def generate(
         self,
         batch: Batch,
         *,
@@ -204,14 +204,14 @@ class Forward(Protocol):
         teacher: nn.Module | None = None,
         share: float = 0.0,
     ) -> Batch:
-        """The batch with responses that are drawn now, without dropout and gradient.
+        """The batch with responses sampled now from the student, without dropout and gradient.
 
         Args:
-            batch: Its prompts are gone on with.
-            max_new_tokens: Most tokens of a response.
-            temperature: Softens what is drawn from.
-            teacher: A model that is drawn from, too.
-            share: Of the teacher in what is drawn from.
+            batch: The generation continues its prompts.
+            max_new_tokens: Maximum number of tokens of a response.
+            temperature: Sampling temperature.
+            teacher: A model that is mixed into the sampling distribution.
+            share: Of the teacher in this mixture.
         """
         ...
 
@@ -407,6 +407,6 @@ class Method(ABC, Generic[P]):
             teacher: Its outputs, without gradient.
         """
 
-    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
         """One step; override only when the method changes what a step is."""
         return self.loss(batch, student(batch), teacher(batch))

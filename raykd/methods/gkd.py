@@ -9,7 +9,7 @@ import torch
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods._tokens import weighted
-from raykd.methods.base import Forward, LossTerms, Method, Reader, Signals
+from raykd.methods.base import LossTerms, Method, Reader, Signals, StudentFn
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -69,13 +69,13 @@ class GKD(Method[Params]):
         ratio = self.params.kd_ratio
         return weighted(student.scores, labels, teacher.target if ratio > 0 else None, ratio, of)
 
-    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
         """Sample responses for the whole batch on all ranks, or take those of the task."""
         p = self.params
         # Drawn on every rank, so that the generators stay in step, and decided by the first.
         if self.ranks.agreed(torch.rand(()).item()) >= p.lmbda:
             return self.loss(batch, student(batch), teacher(batch))
-        own = student.write(
+        own = student.generate(
             batch, max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature
         )
         labels = own.labels[own.labels != NO_LABEL]

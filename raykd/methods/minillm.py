@@ -27,7 +27,6 @@ from raykd.losses.vocabulary import Scores, summed
 from raykd.methods._ranks import Ranks
 from raykd.methods._tokens import weighted
 from raykd.methods.base import (
-    Forward,
     LiveReader,
     LossTerms,
     Mean,
@@ -35,6 +34,7 @@ from raykd.methods.base import (
     Reader,
     Setting,
     Signals,
+    StudentFn,
 )
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -191,7 +191,7 @@ class MiniLLM(Method[Params]):
             self._left = int(state["left"])
             self._rollout = Rollout.of_tensors(state)
 
-    def step(self, batch: Batch, student: Forward, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
         """Sample when there is nothing left to learn from; then one step on what was sampled."""
         p = self.params
         if self._rollout is None or self._left == 0:
@@ -207,11 +207,11 @@ class MiniLLM(Method[Params]):
             terms["text"] = p.lm_coef * cast(Mean, plain.means["loss"])
         return LossTerms(watched, **terms)
 
-    def _sample(self, batch: Batch, student: Forward, teacher: Reader) -> Rollout:
+    def _sample(self, batch: Batch, student: StudentFn, teacher: Reader) -> Rollout:
         p = self.params
         assert isinstance(teacher, LiveReader)
         with torch.no_grad():
-            written = student.write(
+            written = student.generate(
                 batch,
                 max_new_tokens=p.max_new_tokens,
                 temperature=p.temperature,
@@ -225,7 +225,7 @@ class MiniLLM(Method[Params]):
             return rollout_of(written, mine, theirs, p, self.ranks)
 
     def _policy_terms(
-        self, rollout: Rollout, student: Forward, teacher: Reader
+        self, rollout: Rollout, student: StudentFn, teacher: Reader
     ) -> tuple[dict[str, Term], dict[str, Term]]:
         shared = self.setting.shared_vocabulary
         scores = student(rollout.batch, dropout=False).scores.first(shared)

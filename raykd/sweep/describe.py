@@ -12,7 +12,7 @@ from raykd.sweep.serving import Planned, finetuned
 from raykd.sweep.words import model_in_words, splits_in_words, student_in_words
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
-from raykd.teachers.written import WRITTEN
+from raykd.teachers.teacher_text import TEACHER_TEXT
 
 
 def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
@@ -57,8 +57,8 @@ def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
     if (reading := prepared.splits["train"].beside.get(PREDICT)) is not None:
         counts = reading.beside[EXPLAIN].label_counts()
         found["with a rationale"] = int((counts > 0).sum())
-    if (written := prepared.splits.get(WRITTEN)) is not None and written.truncated:
-        found["with a cut response of the teacher"] = written.truncated
+    if (teacher_text := prepared.splits.get(TEACHER_TEXT)) is not None and teacher_text.truncated:
+        found["with a cut response of the teacher"] = teacher_text.truncated
     if left_out := gathered.rows["train"].left_out:
         found["left out without a label"] = left_out
     return found

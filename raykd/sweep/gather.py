@@ -28,7 +28,7 @@ from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
 from raykd.sweep.words import model_in_words, student_in_words
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.written import Explaining
+from raykd.teachers.teacher_text import RationaleGeneration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class Gathered:
         reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
-        explaining: Rationales that the teacher is to write, or None.
+        rationale_generation: Rationales that the teacher is to write, or None.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.
         notes: What a user should know of how rows and models were read.
@@ -68,7 +68,7 @@ class Gathered:
     reads_scores: bool
     teacher_splits: Mapping[str, Encoded]
     student_splits: Mapping[str, Encoded]
-    explaining: Explaining | None
+    rationale_generation: RationaleGeneration | None
     data_fingerprint: str
     shared: Mapping[str, tuple[int, int]]
     notes: tuple[str, ...] = ()
@@ -110,8 +110,10 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     divergences, reads_scores = vocabulary_needs(spec, setting)
     signals = _numbered(union_signals(spec, setting), teacher.dims.layers)
     length = spec.data.max_length
-    explaining = _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
-    if signals.rationales and explaining is None:
+    rationale_generation = (
+        _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
+    )
+    if signals.rationales and rationale_generation is None:
         check_rationales(name, rows["train"])
     explains = spec.teacher.explain > 0
     if explains:
@@ -141,7 +143,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         reads_scores=reads_scores,
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
-        explaining=explaining,
+        rationale_generation=rationale_generation,
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
         notes=pair.notes,
@@ -183,13 +185,15 @@ def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Rows]:
         raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
 
 
-def _explaining(task: Task, spec: SweepSpec, train: Rows, tokens: Tokens) -> Explaining | None:
+def _explaining(
+    task: Task, spec: SweepSpec, train: Rows, tokens: Tokens
+) -> RationaleGeneration | None:
     """What the teacher is asked, where rationales are to come from it."""
     wanted = spec.data.rationales
     if not wanted.by_teacher:
         return None
     length = spec.data.max_length
-    return Explaining(
+    return RationaleGeneration(
         prompts=task.asked(train, tokens.student, length),
         asked=task.asked(
             train, tokens.teacher, length, answered=wanted.source == "teacher_posthoc"

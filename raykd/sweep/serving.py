@@ -89,7 +89,7 @@ def inputs_of(
         mode=mode,
         dtype=spec.teacher.dtype,
         precision=precision,
-        explaining=gathered.explaining,
+        rationale_generation=gathered.rationale_generation,
         fingerprint="",
     )
     keys = keys_of(inputs, gathered.tokens.teacher)

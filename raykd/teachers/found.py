@@ -113,7 +113,7 @@ def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Pi
     return Made(
         scores=of(SCORES),
         reported=reported,
-        written=of(TEXTS),
+        teacher_texts=of(TEXTS),
         findings=of(FINDINGS),
         student=values.get(STUDENT),
     )

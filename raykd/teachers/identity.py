@@ -22,8 +22,8 @@ from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.signals import ATTENTION, HIDDEN, REDUCTION, TOKENS, signal_names
+from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.tokens.hidden import HiddenCache
-from raykd.teachers.written import EXPLAINED, WRITTEN
 
 FORMAT = 4
 """Of the files of the cache; entries of another format are made again."""
@@ -157,13 +157,13 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         found[REPORTED + name] = [ran, rows.digest("report"), _recording(inputs, name)]
     if inputs.signals.generation:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
-        how = [inputs.writer(inputs.task.max_new_tokens), inputs.finetune_seed]
-        found[TEXTS + WRITTEN] = [ran, read, how]
-    if inputs.explaining is not None:
-        asked = inputs.explaining
+        how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + TEACHER_TEXT] = [ran, read, how]
+    if inputs.rationale_generation is not None:
+        asked = inputs.rationale_generation
         read = [rows.of(asked.prompts), rows.of(asked.asked)]
-        how = [inputs.writer(asked.max_new_tokens), inputs.finetune_seed]
-        found[TEXTS + EXPLAINED] = [ran, read, how]
+        how = [inputs.text_settings(asked.max_new_tokens), inputs.finetune_seed]
+        found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
     for derivation in inputs.derivations:

@@ -13,7 +13,7 @@ from raykd.models.model_factory import ModelFactory
 from raykd.teachers.made import Made
 from raykd.teachers.recording import Recording, row_bytes
 from raykd.teachers.signals import signal_names
-from raykd.teachers.written import Explaining, Writer
+from raykd.teachers.teacher_text import RationaleGeneration, TeacherTextSettings
 from raykd.training.settings import TrainSettings
 
 Progress = Callable[[str, int, int, str], None]
@@ -70,7 +70,7 @@ class TaskInputs:
         mode: Serve recorded outputs, or the weights.
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
-        explaining: Rationales that the teacher is to write, or None.
+        rationale_generation: Rationales that the teacher generates, or None.
         fingerprint: Identity of all of the above.
         known: What was made of it before; the rest is made now.
     """
@@ -93,7 +93,7 @@ class TaskInputs:
     mode: Literal["outputs", "weights"]
     dtype: str
     precision: str = "auto"
-    explaining: Explaining | None = None
+    rationale_generation: RationaleGeneration | None = None
     fingerprint: str
     known: Made = field(default_factory=Made)
 
@@ -133,13 +133,13 @@ class TaskInputs:
         references = self.student_splits["select"].references
         return references.tokens if references is not None else None
 
-    def writer(self, max_new_tokens: int) -> Writer:
-        """How the teacher writes text that students read, of at most so many of its tokens."""
+    def text_settings(self, max_new_tokens: int) -> TeacherTextSettings:
+        """How the teacher generates text for students, of at most so many of its tokens."""
         scored = self.teacher_splits["select"].references
         assert scored is not None
         assert scored.tokens is not None
         setting = self.setting()
-        return Writer(
+        return TeacherTextSettings(
             tokens=scored.tokens,
             max_new_tokens=max_new_tokens,
             vocabulary=setting.shared_vocabulary if self.same_tokens else self.vocabulary,

@@ -249,7 +249,7 @@ def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
     """Parts of what was made that are no recordings, by name."""
     whole: dict[str, object] = {
         **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
-        **{TEXTS + name: rows for name, rows in made.written.items()},
+        **{TEXTS + name: rows for name, rows in made.teacher_texts.items()},
         **{FINDINGS + name: found for name, found in made.findings.items()},
         STUDENT: made.student,
     }

@@ -24,7 +24,7 @@ class Made:
         scores: Metrics without prefix, by role.
         recorded: Its outputs on the train rows.
         reported: What it said of the tokens of the report split.
-        written: The train rows with texts of the teacher, by what they are.
+        teacher_texts: The train rows with texts of the teacher, by what they are.
         findings: What derivations found out, by `raykd.teachers.derive.name_of`.
         student: How students begin that are made of the teacher.
         rows: Rows that were passed through the teacher.
@@ -37,7 +37,7 @@ class Made:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     recorded: RecordedOutputs | None = None
     reported: RecordedOutputs | None = None
-    written: Mapping[str, Encoded] = field(default_factory=dict)
+    teacher_texts: Mapping[str, Encoded] = field(default_factory=dict)
     findings: Mapping[str, Findings] = field(default_factory=dict)
     student: ModelFactory | None = None
     rows: int = 0
@@ -53,7 +53,7 @@ class Made:
             scores={**self.scores, **more.scores},
             recorded=more.recorded or self.recorded,
             reported=more.reported or self.reported,
-            written={**self.written, **more.written},
+            teacher_texts={**self.teacher_texts, **more.teacher_texts},
             findings={**self.findings, **more.findings},
             student=more.student or self.student,
             rows=self.rows + more.rows,

@@ -27,9 +27,14 @@ from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.signals import only, signal_names
 from raykd.teachers.student_init import student_init
+from raykd.teachers.teacher_text import (
+    STREAMS,
+    TEACHER_RATIONALES,
+    TEACHER_TEXT,
+    with_teacher_text,
+)
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
-from raykd.teachers.written import EXPLAINED, WRITTEN, written
 from raykd.training.device import World
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -102,7 +107,7 @@ def make(
         scores=scores,
         recorded=recorded,
         reported=reported,
-        written=_written(inputs, model, progress),
+        teacher_texts=_teacher_texts(inputs, model, progress),
         student=student,
         rows=rows.done,
     )
@@ -145,10 +150,10 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     served = inputs.mode == "outputs"
     keeps_weights = not served or bool(inputs.derivations)
     splits = dict(inputs.student_splits)
-    if WRITTEN in made.written:
-        splits[WRITTEN] = made.written[WRITTEN]
-    if EXPLAINED in made.written:
-        splits["train"] = with_rationales(splits["train"], made.written[EXPLAINED])
+    if TEACHER_TEXT in made.teacher_texts:
+        splits[TEACHER_TEXT] = made.teacher_texts[TEACHER_TEXT]
+    if TEACHER_RATIONALES in made.teacher_texts:
+        splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
     setting = inputs.setting()
     matrix, bias = _output_layer(state, made.recorded, made.reported)
@@ -228,27 +233,30 @@ def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOut
     return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
 
 
-def _written(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[str, Encoded]:
-    """What the teacher writes to the train rows, where a method learns from it."""
-    explaining, found = inputs.explaining, {}
+def _teacher_texts(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[str, Encoded]:
+    """The texts of the teacher for the train rows, where a method learns from them."""
+    rationale_generation, found = inputs.rationale_generation, {}
 
-    def made(rows: Encoded, stream: str, most: int, asked: Encoded) -> Encoded:
-        seed_everything(derive_seed(inputs.finetune_seed, stream))
+    def made(rows: Encoded, name: str, most: int, asked: Encoded) -> Encoded:
+        seed_everything(derive_seed(inputs.finetune_seed, STREAMS[name]))
         settings = inputs.finetune or TrainSettings()
-        progress("write", 0, len(rows), stream)
-        return written(
-            model, rows, asked, inputs.writer(most), settings.eval_batch_size,
-            lambda done: progress("write", done, len(rows), stream),
+        progress("write", 0, len(rows), name)
+        return with_teacher_text(
+            model, rows, asked, inputs.text_settings(most), settings.eval_batch_size,
+            lambda done: progress("write", done, len(rows), name),
         )  # fmt: skip
 
-    if inputs.signals.generation and WRITTEN not in inputs.known.written:
-        found[WRITTEN] = made(
-            inputs.student_splits["train"], WRITTEN, inputs.task.max_new_tokens,
+    if inputs.signals.generation and TEACHER_TEXT not in inputs.known.teacher_texts:
+        found[TEACHER_TEXT] = made(
+            inputs.student_splits["train"], TEACHER_TEXT, inputs.task.max_new_tokens,
             inputs.teacher_splits["train"],
         )  # fmt: skip
-    if explaining is not None and EXPLAINED not in inputs.known.written:
-        found[EXPLAINED] = made(
-            explaining.prompts, EXPLAINED, explaining.max_new_tokens, explaining.asked
+    if rationale_generation is not None and TEACHER_RATIONALES not in inputs.known.teacher_texts:
+        found[TEACHER_RATIONALES] = made(
+            rationale_generation.prompts,
+            TEACHER_RATIONALES,
+            rationale_generation.max_new_tokens,
+            rationale_generation.asked,
         )
     return found
 

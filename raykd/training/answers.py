@@ -12,7 +12,7 @@ from torch import nn
 from raykd.data.base import NO_LABEL, Array, Encoded, Task
 from raykd.errors import TrialError
 from raykd.models.forward import forward
-from raykd.models.writing import Writing, until_end, write
+from raykd.models.generation import GenerationSettings, generate, until_end
 from raykd.training.batches import Collate, dealt, stream
 from raykd.training.device import World, choose_precision
 from raykd.training.settings import TrainSettings
@@ -32,7 +32,7 @@ def in_words(
     if references.candidates is not None:
         texts = _chosen(model, references.candidates, settings, collate, world)
     else:
-        texts = _written(model, task, encoded, settings, world)
+        texts = _generated(model, task, encoded, settings, world)
     return task.score_texts(texts, references)
 
 
@@ -92,14 +92,14 @@ def log_likelihoods(
     return array
 
 
-def _written(
+def _generated(
     model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
 ) -> list[str]:
     """The text that the model most likely writes, row by row."""
     assert encoded.references is not None
     tokens = encoded.references.tokens
     assert tokens is not None
-    writing = Writing(
+    generation = GenerationSettings(
         max_new_tokens=task.max_new_tokens,
         end=tokens.end,
         pad=tokens.pad,
@@ -113,7 +113,9 @@ def _written(
     own: dict[int, Array] = {}
     with precision.autocast():
         for rows in batches[world.rank :: world.size]:
-            found = until_end(write(model, [prompts[row] for row in rows], writing), writing.end)
+            found = until_end(
+                generate(model, [prompts[row] for row in rows], generation), generation.end
+            )
             own |= dict(zip(rows.tolist(), found, strict=True))
     every: dict[int, Array] = {}
     for theirs in world.gather(own):

@@ -13,7 +13,7 @@ from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
 from raykd.training.device import Precision, World
 from raykd.training.ranks import StepRanks
-from raykd.training.student import Student
+from raykd.training.student_runner import StudentRunner
 from raykd.training.terms import StepTerms, Totals, shares, step_of, totals
 
 
@@ -69,7 +69,7 @@ class Step(nn.Module):
         self._terms: StepTerms | None = None
         signals = method.student_signals()
         dims = method.setting.student
-        self._student = Student(
+        self._student = StudentRunner(
             model,
             task,
             precision,

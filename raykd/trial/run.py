@@ -22,7 +22,7 @@ from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_recorded, open_teacher, open_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
-from raykd.teachers.written import WRITTEN
+from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import World
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
 from raykd.training.loop import FitJob, fit
@@ -99,7 +99,7 @@ def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Encoded
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
     if method.signals().generation:
-        splits["train"] = splits[WRITTEN]
+        splits["train"] = splits[TEACHER_TEXT]
     if not method.reading:
         return splits
     found = {}

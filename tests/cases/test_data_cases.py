@@ -46,10 +46,10 @@ def test_responses_are_read_or_refused(name, tmp_path):
 
 CHAT = """
 from dataclasses import dataclass
-from raykd.data.writing import Example, WritingTask, rows_of
+from raykd.data.text_generation import Example, GenerationTask, rows_of
 
 @dataclass(frozen=True, kw_only=True)
-class Chat(WritingTask):
+class Chat(GenerationTask):
     def read_table(self, table):
         examples = []
         for *turns, last in table.column("messages"):

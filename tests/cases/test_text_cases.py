@@ -31,7 +31,7 @@ from raykd.sweep.local import run_here, trial_of
 from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.written import WRITTEN
+from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import World
 from raykd.trial.run import TrialOutcome
 from tests.unit.sweep.specs import spec
@@ -147,7 +147,7 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     tokens = prepared.splits["select"].references.tokens
     assert prepared.setting().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
-    labels = prepared.splits[WRITTEN].labels
+    labels = prepared.splits[TEACHER_TEXT].labels
     assert labels.max() < tokens.vocabulary
     assert len(np.unique(labels)) > 20  # the teacher draws all over its vocabulary
     for label, outcome in found.items():
@@ -170,7 +170,7 @@ def test_text_ends_where_the_positions_of_either_model_do(teacher, student, plac
         LONG,
         max_length=48,
     )
-    written = prepared.splits[WRITTEN]
+    written = prepared.splits[TEACHER_TEXT]
     # The last token is a label only.
     assert written.lengths().max() == 47
     assert np.isfinite([o.metrics["report/log_likelihood"] for o in found.values()]).all()
@@ -195,19 +195,19 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     assert not prepared.same_tokens
     told = [
         of.splits["select"].references.tokens.decode(
-            [row[row != NO_LABEL].tolist() for row in _labels(of.splits[WRITTEN])]
+            [row[row != NO_LABEL].tolist() for row in _labels(of.splits[TEACHER_TEXT])]
         )
         for of in (same, prepared)
     ]
     # The same draws, as text; what does not end is cut in other places.
-    ends = [row[-1] == prepared.end_id for row in _labels(prepared.splits[WRITTEN])]
+    ends = [row[-1] == prepared.end_id for row in _labels(prepared.splits[TEACHER_TEXT])]
     assert any(told[0])
     for one, two, whole in zip(*told, ends, strict=True):
         assert one == two if whole else one.startswith(two[:-4])
     for row in range(8):
-        plain, written = prepared.splits["train"], prepared.splits[WRITTEN]
+        plain, written = prepared.splits["train"], prepared.splits[TEACHER_TEXT]
         assert np.array_equal(plain.prompt(row), written.prompt(row))
-    assert prepared.splits[WRITTEN].lengths().max() <= LENGTH * (2 if family == "t5" else 1)
+    assert prepared.splits[TEACHER_TEXT].lengths().max() <= LENGTH * (2 if family == "t5" else 1)
     assert all(np.isfinite(o.metrics["report/log_likelihood"]) for o in found.values())
     assert "report/teacher_kl" not in found["seqkd"].metrics
 

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from raykd import registry
 from raykd.data.base import KINDS, TEXT_KINDS
-from raykd.models.writing import Writing
+from raykd.models.generation import GenerationSettings
 from raykd.params import Scalar
-from raykd.training import student as students
+from raykd.training import student_runner
 from raykd.training.batches import shard
 from raykd.training.device import World
 from raykd.training.terms import TermLedger
 from tests.ranks import on_ranks
-from tests.small_pairs import EXPLAINED, LENGTHS, UNLABELLED, SmallPair
+from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
 
 METHODS = registry.names("methods")
 UNEVEN = np.arange(len(LENGTHS))
@@ -34,7 +34,7 @@ BATCHES = (
     ("nothing on some ranks", np.array([0, 1, 5, 3, 5, 1]), (3,)),
     ("fewer rows than ranks", np.array([3, 0]), (3,)),
 )
-assert {1, 5} <= set(UNLABELLED) and not {1, 5} & set(EXPLAINED)  # noqa: PT018
+assert {1, 5} <= set(UNLABELLED) and not {1, 5} & set(TEACHER_RATIONALES)  # noqa: PT018
 # Configurations beside the defaults, where a method computes something else.
 OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
     "ckd": ({"window": None}, {"mask_neighbours": True, "alpha": 1.0},
@@ -63,7 +63,11 @@ NEEDED: Mapping[str, dict[str, Scalar]] = {
 @pytest.fixture(autouse=True)
 def _the_likeliest_text(monkeypatch):
     """Draws differ from rank to rank; the likeliest text of a row is the same wherever it is."""
-    monkeypatch.setattr(students, "Writing", lambda **given: Writing(**{**given, "sample": False}))
+    monkeypatch.setattr(
+        student_runner,
+        "GenerationSettings",
+        lambda **given: GenerationSettings(**{**given, "sample": False}),
+    )
 
 
 @functools.cache

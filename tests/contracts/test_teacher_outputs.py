@@ -38,11 +38,11 @@ from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
-from raykd.teachers.written import WRITTEN
+from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import Precision, World
 from raykd.training.loop import FitJob, fit
 from raykd.training.settings import TrainSettings
-from raykd.training.student import Student
+from raykd.training.student_runner import StudentRunner
 
 LENGTH, MARGIN, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
@@ -333,12 +333,12 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
 def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, kind, mode):
     of = case(family, kind)
     prepared, _ = of.served(mode, signals=Signals(generation=True))
-    written, given = prepared.splits[WRITTEN], prepared.splits["train"]
+    written, given = prepared.splits[TEACHER_TEXT], prepared.splits["train"]
     assert [written.prompt(k).tolist() for k in range(ROWS)] == [
         given.prompt(k).tolist() for k in range(ROWS)
     ]
     again, _ = of.served(SERVED[mode == "outputs"], signals=Signals(generation=True))
-    assert np.array_equal(written.labels, again.splits[WRITTEN].labels)
+    assert np.array_equal(written.labels, again.splits[TEACHER_TEXT].labels)
     own = written.labels[written.labels != NO_LABEL]
     assert own.max() < of.inputs.setting().shared_vocabulary
 
@@ -349,8 +349,8 @@ def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
     asked = Signals(generation=True, logits=True)
     assert asked.live
     prepared, teacher = of.served("weights", signals=asked)
-    for batch in of.batches(prepared, role=WRITTEN):
-        rows = prepared.splits[WRITTEN]
+    for batch in of.batches(prepared, role=TEACHER_TEXT):
+        rows = prepared.splits[TEACHER_TEXT]
         want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
         compare(teacher.reader(asked)(batch), want, of, batch, asked)
     _, recorded = of.served("outputs", signals=asked)
@@ -473,7 +473,7 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
         build(registry.params_of("methods", "kd"), {"alpha": 0.4, "temperature": 3.0}),
         prepared.setting(),
     )
-    student = Student(
+    student = StudentRunner(
         model, of.inputs.task, Precision("fp32", "cpu"), setting=prepared.setting(),
         hidden_states=(), attentions=(),
     )  # fmt: skip

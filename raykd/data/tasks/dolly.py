@@ -15,8 +15,8 @@ from raykd.data.base import DataSettings, Rows
 from raykd.data.folder import FolderReader, is_folder
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
 from raykd.data.table import Faults, Reader, Table, no_split
+from raykd.data.text_generation import Example, GenerationTask, rows_of
 from raykd.data.values import shown
-from raykd.data.writing import Example, WritingTask, rows_of
 
 RAW = "raw"
 DEV_ROWS = 1000
@@ -61,7 +61,7 @@ def _accepted(table: Table, name: str) -> list[tuple[str, ...]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dolly(WritingTask):
+class Dolly(GenerationTask):
     """Instructions, some with a context, and a response in free text."""
 
     def read_table(self, table: Table) -> Rows:

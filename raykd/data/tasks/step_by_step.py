@@ -20,8 +20,8 @@ from raykd.data.instructions import RESPONSE, before_instruction
 from raykd.data.json_files import read_json, read_json_rows
 from raykd.data.rationales import PARSERS, Said
 from raykd.data.table import Faults, Reader, Table, no_split
+from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of, same_text
 from raykd.data.values import shown, whole
-from raykd.data.writing import Accuracy, Example, WritingTask, rows_of, same_text
 from raykd.errors import DataError
 
 CHOICES = "abcde"
@@ -39,7 +39,7 @@ def same_value(text: str, accepted: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explained(WritingTask):
+class Explained(GenerationTask):
     """A task on labels in words, with rationales.
 
     Attributes:

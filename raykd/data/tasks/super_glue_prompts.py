@@ -13,12 +13,12 @@ from collections.abc import Mapping
 
 from raykd.data import templates
 from raykd.data.templates.base import Template
-from raykd.data.written_choices import WrittenChoiceTask
+from raykd.data.written_choices import MultipleChoiceLMTask
 
 
-def _task(name: str) -> WrittenChoiceTask:
+def _task(name: str) -> MultipleChoiceLMTask:
     template: Template = importlib.import_module(f"{templates.__name__}.{name}").TEMPLATE
-    return WrittenChoiceTask(
+    return MultipleChoiceLMTask(
         name=f"super_glue_prompts/{name}",
         about=template.about,
         hub=("aps/super_glue", name),
@@ -28,4 +28,4 @@ def _task(name: str) -> WrittenChoiceTask:
 
 
 _NAMES = (found.name for found in pkgutil.iter_modules(templates.__path__))
-TASK: Mapping[str, WrittenChoiceTask] = {name: _task(name) for name in _NAMES if name != "base"}
+TASK: Mapping[str, MultipleChoiceLMTask] = {name: _task(name) for name in _NAMES if name != "base"}

@@ -18,7 +18,7 @@ from raykd.data.base import DataSettings, Rows
 from raykd.data.sample import limited
 from raykd.data.table import Table, no_split
 from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
-from raykd.data.writing import Accuracy, Example, WritingTask, rows_of
+from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of
 
 ASKED = "\nreply:"
 
@@ -29,7 +29,7 @@ def same_sentiment(text: str, accepted: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyReplies(WritingTask):
+class ToyReplies(GenerationTask):
     """Replies to sentences; see the module."""
 
     name: str = "toy_text/replies"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from raykd.data.table import Table
-from raykd.data.writing import Example
+from raykd.data.text_generation import Example
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

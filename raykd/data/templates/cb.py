@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from raykd.data import columns
 from raykd.data.table import Table
 from raykd.data.templates.base import Template
-from raykd.data.writing import Example
+from raykd.data.text_generation import Example
 
 LABELS = ("entailment", "contradiction", "neutral")
 CHOICES = ("True", "False", "Neither")

@@ -13,7 +13,7 @@ from raykd.data import columns
 from raykd.data.pronouns import marked_pronouns
 from raykd.data.table import Table
 from raykd.data.templates.base import Template
-from raykd.data.writing import Example
+from raykd.data.text_generation import Example
 
 LABELS = ("False", "True")
 CHOICES = ("No", "Yes")

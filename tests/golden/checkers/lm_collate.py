@@ -11,7 +11,7 @@ import torch
 from raykd.data.base import NO_LABEL, Batch, Encoded
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row
-from raykd.models.writing import padded_left
+from raykd.models.generation import padded_left
 from tests.golden.comparison import Array, Comparison, Unknown, compare_indices
 
 

@@ -15,7 +15,7 @@ import torch
 
 from raykd.data.base import NO_LABEL
 from raykd.losses.divergences import reverse_kl
-from raykd.models.writing import rows_of
+from raykd.models.generation import joined_rows
 from tests.golden.comparison import (
     Array,
     Comparison,
@@ -86,7 +86,7 @@ def _labels(arrays: dict[str, Array]) -> tuple[Array, Array]:
     written = torch.from_numpy(arrays["op_sequences"][:, width:])
     labels = np.full(arrays["op_sequences"].shape, NO_LABEL)
     mask = np.zeros(labels.shape, np.int64)
-    rows = rows_of(prompts, written, int(arrays["op_eos"]))
+    rows = joined_rows(prompts, written, int(arrays["op_eos"]))
     for row, (prompt, (ids, own)) in enumerate(zip(prompts, rows, strict=True)):
         first = width - len(prompt)
         labels[row, first + 1 : first + 1 + len(own)] = own

@@ -7,7 +7,7 @@ import pytest
 
 from raykd.data.base import Rows
 from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
-from raykd.data.writing import Example, rows_of
+from raykd.data.text_generation import Example, rows_of
 from raykd.errors import DataError
 
 

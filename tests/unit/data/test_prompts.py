@@ -15,7 +15,7 @@ from raykd.data.prompts import (
     joined_row,
     without_labels,
 )
-from raykd.data.writing import Example, marked, rows_of
+from raykd.data.text_generation import Example, marked, rows_of
 from raykd.errors import DataError
 from raykd.models.byte_pairs import train_byte_pairs
 

@@ -7,7 +7,7 @@ import numpy as np
 from raykd import registry
 from raykd.data.base import Rows
 from raykd.data.shared_rows import digests, shared
-from raykd.data.writing import Example, rows_of
+from raykd.data.text_generation import Example, rows_of
 
 SENTIMENT = registry.load("tasks", "toy/sentiment")
 REPLIES = registry.load("tasks", "toy_text/replies")

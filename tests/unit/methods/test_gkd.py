@@ -30,7 +30,7 @@ def test_on_its_own_text_it_is_the_divergence_alone(values):
     student, teacher = Model(1), Model(2, trained=False)
     terms = run(student, teacher, lmbda=1.0, kd_ratio=0.3, **values)
     [own] = student.read
-    assert torch.equal(own.labels, student.write(OF).labels)
+    assert torch.equal(own.labels, student.generate(OF).labels)
     assert [of is own for of in teacher.read] == [True]
     params = Params(**values)
     apart = by_name("jsd", student.logits(own), teacher.logits(own), beta=params.beta,

@@ -140,8 +140,8 @@ def test_terms_that_are_switched_off_are_not_there():
 def test_it_samples_anew_after_so_many_steps():
     student = Model(1)
     asked = []
-    write = student.write
-    student.write = lambda of, **given: asked.append(given) or write(of, **given)
+    generate = student.generate
+    student.generate = lambda of, **given: asked.append(given) or generate(of, **given)
     method = METHOD(Params(ppo_epochs=3, max_new_tokens=5, temperature=0.9), SETTING)
     teacher = Model(2, trained=False)
     for step in range(7):

@@ -13,7 +13,7 @@ from raykd.methods.sft import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.training.device import Precision
-from raykd.training.student import Student
+from raykd.training.student_runner import StudentRunner
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups
 
@@ -34,7 +34,7 @@ def test_the_loss_of_a_student_is_the_mean_over_the_tokens_of_all_responses(kind
     """Tokens count alike, whichever response they stand in; a mean of means would differ."""
     pair = SmallPair.of(kind)
     method = pair.method("sft")
-    student = Student(
+    student = StudentRunner(
         pair.student.eval(), TASK["replies"].read_by(kind), Precision("fp32", "cpu"),
         setting=method.setting, hidden_states=(), attentions=(),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from raykd.methods.base import Signals
 from raykd.methods.step_by_step import METHOD, Params
 from raykd.training.device import World
 from raykd.training.loop import fit
-from tests.small_pairs import EXPLAINED, SmallPair
+from tests.small_pairs import TEACHER_RATIONALES, SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, labels_of, likelihood
 
@@ -99,7 +99,7 @@ def test_it_trains_where_most_batches_have_no_rationale(kind, alpha):
     result = fit(job)
     assert result.steps == 10
     with_rationales = [e for e in result.history if "rationale" in e.terms]
-    assert 2 <= len(with_rationales) <= 2 * len(EXPLAINED)
+    assert 2 <= len(with_rationales) <= 2 * len(TEACHER_RATIONALES)
     for evaluation in result.history:
         terms = dict(evaluation.terms)
         assert terms.pop("loss") == pytest.approx(sum(terms.values()), rel=1e-5, abs=1e-9)

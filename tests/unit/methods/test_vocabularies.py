@@ -26,7 +26,7 @@ from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.params import build
 from raykd.training.device import Precision
-from raykd.training.student import Student
+from raykd.training.student_runner import StudentRunner
 
 TOKENS = 14
 SIZES = st.integers(TOKENS, TOKENS + 9)
@@ -104,13 +104,13 @@ def test_a_divergence_is_over_the_tokens_that_both_have(name, ours, theirs, coun
     assert torch.allclose(found.total(), want, atol=1e-4)
 
 
-class Recorded(Student):
+class Recorded(StudentRunner):
     """The student, and what it wrote last."""
 
     wrote: Batch
 
-    def write(self, batch: Batch, **how: Any) -> Batch:
-        self.wrote = super().write(batch, **how)
+    def generate(self, batch: Batch, **how: Any) -> Batch:
+        self.wrote = super().generate(batch, **how)
         return self.wrote
 
 

@@ -70,7 +70,7 @@ class Model:
         """The same at once, ``[M, V]``."""
         return F.linear(self.states(of), self.weight)
 
-    def write(self, of: Batch, **given: Any) -> Batch:
+    def generate(self, of: Batch, **given: Any) -> Batch:
         """A response of three tokens for every row: always the same."""
         self.written = given
         return batch([3] * len(of.labels), seed=99, vocabulary=len(self.weight))

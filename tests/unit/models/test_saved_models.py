@@ -27,10 +27,10 @@ from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
+from raykd.models.generation import GenerationSettings, generate, until_end
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
-from raykd.models.writing import Writing, until_end, write
 
 AUTO = {
     "classification": AutoModelForSequenceClassification,
@@ -151,8 +151,8 @@ def test_generate_stops_at_the_token_that_it_was_trained_to_end_with(family, kin
     for seed in range(40):
         model = model_of(family, kind, tokenizer, seed=seed)
         prompt = np.asarray(tokenizer("the dog and a cat")["input_ids"])
-        free = Writing(max_new_tokens=8, end=9999, pad=tokenizer.pad_token_id)
-        found = write(model, [prompt], free)[0].tolist()
+        free = GenerationSettings(max_new_tokens=8, end=9999, pad=tokenizer.pad_token_id)
+        found = generate(model, [prompt], free)[0].tolist()
         if found[3] not in found[:3] and found[3] not in tokenizer.all_special_ids:
             break
     else:
@@ -164,8 +164,8 @@ def test_generate_stops_at_the_token_that_it_was_trained_to_end_with(family, kin
     made = opened.generate(torch.from_numpy(prompt)[None], max_new_tokens=8)[0].tolist()
     made = made[1:] if kind == "seq2seq" else made[len(prompt) :]
     assert made == found[:4]
-    ours = Writing(max_new_tokens=8, end=end, pad=tokenizer.pad_token_id)
-    assert until_end(write(model, [prompt], ours), end)[0].tolist() == found[:3]
+    ours = GenerationSettings(max_new_tokens=8, end=end, pad=tokenizer.pad_token_id)
+    assert until_end(generate(model, [prompt], ours), end)[0].tolist() == found[:3]
     stated = json.loads((folder / "generation_config.json").read_text())
     assert stated["eos_token_id"] == config_of(folder)["eos_token_id"] == end
     assert stated["pad_token_id"] == tokenizer.pad_token_id

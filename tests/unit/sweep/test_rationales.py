@@ -109,7 +109,7 @@ def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer
     # What is learnt as the response is the data's.
     ours, theirs = (p.splits["train"].beside["predict"].labels for p in (one, two))
     assert np.array_equal(ours, theirs)
-    asked = found.explaining
+    asked = found.rationale_generation
     assert asked is not None
     text = found.tokens.teacher.decode(asked.asked.prompt(0))
     assert ("( 1 )" in text) == (source == "teacher_posthoc")
@@ -161,7 +161,7 @@ def test_a_teacher_that_learns_to_explain_reads_the_names_of_the_tasks(family, r
     terms = ready.history[-1].terms
     assert {"label", "rationale"} <= set(terms)
     # What it wrote follows the prompts that students read.
-    plain, written = ready.splits["train"], ready.splits["written"]
+    plain, written = ready.splits["train"], ready.splits["teacher_text"]
     assert np.array_equal(written.prompt(1), plain.prompt(1))
 
 

@@ -25,8 +25,8 @@ from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.recorded import joined
 from raykd.teachers.recording import record
+from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
-from raykd.teachers.written import WRITTEN
 from raykd.training.device import World
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers.tiny import factory, given, through
@@ -143,9 +143,9 @@ def test_the_mass_that_top_k_holds_is_measured(inputs):
 def test_the_teacher_writes_a_response_to_every_row_once(inputs):
     found, _ = prepared(inputs, generation=True)
     again, _ = prepared(inputs, generation=True)
-    written, given_rows = found.splits[WRITTEN], found.splits["train"]
+    written, given_rows = found.splits[TEACHER_TEXT], found.splits["train"]
     assert len(written) == len(given_rows)
-    assert np.array_equal(written.input_ids, again.splits[WRITTEN].input_ids)
+    assert np.array_equal(written.input_ids, again.splits[TEACHER_TEXT].input_ids)
     for row in range(ROWS):
         assert np.array_equal(written.prompt(row), given_rows.prompt(row))
     assert not np.array_equal(written.labels, given_rows.labels)

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from raykd.models.writing import Writing
-from raykd.training import student as students
+from raykd.models.generation import GenerationSettings
+from raykd.training import student_runner
 from raykd.training.batches import shard
 from raykd.training.device import World
 from raykd.training.loop import _distributed, fit
@@ -58,9 +58,11 @@ def one_step(kind, name, rows, world):
 
 
 def every_step(world):
-    sampled = students.Writing
+    sampled = student_runner.GenerationSettings
     # The likeliest text of a row is the same on any rank.
-    students.Writing = lambda **given: Writing(**{**given, "sample": False})
+    student_runner.GenerationSettings = lambda **given: GenerationSettings(
+        **{**given, "sample": False}
+    )
     try:
         return {
             (*case, number): one_step(*case, rows, world)
@@ -68,7 +70,7 @@ def every_step(world):
             for number, rows in enumerate(BATCHES)
         }
     finally:
-        students.Writing = sampled
+        student_runner.GenerationSettings = sampled
 
 
 class CutOff(Exception):

@@ -18,17 +18,17 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward, shifted
-from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
-from raykd.models.writing import (
-    Writing,
+from raykd.models.generation import (
+    GenerationSettings,
+    generate,
+    generated_batch,
+    joined_rows,
     prompts_of,
     reread,
-    rows_of,
     until_end,
-    write,
-    written_batch,
 )
+from raykd.models.layer_selection import select_layers
+from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
 
 FAMILIES = tuple(
     name for name in registry.variants("families") if registry.load("families", name).text_kind()
@@ -103,32 +103,32 @@ def test_rows_do_not_see_each_other_or_their_padding(model, batch, kind):
 
 
 def test_a_prompt_is_gone_on_with_alike_alone_and_among_others(model):
-    writing = Writing(max_new_tokens=6, end=END, pad=PAD)
-    together = until_end(write(model, PROMPTS, writing), END)
+    generation = GenerationSettings(max_new_tokens=6, end=END, pad=PAD)
+    together = until_end(generate(model, PROMPTS, generation), END)
     for prompt, found in zip(PROMPTS, together, strict=True):
-        (alone,) = until_end(write(model, [prompt], writing), END)
+        (alone,) = until_end(generate(model, [prompt], generation), END)
         assert found.tolist() == alone.tolist()
         assert len(found) <= 6
 
 
 def test_what_is_most_likely_is_written(model, kind):
     """The first token that is written has the highest score after the prompt."""
-    written = write(model, PROMPTS, Writing(max_new_tokens=1, end=END, pad=PAD))
+    generated = generate(model, PROMPTS, GenerationSettings(max_new_tokens=1, end=END, pad=PAD))
     apart = kind == "seq2seq"
-    for prompt, token in zip(PROMPTS, written[:, 0].tolist(), strict=True):
+    for prompt, token in zip(PROMPTS, generated[:, 0].tolist(), strict=True):
         asked = (prompt, np.asarray([5])) if apart else joined_row(prompt, np.asarray([5]), LENGTH)
         batch = Collator(PAD, max_length=LENGTH)(of_rows([asked], apart=apart), np.arange(1))
         assert forward(model, batch).logits[0].argmax().item() == token
 
 
 def test_draws_follow_the_seed_and_leave_the_mode(model):
-    writing = Writing(max_new_tokens=8, end=END, pad=PAD, sample=True)
+    generation = GenerationSettings(max_new_tokens=8, end=END, pad=PAD, sample=True)
     model.train()
     torch.manual_seed(3)
-    one = write(model, PROMPTS, writing)
+    one = generate(model, PROMPTS, generation)
     torch.manual_seed(3)
-    two = write(model, PROMPTS, writing)
-    three = write(model, PROMPTS, writing)
+    two = generate(model, PROMPTS, generation)
+    three = generate(model, PROMPTS, generation)
     assert model.training
     assert torch.equal(one, two)
     assert one.shape != three.shape or not torch.equal(one, three)
@@ -136,7 +136,9 @@ def test_draws_follow_the_seed_and_leave_the_mode(model):
 
 def test_positions_bound_what_is_written(model, random_init):
     long = np.arange(LENGTH - 2) % 40 + 5
-    found = write(model, [long], Writing(max_new_tokens=99, end=VOCABULARY + 1, pad=PAD))
+    found = generate(
+        model, [long], GenerationSettings(max_new_tokens=99, end=VOCABULARY + 1, pad=PAD)
+    )
     positions = "positions" in registry.load("families", random_init.family).fields
     assert found.shape[1] == (2 if positions else 99)
 
@@ -145,8 +147,10 @@ def test_a_response_that_was_written_takes_the_place_of_the_given_one(model, bat
     joined = kind == "causal_lm"
     prompts = prompts_of(batch, joined=joined)
     assert [p.tolist() for p in prompts] == [p.tolist() for p in PROMPTS]
-    written = torch.tensor([[30, END, PAD], [31, 32, 33], [END, PAD, PAD], [34, 35, END]])
-    made = written_batch(batch, written, Writing(max_new_tokens=3, end=END, pad=PAD), joined=joined)
+    generated = torch.tensor([[30, END, PAD], [31, 32, 33], [END, PAD, PAD], [34, 35, END]])
+    made = generated_batch(
+        batch, generated, GenerationSettings(max_new_tokens=3, end=END, pad=PAD), joined=joined
+    )
     assert made.labels[made.labels != NO_LABEL].tolist() == [
         30, END, 31, 32, 33, END, 34, 35, END,
     ]  # fmt: skip
@@ -160,21 +164,23 @@ def test_written_rows_are_encoded_as_given_ones_are(kind):
     pairs = list(zip(PROMPTS, RESPONSES, strict=True))
     given = of_rows(pairs if apart else [joined_row(p, r, LENGTH) for p, r in pairs], apart=apart)
     longest = max(len(r) for r in RESPONSES)
-    written = torch.full((4, longest), PAD)
+    generated = torch.full((4, longest), PAD)
     for k, response in enumerate(RESPONSES):
-        written[k, : len(response)] = torch.from_numpy(response)
-    made = of_rows(reread(given, PROMPTS, written, END), apart=apart)
+        generated[k, : len(response)] = torch.from_numpy(response)
+    made = of_rows(reread(given, PROMPTS, generated, END), apart=apart)
     assert made.labels.tolist() == given.labels.tolist()
     assert made.input_ids.tolist() == given.input_ids.tolist()
 
 
 @mixing
 def test_the_mixture_with_oneself_is_oneself(model):
-    writing = Writing(max_new_tokens=8, end=END, pad=PAD, sample=True, temperature=0.7)
+    generation = GenerationSettings(
+        max_new_tokens=8, end=END, pad=PAD, sample=True, temperature=0.7
+    )
     torch.manual_seed(0)
-    alone = write(model, PROMPTS, writing)
+    alone = generate(model, PROMPTS, generation)
     torch.manual_seed(0)
-    mixed = write(model, PROMPTS, writing, model, 0.5)
+    mixed = generate(model, PROMPTS, generation, model, 0.5)
     assert torch.equal(alone, mixed)
 
 
@@ -190,8 +196,8 @@ def test_a_mixture_draws_what_only_the_teacher_would(model, random_init, kind):
         teacher.lm_head.bias.zero_()
         teacher.lm_head.bias[37] = 50.0
     torch.manual_seed(0)
-    writing = Writing(max_new_tokens=12, end=VOCABULARY + 1, pad=PAD, sample=True)
-    found = write(model, PROMPTS * 8, writing, teacher, 0.5)
+    generation = GenerationSettings(max_new_tokens=12, end=VOCABULARY + 1, pad=PAD, sample=True)
+    found = generate(model, PROMPTS * 8, generation, teacher, 0.5)
     share = (found == 37).float().mean().item()
     assert 0.4 < share < 0.65
 
@@ -239,5 +245,5 @@ def test_a_tokenizer_trained_for_it_writes_every_text_again(random_init):
 
 
 def test_rows_of_text_that_does_not_end_keep_all_of_it():
-    rows = rows_of([np.asarray([5, 6])], torch.tensor([[7, 8, 9]]), END)
+    rows = joined_rows([np.asarray([5, 6])], torch.tensor([[7, 8, 9]]), END)
     assert [r.tolist() for r in rows[0]] == [[5, 6, 7, 8], [NO_LABEL, 7, 8, 9]]

@@ -1,4 +1,4 @@
-"""Tasks that are answered in text: a prompt, and what is to be written after it."""
+"""Text-generation tasks: prompts and responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Example:
         before: The prompt, up to the part that may be cut when it is too long.
         context: The part that may be cut.
         after: The rest of the prompt.
-        response: What is to be written.
+        response: The target text.
         accepted: Everything that is accepted as a response; the response alone when empty.
         mark: Character of the prompt before which the name of a task is put, where a student
             learns several.
@@ -136,7 +136,7 @@ def marked(rows: Rows, name: str) -> Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WritingTask(TokenTask):
+class GenerationTask(TokenTask):
     """A task whose rows are prompts and responses, for decoders and for encoder-decoders.
 
     Attributes:
@@ -152,7 +152,7 @@ class WritingTask(TokenTask):
     text_metrics: tuple[str, ...] = ("rouge_l", "exact_match")
     max_new_tokens: int = 256
 
-    def read_by(self, kind: str) -> WritingTask:
+    def read_by(self, kind: str) -> GenerationTask:
         """The task for a decoder, or for an encoder and a decoder."""
         return replace(self, kind=kind) if kind else self
 

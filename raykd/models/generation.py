@@ -1,6 +1,6 @@
-"""Lets a model write: prompts to token ids, with a cache of keys and values.
+"""Text generation: from prompts to token ids, with a key-value cache.
 
-Axes: B row, P prompt position, S written position.
+Axes: B row, P prompt position, S generated position.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from raykd.models.families.base import family_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Writing:
-    """How text is written.
+class GenerationSettings:
+    """How text is generated.
 
     Attributes:
-        max_new_tokens: Most tokens; a row that does not end by itself is cut there.
+        max_new_tokens: Maximum number of tokens; a row without an end token is cut there.
         end: The token that ends a text.
         pad: The token that pads.
         sample: Draw from the distribution instead of taking the most likely token.
         temperature: Softens the distribution that is drawn from.
         no_repeat_ngram_size: Word sequences of this length occur at most once; 0 = any.
-        vocabulary: Only token ids below this are written; None = any that the model has.
+        vocabulary: Only token ids below this are generated; None = any that the model has.
         positions: Most tokens of a prompt and what is written after it that its readers have
             positions for; None = any. Those of the model that writes count by themselves.
     """
@@ -61,48 +61,48 @@ def padded_left(prompts: Sequence[Array], pad: int, device: torch.device) -> tup
 
 
 @torch.no_grad()
-def write(
+def generate(
     model: Any,
     prompts: Sequence[Array],
-    writing: Writing,
+    generation: GenerationSettings,
     teacher: Any = None,
     share: float = 0.0,
 ) -> Tensor:
-    """What a model writes after prompts, without dropout, int64 ``[B, S]``.
+    """What a model generates after prompts, without dropout, int64 ``[B, S]``.
 
     Rows that ended are filled with padding. Draws come from the generator of the device.
 
     Args:
-        model: A ``PreTrainedModel`` that writes text; its mode is left as it was.
+        model: A ``PreTrainedModel`` that generates text; its mode is left as it was.
         prompts: Token ids, at least one each.
-        writing: How.
-        teacher: A model that is drawn from, too, if `writing` samples.
+        generation: How.
+        teacher: A model that is drawn from, too, if `generation` samples.
         share: Of the teacher in what is drawn from.
     """
     was_training = model.training
     model.eval()
-    ids, mask = padded_left(prompts, writing.pad, next(model.parameters()).device)
+    ids, mask = padded_left(prompts, generation.pad, next(model.parameters()).device)
     drawn: dict[str, Any] = {}
-    if writing.sample:
-        drawn = {"temperature": writing.temperature, "top_k": 0, "top_p": 1.0}
+    if generation.sample:
+        drawn = {"temperature": generation.temperature, "top_k": 0, "top_p": 1.0}
     processors: list[Any] = []
-    if writing.vocabulary is not None:
-        processors.append(_Known(writing.vocabulary))
+    if generation.vocabulary is not None:
+        processors.append(_VocabularyLimit(generation.vocabulary))
     readers = [model]
     if teacher is not None and share > 0:
         # The mixture is softened as a whole, so that it must not be softened again.
-        processors.append(_Mixture(teacher, mask, share, writing))
+        processors.append(_TeacherMixture(teacher, mask, share, generation))
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
     found: Tensor = model.generate(
         input_ids=ids,
         attention_mask=mask,
-        max_new_tokens=_bounded(readers, ids.shape[1], writing),
+        max_new_tokens=_bounded(readers, ids.shape[1], generation),
         logits_processor=processors,
-        do_sample=writing.sample,
-        eos_token_id=writing.end,
-        pad_token_id=writing.pad,
-        no_repeat_ngram_size=writing.no_repeat_ngram_size or None,
+        do_sample=generation.sample,
+        eos_token_id=generation.end,
+        pad_token_id=generation.pad,
+        no_repeat_ngram_size=generation.no_repeat_ngram_size or None,
         use_cache=True,
         **drawn,
     )
@@ -111,40 +111,40 @@ def write(
     return found[:, 1:] if model.config.is_encoder_decoder else found[:, ids.shape[1] :]
 
 
-def until_end(written: Tensor, end: int) -> list[Array]:
+def until_end(generated: Tensor, end: int) -> list[Array]:
     """The tokens of each row before the one that ends it; all of them where none does."""
     rows: list[Array] = []
-    for row in written.cpu().numpy():
+    for row in generated.cpu().numpy():
         ends = (row == end).nonzero()[0]
         rows.append(row[: ends[0]] if len(ends) else row)
     return rows
 
 
-def room(prompt: int, writing: Writing) -> int:
-    """Tokens that can be written after a prompt of so many, for its readers; at least one."""
-    if writing.positions is None:
-        return writing.max_new_tokens
-    return max(1, min(writing.max_new_tokens, writing.positions - prompt))
+def max_generated(prompt: int, generation: GenerationSettings) -> int:
+    """Maximum number of tokens after a prompt of so many that its readers allow; at least one."""
+    if generation.positions is None:
+        return generation.max_new_tokens
+    return max(1, min(generation.max_new_tokens, generation.positions - prompt))
 
 
-def _bounded(models: Sequence[Any], prompt: int, writing: Writing) -> int:
-    """The same, for models that read all of it while it is written, too."""
+def _bounded(models: Sequence[Any], prompt: int, generation: GenerationSettings) -> int:
+    """The same, for models that read all of it while it is generated, too."""
     sizes = [family_of(m.config.model_type).dims(m.config).positions for m in models]
-    known = [size for size in (*sizes, writing.positions) if size is not None]
-    return room(prompt, replace(writing, positions=min(known, default=None)))
+    known = [size for size in (*sizes, generation.positions) if size is not None]
+    return max_generated(prompt, replace(generation, positions=min(known, default=None)))
 
 
-def rows_of(prompts: Sequence[Array], written: Tensor, end: int) -> list[tuple[Array, Array]]:
-    """What a decoder reads of prompts it went on with, and the labels: see `joined_row`.
+def joined_rows(prompts: Sequence[Array], generated: Tensor, end: int) -> list[tuple[Array, Array]]:
+    """Token ids and labels for a decoder, of prompts with their generated text: see `joined_row`.
 
     A response goes as far as the token that ends it, which is one of its labels.
 
     Args:
         prompts: Token ids.
-        written: int64 ``[B, S]``.
+        generated: int64 ``[B, S]``.
         end: The token that ends a text.
     """
-    pairs = zip(prompts, written.cpu().numpy(), until_end(written, end), strict=True)
+    pairs = zip(prompts, generated.cpu().numpy(), until_end(generated, end), strict=True)
     rows = []
     for prompt, row, own in pairs:
         whole = row[: len(own) + 1]
@@ -153,18 +153,20 @@ def rows_of(prompts: Sequence[Array], written: Tensor, end: int) -> list[tuple[A
 
 
 def reread(
-    encoded: Encoded, prompts: Sequence[Array], written: Tensor, end: int
+    encoded: Encoded, prompts: Sequence[Array], generated: Tensor, end: int
 ) -> list[tuple[Array, Array]]:
-    """Token ids and labels of prompts that a model went on with, as `encoded` has them."""
+    """Token ids and labels of prompts with their generated text, in the layout of `encoded`."""
     if encoded.label_offsets is None:
-        return rows_of(prompts, written, end)
-    return _answered(prompts, written, end)
+        return joined_rows(prompts, generated, end)
+    return _separate_rows(prompts, generated, end)
 
 
-def _answered(prompts: Sequence[Array], written: Tensor, end: int) -> list[tuple[Array, Array]]:
-    """Prompts, and what was written as far as the token that ends it."""
-    ends = until_end(written, end)
-    pairs = zip(prompts, written.cpu().numpy(), ends, strict=True)
+def _separate_rows(
+    prompts: Sequence[Array], generated: Tensor, end: int
+) -> list[tuple[Array, Array]]:
+    """Prompts, and the generated text up to and including the end token."""
+    ends = until_end(generated, end)
+    pairs = zip(prompts, generated.cpu().numpy(), ends, strict=True)
     return [(ids, row[: len(own) + 1]) for ids, row, own in pairs]
 
 
@@ -188,21 +190,23 @@ def prompts_of(batch: Batch, *, joined: bool) -> list[Array]:
     ]
 
 
-def written_batch(batch: Batch, written: Tensor, writing: Writing, *, joined: bool) -> Batch:
-    """The batch with what was written in place of its responses.
+def generated_batch(
+    batch: Batch, generated: Tensor, generation: GenerationSettings, *, joined: bool
+) -> Batch:
+    """The batch with generated text in place of its responses.
 
     Args:
         batch: Prompts and responses.
-        written: int64 ``[B, S]``.
-        writing: How it was written.
+        generated: int64 ``[B, S]``.
+        generation: How it was generated.
         joined: See `prompts_of`.
     """
     if joined:
-        rows = rows_of(prompts_of(batch, joined=True), written, writing.end)
+        rows = joined_rows(prompts_of(batch, joined=True), generated, generation.end)
     else:
-        rows = _answered(prompts_of(batch, joined=False), written, writing.end)
+        rows = _separate_rows(prompts_of(batch, joined=False), generated, generation.end)
     device = batch.input_ids.device
-    ids = _padded([ids for ids, _ in rows], writing.pad)
+    ids = _padded([ids for ids, _ in rows], generation.pad)
     return Batch(
         input_ids=ids.to(device),
         attention_mask=_padded([np.ones(len(ids), np.int64) for ids, _ in rows], 0).to(device),
@@ -220,8 +224,8 @@ def _padded(rows: Sequence[Array], value: int) -> Tensor:
     return out
 
 
-class _Known:
-    """Lets a model write only the first token ids: rows of its matrix beyond them are padding.
+class _VocabularyLimit:
+    """Limits generation to the first token ids: rows of the matrix beyond them are padding.
 
     Args:
         vocabulary: How many.
@@ -240,23 +244,25 @@ def widened(scores: Tensor, width: int) -> Tensor:
     return F.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
 
 
-class _Mixture:
+class _TeacherMixture:
     """Draws from student and teacher together: each step also runs the teacher.
 
-    Both distributions are over the token ids that both have and that are to be written.
+    Both distributions are over the token ids that both have and that are to be generated.
 
     Args:
         teacher: A model with the student's tokens.
         mask: Of the prompts, 1 = token, ``[B, P]``.
         share: Of the teacher.
-        writing: The temperature softens both.
+        generation: The temperature softens both.
     """
 
-    def __init__(self, teacher: Any, mask: Tensor, share: float, writing: Writing) -> None:
+    def __init__(
+        self, teacher: Any, mask: Tensor, share: float, generation: GenerationSettings
+    ) -> None:
         self._teacher = teacher
         self._mask = mask
         self._share = share
-        self._writing = writing
+        self._generation = generation
         self._cache: Any = None
 
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
@@ -271,11 +277,11 @@ class _Mixture:
             cache=self._cache, use_cache=True,
         )  # fmt: skip
         self._cache = found.cache
-        theirs = found.logits[:, -1]
-        own = self._writing.vocabulary or scores.shape[1]
-        shared = min(own, scores.shape[1], theirs.shape[1])
+        teacher_logits = found.logits[:, -1]
+        own = self._generation.vocabulary or scores.shape[1]
+        shared = min(own, scores.shape[1], teacher_logits.shape[1])
         mixed = mixed_probabilities(
-            scores[:, :shared], theirs[:, :shared],
-            alpha=self._share, temperature=self._writing.temperature,
+            scores[:, :shared], teacher_logits[:, :shared],
+            alpha=self._share, temperature=self._generation.temperature,
         )  # fmt: skip
         return widened(mixed.log(), scores.shape[1])

@@ -1,4 +1,4 @@
-"""Responses and rationales that a teacher writes to the train rows, once for all students."""
+"""Teacher text: responses and rationales generated for the train rows, once for all students."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from torch import nn
 
 from raykd.data.base import Array, Encoded, TokenText
 from raykd.data.prompts import following, joined_row, with_rows
-from raykd.models.writing import Writing, room, write
+from raykd.models.generation import GenerationSettings, generate, max_generated
 
-EXPLAINED = "explained"
-"""Names the random stream of rationales."""
-WRITTEN = "written"
+TEACHER_TEXT = "teacher_text"
 """Role of the train rows with responses of the teacher."""
+TEACHER_RATIONALES = "teacher_rationales"
+"""Name of the train rows with rationales of the teacher."""
+STREAMS = {TEACHER_TEXT: "written", TEACHER_RATIONALES: "explained"}
+"""What seeds are derived from, by the name of the text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Explaining:
-    """Rationales that are to be written.
+class RationaleGeneration:
+    """Rationales that the teacher generates.
 
     Attributes:
-        prompts: The train rows as students are asked to explain them.
-        asked: The same as the teacher is asked, which may be told more.
-        max_new_tokens: Most tokens of a rationale.
+        prompts: The train rows with the prompts of the students.
+        asked: The train rows with the prompts of the teacher, which may hold more.
+        max_new_tokens: Maximum number of tokens of a rationale.
     """
 
     prompts: Encoded
@@ -34,14 +36,14 @@ class Explaining:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Writer:
-    """How a teacher writes text that students read.
+class TeacherTextSettings:
+    """How a teacher generates text that students read.
 
     Attributes:
         tokens: Its tokens: which of them end a text and pad.
-        max_new_tokens: Most of them in a response.
-        vocabulary: Only token ids below this are written.
-        student_positions: Most tokens of a row that a student reads; None = any.
+        max_new_tokens: Maximum number of them in a response.
+        vocabulary: Only token ids below this are generated.
+        student_positions: Maximum row length of a student in tokens; None = any.
         student_tokens: The students' tokens, where they split text differently; else None.
         max_length: Rows of students who split text differently are cut to so many tokens.
     """
@@ -53,9 +55,9 @@ class Writer:
     student_tokens: TokenText | None = None
     max_length: int
 
-    def writing(self) -> Writing:
+    def generation(self) -> GenerationSettings:
         """Draws at temperature 1; a row that ended is filled with padding."""
-        return Writing(
+        return GenerationSettings(
             max_new_tokens=self.max_new_tokens,
             end=self.tokens.end,
             pad=self.tokens.pad,
@@ -73,9 +75,9 @@ class Writer:
             said: The teacher's token ids, as far as the one that ends a text.
             joined: Whether they read both as one text, as decoders do.
         """
-        own = replace(self.writing(), positions=self.student_positions)
+        own = replace(self.generation(), positions=self.student_positions)
         if self.student_tokens is None:
-            return [row[: room(len(p), own)] for p, row in zip(prompts, said, strict=True)]
+            return [row[: max_generated(len(p), own)] for p, row in zip(prompts, said, strict=True)]
         ended = [len(row) > 0 and row[-1] == self.tokens.end for row in said]
         texts = self.tokens.decode([row.tolist() for row in said])
         found = following(prompts, texts, self.student_tokens, joined=joined)
@@ -87,43 +89,46 @@ class Writer:
         ]
 
 
-def written(
+def with_teacher_text(
     model: nn.Module,
     rows: Encoded,
     asked: Encoded,
-    writer: Writer,
+    text_settings: TeacherTextSettings,
     batch_size: int,
     progress: Callable[[int], None],
 ) -> Encoded:
     """The rows with responses that are drawn from the teacher at temperature 1.
 
-    Draws come from the generator of the device: seed it before. Responses that do not end, as they
-    are longer than `writer` or the positions of a model allow, are counted by `Encoded.truncated`.
+    Draws come from the generator of the device: seed it before. Responses without an end token, as
+    they are longer than `text_settings` or the positions of a model allow, are counted by
+    `Encoded.truncated`.
 
     Args:
         model: The teacher, on its device.
         rows: Prompts and responses as students read them; the responses are not read.
         asked: The same rows as the teacher reads them; it goes on with their prompts.
-        writer: How it writes.
+        text_settings: How it writes.
         batch_size: Rows that are written at a time.
         progress: Called with the number of rows done.
     """
-    writing = writer.writing()
+    generation = text_settings.generation()
     read = [asked.prompt(row) for row in range(len(asked))]
     order = np.argsort([len(prompt) for prompt in read], kind="stable")
     said: dict[int, Array] = {}
     for begin in range(0, len(order), batch_size):
         some = order[begin : begin + batch_size]
-        found = write(model, [read[k] for k in some], writing).cpu().numpy()
+        found = generate(model, [read[k] for k in some], generation).cpu().numpy()
         said |= {
-            k: _with_end(row, writing.end) for k, row in zip(some.tolist(), found, strict=True)
+            k: _with_end(row, generation.end) for k, row in zip(some.tolist(), found, strict=True)
         }
         progress(min(begin + batch_size, len(order)))
     prompts = [rows.prompt(row) for row in range(len(rows))]
     joined = rows.label_offsets is None
-    responses = writer.responses(prompts, [said[k] for k in range(len(rows))], joined=joined)
-    end = writing.end if writer.student_tokens is None else writer.student_tokens.end
-    most = None if writer.student_tokens is None else writer.max_length
+    responses = text_settings.responses(prompts, [said[k] for k in range(len(rows))], joined=joined)
+    end = (
+        generation.end if text_settings.student_tokens is None else text_settings.student_tokens.end
+    )
+    most = None if text_settings.student_tokens is None else text_settings.max_length
     made = [
         joined_row(p.astype("int64"), out, most or len(p) + len(out)) if joined else (p, out[:most])
         for p, out in zip(prompts, responses, strict=True)

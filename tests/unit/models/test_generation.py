@@ -19,12 +19,19 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.forward import forward
+from raykd.models.generation import (
+    GenerationSettings,
+    _TeacherMixture,
+    generate,
+    generated_batch,
+    max_generated,
+    prompts_of,
+)
 from raykd.models.load import build_model
-from raykd.models.writing import Writing, _Mixture, prompts_of, room, write, written_batch
 
 LENGTH = 16
 NEVER = 10_000  # no token: text that does not end
-WRITING = Writing(max_new_tokens=5, end=NEVER, pad=0, sample=True)
+GENERATION = GenerationSettings(max_new_tokens=5, end=NEVER, pad=0, sample=True)
 
 
 @functools.cache
@@ -51,9 +58,9 @@ SIZES = st.sampled_from([12, 20, 33])
 )  # fmt: skip
 def test_only_tokens_that_all_have_are_written(own, theirs, tokens, share, lengths, sample):
     shared = min(own, theirs, tokens)
-    writing = replace(WRITING, vocabulary=shared, sample=sample)
+    generation = replace(GENERATION, vocabulary=shared, sample=sample)
     teacher = model(theirs, seed=1) if sample else None
-    found = write(model(own), prompts(*lengths), writing, teacher, share)
+    found = generate(model(own), prompts(*lengths), generation, teacher, share)
     assert found.shape == (len(lengths), 5)
     assert found.max() < shared
     # Both can read it.
@@ -70,8 +77,8 @@ def test_only_tokens_that_all_have_are_written(own, theirs, tokens, share, lengt
 )  # fmt: skip
 def test_text_fits_into_the_positions_of_writer_and_reader(own, theirs, wanted, lengths, mixed):
     writer, reader = model(20, positions=own), model(20, positions=theirs, seed=1)
-    writing = replace(WRITING, max_new_tokens=wanted, positions=None if mixed else theirs)
-    found = write(writer, prompts(*lengths), writing, reader if mixed else None, 0.5)
+    generation = replace(GENERATION, max_new_tokens=wanted, positions=None if mixed else theirs)
+    found = generate(writer, prompts(*lengths), generation, reader if mixed else None, 0.5)
     least = max(1, min(wanted, min(own, theirs) - max(lengths)))
     assert found.shape == (len(lengths), least)
     rows = [joined_row(p, f.numpy(), 99) for p, f in zip(prompts(*lengths), found, strict=True)]
@@ -81,14 +88,14 @@ def test_text_fits_into_the_positions_of_writer_and_reader(own, theirs, wanted, 
 
 @pytest.mark.parametrize(("prompt", "positions", "most"), [(3, 8, 5), (8, 8, 1), (3, None, 6)])
 def test_there_is_room_for_what_positions_leave(prompt, positions, most):
-    assert room(prompt, replace(WRITING, max_new_tokens=6, positions=positions)) == most
+    assert max_generated(prompt, replace(GENERATION, max_new_tokens=6, positions=positions)) == most
 
 
 @pytest.mark.parametrize("vocabulary", [9, 11])
 def test_an_encoder_decoder_writes_its_tokens_only(vocabulary):
-    writing = replace(WRITING, max_new_tokens=80, vocabulary=vocabulary)
+    generation = replace(GENERATION, max_new_tokens=80, vocabulary=vocabulary)
     torch.manual_seed(0)
-    found = write(model(40, "t5"), prompts(4, 1), writing)
+    found = generate(model(40, "t5"), prompts(4, 1), generation)
     assert found.max() < vocabulary
     assert len(found.unique()) == vocabulary
 
@@ -101,9 +108,9 @@ def test_the_mixture_is_over_the_tokens_that_both_have(own, theirs, tokens, temp
     """``(1 - a) q + a p`` of both distributions, each made 1 over the shared tokens."""
     ids = torch.tensor([[3, 4, 5], [1, 2, 6]])
     teacher = model(theirs, seed=1)
-    writing = replace(WRITING, temperature=temperature, vocabulary=tokens)
+    generation = replace(GENERATION, temperature=temperature, vocabulary=tokens)
     scores = torch.randn(2, own, generator=torch.Generator().manual_seed(0))
-    found = _Mixture(teacher, torch.ones_like(ids), 0.3, writing)(ids, scores)
+    found = _TeacherMixture(teacher, torch.ones_like(ids), 0.3, generation)(ids, scores)
     shared = min(own, theirs, tokens or own)
     with torch.no_grad():
         said = teacher(input_ids=ids).logits[:, -1]
@@ -120,13 +127,13 @@ def test_a_mixture_reads_new_tokens_once_and_warns_of_nothing(family):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         torch.manual_seed(0)
-        found = write(student, prompts(4, 2), WRITING, teacher, 0.5)
+        found = generate(student, prompts(4, 2), GENERATION, teacher, 0.5)
     mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
     ids = torch.tensor([[1, 2, 3, 4], [0, 0, 1, 2]])
-    cached, fresh = (_Mixture(teacher, mask, 0.999999, WRITING) for _ in range(2))
+    cached, fresh = (_TeacherMixture(teacher, mask, 0.999999, GENERATION) for _ in range(2))
     for step in range(4):
         so_far = torch.cat([ids, found[:, :step]], dim=1)
-        fresh = _Mixture(teacher, mask, 0.999999, WRITING)
+        fresh = _TeacherMixture(teacher, mask, 0.999999, GENERATION)
         scores = torch.zeros(2, 20)
         assert torch.allclose(cached(so_far, scores), fresh(so_far, scores), atol=1e-4)
 
@@ -152,7 +159,7 @@ def test_prompts_of_one_token_empty_responses_and_rows_without_labels():
 def test_a_response_that_ends_at_once_is_the_token_that_ends_it():
     _, batch = batch_of([(prompts(1)[0], np.asarray([5, 9])), (prompts(3)[0], np.asarray([9]))])
     said = torch.tensor([[9, 0], [0, 9]])
-    made = written_batch(batch, said, replace(WRITING, end=9), joined=True)
+    made = generated_batch(batch, said, replace(GENERATION, end=9), joined=True)
     assert made.labels.tolist() == [[9, -100, -100, -100], [-100, -100, 0, 9]]
     assert forward(model(12), made).logits.shape == (3, 12)
 

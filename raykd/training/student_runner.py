@@ -1,4 +1,4 @@
-"""The student as methods see it: the `Forward` of the training loop."""
+"""The student as methods see it: the `StudentFn` of the training loop."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from raykd.losses.vocabulary import cross_entropy
 from raykd.methods.base import Setting
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
-from raykd.models.writing import Writing, prompts_of, write, written_batch
+from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
 from raykd.training.device import Precision
 
 
-class Student:
-    """Runs the student, and lets it write; not a module, so that its weights are counted once.
+class StudentRunner:
+    """Runs the student and generates its text; not a module, so its weights are counted once.
 
     Args:
         model: The student.
@@ -45,7 +45,7 @@ class Student:
     def __call__(
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
     ) -> Outputs:
-        """Outputs with the task's loss, which is formed when it is read; see `Forward`."""
+        """Outputs with the task's loss, which is formed when it is read; see `StudentFn`."""
         was_training = self._model.training
         if not dropout:
             self._model.eval()
@@ -68,7 +68,7 @@ class Student:
             outputs = outputs.within(compared)
         return outputs.scored(loss)
 
-    def write(
+    def generate(
         self,
         batch: Batch,
         *,
@@ -77,9 +77,9 @@ class Student:
         teacher: nn.Module | None = None,
         share: float = 0.0,
     ) -> Batch:
-        """The batch with responses that are drawn now; see `Forward`."""
+        """The batch with responses sampled now; see `StudentFn`."""
         joined = self._task.kind == "causal_lm"
-        writing = Writing(
+        generation = GenerationSettings(
             max_new_tokens=max_new_tokens,
             end=self._setting.end,
             pad=self._setting.pad,
@@ -89,5 +89,7 @@ class Student:
             positions=self._setting.positions,
         )
         with self._precision.autocast():
-            written = write(self._model, prompts_of(batch, joined=joined), writing, teacher, share)
-        return written_batch(batch, written, writing, joined=joined)
+            generated = generate(
+                self._model, prompts_of(batch, joined=joined), generation, teacher, share
+            )
+        return generated_batch(batch, generated, generation, joined=joined)
