@@ -1,4 +1,4 @@
-"""What is known of a teacher's distribution over a vocabulary, and the distance of a student to it.
+"""Teacher targets: what is known of its token distributions, and a student's distance to them.
 
 Axes: M scored token, V vocabulary, S sample, K kept token.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from raykd.losses.divergences import divergence
 from raykd.losses.precision import working
 from raykd.losses.top_k import top_k_divergence
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Divergence:
         return found
 
 
-class Target(ABC):
+class TeacherTarget(ABC):
     """A teacher's distributions for M tokens, as far as they are known."""
 
     @abstractmethod
@@ -64,25 +64,27 @@ class Target(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class FullTarget(Target):
-    """Everything is known: the scores, or what they are computed from.
+class FullTeacherTarget(TeacherTarget):
+    """The full distribution: logits, or what they are computed from.
 
     Attributes:
-        scores: The teacher's, over a vocabulary that may be padded to another size.
+        logits: The teacher's, over a vocabulary that may be padded to another size.
     """
 
-    scores: Tensor | Scores
+    logits: Tensor | LazyLogits
 
     def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
         """Any divergence at any temperature."""
         with torch.no_grad():
-            teacher = self.scores.of(at) if isinstance(self.scores, Scores) else self.scores[at]
+            teacher = (
+                self.logits.chunk(at) if isinstance(self.logits, LazyLogits) else self.logits[at]
+            )
         width = min(student.shape[-1], teacher.shape[-1])
         return of.of(student[..., :width], teacher[..., :width])
 
 
 @dataclass(frozen=True, slots=True)
-class SampledTarget(Target):
+class SampledTeacherTarget(TeacherTarget):
     """Token ids drawn from the distribution: its gradient is met in the mean.
 
     The value is the student's mean negative log-likelihood of the samples, which is the forward
@@ -106,7 +108,7 @@ class SampledTarget(Target):
 
 
 @dataclass(frozen=True, slots=True)
-class TopKTarget(Target):
+class TopKTeacherTarget(TeacherTarget):
     """The most likely tokens; the rest of the mass is one more token.
 
     Attributes:

@@ -1,11 +1,11 @@
-"""Losses over a vocabulary without the scores of all tokens at once.
+"""Losses over a vocabulary that never hold the logits of all tokens at once.
 
-The scores of a batch, tokens times vocabulary, are the largest tensor of a language model by far.
-Here they are formed for some tokens at a time, their gradient is turned into that of the hidden
-states and of the output matrix at once, and only those are kept. The result is the same up to
-rounding.
+The logits of a batch, tokens times vocabulary, are by far the largest tensor of a language model.
+Here they are computed lazily, in chunks of tokens; the gradient of each chunk is propagated to the
+hidden states and the output matrix at once, and only those gradients are kept. The result is the
+same up to rounding.
 
-Axes: M scored token, V vocabulary, D hidden width, K term.
+Axes: M token with a label, V vocabulary, D hidden width, K term.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from raykd.losses.precision import full_precision, working
 
 CHUNK_BYTES = 32 << 20
-"""Scores that are formed at a time, in bytes of float32."""
+"""Size of a chunk of logits, in bytes of float32."""
 
 Terms = Callable[[Tensor, slice], Tensor]
 """From the scores ``[m, V]`` of some tokens and their place among all to K numbers, ``[K]``. Over
@@ -30,8 +30,8 @@ all tokens they are added up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of a vocabulary for some tokens, formed when they are needed.
+class LazyLogits:
+    """Logits over a vocabulary for some tokens, computed lazily, in chunks.
 
     Attributes:
         states: What the output layer reads, ``[M, D]``.
@@ -54,30 +54,30 @@ class Scores:
         return len(self.weight)
 
     def chunks(self, size: int | None = None) -> Iterator[slice]:
-        """Places of tokens whose scores fit into memory together; none where there is no token."""
+        """Slices of tokens, one for each chunk; none where there is no token."""
         step = size or max(16, CHUNK_BYTES // (4 * self.vocabulary))
         for begin in range(0, len(self), step):
             yield slice(begin, min(begin + step, len(self)))
 
-    def picked(self, tokens: Tensor) -> Scores:
+    def picked(self, tokens: Tensor) -> LazyLogits:
         """Those of some tokens, by number, int64 ``[m]``."""
         return replace(self, states=self.states[tokens])
 
-    def first(self, vocabulary: int) -> Scores:
+    def first(self, vocabulary: int) -> LazyLogits:
         """Those of the first token ids only; all of them where there are no more."""
         if vocabulary >= self.vocabulary:
             return self
         bias = None if self.bias is None else self.bias[:vocabulary]
         return replace(self, weight=self.weight[:vocabulary], bias=bias)
 
-    def of(self, at: slice = slice(None)) -> Tensor:
-        """The scores of some tokens, ``[m, V]``, in `dtype`."""
+    def chunk(self, at: slice = slice(None)) -> Tensor:
+        """The logits of some tokens, ``[m, V]``, in `dtype`."""
         bias = None if self.bias is None else self.bias.to(self.dtype)
         with full_precision(self.states):
             return F.linear(self.states[at].to(self.dtype), self.weight.to(self.dtype), bias)
 
 
-def summed(scores: Scores, terms: Terms, *, size: int | None = None) -> tuple[Tensor, Tensor]:
+def summed(scores: LazyLogits, terms: Terms, *, size: int | None = None) -> tuple[Tensor, Tensor]:
     """Terms of all tokens, added up.
 
     Args:
@@ -94,7 +94,7 @@ def summed(scores: Scores, terms: Terms, *, size: int | None = None) -> tuple[Te
     return total, apart
 
 
-def cross_entropy(scores: Scores, labels: Tensor) -> Tensor:
+def cross_entropy(scores: LazyLogits, labels: Tensor) -> Tensor:
     """Mean negative log-likelihood of the labels, a scalar, 0 for none; labels are ``[M]``."""
     count = max(len(labels), 1)
 
@@ -113,13 +113,13 @@ class _Summed(torch.autograd.Function):
         states: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        scores: Scores,
+        scores: LazyLogits,
         terms: Terms,
         size: int | None,
     ) -> tuple[Tensor, Tensor]:
         wanted = any(ctx.needs_input_grad[:3])
         # Cast once, not once per chunk.
-        cast = Scores(
+        cast = LazyLogits(
             states.detach().to(scores.dtype), weight.detach().to(scores.dtype),
             None if bias is None else bias.detach().to(scores.dtype), scores.dtype,
         )  # fmt: skip
@@ -130,7 +130,7 @@ class _Summed(torch.autograd.Function):
         # Without a token there is one empty chunk, so that the terms are there and 0.
         for at in list(scores.chunks(size)) or [slice(0, 0)]:
             with torch.set_grad_enabled(wanted):
-                chunk = cast.of(at).requires_grad_(wanted)
+                chunk = cast.chunk(at).requires_grad_(wanted)
                 found = terms(chunk, at)
             apart = found.detach() if apart is None else apart + found.detach()
             if not wanted:

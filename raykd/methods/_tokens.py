@@ -14,8 +14,8 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.precision import working
-from raykd.losses.targets import Divergence, Target
-from raykd.losses.vocabulary import Scores, summed
+from raykd.losses.targets import Divergence, TeacherTarget
+from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 
@@ -55,11 +55,11 @@ class TokenMethod(Method[P]):
         ratio = self.params.kd_ratio
         labels = batch.labels[batch.labels != NO_LABEL]
         target = teacher.target if ratio > 0 else None
-        return weighted(student.scores, labels, target, ratio, self.divergence())
+        return weighted(student.lazy_logits, labels, target, ratio, self.divergence())
 
 
 def weighted(
-    scores: Scores, labels: Tensor, target: Target | None, ratio: float, of: Divergence
+    scores: LazyLogits, labels: Tensor, target: TeacherTarget | None, ratio: float, of: Divergence
 ) -> LossTerms:
     """``(1 - ratio) * likelihood + ratio * divergence``; terms of weight 0 are not computed.
 

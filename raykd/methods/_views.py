@@ -38,7 +38,11 @@ def at_tokens(outputs: Outputs, tokens: Tensor) -> Tensor:
         outputs: Of a model that writes text.
         tokens: Their numbers, int64 ``[m]``.
     """
-    return outputs.scores.picked(tokens).of() if outputs.has_scores else outputs.logits[tokens]
+    return (
+        outputs.lazy_logits.picked(tokens).chunk()
+        if outputs.has_lazy_logits
+        else outputs.logits[tokens]
+    )
 
 
 def same_width(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:

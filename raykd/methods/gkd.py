@@ -67,7 +67,9 @@ class GKD(Method[Params]):
         labels = batch.labels[batch.labels != NO_LABEL]
         (of,) = self.divergences()
         ratio = self.params.kd_ratio
-        return weighted(student.scores, labels, teacher.target if ratio > 0 else None, ratio, of)
+        return weighted(
+            student.lazy_logits, labels, teacher.target if ratio > 0 else None, ratio, of
+        )
 
     def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
         """Sample responses for the whole batch on all ranks, or take those of the task."""
@@ -80,7 +82,7 @@ class GKD(Method[Params]):
         )
         labels = own.labels[own.labels != NO_LABEL]
         (of,) = self.divergences()
-        found = weighted(student(own).scores, labels, teacher(own).target, 1.0, of)
+        found = weighted(student(own).lazy_logits, labels, teacher(own).target, 1.0, of)
         return found
 
 

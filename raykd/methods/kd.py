@@ -76,7 +76,7 @@ class VanillaKD(Method[Params]):
             labels = batch.labels[batch.labels != NO_LABEL]
             of = Divergence(kind="forward_kl", temperature=self.temperature)
             target = teacher.target if alpha > 0 else None
-            return weighted(student.scores, labels, target, alpha, of)
+            return weighted(student.lazy_logits, labels, target, alpha, of)
         terms: dict[str, Tensor] = {}
         if alpha < 1:
             terms["task"] = (1 - alpha) * student.task_loss

@@ -23,7 +23,7 @@ from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Term
-from raykd.losses.vocabulary import Scores, summed
+from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods._ranks import Ranks
 from raykd.methods._tokens import weighted
 from raykd.methods.base import (
@@ -175,7 +175,7 @@ class MiniLLM(Method[Params]):
         labels = batch.labels[batch.labels != NO_LABEL]
         ratio = self.params.kd_ratio
         return weighted(
-            student.scores, labels, teacher.target if ratio > 0 else None, ratio, Divergence()
+            student.lazy_logits, labels, teacher.target if ratio > 0 else None, ratio, Divergence()
         )
 
     def state_dict(self) -> Mapping[str, Tensor]:
@@ -220,18 +220,18 @@ class MiniLLM(Method[Params]):
             )
             # What was sampled is one of the tokens that both have; so are all probabilities.
             shared = self.setting.shared_vocabulary
-            mine = student(written, dropout=False).scores.first(shared)
-            theirs = teacher(written).scores.first(shared)
+            mine = student(written, dropout=False).lazy_logits.first(shared)
+            theirs = teacher(written).lazy_logits.first(shared)
             return rollout_of(written, mine, theirs, p, self.ranks)
 
     def _policy_terms(
         self, rollout: Rollout, student: StudentFn, teacher: Reader
     ) -> tuple[dict[str, Term], dict[str, Term]]:
         shared = self.setting.shared_vocabulary
-        scores = student(rollout.batch, dropout=False).scores.first(shared)
+        scores = student(rollout.batch, dropout=False).lazy_logits.first(shared)
         theirs = None
         if self.params.single_step_reg:
-            theirs = teacher(rollout.batch).scores.first(shared)
+            theirs = teacher(rollout.batch).lazy_logits.first(shared)
         total, apart = policy_terms(rollout, scores, theirs, self.params)
         names = ["policy", "single_step"][: len(apart)]
         watched: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
@@ -239,7 +239,7 @@ class MiniLLM(Method[Params]):
 
 
 def rollout_of(
-    written: Batch, mine: Scores, theirs: Scores, params: Params, ranks: Ranks
+    written: Batch, mine: LazyLogits, theirs: LazyLogits, params: Params, ranks: Ranks
 ) -> Rollout:
     """What is learnt from of responses that were sampled.
 
@@ -276,7 +276,7 @@ def rollout_of(
 
 
 def policy_terms(
-    rollout: Rollout, scores: Scores, theirs: Scores | None, params: Params
+    rollout: Rollout, scores: LazyLogits, theirs: LazyLogits | None, params: Params
 ) -> tuple[Tensor, Tensor]:
     """The policy gradient and the single step, in one pass over the vocabulary.
 
@@ -299,14 +299,14 @@ def policy_terms(
         found = [bound.sum() / count]
         if theirs is not None:
             with torch.no_grad():
-                target = theirs.of(at) / p.temperature
+                target = theirs.chunk(at) / p.temperature
             found.append(reverse_kl(heated, target).sum() / count)
         return torch.stack(found)
 
     return summed(scores, terms)
 
 
-def chosen(scores: Scores, ids: Tensor, temperature: float) -> Tensor:
+def chosen(scores: LazyLogits, ids: Tensor, temperature: float) -> Tensor:
     """Log-probability of each token, ``[M]``.
 
     Args:
@@ -315,7 +315,7 @@ def chosen(scores: Scores, ids: Tensor, temperature: float) -> Tensor:
         temperature: Softens the distributions.
     """
     found = [
-        -F.cross_entropy(working(scores.of(at)) / temperature, ids[at], reduction="none")
+        -F.cross_entropy(working(scores.chunk(at)) / temperature, ids[at], reduction="none")
         for at in scores.chunks()
     ]
     return torch.cat(found) if found else scores.states.new_zeros(0)

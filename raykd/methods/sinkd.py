@@ -161,7 +161,7 @@ class SinKD(Method[Params]):
                 found.append(alpha / count * soft.sum())
             return torch.stack(found)
 
-        total, apart = summed(student.scores, likelihoods)
+        total, apart = summed(student.lazy_logits, likelihoods)
         names = ["task"] * (alpha < 1) + ["distil"] * (alpha > 0)
         watched = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
         return {"loss": Mean(total, len(labels))}, watched
@@ -172,7 +172,7 @@ class SinKD(Method[Params]):
             return student.logits, teacher.logits
         if self.params.view == "choices":
             return at_choices(student, batch), at_choices(teacher, batch)
-        tokens = spread(len(student.scores), self.params.max_tokens, batch.labels.device)
+        tokens = spread(len(student.lazy_logits), self.params.max_tokens, batch.labels.device)
         return same_width(at_tokens(student, tokens), at_tokens(teacher, tokens))
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
 from raykd.losses.precision import working
-from raykd.losses.targets import Divergence, Target
-from raykd.losses.vocabulary import Scores, summed
+from raykd.losses.targets import Divergence, TeacherTarget
+from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, Reader, Signals, StudentFn
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -59,9 +59,9 @@ class Half:
         share: Of the teacher.
     """
 
-    scores: Scores | None
+    scores: LazyLogits | None
     labels: Tensor
-    target: Target | None = None
+    target: TeacherTarget | None = None
     share: float = 0.0
 
     @classmethod
@@ -79,7 +79,7 @@ class Half:
         labels = explain.labels[explain.labels != NO_LABEL]
         if not len(labels):
             return cls(scores=None, labels=labels)
-        scores = student(explain).scores
+        scores = student(explain).lazy_logits
         target = teacher(explain).target if teacher is not None and share > 0 else None
         return cls(scores=scores, labels=labels, target=target, share=share)
 
@@ -184,7 +184,7 @@ class StepByStep(Method[Params]):
             rationale = Half.rationales(batch.beside[EXPLAIN], student, teacher, p.kappa_r)
         if label is None and rationale is not None and rationale.scores is None:
             # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
-            nothing = 0.0 * student(batch).scores.states.sum()
+            nothing = 0.0 * student(batch).lazy_logits.states.sum()
             return LossTerms(rationale=Mean(nothing, 0))
         return both(label, rationale, alpha=p.alpha, of=self._of())
 
@@ -194,7 +194,7 @@ class StepByStep(Method[Params]):
     def _label(self, batch: Batch, student: Outputs, teacher: Outputs) -> Half:
         share = self.params.kappa_l
         return Half(
-            scores=student.scores,
+            scores=student.lazy_logits,
             labels=batch.labels[batch.labels != NO_LABEL],
             target=teacher.target if share > 0 else None,
             share=share,

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Array
-from raykd.losses.targets import FullTarget, Target
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import FullTeacherTarget, TeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,12 +127,13 @@ class Outputs:
         task_loss: The task's own loss on the batch's labels, a scalar, or what gives it when it is
             read.
         reduced: What recorded reductions give for the batch.
-        scores: Scores of a vocabulary that are formed when they are needed, in place of `logits`.
+        lazy_logits: Logits over a vocabulary that are computed lazily, in place of `logits`.
         target: What is known of a teacher's distribution over a vocabulary, where that is not all.
     """
 
     __slots__ = (
-        "_attentions", "_hidden_states", "_logits", "_reduced", "_scores", "_target", "_task_loss",
+        "_attentions", "_hidden_states", "_lazy_logits", "_logits", "_reduced", "_target",
+        "_task_loss",
     )  # fmt: skip
 
     def __init__(
@@ -143,52 +144,54 @@ class Outputs:
         attentions: Mapping[int, Tensor] | None = None,
         task_loss: Tensor | Callable[[], Tensor] | None = None,
         reduced: Mapping[Reduction, Any] | None = None,
-        scores: Scores | None = None,
-        target: Target | None = None,
+        lazy_logits: LazyLogits | None = None,
+        target: TeacherTarget | None = None,
     ) -> None:
         self._logits = logits
         self._hidden_states = dict(hidden_states or {})
         self._attentions = dict(attentions or {})
         self._task_loss = task_loss
         self._reduced = dict(reduced or {})
-        self._scores = scores
+        self._lazy_logits = lazy_logits
         self._target = target
 
     @property
     def logits(self) -> Tensor:
         """Class logits, ``[B, C]``; ``[M, vocabulary]`` for token labels, all of them at once."""
-        if self._logits is None and self._scores is not None:
-            self._logits = self._scores.of()
+        if self._logits is None and self._lazy_logits is not None:
+            self._logits = self._lazy_logits.chunk()
         if self._logits is None:
             raise LookupError("logits were not declared in the method's signals")
         return self._logits
 
     @property
-    def scores(self) -> Scores:
-        """Scores of the vocabulary for tokens with a label, formed when they are needed."""
-        if self._scores is None:
-            raise LookupError("scores that are formed later are there for causal models only")
-        return self._scores
+    def lazy_logits(self) -> LazyLogits:
+        """Logits over the vocabulary for tokens with a label, computed lazily."""
+        if self._lazy_logits is None:
+            raise LookupError("only models that generate text have lazy logits")
+        return self._lazy_logits
 
     @property
-    def has_scores(self) -> bool:
-        """Whether `scores` can be read."""
-        return self._scores is not None
+    def has_lazy_logits(self) -> bool:
+        """Whether `lazy_logits` can be read."""
+        return self._lazy_logits is not None
 
-    def pieces(self) -> Iterator[tuple[Tensor, slice]]:
-        """Scores of the vocabulary for some tokens at a time, and which these are."""
-        if self._scores is None:
+    def chunks(self) -> Iterator[tuple[Tensor, slice]]:
+        """Logits over the vocabulary in chunks of tokens, each with its slice."""
+        if self._lazy_logits is None:
             yield self.logits, slice(None)
             return
-        for at in self._scores.chunks():
-            yield self._scores.of(at), at
+        for at in self._lazy_logits.chunks():
+            yield self._lazy_logits.chunk(at), at
 
     @property
-    def target(self) -> Target:
+    def target(self) -> TeacherTarget:
         """What is known of the teacher's distributions over a vocabulary, for M tokens."""
         if self._target is not None:
             return self._target
-        return FullTarget(self._scores if self._scores is not None else self.logits)
+        return FullTeacherTarget(
+            self._lazy_logits if self._lazy_logits is not None else self.logits
+        )
 
     @property
     def task_loss(self) -> Tensor:
@@ -229,7 +232,7 @@ class Outputs:
             attentions=self._attentions,
             task_loss=task_loss,
             reduced=self._reduced,
-            scores=self._scores,
+            lazy_logits=self._lazy_logits,
             target=self._target,
         )
 
@@ -239,14 +242,14 @@ class Outputs:
         Args:
             vocabulary: How many; rows of a matrix beyond them mean nothing.
         """
-        logits, scores = self._logits, self._scores
+        logits, lazy_logits = self._logits, self._lazy_logits
         return Outputs(
             logits=None if logits is None else logits[..., :vocabulary],
             hidden_states=self._hidden_states,
             attentions=self._attentions,
             task_loss=self._task_loss,
             reduced=self._reduced,
-            scores=None if scores is None else scores.first(vocabulary),
+            lazy_logits=None if lazy_logits is None else lazy_logits.first(vocabulary),
             target=self._target,
         )
 
@@ -262,7 +265,7 @@ class Outputs:
             hidden_states=hidden_states,
             attentions=attentions,
             reduced=reduced,
-            scores=self._scores,
+            lazy_logits=self._lazy_logits,
             target=self._target,
         )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
 from raykd.errors import SpecError
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
 from raykd.models.subnet import run_subnet
@@ -77,7 +77,7 @@ def forward(
         logits = _span(found, batch) if "start_logits" in found else found.logits
     return Outputs(
         logits=logits,
-        scores=scores,
+        lazy_logits=scores,
         hidden_states={k: found.hidden_states[k] for k in hidden_states},
         attentions={k: found.attentions[k] for k in attentions},
     )
@@ -111,20 +111,20 @@ def _tokens_seen(model: Any, part: str) -> Iterator[None]:
 
 
 RESCALED = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
-"""Entries of configurations that change scores after the output layer, and what changes nothing."""
+"""Configuration entries that transform logits after the LM head, with their neutral values."""
 
 
 @contextmanager
 def _headless(model: Any) -> Iterator[None]:
-    """Let a model give what its output layer reads in place of scores.
+    """Return the hidden states before the LM head instead of logits.
 
     Raises:
-        SpecError: Its scores are not what the output layer gives, but something made of that.
+        SpecError: The model transforms the outputs of its LM head.
     """
     for name, nothing in RESCALED.items():
         if getattr(model.config, name, nothing) not in (None, nothing):
             raise SpecError(
-                f"scores of this {model.config.model_type} model are changed after its output "
+                f"logits of this {model.config.model_type} model are changed after its output "
                 f"layer ({name}: {getattr(model.config, name)}), which raykd does not do",
                 hint="choose another model",
             )
@@ -136,11 +136,11 @@ def _headless(model: Any) -> Iterator[None]:
         model.lm_head = head
 
 
-def _scores(model: Any, states: Tensor, batch: Batch) -> Scores:
-    """Scores of the vocabulary for tokens that have a label; others are never formed."""
+def _scores(model: Any, states: Tensor, batch: Batch) -> LazyLogits:
+    """Lazy logits over the vocabulary for the tokens with a label."""
     device = states.device.type
     half = torch.is_autocast_enabled(device)
-    return Scores(
+    return LazyLogits(
         states[batch.labels != NO_LABEL],
         model.lm_head.weight,
         model.lm_head.bias,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Task
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.base import Signals
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
@@ -221,7 +221,7 @@ class _Block:
         signals, dtype = self._recording.signals, self._recording.dtype
         lengths = self.lengths[places]
         if self._cache is not None:
-            self._keep_tokens(self._cache, places, batch, out.scores)
+            self._keep_tokens(self._cache, places, batch, out.lazy_logits)
         elif self._keeps_logits:
             self._shape = "span" if out.logits.dim() == 3 else self._shape
             self._put("logits", places, _logits(out, batch, lengths, self._shape))
@@ -241,7 +241,9 @@ class _Block:
             found = reduction.rows(states_Y, batch.attention_mask)
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
 
-    def _keep_tokens(self, cache: TokenCache, places: Array, batch: Batch, scores: Scores) -> None:
+    def _keep_tokens(
+        self, cache: TokenCache, places: Array, batch: Batch, scores: LazyLogits
+    ) -> None:
         scores = scores.first(self._recording.vocabulary or scores.vocabulary)
         kept, mass = cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass

@@ -82,7 +82,7 @@ def log_likelihoods(
             has_label = batch.labels != NO_LABEL
             labels = batch.labels[has_label]
             rows = batch.index.to(world.device)[has_label.nonzero()[:, 0]]
-            for logits, at in forward(model, batch).pieces():
+            for logits, at in forward(model, batch).chunks():
                 likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
                 found.index_add_(0, rows[at], likely.double())
     model.train(was_training)

@@ -137,7 +137,7 @@ def _tallied(
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
             labels = batch.labels[batch.labels != NO_LABEL]
-            for logits, at in forward(model, batch, subnet=subnet).pieces():
+            for logits, at in forward(model, batch, subnet=subnet).chunks():
                 total += task.tally(logits.float(), labels[at]).double()
     model.train(was_training)
     world.sum(total)
@@ -169,9 +169,9 @@ def teacher_divergence(
     total = torch.zeros(2, dtype=torch.float64, device=world.device)
     with torch.inference_mode(), precision.autocast():
         for batch, _ in stream(batches, encoded, collate, device=world.device):
-            scores, target = forward(model, batch).scores, teacher(batch).target
+            scores, target = forward(model, batch).lazy_logits, teacher(batch).target
             for at in scores.chunks():
-                rows = target.distance(scores.of(at), at, Divergence())
+                rows = target.distance(scores.chunk(at), at, Divergence())
                 total += torch.stack([rows.sum().double(), torch.ones_like(rows).sum().double()])
     model.train(was_training)
     world.sum(total)

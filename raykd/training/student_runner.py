@@ -58,9 +58,9 @@ class StudentRunner:
                 subnet=subnet,
             )
         self._model.train(was_training)
-        if outputs.has_scores:
+        if outputs.has_lazy_logits:
             labels = batch.labels[batch.labels != NO_LABEL]
-            return outputs.scored(lambda: cross_entropy(outputs.scores, labels))
+            return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))
         loss = self._task.loss(outputs.logits.float(), batch)
         compared = self._setting.compared_vocabulary
         if compared is not None:

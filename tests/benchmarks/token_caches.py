@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
 from raykd.losses.divergences import forward_kl
-from raykd.losses.targets import TopKTarget
+from raykd.losses.targets import TopKTeacherTarget
 from raykd.methods.base import Signals
 from raykd.spec.load import load_spec
 from raykd.sweep.local import prepare_task, run_here, trial_of
@@ -170,7 +170,7 @@ def _restored(exact: Prepared, kept: Prepared) -> float:
     teacher = open_teacher(exact, World()).reader(signals)(batch).logits
     if kept.recorded is not None and kept.recorded.tokens.startswith("sampled"):
         return math.nan
-    if isinstance(target.target, TopKTarget):
+    if isinstance(target.target, TopKTeacherTarget):
         logs = target.target.log_probabilities
         missing = (1 - logs.exp().sum(-1, keepdim=True)).clamp_min(1e-8)
         spread = (missing / (teacher.shape[-1] - logs.shape[-1])).log()

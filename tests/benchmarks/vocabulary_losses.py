@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.losses.divergences import forward_kl
-from raykd.losses.targets import Divergence, FullTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, FullTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods._tokens import weighted
 from tests.benchmarks._allocated import allocated
 
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     labels = torch.randint(args.vocabulary, (args.tokens,))
 
     def pieces() -> None:
-        target = FullTarget(Scores(theirs, matrix))
-        weighted(Scores(states, weight), labels, target, RATIO, Divergence()).total().backward()
+        target = FullTeacherTarget(LazyLogits(theirs, matrix))
+        weighted(LazyLogits(states, weight), labels, target, RATIO, Divergence()).total().backward()
 
     def whole() -> None:
         student, teacher = F.linear(states, weight), F.linear(theirs, matrix)

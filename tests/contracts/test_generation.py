@@ -79,8 +79,8 @@ def test_scores_are_those_of_the_whole_model_for_tokens_with_a_label(model, batc
         more["decoder_input_ids"] = shifted(batch.labels, model.config)
     whole = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **more).logits
     assert torch.allclose(out.logits, whole[batch.labels != NO_LABEL], atol=1e-5)
-    assert len(out.scores) == sum(len(r) for r in RESPONSES)
-    assert out.scores.vocabulary == VOCABULARY
+    assert len(out.lazy_logits) == sum(len(r) for r in RESPONSES)
+    assert out.lazy_logits.vocabulary == VOCABULARY
 
 
 def test_the_model_has_its_output_layer_again_also_after_an_error(model, batch):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raykd.data.base import Array
 from raykd.losses.targets import Divergence
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
 
 
@@ -66,7 +66,9 @@ class TokenCache(ABC):
         """Why a divergence cannot be computed from it without bias, or empty."""
 
     @abstractmethod
-    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+    def keep(
+        self, scores: LazyLogits, random: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], float]:
         """What is kept of some tokens, and the probability mass that it stands for, added up.
 
         Args:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from raykd.losses.targets import Divergence
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
@@ -39,12 +39,14 @@ class HiddenCache(TokenCache):
         """It serves all of them."""
         return ""
 
-    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+    def keep(
+        self, scores: LazyLogits, random: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], float]:
         """The states as they are; all of the mass."""
         return {"states": scores.states}, float(len(scores))
 
     def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
-        """Scores that are formed when they are read."""
+        """Logits that are computed lazily."""
         assert layer.weight is not None
-        scores = Scores(kept["states"].float(), layer.weight, layer.bias)
-        return Outputs(scores=scores.first(layer.vocabulary or scores.vocabulary))
+        scores = LazyLogits(kept["states"].float(), layer.weight, layer.bias)
+        return Outputs(lazy_logits=scores.first(layer.vocabulary or scores.vocabulary))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from raykd.losses.targets import Divergence, SampledTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, SampledTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
@@ -47,13 +47,15 @@ class SampledCache(TokenCache):
             return f"draws are made at temperature 1, not {of.temperature:g}"
         return ""
 
-    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+    def keep(
+        self, scores: LazyLogits, random: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], float]:
         """Draws for every token; they stand for all of the mass."""
         if not len(scores):
             return {"ids": torch.zeros(0, self.count, dtype=torch.long)}, 0.0
         drawn = [
             torch.multinomial(
-                scores.of(at).float().softmax(dim=-1), self.count, replacement=True,
+                scores.chunk(at).float().softmax(dim=-1), self.count, replacement=True,
                 generator=random,
             )
             for at in scores.chunks()
@@ -62,4 +64,4 @@ class SampledCache(TokenCache):
 
     def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """What the forward divergence is estimated from."""
-        return Outputs(target=SampledTarget(kept["ids"], layer.vocabulary))
+        return Outputs(target=SampledTeacherTarget(kept["ids"], layer.vocabulary))

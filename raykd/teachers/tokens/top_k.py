@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.targets import Divergence, TopKTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, TopKTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
 from raykd.teachers.tokens.base import OutputLayer, TokenCache
 
@@ -48,14 +48,16 @@ class TopKCache(TokenCache):
             return f"at temperature {of.temperature:g} the mass of the rest is not known"
         return ""
 
-    def keep(self, scores: Scores, random: torch.Generator) -> tuple[Mapping[str, Tensor], float]:
+    def keep(
+        self, scores: LazyLogits, random: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], float]:
         """The largest, and the mass they hold."""
         count = min(self.count, scores.vocabulary)
         if not len(scores):
             none = torch.zeros(0, count)
             return {"ids": none.long(), "log_probabilities": none}, 0.0
         found = [
-            F.log_softmax(scores.of(at).float(), dim=-1).topk(count, dim=-1)
+            F.log_softmax(scores.chunk(at).float(), dim=-1).topk(count, dim=-1)
             for at in scores.chunks()
         ]
         logs = torch.cat([part.values for part in found])
@@ -65,4 +67,4 @@ class TopKCache(TokenCache):
     def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """What the forward divergence is bounded from."""
         logs = kept["log_probabilities"].float()
-        return Outputs(target=TopKTarget(kept["ids"], logs, layer.vocabulary))
+        return Outputs(target=TopKTeacherTarget(kept["ids"], logs, layer.vocabulary))

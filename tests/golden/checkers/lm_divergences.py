@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.losses import divergences as div
-from raykd.losses.targets import Divergence, FullTarget, TopKTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, FullTeacherTarget, TopKTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods._tokens import weighted
 from tests.golden.comparison import (
     Array,
@@ -124,9 +124,9 @@ def _term(name: str, x: Inputs) -> Tensor | None:
     if base in ("fkl_ce", "minillm_distil"):
         return x.soft()
     if base == "kd_total":
-        ratio, target = float(at["r"]), FullTarget(x.target)
+        ratio, target = float(at["r"]), FullTeacherTarget(x.target)
         # Scores that are their own states: the output matrix is the identity.
-        scores = Scores(x.student, torch.eye(x.student.shape[-1]))
+        scores = LazyLogits(x.student, torch.eye(x.student.shape[-1]))
         terms = weighted(scores, x.labels[x.mask], target, ratio, Divergence())
         return terms.total() + ratio * x.entropy().mean()
     if base == "rkl":
@@ -165,4 +165,4 @@ def _gjsd(base: str, beta: float, heat: float, x: Inputs) -> Tensor | None:
 def _top_k(x: Inputs) -> Tensor:
     ids = torch.from_numpy(np.array(x.arrays["topk_ids"]))[x.mask]
     logs = torch.from_numpy(np.array(x.arrays["topk_logprobs"]))[x.mask]
-    return TopKTarget(ids, logs).distance(x.student, slice(None), Divergence()).mean()
+    return TopKTeacherTarget(ids, logs).distance(x.student, slice(None), Divergence()).mean()

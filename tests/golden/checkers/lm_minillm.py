@@ -11,8 +11,8 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.losses import policy
-from raykd.losses.targets import Divergence, FullTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, FullTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods._ranks import Alone
 from raykd.methods._tokens import weighted
 from raykd.methods.minillm import Params, chosen, policy_terms, rollout_of
@@ -63,7 +63,7 @@ class Rollout:
         f["stat_mixed_lens"] = f["lens"].float().mean()
         f["total_loss"] = f["rl_loss_with_reg"] + float(given["hp_lm_coef"]) * f["pt_loss"]
 
-    def _scores(self, logits: Tensor, *, filtered: bool = False) -> Scores:
+    def _scores(self, logits: Tensor, *, filtered: bool = False) -> LazyLogits:
         """Scores of the tokens of responses, which are their own states."""
         if filtered:
             # Tokens that are not sampled have minus infinity there, which a product cannot form.
@@ -108,7 +108,7 @@ class Rollout:
         self.plain = given["pt_student_logits"].requires_grad_()
         has_label = given["pt_labels"] != NO_LABEL
         labels, teacher = given["pt_labels"][has_label], given["pt_teacher_logits"][has_label]
-        scores, target = _scores(self.plain[has_label]), FullTarget(teacher)
+        scores, target = _scores(self.plain[has_label]), FullTeacherTarget(teacher)
         log_p = teacher.log_softmax(-1)
         entropy = -(log_p.exp() * log_p).sum(-1).mean()
         for name, share in (("pt_lm_loss", 0.0), ("pt_ds_loss", 1.0), ("pt_loss", ratio)):
@@ -141,8 +141,8 @@ def _params(given: dict[str, Tensor], longest: int) -> Params:
     )
 
 
-def _scores(logits: Tensor) -> Scores:
-    return Scores(logits, torch.eye(logits.shape[-1]))
+def _scores(logits: Tensor) -> LazyLogits:
+    return LazyLogits(logits, torch.eye(logits.shape[-1]))
 
 
 def check(path: Path) -> Iterator[Comparison | NotOffered | Unknown]:

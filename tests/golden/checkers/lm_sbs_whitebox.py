@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykd.losses.targets import Divergence, FullTarget, Target, TopKTarget
-from raykd.losses.vocabulary import Scores
+from raykd.losses.targets import Divergence, FullTeacherTarget, TeacherTarget, TopKTeacherTarget
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.step_by_step import Half, both
 from tests.golden.comparison import Array, Comparison, Unknown, compare_value
 
@@ -39,12 +39,12 @@ class Part:
 
     def half(self, share: float, kind: str) -> Half:
         """As the method sees it; the student's scores are their own states."""
-        target: Target = FullTarget(self.teacher)
+        target: TeacherTarget = FullTeacherTarget(self.teacher)
         if kind == "topk_tail":
             found = self.teacher.log_softmax(-1).topk(self.count)
-            target = TopKTarget(found.indices, found.values)
+            target = TopKTeacherTarget(found.indices, found.values)
         eye = torch.eye(self.student.shape[-1], dtype=torch.float64)
-        scores = Scores(self.student, eye, dtype=torch.float64)
+        scores = LazyLogits(self.student, eye, dtype=torch.float64)
         return Half(scores=scores, labels=self.labels, target=target, share=share)
 
 

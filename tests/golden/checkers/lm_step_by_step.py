@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.step_by_step import Half, both
 from raykd.models.forward import shifted
 from tests.golden.comparison import (
@@ -61,6 +61,6 @@ def _loss(leaves: dict[str, Tensor], arrays: dict[str, Array], alpha: float) -> 
         labels = torch.from_numpy(arrays[f"{part}_labels"])
         logits = leaves[part][labels != -100]
         # Scores that are their own states: the output matrix is the identity.
-        scores = Scores(logits, torch.eye(logits.shape[-1]))
+        scores = LazyLogits(logits, torch.eye(logits.shape[-1]))
         halves.append(Half(scores=scores, labels=labels[labels != -100]))
     return both(halves[0], halves[1], alpha=alpha).total()

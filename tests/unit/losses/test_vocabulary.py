@@ -5,8 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from raykd.losses.divergences import divergence
-from raykd.losses.targets import Divergence, FullTarget, SampledTarget, TopKTarget
-from raykd.losses.vocabulary import Scores, cross_entropy, summed
+from raykd.losses.targets import (
+    Divergence,
+    FullTeacherTarget,
+    SampledTeacherTarget,
+    TopKTeacherTarget,
+)
+from raykd.losses.vocabulary import LazyLogits, cross_entropy, summed
 
 M, V, D = 23, 41, 8
 
@@ -32,7 +37,7 @@ def test_pieces_give_the_value_and_gradient_of_the_whole(size):
         hard = F.cross_entropy(chunk, LABELS[at], reduction="sum") / M
         return torch.stack([0.3 * hard, 0.7 * of(chunk, teacher[at]).sum() / M])
 
-    total, apart = summed(Scores(states, weight, bias, torch.float64), terms, size=size)
+    total, apart = summed(LazyLogits(states, weight, bias, torch.float64), terms, size=size)
     (2 * total).backward()
     mine = [leaf.grad.clone() for leaf in (states, weight, bias)]
     for leaf in (states, weight, bias):
@@ -47,17 +52,17 @@ def test_pieces_give_the_value_and_gradient_of_the_whole(size):
 
 def test_what_needs_no_gradient_gets_none():
     states, weight = leaves(0, torch.float32)
-    loss = cross_entropy(Scores(states.detach(), weight), LABELS)
+    loss = cross_entropy(LazyLogits(states.detach(), weight), LABELS)
     loss.backward()
     assert states.grad is None
     assert weight.grad is not None
     with torch.no_grad():
-        assert torch.allclose(cross_entropy(Scores(states, weight), LABELS), loss)
+        assert torch.allclose(cross_entropy(LazyLogits(states, weight), LABELS), loss)
 
 
 def test_half_precision_products_give_gradients_of_the_weights_own_type():
     states, weight = leaves(0, torch.float32)
-    loss = cross_entropy(Scores(states, weight, dtype=torch.bfloat16), LABELS)
+    loss = cross_entropy(LazyLogits(states, weight, dtype=torch.bfloat16), LABELS)
     loss.backward()
     exact = F.cross_entropy(F.linear(states.detach(), weight.detach()), LABELS)
     assert weight.grad.dtype == torch.float32
@@ -66,7 +71,7 @@ def test_half_precision_products_give_gradients_of_the_weights_own_type():
 
 def test_no_token_at_all_is_a_loss_of_zero_that_moves_nothing():
     states, weight = leaves(0, torch.float32)
-    loss = cross_entropy(Scores(states[:0], weight), LABELS[:0])
+    loss = cross_entropy(LazyLogits(states[:0], weight), LABELS[:0])
     loss.backward()
     assert loss.item() == 0.0
     assert weight.grad.abs().max() == 0.0
@@ -82,29 +87,29 @@ def test_no_array_of_all_scores_is_made():
         seen.append(chunk.numel())
         return chunk.square().sum()[None]
 
-    summed(Scores(states, weight), terms, size=64)[0].backward()
+    summed(LazyLogits(states, weight), terms, size=64)[0].backward()
     assert max(seen) == 64 * 4096
     assert sum(seen) == 4096 * 4096
 
 
 def test_a_full_target_is_read_from_states_or_scores_alike():
     states, weight = leaves(2)
-    scores = Scores(states.detach(), weight.detach(), dtype=torch.float64)
+    scores = LazyLogits(states.detach(), weight.detach(), dtype=torch.float64)
     student = torch.randn(7, V, dtype=torch.float64)
     at = slice(3, 10)
     for kind in ("forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "total_variation"):
         of = Divergence(kind=kind, temperature=2.0)
         assert torch.allclose(
-            FullTarget(scores).distance(student, at, of),
-            FullTarget(scores.of()).distance(student, at, of),
+            FullTeacherTarget(scores).distance(student, at, of),
+            FullTeacherTarget(scores.chunk()).distance(student, at, of),
         )
 
 
 def test_a_vocabulary_padded_to_another_size_is_compared_where_both_have_tokens():
     student, teacher = torch.randn(2, V), torch.randn(2, V + 5)
     of = Divergence()
-    got = FullTarget(teacher).distance(student, slice(0, 2), of)
-    assert torch.allclose(got, FullTarget(teacher[:, :V]).distance(student, slice(0, 2), of))
+    got = FullTeacherTarget(teacher).distance(student, slice(0, 2), of)
+    assert torch.allclose(got, FullTeacherTarget(teacher[:, :V]).distance(student, slice(0, 2), of))
 
 
 def test_draws_meet_the_gradient_of_the_forward_divergence_in_the_mean():
@@ -112,9 +117,9 @@ def test_draws_meet_the_gradient_of_the_forward_divergence_in_the_mean():
     teacher = torch.randn(1, V, generator=random)
     student = torch.randn(1, V, generator=random).requires_grad_()
     ids = torch.multinomial(teacher.softmax(-1), 200_000, replacement=True, generator=random)
-    SampledTarget(ids).distance(student, slice(0, 1), Divergence()).sum().backward()
+    SampledTeacherTarget(ids).distance(student, slice(0, 1), Divergence()).sum().backward()
     drawn, student.grad = student.grad, None
-    FullTarget(teacher).distance(student, slice(0, 1), Divergence()).sum().backward()
+    FullTeacherTarget(teacher).distance(student, slice(0, 1), Divergence()).sum().backward()
     assert torch.allclose(drawn, student.grad, atol=4e-3)
 
 
@@ -125,16 +130,16 @@ def test_the_most_likely_tokens_bound_the_divergence_from_below(count):
     student = torch.randn(30, V, generator=random, dtype=torch.float64)
     found = teacher.log_softmax(-1).topk(count)
     every = slice(0, 30)
-    part = TopKTarget(found.indices, found.values).distance(student, every, Divergence())
-    whole = FullTarget(teacher).distance(student, every, Divergence())
+    part = TopKTeacherTarget(found.indices, found.values).distance(student, every, Divergence())
+    whole = FullTeacherTarget(teacher).distance(student, every, Divergence())
     assert (part <= whole + 1e-9).all()
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        SampledTarget(torch.zeros(1, 2, dtype=torch.long)),
-        TopKTarget(torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2)),
+        SampledTeacherTarget(torch.zeros(1, 2, dtype=torch.long)),
+        TopKTeacherTarget(torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2)),
     ],
 )
 @pytest.mark.parametrize("of", [Divergence(kind="reverse_kl"), Divergence(temperature=2.0)])

@@ -70,7 +70,9 @@ COEFFICIENTS = [
 def test_advantages_and_weights_are_the_formulas(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1, trained=False), Model(2, trained=False)
-    found = rollout_of(WRITTEN, student(WRITTEN).scores, teacher(WRITTEN).scores, params, Alone())
+    found = rollout_of(
+        WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+    )
     expected = np.concatenate(advantages_by_hand(student, teacher, params))
     taken = found.mask.bool()
     assert found.advantage[taken].numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -84,10 +86,12 @@ def test_the_policy_term_is_the_clipped_ratio():
     """Of a student that has moved since it sampled; a ratio that went too far has no gradient."""
     params = Params(max_new_tokens=5, cliprange=0.1, temperature=0.8, teacher_mixed_alpha=0.2)
     before, teacher, student = Model(1, trained=False), Model(2, trained=False), Model(1)
-    rollout = rollout_of(WRITTEN, before(WRITTEN).scores, teacher(WRITTEN).scores, params, Alone())
+    rollout = rollout_of(
+        WRITTEN, before(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+    )
     with torch.no_grad():
         student.weight += 0.1 * Model(3).weight
-    total, apart = policy_terms(rollout, student(WRITTEN).scores, None, params)
+    total, apart = policy_terms(rollout, student(WRITTEN).lazy_logits, None, params)
     labels = labels_of(WRITTEN)
     new = (student.logits(WRITTEN) / 0.8).log_softmax(-1)[torch.arange(len(labels)), labels]
     taken = rollout.mask.bool()
@@ -105,8 +109,8 @@ def test_the_policy_term_is_the_clipped_ratio():
 def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_sampling():
     params = Params(max_new_tokens=5, temperature=1.5)
     student, teacher = Model(1), Model(2, trained=False)
-    mine, theirs = student(WRITTEN).scores, teacher(WRITTEN).scores
-    rollout = rollout_of(WRITTEN, Model(4)(WRITTEN).scores, theirs, params, Alone())
+    mine, theirs = student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits
+    rollout = rollout_of(WRITTEN, Model(4)(WRITTEN).lazy_logits, theirs, params, Alone())
     _, apart = policy_terms(rollout, mine, theirs, params)
     q, p = (probabilities(m.logits(WRITTEN), 1.5) for m in (student, teacher))
     assert apart[1].item() == pytest.approx(kl(q, p).mean(), rel=1e-5)
@@ -185,7 +189,9 @@ def test_the_responses_of_a_rank_that_had_no_rows_never_count():
 def test_the_state_keeps_every_field_of_a_rollout():
     teacher = Model(2, trained=False)
     params = Params(max_new_tokens=5)
-    made = rollout_of(WRITTEN, Model(1)(WRITTEN).scores, teacher(WRITTEN).scores, params, Alone())
+    made = rollout_of(
+        WRITTEN, Model(1)(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+    )
     again = Rollout.of_tensors(made.tensors())
     for field in dataclasses.fields(Rollout):
         one, two = getattr(made, field.name), getattr(again, field.name)

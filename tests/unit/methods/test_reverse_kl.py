@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.base import Signals
 from raykd.methods.reverse_kl import METHOD, Params
 from raykd.models.base import Outputs
@@ -17,12 +17,12 @@ SETTING = setups.setting("causal_lm")
 
 def test_the_value_by_hand():
     """Two tokens that the student finds 3 : 1 and the teacher 1 : 1; the label is the first."""
-    student = Scores(torch.tensor([[math.log(3.0), 0.0]]), torch.eye(2))
-    teacher = Scores(torch.zeros(1, 2), torch.eye(2))
+    student = LazyLogits(torch.tensor([[math.log(3.0), 0.0]]), torch.eye(2))
+    teacher = LazyLogits(torch.zeros(1, 2), torch.eye(2))
     of = text_setups.batch([1])
     of.labels[of.labels != -100] = 0
     method = METHOD(Params(kd_ratio=0.75), SETTING)
-    terms = method.loss(of, Outputs(scores=student), Outputs(scores=teacher))
+    terms = method.loss(of, Outputs(lazy_logits=student), Outputs(lazy_logits=teacher))
     apart = {name: term.item() for name, term in terms.watched.items()}
     expected = 0.75 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
     assert apart["distil"] == pytest.approx(expected, rel=1e-6)

@@ -7,7 +7,7 @@ import torch
 
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.tasks.toy_text import TASK
-from raykd.losses.vocabulary import Scores, cross_entropy
+from raykd.losses.vocabulary import LazyLogits, cross_entropy
 from raykd.methods.base import Signals
 from raykd.methods.sft import METHOD, Params
 from raykd.models.base import Outputs
@@ -51,5 +51,5 @@ def test_the_loss_of_a_student_is_the_mean_over_the_tokens_of_all_responses(kind
 
 
 def test_a_student_that_finds_all_tokens_alike_has_the_logarithm_of_their_number():
-    scores = Scores(torch.zeros(5, 2), torch.zeros(7, 2))
+    scores = LazyLogits(torch.zeros(5, 2), torch.zeros(7, 2))
     assert cross_entropy(scores, torch.arange(5)).item() == pytest.approx(math.log(7), rel=1e-6)

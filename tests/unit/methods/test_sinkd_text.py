@@ -16,7 +16,7 @@ from raykd.data.collate import Collator
 from raykd.data.table import Table
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.sinkhorn import sinkhorn_distance
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods._views import at_choices, spread
 from raykd.methods.base import LossTerms
 from raykd.methods.sinkd import METHOD, Params
@@ -65,7 +65,7 @@ class Side:
         return F.linear(self.states, self.weight)
 
     def outputs(self) -> Outputs:
-        return Outputs(scores=Scores(self.states, self.weight, None, torch.float64))
+        return Outputs(lazy_logits=LazyLogits(self.states, self.weight, None, torch.float64))
 
 
 def setting(kind: str = "seq2seq"):
@@ -137,7 +137,7 @@ def test_on_tokens_it_is_the_golden_value(case):
     valid = labels != NO_LABEL
     logits = arrays["student_logits"][valid].clone().requires_grad_()
     # An output matrix that changes nothing: states are the scores.
-    student = Outputs(scores=Scores(logits, torch.eye(logits.shape[1])))
+    student = Outputs(lazy_logits=LazyLogits(logits, torch.eye(logits.shape[1])))
     theirs = Outputs(logits=arrays["teacher_logits"][valid])
     of = batch(labels, choices=False)
     method = METHOD(Params(view="tokens", alpha=1.0, beta=1.0, temperature=1.0), setting())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raykd.data.base import EXPLAIN, PLAIN
 from raykd.losses import vocabulary
-from raykd.losses.targets import Divergence, FullTarget
+from raykd.losses.targets import Divergence, FullTeacherTarget
 from raykd.methods import step_by_step
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LiveReader
@@ -41,8 +41,8 @@ def test_a_token_loss_is_its_formula(responses, tokens, kind, ratio, beta, heat,
     labels, meant = labels_of(of), Divergence(kind=kind, beta=beta, lam=0.2, temperature=heat)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "CHUNK_BYTES", chunk)
-        target = FullTarget(teacher(of).scores)
-        terms = weighted(student(of).scores, labels, target, ratio, meant)
+        target = FullTeacherTarget(teacher(of).lazy_logits)
+        terms = weighted(student(of).lazy_logits, labels, target, ratio, meant)
     ours, theirs = student.logits(of), teacher.logits(of)
     if not len(labels):
         assert terms.total().item() == 0.0

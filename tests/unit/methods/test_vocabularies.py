@@ -19,7 +19,7 @@ from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.base import LiveReader, LossTerms, Method, Setting
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
@@ -94,9 +94,13 @@ def test_a_divergence_is_over_the_tokens_that_both_have(name, ours, theirs, coun
     labels = batch.labels[batch.labels != NO_LABEL]
     states = torch.randn(len(labels), 5, generator=random)
     mine, others = (torch.randn(n, 5, generator=random) for n in (ours, theirs))
-    teacher = Outputs(logits=states @ others.T) if dense else Outputs(scores=Scores(states, others))
+    teacher = (
+        Outputs(logits=states @ others.T)
+        if dense
+        else Outputs(lazy_logits=LazyLogits(states, others))
+    )
     found = method(name, ours, theirs, **DIVERGENCES[name]).loss(
-        batch, Outputs(scores=Scores(states, mine)), teacher.within(TOKENS)
+        batch, Outputs(lazy_logits=LazyLogits(states, mine)), teacher.within(TOKENS)
     )
     q, p = ((states @ weight.T)[:, :TOKENS] for weight in (mine, others))
     hard = F.cross_entropy(states @ mine.T, labels)

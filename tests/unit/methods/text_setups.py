@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Batch
-from raykd.losses.vocabulary import Scores
+from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.base import LossTerms
 from raykd.models.base import Outputs
 
@@ -58,9 +58,9 @@ class Model:
     def __call__(self, of: Batch, subnet: object = None, *, dropout: bool = True) -> Outputs:
         """Scores of the tokens with a label, each from the token before it."""
         self.read.append(of)
-        scores = Scores(self.states(of), self.weight, None, torch.float64)
-        hard = F.cross_entropy(scores.of().detach(), labels_of(of)) if len(scores) else None
-        return Outputs(scores=scores, task_loss=hard)
+        scores = LazyLogits(self.states(of), self.weight, None, torch.float64)
+        hard = F.cross_entropy(scores.chunk().detach(), labels_of(of)) if len(scores) else None
+        return Outputs(lazy_logits=scores, task_loss=hard)
 
     def states(self, of: Batch) -> Tensor:
         before = of.input_ids.roll(1, dims=1)

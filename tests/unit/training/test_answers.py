@@ -176,4 +176,7 @@ def test_choices_travel_with_a_batch():
     batch = COLLATOR(encoded, np.asarray([3, 0])).to(CPU)
     assert batch.choices.tolist() == [[9, 10, 11], [0, 1, 2]]
     assert batch.choice_at.tolist() == [3, 0]
-    assert forward(model("seq2seq"), batch).scores.picked(torch.tensor([1])).of().shape == (1, 12)
+    assert forward(model("seq2seq"), batch).lazy_logits.picked(torch.tensor([1])).chunk().shape == (
+        1,
+        12,
+    )
