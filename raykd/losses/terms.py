@@ -57,18 +57,18 @@ class LossTerms(Mapping[str, Tensor]):
     The sum is logged as ``loss``; a term of this name is not logged beside it.
 
     Args:
-        watched: Named scalars without gradient that are logged beside the terms, and not minimised.
+        metrics: Named scalars without gradient that are logged beside the terms, and not minimised.
         terms: The terms.
     """
 
-    def __init__(self, watched: Mapping[str, Term] | None = None, /, **terms: Term) -> None:
+    def __init__(self, metrics: Mapping[str, Term] | None = None, /, **terms: Term) -> None:
         self.means: dict[str, Term] = dict(terms)
-        self.watched_means: dict[str, Term] = dict(watched or {})
+        self.metric_means: dict[str, Term] = dict(metrics or {})
 
     @property
-    def watched(self) -> dict[str, Tensor]:
-        """What is logged beside the terms."""
-        return {name: value_of(term) for name, term in self.watched_means.items()}
+    def metrics(self) -> dict[str, Tensor]:
+        """Scalars that are logged beside the terms."""
+        return {name: value_of(term) for name, term in self.metric_means.items()}
 
     def __getitem__(self, name: str) -> Tensor:
         return value_of(self.means[name])

@@ -64,7 +64,7 @@ def weighted(
     """``(1 - ratio) * likelihood + ratio * divergence``; terms of weight 0 are not computed.
 
     Both are means over the M tokens, 0 where there are none, and one term, ``loss``: they share the
-    pass over the vocabulary. How large each of them is is watched.
+    pass over the vocabulary. The size of each of them is a metric.
 
     Args:
         scores: The student's, of M tokens.
@@ -87,5 +87,5 @@ def weighted(
 
     total, apart = summed(scores, terms)
     names = ["task"] * (ratio < 1) + ["distil"] * (ratio > 0)
-    watched = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
-    return LossTerms(watched, loss=Mean(total, len(labels)))
+    metrics = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
+    return LossTerms(metrics, loss=Mean(total, len(labels)))

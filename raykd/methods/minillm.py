@@ -106,7 +106,7 @@ class Rollout:
         return Mean(value, self.counts * len(self.ids), of_batch=False)
 
     def logged(self) -> dict[str, Term]:
-        """What is watched of it."""
+        """Its metrics."""
         lengths = Mean(
             self.mask.sum(dim=1).float().mean(), self.counts * len(self.mask), of_batch=False
         )
@@ -200,12 +200,12 @@ class MiniLLM(Method[Params]):
         # One that goes on from a saved state is still on the CPU.
         self._rollout = self._rollout.to(batch.labels.device)
         self._left -= 1
-        terms, watched = self._policy_terms(self._rollout, student, teacher)
-        watched |= self._rollout.logged()
+        terms, metrics = self._policy_terms(self._rollout, student, teacher)
+        metrics |= self._rollout.logged()
         if p.lm_coef > 0:
             plain = self.loss(batch, student(batch, dropout=False), teacher(batch))
             terms["text"] = p.lm_coef * cast(Mean, plain.means["loss"])
-        return LossTerms(watched, **terms)
+        return LossTerms(metrics, **terms)
 
     def _sample(self, batch: Batch, student: StudentFn, teacher: Reader) -> Rollout:
         p = self.params
@@ -234,8 +234,8 @@ class MiniLLM(Method[Params]):
             theirs = teacher(rollout.batch).lazy_logits.first(shared)
         total, apart = policy_terms(rollout, scores, theirs, self.params)
         names = ["policy", "single_step"][: len(apart)]
-        watched: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
-        return {"responses": rollout.mean(total)}, watched
+        metrics: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
+        return {"responses": rollout.mean(total)}, metrics
 
 
 def rollout_of(

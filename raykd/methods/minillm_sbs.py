@@ -45,7 +45,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
         if alpha < 1:
             half = Half.rationales(batch.beside[EXPLAIN], student)
             terms["rationale"] = half.loss(1 - alpha, Divergence())
-        return LossTerms(found.watched_means, **terms)
+        return LossTerms(found.metric_means, **terms)
 
 
 METHOD = MiniLLMStepByStep

@@ -142,10 +142,10 @@ class OneToOne(Method[Params]):
         self._pairs.assignment.copy_(chosen)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
-        """The terms of non-zero weight; the mean correlation of the pairs is watched."""
+        """The terms of non-zero weight; the mean correlation of the pairs is a metric."""
         p = self.params
         terms: dict[str, Term] = {}
-        watched: dict[str, Term] = {}
+        metrics: dict[str, Term] = {}
         if p.alpha_task:
             terms["task"] = p.alpha_task * student.task_loss
         if self._soft:
@@ -161,12 +161,12 @@ class OneToOne(Method[Params]):
             if p.alpha_corr:
                 corr, similar = self._correlation(batch, ours, theirs)
                 terms["corr"] = p.alpha_corr * Mean(corr, count)
-                watched["correlation"] = Mean(similar, count)
+                metrics["correlation"] = Mean(similar, count)
             if p.alpha_mse:
                 terms["mse"] = p.alpha_mse * Mean(neuron_mse(ours, theirs), count)
             if p.alpha_cos:
                 terms["cos"] = p.alpha_cos * Mean(token_cosine(ours, theirs), count)
-        return LossTerms(watched, **terms)
+        return LossTerms(metrics, **terms)
 
     def _correlation(self, batch: Batch, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
         p = self.params

@@ -114,9 +114,9 @@ class SinKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""
         p = self.params
-        watched: Mapping[str, Term] = {}
+        metrics: Mapping[str, Term] = {}
         if self._writes:
-            terms, watched = self._on_tokens(batch, student, teacher)
+            terms, metrics = self._on_tokens(batch, student, teacher)
         else:
             terms = self._on_classes(student, teacher)
         if p.beta > 0:
@@ -129,7 +129,7 @@ class SinKD(Method[Params]):
                 ours, theirs = self.ranks.gathered(ours), self.ranks.gathered(theirs)
                 whole = Mean(self._distance(ours, theirs), 1.0, of_batch=False)
                 terms["sinkhorn"] = weight * whole
-        return LossTerms(watched, **terms)
+        return LossTerms(metrics, **terms)
 
     def _on_classes(self, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         p = self.params
@@ -163,8 +163,8 @@ class SinKD(Method[Params]):
 
         total, apart = summed(student.lazy_logits, likelihoods)
         names = ["task"] * (alpha < 1) + ["distil"] * (alpha > 0)
-        watched = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
-        return {"loss": Mean(total, len(labels))}, watched
+        metrics = {n: Mean(v, len(labels)) for n, v in zip(names, apart, strict=True)}
+        return {"loss": Mean(total, len(labels))}, metrics
 
     def _viewed(self, batch: Batch, student: Outputs, teacher: Outputs) -> tuple[Tensor, Tensor]:
         """What is transported of both: scores of classes, of answer choices, or of tokens."""

@@ -37,7 +37,7 @@ from raykd.training.seeding import (
 )
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
-from raykd.training.terms import TermLedger
+from raykd.training.terms import LossTracker
 from raykd.training.vocab_subset import VocabSubset
 
 
@@ -143,7 +143,7 @@ class _Training:
         )
         self.total = settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.module, settings, self.total)
-        self.ledger = TermLedger(self.world)
+        self.loss_tracker = LossTracker(self.world)
         self.step = 0
         self.history: list[Evaluation] = []
         self.began = self.saved = time.monotonic()
@@ -200,7 +200,7 @@ class _Training:
             torch.autograd.backward(found.loss)
             self.optimizer.step(self.step)
             self.step += 1
-            self.ledger.add(found.terms, found.totals, found.values.detach(), self.step)
+            self.loss_tracker.add(found.terms, found.totals, found.values.detach(), self.step)
             if position in pauses and self._evaluate():
                 return True
         return False
@@ -208,7 +208,7 @@ class _Training:
     def _evaluate(self) -> bool:
         """Evaluate, report, keep the state when it is time; whether to stop before the end."""
         job = self.job
-        terms = self.ledger.means(self.step)
+        terms = self.loss_tracker.means(self.step)
         metrics = (
             score(
                 job.model,

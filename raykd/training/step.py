@@ -23,7 +23,7 @@ class Found:
 
     Attributes:
         loss: What this rank minimises; the mean of its gradient over the ranks is the step's.
-        values: Terms and what is watched times the share of this rank, ``[number of names]``.
+        values: Terms and metrics times the share of this rank, ``[number of names]``.
         terms: Their names and counts.
         totals: Their counts on all ranks.
     """
@@ -93,11 +93,11 @@ class Step(nn.Module):
         counted = totals(terms, self._world)
         if self._world.size > 1:
             values = values * shares(terms, counted, self._world)
-        loss = values[: len(values) - terms.watched].sum()
+        loss = values[: len(values) - terms.num_metrics].sum()
         return Found(loss=loss, values=values, terms=terms, totals=counted)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Loss terms and then what is watched, float32 ``[number of names]``."""
+        """Loss terms and then metrics, float32 ``[number of names]``."""
         terms = self._method.step(batch, self._student, self._teacher)
         self._terms = step_of(
             terms,
@@ -105,7 +105,7 @@ class Step(nn.Module):
             takes_part=self._method.ranks.takes_part,
             device=batch.labels.device,
         )
-        return torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
+        return torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
 
     def look(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""

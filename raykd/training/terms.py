@@ -16,7 +16,7 @@ from raykd.training.device import World
 CHECK_STEPS = 256
 """Steps between two looks at the terms, which make the host wait for the device."""
 MOST_TERMS = 62
-"""Terms of a step, watched ones included."""
+"""Maximum number of terms and metrics of a step."""
 _NAMES = 1 << 20
 """Hashes of names lie below this, so that sums of their squares are exact."""
 
@@ -26,13 +26,13 @@ class StepTerms:
     """The terms of one step on one rank.
 
     Attributes:
-        names: Terms, and then what is watched.
-        watched: How many of them, the last ones, are no part of the loss.
+        names: Loss terms, and then metrics.
+        num_metrics: How many of them, the last ones, are metrics and no part of the loss.
         counts: What each is a mean over, float64 ``[number of names]``.
     """
 
     names: tuple[str, ...]
-    watched: int
+    num_metrics: int
     counts: Tensor
 
 
@@ -47,7 +47,7 @@ def step_of(
         takes_part: Whether the rows of this rank count.
         device: Of the terms.
     """
-    every = [*terms.means.values(), *terms.watched_means.values()]
+    every = [*terms.means.values(), *terms.metric_means.values()]
     counts: list[Count] = [
         (term.count if takes_part or not term.of_batch else 0.0)
         if isinstance(term, Mean)
@@ -55,8 +55,8 @@ def step_of(
         for term in every
     ]
     return StepTerms(
-        names=(*terms, *terms.watched_means),
-        watched=len(terms.watched_means),
+        names=(*terms, *terms.metric_means),
+        num_metrics=len(terms.metric_means),
         counts=_stacked(counts, device),
     )
 
@@ -86,7 +86,7 @@ def totals(step: StepTerms, world: World) -> Totals:
     """Add the counts up over the ranks: one small collective, and nothing waits for the device.
 
     It has the same size whatever the terms are, so that ranks which name different ones do not
-    wait for each other for ever; the ledger says so when it looks at the terms.
+    wait for each other for ever; the tracker reports it when it checks the terms.
 
     Raises:
         TrialError: There are more than `MOST_TERMS`.
@@ -119,8 +119,8 @@ def shares(step: StepTerms, of: Totals, world: World) -> Tensor:
     return (step.counts * (world.size / of.counts.clamp_min(1e-300))).float()
 
 
-class TermLedger:
-    """Keeps the terms of every step on the device, and looks at them only now and then.
+class LossTracker:
+    """Accumulates loss terms on the device and checks them only now and then.
 
     All ranks add at the same steps, so they see the same sums and fail together. A term that is
     absent from a step, or counted nothing in it, is no part of its mean.
@@ -220,13 +220,13 @@ class TermLedger:
         minimised = torch.zeros(shape, dtype=torch.bool)
         alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
         for row, (step, _, _) in enumerate(self._pending):
-            alike.setdefault((step.names, step.watched), []).append(row)
-        for (found, watched), rows in alike.items():
+            alike.setdefault((step.names, step.num_metrics), []).append(row)
+        for (found, num_metrics), rows in alike.items():
             columns = torch.tensor([names.index(name) for name in found], dtype=torch.long)
             places = (torch.tensor(rows)[:, None], columns)
             there = tuple(place.to(values.device) for place in places)
             table[there] = torch.stack([self._pending[row][2] for row in rows])
             counts = torch.stack([self._pending[row][1].counts for row in rows])
             counted[there] = counts > 0
-            minimised[places[0], columns[: len(found) - watched]] = True
+            minimised[places[0], columns[: len(found) - num_metrics]] = True
         return table, counted, minimised

@@ -24,7 +24,7 @@ from raykd.training.device import World, choose_precision
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
-from raykd.training.terms import StepTerms, TermLedger, step_of, totals
+from raykd.training.terms import LossTracker, StepTerms, step_of, totals
 from raykd.trial.run import TrialConfig, build_method
 
 
@@ -71,7 +71,7 @@ class Student:
         )
         total = self.settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.model, self.settings, total)
-        self.ledger = TermLedger(cell.world)
+        self.loss_tracker = LossTracker(cell.world)
         layers = self.method.student_signals().hidden_states
         assert layers != "all"
         self.layers = layers
@@ -123,8 +123,8 @@ class Student:
     def note(self, values: Tensor, number: int) -> None:
         """Keep the terms of a step for the mean of the epoch."""
         assert self._found is not None
-        counted = totals(self._found, self.ledger.world)
-        self.ledger.add(self._found, counted, values.detach(), number + 1)
+        counted = totals(self._found, self.loss_tracker.world)
+        self.loss_tracker.add(self._found, counted, values.detach(), number + 1)
 
     def _states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]

@@ -21,7 +21,7 @@ from raykd.training.batches import shard
 from raykd.training.device import World
 from raykd.training.loop import fit
 from raykd.training.settings import TrainSettings
-from raykd.training.terms import TermLedger, shares, step_of, totals
+from raykd.training.terms import LossTracker, shares, step_of, totals
 from tests.ranks import on_ranks
 from tests.small_pairs import PAD, SmallPair
 from tests.unit.methods import setups, text_setups
@@ -32,14 +32,14 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 def minimised(method, batches):
     """Steps of a method on some batches, and what is logged of them."""
-    student, teacher, ledger = Model(1), Model(2, trained=False), TermLedger(ALONE)
+    student, teacher, loss_tracker = Model(1), Model(2, trained=False), LossTracker(ALONE)
     number = 0
     for number, batch in enumerate(batches, 1):
         terms = method.step(batch, student, teacher)
         step = step_of(terms, 1, takes_part=True, device=torch.device("cpu"))
-        values = torch.stack([t.float() for t in (*terms.values(), *terms.watched.values())])
-        ledger.add(step, totals(step, ALONE), values.detach(), number)
-    return ledger.means(number)
+        values = torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
+        loss_tracker.add(step, totals(step, ALONE), values.detach(), number)
+    return loss_tracker.means(number)
 
 
 def test_gkd_mixes_steps_that_have_a_likelihood_with_steps_that_have_none():

@@ -23,7 +23,7 @@ from raykd.params import Scalar
 from raykd.training import student_runner
 from raykd.training.batches import shard
 from raykd.training.device import World
-from raykd.training.terms import TermLedger
+from raykd.training.terms import LossTracker
 from tests.ranks import on_ranks
 from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
 
@@ -100,10 +100,10 @@ def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int
         batch = pair.collator(method)(pair.read_by(method), own)
         found = step.run(batch, rows)
         found.loss.backward()
-        ledger = TermLedger(world)
-        ledger.add(found.terms, found.totals, found.values.detach(), 1)
+        loss_tracker = LossTracker(world)
+        loss_tracker.add(found.terms, found.totals, found.values.detach(), 1)
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
-        return torch.cat([g.flatten() for g in grads]), ledger.means(1)
+        return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
     torch.manual_seed(0)
     found = on_ranks(size, run)

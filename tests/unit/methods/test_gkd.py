@@ -35,7 +35,7 @@ def test_on_its_own_text_it_is_the_divergence_alone(values):
     params = Params(**values)
     apart = by_name("jsd", student.logits(own), teacher.logits(own), beta=params.beta,
                     normalised=params.normalised)  # fmt: skip
-    assert set(terms.watched) == {"distil"}
+    assert set(terms.metrics) == {"distil"}
     assert terms.total().item() == pytest.approx(apart, rel=1e-5)
 
 
@@ -63,7 +63,7 @@ def test_on_the_tasks_responses_the_labels_get_the_rest(ratio):
 def test_lambda_is_the_share_of_steps_on_its_own_text():
     method = METHOD(Params(lmbda=0.3, kd_ratio=0.5), SETTING)
     torch.manual_seed(0)
-    own = sum("task" not in method.step(OF, Model(1), Model(2)).watched for _ in range(400))
+    own = sum("task" not in method.step(OF, Model(1), Model(2)).metrics for _ in range(400))
     assert own == pytest.approx(120, abs=30)
 
 
@@ -77,7 +77,7 @@ def test_what_the_first_rank_drew_decides(drawn, own):
     method = METHOD(Params(lmbda=0.5, kd_ratio=0.5), SETTING)
     method.ranks = First()
     terms = method.step(OF, Model(1), Model(2, trained=False))
-    assert ("task" not in terms.watched) is own
+    assert ("task" not in terms.metrics) is own
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
@@ -99,4 +99,4 @@ def test_what_is_read_of_the_teacher():
     assert METHOD(Params(lmbda=0.0), SETTING).signals() == Signals(logits=True)
     assert METHOD(Params(lmbda=0.1), SETTING).signals() == Signals(logits=True, weights=True)
     terms = METHOD(Params(lmbda=0.0, kd_ratio=0.0), SETTING).step(OF, Model(1), lambda _: Outputs())
-    assert set(terms.watched) == {"task"}
+    assert set(terms.metrics) == {"task"}

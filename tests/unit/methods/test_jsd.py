@@ -27,7 +27,7 @@ def test_it_is_the_formula(values):
                     normalised=params.normalised and 0 < params.beta < 1)  # fmt: skip
     hard, ratio = likelihood(ours, labels_of(OF)), params.kd_ratio
     distil = ratio * params.temperature**2 * apart
-    assert terms.watched["distil"].item() == pytest.approx(distil, rel=1e-5)
+    assert terms.metrics["distil"].item() == pytest.approx(distil, rel=1e-5)
     assert terms.total().item() == pytest.approx(distil + (1 - ratio) * hard, rel=1e-5)
 
 

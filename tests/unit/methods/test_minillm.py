@@ -126,7 +126,7 @@ def test_the_text_term_is_on_the_tasks_responses(values):
     soft = by_name("forward_kl", ours, theirs)
     expected = params.lm_coef * ((1 - params.kd_ratio) * hard + params.kd_ratio * soft)
     assert terms["text"].item() == pytest.approx(expected, rel=1e-5)
-    shown = terms.watched["policy"] + terms.watched["single_step"]
+    shown = terms.metrics["policy"] + terms.metrics["single_step"]
     assert terms["responses"].item() == pytest.approx(shown.item(), rel=1e-5)
     text = terms.means["text"]
     assert isinstance(text, Mean)
@@ -137,8 +137,8 @@ def test_terms_that_are_switched_off_are_not_there():
     params = Params(max_new_tokens=5, lm_coef=0.0, single_step_reg=False)
     terms = METHOD(params, SETTING).step(OF, Model(1), reader(Model(2, trained=False)))
     assert set(terms) == {"responses"}
-    assert set(terms.watched) == {"policy", "reward", "rollout_length"}
-    assert terms.watched["rollout_length"].item() == 3.0
+    assert set(terms.metrics) == {"policy", "reward", "rollout_length"}
+    assert terms.metrics["rollout_length"].item() == 3.0
 
 
 def test_it_samples_anew_after_so_many_steps():

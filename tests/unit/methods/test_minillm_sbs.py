@@ -32,7 +32,7 @@ def test_labels_are_sampled_and_rationales_are_given(alpha):
     terms = run(of, student, alpha=alpha, lm_coef=0.7)
     explain = of.beside[EXPLAIN]
     hard = likelihood(student.logits(explain), labels_of(explain))
-    shown = terms.watched["policy"] + terms.watched["single_step"]
+    shown = terms.metrics["policy"] + terms.metrics["single_step"]
     assert terms["responses"].item() == pytest.approx(alpha * shown.item(), rel=1e-5, abs=1e-9)
     assert set(terms) == {"responses", "text"} | ({"rationale"} if alpha < 1 else set())
     if alpha < 1:

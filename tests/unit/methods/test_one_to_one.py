@@ -44,7 +44,7 @@ def test_the_divisor(norm, factor):
     expected, similar = correlation_loss(ours, theirs, divisor=len(ours) * factor)
     terms = run(**ALONE, corr_norm=norm)
     assert terms["corr"].item() == pytest.approx(expected.item())
-    assert terms.watched["correlation"].item() == pytest.approx(similar.item())
+    assert terms.metrics["correlation"].item() == pytest.approx(similar.item())
 
 
 def test_the_masked_part_is_added_or_replaces():

@@ -23,7 +23,7 @@ def test_the_value_by_hand():
     of.labels[of.labels != -100] = 0
     method = METHOD(Params(kd_ratio=0.75), SETTING)
     terms = method.loss(of, Outputs(lazy_logits=student), Outputs(lazy_logits=teacher))
-    apart = {name: term.item() for name, term in terms.watched.items()}
+    apart = {name: term.item() for name, term in terms.metrics.items()}
     expected = 0.75 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
     assert apart["distil"] == pytest.approx(expected, rel=1e-6)
     assert apart["task"] == pytest.approx(0.25 * math.log(4 / 3), rel=1e-6)
@@ -51,7 +51,7 @@ def test_without_distillation_the_teacher_is_not_read():
     assert method.signals() == Signals()
     assert method.divergences() == ()
     terms = method.loss(text_setups.batch([2]), Model(1)(text_setups.batch([2])), Outputs())
-    assert set(terms.watched) == {"task"}
+    assert set(terms.metrics) == {"task"}
 
 
 def test_it_draws_to_one_of_the_teachers_modes_rather_than_between_them():

@@ -119,8 +119,8 @@ def test_value_and_gradient_are_those_of_the_whole_scores(view, dense):
     (hard + soft + distance).backward()
     assert terms["loss"].item() == pytest.approx((hard + soft).item(), rel=1e-6)
     assert terms["sinkhorn"].item() == pytest.approx(distance.item(), rel=1e-6)
-    assert terms.watched["task"].item() == pytest.approx(hard.item(), rel=1e-6)
-    assert terms.watched["distil"].item() == pytest.approx(soft.item(), rel=1e-6)
+    assert terms.metrics["task"].item() == pytest.approx(hard.item(), rel=1e-6)
+    assert terms.metrics["distil"].item() == pytest.approx(soft.item(), rel=1e-6)
     for got, leaf in zip(mine, student.leaves, strict=True):
         assert torch.allclose(got, leaf.grad, rtol=1e-4, atol=1e-6)
     assert all(leaf.grad is None for leaf in teacher.leaves)
@@ -181,8 +181,8 @@ def test_a_padded_vocabulary_is_cut_to_the_shared_one():
 def test_a_weight_of_zero_is_the_term_left_out_and_nothing_read_for_it():
     teacher = Side(1).outputs()
     assert set(run(Side(0), teacher, beta=0.0)) == {"loss"}
-    assert set(run(Side(0), teacher, alpha=0.0).watched) == {"task"}
-    assert set(run(Side(0), teacher, alpha=1.0).watched) == {"distil"}
+    assert set(run(Side(0), teacher, alpha=0.0).metrics) == {"task"}
+    assert set(run(Side(0), teacher, alpha=1.0).metrics) == {"distil"}
     plain = run(Side(0), Outputs(), alpha=0.0, beta=0.0)
     labels = LABELS[LABELS != NO_LABEL]
     assert plain.total().item() == pytest.approx(F.cross_entropy(Side(0).logits, labels).item())

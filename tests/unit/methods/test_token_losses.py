@@ -53,7 +53,7 @@ def test_a_token_loss_is_its_formula(responses, tokens, kind, ratio, beta, heat,
     apart = by_name(kind, ours, theirs, beta=beta, lam=0.2, temperature=heat)
     expected = (1 - ratio) * likelihood(ours, labels) + ratio * heat**2 * apart
     assert terms.total().item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
-    assert set(terms.watched) == {n for n, w in (("task", 1 - ratio), ("distil", ratio)) if w}
+    assert set(terms.metrics) == {n for n, w in (("task", 1 - ratio), ("distil", ratio)) if w}
     dense = (1 - ratio) * F.cross_entropy(ours, labels)
     dense = dense + ratio * heat**2 * meant.of(ours, theirs.detach()).mean()
     check_gradient(terms, student, dense)
@@ -97,7 +97,7 @@ def test_minillm_takes_responses_of_any_length(responses, tokens, over, seed):
     student.generate = lambda _, **given: of
     method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.setting("causal_lm"))
     terms = method.step(of, student, LiveReader(torch.nn.Identity(), teacher))
-    assert all(torch.isfinite(t) for t in (*terms.values(), *terms.watched.values()))
+    assert all(torch.isfinite(t) for t in (*terms.values(), *terms.metrics.values()))
     state = method.state_dict()
     kept = state["advantage"][state["mask"].bool()]
     if over == "valid":

@@ -174,7 +174,7 @@ def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(ours, theirs,
     at = torch.arange(len(ids))
     q, p = (mine / 0.8).log_softmax(-1), (said / 0.8).log_softmax(-1)
     old, heated, likely = q[at, ids], p[at, ids], said.log_softmax(-1)[at, ids]
-    assert torch.allclose(terms.watched["reward"], (likely - old).mean(), atol=1e-5)
+    assert torch.allclose(terms.metrics["reward"], (likely - old).mean(), atol=1e-5)
     # No token has moved yet: its ratio is its importance. The single step is exact, at T.
     weight = old.exp() / ((1 - alpha) * old.exp() + alpha * heated.exp())
     assert weight.max() <= 1 / (1 - alpha) + 1e-6
@@ -183,9 +183,9 @@ def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(ours, theirs,
     raw = policy.advantages(reward, mask, gamma=0.95, length_norm=True)
     gain = policy.whitened(raw, mask, over="valid")[mask.bool()]
     free, bound = -gain * weight, -gain * weight.clamp(0.8, 1.2)
-    assert torch.allclose(terms.watched["policy"], torch.maximum(free, bound).mean(), atol=1e-4)
+    assert torch.allclose(terms.metrics["policy"], torch.maximum(free, bound).mean(), atol=1e-4)
     single = (q.exp() * (q - p)).sum(-1).mean()
-    assert torch.allclose(terms.watched["single_step"], single, atol=1e-5)
+    assert torch.allclose(terms.metrics["single_step"], single, atol=1e-5)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), SIZES_OF_PAIRS)

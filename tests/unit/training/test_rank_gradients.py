@@ -22,7 +22,7 @@ from raykd.training import student_runner
 from raykd.training.batches import shard
 from raykd.training.device import World
 from raykd.training.loop import _distributed, fit
-from raykd.training.terms import TermLedger
+from raykd.training.terms import LossTracker
 from tests.small_pairs import LENGTHS, SmallPair
 
 # Uneven lengths; some ranks without a label or a rationale; fewer rows than three ranks.
@@ -51,10 +51,10 @@ def one_step(kind, name, rows, world):
     batch = pair.collator(method)(pair.read_by(method), shard(rows, world.rank, world.size))
     found = step.run(batch, rows, trained)
     found.loss.backward()
-    ledger = TermLedger(world)
-    ledger.add(found.terms, found.totals, found.values.detach(), 1)
+    loss_tracker = LossTracker(world)
+    loss_tracker.add(found.terms, found.totals, found.values.detach(), 1)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
-    return torch.cat([g.flatten() for g in grads]), ledger.means(1)
+    return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
 
 def every_step(world):

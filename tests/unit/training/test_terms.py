@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raykd.errors import TrialError
 from raykd.losses.terms import LossTerms, Mean
 from raykd.training.device import World
-from raykd.training.terms import CHECK_STEPS, TermLedger, shares, step_of, totals
+from raykd.training.terms import CHECK_STEPS, LossTracker, shares, step_of, totals
 from tests.ranks import on_ranks
 
 CPU = torch.device("cpu")
@@ -16,27 +16,27 @@ ALONE = World(0, 1, CPU)
 
 
 class Noted:
-    """A ledger, with terms given as plain numbers; ranks go through `shares` as the loop does."""
+    """A loss tracker that takes plain numbers; ranks go through `shares` as in the loop."""
 
     def __init__(self, world: World = ALONE) -> None:
-        self.ledger, self.world, self.steps = TermLedger(world), world, 0
+        self.loss_tracker, self.world, self.steps = LossTracker(world), world, 0
 
-    def add(self, watched=None, takes_part=True, **terms):
+    def add(self, metrics=None, takes_part=True, **terms):
         found = LossTerms(
-            {n: _scalar(v) for n, v in (watched or {}).items()},
+            {n: _scalar(v) for n, v in (metrics or {}).items()},
             **{n: _scalar(v) for n, v in terms.items()},
         )
         self.steps += 1
         step = step_of(found, 1, takes_part=takes_part, device=CPU)
-        every = torch.stack([*found.values(), *found.watched.values()])
+        every = torch.stack([*found.values(), *found.metrics.values()])
         counted = totals(step, self.world)
         if self.world.size > 1:
             every = every * shares(step, counted, self.world)
-        self.ledger.add(step, counted, every, self.steps)
+        self.loss_tracker.add(step, counted, every, self.steps)
         return self
 
     def means(self):
-        return self.ledger.means(self.steps)
+        return self.loss_tracker.means(self.steps)
 
 
 def _scalar(value):
@@ -96,7 +96,7 @@ def test_terms_may_come_and_go_and_change_places_between_looks():
     assert noted.means() == {"loss": 3.0, "task": 1.0, "soft": 2.0}
     noted.add(hidden=5).add({"seen": 7}, soft=1, hidden=2).add({"soft": 4}, hidden=2)
     found = noted.means()
-    # `soft` was a term once, and once only watched.
+    # `soft` was a term once, and once only a metric.
     assert found == pytest.approx({"loss": 10 / 3, "hidden": 3.0, "soft": 2.5, "seen": 7.0})
 
 
