@@ -1,4 +1,4 @@
-"""Ranks in one process: threads that meet in the collectives of `raykd.training.device.World`.
+"""Ranks in one process: threads that meet in the collectives of a `DistributedContext`.
 
 Starting processes takes seconds; these take none, and run the same functions. What they compute one
 after the other between two meetings is the same in every order, as long as nothing is drawn from a
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 
 T = TypeVar("T")
 TIMEOUT_S = 60.0
@@ -38,7 +38,7 @@ class Meeting:
 
 
 @dataclass(frozen=True)
-class ThreadWorld(World):
+class ThreadContext(DistributedContext):
     """One rank among several threads."""
 
     meeting: Meeting = field(default_factory=lambda: Meeting(1))
@@ -59,10 +59,10 @@ class ThreadWorld(World):
         return tensor.copy_(torch.stack(self.gather_tensors(tensor)).sum(dim=0))
 
 
-def on_ranks(size: int, run: Callable[[World], T]) -> list[T]:
+def on_ranks(size: int, run: Callable[[DistributedContext], T]) -> list[T]:
     """What a function gives on every rank, in the order of the ranks."""
     meeting = Meeting(size)
-    worlds = [ThreadWorld(rank, size, torch.device("cpu"), meeting) for rank in range(size)]
+    worlds = [ThreadContext(rank, size, torch.device("cpu"), meeting) for rank in range(size)]
     with ThreadPoolExecutor(size) as pool:
         futures = [pool.submit(_run, run, world) for world in worlds]
     errors = [e for f in futures if (e := f.exception()) is not None]
@@ -72,7 +72,7 @@ def on_ranks(size: int, run: Callable[[World], T]) -> list[T]:
     return [future.result() for future in futures]
 
 
-def _run(run: Callable[[World], T], world: ThreadWorld) -> T:
+def _run(run: Callable[[DistributedContext], T], world: ThreadContext) -> T:
     try:
         return run(world)
     except BaseException:

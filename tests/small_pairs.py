@@ -25,7 +25,7 @@ from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
-from raykd.training.device import Precision, World
+from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import FitJob
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
@@ -115,14 +115,16 @@ class SmallPair:
         margin = method.signals().margin
         return Collator(PAD, max_length=LONGEST, margin=margin, beside=method.beside())
 
-    def step(self, method: Method[Any], world: World, model: nn.Module) -> Step:
+    def step(self, method: Method[Any], world: DistributedContext, model: nn.Module) -> Step:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
         return Step(
             model, method, self.task, self.reader(method), precision=precision, world=world
         ).train()
 
-    def job(self, method: Method[Any], model: nn.Module, world: World, **changes: Any) -> FitJob:
+    def job(
+        self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any
+    ) -> FitJob:
         """A training on all rows."""
         names = {field.name for field in dataclasses.fields(FitJob)}
         own = {name: changes.pop(name) for name in list(changes) if name in names}

@@ -29,7 +29,7 @@ from raykd.teachers.keeping import TeacherCache, finished, to_make, with_values
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.shelf import TEACHER
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
@@ -133,7 +133,7 @@ def _prepared(
     if found.missing:
         if said := what_is_missing(cache, task, keys, found):
             note(said)
-        made = make(to_make(inputs, found), World(), progress)
+        made = make(to_make(inputs, found), DistributedContext(), progress)
         assert made is not None
         try:
             tokenizer = functools.partial(save_tokenizer, gathered.tokens.teacher)
@@ -237,4 +237,4 @@ def run_here(
         report(evaluation)
         return False
 
-    return run_trial(config, prepared, task, World(), go_on)
+    return run_trial(config, prepared, task, DistributedContext(), go_on)

@@ -25,7 +25,7 @@ from raykd.models.model_factory import ModelFactory
 from raykd.params import Scalar
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record, row_bytes
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -79,7 +79,7 @@ class TeacherBench:
     pad_id: int
     max_length: int
     precision: str = "auto"
-    world: World
+    world: DistributedContext
 
     def teacher(self) -> nn.Module:
         """The fine-tuned teacher: evaluation mode, frozen weights."""
@@ -146,7 +146,7 @@ def analyse(
     return found
 
 
-def make(factory: ModelFactory, variant: Variant, world: World) -> nn.Module:
+def make(factory: ModelFactory, variant: Variant, world: DistributedContext) -> nn.Module:
     """A derived teacher, from a copy of the teacher's weights."""
     model = factory.build(seed=0).to(world.device).eval().requires_grad_(False)
     return variant.make(model)
@@ -161,7 +161,7 @@ def record_variant(
     pad_id: int,
     max_length: int,
     dtype: str,
-    world: World,
+    world: DistributedContext,
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
     sizes = row_bytes(

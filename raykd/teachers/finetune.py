@@ -11,7 +11,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Setting
 from raykd.models.base import Outputs
 from raykd.results.records import Evaluation
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import FitJob, fit
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    model: nn.Module, inputs: TaskInputs, world: World, progress: Progress
+    model: nn.Module, inputs: TaskInputs, world: DistributedContext, progress: Progress
 ) -> tuple[Evaluation, ...]:
     """Fine-tune a teacher in place; every rank of `world` takes part.
 

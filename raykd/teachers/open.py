@@ -10,10 +10,10 @@ from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.serve import LiveTeacher, OwnRows, RecordedTeacher, Teacher
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 
 
-def open_teacher(prepared: Prepared, world: World) -> Teacher:
+def open_teacher(prepared: Prepared, world: DistributedContext) -> Teacher:
     """The teacher of a prepared task on this process's device."""
     if prepared.recorded is not None:
         return open_recorded(prepared, prepared.recorded, world)
@@ -21,7 +21,9 @@ def open_teacher(prepared: Prepared, world: World) -> Teacher:
     return _live(prepared, prepared.teacher.frozen().to(world.device), world)
 
 
-def open_recorded(prepared: Prepared, recorded: RecordedOutputs, world: World) -> RecordedTeacher:
+def open_recorded(
+    prepared: Prepared, recorded: RecordedOutputs, world: DistributedContext
+) -> RecordedTeacher:
     """What was recorded of a teacher of a prepared task, or of one derived from it."""
     return RecordedTeacher(
         recorded,
@@ -32,7 +34,7 @@ def open_recorded(prepared: Prepared, recorded: RecordedOutputs, world: World) -
     )
 
 
-def _live(prepared: Prepared, model: nn.Module, world: World) -> LiveTeacher:
+def _live(prepared: Prepared, model: nn.Module, world: DistributedContext) -> LiveTeacher:
     own = None
     if prepared.teacher_train is not None:
         collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
@@ -41,7 +43,7 @@ def _live(prepared: Prepared, model: nn.Module, world: World) -> LiveTeacher:
 
 
 def recorded_variant(
-    prepared: Prepared, variant: Variant, signals: Signals, world: World
+    prepared: Prepared, variant: Variant, signals: Signals, world: DistributedContext
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
@@ -58,7 +60,9 @@ def recorded_variant(
     )
 
 
-def open_variant(prepared: Prepared, variant: Variant, signals: Signals, world: World) -> Teacher:
+def open_variant(
+    prepared: Prepared, variant: Variant, signals: Signals, world: DistributedContext
+) -> Teacher:
     """A derived teacher, made here: recorded as the teacher is, or live."""
     if prepared.recorded is None:
         assert prepared.teacher is not None

@@ -35,7 +35,7 @@ from raykd.teachers.teacher_text import (
 )
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
 
@@ -56,7 +56,10 @@ def record_here(
 
 
 def make(
-    inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
+    inputs: TaskInputs,
+    world: DistributedContext,
+    progress: Progress,
+    recorder: Recorder = record_here,
 ) -> Made | None:
     """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
 
@@ -123,7 +126,10 @@ def _teacher_init(inputs: TaskInputs) -> ModelFactory:
 
 
 def prepare(
-    inputs: TaskInputs, world: World, progress: Progress, recorder: Recorder = record_here
+    inputs: TaskInputs,
+    world: DistributedContext,
+    progress: Progress,
+    recorder: Recorder = record_here,
 ) -> tuple[Prepared, ModelState] | None:
     """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
 
@@ -228,7 +234,7 @@ def missing_signals(inputs: TaskInputs) -> Signals | None:
     return only(wanted, missing) if missing else None
 
 
-def _reported(inputs: TaskInputs, model: nn.Module, world: World) -> RecordedOutputs:
+def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> RecordedOutputs:
     """What the teacher says of the text of the report split."""
     return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
 
@@ -283,7 +289,7 @@ def _output_layer(
 
 
 def _analyse(
-    inputs: TaskInputs, model: nn.Module, made: Made, world: World, progress: Progress
+    inputs: TaskInputs, model: nn.Module, made: Made, world: DistributedContext, progress: Progress
 ) -> dict[str, Findings]:
     """What derivations find out that is not known yet; `made` is everything else."""
     left = tuple(d for d in inputs.derivations if name_of(d) not in inputs.known.findings)
@@ -292,7 +298,7 @@ def _analyse(
     student = made.student or inputs.student
     assert made.recorded is not None
     assert isinstance(student, ModelFactory)
-    alone = World(device=world.device)
+    alone = DistributedContext(device=world.device)
     setting = replace(inputs.setting(), student=student.dims)
     teacher = RecordedTeacher(made.recorded, world.device, vocabulary=setting.compared_vocabulary)
     bench = TeacherBench(

@@ -12,7 +12,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Signals
 from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import record
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score
 
 RoleProgress = Callable[[str], Callable[[int], None]]
@@ -65,5 +65,5 @@ def _score_tokens(
     model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device, texts: bool
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
-    world, settings = World(device=device), inputs.scoring()
+    world, settings = DistributedContext(device=device), inputs.scoring()
     return score(model, inputs.task, rows, settings, collator, world, texts=texts)

@@ -13,8 +13,8 @@ from raykd.data.base import NO_LABEL, Array, Encoded, Task
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
-from raykd.training.batches import Collate, dealt, stream
-from raykd.training.device import World, choose_precision
+from raykd.training.batches import Collate, eval_shard, stream
+from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.settings import TrainSettings
 
 
@@ -24,7 +24,7 @@ def in_words(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
 ) -> Mapping[str, float]:
     """Metrics of the text that a model writes, or chooses among candidates."""
     references = encoded.references
@@ -37,7 +37,11 @@ def in_words(
 
 
 def _chosen(
-    model: nn.Module, candidates: Encoded, settings: TrainSettings, collate: Collate, world: World
+    model: nn.Module,
+    candidates: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: DistributedContext,
 ) -> list[str]:
     """The text of the most likely candidate of every row; the first of equals.
 
@@ -58,7 +62,11 @@ def _chosen(
 
 
 def log_likelihoods(
-    model: nn.Module, encoded: Encoded, settings: TrainSettings, collate: Collate, world: World
+    model: nn.Module,
+    encoded: Encoded,
+    settings: TrainSettings,
+    collate: Collate,
+    world: DistributedContext,
 ) -> Array:
     """The log-likelihood of the tokens with a label, summed over each row, in nats.
 
@@ -72,7 +80,7 @@ def log_likelihoods(
     Returns:
         float64 ``[N]``, on every rank.
     """
-    batches = dealt(encoded, settings, world)
+    batches = eval_shard(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -93,7 +101,11 @@ def log_likelihoods(
 
 
 def _generated(
-    model: nn.Module, task: Task, encoded: Encoded, settings: TrainSettings, world: World
+    model: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    settings: TrainSettings,
+    world: DistributedContext,
 ) -> list[str]:
     """The text that the model most likely writes, row by row."""
     assert encoded.references is not None

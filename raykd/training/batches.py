@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, Encoded
-from raykd.training.device import World, moved
+from raykd.training.device import DistributedContext, moved
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
 
@@ -81,7 +81,7 @@ class LengthGroupedBatches:
         return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
 
 
-def shard(rows: Array, rank: int, size: int) -> Array:
+def train_shard(rows: Array, rank: int, size: int) -> Array:
     """The rows of a global batch that one rank computes: every `size`-th one, from `rank` on.
 
     A rank for which there are none computes the first one, which does not count there: all ranks
@@ -95,8 +95,8 @@ def shard(rows: Array, rank: int, size: int) -> Array:
     return rows[rank::size] if rank < len(rows) else rows[:1]
 
 
-def dealt(encoded: Encoded, settings: TrainSettings, world: World) -> list[Array]:
-    """Batches of an evaluation, of rows of similar length; those of this rank."""
+def eval_shard(encoded: Encoded, settings: TrainSettings, world: DistributedContext) -> list[Array]:
+    """The evaluation batches of this rank, each with rows of similar length."""
     order = np.argsort(encoded.lengths(), kind="stable")
     size = settings.eval_batch_size
     return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
@@ -136,7 +136,7 @@ def stream(
     ready: deque[tuple[Batch, Array]] = deque()
     ahead = PREFETCH if device.type == "cuda" else 0
     for rows in batches:
-        own = shard(rows, rank, size)
+        own = train_shard(rows, rank, size)
         ready.append((on_device(collate(encoded, own), device), rows))
         if len(ready) > ahead:
             yield ready.popleft()

@@ -51,7 +51,7 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DistributedContext:
     """This process among the ranks that train one model together.
 
     With `size` above 1 the default process group of `torch.distributed` must exist.

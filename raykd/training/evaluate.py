@@ -17,8 +17,8 @@ from raykd.methods.base import Reader
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
 from raykd.training.answers import in_words
-from raykd.training.batches import Collate, dealt, on_device, stream
-from raykd.training.device import World, choose_precision
+from raykd.training.batches import Collate, eval_shard, on_device, stream
+from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.settings import TrainSettings
 
 LATENCY_ROWS = 30
@@ -31,13 +31,13 @@ def predict(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
     subnet: Subnet | None = None,
 ) -> Array:
     """Logits of every row, without gradient, dropout or hidden states.
 
-    Batches are sorted by length and dealt to the ranks as wholes, so that the logits do not depend
-    on the number of ranks. Every rank returns all of them.
+    Whole batches, sorted by length, are distributed over the ranks, so the logits do not depend on
+    the number of ranks. Every rank returns all of them.
 
     Args:
         model: On the device of `world`; its mode (training or not) is left as it was.
@@ -51,7 +51,7 @@ def predict(
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
-    batches = dealt(encoded, settings, world)
+    batches = eval_shard(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -84,7 +84,7 @@ def score(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
     subnet: Subnet | None = None,
     texts: bool = True,
 ) -> Mapping[str, float]:
@@ -124,11 +124,11 @@ def _tallied(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
     subnet: Subnet | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
-    batches = dealt(encoded, settings, world)
+    batches = eval_shard(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -150,7 +150,7 @@ def teacher_divergence(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
 ) -> float:
     """Forward divergence from the teacher to a student, mean over tokens with a label, in nats.
 
@@ -162,7 +162,7 @@ def teacher_divergence(
         collate: Pads rows.
         world: The ranks.
     """
-    batches = dealt(encoded, settings, world)
+    batches = eval_shard(encoded, settings, world)
     precision = choose_precision(settings.precision, world.device, model)
     was_training = model.training
     model.eval()
@@ -198,7 +198,7 @@ def latency_ms(
     encoded: Encoded,
     settings: TrainSettings,
     collate: Collate,
-    world: World,
+    world: DistributedContext,
 ) -> float:
     """Median milliseconds from one tokenised row to its logits, in batches of one row.
 

@@ -26,7 +26,7 @@ from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
-from raykd.training.device import World, choose_precision
+from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import (
@@ -75,7 +75,7 @@ class FitJob:
     settings: TrainSettings
     collator: Collate
     seed: int
-    world: World
+    world: DistributedContext
     report: Callable[[Evaluation], bool]
     state_path: Path | None = None
     state_every_s: float = 60.0
@@ -316,7 +316,7 @@ class _Training:
         return False
 
 
-def _distributed(module: Step, world: World) -> nn.Module:
+def _distributed(module: Step, world: DistributedContext) -> nn.Module:
     if world.size == 1:
         return module
     return DistributedDataParallel(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Array
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class StepRanks:
         rows: Row numbers of the batch on all of them.
     """
 
-    world: World
+    world: DistributedContext
     rows: Array
 
     @property

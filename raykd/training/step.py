@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, TOKEN_KINDS, Array, Batch, Task
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
-from raykd.training.device import Precision, World
+from raykd.training.device import DistributedContext, Precision
 from raykd.training.ranks import StepRanks
 from raykd.training.student_runner import StudentRunner
 from raykd.training.terms import StepTerms, Totals, shares, step_of, totals
@@ -57,7 +57,7 @@ class Step(nn.Module):
         teacher: Reader,
         *,
         precision: Precision,
-        world: World,
+        world: DistributedContext,
     ) -> None:
         super().__init__()
         self.model = model

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from raykd.errors import TrialError
 from raykd.losses.terms import Count, LossTerms, Mean
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 
 CHECK_STEPS = 256
 """Steps between two looks at the terms, which make the host wait for the device."""
@@ -82,7 +82,7 @@ class Totals:
     differ: Tensor
 
 
-def totals(step: StepTerms, world: World) -> Totals:
+def totals(step: StepTerms, world: DistributedContext) -> Totals:
     """Add the counts up over the ranks: one small collective, and nothing waits for the device.
 
     It has the same size whatever the terms are, so that ranks which name different ones do not
@@ -109,7 +109,7 @@ def totals(step: StepTerms, world: World) -> Totals:
     return Totals(counts, world.size * found[-1] - found[-2].square())
 
 
-def shares(step: StepTerms, of: Totals, world: World) -> Tensor:
+def shares(step: StepTerms, of: Totals, world: DistributedContext) -> Tensor:
     """What the means of this rank are multiplied with, float32 ``[number of names]``.
 
     The mean over ranks of the products is the mean over everything that was counted. Where the
@@ -129,7 +129,7 @@ class LossTracker:
         world: The ranks; terms are averaged over them.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DistributedContext) -> None:
         self.world = world
         self._pending: list[tuple[StepTerms, Totals, Tensor]] = []
         self._sums: dict[str, float] = {}

@@ -23,7 +23,7 @@ from raykd.teachers.open import open_recorded, open_teacher, open_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
 from raykd.training.loop import FitJob, fit
 from raykd.training.seeding import seed_everything
@@ -116,7 +116,7 @@ Derive = Callable[[Variant, Signals], Teacher]
 def _teacher(
     method: Method[object],
     prepared: Prepared,
-    world: World,
+    world: DistributedContext,
     opened: Teacher | None,
     derive: Derive | None,
 ) -> Teacher:
@@ -136,7 +136,7 @@ def run_trial(
     config: TrialConfig,
     prepared: Prepared,
     task: Task,
-    world: World,
+    world: DistributedContext,
     report: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
     derive: Derive | None = None,
@@ -214,7 +214,7 @@ class _Trained:
     splits: Mapping[str, Encoded]
     settings: TrainSettings
     collator: Collator
-    world: World
+    world: DistributedContext
 
     def score(self, role: str, subnet: Subnet | None = None) -> Mapping[str, float]:
         """The task's metrics of the student, or of a subnet of it, on a role's rows."""

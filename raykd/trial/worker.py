@@ -30,7 +30,7 @@ from raykd.teachers.prepare import make
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.store import TeacherHandle
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.trial import board as boards
 from raykd.trial.derived import DerivedTeachers
 from raykd.trial.pulse import JobLost, Pulse
@@ -68,7 +68,7 @@ class Slot:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         context = train.get_context()
-        self.world = World(
+        self.world = DistributedContext(
             rank=context.get_world_rank(),
             size=context.get_world_size(),
             device=train.torch.get_device(),

@@ -20,7 +20,7 @@ from raykd.params import build
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.training.batches import LengthGroupedBatches
-from raykd.training.device import World, choose_precision
+from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -43,7 +43,7 @@ class Cell:
     prepared: Prepared
     task: Task
     teacher: Teacher
-    world: World
+    world: DistributedContext
     clock: Callable[[], float]
 
     def collator(self, margin: int) -> Collator:

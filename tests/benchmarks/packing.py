@@ -32,7 +32,7 @@ from raykd import registry
 from raykd.params import Scalar
 from raykd.teachers.open import open_teacher
 from raykd.training.batches import LengthGroupedBatches, stream
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialConfig, build_method
 from tests.benchmarks._packed import Form, Trained, interleaved, sequential, stacked
 from tests.benchmarks._packed_student import Cell
@@ -168,7 +168,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in given.students:
             prepared = prepared_with(*STUDENTS[name], given.methods, Path(folder) / name)
-            world = World(device=device)
+            world = DistributedContext(device=device)
             cell = Cell(
                 prepared=prepared,
                 task=registry.load("tasks", TASK),

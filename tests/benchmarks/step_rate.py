@@ -37,7 +37,7 @@ from raykd.sweep.local import prepare_task
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepared import Prepared
 from raykd.training.batches import LengthGroupedBatches
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import build_method
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
@@ -156,7 +156,7 @@ class LossBench:
         torch.set_num_threads(1)
         prepared, method = self.prepared, self.method
         model: Any = prepared.student.build(seed).eval()
-        world = World(device=torch.device("cpu"))
+        world = DistributedContext(device=torch.device("cpu"))
         read = open_teacher(prepared, world).reader(method.signals(), method.reductions())
         margin = method.signals().margin
         collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)

@@ -35,7 +35,7 @@ from raykd.spec.load import load_spec
 from raykd.sweep.local import prepare_task, run_here, trial_of
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepared import Prepared
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from tests.benchmarks import _polynomial
 from tests.benchmarks._prepared import teacher_in
 from tests.outside_data import outside_data
@@ -166,8 +166,8 @@ def _restored(exact: Prepared, kept: Prepared) -> float:
     rows = exact.splits["train"]
     batch = Collator(exact.pad_id, max_length=exact.max_length)(rows, torch.arange(PROBE).numpy())
     signals = Signals(logits=True)
-    target = open_teacher(kept, World()).reader(signals)(batch)
-    teacher = open_teacher(exact, World()).reader(signals)(batch).logits
+    target = open_teacher(kept, DistributedContext()).reader(signals)(batch)
+    teacher = open_teacher(exact, DistributedContext()).reader(signals)(batch).logits
     if kept.recorded is not None and kept.recorded.tokens.startswith("sampled"):
         return math.nan
     if isinstance(target.target, TopKTeacherTarget):

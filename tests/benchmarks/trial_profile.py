@@ -23,7 +23,7 @@ from raykd import registry
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepared import Prepared
 from raykd.training import loop
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.optim import Optimizer
 from raykd.trial import run
 from tests.benchmarks.step_rate import METHODS, STUDENTS, prepared_with
@@ -64,7 +64,7 @@ def profile(prepared: Prepared, method: str) -> tuple[float, Clock]:
     torch.set_num_threads(1)
     clock = Clock()
     kind = registry.load("methods", method)
-    world = World(device=torch.device("cpu"))
+    world = DistributedContext(device=torch.device("cpu"))
     teacher = open_teacher(prepared, world)
     config = trial_config(method=method, coefficients=METHODS[method], train=TRAIN)
     factory = type(prepared.student)

@@ -17,8 +17,8 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import set_dropout
 from raykd.models.load import build_model, model_dims
 from raykd.teachers.finetune import finetune
-from raykd.training.batches import shard
-from raykd.training.device import World
+from raykd.training.batches import train_shard
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from raykd.training.settings import TrainSettings
 from raykd.training.terms import LossTracker, shares, step_of, totals
@@ -27,7 +27,7 @@ from tests.small_pairs import PAD, SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model
 
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
 def minimised(method, batches):
@@ -95,9 +95,9 @@ def test_a_mean_over_tokens_has_one_gradient_on_any_number_of_ranks(lengths, siz
     every = torch.cat(labels)
     (expected,) = torch.autograd.grad(F.cross_entropy(weight.expand(len(every), 6), every), weight)
 
-    def run(world: World):
+    def run(world: DistributedContext):
         rows = np.arange(len(lengths))
-        own = torch.cat([labels[row] for row in shard(rows, world.rank, world.size)])
+        own = torch.cat([labels[row] for row in train_shard(rows, world.rank, world.size)])
         loss = F.cross_entropy(weight.expand(len(own), 6), own, reduction="sum")
         terms = LossTerms(task=Mean(loss / max(len(own), 1), len(own)))
         takes_part = world.rank < len(rows)

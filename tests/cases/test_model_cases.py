@@ -27,7 +27,7 @@ from raykd.models.tokenizers import save_tokenizer
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.local import prepare_task
 from raykd.training.answers import log_likelihoods
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from tests.cases.model_folders import (
     BAD,
@@ -787,7 +787,7 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
     assert encoded.truncated == 0
     ours = log_likelihoods(
         found.teacher.build(0), encoded, TrainSettings(),
-        Collator(found.tokens.teacher.pad_token_id, max_length=512), World(),
+        Collator(found.tokens.teacher.pad_token_id, max_length=512), DistributedContext(),
     )  # fmt: skip
     plain = AutoModelForCausalLM.from_pretrained(place / "teacher", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(place / "teacher")

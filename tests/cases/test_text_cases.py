@@ -32,7 +32,7 @@ from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.teacher_text import TEACHER_TEXT
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialOutcome
 from tests.unit.sweep.specs import spec
 
@@ -102,7 +102,7 @@ class Place:
         of = self.spec(teacher, student, methods, **more)
         gathered = gather(of, TASK)
         planned = inputs_of(of, gathered, 1 << 30)
-        made = prepare(planned.inputs, World(), lambda *progress: None)
+        made = prepare(planned.inputs, DistributedContext(), lambda *progress: None)
         assert made is not None
         found = {}
         for label in methods:

@@ -21,8 +21,8 @@ from raykd.data.base import KINDS, TEXT_KINDS
 from raykd.models.generation import GenerationSettings
 from raykd.params import Scalar
 from raykd.training import student_runner
-from raykd.training.batches import shard
-from raykd.training.device import World
+from raykd.training.batches import train_shard
+from raykd.training.device import DistributedContext
 from raykd.training.terms import LossTracker
 from tests.ranks import on_ranks
 from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
@@ -90,13 +90,13 @@ class Result:
 def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int) -> Result:
     pair = pair_of(kind)
 
-    def run(world: World) -> tuple[Tensor, Mapping[str, float]]:
+    def run(world: DistributedContext) -> tuple[Tensor, Mapping[str, float]]:
         method = pair.method(name, **{**NEEDED.get(name, {}), **_for(kind, name), **values})
         if (extra := method.modules()) is not None:
             extra.double()
         method.at_epoch(0, 1)
         step = pair.step(method, world, copy.deepcopy(pair.student))
-        own = shard(rows, world.rank, world.size)
+        own = train_shard(rows, world.rank, world.size)
         batch = pair.collator(method)(pair.read_by(method), own)
         found = step.run(batch, rows)
         found.loss.backward()
@@ -157,12 +157,12 @@ def test_ranks_draw_the_same_part_of_the_neurons():
     method_of = pair_of("classification").method
     seen = {}
 
-    def run(world: World) -> None:
+    def run(world: DistributedContext) -> None:
         pair = pair_of("classification")
         method = method_of("one_to_one")
         step = pair.step(method, world, copy.deepcopy(pair.student))
         rows = UNEVEN
-        batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
+        batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
         step.run(batch, rows)
         seen[world.size, world.rank] = tuple(method._kept(batch, 16).tolist())
 
@@ -176,10 +176,10 @@ def test_ranks_agree_on_whose_text_is_learnt_from():
     pair = pair_of("causal_lm")
     rows = UNEVEN
 
-    def run(world: World) -> list[float]:
+    def run(world: DistributedContext) -> list[float]:
         method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=3)
         step = pair.step(method, world, copy.deepcopy(pair.student))
-        batch = pair.collator(method)(pair.rows, shard(rows, world.rank, world.size))
+        batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
         return [float("task" in step.run(batch, rows).terms.names) for _ in range(12)]
 
     torch.manual_seed(1)

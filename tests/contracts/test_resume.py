@@ -14,12 +14,12 @@ import torch
 from raykd import registry
 from raykd.methods.base import Method
 from raykd.params import Scalar
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.small_pairs import SmallPair
 
 METHODS = registry.names("methods")
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 # What makes a method keep more from one step to the next, or a step cheaper.
 VALUES: Mapping[str, dict[str, Scalar]] = {
     "gkd": {"lmbda": 0.5, "kd_ratio": 0.5, "max_new_tokens": 4},

@@ -39,14 +39,14 @@ from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
-from raykd.training.device import Precision, World
+from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import FitJob, fit
 from raykd.training.settings import TrainSettings
 from raykd.training.student_runner import StudentRunner
 
 LENGTH, MARGIN, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
-WORLD = World(device=torch.device("cpu"))
+WORLD = DistributedContext(device=torch.device("cpu"))
 SERVED = ("outputs", "weights")
 ALL = Signals(
     logits=True, hidden_states=tuple(range(LAYERS + 1)), attentions=tuple(range(LAYERS)),

@@ -21,7 +21,7 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import FitJob, FitResult, fit
 from raykd.training.settings import TrainSettings
 
@@ -112,7 +112,7 @@ class Pair:
                     self.tokenizer.pad_token_id, max_length=LENGTH, beside=method.beside()
                 ),
                 seed=0,
-                world=World(device=torch.device("cpu")),
+                world=DistributedContext(device=torch.device("cpu")),
                 report=lambda evaluation: False,
             )
         )

@@ -27,7 +27,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import checksum
-from raykd.training.device import World, has_bf16
+from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.board import answer
 from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
@@ -71,7 +71,7 @@ def leases(bench: Bench) -> dict[str, int]:
 
 
 def alone(inputs: TaskInputs) -> Prepared:
-    made = prepare(inputs, World(), lambda *progress: None)
+    made = prepare(inputs, DistributedContext(), lambda *progress: None)
     assert made is not None
     return made[0]
 

@@ -8,7 +8,7 @@ from raykd.methods._ranks import Alone
 from raykd.methods.base import Signals
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
@@ -84,7 +84,7 @@ def test_what_the_first_rank_drew_decides(drawn, own):
 def test_steps_of_both_kinds_mix_in_a_training(kind):
     pair = SmallPair.of(kind)
     method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=4)
-    alone = World(0, 1, torch.device("cpu"))
+    alone = DistributedContext(0, 1, torch.device("cpu"))
     result = fit(pair.job(method, pair.student, alone, epochs=4, evals_per_epoch=3))
     assert result.steps == 12
     # One step between two evaluations: the likelihood of labels is there in some of them only.

@@ -11,7 +11,7 @@ from raykd.losses.terms import Mean
 from raykd.methods._ranks import Alone
 from raykd.methods.base import LiveReader
 from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
@@ -209,7 +209,7 @@ def test_the_policy_learns_to_write_what_its_teacher_likes():
     pair = SmallPair.of("causal_lm")
     method = pair.method("minillm", lm_coef=0.0, single_step_reg=False, max_new_tokens=3,
                          ppo_epochs=1, teacher_mixed_alpha=0.0)  # fmt: skip
-    alone = World(0, 1, torch.device("cpu"))
+    alone = DistributedContext(0, 1, torch.device("cpu"))
     job = pair.job(method, pair.student, alone, epochs=24, batch_size=10, lr=2e-2)
     rewards = [e.terms["reward"] for e in fit(job).history]
     assert np.mean(rewards[-6:]) > np.mean(rewards[:6])

@@ -8,7 +8,7 @@ import torch
 from raykd.methods.base import Signals
 from raykd.methods.seqkd import METHOD, Params
 from raykd.models.base import Outputs
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.small_pairs import SmallPair, rows_of
 from tests.unit.methods import setups
@@ -38,7 +38,7 @@ def test_it_trains_as_plain_fine_tuning_does_on_the_rows_it_is_given():
     def trained(name, rows):
         model = SmallPair.of("causal_lm").student
         method = pair.method(name)
-        alone = World(0, 1, torch.device("cpu"))
+        alone = DistributedContext(0, 1, torch.device("cpu"))
         fit(pair.job(method, model, alone, epochs=1, train=rows))
         return {k: v.numpy() for k, v in model.state_dict().items()}
 

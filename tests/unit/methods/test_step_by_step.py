@@ -10,14 +10,14 @@ from raykd.data.base import EXPLAIN, PLAIN
 from raykd.losses.terms import Mean
 from raykd.methods.base import Signals
 from raykd.methods.step_by_step import METHOD, Params
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.small_pairs import TEACHER_RATIONALES, SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, labels_of, likelihood
 
 SETTING = setups.setting("seq2seq")
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
 def batch(rationales=(5, 0, 2)):

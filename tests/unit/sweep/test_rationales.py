@@ -21,7 +21,7 @@ from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from tests.unit.sweep.specs import spec
 
 NAME = "step_by_step/svamp"
@@ -73,7 +73,7 @@ def gathered(
 
 def prepared(found: Gathered) -> Prepared:
     inputs = inputs_of(found.spec, found, 1 << 30).inputs
-    made = prepare(inputs, World(device=torch.device("cpu")), lambda *args: None)
+    made = prepare(inputs, DistributedContext(device=torch.device("cpu")), lambda *args: None)
     assert made is not None
     return made[0]
 

@@ -27,7 +27,7 @@ from raykd.teachers.recorded import joined
 from raykd.teachers.recording import record
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers.tiny import factory, given, through
 
@@ -63,7 +63,9 @@ def inputs() -> TaskInputs:
 
 def prepared(inputs: TaskInputs, **signals):
     made = prepare(
-        replace(inputs, signals=Signals(logits=True, **signals)), World(), lambda *progress: None
+        replace(inputs, signals=Signals(logits=True, **signals)),
+        DistributedContext(),
+        lambda *progress: None,
     )
     assert made is not None
     return made
@@ -84,7 +86,7 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
     count = int((rows.labels != NO_LABEL).sum())
     values = []
     for kept in (found, again):
-        target = open_teacher(kept, World()).reader(Signals(logits=True))(rows).target
+        target = open_teacher(kept, DistributedContext()).reader(Signals(logits=True))(rows).target
         values.append(target.distance(student[:count], slice(0, count), Divergence()))
     assert values[0].shape == (count,)
     assert torch.equal(values[0], values[1])
@@ -97,7 +99,8 @@ def test_hidden_states_give_the_scores_of_the_teacher(inputs):
     rows = batch(inputs)
     read = Signals(logits=True)
     one, two = (
-        open_teacher(kept, World()).reader(read)(rows).logits.float() for kept in (found, dense)
+        open_teacher(kept, DistributedContext()).reader(read)(rows).logits.float()
+        for kept in (found, dense)
     )
     assert forward_kl(one, two).max() < 1e-5
     assert found.recorded is not None

@@ -26,11 +26,11 @@ from raykd.teachers.keeping import finished, opened, to_make, with_values
 from raykd.teachers.made import Made
 from raykd.teachers.prepare import make, prepare
 from raykd.teachers.prepared import Prepared
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 
 TASK = "toy/sentiment"
-WORLD = World(device=torch.device("cpu"))
+WORLD = DistributedContext(device=torch.device("cpu"))
 SIGNALS = Signals(logits=True, hidden_states=(0, 2), margin=2)
 ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
 LENGTH = 32

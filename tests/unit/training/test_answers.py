@@ -21,12 +21,12 @@ from raykd.models.byte_pairs import train_byte_pairs
 from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
 from raykd.training.answers import log_likelihoods
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score
 from raykd.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
-WORLD = World(0, 1, CPU)
+WORLD = DistributedContext(0, 1, CPU)
 COLLATOR = Collator(0, max_length=32)
 FAMILY = {"causal_lm": "gpt2", "seq2seq": "t5"}
 VOCABULARY, PAD, END, A, B, C = 12, 0, 1, 5, 6, 7
@@ -105,8 +105,8 @@ def test_ranks_share_the_batches(monkeypatch):
     of, rows = model("causal_lm"), candidates("causal_lm")
     parts = []
     for rank in range(2):
-        world = World(rank, 2, CPU)
-        monkeypatch.setattr(World, "sum", lambda self, tensor: None)
+        world = DistributedContext(rank, 2, CPU)
+        monkeypatch.setattr(DistributedContext, "sum", lambda self, tensor: None)
         parts.append(log_likelihoods(of, rows, settings(), COLLATOR, world))
     assert all((part == 0).any() for part in parts)
     assert parts[0] + parts[1] == pytest.approx(likelihoods(of, rows), abs=1e-5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from raykd.training.batches import LengthGroupedBatches, shard, stream
+from raykd.training.batches import LengthGroupedBatches, stream, train_shard
 from tests.unit.training.toys import COLLATOR, encoded
 
 LENGTHS = np.random.default_rng(0).integers(4, 100, 1000)
@@ -54,13 +54,13 @@ def test_rows_of_equal_length_change_company_between_epochs():
 @pytest.mark.parametrize("count", [1, 2, 5, 32])
 def test_the_ranks_have_every_row_once(size, count):
     rows = np.arange(count) + 10
-    parts = [shard(rows, rank, size) for rank in range(size)]
+    parts = [train_shard(rows, rank, size) for rank in range(size)]
     assert sorted(np.concatenate(parts[:count])) == rows.tolist()
     assert max(len(own) for own in parts) - min(len(own) for own in parts[:count]) <= 1
 
 
 def test_a_rank_without_rows_still_has_a_batch():
-    assert shard(np.array([4, 8]), 2, 3).tolist() == [4]
+    assert train_shard(np.array([4, 8]), 2, 3).tolist() == [4]
 
 
 def test_stream_gives_the_shards_in_order():

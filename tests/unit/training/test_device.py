@@ -10,7 +10,7 @@ from raykd.training import device
 from raykd.training.device import (
     MIN_CPU_BF16_WIDTH,
     Ability,
-    World,
+    DistributedContext,
     choose_precision,
     has_bf16,
     resolve_precision,
@@ -22,7 +22,7 @@ HAS_BF16 = has_bf16(CPU)
 
 
 def test_one_rank_needs_no_process_group():
-    world = World(0, 1, CPU)
+    world = DistributedContext(0, 1, CPU)
     assert world.broadcast("x") == "x"
     assert world.gather(3) == [3]
     assert world.sum(torch.ones(2)).tolist() == [1, 1]

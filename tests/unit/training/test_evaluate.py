@@ -4,12 +4,12 @@ import torch
 
 from raykd.errors import TrialError
 from raykd.training import evaluate
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, predict, score
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, FirstToken, bert, encoded
 
-WORLD = World(0, 1, CPU)
+WORLD = DistributedContext(0, 1, CPU)
 ROWS = encoded(37)
 
 

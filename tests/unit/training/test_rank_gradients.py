@@ -19,8 +19,8 @@ import torch.multiprocessing as mp
 
 from raykd.models.generation import GenerationSettings
 from raykd.training import student_runner
-from raykd.training.batches import shard
-from raykd.training.device import World
+from raykd.training.batches import train_shard
+from raykd.training.device import DistributedContext
 from raykd.training.loop import _distributed, fit
 from raykd.training.terms import LossTracker
 from tests.small_pairs import LENGTHS, SmallPair
@@ -48,7 +48,7 @@ def one_step(kind, name, rows, world):
     pair.teacher.double()
     step = pair.step(method, world, model)
     trained = _distributed(step, world)
-    batch = pair.collator(method)(pair.read_by(method), shard(rows, world.rank, world.size))
+    batch = pair.collator(method)(pair.read_by(method), train_shard(rows, world.rank, world.size))
     found = step.run(batch, rows, trained)
     found.loss.backward()
     loss_tracker = LossTracker(world)
@@ -95,7 +95,7 @@ def _rank(rank, size, folder):
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
     )
-    world = World(rank, size, torch.device("cpu"))
+    world = DistributedContext(rank, size, torch.device("cpu"))
     found = {"steps": every_step(world)}
     if size == 2:
         path = Path(folder) / "state.safetensors"
@@ -120,7 +120,7 @@ def spawned():
 
 @pytest.fixture(scope="module")
 def alone():
-    return every_step(World(0, 1, torch.device("cpu")))
+    return every_step(DistributedContext(0, 1, torch.device("cpu")))
 
 
 @pytest.mark.parametrize("size", [2, 3])

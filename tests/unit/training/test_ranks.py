@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from raykd.errors import TrialError
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import fit
 from tests.unit.training.toys import CPU, Plain, job, numbers
 
@@ -30,7 +30,7 @@ def _rank(rank, size, folder):
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
     )
-    world = World(rank, size, CPU)
+    world = DistributedContext(rank, size, CPU)
     seen = {"plain": fit(small(world)), "again": fit(small(world))}
     seen["stopped"] = fit(small(world, epochs=9, report=lambda e: e.epoch == 1))
     path = Path(folder) / "state.safetensors"
@@ -76,7 +76,7 @@ def plain(history):
 
 
 def test_two_ranks_give_the_losses_of_one(ranks):
-    one = fit(small(World(0, 1, CPU)))
+    one = fit(small(DistributedContext(0, 1, CPU)))
     two = ranks[0]["plain"]
     assert two["steps"] == one.steps
     for mine, theirs in zip(numbers(one.history), plain(two["history"]), strict=True):

@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 
 from raykd.errors import TrialError
 from raykd.losses.terms import LossTerms, Mean
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.terms import CHECK_STEPS, LossTracker, shares, step_of, totals
 from tests.ranks import on_ranks
 
 CPU = torch.device("cpu")
-ALONE = World(0, 1, CPU)
+ALONE = DistributedContext(0, 1, CPU)
 
 
 class Noted:
     """A loss tracker that takes plain numbers; ranks go through `shares` as in the loop."""
 
-    def __init__(self, world: World = ALONE) -> None:
+    def __init__(self, world: DistributedContext = ALONE) -> None:
         self.loss_tracker, self.world, self.steps = LossTracker(world), world, 0
 
     def add(self, metrics=None, takes_part=True, **terms):

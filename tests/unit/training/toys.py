@@ -16,7 +16,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import LossTerms, Method, Setting, Signals
 from raykd.models.base import ModelDims, Outputs
 from raykd.results.records import Evaluation
-from raykd.training.device import World
+from raykd.training.device import DistributedContext
 from raykd.training.loop import FitJob
 from raykd.training.settings import TrainSettings
 
@@ -146,7 +146,7 @@ def job(
     rows: int = 70,
     hidden: int = 16,
     scale: float = 1.0,
-    world: World | None = None,
+    world: DistributedContext | None = None,
     report: Callable[[Evaluation], bool] = lambda _: False,
     **changes: Any,
 ) -> FitJob:
@@ -165,7 +165,7 @@ def job(
         settings=TrainSettings(**(defaults | changes)),
         collator=COLLATOR,
         seed=seed,
-        world=world or World(0, 1, CPU),
+        world=world or DistributedContext(0, 1, CPU),
         report=report,
         **fields,
     )
