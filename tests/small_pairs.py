@@ -26,7 +26,7 @@ from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext, Precision
-from raykd.training.loop import FitJob
+from raykd.training.loop import TrainJob
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
 
@@ -124,15 +124,15 @@ class SmallPair:
 
     def job(
         self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any
-    ) -> FitJob:
+    ) -> TrainJob:
         """A training on all rows."""
-        names = {field.name for field in dataclasses.fields(FitJob)}
+        names = {field.name for field in dataclasses.fields(TrainJob)}
         own = {name: changes.pop(name) for name in list(changes) if name in names}
         train = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", **changes}
-        job = FitJob(
+        job = TrainJob(
             model=model, method=method, task=self.task, train=self.read_by(method), select=None,
             teacher=self.reader(method), settings=TrainSettings(**train),
-            collator=self.collator(method), seed=3, world=world, report=lambda _: False,
+            collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
         )  # fmt: skip
         return dataclasses.replace(job, **own)
 

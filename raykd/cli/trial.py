@@ -67,7 +67,7 @@ def trial(
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         output.note(f"teacher {phase} {done:,}/{total:,} {detail}".rstrip())
 
-    def report(evaluation: Evaluation) -> None:
+    def on_evaluation(evaluation: Evaluation) -> None:
         output.note(_line(evaluation))
 
     try:
@@ -79,7 +79,7 @@ def trial(
             raise
         found = [placed(problem, source, override or ()) for problem in exc.problems()]
         raise exc.with_problems(found) from exc
-    outcome = run_here(config, prepared, gathered.task, report)
+    outcome = run_here(config, prepared, gathered.task, on_evaluation)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
                        "metrics": dict(outcome.metrics), "seconds": outcome.seconds})  # fmt: skip

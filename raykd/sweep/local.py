@@ -229,12 +229,12 @@ def middle(domain: Domain) -> Scalar:
 
 
 def run_here(
-    config: TrialConfig, prepared: Prepared, task: Task, report: Callable[[Evaluation], None]
+    config: TrialConfig, prepared: Prepared, task: Task, on_evaluation: Callable[[Evaluation], None]
 ) -> TrialOutcome:
     """Run a trial in this process."""
 
     def go_on(evaluation: Evaluation) -> bool:
-        report(evaluation)
+        on_evaluation(evaluation)
         return False
 
     return run_trial(config, prepared, task, DistributedContext(), go_on)

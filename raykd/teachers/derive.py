@@ -26,7 +26,7 @@ from raykd.params import Scalar
 from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record, row_bytes
 from raykd.training.device import DistributedContext
-from raykd.training.loop import FitJob, fit
+from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
 
@@ -94,8 +94,8 @@ class TeacherBench:
         kd = registry.load("methods", "kd")
         of = registry.params_of("methods", "kd")(alpha=0.5, temperature=temperature)
         student = self.factory.build(seed).to(self.world.device)
-        fit(
-            FitJob(
+        train_model(
+            TrainJob(
                 model=student,
                 method=kd(of, self.setting),
                 task=self.task,
@@ -106,7 +106,7 @@ class TeacherBench:
                 collator=self._collator(),
                 seed=seed,
                 world=self.world,
-                report=lambda evaluation: False,
+                on_evaluation=lambda evaluation: False,
             )
         )
         return student

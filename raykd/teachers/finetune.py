@@ -12,7 +12,7 @@ from raykd.methods.base import Setting
 from raykd.models.base import Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
-from raykd.training.loop import FitJob, fit
+from raykd.training.loop import TrainJob, train_model
 
 if TYPE_CHECKING:
     from raykd.teachers.inputs import Progress, TaskInputs
@@ -51,14 +51,14 @@ def finetune(
     total = settings.epochs * settings.evals_per_epoch
     progress("finetune", 0, total, "")
 
-    def report(evaluation: Evaluation) -> bool:
+    def on_evaluation(evaluation: Evaluation) -> bool:
         done = round(evaluation.epoch * settings.evals_per_epoch)
         value = evaluation.metrics[task.metric]
         progress("finetune", done, total, f"{task.metric} {value:.4f}")
         return False
 
-    result = fit(
-        FitJob(
+    result = train_model(
+        TrainJob(
             model=model,
             method=method,
             task=task,
@@ -71,7 +71,7 @@ def finetune(
             ),
             seed=inputs.finetune_seed,
             world=world,
-            report=report,
+            on_evaluation=on_evaluation,
         )
     )
     return result.history

@@ -42,7 +42,7 @@ from raykd.training.vocab_subset import VocabSubset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FitJob:
+class TrainJob:
     """One training.
 
     Attributes:
@@ -58,11 +58,11 @@ class FitJob:
         collator: Pads rows to batches.
         seed: Decides the order of rows and everything random in the steps.
         world: The ranks.
-        report: Called on rank 0 after every evaluation; True ends the training. A training that
-            goes on from a saved state first reports the evaluations before it once more, since
-            whoever listens now may not have heard them.
+        on_evaluation: Called on rank 0 after every evaluation; True ends the training. A resumed
+            training first calls it with the evaluations before the saved state, as the callback of
+            this process may not have seen them.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
-            when the training ends by itself or by `report` the file is deleted.
+            when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
     """
 
@@ -76,18 +76,18 @@ class FitJob:
     collator: Collate
     seed: int
     world: DistributedContext
-    report: Callable[[Evaluation], bool]
+    on_evaluation: Callable[[Evaluation], bool]
     state_path: Path | None = None
     state_every_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FitResult:
+class TrainResult:
     """How a training ended.
 
     Attributes:
         history: Every evaluation, those before a resumption included.
-        stopped: Whether `FitJob.report` ended it before the last step.
+        stopped: Whether `TrainJob.on_evaluation` ended it before the last step.
         steps: Optimizer steps done.
     """
 
@@ -96,7 +96,7 @@ class FitResult:
     steps: int
 
 
-def fit(job: FitJob) -> FitResult:
+def train_model(job: TrainJob) -> TrainResult:
     """Train a model; call it on every rank.
 
     The result is a function of the job: generators are seeded here, so what the process did before
@@ -113,9 +113,9 @@ def fit(job: FitJob) -> FitResult:
 
 
 class _Training:
-    """The moving parts of one `fit`."""
+    """The state of one `train_model`."""
 
-    def __init__(self, job: FitJob) -> None:
+    def __init__(self, job: TrainJob) -> None:
         self.job = job
         self.world = job.world
         settings = job.settings
@@ -148,18 +148,18 @@ class _Training:
         self.history: list[Evaluation] = []
         self.began = self.saved = time.monotonic()
 
-    def run(self) -> FitResult:
-        stopped = self._resume() or self._report_again()
+    def run(self) -> TrainResult:
+        stopped = self._resume() or self._replay_evaluations()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
-        pauses = _evaluation_steps(len(self.batches), self.job.settings.evals_per_epoch)
+        eval_steps = _eval_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
-            stopped = self._epoch(trained, pauses)
+            stopped = self._epoch(trained, eval_steps)
         self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
-        return FitResult(history=tuple(self.history), stopped=stopped, steps=self.step)
+        return TrainResult(history=tuple(self.history), stopped=stopped, steps=self.step)
 
     def _calibrate(self) -> None:
         """Let the method look at the untrained pair, the same rows on every rank."""
@@ -176,15 +176,15 @@ class _Training:
             for begin in range(0, len(order), size):
                 batch = job.collator(job.train, order[begin : begin + size])
                 batch = on_device(batch, self.world.device)
-                yield batch, self.module.look(batch), job.teacher(batch)
+                yield batch, self.module.forward_eval(batch), job.teacher(batch)
 
         self.module.eval()
         with torch.no_grad():
             job.method.calibrate(seen())
         self.module.train()
 
-    def _epoch(self, trained: nn.Module, pauses: frozenset[int]) -> bool:
-        """The rest of the present epoch; whether the verdict was to stop."""
+    def _epoch(self, trained: nn.Module, eval_steps: frozenset[int]) -> bool:
+        """The rest of the present epoch; whether to stop."""
         number, done = divmod(self.step, len(self.batches))
         self.job.method.at_epoch(number, self.job.settings.epochs)
         coming = stream(
@@ -201,7 +201,7 @@ class _Training:
             self.optimizer.step(self.step)
             self.step += 1
             self.loss_tracker.add(found.terms, found.totals, found.values.detach(), self.step)
-            if position in pauses and self._evaluate():
+            if position in eval_steps and self._evaluate():
                 return True
         return False
 
@@ -230,29 +230,29 @@ class _Training:
             terms=terms,
         )
         self.history.append(evaluation)
-        stop, save = self._verdict(evaluation)
+        stop, save = self._decide(evaluation)
         if self.step == self.total:
             return False
         if save and not stop:
             self._save()
         return stop
 
-    def _verdict(self, evaluation: Evaluation) -> tuple[bool, bool]:
+    def _decide(self, evaluation: Evaluation) -> tuple[bool, bool]:
         """Rank 0's decisions, on every rank: stop, and save the state."""
-        verdict = (True, False)
+        decision = (True, False)
         try:
             if self.world.rank == 0:
-                stop = bool(self.job.report(evaluation))
+                stop = bool(self.job.on_evaluation(evaluation))
                 due = time.monotonic() - self.saved >= self.job.state_every_s
-                verdict = (stop, self.job.state_path is not None and due)
+                decision = (stop, self.job.state_path is not None and due)
         finally:
-            # Also when `report` raises: the other ranks wait for a verdict, and then stop.
-            verdict = self.world.broadcast(verdict)
-        return verdict
+            # Also when `on_evaluation` raises: the other ranks wait for a decision, and then stop.
+            decision = self.world.broadcast(decision)
+        return decision
 
-    def _report_again(self) -> bool:
-        """Report what was evaluated before the saved state; whether a verdict was to stop."""
-        return any(self._verdict(evaluation)[0] for evaluation in tuple(self.history))
+    def _replay_evaluations(self) -> bool:
+        """Pass on the evaluations before the saved state again; whether to stop."""
+        return any(self._decide(evaluation)[0] for evaluation in tuple(self.history))
 
     def _identity(self) -> str:
         return f"{derive_seed(self.job.seed, repr(self.job.settings), len(self.job.train)):08x}"
@@ -284,7 +284,7 @@ class _Training:
         self.saved = time.monotonic()
 
     def _resume(self) -> bool:
-        """Go on from a saved state if there is one; False, a training is not stopped by it."""
+        """Resume from a saved state if there is one; always False, as this stops no training."""
         path = self.job.state_path
         found: checkpoint.TrainState | RaykdError | None = None
         if path is not None and self.world.rank == 0 and path.exists():
@@ -329,6 +329,6 @@ def _distributed(module: Step, world: DistributedContext) -> nn.Module:
     )
 
 
-def _evaluation_steps(per_epoch: int, evaluations: int) -> frozenset[int]:
+def _eval_steps(per_epoch: int, evaluations: int) -> frozenset[int]:
     """Positions in an epoch (from 1) after which to evaluate; its end is always one."""
     return frozenset(max(1, round(per_epoch * k / evaluations)) for k in range(1, evaluations + 1))

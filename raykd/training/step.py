@@ -107,7 +107,7 @@ class Step(nn.Module):
         )
         return torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
 
-    def look(self, batch: Batch) -> Outputs:
+    def forward_eval(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""
         return self._student(batch)
 

@@ -25,7 +25,7 @@ from raykd.teachers.serve import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
-from raykd.training.loop import FitJob, fit
+from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
 
@@ -76,7 +76,7 @@ class TrialOutcome:
         evaluation: The last evaluation on the select split.
         metrics: Its metrics, with ``report/<metric>`` where the report split was scored.
         seconds: Wall time.
-        stopped: Whether the report callback asked to stop.
+        stopped: Whether `on_evaluation` asked to stop.
         student: The trained student, where it is to be saved.
     """
 
@@ -137,7 +137,7 @@ def run_trial(
     prepared: Prepared,
     task: Task,
     world: DistributedContext,
-    report: Callable[[Evaluation], bool],
+    on_evaluation: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
     derive: Derive | None = None,
 ) -> TrialOutcome:
@@ -148,7 +148,7 @@ def run_trial(
         prepared: Rows, recorded teacher, how students begin.
         task: The task they belong to.
         world: This process among the ranks of the trial.
-        report: Called on rank 0 after every evaluation but the last; True stops the trial.
+        on_evaluation: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
         derive: Opens teachers derived from it; None makes them here.
 
@@ -172,10 +172,10 @@ def run_trial(
 
     def pass_on(evaluation: Evaluation) -> bool:
         is_last = evaluation.epoch >= settings.epochs
-        return False if is_last else report(evaluation)
+        return False if is_last else on_evaluation(evaluation)
 
-    result = fit(
-        FitJob(
+    result = train_model(
+        TrainJob(
             model=model,
             method=method,
             task=task,
@@ -186,7 +186,7 @@ def run_trial(
             collator=collator,
             seed=config.seed,
             world=world,
-            report=pass_on,
+            on_evaluation=pass_on,
             state_path=Path(config.state_path) if config.state_path else None,
         )
     )

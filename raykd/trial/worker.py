@@ -225,7 +225,7 @@ class Slot:
         handle, prepared, teacher = self._open(job.key)
         store.verify(handle, prepared)
 
-        def report(evaluation: Evaluation) -> bool:
+        def on_evaluation(evaluation: Evaluation) -> bool:
             event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
             return push(event) == boards.STOP
 
@@ -234,7 +234,7 @@ class Slot:
             prepared,
             handle.task,
             self.world,
-            report,
+            on_evaluation,
             teacher,
             DerivedTeachers(self, job.config.trial_id, prepared),
         )

@@ -21,7 +21,7 @@ from raykd.models.forward import forward
 from raykd.params import build
 from raykd.results.records import Evaluation
 from raykd.training.batches import stream
-from raykd.training.loop import FitJob, fit
+from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, build_method
@@ -62,12 +62,12 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
         method = build_method(config, cell.prepared, cell.task)
         marks: list[float] = []
 
-        def report(evaluation: Evaluation, marks: list[float] = marks) -> bool:
+        def on_evaluation(evaluation: Evaluation, marks: list[float] = marks) -> bool:
             marks.append(cell.clock())
             return False
 
-        result = fit(
-            FitJob(
+        result = train_model(
+            TrainJob(
                 model=cell.prepared.student.build(config.seed).to(cell.world.device),
                 method=method,
                 task=cell.task,
@@ -78,7 +78,7 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
                 collator=cell.collator(method.signals().margin),
                 seed=config.seed,
                 world=cell.world,
-                report=report,
+                on_evaluation=on_evaluation,
             )
         )
         seconds += marks[-1] - marks[0]

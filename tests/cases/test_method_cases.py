@@ -19,7 +19,7 @@ from raykd.models.load import build_model, model_dims
 from raykd.teachers.finetune import finetune
 from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from raykd.training.settings import TrainSettings
 from raykd.training.terms import LossTracker, shares, step_of, totals
 from tests.ranks import on_ranks
@@ -111,7 +111,9 @@ def test_a_mean_over_tokens_has_one_gradient_on_any_number_of_ranks(lengths, siz
 def test_the_loss_that_is_logged_of_sinkd_on_text_is_the_sum():
     pair = SmallPair.of("causal_lm")
     values = {"sinkhorn_scale": 1.0, "alpha": 0.5}
-    [last] = fit(pair.job(pair.method("sinkd", **values), pair.student, ALONE, epochs=1)).history
+    [last] = train_model(
+        pair.job(pair.method("sinkd", **values), pair.student, ALONE, epochs=1)
+    ).history
     terms = dict(last.terms)
     assert set(terms) == {"loss", "task", "distil", "sinkhorn"}
     assert terms["sinkhorn"] > 0.1
@@ -149,7 +151,7 @@ def test_a_training_that_was_cut_off_within_a_rollout_goes_on_bit_for_bit(name, 
     def run(**changes):
         model = copy.deepcopy(pair.student)
         method = pair.method(name, **values)
-        fit(pair.job(method, model, ALONE, epochs=3, state_every_s=0.0, **changes))
+        train_model(pair.job(method, model, ALONE, epochs=3, state_every_s=0.0, **changes))
         return model.state_dict()
 
     def stop(evaluation):

@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.methods.base import Method
 from raykd.params import Scalar
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 
 METHODS = registry.names("methods")
@@ -60,7 +60,7 @@ def training(name: str, values: Mapping[str, Scalar], **changes):
 @functools.cache
 def uninterrupted(name: str):
     job, method, model = training(name, {})
-    return fit(job), method, model
+    return train_model(job), method, model
 
 
 def bits(method: Method, model: torch.nn.Module):
@@ -84,12 +84,12 @@ def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_
         return False
 
     with pytest.raises(CutOff):
-        fit(training(name, {}, state_path=path, report=interrupt)[0])
+        train_model(training(name, {}, state_path=path, on_evaluation=interrupt)[0])
     assert seen == list(range(1, cut + 2))
     # Another process begins with other generators.
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     job, again, resumed = training(name, {}, state_path=path)
-    result = fit(job)
+    result = train_model(job)
     assert [(e.step, dict(e.terms)) for e in result.history] == [
         (e.step, dict(e.terms)) for e in whole.history
     ]

@@ -40,7 +40,7 @@ from raykd.teachers.prepared import Prepared
 from raykd.teachers.serve import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext, Precision
-from raykd.training.loop import FitJob, fit
+from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings
 from raykd.training.student_runner import StudentRunner
 
@@ -449,14 +449,14 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
         attentions=ALL.attentions if signals.attentions else (),
     )
     prepared, teacher = of.served(mode, signals=listed)
-    result = fit(
-        FitJob(
+    result = train_model(
+        TrainJob(
             model=prepared.student.build(0), method=made, task=of.inputs.task,
             train=prepared.splits["train"], select=None,
             teacher=teacher.reader(signals, made.reductions()),
             settings=TrainSettings(epochs=1, batch_size=4),
             collator=Collator(prepared.pad_id, max_length=LENGTH, margin=signals.margin), seed=0,
-            world=WORLD, report=lambda evaluation: False,
+            world=WORLD, on_evaluation=lambda evaluation: False,
         )
     )  # fmt: skip
     assert all(np.isfinite(list(result.history[-1].terms.values())))

@@ -22,7 +22,7 @@ from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext
-from raykd.training.loop import FitJob, FitResult, fit
+from raykd.training.loop import TrainJob, TrainResult, train_model
 from raykd.training.settings import TrainSettings
 
 FAMILIES = {"causal_lm": "gpt2", "seq2seq": "t5"}
@@ -98,9 +98,9 @@ class Pair:
     def read_by(self, method: Method[Any]) -> Encoded:
         return self.encoded.beside[method.reading] if method.reading else self.encoded
 
-    def fit(self, method: Method[Any], model: nn.Module, lr: float = 1e-3) -> FitResult:
-        return fit(
-            FitJob(
+    def fit(self, method: Method[Any], model: nn.Module, lr: float = 1e-3) -> TrainResult:
+        return train_model(
+            TrainJob(
                 model=model,
                 method=method,
                 task=self.task,
@@ -113,7 +113,7 @@ class Pair:
                 ),
                 seed=0,
                 world=DistributedContext(device=torch.device("cpu")),
-                report=lambda evaluation: False,
+                on_evaluation=lambda evaluation: False,
             )
         )
 

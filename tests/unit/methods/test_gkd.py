@@ -9,7 +9,7 @@ from raykd.methods.base import Signals
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
@@ -85,7 +85,7 @@ def test_steps_of_both_kinds_mix_in_a_training(kind):
     pair = SmallPair.of(kind)
     method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=4)
     alone = DistributedContext(0, 1, torch.device("cpu"))
-    result = fit(pair.job(method, pair.student, alone, epochs=4, evals_per_epoch=3))
+    result = train_model(pair.job(method, pair.student, alone, epochs=4, evals_per_epoch=3))
     assert result.steps == 12
     # One step between two evaluations: the likelihood of labels is there in some of them only.
     kinds = {frozenset(e.terms) for e in result.history}

@@ -12,7 +12,7 @@ from raykd.methods._ranks import Alone
 from raykd.methods.base import LiveReader
 from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, kl, labels_of, likelihood, probabilities
@@ -211,5 +211,5 @@ def test_the_policy_learns_to_write_what_its_teacher_likes():
                          ppo_epochs=1, teacher_mixed_alpha=0.0)  # fmt: skip
     alone = DistributedContext(0, 1, torch.device("cpu"))
     job = pair.job(method, pair.student, alone, epochs=24, batch_size=10, lr=2e-2)
-    rewards = [e.terms["reward"] for e in fit(job).history]
+    rewards = [e.terms["reward"] for e in train_model(job).history]
     assert np.mean(rewards[-6:]) > np.mean(rewards[:6])

@@ -8,7 +8,7 @@ from raykd.losses.terms import Mean
 from raykd.methods.base import LiveReader, Signals
 from raykd.methods.minillm_sbs import METHOD, Params
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, labels_of, likelihood
@@ -55,7 +55,7 @@ def test_it_trains_where_most_batches_have_no_rationale():
     pair = SmallPair.of("causal_lm")
     method = pair.method("minillm_sbs", max_new_tokens=3, ppo_epochs=2, alpha=0.4)
     alone = DistributedContext(0, 1, torch.device("cpu"))
-    history = fit(pair.job(method, pair.student, alone, batch_size=2, epochs=1,
+    history = train_model(pair.job(method, pair.student, alone, batch_size=2, epochs=1,
                            evals_per_epoch=5)).history  # fmt: skip
     seen = ["rationale" in e.terms for e in history]
     assert any(seen)

@@ -9,7 +9,7 @@ from raykd.methods.base import Signals
 from raykd.methods.seqkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair, rows_of
 from tests.unit.methods import setups
 
@@ -39,7 +39,7 @@ def test_it_trains_as_plain_fine_tuning_does_on_the_rows_it_is_given():
         model = SmallPair.of("causal_lm").student
         method = pair.method(name)
         alone = DistributedContext(0, 1, torch.device("cpu"))
-        fit(pair.job(method, model, alone, epochs=1, train=rows))
+        train_model(pair.job(method, model, alone, epochs=1, train=rows))
         return {k: v.numpy() for k, v in model.state_dict().items()}
 
     seqkd, sft = trained("seqkd", written), trained("sft", written)

@@ -11,7 +11,7 @@ from raykd.losses.terms import Mean
 from raykd.methods.base import Signals
 from raykd.methods.step_by_step import METHOD, Params
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.small_pairs import TEACHER_RATIONALES, SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, labels_of, likelihood
@@ -96,7 +96,7 @@ def test_it_trains_where_most_batches_have_no_rationale(kind, alpha):
     method = pair.method("step_by_step", alpha=alpha)
     # Batches of two of ten rows, of which three have a rationale.
     job = pair.job(method, pair.student, ALONE, batch_size=2, epochs=2, evals_per_epoch=5)
-    result = fit(job)
+    result = train_model(job)
     assert result.steps == 10
     with_rationales = [e for e in result.history if "rationale" in e.terms]
     assert 2 <= len(with_rationales) <= 2 * len(TEACHER_RATIONALES)
@@ -108,11 +108,12 @@ def test_it_trains_where_most_batches_have_no_rationale(kind, alpha):
 
 def test_the_logged_rationale_term_is_the_mean_over_the_steps_that_had_some():
     pair = SmallPair.of("seq2seq")
-    by_step = fit(pair.job(pair.method("step_by_step"), pair.student, ALONE, batch_size=2,
-                           epochs=1, evals_per_epoch=5)).history  # fmt: skip
+    job = pair.job(pair.method("step_by_step"), pair.student, ALONE, batch_size=2,
+                   epochs=1, evals_per_epoch=5)  # fmt: skip
+    by_step = train_model(job).history
     other = SmallPair.of("seq2seq")
-    [whole] = fit(other.job(other.method("step_by_step"), other.student, ALONE, batch_size=2,
-                            epochs=1)).history  # fmt: skip
+    job = other.job(other.method("step_by_step"), other.student, ALONE, batch_size=2, epochs=1)
+    [whole] = train_model(job).history
     seen = [e.terms["rationale"] for e in by_step if "rationale" in e.terms]
     assert 0 < len(seen) < len(by_step)
     assert whole.terms["rationale"] == pytest.approx(sum(seen) / len(seen), rel=1e-5)

@@ -9,7 +9,7 @@ from torch import nn
 from raykd.errors import SetupError, TrialError
 from raykd.models.base import Outputs
 from raykd.training.device import has_bf16
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import CPU, Plain, encoded, job, numbers
 
@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 
 def test_training_learns_the_task():
-    result = fit(job(rows=600, epochs=4, lr=5e-3, hidden=32, method=Plain))
+    result = train_model(job(rows=600, epochs=4, lr=5e-3, hidden=32, method=Plain))
     first, last = result.history[0], result.history[-1]
     assert last.metrics["accuracy"] > 0.9
     assert last.terms["loss"] < first.terms["loss"] / 2
@@ -28,7 +28,7 @@ def test_training_learns_the_task():
 
 def test_evaluations_come_at_least_once_an_epoch_and_at_the_end():
     def steps(**changes):
-        return [(e.step, e.epoch) for e in fit(job(rows=70, **changes)).history]
+        return [(e.step, e.epoch) for e in train_model(job(rows=70, **changes)).history]
 
     assert steps() == [(5, 1.0), (10, 2.0)]
     assert [s for s, _ in steps(evals_per_epoch=2)] == [2, 5, 7, 10]
@@ -36,7 +36,7 @@ def test_evaluations_come_at_least_once_an_epoch_and_at_the_end():
 
 
 def test_terms_are_means_and_add_up():
-    evaluation = fit(job()).history[0]
+    evaluation = train_model(job()).history[0]
     terms = dict(evaluation.terms)
     assert set(terms) == {"loss", "task", "soft", "hidden"}
     assert terms.pop("loss") == pytest.approx(sum(terms.values()))
@@ -45,30 +45,30 @@ def test_terms_are_means_and_add_up():
 def test_the_methods_modules_are_trained_along():
     made = job()
     before = made.method.projection.weight.detach().clone()
-    fit(made)
+    train_model(made)
     assert not torch.equal(made.method.projection.weight, before)
 
 
 def test_without_select_split_there_are_terms_only():
-    evaluation = fit(job(select=None)).history[-1]
+    evaluation = train_model(job(select=None)).history[-1]
     assert evaluation.metrics == {}
     assert evaluation.terms["loss"] > 0
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_ran_before():
-    first = fit(job())
-    again = fit(job())
-    fit(job(seed=8, hidden=32, lr=5e-2))  # another model in between
+    first = train_model(job())
+    again = train_model(job())
+    train_model(job(seed=8, hidden=32, lr=5e-2))  # another model in between
     random.random(), np.random.rand(), torch.rand(3)
-    third = fit(job())
+    third = train_model(job())
     assert numbers(first.history) == numbers(again.history) == numbers(third.history)
-    assert numbers(fit(job(seed=6)).history) != numbers(first.history)
+    assert numbers(train_model(job(seed=6)).history) != numbers(first.history)
 
 
 def test_generators_used_between_building_and_training_do_not_matter():
     made = job()
     torch.rand(100)
-    assert numbers(fit(made).history) == numbers(fit(job()).history)
+    assert numbers(train_model(made).history) == numbers(train_model(job()).history)
 
 
 @pytest.mark.parametrize("evals_per_epoch", [1, 3])
@@ -76,7 +76,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
     whole_model = job().model
     settings = {"epochs": 3, "evals_per_epoch": evals_per_epoch}
     whole = job(model=whole_model, **settings)
-    expected = fit(whole)
+    expected = train_model(whole)
 
     path = tmp_path / "trial" / "state.safetensors"
     saved = []
@@ -88,7 +88,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
         return False
 
     with pytest.raises(Interrupted):
-        fit(job(state_path=path, state_every_s=0.0, report=interrupt, **settings))
+        train_model(job(state_path=path, state_every_s=0.0, on_evaluation=interrupt, **settings))
     assert saved == [False, True, True]
 
     # Another process would start with other generators and other initial weights.
@@ -96,9 +96,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
     told = []
     resumed = job(
         state_path=path, model=job(seed=77).model,
-        report=lambda evaluation: bool(told.append(evaluation)), **settings,
+        on_evaluation=lambda evaluation: bool(told.append(evaluation)), **settings,
     )  # fmt: skip
-    result = fit(resumed)
+    result = train_model(resumed)
     assert told == list(result.history), "who listens now hears of the whole training"
     assert numbers(result.history) == numbers(expected.history)
     assert result.steps == expected.steps
@@ -111,13 +111,15 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
     assert not path.exists()
 
 
-def test_a_verdict_on_what_was_before_the_saved_state_stops_a_resumed_training(tmp_path):
+def test_a_stop_on_an_evaluation_before_the_saved_state_stops_a_resumed_training(tmp_path):
     path = tmp_path / "state.safetensors"
     with pytest.raises(Interrupted):
-        fit(job(state_path=path, state_every_s=0.0, epochs=4, report=_raise_at_the_end))
+        train_model(
+            job(state_path=path, state_every_s=0.0, epochs=4, on_evaluation=_raise_at_the_end)
+        )
     told = []
-    result = fit(
-        job(state_path=path, epochs=4, report=lambda e: bool(told.append(e)) or e.epoch == 1)
+    result = train_model(
+        job(state_path=path, epochs=4, on_evaluation=lambda e: bool(told.append(e)) or e.epoch == 1)
     )
     assert result.stopped
     assert [e.epoch for e in told] == [1]
@@ -126,8 +128,8 @@ def test_a_verdict_on_what_was_before_the_saved_state_stops_a_resumed_training(t
 def test_resumed_time_counts_on(tmp_path):
     path = tmp_path / "state.safetensors"
     with pytest.raises(Interrupted):
-        fit(job(state_path=path, state_every_s=0.0, report=_raise_at_the_end))
-    seconds = [e.seconds for e in fit(job(state_path=path)).history]
+        train_model(job(state_path=path, state_every_s=0.0, on_evaluation=_raise_at_the_end))
+    seconds = [e.seconds for e in train_model(job(state_path=path)).history]
     assert seconds == sorted(seconds)
 
 
@@ -139,29 +141,29 @@ def _raise_at_the_end(evaluation):
 
 def test_states_are_not_saved_more_often_than_asked(tmp_path):
     path = tmp_path / "state.safetensors"
-    fit(job(state_path=path, state_every_s=3600.0, report=lambda _: path.exists()))
+    train_model(job(state_path=path, state_every_s=3600.0, on_evaluation=lambda _: path.exists()))
     assert not path.exists()
 
 
 def test_a_state_of_another_training_is_refused(tmp_path):
     path = tmp_path / "state.safetensors"
     with pytest.raises(Interrupted):
-        fit(job(state_path=path, state_every_s=0.0, report=_raise_at_the_end))
+        train_model(job(state_path=path, state_every_s=0.0, on_evaluation=_raise_at_the_end))
     with pytest.raises(SetupError, match="other settings, seed or rows"):
-        fit(job(state_path=path, lr=0.5))
+        train_model(job(state_path=path, lr=0.5))
 
 
 def test_a_state_that_cannot_be_saved_is_a_setup_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="cannot write"):
-        fit(job(state_path=tmp_path / "file" / "state.safetensors", state_every_s=0.0))
+        train_model(job(state_path=tmp_path / "file" / "state.safetensors", state_every_s=0.0))
 
 
 @pytest.mark.parametrize(("scale", "word"), [(float("nan"), "NaN"), (float("inf"), "infinite")])
 def test_a_loss_that_is_not_finite_ends_the_trial(scale, word):
     reports = []
     with pytest.raises(TrialError, match=f"loss became {word} at step 1 "):
-        fit(job(method=Plain, scale=scale, report=lambda e: bool(reports.append(e))))
+        train_model(job(method=Plain, scale=scale, on_evaluation=lambda e: bool(reports.append(e))))
     assert reports == []
 
 
@@ -176,26 +178,28 @@ def test_the_step_at_which_the_loss_diverged_is_named():
     made = dataclasses.replace(job(method=Plain), teacher=poison)
     # Teacher after student: the poison of step 4 shows in step 5.
     with pytest.raises(TrialError, match="loss became NaN at step 5 "):
-        fit(made)
+        train_model(made)
 
 
-def test_the_report_can_stop_the_training():
+def test_on_evaluation_can_stop_the_training():
     seen = []
-    result = fit(job(epochs=5, report=lambda e: bool(seen.append(e)) or e.epoch == 2))
+    result = train_model(
+        job(epochs=5, on_evaluation=lambda e: bool(seen.append(e)) or e.epoch == 2)
+    )
     assert result.stopped
     assert result.steps == 10
     assert result.history == tuple(seen)
 
 
 def test_a_stop_at_the_last_evaluation_is_a_completed_training():
-    assert not fit(job(report=lambda e: e.epoch == 2)).stopped
+    assert not train_model(job(on_evaluation=lambda e: e.epoch == 2)).stopped
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_both_precisions_learn(precision):
     if precision == "bf16" and not has_bf16(CPU):
         pytest.skip("this CPU has no bf16 instructions")
-    history = fit(
+    history = train_model(
         job(rows=600, epochs=4, lr=5e-3, hidden=32, method=Plain, precision=precision)
     ).history
     assert history[-1].metrics["accuracy"] > 0.9
@@ -203,7 +207,7 @@ def test_both_precisions_learn(precision):
 
 def test_dropout_is_overridden_everywhere():
     made = job(dropout=0.0)
-    fit(made)
+    train_model(made)
     dropouts = [m for m in made.model.modules() if isinstance(m, nn.Dropout)]
     assert dropouts
     assert all(m.p == 0.0 for m in dropouts)
@@ -211,4 +215,4 @@ def test_dropout_is_overridden_everywhere():
 
 
 def test_without_gradient_clipping_large_losses_still_train():
-    assert fit(job(max_grad_norm=None, rows=32, select=encoded(4))).steps == 4
+    assert train_model(job(max_grad_norm=None, rows=32, select=encoded(4))).steps == 4

@@ -21,7 +21,7 @@ from raykd.models.generation import GenerationSettings
 from raykd.training import student_runner
 from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
-from raykd.training.loop import _distributed, fit
+from raykd.training.loop import _distributed, train_model
 from raykd.training.terms import LossTracker
 from tests.small_pairs import LENGTHS, SmallPair
 
@@ -86,7 +86,9 @@ def _stop(evaluation):
 def training(world, **changes):
     pair = SmallPair.of("causal_lm", dropout=0.1)
     method = pair.method("minillm", **CUT)
-    fit(pair.job(method, pair.student, world, evals_per_epoch=3, state_every_s=0.0, **changes))
+    train_model(
+        pair.job(method, pair.student, world, evals_per_epoch=3, state_every_s=0.0, **changes)
+    )
     return {k: v.clone() for k, v in pair.student.state_dict().items()}
 
 
@@ -100,7 +102,7 @@ def _rank(rank, size, folder):
     if size == 2:
         path = Path(folder) / "state.safetensors"
         with pytest.raises(CutOff) if rank == 0 else contextlib.nullcontext():
-            training(world, state_path=path, report=_stop)
+            training(world, state_path=path, on_evaluation=_stop)
         found["resumed"], found["whole"] = training(world, state_path=path), training(world)
     torch.save(found, Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()

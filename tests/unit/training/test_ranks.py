@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 
 from raykd.errors import TrialError
 from raykd.training.device import DistributedContext
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from tests.unit.training.toys import CPU, Plain, job, numbers
 
 EXACT = {"dropout": 0.0, "precision": "fp32", "epochs": 2, "batch_size": 5}
@@ -31,13 +31,21 @@ def _rank(rank, size, folder):
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
     )
     world = DistributedContext(rank, size, CPU)
-    seen = {"plain": fit(small(world)), "again": fit(small(world))}
-    seen["stopped"] = fit(small(world, epochs=9, report=lambda e: e.epoch == 1))
+    seen = {"plain": train_model(small(world)), "again": train_model(small(world))}
+    seen["stopped"] = train_model(small(world, epochs=9, on_evaluation=lambda e: e.epoch == 1))
     path = Path(folder) / "state.safetensors"
     with pytest.raises(Interrupted) if rank == 0 else contextlib.nullcontext():
-        fit(small(world, dropout=0.3, state_path=path, state_every_s=0.0, report=_raise_at_the_end))
-    seen["resumed"] = fit(small(world, dropout=0.3, state_path=path))
-    seen["whole"] = fit(small(world, dropout=0.3))
+        train_model(
+            small(
+                world,
+                dropout=0.3,
+                state_path=path,
+                state_every_s=0.0,
+                on_evaluation=_raise_at_the_end,
+            )
+        )
+    seen["resumed"] = train_model(small(world, dropout=0.3, state_path=path))
+    seen["whole"] = train_model(small(world, dropout=0.3))
     result = {
         name: {
             "history": [dataclasses.asdict(e) for e in r.history],
@@ -47,7 +55,7 @@ def _rank(rank, size, folder):
         for name, r in seen.items()
     }
     with pytest.raises(TrialError, match="loss became NaN at step 1 ") as caught:
-        fit(small(world, method=Plain, scale=float("nan") if rank == 1 else 1.0))
+        train_model(small(world, method=Plain, scale=float("nan") if rank == 1 else 1.0))
     result["message"] = caught.value.message
     Path(folder, f"{rank}.json").write_text(json.dumps(result))
     dist.destroy_process_group()
@@ -76,7 +84,7 @@ def plain(history):
 
 
 def test_two_ranks_give_the_losses_of_one(ranks):
-    one = fit(small(DistributedContext(0, 1, CPU)))
+    one = train_model(small(DistributedContext(0, 1, CPU)))
     two = ranks[0]["plain"]
     assert two["steps"] == one.steps
     for mine, theirs in zip(numbers(one.history), plain(two["history"]), strict=True):
@@ -95,7 +103,7 @@ def test_two_ranks_repeat_bit_for_bit(ranks):
     assert plain(ranks[0]["plain"]["history"]) == plain(ranks[0]["again"]["history"])
 
 
-def test_the_verdict_of_rank_0_stops_both(ranks):
+def test_the_decision_of_rank_0_stops_both(ranks):
     assert [(r["stopped"]["stopped"], r["stopped"]["steps"]) for r in ranks] == [(True, 7)] * 2
 
 

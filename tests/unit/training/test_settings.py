@@ -17,7 +17,7 @@ from raykd.models.base import Outputs
 from raykd.spec.model_section import finetune_infos
 from raykd.training import optim
 from raykd.training.device import has_bf16
-from raykd.training.loop import FitResult, fit
+from raykd.training.loop import TrainResult, train_model
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
@@ -71,7 +71,7 @@ class Watched:
         made = job(**(given | changes), scale=scale)
         self.job = dataclasses.replace(made, collator=collate, teacher=teacher)
         self.before = {n: p.detach().clone() for n, p in made.model.named_parameters()}
-        self.result: FitResult = fit(self.job)
+        self.result: TrainResult = train_model(self.job)
 
     def column(self, name):
         return [step[name] for step in self.steps]

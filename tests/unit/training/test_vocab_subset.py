@@ -12,7 +12,7 @@ from torch import nn
 
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import build_model
-from raykd.training.loop import fit
+from raykd.training.loop import train_model
 from raykd.training.vocab_subset import SubsetEmbedding, VocabSubset
 from tests.unit.training.toys import bert, encoded, job
 
@@ -37,7 +37,7 @@ def test_all_rows_are_as_after_training_them_all(monkeypatch, family):
         monkeypatch.setattr("raykd.training.vocab_subset.MAX_SHARE", most)
         model = large(family=family)
         given = job(model=model, select=rows, epochs=3, lr=0.01, weight_decay=0.1)
-        fit(dataclasses.replace(given, train=rows))
+        train_model(dataclasses.replace(given, train=rows))
         trained[name] = model.state_dict()
     before = embedding(large(family=family)).weight
     after = trained["some"], trained["all"]

@@ -17,7 +17,7 @@ from raykd.methods.base import LossTerms, Method, Setting, Signals
 from raykd.models.base import ModelDims, Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
-from raykd.training.loop import FitJob
+from raykd.training.loop import TrainJob
 from raykd.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -147,9 +147,9 @@ def job(
     hidden: int = 16,
     scale: float = 1.0,
     world: DistributedContext | None = None,
-    report: Callable[[Evaluation], bool] = lambda _: False,
+    on_evaluation: Callable[[Evaluation], bool] = lambda _: False,
     **changes: Any,
-) -> FitJob:
+) -> TrainJob:
     """A training; `changes` are settings of training or fields of the job."""
     fields = {name: changes.pop(name) for name in ("state_path", "state_every_s", "select", "model")
               if name in changes}  # fmt: skip
@@ -157,7 +157,7 @@ def job(
     torch.manual_seed(seed)
     fields.setdefault("model", bert(seed, hidden=hidden))
     fields.setdefault("select", encoded(40, seed=9))
-    return FitJob(
+    return TrainJob(
         method=method(Params(scale=scale), setting(hidden)),
         task=FirstToken(),
         train=encoded(rows),
@@ -166,7 +166,7 @@ def job(
         collator=COLLATOR,
         seed=seed,
         world=world or DistributedContext(0, 1, CPU),
-        report=report,
+        on_evaluation=on_evaluation,
         **fields,
     )
 
