@@ -18,7 +18,16 @@ import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Array, Encoded, Task
+from raykd.data.base import (
+    EXPLAIN,
+    NO_LABEL,
+    PLAIN,
+    PREDICT,
+    TEXT_KINDS,
+    Array,
+    Task,
+    TokenizedDataset,
+)
 from raykd.data.collate import Collator
 from raykd.methods.base import LiveReader, Method, Setting
 from raykd.models.base import Outputs, RandomInitConfig
@@ -57,7 +66,7 @@ class SmallPair:
     task: Task
     teacher: nn.Module
     student: nn.Module
-    rows: Encoded
+    rows: TokenizedDataset
 
     @classmethod
     def of(cls, kind: str, *, dropout: float = 0.0, width: int = 16) -> SmallPair:
@@ -103,7 +112,7 @@ class SmallPair:
 
         return LiveReader(teacher, read)
 
-    def read_by(self, method: Method[Any]) -> Encoded:
+    def read_by(self, method: Method[Any]) -> TokenizedDataset:
         """The rows as a method reads them."""
         if not method.reading:
             return self.rows
@@ -137,7 +146,7 @@ class SmallPair:
         return dataclasses.replace(job, **own)
 
 
-def rows_of(kind: str, num_labels: int, seed: int = 0) -> Encoded:
+def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
     """Rows for a kind of task."""
     if kind in TEXT_KINDS:
         plain = _responses(kind, LENGTHS, np.roll(LENGTHS, 3) // 2 + 1, seed)
@@ -167,13 +176,13 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> Encoded:
             labels[begin] = ids[begin]
             if row in UNLABELLED:
                 labels[begin:end] = NO_LABEL
-    return Encoded(
+    return TokenizedDataset(
         input_ids=ids, token_type_ids=np.zeros(len(ids), np.int8), offsets=offsets, labels=labels,
         token_labels=kind == "masked_lm",
     )  # fmt: skip
 
 
-def _responses(kind: str, prompts: Any, responses: Any, seed: int) -> Encoded:
+def _responses(kind: str, prompts: Any, responses: Any, seed: int) -> TokenizedDataset:
     """Prompts and responses, of so many tokens each; a response of none has no label."""
     random, asking = np.random.default_rng(seed), np.random.default_rng(sum(prompts))
     ids: list[Array] = []
@@ -194,7 +203,7 @@ def _responses(kind: str, prompts: Any, responses: Any, seed: int) -> Encoded:
         return np.concatenate([[0], np.cumsum([len(p) for p in parts])]).astype(np.int64)
 
     flat = np.concatenate(ids).astype(np.int32)
-    return Encoded(
+    return TokenizedDataset(
         input_ids=flat, token_type_ids=np.zeros(len(flat), np.int8), offsets=offsets(ids),
         labels=np.concatenate(labels).astype(np.int64), token_labels=True,
         label_offsets=offsets(labels) if kind == "seq2seq" else None,

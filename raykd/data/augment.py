@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"[a-z]+")
@@ -56,7 +56,7 @@ class Augmentation:
     seed: int
 
 
-def augment(rows: Rows, sources: Sequence[WordSource], how: Augmentation) -> Rows:
+def augment(rows: Examples, sources: Sequence[WordSource], how: Augmentation) -> Examples:
     """The rows, followed by the new ones.
 
     Of a pair each text is varied beside the original of the other one.
@@ -78,7 +78,7 @@ def augment(rows: Rows, sources: Sequence[WordSource], how: Augmentation) -> Row
                     columns[k].append(varied if k == side else other[row])
                 origin.append(row)
     labels = rows.labels[np.asarray(origin)]
-    return Rows(texts=tuple(tuple(column) for column in columns), labels=labels)
+    return Examples(texts=tuple(tuple(column) for column in columns), labels=labels)
 
 
 def words_of(text: str) -> tuple[str, ...]:

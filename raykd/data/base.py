@@ -55,10 +55,10 @@ class DataSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Text and labels of one split, in columns of equal length.
+class Examples:
+    """The examples of one split: texts and labels, in columns of equal length.
 
-    A row is what is sampled, carved and counted; tokenising may make several encoded rows of it
+    A row is what is sampled, held out and counted; tokenising may turn it into several encoded rows
     (one per choice, one per window of a long text).
 
     Attributes:
@@ -85,16 +85,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: Array) -> Rows:
+    def take(self, rows: Array) -> Examples:
         """The rows of the given positions, in that order."""
         texts = tuple(tuple(column[i] for i in rows) for column in self.texts)
         fields = {name: tuple(values[i] for i in rows) for name, values in self.fields.items()}
-        return Rows(texts=texts, labels=self.labels[rows], fields=fields)
+        return Examples(texts=texts, labels=self.labels[rows], fields=fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenText:
-    """Turns token ids into text; plain data, so that it can be sent anywhere.
+class PlainTokenizer:
+    """A tokenizer as plain data, which can be sent to any process: ids to text and back.
 
     Attributes:
         tokenizer: The tokenizer as the ``tokenizers`` package writes it.
@@ -130,8 +130,8 @@ class TokenText:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class References:
-    """What the predictions for encoded rows are put together by and compared with.
+class EvalReferences:
+    """How the predictions for encoded rows are combined, and what they are compared with.
 
     Only splits that are scored carry it, and only those of tasks whose labels do not say it all.
 
@@ -154,13 +154,13 @@ class References:
     answers: tuple[tuple[str, ...], ...] = ()
     texts: tuple[str, ...] = ()
     spans: Array | None = None
-    tokens: TokenText | None = None
-    candidates: Encoded | None = None
+    tokens: PlainTokenizer | None = None
+    candidates: TokenizedDataset | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encoded:
-    """Tokenised rows without padding: one flat array and the offsets of the rows in it.
+class TokenizedDataset:
+    """A tokenised split without padding: one flat array and the offsets of the rows in it.
 
     Attributes:
         input_ids: int32 ``[sum of lengths]``.
@@ -185,10 +185,10 @@ class Encoded:
     offsets: Array
     labels: Array
     truncated: int = 0
-    references: References | None = None
+    references: EvalReferences | None = None
     token_labels: bool = False
     label_offsets: Array | None = None
-    beside: Mapping[str, Encoded] = field(default_factory=dict)
+    beside: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     choices: Array | None = None
     choice_at: Array | None = None
 
@@ -244,7 +244,7 @@ class Batch:
             (of a length of their own where they are those of another text).
         index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
         beside: Other readings of the same rows, by name.
-        choices: int64 ``[B, C]``, tokens of answer choices; see `Encoded`.
+        choices: int64 ``[B, C]``, tokens of answer choices; see `TokenizedDataset`.
         choice_at: int64 ``[B]``, the place in the response that they are for.
     """
 
@@ -290,7 +290,7 @@ class Task(ABC):
         companions_of: The split that they go with.
         tally_size: Numbers in a `tally`; 0 for tasks that are scored as a whole.
         text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
-            most likely choice where rows carry `References.candidates`.
+            most likely choice where rows carry `EvalReferences.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
         units: What metrics of its own are: ``share``, ``token_share``, ``correlation``,
             ``log_likelihood``, ``divergence``, ``milliseconds`` or ``number``, by name. Those of
@@ -317,7 +317,7 @@ class Task(ABC):
         """Names of the labelled splits that `settings` can reach, without reading rows."""
 
     @abstractmethod
-    def load(self, split: str, settings: DataSettings) -> Rows:
+    def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split, checked.
 
         Raises:
@@ -325,23 +325,25 @@ class Task(ABC):
             SetupError: The data cannot be reached.
         """
 
-    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+    def read_of(self, rows: Examples) -> tuple[tuple[str, ...], ...]:
         """What a model reads of each row, in columns; the answer is no part of it."""
         choices = rows.fields.get("choices")
         beside = () if choices is None else (tuple(repr(of) for of in choices),)
         return (*rows.texts, *beside)
 
     @abstractmethod
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; `tokenizer` is a ``PreTrainedTokenizerBase``."""
 
-    def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
+    def readings(
+        self, rows: Examples, tokenizer: Any, max_length: int
+    ) -> Mapping[str, TokenizedDataset]:
         """Other readings of the rows, by name, for methods that name one."""
         return {}
 
     def asked(
-        self, rows: Rows, tokenizer: Any, max_length: int, *, answered: bool = False
-    ) -> Encoded:
+        self, rows: Examples, tokenizer: Any, max_length: int, *, answered: bool = False
+    ) -> TokenizedDataset:
         """The rows as a teacher is asked to explain them, with nothing after their prompts.
 
         Args:
@@ -368,7 +370,7 @@ class Task(ABC):
         """
         return self
 
-    def score_texts(self, texts: Sequence[str], references: References) -> Mapping[str, float]:
+    def score_texts(self, texts: Sequence[str], references: EvalReferences) -> Mapping[str, float]:
         """Metrics of generated text, every one of `text_metrics`.
 
         Args:
@@ -393,7 +395,7 @@ class Task(ABC):
         raise NotImplementedError(f"{self.name} is scored as a whole")
 
     @abstractmethod
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task.
 
         Args:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from raykd.data.base import Array, Rows
+from raykd.data.base import Array, Examples
 from raykd.errors import DataError
 
 _CARVE, _CHOOSE = 1, 2  # separate random streams: the carved part tells nothing about the choice
@@ -52,7 +52,7 @@ def choose(rows: Array, count: int | None, seed: int) -> Array:
     return np.sort(rows[order[:count]])
 
 
-def fingerprint(splits: Mapping[str, Rows]) -> str:
+def fingerprint(splits: Mapping[str, Examples]) -> str:
     """Hash of texts, their order, labels and further columns of several splits, 16 hex digits."""
     digest = hashlib.sha256()
     for name in sorted(splits):

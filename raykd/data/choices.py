@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from raykd.data import columns, metrics
 from raykd.data.answers import score_answers
-from raykd.data.base import Array, Batch, Encoded, References, Rows
+from raykd.data.base import Array, Batch, EvalReferences, Examples, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.table import Table
@@ -54,10 +54,10 @@ class ChoiceTask(FileTask):
     """
 
     read: Callable[[Table], Iterable[Question]]
-    scores: Callable[[Array, Encoded], Mapping[str, float]]
+    scores: Callable[[Array, TokenizedDataset], Mapping[str, float]]
     labels: tuple[str, ...] = WRONG_RIGHT
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """One row per question; its label is the number of its first right choice, or -1."""
         questions = list(self.read(table))
         rows = columns.checked(
@@ -71,25 +71,25 @@ class ChoiceTask(FileTask):
             "names": tuple(q.names or q.choices for q in questions),
             "accepted": tuple(q.accepted for q in questions),
         }
-        return Rows(texts=rows.texts, labels=rows.labels, fields=fields)
+        return Examples(texts=rows.texts, labels=rows.labels, fields=fields)
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """One pair of texts per choice; the longer text is cut first."""
         choices = rows.fields["choices"]
         counts = [len(of) for of in choices]
         contexts = [t for t, n in zip(rows.texts[0], counts, strict=True) for _ in range(n)]
-        flat = Rows(
+        flat = Examples(
             texts=(tuple(contexts), tuple(c for of in choices for c in of)),
             labels=np.array([r for of in rows.fields["right"] for r in of], np.int64),
         )
         found = encode(flat, tokenizer, max_length)
-        return Encoded(
+        return TokenizedDataset(
             input_ids=found.input_ids,
             token_type_ids=found.token_type_ids,
             offsets=found.offsets,
             labels=found.labels,
             truncated=found.truncated,
-            references=References(
+            references=EvalReferences(
                 groups=np.repeat(np.arange(len(rows)), counts),
                 answers=rows.fields["accepted"],
                 texts=tuple(n for of in rows.fields["names"] for n in of),
@@ -100,19 +100,19 @@ class ChoiceTask(FileTask):
         """Cross-entropy of right and wrong, mean over the choices of the batch, in float32."""
         return F.cross_entropy(logits.float(), batch.labels)
 
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""
         if not np.isfinite(logits).all():
             return dict.fromkeys(self.metrics, float("nan"))
         return self.scores(logits, encoded)
 
 
-def _references(encoded: Encoded) -> References:
+def _references(encoded: TokenizedDataset) -> EvalReferences:
     assert encoded.references is not None
     return encoded.references
 
 
-def chosen(logits: Array, encoded: Encoded) -> Array:
+def chosen(logits: Array, encoded: TokenizedDataset) -> Array:
     """The encoded row of each question that is most likely right, ``[Q]``; the first of equals."""
     groups = _references(encoded).groups
     order = np.lexsort((np.arange(len(groups)), logits[:, 0] - logits[:, 1], groups))
@@ -120,12 +120,12 @@ def chosen(logits: Array, encoded: Encoded) -> Array:
     return first
 
 
-def choice_accuracy(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+def choice_accuracy(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
     """Share of questions whose most likely choice is right."""
     return {"accuracy": float(encoded.labels[chosen(logits, encoded)].mean())}
 
 
-def all_choices(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
     """F1 over all choices, and the share of questions with every choice judged right (MultiRC)."""
     predicted = logits.argmax(axis=1)
     hits = predicted == encoded.labels
@@ -134,7 +134,7 @@ def all_choices(logits: Array, encoded: Encoded) -> Mapping[str, float]:
     return {"f1_a": metrics.f1(predicted, encoded.labels), "exact_match": float(whole.mean())}
 
 
-def answer_in_words(logits: Array, encoded: Encoded) -> Mapping[str, float]:
+def answer_in_words(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
     """Exact match and F1 of the words that the most likely choice stands for (ReCoRD)."""
     references = _references(encoded)
     picked = chosen(logits, encoded)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd.data import columns, metrics
-from raykd.data.base import Array, Batch, Encoded, Rows, Task
+from raykd.data.base import Array, Batch, Examples, Task, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.table import Table
@@ -19,7 +19,7 @@ from raykd.data.table import Table
 class TextTask(Task):
     """What all tasks on one or two texts share: tokenising, loss, metrics."""
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first.
 
         Raises:
@@ -34,7 +34,7 @@ class TextTask(Task):
             return F.mse_loss(logits.float().squeeze(-1), batch.labels.float())
         return F.cross_entropy(logits.float(), batch.labels)
 
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""
         score = metrics.score_values if self.kind == "regression" else metrics.score_classes
         return score(self.metrics, logits, encoded.labels)
@@ -62,7 +62,7 @@ class TextClassification(TextTask, FileTask):
         """The task of the user's file that names columns and labels; empty for shipped tasks."""
         return ""
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Rows from raw columns."""
         own = self.own
         texts: list[tuple[str, ...]] = [columns.texts(table, name, own=own) for name in self.texts]

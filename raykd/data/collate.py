@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Array, Batch, Encoded
+from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Collator:
     margin: int = 0
     beside: tuple[str, ...] = ()
 
-    def __call__(self, encoded: Encoded, rows: Array) -> Batch:
+    def __call__(self, encoded: TokenizedDataset, rows: Array) -> Batch:
         """The batch of the given rows, in that order.
 
         Args:

@@ -1,4 +1,4 @@
-"""Checks raw columns and turns them into `Rows`: texts are text, labels are labels."""
+"""Checks raw columns and turns them into `Examples`: texts are text, labels are labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import Array, Rows
+from raykd.data.base import Array, Examples
 from raykd.data.class_names import class_ids as class_ids
 from raykd.data.notes import note
 from raykd.data.table import Faults, Table
@@ -144,7 +144,7 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
     return values.astype(np.float32)
 
 
-def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> Rows:
+def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> Examples:
     """The rows, if there are any.
 
     Raises:
@@ -152,14 +152,14 @@ def checked(columns: Sequence[tuple[str, ...]], labels: Array, origin: str) -> R
     """
     if len(labels) == 0:
         raise DataError(f"{origin} has no rows", hint="choose another split or file")
-    rows = Rows(texts=tuple(columns), labels=labels)
+    rows = Examples(texts=tuple(columns), labels=labels)
     empty = empty_texts(rows)
     if empty:
         note(f"{origin}: {empty:,} of {len(rows):,} rows have an empty text")
     return rows
 
 
-def empty_texts(rows: Rows) -> int:
+def empty_texts(rows: Examples) -> int:
     """How many rows have at least one text without a visible character."""
     return sum(any(not text.strip() for text in row) for row in zip(*rows.texts, strict=True))
 

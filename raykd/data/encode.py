@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import Encoded, Rows
+from raykd.data.base import Examples, TokenizedDataset
 from raykd.errors import DataError
 
 ROWS_AT_ONCE = 4096
 """Rows given to the tokenizer in one call; bounds the memory of its own records."""
 
 
-def encode(rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
     """Token ids of all rows.
 
     Rows longer than `max_length` are cut from the longer text of the pair first.
@@ -57,7 +57,7 @@ def encode(rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
         lengths.append(sizes)
         full = np.flatnonzero(sizes == max_length)
         truncated += sum(bool(found.encodings[i].overflowing) for i in full)
-    return Encoded(
+    return TokenizedDataset(
         input_ids=np.concatenate(ids),
         token_type_ids=np.concatenate(types),
         offsets=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.json_files import read_objects
 from raykd.data.table import Faults, whole_characters
 from raykd.data.values import row_name, shown
@@ -53,7 +53,7 @@ def from_file(path: Path, split: str) -> Mapping[str, str]:
     return found
 
 
-def with_rationales(rows: Rows, by_row: Mapping[str, str], origin: str) -> Rows:
+def with_rationales(rows: Examples, by_row: Mapping[str, str], origin: str) -> Examples:
     """The rows with rationales of a file in place of their own; rows it does not name have none.
 
     Raises:
@@ -77,7 +77,7 @@ def with_rationales(rows: Rows, by_row: Mapping[str, str], origin: str) -> Rows:
     return replace(rows, fields={**rows.fields, "rationales": told})
 
 
-def prompted(rows: Rows, origin: str) -> Rows:
+def prompted(rows: Examples, origin: str) -> Examples:
     """The rows with their rationale as the last line of the part of the prompt that may be cut."""
     told = _field(rows, "rationales", origin)
     prompts, cut = [], []
@@ -94,7 +94,7 @@ def prompted(rows: Rows, origin: str) -> Rows:
     )
 
 
-def relabelled(rows: Rows, origin: str) -> Rows:
+def relabelled(rows: Examples, origin: str) -> Examples:
     """The rows with the labels that a model gave; those it gave none are left out and counted.
 
     Raises:
@@ -114,7 +114,7 @@ def relabelled(rows: Rows, origin: str) -> Rows:
     )
 
 
-def _field(rows: Rows, name: str, origin: str) -> tuple[Any, ...]:
+def _field(rows: Examples, name: str, origin: str) -> tuple[Any, ...]:
     try:
         return rows.fields[name]
     except KeyError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.folder import SUFFIXES, FolderReader, is_folder, user_path
 from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.data.sample import limited
@@ -55,13 +55,13 @@ class FileTask(Task):
         """Names of the labelled splits that `settings` can reach."""
         return self.reader(settings).splits()
 
-    def load(self, split: str, settings: DataSettings) -> Rows:
+    def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split, checked, at most ``settings.limit`` of them."""
         rows = self.read_table(self.reader(settings).read(split).well_formed())
         return limited(rows, f"{self.name}/{split}", settings)
 
     @abstractmethod
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Rows from raw columns.
 
         Raises:

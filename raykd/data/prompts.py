@@ -11,14 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Array, Encoded, References, Rows, TokenText
+from raykd.data.base import (
+    EXPLAIN,
+    NO_LABEL,
+    PREDICT,
+    Array,
+    EvalReferences,
+    Examples,
+    PlainTokenizer,
+    TokenizedDataset,
+)
 
 ROWS_AT_ONCE = 2048
 SHARE = 0.5
 """Part of the longest row that a prompt may take."""
 
 
-def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> Encoded:
+def encode_prompts(rows: Examples, tokenizer: Any, max_length: int, kind: str) -> TokenizedDataset:
     """Prompts and responses as a model of a kind reads them.
 
     A decoder reads a prompt and a response, one after the other, and has labels for the tokens of
@@ -46,10 +55,10 @@ def encode_prompts(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> En
     else:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
         found = [joined_row(ids, out, max_length) for ids, out in pairs]
-    references = References(
+    references = EvalReferences(
         groups=np.arange(len(rows)),
         answers=rows.fields["answers"],
-        tokens=TokenText(
+        tokens=PlainTokenizer(
             tokenizer=tokenizer.backend_tokenizer.to_str(),
             end=tokenizer.eos_token_id,
             pad=tokenizer.pad_token_id,
@@ -69,7 +78,7 @@ def id_count(tokenizer: Any) -> int:
     return 1 + highest
 
 
-def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
+def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> TokenizedDataset:
     """Encoded rows with token labels.
 
     Args:
@@ -77,7 +86,7 @@ def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
         apart: Whether labels are those of another text than the ids.
     """
     ids, labels = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
-    return Encoded(
+    return TokenizedDataset(
         input_ids=ids.astype(np.int32),
         token_type_ids=np.zeros(len(ids), np.int8),
         offsets=_offsets([row[0] for row in rows]),
@@ -87,12 +96,12 @@ def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> Encoded:
     )
 
 
-def with_rows(encoded: Encoded, rows: Sequence[tuple[Array, Array]]) -> Encoded:
+def with_rows(encoded: TokenizedDataset, rows: Sequence[tuple[Array, Array]]) -> TokenizedDataset:
     """Other ids and labels of the same kind, as many rows as `encoded` has."""
     return of_rows(rows, apart=encoded.label_offsets is not None)
 
 
-def without_labels(encoded: Encoded, rows: Array) -> Encoded:
+def without_labels(encoded: TokenizedDataset, rows: Array) -> TokenizedDataset:
     """The rows with no label in some of them.
 
     Args:
@@ -104,7 +113,7 @@ def without_labels(encoded: Encoded, rows: Array) -> Encoded:
     return replace(encoded, labels=np.where(out, NO_LABEL, encoded.labels))
 
 
-def with_rationales(train: Encoded, rationales: Encoded) -> Encoded:
+def with_rationales(train: TokenizedDataset, rationales: TokenizedDataset) -> TokenizedDataset:
     """The train rows with other rationales; where nothing is written, there is none."""
     silent = rationales.label_counts() <= 1  # the token that ends a text
     predict = train.beside[PREDICT]
@@ -151,7 +160,7 @@ def _ids(texts: Sequence[str], tokenizer: Any) -> list[Array]:
     return found
 
 
-def _fitting(rows: Rows, tokenizer: Any, room: int) -> tuple[list[str], list[Array]]:
+def _fitting(rows: Examples, tokenizer: Any, room: int) -> tuple[list[str], list[Array]]:
     """Prompts of at most so many tokens, as text and as ids."""
     prompts = list(rows.texts[0])
     ids = _ids(prompts, tokenizer)
@@ -198,7 +207,7 @@ def _responses(
 
 
 def following(
-    prompts: Sequence[Array], texts: Sequence[str], tokens: TokenText, *, joined: bool
+    prompts: Sequence[Array], texts: Sequence[str], tokens: PlainTokenizer, *, joined: bool
 ) -> list[Array]:
     """Token ids of texts that go on with prompts, without a token that ends them.
 

@@ -6,10 +6,10 @@ import zlib
 
 import numpy as np
 
-from raykd.data.base import DataSettings, Rows
+from raykd.data.base import DataSettings, Examples
 
 
-def limited(rows: Rows, name: str, settings: DataSettings) -> Rows:
+def limited(rows: Examples, name: str, settings: DataSettings) -> Examples:
     """At most ``settings.limit`` rows, from a shuffle seeded by the settings and a name."""
     if settings.limit is None or settings.limit >= len(rows):
         return rows

@@ -6,10 +6,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from raykd.data.base import Rows, Task
+from raykd.data.base import Examples, Task
 
 
-def digests(task: Task, rows: Rows) -> list[bytes]:
+def digests(task: Task, rows: Examples) -> list[bytes]:
     """A hash of what a model reads of each row: all texts and choices, not the label."""
     columns = task.read_of(rows)
     found = []
@@ -25,7 +25,7 @@ def digests(task: Task, rows: Rows) -> list[bytes]:
 
 
 def shared(
-    task: Task, splits: Mapping[str, Rows], trained: Sequence[str]
+    task: Task, splits: Mapping[str, Examples], trained: Sequence[str]
 ) -> Mapping[str, tuple[int, int]]:
     """How many rows of a split that is scored occur where they should not.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import Array, Encoded, References
+from raykd.data.base import Array, EvalReferences, TokenizedDataset
 
 QUESTIONS_AT_ONCE = 1024
 """Questions given to the tokenizer in one call; bounds the memory of its own records."""
@@ -27,7 +27,7 @@ def encode_windows(
     *,
     overlap: int,
     query_length: int,
-) -> Encoded:
+) -> TokenizedDataset:
     """Questions with their contexts, long contexts in several windows.
 
     Args:
@@ -68,12 +68,12 @@ def encode_windows(
         if answers[owner]:
             first = starts[owner][0]
             labels[i] = _label(of, first, first + len(answers[owner][0]))
-    return Encoded(
+    return TokenizedDataset(
         input_ids=np.concatenate([np.asarray(e.ids, np.int32) for e, _ in parts]),
         token_type_ids=np.concatenate([np.asarray(e.type_ids, np.int8) for e, _ in parts]),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         labels=labels,
-        references=References(
+        references=EvalReferences(
             groups=groups,
             answers=tuple(answers),
             texts=tuple(contexts),
@@ -82,7 +82,7 @@ def encode_windows(
     )
 
 
-def best_spans(logits: Array, encoded: Encoded, *, n_best: int, longest: int) -> list[str]:
+def best_spans(logits: Array, encoded: TokenizedDataset, *, n_best: int, longest: int) -> list[str]:
     """The most likely answer of every question, in words.
 
     Of each window the `n_best` first and last tokens are tried, and all tokens where no two of

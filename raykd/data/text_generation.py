@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import EXPLAIN, PREDICT, Encoded, References, Rows
+from raykd.data.base import EXPLAIN, PREDICT, EvalReferences, Examples, TokenizedDataset
 from raykd.data.explanations import prompted
 from raykd.data.prompts import encode_prompts, without_labels
 from raykd.data.rouge import score_generated
@@ -48,7 +48,7 @@ class Example:
     said: str = ""
 
 
-def rows_of(examples: Sequence[Example], origin: Table | str) -> Rows:
+def rows_of(examples: Sequence[Example], origin: Table | str) -> Examples:
     """Prompts and responses; what may be cut, what is accepted and the like are fields.
 
     Args:
@@ -82,7 +82,7 @@ def rows_of(examples: Sequence[Example], origin: Table | str) -> Rows:
     }
     if any(e.choices for e in examples):
         fields["choices"] = tuple(e.choices for e in examples)
-    return Rows(
+    return Examples(
         texts=(
             tuple(e.before + e.context + e.after for e in examples),
             tuple(e.response for e in examples),
@@ -124,7 +124,7 @@ class Accuracy:
         return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
 
 
-def marked(rows: Rows, name: str) -> Rows:
+def marked(rows: Examples, name: str) -> Examples:
     """The rows with the name of a task put into their prompts."""
     prefix = f"{name}: "
     prompts = tuple(
@@ -156,11 +156,11 @@ class GenerationTask(TokenTask):
         """The task for a decoder, or for an encoder and a decoder."""
         return replace(self, kind=kind) if kind else self
 
-    def read_of(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+    def read_of(self, rows: Examples) -> tuple[tuple[str, ...], ...]:
         """Prompts; the second text is the response."""
         return super().read_of(replace(rows, texts=rows.texts[:1]))
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Prompts, cut where they are too long, with the tokens of responses as labels."""
         if tokenizer.eos_token_id is None:
             raise DataError(
@@ -168,7 +168,9 @@ class GenerationTask(TokenTask):
             )
         return encode_prompts(rows, tokenizer, max_length, self.kind)
 
-    def readings(self, rows: Rows, tokenizer: Any, max_length: int) -> Mapping[str, Encoded]:
+    def readings(
+        self, rows: Examples, tokenizer: Any, max_length: int
+    ) -> Mapping[str, TokenizedDataset]:
         """The two tasks of step-by-step distillation.
 
         ``predict`` is the rows with a word that says that the response is asked for; its own
@@ -183,8 +185,8 @@ class GenerationTask(TokenTask):
         return {PREDICT: replace(predict, beside={EXPLAIN: explain})}
 
     def asked(
-        self, rows: Rows, tokenizer: Any, max_length: int, *, answered: bool = False
-    ) -> Encoded:
+        self, rows: Examples, tokenizer: Any, max_length: int, *, answered: bool = False
+    ) -> TokenizedDataset:
         """Prompts that begin with ``explain``, and the response on a line of its own if told."""
         prompts = marked(rows, EXPLAIN)
         if answered:
@@ -195,6 +197,6 @@ class GenerationTask(TokenTask):
             replace(prompts, texts=(prompts.texts[0], nothing)), tokenizer, max_length, self.kind
         )
 
-    def score_texts(self, texts: Sequence[str], references: References) -> Mapping[str, float]:
+    def score_texts(self, texts: Sequence[str], references: EvalReferences) -> Mapping[str, float]:
         """Metrics of generated text."""
         return self.measure(texts, references.answers)

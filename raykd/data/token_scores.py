@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.base import NO_LABEL, Array, Batch, Encoded
+from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
 from raykd.data.files import FileTask
 
 
@@ -48,7 +48,7 @@ class TokenTask(FileTask):
         accuracy, likelihood = self.counted
         return {accuracy: float(hits / count), likelihood: float(likely / count)}
 
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """From all logits at once; `tally` needs less memory."""
         labels = torch.from_numpy(encoded.labels[encoded.labels != NO_LABEL])
         return self.tallied(self.tally(torch.from_numpy(logits), labels).double().numpy())

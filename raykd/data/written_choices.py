@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import NO_LABEL, Array, Encoded, References, Rows
+from raykd.data.base import NO_LABEL, Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.prompts import encode_prompts
 from raykd.data.table import Table
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of, same_text
@@ -36,14 +36,14 @@ class MultipleChoiceLMTask(GenerationTask):
     text_metrics: tuple[str, ...] = ("accuracy",)
     max_new_tokens: int = 32
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Prompts; for a decoder they end with the line, so that no token spans the border."""
         examples = list(self.read(table))
         if self.kind == "causal_lm":
             examples = [replace(example, after=f"{example.after}\n") for example in examples]
         return rows_of(examples, table)
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """The right responses as labels, every choice as a candidate, and what tells them apart."""
         encoded = super().encode(rows, tokenizer, max_length)
         assert encoded.references is not None
@@ -53,7 +53,7 @@ class MultipleChoiceLMTask(GenerationTask):
         return replace(encoded, references=references, choices=choices, choice_at=at)
 
 
-def encode_choices(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> Encoded:
+def encode_choices(rows: Examples, tokenizer: Any, max_length: int, kind: str) -> TokenizedDataset:
     """Every choice of every row as the response to its prompt, in tokens as it is trained on.
 
     Args:
@@ -72,10 +72,10 @@ def encode_choices(rows: Rows, tokenizer: Any, max_length: int, kind: str) -> En
     found = encode_prompts(
         replace(every, texts=(every.texts[0], said)), tokenizer, max_length, kind
     )
-    return replace(found, references=References(groups=owners, texts=said))
+    return replace(found, references=EvalReferences(groups=owners, texts=said))
 
 
-def told_apart(candidates: Encoded) -> tuple[Array, Array]:
+def told_apart(candidates: TokenizedDataset) -> tuple[Array, Array]:
     """Where the choices of a row differ first, and the token that each of them has there.
 
     Up to that place all choices of a row are the same, so that a model that reads the right one has
@@ -101,7 +101,7 @@ def told_apart(candidates: Encoded) -> tuple[Array, Array]:
     return places, ids
 
 
-def _responses(encoded: Encoded) -> list[Array]:
+def _responses(encoded: TokenizedDataset) -> list[Array]:
     """The tokens that have a label, of every row."""
     offsets = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
     rows = np.split(encoded.labels, offsets[1:-1])

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Array, Batch, Encoded
+from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
 from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
 from raykd.models.families.base import family_of
@@ -153,7 +153,7 @@ def joined_rows(prompts: Sequence[Array], generated: Tensor, end: int) -> list[t
 
 
 def reread(
-    encoded: Encoded, prompts: Sequence[Array], generated: Tensor, end: int
+    encoded: TokenizedDataset, prompts: Sequence[Array], generated: Tensor, end: int
 ) -> list[tuple[Array, Array]]:
     """Token ids and labels of prompts with their generated text, in the layout of `encoded`."""
     if encoded.label_offsets is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.augment import Augmentation, WordSource, augment
-from raykd.data.base import Rows, Task
+from raykd.data.base import Examples, Task
 from raykd.data.carve import fingerprint
 from raykd.data.classification import TextTask
 from raykd.data.vectors import WordVectors
@@ -25,7 +25,7 @@ FORMAT = 1
 """Raised when the same settings give other rows than before."""
 
 
-def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path | None) -> Rows:
+def augmented(task: Task, rows: Examples, how: AugmentSpec, folder: Path | None) -> Examples:
     """The rows and those made of them, from disk when they were made before.
 
     Args:
@@ -61,7 +61,7 @@ def augmented(task: Task, rows: Rows, how: AugmentSpec, folder: Path | None) -> 
     return made
 
 
-def _kept(path: Path, like: Rows) -> Rows | None:
+def _kept(path: Path, like: Examples) -> Examples | None:
     """Rows that were made before, None where they are not there or damaged."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -70,10 +70,10 @@ def _kept(path: Path, like: Rows) -> Rows | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     touch(path)
-    return Rows(texts=texts, labels=labels)
+    return Examples(texts=texts, labels=labels)
 
 
-def _keep(made: Rows, path: Path, folder: Path) -> None:
+def _keep(made: Examples, path: Path, folder: Path) -> None:
     """Write rows, whole or not at all; where they cannot be kept, the next sweep makes them."""
     plain = json.dumps({"texts": made.texts, "labels": made.labels.tolist()})
     with contextlib.suppress(OSError), CacheLocks(folder).whole(path, is_file=True) as draft:

@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 
-from raykd.data.base import Encoded, Task
+from raykd.data.base import Task, TokenizedDataset
 
 MOST = 5  # responses that are tried, of those that are accepted most often
 
 
-def constant_scores(task: Task, encoded: Encoded, metric: str) -> tuple[float, ...]:
+def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple[float, ...]:
     """A metric of saying the same for every row.
 
     Args:
@@ -36,7 +36,7 @@ def constant_scores(task: Task, encoded: Encoded, metric: str) -> tuple[float, .
     return tuple(found)
 
 
-def _of_responses(task: Task, encoded: Encoded, metric: str) -> tuple[float, ...]:
+def _of_responses(task: Task, encoded: TokenizedDataset, metric: str) -> tuple[float, ...]:
     references = encoded.references
     if references is None or not references.answers:
         return ()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raykd.data.base import PREDICT, Encoded, Rows, Task
+from raykd.data.base import PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.carve import fingerprint
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
@@ -57,7 +57,7 @@ class Gathered:
 
     task: Task
     spec: SweepSpec
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, Examples]
     tokens: Tokens
     teacher: ModelFactory
     student: ModelFactory | StudentFromTeacher
@@ -66,8 +66,8 @@ class Gathered:
     derivations: tuple[Derivation, ...]
     divergences: tuple[tuple[str, Divergence], ...]
     reads_scores: bool
-    teacher_splits: Mapping[str, Encoded]
-    student_splits: Mapping[str, Encoded]
+    teacher_splits: Mapping[str, TokenizedDataset]
+    student_splits: Mapping[str, TokenizedDataset]
     rationale_generation: RationaleGeneration | None
     data_fingerprint: str
     shared: Mapping[str, tuple[int, int]]
@@ -172,7 +172,7 @@ def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
     return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
-def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Rows]:
+def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
     """Rows by role, as `roles` gives them.
 
     Raises:
@@ -186,7 +186,7 @@ def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Rows]:
 
 
 def _explaining(
-    task: Task, spec: SweepSpec, train: Rows, tokens: Tokens
+    task: Task, spec: SweepSpec, train: Examples, tokens: Tokens
 ) -> RationaleGeneration | None:
     """What the teacher is asked, where rationales are to come from it."""
     wanted = spec.data.rationales
@@ -204,15 +204,15 @@ def _explaining(
 
 
 def _encoded(
-    task: Task, rows: Mapping[str, Rows], tokenizer: Any, length: int, *, more: bool
-) -> dict[str, Encoded]:
+    task: Task, rows: Mapping[str, Examples], tokenizer: Any, length: int, *, more: bool
+) -> dict[str, TokenizedDataset]:
     """Every role's rows as a model reads them; roles that share rows share the result.
 
     Rows that are never scored do not keep what predictions would be compared with. With `more`, the
     task's other readings of them come along.
     """
     scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
-    done: dict[int, Encoded] = {}
+    done: dict[int, TokenizedDataset] = {}
     for part in rows.values():
         if id(part) not in done:
             encoded = task.encode(part, tokenizer, length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
@@ -75,5 +75,5 @@ def _look(spec: SweepSpec, task: str) -> Seen:
     return Seen(task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing)
 
 
-def _counts(rows: Mapping[str, Rows]) -> dict[str, int]:
+def _counts(rows: Mapping[str, Examples]) -> dict[str, int]:
     return {role: len(part) for role, part in rows.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, Rows, Task
+from raykd.data.base import TEXT_KINDS, Examples, Task
 from raykd.data.prompts import id_count
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.byte_pairs import train_byte_pairs
@@ -70,7 +70,7 @@ class Pair:
         return self.student.dims(self.teacher.dims)
 
 
-def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Rows]) -> Pair:
+def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Pair:
     """The models of a sweep, set up for a task.
 
     Args:
@@ -128,7 +128,7 @@ def family_named(named: str | RandomInitSpec) -> ModelFamily:
     return family_of(read_config(resolve(named))["model_type"])
 
 
-def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Rows]) -> Any:
+def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Examples]) -> Any:
     named = teacher_name(spec)
     if isinstance(named, str):
         return load_tokenizer(named)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from raykd.data.base import NO_LABEL, Encoded, Rows
+from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
 from raykd.errors import DataError
 
 
-def check_rationales(name: str, train: Rows) -> None:
+def check_rationales(name: str, train: Examples) -> None:
     """Refuse methods on rationales where there are none.
 
     Raises:
@@ -23,7 +23,7 @@ def check_rationales(name: str, train: Rows) -> None:
         )
 
 
-def check_readings(name: str, splits: Mapping[str, Encoded]) -> None:
+def check_readings(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
     """Refuse readings whose responses are cut in other places than those of the plain rows.
 
     What a teacher said of the plain rows would belong to other tokens.
@@ -42,7 +42,7 @@ def check_readings(name: str, splits: Mapping[str, Encoded]) -> None:
                 )
 
 
-def check_choices(name: str, train: Rows, encoded: Encoded) -> None:
+def check_choices(name: str, train: Examples, encoded: TokenizedDataset) -> None:
     """Refuse methods on answer choices where rows have none, or some that begin alike.
 
     Raises:

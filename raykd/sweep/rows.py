@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.carve import carve, choose
 from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
 from raykd.errors import SpecError
@@ -16,7 +16,7 @@ from raykd.sweep.augmenting import augmented
 from raykd.sweep.places import open_cache
 
 
-def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
+def roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
     """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
 
     Companions of the report split, where they can be reached, are ``report_<suffix>``.
@@ -35,7 +35,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     settings = DataSettings(root=data.root, limit=data.limit, seed=data.seed)
     whole = {"train": _load(task, "train", settings, data.rationales)}
     left = {"train": np.arange(len(whole["train"]))}
-    found: dict[str, Rows] = {}
+    found: dict[str, Examples] = {}
     refs = {"select": data.select_on, "report": data.report_on}
     for role, ref in refs.items():
         if ref.split not in whole:
@@ -66,7 +66,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Rows]:
     return found
 
 
-def _load(task: Task, split: str, settings: DataSettings, rationales: RationaleSpec) -> Rows:
+def _load(task: Task, split: str, settings: DataSettings, rationales: RationaleSpec) -> Examples:
     """Rows of a split, with rationales from where the search space says."""
     rows = task.load(split, settings)
     if rationales.file is not None:

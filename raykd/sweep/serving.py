@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raykd import params
-from raykd.data.base import TEXT_KINDS, Encoded
+from raykd.data.base import TEXT_KINDS, TokenizedDataset
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import Signals
 from raykd.params import describe
@@ -135,7 +135,7 @@ def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
     return "".join(found)
 
 
-def _cut_short(who: str, asked: Encoded, wanted: int, positions: int | None) -> str:
+def _cut_short(who: str, asked: TokenizedDataset, wanted: int, positions: int | None) -> str:
     """How many prompts leave fewer positions than are wanted for what is written after them."""
     if positions is None or not wanted:
         return ""

@@ -25,7 +25,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from raykd.data.base import Array, Encoded, References, TokenText
+from raykd.data.base import Array, EvalReferences, PlainTokenizer, TokenizedDataset
 from raykd.errors import DataError, SetupError
 from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
@@ -78,8 +78,8 @@ class Kept:
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Trained, Kept, PieceAbout, Encoded, References, TokenText, ModelFactory, ModelState,
-        RandomInitConfig, ModelDims, Evaluation, Findings,
+        Trained, Kept, PieceAbout, TokenizedDataset, EvalReferences, PlainTokenizer, ModelFactory,
+        ModelState, RandomInitConfig, ModelDims, Evaluation, Findings,
     )
 }  # fmt: skip
 

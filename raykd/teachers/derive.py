@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from raykd import params, registry
-from raykd.data.base import Array, Batch, Encoded, Task
+from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Derivation, Reader, Setting, Signals, Variant
 from raykd.models.base import Outputs
@@ -74,7 +74,7 @@ class TeacherBench:
     task: Task
     model: nn.Module
     factory: ModelFactory
-    splits: Mapping[str, Encoded]
+    splits: Mapping[str, TokenizedDataset]
     read: Reader
     pad_id: int
     max_length: int
@@ -156,7 +156,7 @@ def record_variant(
     factory: ModelFactory,
     variant: Variant,
     signals: Signals,
-    train: Encoded,
+    train: TokenizedDataset,
     *,
     pad_id: int,
     max_length: int,

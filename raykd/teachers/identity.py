@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import Encoded
+from raykd.data.base import TokenizedDataset
 from raykd.methods.base import Derivation, Signals
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.derive import name_of
@@ -94,7 +94,7 @@ class _Rows:
     def digest(self, role: str) -> str:
         return self.of(self._splits[role])
 
-    def of(self, encoded: Encoded) -> str:
+    def of(self, encoded: TokenizedDataset) -> str:
         if id(encoded) not in self._found:
             self._found[id(encoded)] = digest(encoded)
         return self._found[id(encoded)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from raykd.data.base import PREDICT, TEXT_KINDS, Encoded, Task, TokenText
+from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
@@ -76,8 +76,8 @@ class TaskInputs:
     """
 
     task: Task
-    teacher_splits: Mapping[str, Encoded]
-    student_splits: Mapping[str, Encoded]
+    teacher_splits: Mapping[str, TokenizedDataset]
+    student_splits: Mapping[str, TokenizedDataset]
     teacher: ModelFactory
     teacher_pad: int
     finetune: TrainSettings | None
@@ -129,7 +129,7 @@ class TaskInputs:
             pad=self.student_pad,
         )
 
-    def _student_tokens(self) -> TokenText | None:
+    def _student_tokens(self) -> PlainTokenizer | None:
         references = self.student_splits["select"].references
         return references.tokens if references is not None else None
 
@@ -204,7 +204,7 @@ class TaskInputs:
             vocabulary=self.setting().shared_vocabulary if self.same_tokens else self.vocabulary,
         )
 
-    def distinct(self) -> list[Encoded]:
+    def distinct(self) -> list[TokenizedDataset]:
         """The splits that the teacher reads after fine-tuning, those that are the same once."""
         recorded = ("train",) if self.records() else ()
         roles = (*recorded, *scored_roles(self.teacher_splits))

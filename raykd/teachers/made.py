@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from raykd.data.base import Encoded
+from raykd.data.base import TokenizedDataset
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
@@ -37,7 +37,7 @@ class Made:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     recorded: RecordedOutputs | None = None
     reported: RecordedOutputs | None = None
-    teacher_texts: Mapping[str, Encoded] = field(default_factory=dict)
+    teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     findings: Mapping[str, Findings] = field(default_factory=dict)
     student: ModelFactory | None = None
     rows: int = 0

@@ -19,7 +19,7 @@ from raykd.teachers.ragged import Ragged
 from raykd.teachers.recorded import Block, RecordedOutputs
 from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS, signal_names
 
-Rows = Callable[[int, int], Mapping[str, Array]]
+RowReader = Callable[[int, int], Mapping[str, Array]]
 """Gives the arrays of the rows from one number to before another."""
 
 
@@ -52,7 +52,7 @@ class Piece:
     """
 
     about: PieceAbout
-    read: Rows
+    read: RowReader
 
 
 def pieces_of(
@@ -105,7 +105,7 @@ def _reader(
     recorded: RecordedOutputs,
     columns: Mapping[str, tuple[str, int | None]],
     fetch: Callable[[int], Block],
-) -> Rows:
+) -> RowReader:
     order = list(recorded.parts())
     parts = recorded.parts()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import Array, TokenizedDataset
 from raykd.data.prompts import with_rationales
 from raykd.methods.base import Signals
 from raykd.models import weights
@@ -239,11 +239,15 @@ def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -
     return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
 
 
-def _teacher_texts(inputs: TaskInputs, model: nn.Module, progress: Progress) -> dict[str, Encoded]:
+def _teacher_texts(
+    inputs: TaskInputs, model: nn.Module, progress: Progress
+) -> dict[str, TokenizedDataset]:
     """The texts of the teacher for the train rows, where a method learns from them."""
     rationale_generation, found = inputs.rationale_generation, {}
 
-    def made(rows: Encoded, name: str, most: int, asked: Encoded) -> Encoded:
+    def made(
+        rows: TokenizedDataset, name: str, most: int, asked: TokenizedDataset
+    ) -> TokenizedDataset:
         seed_everything(derive_seed(inputs.finetune_seed, STREAMS[name]))
         settings = inputs.finetune or TrainSettings()
         progress("write", 0, len(rows), name)
@@ -267,7 +271,7 @@ def _teacher_texts(inputs: TaskInputs, model: nn.Module, progress: Progress) -> 
     return found
 
 
-def _own_train(inputs: TaskInputs) -> Encoded:
+def _own_train(inputs: TaskInputs) -> TokenizedDataset:
     """The train rows as the teacher reads them, without what only scoring needs."""
     return replace(inputs.teacher_splits["train"], references=None, beside={})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import Array, TokenizedDataset
 from raykd.methods.base import Setting
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
@@ -54,14 +54,14 @@ class Prepared:
 
     task: str
     fingerprint: str
-    splits: Mapping[str, Encoded]
+    splits: Mapping[str, TokenizedDataset]
     pad_id: int
     end_id: int
     max_length: int
     same_tokens: bool
     vocabulary: int | None
     teacher_reading: str
-    teacher_train: Encoded | None
+    teacher_train: TokenizedDataset | None
     teacher_pad: int
     teacher_dims: ModelDims
     student: ModelFactory

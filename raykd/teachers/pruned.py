@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykd.data.base import Batch, Encoded, Task
+from raykd.data.base import Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
@@ -24,7 +24,7 @@ SCORE_BATCH = 32
 
 def prune(
     model: Any,
-    rows: Encoded,
+    rows: TokenizedDataset,
     task: Task,
     *,
     sparsity: float,
@@ -54,7 +54,12 @@ def prune(
 
 
 def sort_units(
-    state: ModelState, rows: Encoded, task: Task, *, collator: Collator, device: torch.device
+    state: ModelState,
+    rows: TokenizedDataset,
+    task: Task,
+    *,
+    collator: Collator,
+    device: torch.device,
 ) -> ModelState:
     """The same model with the heads and neurons of every block sorted by importance.
 
@@ -79,7 +84,7 @@ def sort_units(
 
 
 def _scores(
-    model: Any, rows: Encoded, task: Task, collator: Collator, device: torch.device
+    model: Any, rows: TokenizedDataset, task: Task, collator: Collator, device: torch.device
 ) -> UnitScores:
     """How much the task loss depends on each head and neuron, normalised per block."""
 

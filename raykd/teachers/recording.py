@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, Array, Batch, Encoded, Task
+from raykd.data.base import NO_LABEL, Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import LazyLogits
@@ -51,7 +51,7 @@ class Recording:
         vocabulary: Token ids that students compare; those beyond them are left out of draws.
     """
 
-    encoded: Encoded
+    encoded: TokenizedDataset
     signals: Signals
     pad_id: int
     max_length: int
@@ -145,7 +145,7 @@ def numbers(layers: object) -> tuple[int, ...]:
 
 
 def row_bytes(
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     signals: Signals,
     teacher: ModelDims,
     *,
@@ -183,7 +183,7 @@ def row_bytes(
 
 
 def estimate_bytes(
-    encoded: Encoded, signals: Signals, teacher: ModelDims, task: Task, *, wide: bool
+    encoded: TokenizedDataset, signals: Signals, teacher: ModelDims, task: Task, *, wide: bool
 ) -> int:
     """Bytes that recording takes of all rows; see `row_bytes`."""
     kind, num_labels = task.kind, task.num_labels

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import Array, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Signals
 from raykd.teachers.inputs import TaskInputs, scored_roles
@@ -62,7 +62,7 @@ def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def _score_tokens(
-    model: nn.Module, inputs: TaskInputs, rows: Encoded, device: torch.device, texts: bool
+    model: nn.Module, inputs: TaskInputs, rows: TokenizedDataset, device: torch.device, texts: bool
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
     world, settings = DistributedContext(device=device), inputs.scoring()

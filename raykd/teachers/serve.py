@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from raykd.data.base import Array, Batch, Encoded
+from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import LiveReader, Reader, Signals
 from raykd.models.base import Outputs, Reduction
@@ -122,7 +122,7 @@ class OwnRows:
         device: Where the teacher is.
     """
 
-    encoded: Encoded
+    encoded: TokenizedDataset
     collate: Collator
     device: torch.device
 

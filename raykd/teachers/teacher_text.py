@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from raykd.data.base import Array, Encoded, TokenText
+from raykd.data.base import Array, PlainTokenizer, TokenizedDataset
 from raykd.data.prompts import following, joined_row, with_rows
 from raykd.models.generation import GenerationSettings, generate, max_generated
 
@@ -30,8 +30,8 @@ class RationaleGeneration:
         max_new_tokens: Maximum number of tokens of a rationale.
     """
 
-    prompts: Encoded
-    asked: Encoded
+    prompts: TokenizedDataset
+    asked: TokenizedDataset
     max_new_tokens: int
 
 
@@ -48,11 +48,11 @@ class TeacherTextSettings:
         max_length: Rows of students who split text differently are cut to so many tokens.
     """
 
-    tokens: TokenText
+    tokens: PlainTokenizer
     max_new_tokens: int
     vocabulary: int
     student_positions: int | None = None
-    student_tokens: TokenText | None = None
+    student_tokens: PlainTokenizer | None = None
     max_length: int
 
     def generation(self) -> GenerationSettings:
@@ -91,17 +91,17 @@ class TeacherTextSettings:
 
 def with_teacher_text(
     model: nn.Module,
-    rows: Encoded,
-    asked: Encoded,
+    rows: TokenizedDataset,
+    asked: TokenizedDataset,
     text_settings: TeacherTextSettings,
     batch_size: int,
     progress: Callable[[int], None],
-) -> Encoded:
+) -> TokenizedDataset:
     """The rows with responses that are drawn from the teacher at temperature 1.
 
     Draws come from the generator of the device: seed it before. Responses without an end token, as
     they are longer than `text_settings` or the positions of a model allow, are counted by
-    `Encoded.truncated`.
+    `TokenizedDataset.truncated`.
 
     Args:
         model: The teacher, on its device.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raykd.data.base import NO_LABEL, Array, Encoded, Task
+from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
@@ -21,7 +21,7 @@ from raykd.training.settings import TrainSettings
 def in_words(
     model: nn.Module,
     task: Task,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -38,7 +38,7 @@ def in_words(
 
 def _chosen(
     model: nn.Module,
-    candidates: Encoded,
+    candidates: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -63,7 +63,7 @@ def _chosen(
 
 def log_likelihoods(
     model: nn.Module,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -103,7 +103,7 @@ def log_likelihoods(
 def _generated(
     model: nn.Module,
     task: Task,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     world: DistributedContext,
 ) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from raykd.data.base import Array, Batch, Encoded
+from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.training.device import DistributedContext, moved
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
@@ -28,7 +28,7 @@ class Collate(Protocol):
         """The token it pads with."""
         ...
 
-    def __call__(self, encoded: Encoded, rows: Array) -> Batch:
+    def __call__(self, encoded: TokenizedDataset, rows: Array) -> Batch:
         """The batch of some rows."""
         ...
 
@@ -95,7 +95,9 @@ def train_shard(rows: Array, rank: int, size: int) -> Array:
     return rows[rank::size] if rank < len(rows) else rows[:1]
 
 
-def eval_shard(encoded: Encoded, settings: TrainSettings, world: DistributedContext) -> list[Array]:
+def eval_shard(
+    encoded: TokenizedDataset, settings: TrainSettings, world: DistributedContext
+) -> list[Array]:
     """The evaluation batches of this rank, each with rows of similar length."""
     order = np.argsort(encoded.lengths(), kind="stable")
     size = settings.eval_batch_size
@@ -122,7 +124,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
 
 def stream(
     batches: Iterable[Array],
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     collate: Collate,
     *,
     rank: int = 0,

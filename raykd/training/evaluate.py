@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import NO_LABEL, PADDED, Array, Encoded, Task
+from raykd.data.base import NO_LABEL, PADDED, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Reader
@@ -28,7 +28,7 @@ LATENCY_WARMUP = 5
 def predict(
     model: nn.Module,
     task: Task,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -81,7 +81,7 @@ def predict(
 def score(
     model: nn.Module,
     task: Task,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -121,7 +121,7 @@ def score(
 def _tallied(
     model: nn.Module,
     task: Task,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -147,7 +147,7 @@ def _tallied(
 def teacher_divergence(
     model: nn.Module,
     teacher: Reader,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,
@@ -195,7 +195,7 @@ def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:
 
 def latency_ms(
     model: nn.Module,
-    encoded: Encoded,
+    encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,
     world: DistributedContext,

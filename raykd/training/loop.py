@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import TEXT_KINDS, Batch, Encoded, Task
+from raykd.data.base import TEXT_KINDS, Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, Reader
 from raykd.models.base import Outputs
@@ -69,8 +69,8 @@ class TrainJob:
     model: nn.Module
     method: Method[Any]  # a method's parameters are its own affair
     task: Task
-    train: Encoded
-    select: Encoded | None
+    train: TokenizedDataset
+    select: TokenizedDataset | None
     teacher: Reader
     settings: TrainSettings
     collator: Collate

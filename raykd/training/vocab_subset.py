@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raykd.data.base import Encoded
+from raykd.data.base import TokenizedDataset
 
 MAX_SHARE = 0.5
 """With a higher share of used rows, nothing is saved."""
@@ -57,7 +57,7 @@ class VocabSubset:
     """
 
     def __init__(
-        self, model: nn.Module, data: Iterable[Encoded] | None, special: Iterable[int]
+        self, model: nn.Module, data: Iterable[TokenizedDataset] | None, special: Iterable[int]
     ) -> None:
         self._model = cast(Any, model)
         self._embedding: nn.Embedding | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from raykd import params, registry
-from raykd.data.base import PLAIN, Encoded, Task
+from raykd.data.base import PLAIN, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Signals, Variant
 from raykd.models import weights
@@ -95,7 +95,7 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
     return kind(params.build(declared, config.coefficients), setting)
 
 
-def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Encoded]:
+def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
     if method.signals().generation:
@@ -211,7 +211,7 @@ class _Trained:
 
     model: nn.Module
     task: Task
-    splits: Mapping[str, Encoded]
+    splits: Mapping[str, TokenizedDataset]
     settings: TrainSettings
     collator: Collator
     world: DistributedContext

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
-from raykd.data.base import Encoded
+from raykd.data.base import TokenizedDataset
 from raykd.models.tokenizers import load_tokenizer
 from raykd.teachers.prepared import Prepared
 from tests.benchmarks._prepared import handed_over
@@ -185,7 +185,7 @@ def _padding(job: Job, fixed_length: int | None) -> Any:
     return DataCollatorWithPadding(tokenizer, padding="max_length", max_length=fixed_length)
 
 
-def _rows(encoded: Encoded) -> list[dict[str, Any]]:
+def _rows(encoded: TokenizedDataset) -> list[dict[str, Any]]:
     found = []
     for i in range(len(encoded)):
         span = slice(encoded.offsets[i], encoded.offsets[i + 1])

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raykd.data.base import Array, Encoded
+from raykd.data.base import Array, TokenizedDataset
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers.prepared import Prepared
@@ -93,10 +93,10 @@ def _half(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.standard_normal(shape, np.float32).astype(np.float16)
 
 
-def rows(count: int, vocabulary: int, rng: np.random.Generator) -> Encoded:
+def rows(count: int, vocabulary: int, rng: np.random.Generator) -> TokenizedDataset:
     """Rows of random tokens."""
     tokens = count * LENGTH
-    return Encoded(
+    return TokenizedDataset(
         input_ids=rng.integers(5, vocabulary, tokens, np.int32),
         token_type_ids=np.zeros(tokens, np.int8),
         offsets=np.arange(count + 1, dtype=np.int64) * LENGTH,

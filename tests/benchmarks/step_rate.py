@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd import registry
-from raykd.data.base import Batch, Encoded
+from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, Signals
 from raykd.models.base import Outputs
@@ -79,10 +79,10 @@ def prepared_with(
     return replace(prepared, splits={**prepared.splits, "select": select})
 
 
-def first_rows(encoded: Encoded, count: int) -> Encoded:
+def first_rows(encoded: TokenizedDataset, count: int) -> TokenizedDataset:
     """The first rows of a split."""
     end = int(encoded.offsets[count])
-    return Encoded(
+    return TokenizedDataset(
         input_ids=encoded.input_ids[:end],
         token_type_ids=encoded.token_type_ids[:end],
         offsets=encoded.offsets[: count + 1],

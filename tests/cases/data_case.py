@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raykd.data.base import DataSettings, Rows
+from raykd.data.base import DataSettings, Examples
 from raykd.errors import DataError, RaykdError
 from raykd.spec.load import load_spec
 from raykd.sweep.tasks import task_of
@@ -113,7 +113,7 @@ def fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def read(case: Case) -> Rows:
+def read(case: Case) -> Examples:
     own = {"name": "own", "path": "data", "texts": ["text"], "labels": ["neg", "pos"]}
     entry = {key: value for key, value in (own | case.task).items() if value != []}
     Path("space.yaml").write_text(SPACE.format(task=json.dumps(entry)), encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.data.base import KINDS, NO_LABEL, TEXT_KINDS, TOKEN_KINDS, DataSettings, Rows, Task
+from raykd.data.base import KINDS, NO_LABEL, TEXT_KINDS, TOKEN_KINDS, DataSettings, Examples, Task
 from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.files import FileTask
@@ -88,7 +88,7 @@ def task(request) -> Task:
 
 
 @pytest.fixture
-def rows(task) -> Rows:
+def rows(task) -> Examples:
     if not isinstance(task, FileTask):
         return task.load(task.splits(DataSettings())[0], DataSettings(limit=NUM_ROWS))
     if task.name in RAW:
@@ -111,7 +111,7 @@ def encoded(task, rows):
     return task.encode(rows, tokenizer_for(task, rows), LENGTH)
 
 
-def tokenizer_for(task: Task, rows: Rows) -> Any:
+def tokenizer_for(task: Task, rows: Examples) -> Any:
     texts = [text for column in rows.texts for text in column]
     if task.kind in TEXT_KINDS:
         return train_byte_pairs(texts, VOCABULARY, ("<pad>", "</s>"))

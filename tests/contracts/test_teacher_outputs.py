@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import NO_LABEL, PREDICT, TEXT_KINDS, TOKEN_KINDS, DataSettings, Encoded, Rows
+from raykd.data.base import (
+    NO_LABEL,
+    PREDICT,
+    TEXT_KINDS,
+    TOKEN_KINDS,
+    DataSettings,
+    Examples,
+    TokenizedDataset,
+)
 from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.prompts import id_count
@@ -59,7 +67,7 @@ ROWS = 10
 PAD_T, PAD_S = 9, 4  # rows of the matrices beyond the tokens of the tokenizer
 
 
-def texts() -> Rows:
+def texts() -> Examples:
     """Sentences of uneven lengths, some of them longer than a row may be."""
     rows = registry.load("tasks", "toy/sentiment").load("train", DataSettings(limit=ROWS))
     (given,) = rows.texts
@@ -67,7 +75,7 @@ def texts() -> Rows:
     return replace(rows, texts=(longer,))
 
 
-def of_kind(kind: str) -> tuple[Any, Rows]:
+def of_kind(kind: str) -> tuple[Any, Examples]:
     """A task of a kind, and rows of it."""
     rows = texts()
     if kind == "classification":
@@ -140,7 +148,7 @@ class Case:
         assert (prepared.recorded is None) == (mode == "weights")
         return prepared, open_teacher(prepared, WORLD)
 
-    def plain(self, row: int, margin: int = 0, rows: Encoded | None = None) -> Outputs:
+    def plain(self, row: int, margin: int = 0, rows: TokenizedDataset | None = None) -> Outputs:
         """What the teacher says of one of its own rows, alone."""
         collate = Collator(self.inputs.teacher_pad, max_length=LENGTH, margin=margin)
         read = self.inputs.teacher_splits["train"] if rows is None else rows

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, DataSettings, Encoded, Rows
+from raykd.data.base import TEXT_KINDS, DataSettings, Examples, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.tasks.toy_text import TASK
 from raykd.methods.base import LiveReader, Method, Setting
@@ -95,7 +95,7 @@ class Pair:
         )
         return made
 
-    def read_by(self, method: Method[Any]) -> Encoded:
+    def read_by(self, method: Method[Any]) -> TokenizedDataset:
         return self.encoded.beside[method.reading] if method.reading else self.encoded
 
     def fit(self, method: Method[Any], model: nn.Module, lr: float = 1e-3) -> TrainResult:
@@ -118,7 +118,7 @@ class Pair:
         )
 
 
-def _explained(rows: Rows) -> Rows:
+def _explained(rows: Examples) -> Examples:
     """The rows with a rationale for the first few: a batch may have none."""
     texts = tuple("because of the words" if row < 3 else "" for row in range(len(rows)))
     return replace(rows, fields={**rows.fields, "rationales": texts})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raykd.data import columns
-from raykd.data.base import DataSettings, Rows
+from raykd.data.base import DataSettings, Examples
 from raykd.data.folder import FolderReader, is_folder
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
 from raykd.data.table import Faults, Reader, Table, no_split
@@ -64,7 +64,7 @@ def _accepted(table: Table, name: str) -> list[tuple[str, ...]]:
 class Dolly(GenerationTask):
     """Instructions, some with a context, and a response in free text."""
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Prompts and responses."""
         return rows_of(list(read(table)), table)
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from raykd.data import columns
 from raykd.data.answers import score_answers
-from raykd.data.base import Array, Batch, Encoded, Rows
+from raykd.data.base import Array, Batch, Examples, TokenizedDataset
 from raykd.data.files import FileTask
 from raykd.data.json_files import read_json
 from raykd.data.spans import best_spans, encode_windows
@@ -46,7 +46,7 @@ class SpanTask(FileTask):
     n_best: int = 20
     longest: int = 30
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """One row per question; accepted answers and where they begin are fields."""
         questions = columns.texts(table, "question")
         contexts = columns.texts(table, "context")
@@ -67,9 +67,9 @@ class SpanTask(FileTask):
             "answers": tuple(tuple(text for text, _ in of) for of in answers),
             "starts": tuple(tuple(start for _, start in of) for of in answers),
         }
-        return Rows(texts=rows.texts, labels=rows.labels, fields=fields)
+        return Examples(texts=rows.texts, labels=rows.labels, fields=fields)
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """One encoded row per window."""
         questions, contexts = rows.texts
         return encode_windows(
@@ -87,7 +87,7 @@ class SpanTask(FileTask):
         """Mean cross-entropy of the first and the last token, in float32."""
         return F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten())
 
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Exact match and F1 over the questions, in [0, 1]."""
         if not np.isfinite(logits).all():
             return dict.fromkeys(self.metrics, float("nan"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.data import columns
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
 from raykd.data.json_files import read_json, read_json_rows
@@ -62,7 +62,7 @@ class Explained(GenerationTask):
                 return SeedReader(folder=folder, name=short)
         return super().in_folder(root)
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Questions as they are for an encoder, as an instruction for a decoder."""
         said = self._said(table)
         ids = columns.spelled_out(table, "id") if "id" in table.columns else [""] * len(table)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data import columns
-from raykd.data.base import NO_LABEL, Array, Encoded, Rows
+from raykd.data.base import NO_LABEL, Array, Examples, TokenizedDataset
 from raykd.data.prompts import frame
 from raykd.data.table import Table
 from raykd.data.token_scores import TokenTask
@@ -40,12 +40,12 @@ class PlainText(TokenTask):
     column: str = "text"
     counted: tuple[str, str] = ("masked_accuracy", "masked_log_likelihood")
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """One row per paragraph; empty ones are left out."""
         texts = tuple(t for t in columns.texts(table, self.column) if t.strip())
         return columns.checked([texts], np.zeros(len(texts), np.int64), table.origin)
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Paragraphs one after the other, cut into blocks; some tokens masked."""
         if tokenizer.mask_token_id is None:
             raise DataError("the tokenizer has no mask token", hint="choose a model like BERT")
@@ -66,7 +66,7 @@ class PlainText(TokenTask):
             at = slice(lengths[:block].sum(), lengths[: block + 1].sum())
             if (labels[at] == NO_LABEL).all():
                 labels[at.start + len(begin)] = whole[at.start + len(begin)]
-        return Encoded(
+        return TokenizedDataset(
             input_ids=given.astype(np.int32),
             token_type_ids=np.zeros(len(given), np.int8),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),

@@ -31,7 +31,7 @@ from itertools import chain
 
 import numpy as np
 
-from raykd.data.base import Array, DataSettings, Rows
+from raykd.data.base import Array, DataSettings, Examples
 from raykd.data.classification import TextTask
 from raykd.data.sample import limited
 from raykd.data.table import no_split
@@ -81,7 +81,7 @@ class ToySentiment(TextTask):
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
 
-    def load(self, split: str, settings: DataSettings) -> Rows:
+    def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""
         if split not in SIZES:
             raise no_split(split, self.name, tuple(SIZES))
@@ -89,7 +89,7 @@ class ToySentiment(TextTask):
 
 
 @functools.lru_cache(maxsize=2)
-def generate(seed: int) -> Mapping[str, Rows]:
+def generate(seed: int) -> Mapping[str, Examples]:
     """All splits for one seed."""
     rng = np.random.default_rng([seed, 0x70F])
     total = sum(SIZES.values())
@@ -106,7 +106,7 @@ def generate(seed: int) -> Mapping[str, Rows]:
     for split, size in SIZES.items():
         part = labels[begin : begin + size]
         given = _noisy(rng, part) if split == "train" else part
-        splits[split] = Rows(texts=(texts[begin : begin + size],), labels=given)
+        splits[split] = Examples(texts=(texts[begin : begin + size],), labels=given)
         begin += size
     return splits
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raykd.data import columns
-from raykd.data.base import DataSettings, Rows
+from raykd.data.base import DataSettings, Examples
 from raykd.data.sample import limited
 from raykd.data.table import Table, no_split
 from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
@@ -44,7 +44,7 @@ class ToyReplies(GenerationTask):
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
 
-    def load(self, split: str, settings: DataSettings) -> Rows:
+    def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""
         if split not in SIZES:
             raise no_split(split, self.name, tuple(SIZES))
@@ -54,7 +54,7 @@ class ToyReplies(GenerationTask):
         )
         return limited(self.read_table(table), f"{self.name}/{split}", settings)
 
-    def read_table(self, table: Table) -> Rows:
+    def read_table(self, table: Table) -> Examples:
         """Sentences with their sentiments, each with words that are drawn for it."""
         examples = []
         labels = columns.class_ids(table, "label", LABELS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from raykd.data.base import NO_LABEL, Batch, Encoded
+from raykd.data.base import NO_LABEL, Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row
 from raykd.models.generation import padded_left
@@ -66,7 +66,7 @@ def _batch(rows: list[tuple[Array, Array]], width: int, pad: int) -> Batch:
     """The batch, padded to a width that is longer than every row."""
     lengths = [len(ids) for ids, _ in rows]
     ids = np.concatenate([ids for ids, _ in rows])
-    encoded = Encoded(
+    encoded = TokenizedDataset(
         input_ids=ids.astype(np.int32),
         token_type_ids=np.zeros(len(ids), np.int8),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raykd.data.augment import Augmentation, augment, is_eligible, words_of
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.vectors import WordVectors
 from raykd.errors import DataError
 
@@ -21,7 +21,9 @@ class Thesaurus:
         return [self._words.get(of[k], []) for of, k in places]
 
 
-ROWS = Rows(texts=(("A fine film.", "the soup was bad"), ("Good!", "no")), labels=np.array([1, 0]))
+ROWS = Examples(
+    texts=(("A fine film.", "the soup was bad"), ("Good!", "no")), labels=np.array([1, 0])
+)
 SOURCE = Thesaurus(fine=["great", "nice"], film=["movie"], bad=["poor"], good=["swell"])
 
 
@@ -42,7 +44,7 @@ def test_each_side_of_a_pair_is_varied_beside_the_original_of_the_other():
 
 
 def test_copies_differ_from_the_original_and_from_each_other():
-    found = augment(Rows(texts=(("a fine film",),), labels=np.array([0])), [SOURCE], HOW)
+    found = augment(Examples(texts=(("a fine film",),), labels=np.array([0])), [SOURCE], HOW)
     texts = list(found.texts[0])
     assert len(set(texts)) == len(texts)
     assert set(texts) <= {
@@ -53,13 +55,13 @@ def test_copies_differ_from_the_original_and_from_each_other():
 def test_words_without_candidates_and_stop_words_stay():
     assert not any(map(is_eligible, ("the", "not", "3d", "!", "it's")))
     assert is_eligible("soup")
-    found = augment(Rows(texts=(("the soup",),), labels=np.array([0])), [SOURCE], HOW)
+    found = augment(Examples(texts=(("the soup",),), labels=np.array([0])), [SOURCE], HOW)
     assert len(found) == 1
 
 
 def test_the_first_source_that_knows_a_word_is_used():
     first, second = Thesaurus(fine=["great"]), Thesaurus(fine=["poor"], film=["movie"])
-    found = augment(Rows(texts=(("fine film",),), labels=np.array([0])), [first, second], HOW)
+    found = augment(Examples(texts=(("fine film",),), labels=np.array([0])), [first, second], HOW)
     assert not any("poor" in text for text in found.texts[0])
     assert any("movie" in text for text in found.texts[0])
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.carve import carve, choose, fingerprint
 from raykd.errors import DataError
 
-ROWS = Rows(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
+ROWS = Examples(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
 
 
 def test_rest_and_carved_part_are_all_rows_once():
@@ -46,7 +46,7 @@ def test_choosing_everything_keeps_the_rows(count):
 
 
 def test_the_fingerprint_is_the_same_for_the_same_rows():
-    again = Rows(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
+    again = Examples(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
     assert fingerprint({"train": ROWS}) == fingerprint({"train": again})
     assert len(fingerprint({"train": ROWS})) == 16
 

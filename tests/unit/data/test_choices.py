@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from raykd.data.base import Encoded, References
+from raykd.data.base import EvalReferences, TokenizedDataset
 from raykd.data.choices import all_choices, answer_in_words, choice_accuracy, chosen
 
 
-def encoded(groups, labels, **references) -> Encoded:
+def encoded(groups, labels, **references) -> TokenizedDataset:
     nothing = np.zeros(0, np.int32)
-    return Encoded(
+    return TokenizedDataset(
         input_ids=nothing,
         token_type_ids=nothing,
         offsets=np.zeros(len(labels) + 1, np.int64),
         labels=np.array(labels),
-        references=References(groups=np.array(groups), **references),
+        references=EvalReferences(groups=np.array(groups), **references),
     )
 
 

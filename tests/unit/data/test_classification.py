@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raykd.data.base import Batch, DataSettings, Encoded, Rows
+from raykd.data.base import Batch, DataSettings, Examples, TokenizedDataset
 from raykd.data.classification import TextClassification
 from raykd.data.readers import HubReader, TsvLayout
 from raykd.errors import DataError
@@ -114,10 +114,12 @@ def test_regression_has_one_logit():
     assert TASK.num_labels == 2
 
 
-def labelled(labels) -> Encoded:
+def labelled(labels) -> TokenizedDataset:
     none = np.zeros(0, np.int32)
     offsets = np.zeros(len(labels) + 1, np.int64)
-    return Encoded(input_ids=none, token_type_ids=none, offsets=offsets, labels=np.array(labels))
+    return TokenizedDataset(
+        input_ids=none, token_type_ids=none, offsets=offsets, labels=np.array(labels)
+    )
 
 
 def test_score_gives_every_metric():
@@ -129,11 +131,11 @@ def test_score_gives_every_metric():
 
 @pytest.mark.parametrize("label", [2, -1, -100])
 def test_a_task_in_python_must_give_ids_of_its_classes(label):
-    rows = Rows(texts=(("a", "b"),), labels=np.array([0, label]))
+    rows = Examples(texts=(("a", "b"),), labels=np.array([0, label]))
     with pytest.raises(DataError, match=f"1 of 2 labels are not class ids from 0 to 1.* {label}"):
         TASK.encode(rows, train_tokenizer(["a b"], 50), 8)
 
 
 def test_columns_of_rows_are_equally_long():
     with pytest.raises(DataError, match="rows have 2 labels, but columns of 3 values"):
-        Rows(texts=(("a", "b", "c"),), labels=np.zeros(2))
+        Examples(texts=(("a", "b", "c"),), labels=np.zeros(2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from raykd.data.base import Encoded
+from raykd.data.base import TokenizedDataset
 from raykd.data.collate import Collator
 
 PAD = 9
@@ -15,7 +15,7 @@ def encoded():
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 12, size=40)
     total = int(lengths.sum())
-    return Encoded(
+    return TokenizedDataset(
         input_ids=rng.integers(10, 99, size=total).astype(np.int32),
         token_type_ids=rng.integers(0, 2, size=total).astype(np.int8),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
@@ -23,7 +23,7 @@ def encoded():
     )
 
 
-def padded_one_by_one(encoded: Encoded, rows: np.ndarray, width: int) -> dict[str, list]:
+def padded_one_by_one(encoded: TokenizedDataset, rows: np.ndarray, width: int) -> dict[str, list]:
     ids, mask, types = [], [], []
     for row in rows:
         begin, end = encoded.offsets[row : row + 2]
@@ -63,7 +63,7 @@ def test_a_row_longer_than_the_maximum_keeps_its_tokens(encoded):
 
 
 def test_float_labels_stay_float(encoded):
-    scores = Encoded(
+    scores = TokenizedDataset(
         input_ids=encoded.input_ids,
         token_type_ids=encoded.token_type_ids,
         offsets=encoded.offsets,

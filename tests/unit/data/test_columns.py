@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raykd.data import columns
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.table import Table
 from raykd.errors import DataError
 
@@ -72,5 +72,5 @@ def test_no_rows_is_an_error():
 
 
 def test_a_row_is_counted_once_when_both_texts_are_empty():
-    rows = Rows(texts=(("", "a"), ("", "b")), labels=np.zeros(2, np.int64))
+    rows = Examples(texts=(("", "a"), ("", "b")), labels=np.zeros(2, np.int64))
     assert columns.empty_texts(rows) == 1

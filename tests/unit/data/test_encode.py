@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raykd.data import encode as encode_module
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.encode import encode
 from raykd.errors import DataError
 from raykd.models.tokenizers import train_tokenizer
@@ -18,8 +18,8 @@ def tokenizer():
     return train_tokenizer(ONE + TWO, 200)
 
 
-def rows(*columns: tuple[str, ...]) -> Rows:
-    return Rows(texts=columns, labels=np.arange(len(columns[0])))
+def rows(*columns: tuple[str, ...]) -> Examples:
+    return Examples(texts=columns, labels=np.arange(len(columns[0])))
 
 
 def test_rows_equal_those_of_the_tokenizer_one_by_one(tokenizer):

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
 from raykd.data.text_generation import Example, rows_of
 from raykd.errors import DataError
 
 
-def three() -> Rows:
+def three() -> Examples:
     examples = [
         Example(
             before="Q: ", context=f"is {k} even?", after="\nA: ", response="yes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from raykd import registry
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.data.shared_rows import digests, shared
 from raykd.data.text_generation import Example, rows_of
 
@@ -14,8 +14,8 @@ REPLIES = registry.load("tasks", "toy_text/replies")
 COPA = registry.load("tasks", "super_glue/copa")
 
 
-def rows(*texts: str, labels: list[int] | None = None) -> Rows:
-    return Rows(texts=(texts,), labels=np.asarray(labels or [0] * len(texts), np.int64))
+def rows(*texts: str, labels: list[int] | None = None) -> Examples:
+    return Examples(texts=(texts,), labels=np.asarray(labels or [0] * len(texts), np.int64))
 
 
 def test_counts_and_sizes_of_every_pair():
@@ -71,14 +71,14 @@ def test_the_label_is_no_part_of_a_row():
 
 
 def test_the_same_characters_cut_differently_are_other_rows():
-    one = Rows(texts=(("ab",), ("c",)), labels=np.zeros(1, np.int64))
-    two = Rows(texts=(("a",), ("bc",)), labels=np.zeros(1, np.int64))
+    one = Examples(texts=(("ab",), ("c",)), labels=np.zeros(1, np.int64))
+    two = Examples(texts=(("a",), ("bc",)), labels=np.zeros(1, np.int64))
     assert digests(SENTIMENT, one) != digests(SENTIMENT, two)
 
 
 def test_choices_are_part_of_a_row():
-    def question(*choices: str) -> Rows:
-        return Rows(texts=(("why?",),), labels=np.zeros(1, np.int64),
+    def question(*choices: str) -> Examples:
+        return Examples(texts=(("why?",),), labels=np.zeros(1, np.int64),
                     fields={"choices": (choices,), "right": ((True, False),)})  # fmt: skip
 
     assert digests(COPA, question("x", "y")) == digests(COPA, question("x", "y"))
@@ -86,7 +86,7 @@ def test_choices_are_part_of_a_row():
 
 
 def test_of_text_tasks_the_prompt_is_the_row_and_the_response_is_not():
-    def written(response: str) -> Rows:
+    def written(response: str) -> Examples:
         return rows_of([Example(before="q", response=response)], "here")
 
     assert digests(REPLIES, written("yes")) == digests(REPLIES, written("no"))

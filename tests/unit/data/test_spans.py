@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raykd.data.base import Encoded, References
+from raykd.data.base import EvalReferences, TokenizedDataset
 from raykd.data.spans import best_spans, encode_windows
 from raykd.models.tokenizers import train_tokenizer
 
@@ -12,7 +12,7 @@ QUESTION = "which one ?"
 TOKENIZER = train_tokenizer([CONTEXT, QUESTION], 300)
 
 
-def windows(answer: str = "word40 word41", max_length: int = 40, **options) -> Encoded:
+def windows(answer: str = "word40 word41", max_length: int = 40, **options) -> TokenizedDataset:
     return encode_windows(
         [QUESTION],
         [CONTEXT],
@@ -24,7 +24,7 @@ def windows(answer: str = "word40 word41", max_length: int = 40, **options) -> E
     )
 
 
-def perfect(of: Encoded) -> np.ndarray:
+def perfect(of: TokenizedDataset) -> np.ndarray:
     """Sure of what the labels say, and less sure in windows without the answer."""
     logits = np.zeros((len(of), 2, int(of.lengths().max())))
     for i, (first, last) in enumerate(of.labels):
@@ -105,10 +105,10 @@ def test_short_windows_work(max_length):
 
 def test_the_window_that_is_surest_decides():
     spans = np.array([[-1, -1], [0, 3], [-1, -1], [4, 7]], np.int32)
-    of = Encoded(
+    of = TokenizedDataset(
         input_ids=np.zeros(4, np.int32), token_type_ids=np.zeros(4, np.int8),
         offsets=np.array([0, 2, 4]), labels=np.zeros((2, 2), np.int64),
-        references=References(
+        references=EvalReferences(
             groups=np.array([0, 0]), answers=(("two",),), texts=("one two",), spans=spans
         ),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raykd import registry
-from raykd.data.base import Rows
+from raykd.data.base import Examples
 from raykd.errors import SpecError
 from raykd.spec.load import load_spec
 from raykd.spec.schema import AugmentSpec
@@ -23,7 +23,7 @@ def how(tmp_path) -> AugmentSpec:
     return AugmentSpec(vectors=str(path), copies=5, candidates=1)
 
 
-ROWS = Rows(texts=(("the soup was bad", "the fine soup"),), labels=np.array([0, 2]))
+ROWS = Examples(texts=(("the soup was bad", "the fine soup"),), labels=np.array([0, 2]))
 
 
 def test_rows_are_made_once_and_then_read(tmp_path, how):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from raykd import registry
-from raykd.data.base import Encoded, References
+from raykd.data.base import EvalReferences, TokenizedDataset
 from raykd.sweep.chance import constant_scores
 
 
-def encoded(labels: list[int]) -> Encoded:
+def encoded(labels: list[int]) -> TokenizedDataset:
     count = len(labels)
-    return Encoded(
+    return TokenizedDataset(
         input_ids=np.zeros(count, np.int32), token_type_ids=np.zeros(count, np.int8),
         offsets=np.arange(count + 1), labels=np.asarray(labels, np.int64),
     )  # fmt: skip
@@ -46,8 +46,8 @@ def test_other_kinds_and_other_metrics_have_none():
     assert constant_scores(registry.load("tasks", "glue/rte"), encoded([0]), "latency_ms") == ()
 
 
-def replies(*accepted: str) -> Encoded:
-    references = References(
+def replies(*accepted: str) -> TokenizedDataset:
+    references = EvalReferences(
         groups=np.arange(len(accepted)), answers=tuple((text,) for text in accepted)
     )
     return dataclasses.replace(encoded([0] * len(accepted)), references=references)

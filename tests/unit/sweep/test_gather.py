@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd import registry
-from raykd.data.base import DataSettings, Rows
+from raykd.data.base import DataSettings, Examples
 from raykd.data.carve import fingerprint as data_hash
 from raykd.errors import SpecError
 from raykd.methods.base import Signals
@@ -37,11 +37,11 @@ TRAIN_10 = {"split": "train", "fraction": 0.1}
 VALIDATION = {"split": "validation"}
 
 
-def rows_of(**changes) -> dict[str, Rows]:
+def rows_of(**changes) -> dict[str, Examples]:
     return roles(registry.load("tasks", TASK), spec(**changes))
 
 
-def texts(rows: Rows) -> set[str]:
+def texts(rows: Examples) -> set[str]:
     """The sentences; generated ones are all different."""
     found = set(rows.texts[0])
     assert len(found) == len(rows)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raykd.data.base import NO_LABEL, Encoded, Rows
+from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
 from raykd.data.explanations import prompted
 from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
@@ -78,11 +78,11 @@ def prepared(found: Gathered) -> Prepared:
     return made[0]
 
 
-def explain(train: Encoded) -> Encoded:
+def explain(train: TokenizedDataset) -> TokenizedDataset:
     return train.beside["predict"].beside["explain"]
 
 
-def told(found: Gathered, encoded: Encoded) -> list[str]:
+def told(found: Gathered, encoded: TokenizedDataset) -> list[str]:
     """The labels of every row as text."""
     borders = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
     rows = [encoded.labels[a:b] for a, b in itertools.pairwise(borders)]
@@ -175,6 +175,6 @@ def test_shares_that_the_teacher_cannot_give_are_refused(root):
 
 
 def test_a_task_on_classes_has_no_rationales():
-    plain = Rows(texts=(("a",),), labels=np.zeros(1, np.int64))
+    plain = Examples(texts=(("a",),), labels=np.zeros(1, np.int64))
     with pytest.raises(DataError, match="no task that is answered in text"):
         prompted(plain, "glue/rte")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from raykd import registry
-from raykd.data.base import DataSettings, Rows, Task
+from raykd.data.base import DataSettings, Examples, Task
 from raykd.methods.base import Signals
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
@@ -52,7 +52,7 @@ def pretrained(model: ModelFactory, seed: int = 7) -> ModelFactory:
 
 
 @functools.cache
-def rows() -> dict[str, Rows]:
+def rows() -> dict[str, Examples]:
     task: Task = registry.load("tasks", TASK)
     settings = DataSettings(limit=max(ROWS.values()))
     where = {"finetune": "train", "train": "train", "select": "validation", "report": "test"}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from raykd import registry
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Encoded, References
+from raykd.data.base import NO_LABEL, TEXT_KINDS, EvalReferences, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
 from raykd.data.table import Table
@@ -55,7 +55,7 @@ def certain(kind: str, probabilities: dict[int, float], vocabulary: int = VOCABU
     return made
 
 
-def candidates(kind: str) -> Encoded:
+def candidates(kind: str) -> TokenizedDataset:
     """Rows with three choices and with two, of different lengths."""
     pairs = [
         (np.asarray(prompt), np.asarray(choice))
@@ -65,14 +65,14 @@ def candidates(kind: str) -> Encoded:
     rows = pairs if kind == "seq2seq" else [joined_row(p, c, 32) for p, c in pairs]
     found = of_rows(rows, apart=kind == "seq2seq")
     texts = ("a", "b", "cc", "c", "aaa")
-    return replace(found, references=References(groups=np.repeat([0, 1], [3, 2]), texts=texts))
+    return replace(found, references=EvalReferences(groups=np.repeat([0, 1], [3, 2]), texts=texts))
 
 
 def settings(size: int = 2) -> TrainSettings:
     return TrainSettings(eval_batch_size=size, precision="fp32")
 
 
-def likelihoods(of, encoded: Encoded, size: int = 2) -> np.ndarray:
+def likelihoods(of, encoded: TokenizedDataset, size: int = 2) -> np.ndarray:
     return log_likelihoods(of, encoded, settings(size), COLLATOR, WORLD)
 
 
@@ -146,7 +146,7 @@ def test_of_equals_the_first_choice_counts():
     encoded = replace(
         of_rows([joined_row(np.asarray(p), np.asarray([A, END]), 32) for p in PROMPTS],
                 apart=False),
-        references=References(
+        references=EvalReferences(
             groups=np.arange(2), answers=(("b",), ("c",)), candidates=rows,
         ),
     )  # fmt: skip
@@ -160,7 +160,7 @@ def test_likelihoods_that_are_not_finite_end_the_trial():
     encoded = replace(
         of_rows([joined_row(np.asarray(p), np.asarray([A, END]), 32) for p in PROMPTS],
                 apart=False),
-        references=References(groups=np.arange(2), answers=(("a",), ("c",)),
+        references=EvalReferences(groups=np.arange(2), answers=(("a",), ("c",)),
                               candidates=candidates("causal_lm")),
     )  # fmt: skip
     of = certain("causal_lm", {A: 0.2})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from raykd.data.base import Array, Batch, DataSettings, Encoded, Rows, Task
+from raykd.data.base import Array, Batch, DataSettings, Examples, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import LossTerms, Method, Setting, Signals
 from raykd.models.base import ModelDims, Outputs
@@ -41,16 +41,16 @@ class FirstToken(Task):
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         return ()
 
-    def load(self, split: str, settings: DataSettings) -> Rows:
+    def load(self, split: str, settings: DataSettings) -> Examples:
         raise NotImplementedError
 
-    def encode(self, rows: Rows, tokenizer: Any, max_length: int) -> Encoded:
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         raise NotImplementedError
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         return nn.functional.cross_entropy(logits, batch.labels)
 
-    def score(self, logits: Array, encoded: Encoded) -> Mapping[str, float]:
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         return {"accuracy": float((logits.argmax(1) == encoded.labels).mean())}
 
 
@@ -98,14 +98,14 @@ class Projected(Method[Params]):
         )
 
 
-def encoded(num_rows: int, seed: int = 0, longest: int = 24) -> Encoded:
+def encoded(num_rows: int, seed: int = 0, longest: int = 24) -> TokenizedDataset:
     random = np.random.default_rng(seed)
     lengths = random.integers(4, longest, num_rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = random.integers(4, VOCABULARY, offsets[-1]).astype(np.int32)
     labels = random.integers(0, CLASSES, num_rows)
     ids[offsets[:-1]] = labels + 1
-    return Encoded(
+    return TokenizedDataset(
         input_ids=ids,
         token_type_ids=np.zeros(len(ids), np.int8),
         offsets=offsets,
