@@ -114,15 +114,15 @@ class SmallPair:
 
     def read_by(self, method: Method[Any]) -> TokenizedDataset:
         """The rows as a method reads them."""
-        if not method.reading:
+        if not method.view:
             return self.rows
-        read = self.rows.beside[method.reading]
-        return dataclasses.replace(read, beside={**self.rows.beside, PLAIN: self.rows})
+        read = self.rows.views[method.view]
+        return dataclasses.replace(read, views={**self.rows.views, PLAIN: self.rows})
 
     def collator(self, method: Method[Any]) -> Collator:
         """As a trial makes it."""
         margin = method.signals().margin
-        return Collator(PAD, max_length=LONGEST, margin=margin, beside=method.beside())
+        return Collator(PAD, max_length=LONGEST, margin=margin, views=method.views())
 
     def step(self, method: Method[Any], world: DistributedContext, model: nn.Module) -> Step:
         """The step of a training."""
@@ -151,7 +151,7 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
     if kind in TEXT_KINDS:
         plain = _responses(kind, LENGTHS, np.roll(LENGTHS, 3) // 2 + 1, seed)
         explained = [n if row in TEACHER_RATIONALES else 0 for row, n in enumerate(LENGTHS)]
-        beside = {
+        views = {
             # The same responses after other prompts.
             PREDICT: _responses(kind, np.roll(LENGTHS, 5), np.roll(LENGTHS, 3) // 2 + 1, seed),
             EXPLAIN: _responses(kind, LENGTHS, np.array(explained), seed + 2),
@@ -159,9 +159,9 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
         choices = np.random.default_rng(seed + 3).integers(5, VOCABULARY, (len(LENGTHS), 3))
         choices[::3, 2] = NO_LABEL
         at = np.zeros(len(LENGTHS), np.int64)
-        beside = {n: dataclasses.replace(e, choices=choices, choice_at=at)
-                  for n, e in beside.items()}  # fmt: skip
-        return dataclasses.replace(plain, beside=beside, choices=choices, choice_at=at)
+        views = {n: dataclasses.replace(e, choices=choices, choice_at=at)
+                  for n, e in views.items()}  # fmt: skip
+        return dataclasses.replace(plain, views=views, choices=choices, choice_at=at)
     random = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)

@@ -31,7 +31,7 @@ TEXT_KINDS = ("causal_lm", "seq2seq")
 PREDICT, EXPLAIN = "predict", "explain"
 """Names of the two tasks of step-by-step distillation, which its prompts begin with."""
 PLAIN = "plain"
-"""Name of the rows as they are, beside a reading of them."""
+"""Name of the plain rows, among the views of a batch."""
 NO_LABEL = -100
 """Label of a token that has none."""
 PADDED = -1e4
@@ -173,7 +173,7 @@ class TokenizedDataset:
         token_labels: Whether there is a label for every token.
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
             another text than `input_ids` (what a decoder writes); None when they lie alike.
-        beside: Other readings of the same rows, by name.
+        views: Prompt views of the same rows, by name.
         choices: int64 ``[N, C]``, the token of each answer choice at the place in a response where
             the choices of its row differ first; `NO_LABEL` where a row has fewer choices. None
             for rows without choices.
@@ -188,7 +188,7 @@ class TokenizedDataset:
     references: EvalReferences | None = None
     token_labels: bool = False
     label_offsets: Array | None = None
-    beside: Mapping[str, TokenizedDataset] = field(default_factory=dict)
+    views: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     choices: Array | None = None
     choice_at: Array | None = None
 
@@ -196,7 +196,7 @@ class TokenizedDataset:
         return len(self.offsets) - 1
 
     def arrays(self) -> Iterator[Array]:
-        """Every array, those of other readings included."""
+        """Every array, those of the views included."""
         yield from (self.input_ids, self.token_type_ids, self.offsets, self.labels)
         some = (self.label_offsets, self.choices, self.choice_at)
         yield from (array for array in some if array is not None)
@@ -206,7 +206,7 @@ class TokenizedDataset:
                 yield self.references.spans
             if self.references.candidates is not None:
                 yield from self.references.candidates.arrays()
-        for other in self.beside.values():
+        for other in self.views.values():
             yield from other.arrays()
 
     def lengths(self) -> Array:
@@ -243,7 +243,7 @@ class Batch:
         labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels
             (of a length of their own where they are those of another text).
         index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
-        beside: Other readings of the same rows, by name.
+        views: Prompt views of the same rows, by name.
         choices: int64 ``[B, C]``, tokens of answer choices; see `TokenizedDataset`.
         choice_at: int64 ``[B]``, the place in the response that they are for.
     """
@@ -253,7 +253,7 @@ class Batch:
     token_type_ids: Tensor
     labels: Tensor
     index: Tensor
-    beside: Mapping[str, Batch] = field(default_factory=dict)
+    views: Mapping[str, Batch] = field(default_factory=dict)
     choices: Tensor | None = None
     choice_at: Tensor | None = None
 
@@ -265,7 +265,7 @@ class Batch:
             token_type_ids=self.token_type_ids.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             index=self.index,
-            beside={name: batch.to(device) for name, batch in self.beside.items()},
+            views={name: batch.to(device) for name, batch in self.views.items()},
             choices=_there(self.choices, device),
             choice_at=_there(self.choice_at, device),
         )
@@ -335,22 +335,22 @@ class Task(ABC):
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; `tokenizer` is a ``PreTrainedTokenizerBase``."""
 
-    def readings(
+    def views(
         self, rows: Examples, tokenizer: Any, max_length: int
     ) -> Mapping[str, TokenizedDataset]:
-        """Other readings of the rows, by name, for methods that name one."""
+        """Prompt views of the rows, by name, for methods that name one."""
         return {}
 
-    def asked(
-        self, rows: Examples, tokenizer: Any, max_length: int, *, answered: bool = False
+    def teacher_prompts(
+        self, rows: Examples, tokenizer: Any, max_length: int, *, with_response: bool = False
     ) -> TokenizedDataset:
-        """The rows as a teacher is asked to explain them, with nothing after their prompts.
+        """Rationale prompts for the teacher, without responses.
 
         Args:
             rows: Prompts and responses.
             tokenizer: The teacher's.
-            max_length: Most tokens of a row.
-            answered: Whether the prompt says what the response is.
+            max_length: Maximum row length in tokens.
+            with_response: Whether the prompt contains the response.
         """
         raise NotImplementedError(f"{self.name} has no prompts")
 

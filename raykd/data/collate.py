@@ -23,13 +23,13 @@ class Collator:
         max_length: Longest padded row; only a row that is longer itself exceeds it.
         margin: Padding positions beyond the longest row, as far as `max_length` allows. Some
             losses on hidden states look a few positions past the last token.
-        beside: Other readings of the rows that come along.
+        views: Views of the rows that batches carry.
     """
 
     pad_id: int
     max_length: int
     margin: int = 0
-    beside: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
     def __call__(self, encoded: TokenizedDataset, rows: Array) -> Batch:
         """The batch of the given rows, in that order.
@@ -58,8 +58,8 @@ class Collator:
             token_type_ids=torch.from_numpy(token_type_ids),
             labels=torch.from_numpy(labels),
             index=torch.from_numpy(rows.copy()),
-            beside={name: replace(self, beside=())(encoded.beside[name], rows)
-                    for name in self.beside if name in encoded.beside},
+            views={name: replace(self, views=())(encoded.views[name], rows)
+                    for name in self.views if name in encoded.views},
             choices=_some(encoded.choices, rows),
             choice_at=_some(encoded.choice_at, rows),
         )  # fmt: skip

@@ -73,16 +73,16 @@ def with_rationales(rows: Examples, by_row: Mapping[str, str], origin: str) -> E
             f"has ids like '{ids[0]}'",
             hint="a row's id is its column 'id', or its number in the split from 0",
         )
-    told = tuple(by_row.get(row, "") for row in ids)
-    return replace(rows, fields={**rows.fields, "rationales": told})
+    rationales = tuple(by_row.get(row, "") for row in ids)
+    return replace(rows, fields={**rows.fields, "rationales": rationales})
 
 
-def prompted(rows: Examples, origin: str) -> Examples:
+def rationales_as_input(rows: Examples, origin: str) -> Examples:
     """The rows with their rationale as the last line of the part of the prompt that may be cut."""
-    told = _field(rows, "rationales", origin)
+    rationales = _field(rows, "rationales", origin)
     prompts, cut = [], []
     for prompt, (first, last), rationale in zip(
-        rows.texts[0], _field(rows, "cut", origin), told, strict=True
+        rows.texts[0], _field(rows, "cut", origin), rationales, strict=True
     ):
         line = f"\n{rationale}" if rationale else ""
         prompts.append(prompt[:last] + line + prompt[last:])
@@ -100,15 +100,15 @@ def relabelled(rows: Examples, origin: str) -> Examples:
     Raises:
         DataError: It gave none at all.
     """
-    said = _field(rows, "said", origin)
-    left = np.asarray([row for row, label in enumerate(said) if label.strip()], np.int64)
+    llm_labels = _field(rows, "llm_label", origin)
+    left = np.asarray([row for row, label in enumerate(llm_labels) if label.strip()], np.int64)
     if not len(left):
         raise DataError(
             f"no row of {origin} has a label of a model",
             hint="add a column llm_label (or llm_output), or set data.label_type: gt",
         )
     kept = rows.take(left)
-    labels = tuple(label for label in said if label.strip())
+    labels = tuple(label for label in llm_labels if label.strip())
     return replace(
         kept, texts=(kept.texts[0], labels, *kept.texts[2:]), left_out=len(rows) - len(left)
     )

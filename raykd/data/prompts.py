@@ -116,9 +116,9 @@ def without_labels(encoded: TokenizedDataset, rows: Array) -> TokenizedDataset:
 def with_rationales(train: TokenizedDataset, rationales: TokenizedDataset) -> TokenizedDataset:
     """The train rows with other rationales; where nothing is written, there is none."""
     silent = rationales.label_counts() <= 1  # the token that ends a text
-    predict = train.beside[PREDICT]
-    beside = {**predict.beside, EXPLAIN: without_labels(rationales, silent)}
-    return replace(train, beside={**train.beside, PREDICT: replace(predict, beside=beside)})
+    predict = train.views[PREDICT]
+    views = {**predict.views, EXPLAIN: without_labels(rationales, silent)}
+    return replace(train, views={**train.views, PREDICT: replace(predict, views=views)})
 
 
 def joined_row(prompt: Array, response: Array, max_length: int) -> tuple[Array, Array]:

@@ -17,8 +17,8 @@ _EQUATION = re.compile(r"\(.*\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a model said of one row.
+class LLMOutput:
+    """The output of a language model for one row.
 
     Attributes:
         rationale: Why; empty when it did not say.
@@ -29,41 +29,41 @@ class Said:
     label: str
 
 
-def _cqa(text: str) -> Said:
+def _cqa(text: str) -> LLMOutput:
     found = _split(text.split("Q:")[0].rstrip(), "So the answer is")
     if found is None:
-        return Said("", "")
+        return LLMOutput("", "")
     rationale, answer = found
     label = _CHOICE.search(answer)
-    return Said(rationale, _without_stop(label.group(1).strip()) if label else "")
+    return LLMOutput(rationale, _without_stop(label.group(1).strip()) if label else "")
 
 
-def _svamp(text: str) -> Said:
+def _svamp(text: str) -> LLMOutput:
     found = _split(text.split("Q:")[0].rstrip(), "The answer is")
     if found is None:
-        return Said("", "")
+        return LLMOutput("", "")
     rationale, answer = found
     # From the first bracket to the last one, whatever is between them.
     label = _EQUATION.search(answer)
-    return Said(rationale, label.group(0) if label else "")
+    return LLMOutput(rationale, label.group(0) if label else "")
 
 
-def _esnli(text: str) -> Said:
+def _esnli(text: str) -> LLMOutput:
     before, mark, after = text.partition("Answer:")
     label = after[1:].split("Premise")[0].strip() if mark and after.startswith(" ") else ""
-    return Said(before.strip(), label)
+    return LLMOutput(before.strip(), label)
 
 
-def _anli(text: str) -> Said:
+def _anli(text: str) -> LLMOutput:
     own = text.split("Premise:")[0].rstrip()
     found = _split(own, "So the answer is") or _split(own, "The answer is")
     if found is None:
-        return Said("", "")
+        return LLMOutput("", "")
     rationale, answer = found
-    return Said(rationale, _without_stop(answer.strip()))
+    return LLMOutput(rationale, _without_stop(answer.strip()))
 
 
-PARSERS: Mapping[str, Callable[[str], Said]] = {
+PARSERS: Mapping[str, Callable[[str], LLMOutput]] = {
     "cqa": _cqa, "svamp": _svamp, "esnli": _esnli, "anli": _anli,
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, EvalReferences, Examples, TokenizedDataset
-from raykd.data.explanations import prompted
+from raykd.data.explanations import rationales_as_input
 from raykd.data.prompts import encode_prompts, without_labels
 from raykd.data.rouge import score_generated
 from raykd.data.table import Faults, Table
@@ -28,12 +28,12 @@ class Example:
         after: The rest of the prompt.
         response: The target text.
         accepted: Everything that is accepted as a response; the response alone when empty.
-        mark: Character of the prompt before which the name of a task is put, where a student
+        prefix_at: Character of the prompt before which the name of a task is put, where a student
             learns several.
         rationale: Why the response is right; empty where nobody said.
         choices: What the response is chosen from, itself among them; empty for free text.
         row: What the data calls this row; empty where it says nothing.
-        said: The response of a model that was asked before; empty where there is none.
+        llm_label: The label from a language model; empty where there is none.
     """
 
     before: str
@@ -41,11 +41,11 @@ class Example:
     after: str = ""
     response: str
     accepted: tuple[str, ...] = ()
-    mark: int = 0
+    prefix_at: int = 0
     rationale: str = ""
     choices: tuple[str, ...] = ()
     row: str = ""
-    said: str = ""
+    llm_label: str = ""
 
 
 def rows_of(examples: Sequence[Example], origin: Table | str) -> Examples:
@@ -75,10 +75,10 @@ def rows_of(examples: Sequence[Example], origin: Table | str) -> Examples:
     fields: dict[str, tuple[Any, ...]] = {
         "cut": tuple((len(e.before), len(e.before) + len(e.context)) for e in examples),
         "answers": tuple(e.accepted or (e.response,) for e in examples),
-        "marks": tuple(e.mark for e in examples),
+        "prefix_at": tuple(e.prefix_at for e in examples),
         "rationales": tuple(e.rationale for e in examples),
         "ids": tuple(e.row or str(row) for row, e in enumerate(examples)),
-        "said": tuple(e.said for e in examples),
+        "llm_label": tuple(e.llm_label for e in examples),
     }
     if any(e.choices for e in examples):
         fields["choices"] = tuple(e.choices for e in examples)
@@ -124,12 +124,12 @@ class Accuracy:
         return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
 
 
-def marked(rows: Examples, name: str) -> Examples:
-    """The rows with the name of a task put into their prompts."""
+def with_task_prefix(rows: Examples, name: str) -> Examples:
+    """The rows with the name of a task as a prefix in their prompts."""
     prefix = f"{name}: "
     prompts = tuple(
         text[:at] + prefix + text[at:]
-        for text, at in zip(rows.texts[0], rows.fields["marks"], strict=True)
+        for text, at in zip(rows.texts[0], rows.fields["prefix_at"], strict=True)
     )
     cut = tuple((a + len(prefix), b + len(prefix)) for a, b in rows.fields["cut"])
     return replace(rows, texts=(prompts, *rows.texts[1:]), fields={**rows.fields, "cut": cut})
@@ -168,30 +168,32 @@ class GenerationTask(TokenTask):
             )
         return encode_prompts(rows, tokenizer, max_length, self.kind)
 
-    def readings(
+    def views(
         self, rows: Examples, tokenizer: Any, max_length: int
     ) -> Mapping[str, TokenizedDataset]:
         """The two tasks of step-by-step distillation.
 
-        ``predict`` is the rows with a word that says that the response is asked for; its own
-        ``explain`` asks for the rationale in the same way, and has no label where there is none.
+        ``predict`` is the rows with a prefix that asks for the response; its view ``explain`` asks
+        for the rationale in the same way, and has no label where there is none.
         """
-        asked = marked(rows, EXPLAIN)
-        asked = replace(asked, texts=(asked.texts[0], rows.fields["rationales"]))
-        explain = encode_prompts(asked, tokenizer, max_length, self.kind)
+        explained = with_task_prefix(rows, EXPLAIN)
+        explained = replace(explained, texts=(explained.texts[0], rows.fields["rationales"]))
+        explain = encode_prompts(explained, tokenizer, max_length, self.kind)
         silent = np.asarray([not text for text in rows.fields["rationales"]])
         explain = replace(without_labels(explain, silent), references=None)
-        predict = encode_prompts(marked(rows, PREDICT), tokenizer, max_length, self.kind)
-        return {PREDICT: replace(predict, beside={EXPLAIN: explain})}
+        predict = encode_prompts(with_task_prefix(rows, PREDICT), tokenizer, max_length, self.kind)
+        return {PREDICT: replace(predict, views={EXPLAIN: explain})}
 
-    def asked(
-        self, rows: Examples, tokenizer: Any, max_length: int, *, answered: bool = False
+    def teacher_prompts(
+        self, rows: Examples, tokenizer: Any, max_length: int, *, with_response: bool = False
     ) -> TokenizedDataset:
-        """Prompts that begin with ``explain``, and the response on a line of its own if told."""
-        prompts = marked(rows, EXPLAIN)
-        if answered:
-            told = replace(prompts, fields={**prompts.fields, "rationales": rows.texts[1]})
-            prompts = prompted(told, self.name)
+        """Prompts that begin with ``explain``, followed by the response if asked for."""
+        prompts = with_task_prefix(rows, EXPLAIN)
+        if with_response:
+            with_responses = replace(
+                prompts, fields={**prompts.fields, "rationales": rows.texts[1]}
+            )
+            prompts = rationales_as_input(with_responses, self.name)
         nothing = ("",) * len(rows)
         return encode_prompts(
             replace(prompts, texts=(prompts.texts[0], nothing)), tokenizer, max_length, self.kind

@@ -10,25 +10,23 @@ if TYPE_CHECKING:
     from raykd.methods.base import Setting, Signals
 
 
-def pair_refusal(setting: Setting, needs: Signals, reading: str, *, derives: bool) -> str:
+def pair_refusal(setting: Setting, needs: Signals, view: str, *, derives: bool) -> str:
     """The reason in the user's words, or empty; a second line says what to do.
 
     Args:
         setting: The pair.
         needs: What is read from the teacher.
-        reading: Name of the reading of the rows that the student learns from.
+        view: Name of the view of the rows that the student learns from.
         derives: Whether teachers are derived from the teacher.
     """
     if not setting.same_tokens and (reason := _other_tokens(setting, needs, derives=derives)):
         return reason
     positions = bool(needs.hidden_states or needs.attentions)
-    if setting.teacher_reading not in ("", reading) and (
-        positions or (needs.outputs and needs.live)
-    ):
+    if setting.teacher_view not in ("", view) and (positions or (needs.outputs and needs.live)):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
             f"reads {what} the student's own prompts, but the teacher was fine-tuned on prompts "
-            f"that begin with '{setting.teacher_reading}: '\n"
+            f"that begin with '{setting.teacher_view}: '\n"
             "leave out teacher.finetune.explain, or this method"
         )
     if positions and setting.kind == "seq2seq":

@@ -110,7 +110,7 @@ class Setting:
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_reading: Name of the reading of the rows that the teacher was fine-tuned on; empty:
+        teacher_view: Name of the view of the rows that the teacher was fine-tuned on; empty:
             the rows as they are.
         end: The token that ends a text, for tasks that write text.
         pad: The token that pads.
@@ -125,7 +125,7 @@ class Setting:
     num_labels: int
     same_tokens: bool = True
     vocabulary: int | None = None
-    teacher_reading: str = ""
+    teacher_view: str = ""
     end: int = 0
     pad: int = 0
     explains: bool = True
@@ -281,7 +281,7 @@ class Method(ABC, Generic[P]):
         reference: Address of the paper.
         requires: The most it may read from the teacher, whatever its parameters.
         kinds: Kinds of task it can serve.
-        reading: Name of the reading of the rows that it learns from and is scored on; empty: the
+        view: Name of the view of the rows that it learns from and is scored on; empty: the
             rows as they are.
         ranks: The processes that train the student together; the loop sets them before each step.
 
@@ -294,7 +294,7 @@ class Method(ABC, Generic[P]):
     reference: ClassVar[str]
     requires: ClassVar[Signals]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    reading: ClassVar[str] = ""
+    view: ClassVar[str] = ""
     ranks: Ranks = Alone()
 
     def __init__(self, params: P, setting: Setting) -> None:
@@ -310,15 +310,15 @@ class Method(ABC, Generic[P]):
         if self.setting.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.setting.kind}"
         return pair_refusal(
-            self.setting, self.signals(), self.reading, derives=self.derivation() is not None
+            self.setting, self.signals(), self.view, derives=self.derivation() is not None
         )
 
     def signals(self) -> Signals:
         """What it reads from the teacher with these parameters; within `requires`."""
         return self.requires
 
-    def beside(self) -> tuple[str, ...]:
-        """Names of further readings that batches bring along (`Batch.beside`)."""
+    def views(self) -> tuple[str, ...]:
+        """Names of further views that batches carry (`Batch.views`)."""
         return ()
 
     def reductions(self) -> tuple[Reduction, ...]:

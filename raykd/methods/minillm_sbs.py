@@ -30,9 +30,9 @@ class MiniLLMStepByStep(minillm.MiniLLM):
 
     title = "policy gradient on labels, and rationales as a second task"
     requires = Signals(logits=True, weights=True, rationales=True)
-    reading = PREDICT
+    view = PREDICT
 
-    def beside(self) -> tuple[str, ...]:
+    def views(self) -> tuple[str, ...]:
         """Rationales."""
         return (EXPLAIN,)
 
@@ -43,7 +43,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
         terms = dict(found.means)
         terms["responses"] = alpha * terms["responses"]
         if alpha < 1:
-            half = Half.rationales(batch.beside[EXPLAIN], student)
+            half = Half.rationales(batch.views[EXPLAIN], student)
             terms["rationale"] = half.loss(1 - alpha, Divergence())
         return LossTerms(found.metric_means, **terms)
 

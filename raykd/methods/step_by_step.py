@@ -128,7 +128,7 @@ class StepByStep(Method[Params]):
     reference = "https://arxiv.org/abs/2305.02301"
     requires = Signals(logits=True, rationales=True, weights=True)
     kinds = TEXT_KINDS
-    reading = PREDICT
+    view = PREDICT
 
     def refusal(self) -> str:
         """A teacher that was never asked to explain has nothing to say of rationales."""
@@ -156,7 +156,7 @@ class StepByStep(Method[Params]):
             rationales=True, logits=shared, weights=shared and p.teacher_prompt == "same"
         )
 
-    def beside(self) -> tuple[str, ...]:
+    def views(self) -> tuple[str, ...]:
         """Rationales, and the rows as the teacher reads them."""
         p = self.params
         return (EXPLAIN, PLAIN) if p.kappa_l > 0 and p.teacher_prompt == "plain" else (EXPLAIN,)
@@ -177,11 +177,11 @@ class StepByStep(Method[Params]):
         p = self.params
         label = rationale = None
         if p.alpha > 0:
-            asked = batch.beside[PLAIN] if PLAIN in self.beside() else batch
+            asked = batch.views[PLAIN] if PLAIN in self.views() else batch
             said = teacher(asked) if p.kappa_l > 0 else Outputs()
             label = self._label(batch, student(batch), said)
         if p.alpha < 1:
-            rationale = Half.rationales(batch.beside[EXPLAIN], student, teacher, p.kappa_r)
+            rationale = Half.rationales(batch.views[EXPLAIN], student, teacher, p.kappa_r)
         if label is None and rationale is not None and rationale.scores is None:
             # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
             nothing = 0.0 * student(batch).lazy_logits.states.sum()

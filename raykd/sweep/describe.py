@@ -54,8 +54,8 @@ def _unit(gathered: Gathered, metric: str) -> str:
 def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
     """Train rows with a rationale, and those left out as no model gave them a label."""
     found = {}
-    if (reading := prepared.splits["train"].beside.get(PREDICT)) is not None:
-        counts = reading.beside[EXPLAIN].label_counts()
+    if (view := prepared.splits["train"].views.get(PREDICT)) is not None:
+        counts = view.views[EXPLAIN].label_counts()
         found["with a rationale"] = int((counts > 0).sum())
     if (teacher_text := prepared.splits.get(TEACHER_TEXT)) is not None and teacher_text.truncated:
         found["with a cut response of the teacher"] = teacher_text.truncated

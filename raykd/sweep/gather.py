@@ -126,7 +126,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     if more:
         check_readings(name, student_splits)
     if explains:
-        teacher_splits = {role: e.beside[PREDICT] for role, e in teacher_splits.items()}
+        teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
     if signals.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
@@ -160,7 +160,7 @@ def _setting(spec: SweepSpec, task: Task, pair: Pair) -> Setting:
         num_labels=task.num_labels,
         same_tokens=tokens.same,
         vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
-        teacher_reading=PREDICT if spec.teacher.explain > 0 else "",
+        teacher_view=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=model_in_words(teacher_name(spec)),
         student_name=student_in_words(spec),
@@ -188,15 +188,15 @@ def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
 def _explaining(
     task: Task, spec: SweepSpec, train: Examples, tokens: Tokens
 ) -> RationaleGeneration | None:
-    """What the teacher is asked, where rationales are to come from it."""
+    """The prompts for the rationales of the teacher, where they come from it."""
     wanted = spec.data.rationales
     if not wanted.by_teacher:
         return None
     length = spec.data.max_length
     return RationaleGeneration(
-        prompts=task.asked(train, tokens.student, length),
-        asked=task.asked(
-            train, tokens.teacher, length, answered=wanted.source == "teacher_posthoc"
+        prompts=task.teacher_prompts(train, tokens.student, length),
+        teacher_prompts=task.teacher_prompts(
+            train, tokens.teacher, length, with_response=wanted.source == "teacher_posthoc"
         ),
         # A prompt has half of the length; the rest is for what is written.
         max_new_tokens=min(wanted.max_new_tokens, length // 2),
@@ -209,18 +209,18 @@ def _encoded(
     """Every role's rows as a model reads them; roles that share rows share the result.
 
     Rows that are never scored do not keep what predictions would be compared with. With `more`, the
-    task's other readings of them come along.
+    task's views of them come along.
     """
     scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
     done: dict[int, TokenizedDataset] = {}
     for part in rows.values():
         if id(part) not in done:
             encoded = task.encode(part, tokenizer, length)
-            beside = task.readings(part, tokenizer, length) if more else {}
+            views = task.views(part, tokenizer, length) if more else {}
             if id(part) not in scored:
                 encoded = replace(encoded, references=None)
-                beside = {n: replace(other, references=None) for n, other in beside.items()}
-            done[id(part)] = replace(encoded, beside=beside)
+                views = {n: replace(other, references=None) for n, other in views.items()}
+            done[id(part)] = replace(encoded, views=views)
     return {role: done[id(part)] for role, part in rows.items()}
 
 

@@ -24,20 +24,20 @@ def check_rationales(name: str, train: Examples) -> None:
 
 
 def check_readings(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
-    """Refuse readings whose responses are cut in other places than those of the plain rows.
+    """Refuse views whose responses are cut in other places than those of the plain rows.
 
-    What a teacher said of the plain rows would belong to other tokens.
+    The teacher's outputs for the plain rows would belong to other tokens.
 
     Raises:
         DataError: Names the role.
     """
     for role, plain in splits.items():
-        for reading, encoded in plain.beside.items():
+        for view, encoded in plain.views.items():
             ours, theirs = (e.labels[e.labels != NO_LABEL] for e in (encoded, plain))
             if not np.array_equal(ours, theirs):
                 raise DataError(
                     f"{name}: some responses of the {role} rows are cut in other places when their "
-                    f"prompts begin with '{reading}: '",
+                    f"prompts begin with '{view}: '",
                     hint="raise data.max_length, so that responses are not cut",
                 )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.carve import carve, choose
-from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
+from raykd.data.explanations import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.spec.splits import split_problems
@@ -72,4 +72,4 @@ def _load(task: Task, split: str, settings: DataSettings, rationales: RationaleS
     if rationales.file is not None:
         told = from_file(Path(rationales.file), split)
         rows = with_rationales(rows, told, f"{rationales.file} ({task.name}, {split})")
-    return prompted(rows, task.name) if rationales.as_input else rows
+    return rationales_as_input(rows, task.name) if rationales.as_input else rows

@@ -67,7 +67,7 @@ def finetune(
             teacher=lambda batch: Outputs(),
             settings=settings,
             collator=Collator(
-                inputs.teacher_pad, max_length=inputs.max_length, beside=method.beside()
+                inputs.teacher_pad, max_length=inputs.max_length, views=method.views()
             ),
             seed=inputs.finetune_seed,
             world=world,

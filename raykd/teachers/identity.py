@@ -160,9 +160,9 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_TEXT] = [ran, read, how]
     if inputs.rationale_generation is not None:
-        asked = inputs.rationale_generation
-        read = [rows.of(asked.prompts), rows.of(asked.asked)]
-        how = [inputs.text_settings(asked.max_new_tokens), inputs.finetune_seed]
+        wanted = inputs.rationale_generation
+        read = [rows.of(wanted.prompts), rows.of(wanted.teacher_prompts)]
+        how = [inputs.text_settings(wanted.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]

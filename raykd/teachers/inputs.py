@@ -124,7 +124,7 @@ class TaskInputs:
             num_labels=self.task.num_labels,
             same_tokens=self.same_tokens,
             vocabulary=vocabulary,
-            teacher_reading=PREDICT if self.explain else "",
+            teacher_view=PREDICT if self.explain else "",
             end=tokens.end if tokens is not None else 0,
             pad=self.student_pad,
         )

@@ -172,7 +172,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         vocabulary=setting.vocabulary,
-        teacher_reading=setting.teacher_reading,
+        teacher_view=setting.teacher_view,
         teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
         teacher_pad=inputs.teacher_pad,
         teacher_dims=inputs.teacher.dims,
@@ -246,13 +246,13 @@ def _teacher_texts(
     rationale_generation, found = inputs.rationale_generation, {}
 
     def made(
-        rows: TokenizedDataset, name: str, most: int, asked: TokenizedDataset
+        rows: TokenizedDataset, name: str, most: int, teacher_rows: TokenizedDataset
     ) -> TokenizedDataset:
         seed_everything(derive_seed(inputs.finetune_seed, STREAMS[name]))
         settings = inputs.finetune or TrainSettings()
         progress("write", 0, len(rows), name)
         return with_teacher_text(
-            model, rows, asked, inputs.text_settings(most), settings.eval_batch_size,
+            model, rows, teacher_rows, inputs.text_settings(most), settings.eval_batch_size,
             lambda done: progress("write", done, len(rows), name),
         )  # fmt: skip
 
@@ -266,14 +266,14 @@ def _teacher_texts(
             rationale_generation.prompts,
             TEACHER_RATIONALES,
             rationale_generation.max_new_tokens,
-            rationale_generation.asked,
+            rationale_generation.teacher_prompts,
         )
     return found
 
 
 def _own_train(inputs: TaskInputs) -> TokenizedDataset:
     """The train rows as the teacher reads them, without what only scoring needs."""
-    return replace(inputs.teacher_splits["train"], references=None, beside={})
+    return replace(inputs.teacher_splits["train"], references=None, views={})
 
 
 def _output_layer(

@@ -26,12 +26,12 @@ class RationaleGeneration:
 
     Attributes:
         prompts: The train rows with the prompts of the students.
-        asked: The train rows with the prompts of the teacher, which may hold more.
+        teacher_prompts: The train rows with the prompts of the teacher, which may hold more.
         max_new_tokens: Maximum number of tokens of a rationale.
     """
 
     prompts: TokenizedDataset
-    asked: TokenizedDataset
+    teacher_prompts: TokenizedDataset
     max_new_tokens: int
 
 
@@ -92,7 +92,7 @@ class TeacherTextSettings:
 def with_teacher_text(
     model: nn.Module,
     rows: TokenizedDataset,
-    asked: TokenizedDataset,
+    teacher_rows: TokenizedDataset,
     text_settings: TeacherTextSettings,
     batch_size: int,
     progress: Callable[[int], None],
@@ -106,13 +106,13 @@ def with_teacher_text(
     Args:
         model: The teacher, on its device.
         rows: Prompts and responses as students read them; the responses are not read.
-        asked: The same rows as the teacher reads them; it goes on with their prompts.
+        teacher_rows: The same rows as the teacher reads them; it goes on with their prompts.
         text_settings: How it writes.
         batch_size: Rows that are written at a time.
         progress: Called with the number of rows done.
     """
     generation = text_settings.generation()
-    read = [asked.prompt(row) for row in range(len(asked))]
+    read = [teacher_rows.prompt(row) for row in range(len(teacher_rows))]
     order = np.argsort([len(prompt) for prompt in read], kind="stable")
     said: dict[int, Array] = {}
     for begin in range(0, len(order), batch_size):

@@ -115,11 +115,11 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     values = {
         field.name: getattr(batch, field.name)
         for field in dataclasses.fields(batch)
-        if field.name not in ("index", "beside")
+        if field.name not in ("index", "views")
     }
     there = {name: moved(value, device) for name, value in values.items() if value is not None}
-    beside = {name: on_device(other, device) for name, other in batch.beside.items()}
-    return dataclasses.replace(batch, beside=beside, **there)
+    views = {name: on_device(other, device) for name, other in batch.views.items()}
+    return dataclasses.replace(batch, views=views, **there)
 
 
 def stream(

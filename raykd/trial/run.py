@@ -100,12 +100,12 @@ def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Tokeniz
     splits = dict(prepared.splits)
     if method.signals().generation:
         splits["train"] = splits[TEACHER_TEXT]
-    if not method.reading:
+    if not method.view:
         return splits
     found = {}
     for role, plain in splits.items():
-        read = plain.beside.get(method.reading, plain)
-        found[role] = replace(read, beside={**read.beside, PLAIN: plain})
+        read = plain.views.get(method.view, plain)
+        found[role] = replace(read, views={**read.views, PLAIN: plain})
     return found
 
 
@@ -167,7 +167,7 @@ def run_trial(
         prepared.pad_id,
         max_length=prepared.max_length,
         margin=method.signals().margin,
-        beside=method.beside(),
+        views=method.views(),
     )
 
     def pass_on(evaluation: Evaluation) -> bool:

@@ -61,7 +61,7 @@ def test_step_by_step_meets_a_batch_without_rationales():
 
     method = METHOD(Params(alpha=0.5), setups.setting("causal_lm"))
     batches = [
-        text_setups.batch([2, 1], beside={EXPLAIN: text_setups.batch(rationales, seed=1)})
+        text_setups.batch([2, 1], views={EXPLAIN: text_setups.batch(rationales, seed=1)})
         for rationales in ([3, 2], [0, 0], [4, 0])
     ]
     found = minimised(method, batches)
@@ -72,8 +72,8 @@ def test_step_by_step_meets_a_batch_without_rationales():
 
 def test_a_teacher_learns_to_explain_from_rows_of_which_most_have_no_rationale():
     pair = SmallPair.of("causal_lm")
-    read = pair.rows.beside[PREDICT]
-    rows = dataclasses.replace(read, beside=pair.rows.beside)
+    read = pair.rows.views[PREDICT]
+    rows = dataclasses.replace(read, views=pair.rows.views)
     inputs = SimpleNamespace(
         task=dataclasses.replace(pair.task, metric="log_likelihood"),
         finetune=TrainSettings(epochs=1, batch_size=2, lr=1e-3, precision="fp32"), explain=0.4,

@@ -221,7 +221,7 @@ def test_the_teachers_rationales_are_read_by_a_student_with_another_tokenizer(fa
     for ours in (teacher, student):
         prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, **asked)
         tokens = prepared.splits["select"].references.tokens
-        explain = prepared.splits["train"].beside["predict"].beside["explain"]
+        explain = prepared.splits["train"].views["predict"].views["explain"]
         rows = [row[row != NO_LABEL].tolist() for row in _labels(explain)]
         texts.append(tokens.decode(rows))
         assert np.isfinite(found["step_by_step"].metrics["report/log_likelihood"])

@@ -231,8 +231,8 @@ def test_labels_are_the_response_and_its_end(writing, rows):
 def test_other_readings_name_their_task_and_keep_the_labels(writing, rows):
     tokenizer = tokenizer_for(writing, rows)
     plain = writing.encode(rows, tokenizer, 4 * LENGTH)
-    predict = writing.readings(rows, tokenizer, 4 * LENGTH)["predict"]
-    explain = predict.beside["explain"]
+    predict = writing.views(rows, tokenizer, 4 * LENGTH)["predict"]
+    explain = predict.views["explain"]
     known = [e.labels[e.labels != NO_LABEL].tolist() for e in (plain, predict)]
     assert known[0] == known[1]
     has_rationale = any(rows.fields["rationales"])

@@ -171,7 +171,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
     tokens = tokenizer(family, False), tokenizer(family, other)
     theirs, ours = (task.encode(rows, t, LENGTH) for t in tokens)
     if explain:
-        theirs = task.readings(rows, tokens[0], LENGTH)[PREDICT]
+        theirs = task.views(rows, tokens[0], LENGTH)[PREDICT]
     assert other == (not np.array_equal(theirs.input_ids, ours.input_ids)) or explain
     more = (PAD_T, PAD_S) if kind in TOKEN_KINDS else (0, 0)
     sizes = [id_count(t) + n for t, n in zip(tokens, more, strict=True)]

@@ -61,9 +61,7 @@ class Pair:
         family = registry.load("families", FAMILIES[kind])
         self.tokenizer = train_byte_pairs(texts, VOCABULARY, family.specials)
         encoded = self.task.encode(self.rows, self.tokenizer, LENGTH)
-        self.encoded = replace(
-            encoded, beside=self.task.readings(self.rows, self.tokenizer, LENGTH)
-        )
+        self.encoded = replace(encoded, views=self.task.views(self.rows, self.tokenizer, LENGTH))
         self.random_init = RandomInitConfig(
             family=FAMILIES[kind], layers=1, hidden=16, heads=2, max_positions=LENGTH, dropout=0.1
         )
@@ -96,7 +94,7 @@ class Pair:
         return made
 
     def read_by(self, method: Method[Any]) -> TokenizedDataset:
-        return self.encoded.beside[method.reading] if method.reading else self.encoded
+        return self.encoded.views[method.view] if method.view else self.encoded
 
     def fit(self, method: Method[Any], model: nn.Module, lr: float = 1e-3) -> TrainResult:
         return train_model(
@@ -109,7 +107,7 @@ class Pair:
                 teacher=LiveReader(self.teacher, lambda batch: forward(self.teacher, batch)),
                 settings=TrainSettings(epochs=2, batch_size=8, lr=lr),
                 collator=Collator(
-                    self.tokenizer.pad_token_id, max_length=LENGTH, beside=method.beside()
+                    self.tokenizer.pad_token_id, max_length=LENGTH, views=method.views()
                 ),
                 seed=0,
                 world=DistributedContext(device=torch.device("cpu")),

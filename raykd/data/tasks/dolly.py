@@ -38,7 +38,7 @@ def read(table: Table) -> Iterator[Example]:
             after=RESPONSE,
             response=accepted[0],
             accepted=accepted,
-            mark=len(first),
+            prefix_at=len(first),
         )
 
 

@@ -18,7 +18,7 @@ from raykd.data.base import Examples
 from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
 from raykd.data.json_files import read_json, read_json_rows
-from raykd.data.rationales import PARSERS, Said
+from raykd.data.rationales import PARSERS, LLMOutput
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of, same_text
 from raykd.data.values import shown, whole
@@ -64,22 +64,23 @@ class Explained(GenerationTask):
 
     def read_table(self, table: Table) -> Examples:
         """Questions as they are for an encoder, as an instruction for a decoder."""
-        said = self._said(table)
+        llm_outputs = self._llm_outputs(table)
         ids = columns.spelled_out(table, "id") if "id" in table.columns else [""] * len(table)
         before, after = "", ""
         if self.kind == "causal_lm":
             before, after = before_instruction(with_context=False), RESPONSE
         examples = [
             Example(
-                before=before, context=asked, after=after, response=answer, mark=len(before),
-                rationale=said[row].rationale, row=ids[row], said=said[row].label,
+                before=before, context=asked, after=after, response=answer, prefix_at=len(before),
+                rationale=llm_outputs[row].rationale, row=ids[row],
+                llm_label=llm_outputs[row].label,
             )
             for row, (asked, answer) in enumerate(self.pairs(table))
         ]  # fmt: skip
         return rows_of(examples, table)
 
-    def _said(self, table: Table) -> list[Said]:
-        """What a model said of every row; what it did not say is empty."""
+    def _llm_outputs(self, table: Table) -> list[LLMOutput]:
+        """The output of a language model for every row, with empty texts for what is missing."""
         parse = PARSERS[self.parser]
         found = [parse(text) for text in columns.optional_texts(table, "llm_output")]
         for name, part in (("llm_rationale", "rationale"), ("llm_label", "label")):
@@ -144,16 +145,16 @@ class SeedReader:
         if split not in self.splits():
             raise no_split(split, str(self.folder), self.splits())
         table = read_json_rows(self._file(split))
-        said = self._outputs(split)
-        if not said:
+        llm_outputs = self._outputs(split)
+        if not llm_outputs:
             return table
-        if len(said) != len(table):
+        if len(llm_outputs) != len(table):
             raise DataError(
                 f"{table.origin} has {len(table):,} rows, but llm/{split}_CoT_*.json hold "
-                f"{len(said):,} outputs",
+                f"{len(llm_outputs):,} outputs",
                 hint="they belong together by their order, so both must be whole",
             )
-        return replace(table, columns={**table.columns, "llm_output": said})
+        return replace(table, columns={**table.columns, "llm_output": llm_outputs})
 
     def _file(self, split: str) -> Path:
         return self.folder / f"{self.name}_{split}.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raykd.data.base import Examples
-from raykd.data.explanations import from_file, prompted, relabelled, with_rationales
+from raykd.data.explanations import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.text_generation import Example, rows_of
 from raykd.errors import DataError
 
@@ -15,7 +15,7 @@ def three() -> Examples:
     examples = [
         Example(
             before="Q: ", context=f"is {k} even?", after="\nA: ", response="yes",
-            rationale="It is." if k else "", row=f"r{k}", said=("", "no", "yes")[k],
+            rationale="It is." if k else "", row=f"r{k}", llm_label=("", "no", "yes")[k],
         )
         for k in range(3)
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_a_file_that_is_missing_or_of_other_rows_is_refused(tmp_path):
 
 
 def test_a_rationale_becomes_the_last_line_of_what_may_be_cut():
-    rows = prompted(three(), "test")
+    rows = rationales_as_input(three(), "test")
     assert rows.texts[0] == (
         "Q: is 0 even?\nA: ", "Q: is 1 even?\nIt is.\nA: ", "Q: is 2 even?\nIt is.\nA: "
     )  # fmt: skip

@@ -15,7 +15,7 @@ from raykd.data.prompts import (
     joined_row,
     without_labels,
 )
-from raykd.data.text_generation import Example, marked, rows_of
+from raykd.data.text_generation import Example, rows_of, with_task_prefix
 from raykd.errors import DataError
 from raykd.models.byte_pairs import train_byte_pairs
 
@@ -104,8 +104,8 @@ def test_an_encoder_reads_the_prompt_and_labels_have_a_length_of_their_own(token
 
 
 def test_the_name_of_a_task_moves_what_may_be_cut():
-    given = rows(Example(before="I: ", context="ctx", after="!", response="r", mark=3))
-    named = marked(given, "explain")
+    given = rows(Example(before="I: ", context="ctx", after="!", response="r", prefix_at=3))
+    named = with_task_prefix(given, "explain")
     assert named.texts[0] == ("I: explain: ctx!",)
     begin, end = named.fields["cut"][0]
     assert named.texts[0][0][begin:end] == "ctx"
@@ -125,11 +125,11 @@ def test_rows_without_a_rationale_have_no_label(tokenizer, kind):
 def test_other_readings_come_along_when_asked_for(tokenizer):
     given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
     found = encode_prompts(given, tokenizer, 40, "causal_lm")
-    found = replace(found, beside={"explain": found})
+    found = replace(found, views={"explain": found})
     plain = Collator(0, max_length=40)(found, np.arange(2))
-    both = Collator(0, max_length=40, beside=("explain",))(found, np.arange(2))
-    assert plain.beside == {}
-    assert both.beside["explain"].labels.tolist() == plain.labels.tolist()
+    both = Collator(0, max_length=40, views=("explain",))(found, np.arange(2))
+    assert plain.views == {}
+    assert both.views["explain"].labels.tolist() == plain.labels.tolist()
 
 
 def test_an_empty_response_is_refused_with_its_row():

@@ -18,7 +18,7 @@ SETTING = setups.setting("causal_lm")
 
 def batch(rationales):
     explain = text_setups.batch(rationales, seed=1)
-    return text_setups.batch([2, 1, 3], beside={EXPLAIN: explain})
+    return text_setups.batch([2, 1, 3], views={EXPLAIN: explain})
 
 
 def run(of, student, **values):
@@ -30,7 +30,7 @@ def run(of, student, **values):
 def test_labels_are_sampled_and_rationales_are_given(alpha):
     of, student = batch([4, 0, 2]), Model(1)
     terms = run(of, student, alpha=alpha, lm_coef=0.7)
-    explain = of.beside[EXPLAIN]
+    explain = of.views[EXPLAIN]
     hard = likelihood(student.logits(explain), labels_of(explain))
     shown = terms.metrics["policy"] + terms.metrics["single_step"]
     assert terms["responses"].item() == pytest.approx(alpha * shown.item(), rel=1e-5, abs=1e-9)
@@ -69,5 +69,5 @@ def test_it_trains_where_most_batches_have_no_rationale():
 def test_it_reads_rationales_beside_what_minillm_reads():
     method = METHOD(Params(), SETTING)
     assert method.signals() == Signals(logits=True, weights=True, rationales=True)
-    assert method.reading == "predict"
-    assert method.beside() == (EXPLAIN,)
+    assert method.view == "predict"
+    assert method.views() == (EXPLAIN,)

@@ -35,7 +35,7 @@ def reading(signals: Signals, *, of: str = "") -> type[Method[Nothing]]:
         title = reference = ""
         requires = signals
         kinds = KINDS
-        reading = of
+        view = of
 
         def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
             return LossTerms()
@@ -118,13 +118,13 @@ def test_derived_teachers_need_rows_that_both_models_read():
 
 def test_a_teacher_that_reads_other_prompts_is_not_asked_about_those_of_the_student():
     for kind in TEXT_KINDS:
-        assert refused(LOGITS, kind, teacher_reading=PREDICT) == ""
-        assert refused(LIVE, kind, teacher_reading=PREDICT, of=PREDICT) == ""
-        why = refused(LIVE, kind, teacher_reading=PREDICT)
+        assert refused(LOGITS, kind, teacher_view=PREDICT) == ""
+        assert refused(LIVE, kind, teacher_view=PREDICT, of=PREDICT) == ""
+        why = refused(LIVE, kind, teacher_view=PREDICT)
         assert "prompts that begin with 'predict: '" in why
         assert "teacher.finetune.explain" in why
         assert refused(LIVE, kind, of=PREDICT) == ""
-    assert "hidden states" in refused(STATES, "causal_lm", teacher_reading=PREDICT)
+    assert "hidden states" in refused(STATES, "causal_lm", teacher_view=PREDICT)
 
 
 def test_hidden_states_of_two_kinds_are_not_offered():

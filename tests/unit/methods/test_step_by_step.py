@@ -23,7 +23,7 @@ ALONE = DistributedContext(0, 1, torch.device("cpu"))
 def batch(rationales=(5, 0, 2)):
     """Three rows, the second one without a rationale; the teacher reads plain ones."""
     explain, plain = text_setups.batch(rationales, seed=1), text_setups.batch([2, 1, 3], seed=2)
-    return text_setups.batch([2, 1, 3], beside={EXPLAIN: explain, PLAIN: plain})
+    return text_setups.batch([2, 1, 3], views={EXPLAIN: explain, PLAIN: plain})
 
 
 def run(student, teacher, of=None, **values):
@@ -34,7 +34,7 @@ def run(student, teacher, of=None, **values):
 def test_labels_and_rationales_are_means_over_their_own_tokens(alpha):
     of, student = batch(), Model(1)
     terms = run(student, Model(2, trained=False), of, alpha=alpha)
-    explain = of.beside[EXPLAIN]
+    explain = of.views[EXPLAIN]
     label = likelihood(student.logits(of), labels_of(of))
     rationale = likelihood(student.logits(explain), labels_of(explain))
     found = {name: term.item() for name, term in terms.items()}
@@ -50,7 +50,7 @@ def test_the_teacher_has_a_share_in_either(divergence):
     of, student, teacher = batch(), Model(1), Model(2, trained=False)
     terms = run(student, teacher, of, alpha=0.4, kappa_l=0.3, kappa_r=0.8, teacher_prompt="same",
                 divergence=divergence, beta=0.2, lam=0.3)  # fmt: skip
-    explain, found = of.beside[EXPLAIN], {}
+    explain, found = of.views[EXPLAIN], {}
     for name, read, share, weight in (("label", of, 0.3, 0.4), ("rationale", explain, 0.8, 0.6)):
         ours, theirs = student.logits(read), teacher.logits(read)
         apart = by_name(divergence, ours, theirs, beta=0.2, lam=0.3)
@@ -62,15 +62,15 @@ def test_the_teacher_has_a_share_in_either(divergence):
 def test_a_teacher_that_reads_plain_rows_is_asked_for_them():
     of, student, teacher = batch(), Model(1), Model(2, trained=False)
     terms = run(student, teacher, of, kappa_l=1.0, alpha=1.0)
-    assert teacher.read == [of.beside[PLAIN]]
-    theirs = teacher.logits(of.beside[PLAIN])
+    assert teacher.read == [of.views[PLAIN]]
+    theirs = teacher.logits(of.views[PLAIN])
     apart = by_name("forward_kl", student.logits(of), theirs)
     assert terms["label"].item() == pytest.approx(apart, rel=1e-5)
 
 
 def test_its_gradient_is_that_of_both_tasks():
     of, student = batch(), Model(1)
-    explain = of.beside[EXPLAIN]
+    explain = of.views[EXPLAIN]
     terms = run(student, Model(2, trained=False), of, alpha=0.3)
     dense = 0.3 * F.cross_entropy(student.logits(of), labels_of(of))
     dense = dense + 0.7 * F.cross_entropy(student.logits(explain), labels_of(explain))
@@ -128,10 +128,10 @@ def test_what_is_read_and_refused():
 
     assert method().signals() == Signals(rationales=True)
     assert method(kappa_l=0.5).signals() == Signals(rationales=True, logits=True)
-    assert method(kappa_l=0.5).beside() == (EXPLAIN, PLAIN)
+    assert method(kappa_l=0.5).views() == (EXPLAIN, PLAIN)
     same = method(kappa_r=0.5, teacher_prompt="same")
     assert same.signals() == Signals(rationales=True, logits=True, weights=True)
-    assert same.beside() == (EXPLAIN,)
+    assert same.views() == (EXPLAIN,)
     assert "set teacher_prompt: same" in method(kappa_r=0.5).refusal()
     unasked = dataclasses.replace(SETTING, explains=False)
     refused = method(unasked, kappa_l=0.5, teacher_prompt="same").refusal()

@@ -65,7 +65,7 @@ def test_step_by_step_takes_any_rationales(rationales, tokens, alpha):
     explain = text_setups.batch(rationales, seed=1, vocabulary=tokens)
     plain = text_setups.batch([2] * len(rationales), vocabulary=tokens)
     of = text_setups.batch(
-        [2] * len(rationales), vocabulary=tokens, beside={EXPLAIN: explain, PLAIN: plain}
+        [2] * len(rationales), vocabulary=tokens, views={EXPLAIN: explain, PLAIN: plain}
     )
     params = step_by_step.Params(alpha=alpha, kappa_l=0.4, kappa_r=0.2, teacher_prompt="same")
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
-from raykd.data.explanations import prompted
+from raykd.data.explanations import rationales_as_input
 from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
 from raykd.sweep.gather import Gathered, gather
@@ -79,7 +79,7 @@ def prepared(found: Gathered) -> Prepared:
 
 
 def explain(train: TokenizedDataset) -> TokenizedDataset:
-    return train.beside["predict"].beside["explain"]
+    return train.views["predict"].views["explain"]
 
 
 def told(found: Gathered, encoded: TokenizedDataset) -> list[str]:
@@ -107,11 +107,11 @@ def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer
     assert told(found, written) != told(found, plain)
     assert np.array_equal(written.labels, explain(two.splits["train"]).labels)
     # What is learnt as the response is the data's.
-    ours, theirs = (p.splits["train"].beside["predict"].labels for p in (one, two))
+    ours, theirs = (p.splits["train"].views["predict"].labels for p in (one, two))
     assert np.array_equal(ours, theirs)
     asked = found.rationale_generation
     assert asked is not None
-    text = found.tokens.teacher.decode(asked.asked.prompt(0))
+    text = found.tokens.teacher.decode(asked.teacher_prompts.prompt(0))
     assert ("( 1 )" in text) == (source == "teacher_posthoc")
 
 
@@ -177,4 +177,4 @@ def test_shares_that_the_teacher_cannot_give_are_refused(root):
 def test_a_task_on_classes_has_no_rationales():
     plain = Examples(texts=(("a",),), labels=np.zeros(1, np.int64))
     with pytest.raises(DataError, match="no task that is answered in text"):
-        prompted(plain, "glue/rte")
+        rationales_as_input(plain, "glue/rte")

@@ -116,8 +116,8 @@ def step_by_step(root: Path, family: str, length: int) -> Gathered:
 def test_both_tasks_of_step_by_step_come_along(family, tmp_path):
     found = step_by_step(explained(tmp_path, "( 1 )"), family, 512)
     for encoded in found.student_splits.values():
-        assert encoded.beside["predict"].beside["explain"].token_labels
-    assert found.student_splits["report"].beside["predict"].references is not None
+        assert encoded.views["predict"].views["explain"].token_labels
+    assert found.student_splits["report"].views["predict"].references is not None
 
 
 def test_rows_without_any_rationale_are_refused(tmp_path):

@@ -27,7 +27,7 @@ def test_what_a_model_did_not_say_is_empty_whatever_stands_for_it():
         "svamp", **SVAMP, llm_rationale=["why", None, math.nan], llm_label=[math.nan, 2, "3"]
     )
     assert rows.fields["rationales"] == ("why", "", "")
-    assert rows.fields["said"] == ("", "2", "3")
+    assert rows.fields["llm_label"] == ("", "2", "3")
 
 
 def test_rows_are_called_the_same_by_numbers_of_every_type():
