@@ -46,7 +46,7 @@ class DataSettings:
         root: Folder that holds ``<task>/<split>.parquet`` (or ``.csv``, ``.jsonl``, ...) or the
             GLUE script's folders; None = hub.
         limit: Most rows per split, None = all. Taken from a seeded shuffle.
-        seed: Seeds generated data, carving and sampling of rows.
+        seed: Seeds generated data, holding out and sampling of rows.
     """
 
     root: str | None = None
@@ -285,9 +285,9 @@ class Task(ABC):
         metric: The metric that decides; higher is better.
         metrics: All metrics reported, `metric` among them.
         about: One sentence for ``raykd show``.
-        companions: Further splits that are scored whenever `companions_of` is the report split, by
-            the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
-        companions_of: The split that they go with.
+        extra_eval_splits: Splits that are evaluated, too, whenever `extra_eval_with` is the report
+            split, by the suffix of their metrics (``mismatched`` to ``validation_mismatched``).
+        extra_eval_with: The split that they accompany.
         tally_size: Numbers in a `tally`; 0 for tasks that are scored as a whole.
         text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
             most likely choice where rows carry `EvalReferences.candidates`.
@@ -304,8 +304,8 @@ class Task(ABC):
     metrics: tuple[str, ...]
     about: str
     units: Mapping[str, str] = MappingProxyType({})
-    companions: Mapping[str, str] = MappingProxyType({})
-    companions_of: str = "validation"
+    extra_eval_splits: Mapping[str, str] = MappingProxyType({})
+    extra_eval_with: str = "validation"
 
     @property
     def num_labels(self) -> int:

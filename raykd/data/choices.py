@@ -1,6 +1,6 @@
 """Questions with given choices: each choice is one encoded row, right or wrong.
 
-A row is a question, so that sampling and carving never tear its choices apart.
+A row is a question, so that sampling and holding out never tear its choices apart.
 
 Axes: N encoded row (a choice), Q question, C class (wrong, right).
 """

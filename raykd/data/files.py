@@ -29,8 +29,8 @@ class FileTask(Task):
         kind: Kind of task.
         tsv: The task in the GLUE script's layout, None when it has none.
         hub_splits: Name on the hub (and of the file) of each labelled split.
-        companions: See `Task`.
-        companions_of: See `Task`.
+        extra_eval_splits: See `Task`.
+        extra_eval_with: See `Task`.
         units: See `Task`.
         folder: The folder of its files under ``data.root``, where it is not `name`.
     """
@@ -46,8 +46,8 @@ class FileTask(Task):
     hub_splits: Mapping[str, str] = field(
         default_factory=lambda: {"train": "train", "validation": "validation"}
     )
-    companions: Mapping[str, str] = field(default_factory=dict)
-    companions_of: str = "validation"
+    extra_eval_splits: Mapping[str, str] = field(default_factory=dict)
+    extra_eval_with: str = "validation"
     units: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
 

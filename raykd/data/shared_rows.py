@@ -31,7 +31,7 @@ def shared(
 
     Args:
         task: Says what a model reads of a row.
-        splits: Rows by role: ``select``, ``report`` and its companions, and what is trained on.
+        splits: Rows by role: ``select``, ``report`` and its extra splits, and what is trained on.
         trained: Roles that a teacher or a student is trained on.
 
     Returns:

@@ -58,7 +58,7 @@ _KEYS: Mapping[type[Section], Mapping[str, str]] = {
         "augment": "More train rows for students, with some words replaced.",
         "rationales": "Where reasons for responses come from.",
         "label_type": "Learn the data's own responses (gt), or those of a language model (llm).",
-        "seed": "Which rows are carved out and kept under a limit.",
+        "seed": "Which rows are held out and kept under a limit.",
     },
     SplitRef: {
         "split": "The split.",

@@ -12,8 +12,8 @@ import numpy as np
 
 from raykd.data.augment import Augmentation, WordSource, augment
 from raykd.data.base import Examples, Task
-from raykd.data.carve import fingerprint
 from raykd.data.classification import TextTask
+from raykd.data.hold_out import fingerprint
 from raykd.data.vectors import WordVectors
 from raykd.errors import Problem, SpecError
 from raykd.models.masked_words import MaskedWords

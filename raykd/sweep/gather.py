@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raykd.data.base import PREDICT, Examples, Task, TokenizedDataset
-from raykd.data.carve import fingerprint
+from raykd.data.hold_out import fingerprint
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared

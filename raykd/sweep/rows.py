@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import DataSettings, Examples, Task
-from raykd.data.carve import carve, choose
 from raykd.data.explanations import from_file, rationales_as_input, relabelled, with_rationales
+from raykd.data.hold_out import choose, hold_out
 from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.spec.splits import split_problems
@@ -21,7 +21,7 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
 
     Companions of the report split, where they can be reached, are ``report_<suffix>``.
 
-    Parts that are carved out of a split are disjoint. What is trained on is what they leave of
+    Parts that are held out from a split are disjoint. What is trained on is what they leave of
     train; likewise, a role that names all of a split has what a part of it leaves. Roles that have
     the same rows share the object, so that nothing is done twice for them.
 
@@ -42,16 +42,16 @@ def roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
             whole[ref.split] = _load(task, ref.split, settings, data.rationales)
             left[ref.split] = np.arange(len(whole[ref.split]))
         if ref.fraction is not None:
-            keep, part = carve(len(left[ref.split]), float(ref.fraction), data.seed)
+            keep, part = hold_out(len(left[ref.split]), float(ref.fraction), data.seed)
             found[role] = whole[ref.split].take(left[ref.split][part])
             left[ref.split] = left[ref.split][keep]
     for role, ref in refs.items():
         if ref.fraction is None:
             rows, rest = whole[ref.split], left[ref.split]
             found[role] = rows if len(rest) == len(rows) else rows.take(rest)
-    if data.report_on.split == task.companions_of and data.report_on.fraction is None:
+    if data.report_on.split == task.extra_eval_with and data.report_on.fraction is None:
         reachable = task.splits(settings)
-        for suffix, split in task.companions.items():
+        for suffix, split in task.extra_eval_splits.items():
             if split in reachable:
                 found[f"report_{suffix}"] = _load(task, split, settings, data.rationales)
     train = whole["train"]

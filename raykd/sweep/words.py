@@ -11,7 +11,7 @@ def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
 
     Args:
         ref: The split that is meant.
-        taken: What was carved before it for another use.
+        taken: What was held out before it for another use.
     """
     is_rest = taken is not None and taken.split == ref.split and taken.fraction is not None
     name = f"the rest of {ref.split}" if is_rest else ref.split

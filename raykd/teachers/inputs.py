@@ -213,6 +213,6 @@ class TaskInputs:
 
 
 def scored_roles(splits: Collection[str]) -> tuple[str, ...]:
-    """``select``, ``report``, and the companions ``report_<suffix>`` there are."""
-    companions = (role for role in splits if role.startswith("report_"))
-    return ("select", "report", *companions)
+    """``select``, ``report``, and the extra evaluation splits ``report_<suffix>`` there are."""
+    extra_eval_splits = (role for role in splits if role.startswith("report_"))
+    return ("select", "report", *extra_eval_splits)

@@ -21,7 +21,7 @@ class Prepared:
     Attributes:
         task: Task name.
         fingerprint: Identity of everything it was made from.
-        splits: ``train``, ``select``, ``report``, and companions ``report_<suffix>``, as the
+        splits: ``train``, ``select``, ``report``, and extra splits ``report_<suffix>``, as the
             student reads them.
         pad_id: Padding token of the student.
         end_id: The token that ends a text of the student, 0 where it writes none.

@@ -140,6 +140,6 @@ TASK = Dolly(
     about="Follow an instruction in free text.",
     hub=("databricks/databricks-dolly-15k", "default"),
     hub_splits={"train": "train"},
-    companions={name: name for name in BESIDE},
-    companions_of="test",
+    extra_eval_splits={name: name for name in BESIDE},
+    extra_eval_with="test",
 )

@@ -96,7 +96,7 @@ _TASKS = (
             "validation": "validation_matched",
             "validation_mismatched": "validation_mismatched",
         },
-        companions={"mismatched": "validation_mismatched"},
+        extra_eval_splits={"mismatched": "validation_mismatched"},
         tsv=_tsv(
             "MNLI",
             columns={"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},

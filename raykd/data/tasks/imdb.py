@@ -1,6 +1,6 @@
 """IMDB film reviews (Maas et al., 2011, https://aclanthology.org/P11-1015): long texts.
 
-The data set has no validation split: carve one out of train for the search, and report on test.
+The data set has no validation split: hold one out from train for the search, and report on test.
 """
 
 from __future__ import annotations

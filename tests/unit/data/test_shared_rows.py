@@ -44,7 +44,7 @@ def test_rows_of_the_teacher_count_where_it_is_trained_on_them():
     assert shared(SENTIMENT, splits, ("train", "finetune")) == {"select in train": (1, 1)}
 
 
-def test_companions_of_the_report_split_are_looked_at_too():
+def test_extra_evaluation_splits_are_checked_too():
     splits = {"train": rows("a"), "select": rows("b"), "report": rows("c"),
               "report_mismatched": rows("b", "a")}  # fmt: skip
     assert shared(SENTIMENT, splits, ("train",)) == {

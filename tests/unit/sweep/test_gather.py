@@ -13,7 +13,7 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import DataSettings, Examples
-from raykd.data.carve import fingerprint as data_hash
+from raykd.data.hold_out import fingerprint as data_hash
 from raykd.errors import SpecError
 from raykd.methods.base import Signals
 from raykd.models import weights

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from raykd.data.carve import fingerprint
+from raykd.data.hold_out import fingerprint
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.gather import gather

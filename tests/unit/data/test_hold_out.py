@@ -6,31 +6,31 @@ import numpy as np
 import pytest
 
 from raykd.data.base import Examples
-from raykd.data.carve import carve, choose, fingerprint
+from raykd.data.hold_out import choose, fingerprint, hold_out
 from raykd.errors import DataError
 
 ROWS = Examples(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
 
 
 def test_rest_and_carved_part_are_all_rows_once():
-    rest, carved = carve(1000, 0.1, seed=3)
-    assert len(carved) == 100
-    assert sorted([*rest, *carved]) == list(range(1000))
+    rest, held_out = hold_out(1000, 0.1, seed=3)
+    assert len(held_out) == 100
+    assert sorted([*rest, *held_out]) == list(range(1000))
 
 
 def test_carving_depends_on_the_seed_only():
-    assert np.array_equal(carve(100, 0.2, seed=1)[1], carve(100, 0.2, seed=1)[1])
-    assert not np.array_equal(carve(100, 0.2, seed=1)[1], carve(100, 0.2, seed=2)[1])
+    assert np.array_equal(hold_out(100, 0.2, seed=1)[1], hold_out(100, 0.2, seed=1)[1])
+    assert not np.array_equal(hold_out(100, 0.2, seed=1)[1], hold_out(100, 0.2, seed=2)[1])
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
 def test_each_side_gets_at_least_one_row(fraction):
-    assert all(len(side) for side in carve(10, fraction, seed=0))
+    assert all(len(side) for side in hold_out(10, fraction, seed=0))
 
 
 def test_a_single_row_cannot_be_carved():
     with pytest.raises(DataError, match="cannot be taken of 1 row"):
-        carve(1, 0.5, seed=0)
+        hold_out(1, 0.5, seed=0)
 
 
 def test_a_smaller_choice_lies_within_a_larger_one():

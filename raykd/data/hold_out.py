@@ -1,4 +1,4 @@
-"""Chooses rows: a part of train for the search, the rows of teacher and student; names the data.
+"""Chooses rows: a held-out part of a split, the rows of teacher and student; hashes the data.
 
 Every choice is the beginning of a seeded permutation, so smaller choices lie within larger ones.
 """
@@ -13,19 +13,22 @@ import numpy as np
 from raykd.data.base import Array, Examples
 from raykd.errors import DataError
 
-_CARVE, _CHOOSE = 1, 2  # separate random streams: the carved part tells nothing about the choice
+_HOLD_OUT, _CHOOSE = (
+    1,
+    2,
+)  # separate random streams: the held-out part tells nothing about the choice
 
 
-def carve(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
-    """Split row numbers into the rest and a carved part.
+def hold_out(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
+    """Split row numbers into the rest and a held-out part.
 
     Args:
         num_rows: Rows there are.
-        fraction: Share of the carved part, in (0, 1); at least one row goes to each side.
+        fraction: Share of the held-out part, in (0, 1); at least one row goes to each side.
         seed: Decides which.
 
     Returns:
-        Rest and carved part, both sorted int64; together all rows, none in both.
+        Rest and held-out part, both sorted int64; together all rows, none in both.
 
     Raises:
         DataError: If there are fewer than two rows.
@@ -35,7 +38,7 @@ def carve(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
             f"a fraction of {fraction:g} cannot be taken of {num_rows} row(s)",
             hint="take less of the split elsewhere, raise data.limit, or use a split of its own",
         )
-    order = np.random.default_rng([seed, _CARVE]).permutation(num_rows)
+    order = np.random.default_rng([seed, _HOLD_OUT]).permutation(num_rows)
     count = min(max(round(num_rows * fraction), 1), num_rows - 1)
     return np.sort(order[count:]), np.sort(order[:count])
 
