@@ -22,9 +22,9 @@ from raykd.cli.progress import (
     Event,
     Progress,
     about,
-    cluster_in_words,
+    describe_cluster,
+    describe_node,
     duration,
-    node_in_words,
     parameters,
 )  # fmt: skip
 from raykd.errors import visible
@@ -137,11 +137,11 @@ class Lines(Console):
         if kind in ("note", "stopping"):
             return [f"note: {event['message']}"]
         if kind == "cluster" and event["nodes"] > 1:
-            return [cluster_in_words(event)]
+            return [describe_cluster(event)]
         if kind == "waiting":
             return [event["message"]]
         if kind == "node":
-            return [node_in_words(event)]
+            return [describe_node(event)]
         if kind == "slot" and event["state"] == "lost":
             return [f"slot {event['slot']} on {event['node']} was lost"]
         if kind == "sweep_finished":
@@ -279,9 +279,9 @@ class LiveView(Console):
                 f"note: {visible(event['message'])}", markup=False, highlight=False
             )
         if event["event"] == "cluster" and event["nodes"] > 1:
-            self._terminal.print(cluster_in_words(event), markup=False, highlight=False)
+            self._terminal.print(describe_cluster(event), markup=False, highlight=False)
         if event["event"] == "node":
-            self._terminal.print(node_in_words(event), markup=False, highlight=False)
+            self._terminal.print(describe_node(event), markup=False, highlight=False)
         if event["event"] == "trial_finished" and event["result"]["status"] == "failed":
             self._terminal.print(_finished(self._state, event), markup=False, highlight=False)
 

@@ -62,7 +62,7 @@ def names_of(kind: str, *, spelled: bool) -> list[str]:
 def meaning_of(kind: str, name: str) -> str:
     """One line on a name: what it is, or what became of a run."""
     if kind == "runs":
-        return _run_in_words(Path(name))
+        return _describe_run(Path(name))
     if kind == "tasks":
         from raykd import registry
 
@@ -73,7 +73,7 @@ def meaning_of(kind: str, name: str) -> str:
     return first_line(kind, name)
 
 
-def _run_in_words(run: Path) -> str:
+def _describe_run(run: Path) -> str:
     """When a run began, how it ended, and what came out of it."""
     from raykd.errors import RaykdError
     from raykd.results.store import load_results

@@ -238,7 +238,7 @@ _HANDLERS = {
 }
 
 
-def cluster_in_words(event: Event) -> str:
+def describe_cluster(event: Event) -> str:
     """``cluster of 2 nodes: 1 slot on 10.0.0.1, 4 slots on 10.0.0.2; 3 more are wanted``."""
     where = [f"{_slots(n['slots'])} on {n['node']}" for n in event["where"] if n["slots"]]
     text = f"cluster of {event['nodes']} nodes: " + (", ".join(where) or _slots(event["slots"]))
@@ -246,7 +246,7 @@ def cluster_in_words(event: Event) -> str:
     return text + (f"; {missing} more are wanted" if missing > 0 else "")
 
 
-def node_in_words(event: Event) -> str:
+def describe_node(event: Event) -> str:
     """``node 10.0.0.2 was lost, and its 4 slots with it``."""
     slots = len(event["slots"])
     if event["state"] == "lost":

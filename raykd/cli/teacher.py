@@ -40,7 +40,7 @@ def teacher(
 
 def _shelve(output: Output, prune: float | None) -> None:
     """List the cache, after deleting what was asked for."""
-    from raykd.sweep.places import cache_folder, cached_beside, cached_teachers, prune_teachers
+    from raykd.sweep.paths import cache_folder, cached_beside, cached_teachers, prune_teachers
 
     if prune is not None:
         for gone in prune_teachers(int(prune * 1e9)):

@@ -161,10 +161,10 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
 
 
 def _setup(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
-    from raykd.sweep.words import splits_in_words
+    from raykd.sweep.formatting import describe_splits
 
     search, resources = spec.search, spec.resources
-    select_on, report_on = splits_in_words(spec.data.select_on, spec.data.report_on)
+    select_on, report_on = describe_splits(spec.data.select_on, spec.data.report_on)
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     return {
         "data": _data(spec.data),
@@ -201,12 +201,12 @@ def _data(data: DataSpec) -> str:
 
 def _sources(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
     """Where the rows of each task come from, and how many there are."""
-    from raykd.sweep.words import data_in_words
+    from raykd.sweep.formatting import describe_data
 
     found = {one.task: one for one in seen or ()}
     words = {}
     for task in spec.tasks:
-        words[f"data of {task}"] = data_in_words(spec, task)
+        words[f"data of {task}"] = describe_data(spec, task)
         if task not in found:
             continue
         counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]

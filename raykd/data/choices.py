@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd.data import columns, metrics
-from raykd.data.answers import score_answers
 from raykd.data.base import Array, Batch, EvalReferences, Examples, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
+from raykd.data.squad_metrics import score_answers
 from raykd.data.table import Table
 
 WRONG_RIGHT = ("wrong", "right")
@@ -134,7 +134,7 @@ def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]
     return {"f1_a": metrics.f1(predicted, encoded.labels), "exact_match": float(whole.mean())}
 
 
-def answer_in_words(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
+def free_text_answer(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
     """Exact match and F1 of the words that the most likely choice stands for (ReCoRD)."""
     references = _references(encoded)
     picked = chosen(logits, encoded)

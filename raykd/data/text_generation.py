@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, EvalReferences, Examples, TokenizedDataset
-from raykd.data.explanations import rationales_as_input
 from raykd.data.prompts import encode_prompts, without_labels
+from raykd.data.rationales import rationales_as_input
 from raykd.data.rouge import score_generated
 from raykd.data.table import Faults, Table
 from raykd.data.token_scores import TokenTask

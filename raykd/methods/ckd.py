@@ -11,9 +11,9 @@ from raykd.data.base import Array, Batch
 from raykd.errors import Problem, SpecError
 from raykd.losses.elementwise import DIFFERENCE_LOSSES
 from raykd.losses.gram import Gram, layer_gram, word_gram
-from raykd.losses.kept_gram import layer_batch, layer_rows, word_batch, word_rows
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
+from raykd.losses.packed_gram import layer_batch, layer_rows, word_batch, word_rows
 from raykd.losses.relations import (
     DISTANCES,
     PAIR_LOSSES,

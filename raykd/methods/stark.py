@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
-from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
+from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 from raykd.methods.base import Bench, Derivation, LossTerms, Method, Signals, Variant
 from raykd.models.base import Outputs
 from raykd.models.structured_pruning import keep_units
@@ -209,8 +209,8 @@ class SparseTeacher(Method[Params]):
 
 def _distance(student: Tensor, teacher: Tensor, temperature: float, kind: str) -> Tensor:
     if kind == "regression":
-        return mutual_mse(student, teacher)
-    return mutual_cross_entropy(student, teacher, temperature=temperature)
+        return teacher_grad_mse(student, teacher)
+    return teacher_grad_cross_entropy(student, teacher, temperature=temperature)
 
 
 def _sparse(teacher: Any, *, kept: KeptUnits) -> nn.Module:

@@ -143,12 +143,11 @@ def _by_abbreviation(ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, .
 
 
 def _both(name: str, given: Sequence[str], labels: Sequence[str]) -> str:
-    return (
-        f"the classes of '{name}' are {in_words(given)}, those of the task are {in_words(labels)}"
-    )
+    own, wanted = format_names(given), format_names(labels)
+    return f"the classes of '{name}' are {own}, those of the task are {wanted}"
 
 
-def in_words(names: Sequence[str]) -> str:
+def format_names(names: Sequence[str]) -> str:
     """Names of classes, the first ones of many."""
     more = f" ... ({len(names)} in all)" if len(names) > MOST else ""
     return ", ".join(names[:MOST]) + more

@@ -51,7 +51,7 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
         yield Caveat(
             code=f"{split.replace('_', '-')}-in-{place}",
             task=task,
-            message=shared_in_words(what, count, of),
+            message=describe_shared_rows(what, count, of),
             hint=f"{why}; remove them from one side",
         )
     count, of = record.shared.get(CONTRADICTORY, (0, 0))
@@ -59,7 +59,7 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
         yield Caveat(
             code="contradictory-rows",
             task=task,
-            message=shared_in_words(CONTRADICTORY, count, of),
+            message=describe_shared_rows(CONTRADICTORY, count, of),
             hint="no model can be right on all of them; look at the labels",
         )
 
@@ -69,7 +69,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def shared_in_words(what: str, count: int, of: int) -> str:
+def describe_shared_rows(what: str, count: int, of: int) -> str:
     """The sentence: ``12 of 277 report rows (4.3 %) occur among the rows that are trained on``.
 
     Args:

@@ -16,7 +16,7 @@ from raykd.data.classification import TextTask
 from raykd.data.hold_out import fingerprint
 from raykd.data.vectors import WordVectors
 from raykd.errors import Problem, SpecError
-from raykd.models.masked_words import MaskedWords
+from raykd.models.mlm_augmentation import MLMWordSource
 from raykd.spec.schema import AugmentSpec
 from raykd.teachers.locks import CacheLocks
 from raykd.teachers.shelf import AUGMENTED, touch
@@ -83,7 +83,7 @@ def _keep(made: Examples, path: Path, folder: Path) -> None:
 def _sources(how: AugmentSpec) -> list[WordSource]:
     sources: list[WordSource] = []
     if how.model is not None:
-        sources.append(MaskedWords(how.model, how.candidates))
+        sources.append(MLMWordSource(how.model, how.candidates))
     if how.vectors is not None:
         sources.append(WordVectors(how.vectors, how.candidates))
     return sources

@@ -6,10 +6,10 @@ from raykd.data.base import EXPLAIN, PREDICT
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
 from raykd.sweep.chance import constant_scores
+from raykd.sweep.formatting import describe_model, describe_splits, describe_student
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import Planned, finetuned
-from raykd.sweep.words import model_in_words, splits_in_words, student_in_words
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.store import TeacherHandle
 from raykd.teachers.teacher_text import TEACHER_TEXT
@@ -19,7 +19,7 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
     """The task as the report shows it."""
     metric, mode = objectives(gathered.spec, gathered.task)[0]
     data = gathered.spec.data
-    select_on, report_on = splits_in_words(data.select_on, data.report_on)
+    select_on, report_on = describe_splits(data.select_on, data.report_on)
     student = prepared.student.build(seed=0)
     return TaskRecord(
         name=gathered.task.name,
@@ -35,7 +35,7 @@ def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
         report_on=report_on,
         data_fingerprint=gathered.data_fingerprint,
         truncated=gathered.student_splits["train"].truncated,
-        student=student_in_words(gathered.spec),
+        student=describe_student(gathered.spec),
         student_parameters=sum(p.numel() for p in student.parameters()),
         units={name: unit for name in gathered.task.metrics if (unit := _unit(gathered, name))},
         constant={
@@ -77,7 +77,7 @@ def teacher_record(
         )
     return TeacherRecord(
         task=gathered.task.name,
-        model=model_in_words(gathered.spec.teacher.checkpoint or gathered.spec.teacher.model),
+        model=describe_model(gathered.spec.teacher.checkpoint or gathered.spec.teacher.model),
         fingerprint=prepared.fingerprint,
         rows=len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
         metrics=prepared.metrics,

@@ -24,7 +24,7 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.fleet import Fleet
 from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
-from raykd.sweep.places import cache_bytes, open_cache, without_cache
+from raykd.sweep.paths import cache_bytes, open_cache, without_cache
 from raykd.sweep.plan import Cell, cells, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search

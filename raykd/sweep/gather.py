@@ -19,14 +19,14 @@ from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Derivation, Setting, Signals
 from raykd.models.model_factory import ModelFactory
-from raykd.results.data_caveats import CONTRADICTORY, shared_in_words
+from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.formatting import describe_model, describe_student
 from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
-from raykd.sweep.words import model_in_words, student_in_words
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_text import RationaleGeneration
 
@@ -96,7 +96,7 @@ def worth_telling(of: Gathered) -> list[tuple[str, bool]]:
     told = [(message, False) for message in of.notes]
     for what, (count, total) in of.shared.items():
         if what != CONTRADICTORY:
-            told.append((shared_in_words(what, count, total), True))
+            told.append((describe_shared_rows(what, count, total), True))
     return told
 
 
@@ -162,8 +162,8 @@ def _setting(spec: SweepSpec, task: Task, pair: Pair) -> Setting:
         vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
         teacher_view=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
-        teacher_name=model_in_words(teacher_name(spec)),
-        student_name=student_in_words(spec),
+        teacher_name=describe_model(teacher_name(spec)),
+        student_name=describe_student(spec),
     )
 
 

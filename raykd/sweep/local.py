@@ -21,7 +21,7 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, gather, worth_telling
-from raykd.sweep.places import open_cache, without_cache
+from raykd.sweep.paths import open_cache, without_cache
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers.inputs import Progress

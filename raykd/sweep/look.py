@@ -9,10 +9,10 @@ from raykd.data.base import Examples
 from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.formatting import describe_data
 from raykd.sweep.gather import gather, rows_of, worth_telling
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.tasks import task_of
-from raykd.sweep.words import data_in_words
 
 ROOM = 1 << 40
 """Bytes for recorded outputs: what a cluster has room for is not known before there is one."""
@@ -58,7 +58,7 @@ def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
 
 def _look(spec: SweepSpec, task: str) -> Seen:
     """One task: its rows and models, or only its rows, or neither."""
-    source = data_in_words(spec, task)
+    source = describe_data(spec, task)
     try:
         gathered = gather(spec, task)
         inputs_of(spec, gathered, ROOM)

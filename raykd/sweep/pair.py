@@ -10,7 +10,7 @@ from raykd import registry
 from raykd.data.base import TEXT_KINDS, Examples, Task
 from raykd.data.prompts import id_count
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.model_factory import ModelFactory, factory_from_random_init, factory_from_state
@@ -21,6 +21,7 @@ from raykd.models.tokenizers import (
     train_tokenizer,
 )
 from raykd.spec.schema import RandomInitSpec, SweepSpec
+from raykd.sweep.formatting import describe_model
 from raykd.sweep.pair_checks import (
     check_checkpoint,
     check_from_teacher,
@@ -28,7 +29,6 @@ from raykd.sweep.pair_checks import (
     check_tokens,
     under,
 )
-from raykd.sweep.words import model_in_words
 from raykd.teachers.inputs import StudentFromTeacher
 
 
@@ -93,8 +93,8 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Pair:
             assert found is not None
             said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
             notes += [said] if said else []
-        check_tokens(teacher_tokens, teacher.dims.vocabulary, model_in_words(named))
-    check_positions(teacher, spec.data.max_length, model_in_words(named), key)
+        check_tokens(teacher_tokens, teacher.dims.vocabulary, describe_model(named))
+    check_positions(teacher, spec.data.max_length, describe_model(named), key)
     tokens, student = _student(spec, task, teacher, teacher_tokens, notes)
     return Pair(teacher=teacher, student=student, tokens=tokens, notes=tuple(notes))
 
@@ -134,7 +134,7 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Examples]) -> Any:
         return load_tokenizer(named)
     texts = [text for column in rows["finetune"].texts for text in column]
     if specials := family_named(named).specials:
-        return train_byte_pairs(texts, named.vocabulary, specials)
+        return train_bpe(texts, named.vocabulary, specials)
     return train_tokenizer(texts, named.vocabulary)
 
 
@@ -186,7 +186,7 @@ def _student(
             sort_by_importance=from_teacher.sort_by_importance,
         )
     assert model is not None
-    name, length = model_in_words(model), spec.data.max_length
+    name, length = describe_model(model), spec.data.max_length
     with under("student.model"):
         own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
         factory, _ = _factory(model, task, own, notes)

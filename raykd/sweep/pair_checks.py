@@ -13,7 +13,7 @@ from raykd.errors import DataError, Problem, SetupError, SpecError
 from raykd.models import unit_selection
 from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import Checkpoint
-from raykd.models.class_names import in_words
+from raykd.models.class_names import format_names
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.layer_selection import INSTEAD
 from raykd.models.layer_selection import refusal as layers_refusal
@@ -102,7 +102,7 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
         problem = Problem(
             path=key,
             message=f"it has no head with {num_labels} outputs"
-            + (f" ({in_words(labels)})" if labels else "")
+            + (f" ({format_names(labels)})" if labels else "")
             + ", so it is not fine-tuned for this task",
             hint="use teacher.model to fine-tune it here",
         )
@@ -120,8 +120,8 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     if classes.clash:
         problem = Problem(
             path=key,
-            message=f"its head has the classes {in_words(classes.given)}, the task has "
-            f"{in_words(labels)}: it is not known which output is which class, as some are the "
+            message=f"its head has the classes {format_names(classes.given)}, the task has "
+            f"{format_names(labels)}: it is not known which output is which class, as some are the "
             "same at other places, numbers are not in order, or label2id of its config.json says "
             "something else",
             hint="write the task's names into id2label and label2id of its config.json, in the "
@@ -131,7 +131,7 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     if not classes.given:
         return (
             f"{key}: its config.json names no classes (id2label), so its outputs were taken as "
-            f"those of the task in their order: {in_words(labels)}"
+            f"those of the task in their order: {format_names(labels)}"
         )
     return ""  # The names that differ are told with the checkpoint's other notes.
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import DataSettings, Examples, Task
-from raykd.data.explanations import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.hold_out import choose, hold_out
+from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.spec.splits import split_problems
 from raykd.sweep.augmenting import augmented
-from raykd.sweep.places import open_cache
+from raykd.sweep.paths import open_cache
 
 
 def roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:

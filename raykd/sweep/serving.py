@@ -95,7 +95,7 @@ def inputs_of(
     keys = keys_of(inputs, gathered.tokens.teacher)
     return Planned(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
-        serving=_in_words(spec, gathered, mode, needed, room)
+        serving=_describe(spec, gathered, mode, needed, room)
         + (compared + cached if mode == "outputs" else _unused(spec))
         + _padded(inputs)
         + _bounded(spec, inputs),
@@ -229,7 +229,7 @@ def what_is_missing(cache: TeacherCache, task: str, keys: Keys, found: Found) ->
     return f"the teacher of {task} is in the cache; what is missing is made: {missing}"
 
 
-def _in_words(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room: int) -> str:
+def _describe(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room: int) -> str:
     """The decision and its arithmetic."""
     rows = len(gathered.teacher_splits["train"])
     text = (

@@ -169,7 +169,7 @@ def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Prec
     ability = Ability.of(device)
     if asked == "bf16" and not ability.bf16:
         raise SetupError(
-            f"train.precision is bf16, but this {_in_words(device)} has no bf16 instructions",
+            f"train.precision is bf16, but this {_describe(device)} has no bf16 instructions",
             hint="set train.precision to auto or fp32",
         )
     return Precision(resolve_precision(asked, ability, width(model)), device.type)
@@ -190,7 +190,7 @@ def width(model: nn.Module) -> int:
     return widths.most_common(1)[0][0] if widths else 0
 
 
-def _in_words(device: torch.device) -> str:
+def _describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
     return "CPU (avx512_bf16 or amx_bf16 on x86, bf16 on ARM)"

@@ -16,10 +16,10 @@ from raykd.losses.targets import Divergence
 from raykd.methods.base import Reader
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
-from raykd.training.answers import in_words
 from raykd.training.batches import Collate, eval_shard, on_device, stream
 from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.settings import TrainSettings
+from raykd.training.text_metrics import generation_metrics
 
 LATENCY_ROWS = 30
 LATENCY_WARMUP = 5
@@ -106,7 +106,7 @@ def score(
     if encoded.token_labels:
         found = _tallied(model, task, encoded, settings, collate, world, subnet)
         if texts and task.text_metrics and subnet is None:
-            found = {**found, **in_words(model, task, encoded, settings, collate, world)}
+            found = {**found, **generation_metrics(model, task, encoded, settings, collate, world)}
         return _checked(found, len(encoded))
     logits = predict(model, task, encoded, settings, collate, world, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))

@@ -26,9 +26,9 @@ from raykd.models.layer_selection import select_layers
 from raykd.models.tokenizers import save_tokenizer
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.local import prepare_task
-from raykd.training.answers import log_likelihoods
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
+from raykd.training.text_metrics import log_likelihoods
 from tests.cases.model_folders import (
     BAD,
     GOOD,

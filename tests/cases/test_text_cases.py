@@ -22,7 +22,7 @@ from raykd.data.prompts import id_count
 from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import RationaleSpec
@@ -66,7 +66,7 @@ class Place:
         folder = self.root / name
         kind = "seq2seq" if family == "t5" else "causal_lm"
         specials = ("<pad>", "</s>") if family == "t5" else ("<|endoftext|>",)
-        tokenizer = train_byte_pairs(sentences(texts), pieces, specials)
+        tokenizer = train_bpe(sentences(texts), pieces, specials)
         random_init = RandomInitConfig(
             family=family, layers=1, hidden=hidden, heads=2, max_positions=positions, dropout=0.0
         )

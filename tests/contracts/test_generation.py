@@ -15,7 +15,7 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward, shifted
 from raykd.models.generation import (
@@ -237,7 +237,7 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, 
 def test_a_tokenizer_trained_for_it_writes_every_text_again(random_init):
     specials = registry.load("families", random_init.family).specials
     texts = ["The cat sat.", "Was it naïve — or not?", "3 + 4 = 7\n\nYes."]
-    tokenizer = train_byte_pairs(texts, 300, specials)
+    tokenizer = train_bpe(texts, 300, specials)
     assert tokenizer.pad_token_id == 0
     assert tokenizer.eos_token_id == len(specials) - 1
     for text in [*texts, "日本 ☃ never seen"]:

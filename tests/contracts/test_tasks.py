@@ -16,7 +16,7 @@ from raykd.data.classification import TextClassification
 from raykd.data.collate import Collator
 from raykd.data.files import FileTask
 from raykd.data.table import Table
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.tokenizers import train_tokenizer
 
 TASKS = registry.variants("tasks")
@@ -114,7 +114,7 @@ def encoded(task, rows):
 def tokenizer_for(task: Task, rows: Examples) -> Any:
     texts = [text for column in rows.texts for text in column]
     if task.kind in TEXT_KINDS:
-        return train_byte_pairs(texts, VOCABULARY, ("<pad>", "</s>"))
+        return train_bpe(texts, VOCABULARY, ("<pad>", "</s>"))
     return train_tokenizer(texts, VOCABULARY)
 
 

@@ -36,7 +36,7 @@ from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
 from raykd.methods.ckd import WordGram
 from raykd.models.base import Outputs, RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.tokenizers import train_tokenizer
@@ -118,7 +118,7 @@ def tokenizer(family: str, other: bool) -> Any:
         every = [t[: len(t) // 3] for t in every]
     size = (330, 300)[other]
     if specials := registry.load("families", family).specials:
-        return train_byte_pairs(every, size, specials)
+        return train_bpe(every, size, specials)
     return train_tokenizer(every, (180, 90)[other])
 
 

@@ -17,7 +17,7 @@ from raykd.data.collate import Collator
 from raykd.data.tasks.toy_text import TASK
 from raykd.methods.base import LiveReader, Method, Setting
 from raykd.models.base import RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
@@ -59,7 +59,7 @@ class Pair:
         self.rows = _explained(rows.take(np.arange(ROWS)))
         texts = [text for column in self.rows.texts for text in column]
         family = registry.load("families", FAMILIES[kind])
-        self.tokenizer = train_byte_pairs(texts, VOCABULARY, family.specials)
+        self.tokenizer = train_bpe(texts, VOCABULARY, family.specials)
         encoded = self.task.encode(self.rows, self.tokenizer, LENGTH)
         self.encoded = replace(encoded, views=self.task.views(self.rows, self.tokenizer, LENGTH))
         self.random_init = RandomInitConfig(

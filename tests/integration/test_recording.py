@@ -19,7 +19,7 @@ from raykd.sweep import abilities, nodes, runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import gather
 from raykd.sweep.local import prepare_task
-from raykd.sweep.places import open_cache
+from raykd.sweep.paths import open_cache
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.teachers import Teachers
 from raykd.teachers import store

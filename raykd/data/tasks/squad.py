@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd.data import columns
-from raykd.data.answers import score_answers
 from raykd.data.base import Array, Batch, Examples, TokenizedDataset
 from raykd.data.files import FileTask
 from raykd.data.json_files import read_json
 from raykd.data.spans import best_spans, encode_windows
+from raykd.data.squad_metrics import score_answers
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.values import shown, whole
 from raykd.errors import DataError

@@ -18,7 +18,7 @@ from raykd.data.base import Examples
 from raykd.data.equations import value
 from raykd.data.instructions import RESPONSE, before_instruction
 from raykd.data.json_files import read_json, read_json_rows
-from raykd.data.rationales import PARSERS, LLMOutput
+from raykd.data.rationale_parsers import PARSERS, LLMOutput
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of, same_text
 from raykd.data.values import shown, whole
@@ -44,7 +44,7 @@ class Explained(GenerationTask):
 
     Attributes:
         pairs: Questions and answers from raw columns.
-        parser: Cuts raw outputs of a model; a key of `raykd.data.rationales.PARSERS`.
+        parser: Cuts raw outputs of a model; a key of `raykd.data.rationale_parsers.PARSERS`.
     """
 
     pairs: Callable[[Table], Iterator[tuple[str, str]]]

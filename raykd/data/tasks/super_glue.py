@@ -20,13 +20,13 @@ from raykd.data.choices import (
     ChoiceTask,
     Question,
     all_choices,
-    answer_in_words,
     choice_accuracy,
+    free_text_answer,
 )
 from raykd.data.classification import TextClassification
 from raykd.data.files import FileTask
-from raykd.data.pronouns import marked_pronouns
 from raykd.data.table import Faults, Table
+from raykd.data.wsc import marked_pronouns
 
 _HUB = "aps/super_glue"
 _NO_YES = ("False", "True")
@@ -172,7 +172,7 @@ _TASKS: tuple[FileTask, ...] = (
         metric="f1",
         metrics=("f1", "exact_match"),
         read=_record,
-        scores=answer_in_words,
+        scores=free_text_answer,
     ),
 )
 

@@ -12,8 +12,8 @@ import pkgutil
 from collections.abc import Mapping
 
 from raykd.data import templates
+from raykd.data.multiple_choice_lm import MultipleChoiceLMTask
 from raykd.data.templates.base import Template
-from raykd.data.written_choices import MultipleChoiceLMTask
 
 
 def _task(name: str) -> MultipleChoiceLMTask:

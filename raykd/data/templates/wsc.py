@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raykd.data import columns
-from raykd.data.pronouns import marked_pronouns
 from raykd.data.table import Table
 from raykd.data.templates.base import Template
 from raykd.data.text_generation import Example
+from raykd.data.wsc import marked_pronouns
 
 LABELS = ("False", "True")
 CHOICES = ("No", "Yes")

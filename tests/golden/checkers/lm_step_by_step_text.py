@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.equations import value
-from raykd.data.rationales import PARSERS
+from raykd.data.rationale_parsers import PARSERS
 from raykd.data.tasks.step_by_step import same_value
 from tests.golden.comparison import Comparison, Unknown, compare_indices, compare_value
 

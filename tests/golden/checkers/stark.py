@@ -32,7 +32,7 @@ from torch import Tensor
 
 from raykd.data.base import Batch
 from raykd.errors import RaykdError
-from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
+from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 from raykd.models import weights
 from raykd.models.families.base import family_of, with_task
 from raykd.models.forward import forward
@@ -173,8 +173,8 @@ class Case:
 
 def _distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     if student.shape[-1] == 1:
-        return mutual_mse(student, teacher)
-    return mutual_cross_entropy(student, teacher, temperature=temperature)
+        return teacher_grad_mse(student, teacher)
+    return teacher_grad_cross_entropy(student, teacher, temperature=temperature)
 
 
 def _task_loss(logits: Tensor, labels: Tensor) -> Tensor:

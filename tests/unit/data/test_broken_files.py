@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd.data.base import DataSettings
-from raykd.data.explanations import from_file
 from raykd.data.own import OwnTask
+from raykd.data.rationales import from_file
 from raykd.errors import DataError
 
 PIECES = [

@@ -5,7 +5,7 @@ import pytest
 import sklearn.metrics
 
 from raykd.data.base import EvalReferences, TokenizedDataset
-from raykd.data.choices import all_choices, answer_in_words, choice_accuracy, chosen
+from raykd.data.choices import all_choices, choice_accuracy, chosen, free_text_answer
 
 
 def encoded(groups, labels, **references) -> TokenizedDataset:
@@ -42,7 +42,7 @@ def test_answers_are_compared_in_words():
         [0, 0, 1, 1], [0, 1, 1, 0],
         texts=("Ann", "Bea Smith", "Cy", "Di"), answers=(("Bea", "Smith Bea"), ("Cy",)),
     )  # fmt: skip
-    assert answer_in_words(logits(0, 1, 0, 1), rows) == {"exact_match": 0.0, "f1": 0.5}
+    assert free_text_answer(logits(0, 1, 0, 1), rows) == {"exact_match": 0.0, "f1": 0.5}
 
 
 @pytest.mark.parametrize("seed", range(20))

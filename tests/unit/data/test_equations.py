@@ -6,7 +6,7 @@ import random
 import pytest
 
 from raykd.data.equations import value
-from raykd.data.rationales import PARSERS
+from raykd.data.rationale_parsers import PARSERS
 from raykd.data.tasks.step_by_step import same_value
 
 

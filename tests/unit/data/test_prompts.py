@@ -17,7 +17,7 @@ from raykd.data.prompts import (
 )
 from raykd.data.text_generation import Example, rows_of, with_task_prefix
 from raykd.errors import DataError
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 
 LONG = "word " * 60
 
@@ -25,7 +25,7 @@ LONG = "word " * 60
 @pytest.fixture(scope="module")
 def tokenizer():
     # Hardly any merges: nearly every byte is a token.
-    return train_byte_pairs(["aaaa bbbb"], 262, ("<pad>", "</s>"))
+    return train_bpe(["aaaa bbbb"], 262, ("<pad>", "</s>"))
 
 
 def rows(*examples: Example):
@@ -70,7 +70,7 @@ def test_a_long_response_is_cut_at_its_end_and_counted(tokenizer, kind):
 
 
 def test_tokens_that_grow_together_across_the_border_leave_the_response_alone():
-    tokenizer = train_byte_pairs(["xaby xaby"] * 9, 300, ("<pad>", "</s>"))
+    tokenizer = train_bpe(["xaby xaby"] * 9, 300, ("<pad>", "</s>"))
     joined = tokenizer("xaby", add_special_tokens=False)["input_ids"]
     apart = tokenizer("xa", add_special_tokens=False)["input_ids"]
     assert joined[: len(apart)] != apart  # the premise of the test
@@ -160,7 +160,7 @@ def with_begin(tokenizer):
 def test_texts_that_follow_prompts_are_split_as_responses_are(kind, begins):
     """Where tokens grow together, too, and where a text is empty or has several scripts."""
     texts = ["xaby xaby", "the red apple", "ab ab ab"]
-    tokenizer = train_byte_pairs(texts * 9, 300, ("<pad>", "</s>"))
+    tokenizer = train_bpe(texts * 9, 300, ("<pad>", "</s>"))
     tokenizer = with_begin(tokenizer) if begins else tokenizer
     prompts = ["xa", "the red", "Say:\n", "x ", "naïve —", "1"]
     responses = ["by", " apple", "ab ab", "  two", " 苹果", "the red apple."]
@@ -177,7 +177,7 @@ def test_texts_that_follow_prompts_are_split_as_responses_are(kind, begins):
 
 
 def test_ids_that_a_tokenizer_leaves_out_count():
-    tokenizer = train_byte_pairs(["aaaa bbbb"], 262, ("<pad>", "</s>"))
+    tokenizer = train_bpe(["aaaa bbbb"], 262, ("<pad>", "</s>"))
     before = id_count(tokenizer)
     assert before == len(tokenizer)
     vocabulary = {**tokenizer.get_vocab(), "<far>": before + 40}

@@ -21,7 +21,7 @@ from raykd.methods._views import at_choices, spread
 from raykd.methods.base import LossTerms
 from raykd.methods.sinkd import METHOD, Params
 from raykd.models.base import Outputs, RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model
 from tests.unit.methods import setups
@@ -219,7 +219,7 @@ class Real:
         task = registry.load("tasks", "super_glue_prompts/copa").read_by(kind)
         self.kind = kind
         self.rows = task.read_table(Table(columns=COPA, origin="made up"))
-        self.tokenizer = train_byte_pairs(self.rows.texts[0], 300, ("<pad>", "</s>"))
+        self.tokenizer = train_bpe(self.rows.texts[0], 300, ("<pad>", "</s>"))
         self.encoded = task.encode(self.rows, self.tokenizer, 256)
         self.batch = Collator(0, max_length=256)(self.encoded, np.arange(3))
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raykd.models.class_names import compared, in_words, reordered
+from raykd.models.class_names import compared, format_names, reordered
 
 MNLI = ("entailment", "neutral", "contradiction")
 
@@ -123,7 +123,7 @@ def test_reordered_outputs_are_those_of_the_named_classes(data):
 
 
 def test_many_names_are_shortened():
-    assert in_words([str(k) for k in range(150)]) == "0, 1, 2, 3, 4, 5, 6, 7 ... (150 in all)"
+    assert format_names([str(k) for k in range(150)]) == "0, 1, 2, 3, 4, 5, 6, 7 ... (150 in all)"
 
 
 @pytest.mark.parametrize(

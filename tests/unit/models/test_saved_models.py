@@ -25,7 +25,7 @@ from raykd.data.collate import Collator
 from raykd.data.prompts import id_count, joined_row, of_rows
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
 from raykd.models.layer_selection import select_layers
@@ -52,7 +52,7 @@ TEXTS = ["the cat sat on the mat", "dogs and cats", "a mat for the dog and a cat
 
 def tokenizer_for(family: str):
     specials = registry.load("families", family).specials
-    return train_byte_pairs(TEXTS, 300, specials) if specials else train_tokenizer(TEXTS, 60)
+    return train_bpe(TEXTS, 300, specials) if specials else train_tokenizer(TEXTS, 60)
 
 
 def model_of(family: str, kind: str, tokenizer, seed: int = 0, layers: int = 2):

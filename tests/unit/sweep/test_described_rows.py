@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from raykd.results.codec import from_dict, to_dict
-from raykd.results.data_caveats import shared_in_words
+from raykd.results.data_caveats import describe_shared_rows
 from raykd.results.records import TaskRecord
 from raykd.results.replay import Replay
 from raykd.results.store import read_events
@@ -71,4 +71,4 @@ def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
     ],
 )  # fmt: skip
 def test_shared_rows_in_words(what: str, count: int, of: int, words: str):
-    assert shared_in_words(what, count, of) == words
+    assert describe_shared_rows(what, count, of) == words

@@ -20,10 +20,10 @@ from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.load import load_spec
+from raykd.sweep.formatting import describe_student
 from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
-from raykd.sweep.words import student_in_words
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
@@ -142,16 +142,16 @@ def test_all_of_train_is_refused_for_what_judges(key):
 
 def test_the_words_for_splits_say_what_is_left():
     from raykd.spec.schema import SplitRef
-    from raykd.sweep.words import split_in_words, splits_in_words
+    from raykd.sweep.formatting import describe_split, describe_splits
 
     half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
-    assert split_in_words(half) == "50% of validation"
-    assert split_in_words(half, half) == "50% of the rest of validation"
-    assert split_in_words(whole, half) == "the rest of validation"
-    assert split_in_words(whole, whole) == "validation"
-    assert splits_in_words(whole, half) == ("the rest of validation", "50% of validation")
-    assert splits_in_words(half, half) == ("50% of validation", "50% of the rest of validation")
-    assert splits_in_words(whole, whole) == ("validation", "validation")
+    assert describe_split(half) == "50% of validation"
+    assert describe_split(half, half) == "50% of the rest of validation"
+    assert describe_split(whole, half) == "the rest of validation"
+    assert describe_split(whole, whole) == "validation"
+    assert describe_splits(whole, half) == ("the rest of validation", "50% of validation")
+    assert describe_splits(half, half) == ("50% of validation", "50% of the rest of validation")
+    assert describe_splits(whole, whole) == ("validation", "validation")
 
 
 def test_the_rows_of_the_quickstart_are_what_they_were():
@@ -250,7 +250,7 @@ def test_a_student_pruned_from_the_teacher():
     sweep = spec(teacher__model=eights, student=pruned)
     found = gather(sweep, TASK)
     assert found.student == StudentFromTeacher(sparsity=70.0, weights="finetuned")
-    assert student_in_words(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
+    assert describe_student(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
 
 
 def test_a_teacher_whose_widths_cannot_be_rounded_is_not_pruned():

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
-from raykd.data.explanations import rationales_as_input
+from raykd.data.rationales import rationales_as_input
 from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
 from raykd.sweep.gather import Gathered, gather

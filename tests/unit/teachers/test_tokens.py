@@ -17,7 +17,7 @@ from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
 from raykd.methods.base import Signals
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, random_init_dims
 from raykd.teachers.inputs import TaskInputs
@@ -42,7 +42,7 @@ def inputs() -> TaskInputs:
         role: rows.take(np.arange(begin, begin + ROWS))
         for role, begin in (("train", 0), ("select", ROWS), ("report", 2 * ROWS))
     }
-    tokenizer = train_byte_pairs(list(parts["train"].texts[0]), 320, ("<|endoftext|>",))
+    tokenizer = train_bpe(list(parts["train"].texts[0]), 320, ("<|endoftext|>",))
     splits = {role: task.encode(part, tokenizer, LENGTH) for role, part in parts.items()}
     random_init = RandomInitConfig(
         family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH

@@ -6,7 +6,7 @@ import pytest
 from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, DataSettings
 from raykd.data.table import Table
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from tests.outside_data import outside_data
 
 CHOICES = {
@@ -29,7 +29,7 @@ def read(name: str, kind: str = "seq2seq", **row):
 
 def encoded(of, rows, length: int = 256):
     texts = [*rows.texts[0], *(text for choices in rows.fields["choices"] for text in choices)]
-    tokenizer = train_byte_pairs(texts, 600, ("<pad>", "</s>"))
+    tokenizer = train_bpe(texts, 600, ("<pad>", "</s>"))
     return tokenizer, of.encode(rows, tokenizer, length)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raykd.data.base import Examples
-from raykd.data.explanations import from_file, rationales_as_input, relabelled, with_rationales
+from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.text_generation import Example, rows_of
 from raykd.errors import DataError
 

@@ -1,4 +1,4 @@
-"""Parts of a search space in the user's words."""
+"""Describes the parts of a search space in the user's words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from raykd import registry
 from raykd.spec.schema import RandomInitSpec, SplitRef, SweepSpec
 
 
-def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
+def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
     """A split, or a part of it, or of what is left of it.
 
     Args:
@@ -18,31 +18,31 @@ def split_in_words(ref: SplitRef, taken: SplitRef | None = None) -> str:
     return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
 
 
-def splits_in_words(select: SplitRef, report: SplitRef) -> tuple[str, str]:
+def describe_splits(select: SplitRef, report: SplitRef) -> tuple[str, str]:
     """What the search and the report have, each with what the other leaves of it."""
     before = report if select.fraction is None else None
-    return split_in_words(select, before), split_in_words(report, select)
+    return describe_split(select, before), describe_split(report, select)
 
 
-def model_in_words(model: str | RandomInitSpec | None) -> str:
+def describe_model(model: str | RandomInitSpec | None) -> str:
     """A model as the user named it, or its sizes."""
     if isinstance(model, RandomInitSpec):
         return f"{model.family} {model.layers}x{model.hidden}, random weights"
     return model or ""
 
 
-def student_in_words(spec: SweepSpec) -> str:
+def describe_student(spec: SweepSpec) -> str:
     """The student of a sweep."""
     from_teacher = spec.student.from_teacher
     if from_teacher is None:
-        return model_in_words(spec.student.model)
+        return describe_model(spec.student.model)
     if from_teacher.layers is None:
         return f"the fine-tuned teacher, {from_teacher.sparsity}% of heads and neurons pruned"
     layers = ", ".join(str(k) for k in from_teacher.layers)
     return f"layers {layers} of the teacher, {from_teacher.weights} weights"
 
 
-def data_in_words(spec: SweepSpec, name: str) -> str:
+def describe_data(spec: SweepSpec, name: str) -> str:
     """Where the rows of a task come from: a folder, the hub, or a generator."""
     own = spec.own_tasks.get(name)
     if own is not None:

@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers in words, as the SQuAD benchmark scores them.
+"""Exact match and F1 of text answers, as in the SQuAD benchmark.
 
 Rajpurkar et al., 2016, https://arxiv.org/abs/1606.05250. Answers are compared without case,
 punctuation, articles and repeated spaces; of several accepted answers the best match counts. Two
@@ -29,11 +29,11 @@ def exact_match(predicted: str, accepted: str) -> float:
 
 def token_f1(predicted: str, accepted: str) -> float:
     """Harmonic mean of the shares of words of either answer that the other one has."""
-    ours, theirs = normalised(predicted).split(), normalised(accepted).split()
-    if not ours or not theirs:
-        return float(ours == theirs)
-    shared = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * shared / (len(ours) + len(theirs))
+    predicted_words, accepted_words = normalised(predicted).split(), normalised(accepted).split()
+    if not predicted_words or not accepted_words:
+        return float(predicted_words == accepted_words)
+    shared = sum((Counter(predicted_words) & Counter(accepted_words)).values())
+    return 2 * shared / (len(predicted_words) + len(accepted_words))
 
 
 def best(measure: Callable[[str, str], float], predicted: str, accepted: Sequence[str]) -> float:

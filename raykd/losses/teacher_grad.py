@@ -1,4 +1,4 @@
-"""Losses on logits whose gradient runs into the teacher, too: how well a student may follow it.
+"""Losses on logits with a gradient for the teacher, too: how well a student can follow it.
 
 Axes: B batch, C class.
 """
@@ -12,7 +12,9 @@ from raykd.losses.precision import working
 from raykd.losses.shapes import check_same_shape
 
 
-def mutual_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+def teacher_grad_cross_entropy(
+    student: Tensor, teacher: Tensor, *, temperature: float = 1.0
+) -> Tensor:
     r"""Cross-entropy of the student under the teacher's softened distribution.
 
     .. math::
@@ -37,7 +39,7 @@ def mutual_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float
     Example:
         >>> import torch
         >>> student, teacher = torch.zeros(1, 2), torch.rand(1, 2)
-        >>> round(mutual_cross_entropy(student, teacher, temperature=2).item(), 4)
+        >>> round(teacher_grad_cross_entropy(student, teacher, temperature=2).item(), 4)
         2.7726
 
     References:
@@ -50,7 +52,7 @@ def mutual_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float
     return -(temperature**2) * (p * log_q).sum(dim=-1)
 
 
-def mutual_mse(student: Tensor, teacher: Tensor) -> Tensor:
+def teacher_grad_mse(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared difference of outputs: what takes the place of the above in regression.
 
     Args:

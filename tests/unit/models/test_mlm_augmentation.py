@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from raykd.errors import SpecError
-from raykd.models.masked_words import MaskedWords
+from raykd.models.mlm_augmentation import MLMWordSource
 from raykd.models.tokenizers import train_tokenizer
 
 TEXT = "the cat sat on the mat while the dog ran home quickly"
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def test_words_are_whole_words_of_the_vocabulary(folder):
-    source = MaskedWords(str(folder), 8)
+    source = MLMWordSource(str(folder), 8)
     words = tuple(TEXT.split())
     places = [(words, 1), (words[:3], 2), (("zebra", "cat"), 0)]
     found = source.candidates(places)
@@ -43,11 +43,11 @@ def test_they_are_what_the_model_puts_in_the_gap(folder):
         at = model(**batch).logits[0, 2]
     best = [TOKENIZER.convert_ids_to_tokens(int(i)) for i in at.topk(12).indices]
     expected = [w for w in best if w.isalpha()]
-    assert MaskedWords(str(folder), 12).candidates([(words, 1)]) == [expected]
+    assert MLMWordSource(str(folder), 12).candidates([(words, 1)]) == [expected]
 
 
 def test_a_batch_gives_what_single_places_give(folder):
-    source = MaskedWords(str(folder), 5)
+    source = MLMWordSource(str(folder), 5)
     words = tuple(TEXT.split())
     places = [(words[: k + 2], k) for k in range(8)]
     assert source.candidates(places) == [source.candidates([p])[0] for p in places]
@@ -57,4 +57,4 @@ def test_a_model_without_the_head_is_refused(folder, tmp_path):
     config = BertConfig.from_pretrained(folder)
     BertModel(config).save_pretrained(folder)
     with pytest.raises(SpecError, match="lacks the weight 'cls"):
-        MaskedWords(str(folder), 5)
+        MLMWordSource(str(folder), 5)

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from raykd.cli.console import Lines
-from raykd.cli.progress import cluster_in_words, node_in_words
+from raykd.cli.progress import describe_cluster, describe_node
 
 CLUSTER = {
     "event": "cluster", "time": 1.0, "nodes": 3, "cpus": 12.0, "gpus": 0.0, "slots": 5,
@@ -18,11 +18,11 @@ CLUSTER = {
 
 
 def test_a_cluster_says_where_slots_are_and_what_is_missing():
-    assert cluster_in_words(CLUSTER) == (
+    assert describe_cluster(CLUSTER) == (
         "cluster of 3 nodes: 4 slots on 10.0.0.2, 1 slot on 10.0.0.3; 3 more are wanted"
     )
     anywhere = [{**place, "slots": 0} for place in CLUSTER["where"]]
-    assert cluster_in_words({**CLUSTER, "where": anywhere, "wanted": 5}) == (
+    assert describe_cluster({**CLUSTER, "where": anywhere, "wanted": 5}) == (
         "cluster of 3 nodes: 5 slots"
     )
 
@@ -38,7 +38,7 @@ def test_a_cluster_says_where_slots_are_and_what_is_missing():
 )
 def test_nodes_that_come_and_go(state, slots, words):
     event = {"event": "node", "time": 2.0, "node": "n", "state": state, "slots": slots}
-    assert node_in_words(event) == words
+    assert describe_node(event) == words
     stream = io.StringIO()
     Lines(stream).handle(event)
     assert words in stream.getvalue()

@@ -1,4 +1,4 @@
-"""What a model answers in words: the text that it writes, or the likeliest of some candidates."""
+"""Metrics of text: of what a model generates, or of the most likely candidate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.settings import TrainSettings
 
 
-def in_words(
+def generation_metrics(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
@@ -26,7 +26,7 @@ def in_words(
     collate: Collate,
     world: DistributedContext,
 ) -> Mapping[str, float]:
-    """Metrics of the text that a model writes, or chooses among candidates."""
+    """Metrics of the text that a model generates, or chooses among candidates."""
     references = encoded.references
     assert references is not None
     if references.candidates is not None:
@@ -107,7 +107,7 @@ def _generated(
     settings: TrainSettings,
     world: DistributedContext,
 ) -> list[str]:
-    """The text that the model most likely writes, row by row."""
+    """The text that the model generates greedily, row by row."""
     assert encoded.references is not None
     tokens = encoded.references.tokens
     assert tokens is not None
@@ -130,6 +130,6 @@ def _generated(
             )
             own |= dict(zip(rows.tolist(), found, strict=True))
     every: dict[int, Array] = {}
-    for theirs in world.gather(own):
-        every |= theirs
+    for of_rank in world.gather(own):
+        every |= of_rank
     return tokens.decode([every[k].tolist() for k in range(len(encoded))])

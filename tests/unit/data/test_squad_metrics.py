@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raykd.data.answers import exact_match, normalised, score_answers, token_f1
+from raykd.data.squad_metrics import exact_match, normalised, score_answers, token_f1
 
 
 def test_case_punctuation_articles_and_spaces_do_not_count():

@@ -7,7 +7,7 @@ import torch
 
 from raykd.errors import ShapeError
 from raykd.losses.logits import soft_kl
-from raykd.losses.mutual import mutual_cross_entropy, mutual_mse
+from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 
 
 def logits(seed: int, *, dtype=torch.float64):
@@ -18,38 +18,38 @@ def logits(seed: int, *, dtype=torch.float64):
 def test_cross_entropy_by_hand():
     student = torch.tensor([[0.0, math.log(3.0)]])
     teacher = torch.tensor([[math.log(4.0), 0.0]])
-    found = mutual_cross_entropy(student, teacher)
+    found = teacher_grad_cross_entropy(student, teacher)
     assert found.item() == pytest.approx(-(0.8 * math.log(0.25) + 0.2 * math.log(0.75)))
-    soft = mutual_cross_entropy(2 * student, 2 * teacher, temperature=2.0)
+    soft = teacher_grad_cross_entropy(2 * student, 2 * teacher, temperature=2.0)
     assert soft.item() == pytest.approx(4 * found.item())
 
 
 def test_mse_by_hand():
-    found = mutual_mse(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.5]]))
+    found = teacher_grad_mse(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.5]]))
     assert found.tolist() == [1.0, 6.25]
 
 
 def test_the_student_follows_it_as_it_follows_the_divergence():
     student, teacher = logits(0), logits(1)
-    ours = mutual_cross_entropy(student, teacher, temperature=2.0).sum()
+    ours = teacher_grad_cross_entropy(student, teacher, temperature=2.0).sum()
     theirs = soft_kl(student, teacher, temperature=2.0).sum()
     (one,) = torch.autograd.grad(ours, student)
     (two,) = torch.autograd.grad(theirs, student)
     assert torch.allclose(one, two)
 
 
-@pytest.mark.parametrize("loss", [mutual_cross_entropy, mutual_mse])
+@pytest.mark.parametrize("loss", [teacher_grad_cross_entropy, teacher_grad_mse])
 def test_gradients_into_both_sides(loss):
     assert torch.autograd.gradcheck(loss, (logits(0), logits(1)))
 
 
 def test_half_precision_is_computed_in_float32():
     half = [logits(k, dtype=torch.float32).bfloat16() for k in (0, 1)]
-    assert mutual_cross_entropy(*half).dtype == torch.float32
-    assert mutual_mse(*half).dtype == torch.float32
+    assert teacher_grad_cross_entropy(*half).dtype == torch.float32
+    assert teacher_grad_mse(*half).dtype == torch.float32
 
 
-@pytest.mark.parametrize("loss", [mutual_cross_entropy, mutual_mse])
+@pytest.mark.parametrize("loss", [teacher_grad_cross_entropy, teacher_grad_mse])
 def test_shapes_must_agree(loss):
     with pytest.raises(ShapeError, match=r"student \(2, 3\), teacher \(2, 2\)"):
         loss(torch.zeros(2, 3), torch.zeros(2, 2))

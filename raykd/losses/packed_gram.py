@@ -1,4 +1,4 @@
-"""Inner products as they are kept of single rows, and put together for a batch.
+"""Gram matrices packed row by row, as they are cached, and unpacked for a batch.
 
 The group's mean m joins the shifted items as the first one, so that one symmetric table holds
 everything that a `Gram` does: ``[0, 0]`` is the squared norm of m, ``[0, 1:]`` holds the products

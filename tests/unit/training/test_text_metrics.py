@@ -17,13 +17,13 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.data.table import Table
 from raykd.errors import TrialError
 from raykd.models.base import RandomInitConfig
-from raykd.models.byte_pairs import train_byte_pairs
+from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
-from raykd.training.answers import log_likelihoods
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score
 from raykd.training.settings import TrainSettings
+from raykd.training.text_metrics import log_likelihoods
 
 CPU = torch.device("cpu")
 WORLD = DistributedContext(0, 1, CPU)
@@ -127,7 +127,7 @@ def test_accuracy_is_the_share_of_rows_whose_right_choice_is_the_most_likely(kin
     choices = (*rows.fields["choices"][:1], ("True", "False"), *rows.fields["choices"][2:])
     rows = replace(rows, fields={**rows.fields, "choices": choices})
     texts = [*rows.texts[0], *(text for of in choices for text in of)] * 9
-    tokenizer = train_byte_pairs(texts, 400, ("<pad>", "</s>"))
+    tokenizer = train_bpe(texts, 400, ("<pad>", "</s>"))
     encoded = task.encode(rows, tokenizer, 512)
     first = dict(zip(("True", "False", "Neither"), encoded.choices[0].tolist(), strict=True))
     assert encoded.choices[1, 2] == NO_LABEL

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from raykd.losses.gram import layer_gram, word_gram
-from raykd.losses.kept_gram import layer_batch, layer_rows, word_batch, word_rows
+from raykd.losses.packed_gram import layer_batch, layer_rows, word_batch, word_rows
 
 LAYERS, WIDTH, CAP = 3, 6, 12
 LENGTHS = (9, 2, 12, 1, 5)

@@ -1,4 +1,4 @@
-"""Words that a masked language model would put in the place of another one."""
+"""Data augmentation with a masked language model, which proposes replacements of words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raykd.models.tokenizers import load_tokenizer
 ROWS_AT_ONCE = 64
 
 
-class MaskedWords:
+class MLMWordSource:
     """Asks a masked language model, with the whole text beside the one with the gap.
 
     Args:

@@ -1,4 +1,4 @@
-"""Finds the pronoun that a row of the Winograd schema challenge asks for, by its word's number."""
+"""Winograd schema challenge: marks the pronoun of a row, given by the number of its word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Byte-pair tokenizers for models with random weights that write text.
+"""Byte-pair encoding: tokenizers for text-generation models with random weights.
 
 Sennrich et al., 2016, https://arxiv.org/abs/1508.07909, on bytes as for GPT-2: every text can be
 written, and nothing is unknown.
@@ -14,7 +14,7 @@ from raykd.errors import DataError
 BYTES = 256
 
 
-def train_byte_pairs(texts: Iterable[str], vocabulary: int, specials: tuple[str, ...]) -> Any:
+def train_bpe(texts: Iterable[str], vocabulary: int, specials: tuple[str, ...]) -> Any:
     """A byte-level byte-pair tokenizer, the same for the same texts.
 
     Args:

@@ -1,6 +1,6 @@
-"""Tasks whose response is one of the answer choices of its row.
+"""Multiple choice for language models: the response is one of the choices of its row.
 
-They are learnt as text and scored by rank: the choice with the highest likelihood is the answer, so
+Choices are learnt as text and ranked: the choice with the highest likelihood is the answer, so
 that nothing is generated. Sanh et al., 2022, https://arxiv.org/abs/2110.08207, score T0 so.
 
 Axes: N row, C most choices of a row.

@@ -1,4 +1,4 @@
-"""Where raykd keeps what outlives a run."""
+"""The folder of the teacher cache: its path, its size limit, and what it holds."""
 
 from __future__ import annotations
 
