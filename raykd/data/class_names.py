@@ -133,7 +133,7 @@ def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str])
     names = ClassNames(labels)
     found = [names.named(label) for label in said]
     if None in found:
-        same = [f"{theirs} is '{ours}'" for theirs, ours in zip(said, labels, strict=False)]
+        same = [f"{given} is '{label}'" for given, label in zip(said, labels, strict=False)]
         note(
             f"{table.origin} calls the classes of column '{name}' by other names "
             f"({_listed(said)}); they go by their order: {_listed(same)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from raykd import hub
 from raykd.data.notes import note
-from raykd.data.separated import Row, table_of, tsv_rows
+from raykd.data.separated import NumberedFields, table_of, tsv_rows
 from raykd.data.table import Table, no_split
 from raykd.data.text_files import read_text
 from raykd.errors import DataError, SetupError
@@ -67,7 +67,7 @@ class TsvReader:
         columns = {name: whole.column(there) for name, there in self.layout.columns.items()}
         return replace(whole, columns=columns)
 
-    def _whole(self, rows: list[Row], last: int, path: Path) -> list[Row]:
+    def _whole(self, rows: list[NumberedFields], last: int, path: Path) -> list[NumberedFields]:
         short = [line for line, fields in rows if len(fields) <= last]
         if len(short) > MALFORMED_SHARE * len(rows):
             raise DataError(

@@ -13,7 +13,7 @@ from raykd.data.notes import note
 from raykd.data.table import Faults, Table
 from raykd.data.text_files import lines_of, read_text
 
-Row = tuple[int, list[str]]
+NumberedFields = tuple[int, list[str]]
 """The line that a row begins in, and its fields."""
 OTHER_SEPARATORS = ";\t|"
 """What separates the fields of a CSV file whose header has no comma; spreadsheets write ``;``."""
@@ -52,12 +52,12 @@ def read_tsv(path: Path) -> Table:
     return _table(path, rows, Faults(str(path)), "in TSV, texts cannot hold tabs or line breaks")
 
 
-def tsv_rows(text: str) -> list[Row]:
+def tsv_rows(text: str) -> list[NumberedFields]:
     """The fields of every line that is not empty."""
     return [(k, line.split("\t")) for k, line in enumerate(lines_of(text), start=1) if line]
 
 
-def table_of(path: Path, header: Sequence[str], rows: Sequence[Row]) -> Table:
+def table_of(path: Path, header: Sequence[str], rows: Sequence[NumberedFields]) -> Table:
     """Rows of text as a table; the last one of several columns of a name is kept, and marked."""
     places = {name: k for k, name in enumerate(header)}
     return Table(
@@ -69,7 +69,7 @@ def table_of(path: Path, header: Sequence[str], rows: Sequence[Row]) -> Table:
     )
 
 
-def _table(path: Path, rows: Sequence[Row], faults: Faults, hint: str) -> Table:
+def _table(path: Path, rows: Sequence[NumberedFields], faults: Faults, hint: str) -> Table:
     header = rows[0][1] if rows else []
     for line, fields in rows[1:]:
         if len(fields) != len(header):
@@ -80,7 +80,7 @@ def _table(path: Path, rows: Sequence[Row], faults: Faults, hint: str) -> Table:
     return table_of(path, header, rows[1:])
 
 
-def _csv_rows(text: str, faults: Faults) -> Iterator[Row]:
+def _csv_rows(text: str, faults: Faults) -> Iterator[NumberedFields]:
     first = 0
     separator = _separator(text)
     if declared := _DECLARED.fullmatch(_first_line(text)):

@@ -11,7 +11,7 @@ a time; every visit is a handful of operations on a block small enough for the p
 which forms value and slope at once. All that is kept for backward is the slope of the value in
 the inner products, ``[R, I, I]``.
 
-Two geometries say which neighbours a vertex has: `AllItems` and `Window`.
+Two geometries say which neighbours a vertex has: `AllItems` and `NeighbourWindow`.
 
 Axes: R group, I item, V vertex, J neighbour of a vertex (item or offset).
 """
@@ -99,9 +99,9 @@ class _AngleSum(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float64, device=student.device)
         for rows, length in _portions(valid, geometry):
             part = valid.index_select(0, rows)[:, :length]
-            ours = geometry.side(student.index_select(0, rows), part)
-            theirs = geometry.side(teacher.index_select(0, rows), part)
-            value, d_inner = _portion(ours, theirs, lossfunc, slope is not None)
+            student_side = geometry.side(student.index_select(0, rows), part)
+            teacher_side = geometry.side(teacher.index_select(0, rows), part)
+            value, d_inner = _portion(student_side, teacher_side, lossfunc, slope is not None)
             total += value
             if slope is not None and d_inner is not None:
                 slope[rows] = d_inner
@@ -130,35 +130,37 @@ def _portions(valid: Tensor, geometry: Geometry) -> Iterator[tuple[Tensor, int]]
 
 
 def _portion(
-    ours: Side, theirs: Side, lossfunc: str, with_slope: bool
+    student_side: Side, teacher_side: Side, lossfunc: str, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Value and slope of some groups; both halves of the symmetric cells are counted."""
-    count = len(ours.edge)
+    count = len(student_side.edge)
     # On the diagonal j = k the cosine is 1, or 0 where the neighbour coincides with the vertex.
-    presence = ours.inverse.ne(0).to(ours.edge.dtype) - theirs.inverse.ne(0).to(ours.edge.dtype)
+    presence = student_side.inverse.ne(0).to(student_side.edge.dtype) - teacher_side.inverse.ne(
+        0
+    ).to(student_side.edge.dtype)
     value = of_difference(presence, lossfunc).sum().double()
-    d_edge = torch.zeros_like(ours.edge)
-    d_log_length = torch.zeros_like(ours.edge)
+    d_edge = torch.zeros_like(student_side.edge)
+    d_log_length = torch.zeros_like(student_side.edge)
     for first in range(count - 1):
-        scale = ours.inverse[first + 1 :] * ours.inverse[first]
-        angle = _angles(ours, first).mul_(scale)
-        target = _angles(theirs, first).mul_(theirs.inverse[first + 1 :])
-        target.mul_(theirs.inverse[first])
+        scale = student_side.inverse[first + 1 :] * student_side.inverse[first]
+        angle = _angles(student_side, first).mul_(scale)
+        target = _angles(teacher_side, first).mul_(teacher_side.inverse[first + 1 :])
+        target.mul_(teacher_side.inverse[first])
         half, slope = sum_and_slope_(torch.sub(angle, target, out=target), lossfunc)
         value += 2.0 * half
         if not with_slope:
             continue
         angle.mul_(slope)
         slope.mul_(scale)
-        ours.add_slope(first, slope)
+        student_side.add_slope(first, slope)
         d_edge[first] += slope.sum(dim=0)
         d_edge[first + 1 :] += slope
         d_log_length[first] += angle.sum(dim=0)
         d_log_length[first + 1 :] += angle
     if not with_slope:
         return value, None
-    d_distance = d_log_length.mul_(ours.inverse).mul_(ours.inverse).mul_(-0.5)
-    return value, ours.slope(d_edge.neg_(), d_distance).mul_(2.0)
+    d_distance = d_log_length.mul_(student_side.inverse).mul_(student_side.inverse).mul_(-0.5)
+    return value, student_side.slope(d_edge.neg_(), d_distance).mul_(2.0)
 
 
 def _angles(side: Side, first: int) -> Tensor:
@@ -218,7 +220,7 @@ class _AllItemsSide:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class NeighbourWindow:
     """The neighbours of a vertex are the positions at most `half` away.
 
     Offsets that leave the padded length repeat the position at its end, padding positions are
@@ -244,7 +246,7 @@ class Window:
 class _WindowSide:
     """Keeps the diagonals of the inner products: cell (distance, group, position) is `band`."""
 
-    def __init__(self, inner: Tensor, valid: Tensor, window: Window) -> None:
+    def __init__(self, inner: Tensor, valid: Tensor, window: NeighbourWindow) -> None:
         self._shape = inner.shape
         self._half, self._width = window.half, 2 * window.half + 1
         self._vertices, end = valid.shape[1], inner.shape[1]

@@ -69,13 +69,13 @@ def correlation_loss(
         if tokens < 2 or neurons == 0:
             nothing = working(student).sum() * 0.0
             return nothing, nothing.detach()
-        ours = standardised(working(student))
-        theirs = standardised(working(teacher.detach()))
+        student_values = standardised(working(student))
+        teacher_values = standardised(working(teacher.detach()))
         if off_diagonal == 0.0:
-            diagonal = (ours * theirs).sum(dim=0) / divisor
+            diagonal = (student_values * teacher_values).sum(dim=0) / divisor
             loss = (1 - diagonal).square().sum()
         else:
-            cross = ours.T @ theirs / divisor
+            cross = student_values.T @ teacher_values / divisor
             diagonal = cross.diagonal()
             others = cross.square().sum() - diagonal.square().sum()
             loss = (1 - diagonal).square().sum() + off_diagonal * others
@@ -105,8 +105,8 @@ def pearson(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         ``[S, T]``, float64.
     """
-    ours, theirs = standardised(student.double()), standardised(teacher.double())
-    return ours.T @ theirs / (len(student) - 1)
+    student_values, teacher_values = standardised(student.double()), standardised(teacher.double())
+    return student_values.T @ teacher_values / (len(student) - 1)
 
 
 def best_assignment(correlations: Tensor) -> Tensor:

@@ -35,9 +35,9 @@ def pkd_all(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Ten
         https://arxiv.org/abs/1908.09355
     """
     check_same_shape(student=student, teacher=teacher)
-    ours = F.normalize(working(student), dim=-1)
-    theirs = F.normalize(working(teacher.detach()), dim=-1)
-    return _mean((ours - theirs).square(), mask)
+    student_units = F.normalize(working(student), dim=-1)
+    teacher_units = F.normalize(working(teacher.detach()), dim=-1)
+    return _mean((student_units - teacher_units).square(), mask)
 
 
 def pkd_cls(student: Tensor, teacher: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.errors import ShapeError, SpecError
-from raykd.losses.angles import AllItems, Geometry, Window, angle_sum
+from raykd.losses.angles import AllItems, Geometry, NeighbourWindow, angle_sum
 from raykd.losses.elementwise import DIFFERENCE_LOSSES, check_difference_loss, of_difference
 from raykd.losses.gram import Gram
 from raykd.losses.shapes import check_same_shape
@@ -102,9 +102,9 @@ def pair_relation(
         other = both & ~torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
         total = _row_divergence(student, teacher, other)
     else:
-        ours = _squared_distances(student.inner, both, distnorm)
-        theirs = _squared_distances(teacher.inner.detach(), both, distnorm)
-        total = of_difference(ours - theirs, lossfunc).sum()
+        student_distances = _squared_distances(student.inner, both, distnorm)
+        teacher_distances = _squared_distances(teacher.inner.detach(), both, distnorm)
+        total = of_difference(student_distances - teacher_distances, lossfunc).sum()
     return total / cells(valid, 2).to(total.dtype)
 
 
@@ -177,7 +177,7 @@ def window_relation(
             f"a window of {window} reads {half} positions after the last token, "
             f"but the inner products were made with a margin of {margin}"
         )
-    total = _angle_relation(student, teacher, Window(half, mask_neighbours), lossfunc)
+    total = _angle_relation(student, teacher, NeighbourWindow(half, mask_neighbours), lossfunc)
     found = window_cells(student.valid, window=window, mask_neighbours=mask_neighbours)
     return total / found.to(total.dtype)
 

@@ -18,7 +18,14 @@ from raykd.models.families.base import ModelFamily, declared_ties, family_of, wi
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.weight_files import read_tensors
-from raykd.models.weight_names import FLOATS, Named, check_unused, listed, named, quantised_error
+from raykd.models.weight_names import (
+    FLOATS,
+    NamedTensors,
+    check_unused,
+    listed,
+    named,
+    quantised_error,
+)
 from raykd.models.weights import ModelState
 
 
@@ -135,7 +142,7 @@ def _empty(
 
 def _fitting(
     name: str,
-    found: Named,
+    found: NamedTensors,
     shapes: Mapping[str, Tensor],
     ties: frozenset[str],
     family: ModelFamily,
@@ -170,7 +177,9 @@ def _fitting(
     return kept
 
 
-def _lacks(name: str, missing: Sequence[str], found: Named, family: ModelFamily) -> DataError:
+def _lacks(
+    name: str, missing: Sequence[str], found: NamedTensors, family: ModelFamily
+) -> DataError:
     more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
     there = [*found.unused, *found.tensors, *found.ignored]
     hint = f"is it a {family.name} model with the sizes of its config.json?"
@@ -188,7 +197,9 @@ def _has_head(kept: Mapping[str, Tensor], family: ModelFamily) -> bool:
     return any(family.is_head(n) for n in kept)
 
 
-def _notes(name: str, found: Named, kept: Mapping[str, Tensor], num_labels: int) -> tuple[str, ...]:
+def _notes(
+    name: str, found: NamedTensors, kept: Mapping[str, Tensor], num_labels: int
+) -> tuple[str, ...]:
     notes = []
     if left := [n for n in found.tensors if n not in kept]:
         notes.append(

@@ -53,12 +53,12 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
             "were taken in their order, as the task's"
         )
         return Classes(order=as_is, given=given, note=note, certain=False, clash=True)
-    ours, theirs = ([_key(n) for n in names] for names in (labels, given))
-    if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
-        order = tuple(theirs.index(key) for key in ours)
+    task_keys, model_keys = ([_key(n) for n in names] for names in (labels, given))
+    if sorted(task_keys) == sorted(model_keys) and len(set(task_keys)) == len(task_keys):
+        order = tuple(model_keys.index(key) for key in task_keys)
         note = "" if order == as_is else _both(name, given, labels) + _MOVED
         return Classes(order=order, given=given, note=note, certain=True)
-    short = _by_abbreviation(ours, theirs)
+    short = _by_abbreviation(task_keys, model_keys)
     if short is not None:
         end = "; they were matched by their beginnings" + ("" if short == as_is else _MOVED)
         note = _both(name, given, labels) + end
@@ -66,8 +66,10 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
     numbers = _numbers(given)
     if numbers is not None and numbers == sorted(numbers):
         return Classes(order=as_is, given=(), note="", certain=False)
-    shared = set(ours) & set(theirs)
-    clash = numbers is not None or any(ours.index(key) != theirs.index(key) for key in shared)
+    shared = set(task_keys) & set(model_keys)
+    clash = numbers is not None or any(
+        task_keys.index(key) != model_keys.index(key) for key in shared
+    )
     note = _both(name, given, labels) + "; its outputs were taken in their order, as the task's"
     return Classes(order=as_is, given=given, note=note, certain=False, clash=clash)
 
@@ -131,11 +133,11 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name.strip().casefold()).strip()
 
 
-def _by_abbreviation(ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, ...] | None:
+def _by_abbreviation(task_keys: Sequence[str], model_keys: Sequence[str]) -> tuple[int, ...] | None:
     """The output of each class, if every name begins one of the others, or the other way round."""
     fits = [
-        [k for k, other in enumerate(theirs) if other.startswith(key) or key.startswith(other)]
-        for key in ours
+        [k for k, other in enumerate(model_keys) if other.startswith(key) or key.startswith(other)]
+        for key in task_keys
     ]
     if any(len(found) != 1 for found in fits) or len({found[0] for found in fits}) < len(fits):
         return None

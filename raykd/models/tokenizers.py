@@ -155,12 +155,12 @@ def same_tokens(one: Any, two: Any) -> bool:
     They do if no token has two ids, and no id two tokens, what only one of them has is special
     (``<pad>``, which no text contains), and probe texts are split alike.
     """
-    ours, theirs = one.get_vocab(), two.get_vocab()
-    if any(theirs.get(token, number) != number for token, number in ours.items()):
+    one_vocab, two_vocab = one.get_vocab(), two.get_vocab()
+    if any(two_vocab.get(token, number) != number for token, number in one_vocab.items()):
         return False
-    if len({*ours.values(), *theirs.values()}) < len(ours.keys() | theirs.keys()):
+    if len({*one_vocab.values(), *two_vocab.values()}) < len(one_vocab.keys() | two_vocab.keys()):
         return False
-    for tokenizer, own, other in ((one, ours, theirs), (two, theirs, ours)):
+    for tokenizer, own, other in ((one, one_vocab, two_vocab), (two, two_vocab, one_vocab)):
         if not own.keys() - other.keys() <= _specials(tokenizer):
             return False
     return all(

@@ -40,7 +40,7 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Named:
+class NamedTensors:
     """The tensors of a checkpoint under the names of a model.
 
     Attributes:
@@ -63,7 +63,7 @@ def named(
     ties: Mapping[str, str],
     family: ModelFamily,
     useless: Iterable[str] = (),
-) -> Named:
+) -> NamedTensors:
     """The tensors of a checkpoint under the names of a model.
 
     Args:
@@ -96,7 +96,7 @@ def named(
     heads = (*_HEADS, *family.head_prefixes, *family.optional_prefixes)
     bare = tuple(family.base_prefix + head for head in heads) if family.base_prefix else ()
     ignored = [n for n in rest if n.startswith(heads + bare) or any(p.search(n) for p in patterns)]
-    return Named(
+    return NamedTensors(
         tensors=found,
         prefix=prefix,
         ignored=(*twice, *ignored),
@@ -163,7 +163,9 @@ def _equal(one: Tensor, two: Tensor) -> bool:
     return one.shape == two.shape and one.dtype == two.dtype and torch.equal(one, two)
 
 
-def check_unused(name: str, found: Named, expected: Collection[str], family: ModelFamily) -> None:
+def check_unused(
+    name: str, found: NamedTensors, expected: Collection[str], family: ModelFamily
+) -> None:
     """Refuse a checkpoint with tensors that belong to the model and have no place in it.
 
     Args:

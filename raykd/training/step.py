@@ -18,8 +18,8 @@ from raykd.training.terms import StepTerms, Totals, shares, step_of, totals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What a step gives.
+class StepResult:
+    """The result of one step on this rank.
 
     Attributes:
         loss: What this rank minimises; the mean of its gradient over the ranks is the step's.
@@ -78,7 +78,7 @@ class Step(nn.Module):
             attentions=_listed(signals.attentions, dims.layers),
         )
 
-    def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> Found:
+    def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> StepResult:
         """The loss of one step.
 
         Args:
@@ -94,7 +94,7 @@ class Step(nn.Module):
         if self._world.size > 1:
             values = values * shares(terms, counted, self._world)
         loss = values[: len(values) - terms.num_metrics].sum()
-        return Found(loss=loss, values=values, terms=terms, totals=counted)
+        return StepResult(loss=loss, values=values, terms=terms, totals=counted)
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss terms and then metrics, float32 ``[number of names]``."""

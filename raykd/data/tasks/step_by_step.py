@@ -31,9 +31,9 @@ NLI = ("entailment", "neutral", "contradiction")
 
 def same_value(text: str, accepted: Sequence[str]) -> bool:
     """Whether two equations have the same value; what is no equation equals nothing."""
-    ours = value(text)
+    predicted = value(text)
     return any(
-        not math.isnan(ours) and math.isclose(ours, value(answer), abs_tol=1e-9)
+        not math.isnan(predicted) and math.isclose(predicted, value(answer), abs_tol=1e-9)
         for answer in accepted
     )
 
