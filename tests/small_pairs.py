@@ -29,7 +29,7 @@ from raykd.data.base import (
     TokenizedDataset,
 )
 from raykd.data.collate import Collator
-from raykd.methods.base import LiveReader, Method, Setting
+from raykd.methods.base import DistillationContext, LiveReader, Method
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
@@ -89,12 +89,12 @@ class SmallPair:
     def method(self, name: str, **values: Scalar) -> Method[Any]:
         """A method on the pair; it must not refuse it."""
         torch.manual_seed(0)  # for methods with trained modules
-        setting = Setting(
+        context = DistillationContext(
             teacher=model_dims(self.teacher), student=model_dims(self.student), kind=self.kind,
             num_labels=self.task.num_labels, end=END, pad=PAD,
         )  # fmt: skip
         cls: type[Method[Any]] = registry.load("methods", name)
-        method = cls(build(registry.params_of("methods", name), values), setting)
+        method = cls(build(registry.params_of("methods", name), values), context)
         assert method.refusal() == ""
         return method
 

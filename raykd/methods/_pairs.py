@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from raykd.methods.base import Setting, Signals
+    from raykd.methods.base import DistillationContext, Signals
 
 
-def pair_refusal(setting: Setting, needs: Signals, view: str, *, derives: bool) -> str:
+def pair_refusal(context: DistillationContext, needs: Signals, view: str, *, derives: bool) -> str:
     """The reason in the user's words, or empty; a second line says what to do.
 
     Args:
-        setting: The pair.
+        context: Teacher, student and task.
         needs: What is read from the teacher.
         view: Name of the view of the rows that the student learns from.
         derives: Whether teachers are derived from the teacher.
     """
-    if not setting.same_tokens and (reason := _other_tokens(setting, needs, derives=derives)):
+    if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
     positions = bool(needs.hidden_states or needs.attentions)
-    if setting.teacher_view not in ("", view) and (positions or (needs.outputs and needs.live)):
+    if context.teacher_view not in ("", view) and (positions or (needs.outputs and needs.live)):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
             f"reads {what} the student's own prompts, but the teacher was fine-tuned on prompts "
-            f"that begin with '{setting.teacher_view}: '\n"
+            f"that begin with '{context.teacher_view}: '\n"
             "leave out teacher.finetune.explain, or this method"
         )
-    if positions and setting.kind == "seq2seq":
+    if positions and context.kind == "seq2seq":
         return (
             "reads hidden states, and a model with an encoder and a decoder has two kinds of them\n"
             "choose a decoder such as GPT-2, or a method on tokens (kd)"
         )
-    for side, sizes in (("teacher", setting.teacher), ("student", setting.student)):
+    for side, sizes in (("teacher", context.teacher), ("student", context.student)):
         if needs.attentions and sizes.uneven:
             return (
                 f"compares the attention of heads, but blocks of the {side} have lost some\n"
@@ -43,23 +43,23 @@ def pair_refusal(setting: Setting, needs: Signals, view: str, *, derives: bool) 
     return ""
 
 
-def _other_tokens(setting: Setting, needs: Signals, *, derives: bool) -> str:
+def _other_tokens(context: DistillationContext, needs: Signals, *, derives: bool) -> str:
     """Why models that split text differently will not do, or empty."""
     pair = (
-        f"teacher '{setting.teacher_name}' and student '{setting.student_name}' split text "
-        f"differently (vocabularies of {setting.teacher.vocabulary:,} and "
-        f"{setting.student.vocabulary:,})"
+        f"teacher '{context.teacher_name}' and student '{context.student_name}' split text "
+        f"differently (vocabularies of {context.teacher.vocabulary:,} and "
+        f"{context.student.vocabulary:,})"
     )
     other = {"classification": "class logits (kd)", "regression": "scores (kd)"}
     other |= dict.fromkeys(TEXT_KINDS, "texts (seqkd)")
     hint = "choose a student with the teacher's tokenizer"
-    if setting.kind in other:
-        hint += f", or a method on {other[setting.kind]}"
+    if context.kind in other:
+        hint += f", or a method on {other[context.kind]}"
     if needs.hidden_states or needs.attentions:
         return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-    if needs.outputs and setting.kind in TOKEN_KINDS:
+    if needs.outputs and context.kind in TOKEN_KINDS:
         return f"compares distributions over the vocabulary, but {pair}\n{hint}"
-    if needs.outputs and setting.kind == "span":
+    if needs.outputs and context.kind == "span":
         return f"compares first and last tokens of answers, but {pair}\n{hint}"
     if needs.live:
         return f"lets the teacher read text of the student, but {pair}\n{hint}"

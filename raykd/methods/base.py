@@ -100,8 +100,8 @@ def _merge(one: Layers, two: Layers) -> Layers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """The pair a method works on.
+class DistillationContext:
+    """What a method is told of teacher, student and task.
 
     Attributes:
         teacher: Sizes of the teacher.
@@ -220,8 +220,8 @@ class Bench(Protocol):
     """What a `Derivation` may use while it looks at a teacher; the preparation provides it."""
 
     @property
-    def setting(self) -> Setting:
-        """The pair."""
+    def distillation(self) -> DistillationContext:
+        """Teacher, student and task."""
         ...
 
     def teacher(self) -> nn.Module:
@@ -287,7 +287,7 @@ class Method(ABC, Generic[P]):
 
     Args:
         params: Its coefficients.
-        setting: The pair it works on.
+        context: Teacher, student and task.
     """
 
     title: ClassVar[str]
@@ -297,9 +297,9 @@ class Method(ABC, Generic[P]):
     view: ClassVar[str] = ""
     ranks: Ranks = Alone()
 
-    def __init__(self, params: P, setting: Setting) -> None:
+    def __init__(self, params: P, context: DistillationContext) -> None:
         self.params = params
-        self.setting = setting
+        self.context = context
 
     def refusal(self) -> str:
         """Why this method cannot work on this pair or task, in the user's words, or empty.
@@ -307,10 +307,10 @@ class Method(ABC, Generic[P]):
         A second line, if there is one, says what to do. Overriding methods return
         ``super().refusal()`` first.
         """
-        if self.setting.kind not in self.kinds:
-            return f"serves {' and '.join(self.kinds)} tasks, not {self.setting.kind}"
+        if self.context.kind not in self.kinds:
+            return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
         return pair_refusal(
-            self.setting, self.signals(), self.view, derives=self.derivation() is not None
+            self.context, self.signals(), self.view, derives=self.derivation() is not None
         )
 
     def signals(self) -> Signals:

@@ -25,7 +25,7 @@ from raykd.losses.relations import (
     window_relation,
 )
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs, Reduction
 from raykd.params import param
 
@@ -156,10 +156,10 @@ class ContextualKD(Method[Params]):
     requires = Signals(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
     kinds = ("classification", "regression", "span", "masked_lm")
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
         self._weights = _weights(params)
-        depths = setting.teacher.layers, setting.student.layers
+        depths = context.teacher.layers, context.student.layers
         self._word_layers = match_layers(params.layers, *depths)
         self._token_layers = match_layers(params.ltr_layers or params.layers, *depths)
         self._uses_words = self._weights["wrdist"] > 0 or self._weights["wrangle"] > 0
@@ -178,7 +178,7 @@ class ContextualKD(Method[Params]):
         if not idle:
             return ""
         strategy = self.params.ltr_layers or self.params.layers
-        depths = f"{self.setting.teacher.layers} and {self.setting.student.layers} blocks"
+        depths = f"{self.context.teacher.layers} and {self.context.student.layers} blocks"
         return (
             f"compares layers of a token, but '{strategy}' matches only {matched} of {depths}, so "
             f"{' and '.join(idle)} would always be 0; set the weight to 0 (and leave "
@@ -219,7 +219,7 @@ class ContextualKD(Method[Params]):
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        loss = scaled_mse if self.setting.kind == "regression" else soft_cross_entropy
+        loss = scaled_mse if self.context.kind == "regression" else soft_cross_entropy
         return loss(student, teacher, temperature=self.params.temperature)
 
     def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from raykd.data.base import Batch
 from raykd.methods import ckd
-from raykd.methods.base import LossTerms, Method, Reader, Setting, Signals, StudentFn
+from raykd.methods.base import DistillationContext, LossTerms, Method, Reader, Signals, StudentFn
 from raykd.models.base import Outputs, Reduction, Subnet
 from raykd.params import param
 
@@ -46,17 +46,17 @@ class AdaptiveCKD(Method[Params]):
     requires = ckd.METHOD.requires
     kinds = ckd.METHOD.kinds
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
         self._all = tuple(_subnets(params.min_width, params.min_depth))
         self._active = self._all
-        layers = setting.student.layers
+        layers = context.student.layers
         self._of_depth = {
             subnet.depth: ckd.METHOD(
                 params,
                 replace(
-                    setting,
-                    student=replace(setting.student, layers=len(subnet.blocks(layers))),
+                    context,
+                    student=replace(context.student, layers=len(subnet.blocks(layers))),
                 ),
             )
             for subnet in self._all
@@ -64,12 +64,12 @@ class AdaptiveCKD(Method[Params]):
 
     def refusal(self) -> str:
         """Students that cannot be cut, and depths at which a term of CKD would always be 0."""
-        student = self.setting.student
+        student = self.context.student
         if student.intermediate is None or student.uneven:
             why = "has lost some already" if student.uneven else "belongs to another family"
             return (
                 f"runs subnets of the student's heads and neurons, but "
-                f"'{self.setting.student_name}' {why}\n"
+                f"'{self.context.student_name}' {why}\n"
                 "choose a student like BERT, RoBERTa or DistilBERT that was not pruned"
             )
         for depth, method in self._of_depth.items():

@@ -57,7 +57,7 @@ class VanillaKD(Method[Params]):
         """What softens both distributions."""
         if self.params.temperature is not None:
             return self.params.temperature
-        return 1.0 if self.setting.kind in TEXT_KINDS else 2.0
+        return 1.0 if self.context.kind in TEXT_KINDS else 2.0
 
     def signals(self) -> Signals:
         """The teacher's logits, unless their weight is 0."""
@@ -65,14 +65,14 @@ class VanillaKD(Method[Params]):
 
     def divergences(self) -> tuple[Divergence, ...]:
         """The forward one, where text is written."""
-        if self.setting.kind not in TEXT_KINDS or self.alpha == 0:
+        if self.context.kind not in TEXT_KINDS or self.alpha == 0:
             return ()
         return (Divergence(kind="forward_kl", temperature=self.temperature),)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss and the distance to the teacher; terms of weight 0 are left out."""
         alpha = self.alpha
-        if self.setting.kind in TEXT_KINDS:
+        if self.context.kind in TEXT_KINDS:
             labels = batch.labels[batch.labels != NO_LABEL]
             of = Divergence(kind="forward_kl", temperature=self.temperature)
             target = teacher.target if alpha > 0 else None
@@ -85,7 +85,7 @@ class VanillaKD(Method[Params]):
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.setting.kind == "regression":
+        if self.context.kind == "regression":
             # T^2 times the difference of scores divided by T, as for classes: T cancels.
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.temperature)

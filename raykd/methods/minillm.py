@@ -27,12 +27,12 @@ from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods._ranks import Ranks
 from raykd.methods._tokens import weighted
 from raykd.methods.base import (
+    DistillationContext,
     LiveReader,
     LossTerms,
     Mean,
     Method,
     Reader,
-    Setting,
     Signals,
     StudentFn,
 )
@@ -148,14 +148,14 @@ class MiniLLM(Method[Params]):
     requires = Signals(logits=True, weights=True)
     kinds = TEXT_KINDS
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
         self._rollout: Rollout | None = None
         self._left = 0
 
     def refusal(self) -> str:
         """Sampling from both models needs decoders, and weights are exact at temperature 1 only."""
-        if self.params.teacher_mixed_alpha > 0 and self.setting.kind == "seq2seq":
+        if self.params.teacher_mixed_alpha > 0 and self.context.kind == "seq2seq":
             return (
                 "samples from student and teacher together, which is there for decoders only\n"
                 "set teacher_mixed_alpha: 0"
@@ -219,7 +219,7 @@ class MiniLLM(Method[Params]):
                 share=p.teacher_mixed_alpha,
             )
             # What was sampled is one of the tokens that both have; so are all probabilities.
-            shared = self.setting.shared_vocabulary
+            shared = self.context.shared_vocabulary
             mine = student(written, dropout=False).lazy_logits.first(shared)
             theirs = teacher(written).lazy_logits.first(shared)
             return rollout_of(written, mine, theirs, p, self.ranks)
@@ -227,7 +227,7 @@ class MiniLLM(Method[Params]):
     def _policy_terms(
         self, rollout: Rollout, student: StudentFn, teacher: Reader
     ) -> tuple[dict[str, Term], dict[str, Term]]:
-        shared = self.setting.shared_vocabulary
+        shared = self.context.shared_vocabulary
         scores = student(rollout.batch, dropout=False).lazy_logits.first(shared)
         theirs = None
         if self.params.single_step_reg:

@@ -20,7 +20,7 @@ from raykd.losses.correlation import (
 )
 from raykd.losses.logits import soft_kl
 from raykd.losses.terms import Term
-from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -85,27 +85,27 @@ class OneToOne(Method[Params]):
     requires = Signals(logits=True, hidden_states="all")
     kinds = ("classification", "regression", "span")
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
-        self._last = setting.student.layers, setting.teacher.layers
-        self._pairs = _Pairs(setting.student.hidden)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
+        self._last = context.student.layers, context.teacher.layers
+        self._pairs = _Pairs(context.student.hidden)
         self._reads_hidden = any((params.alpha_corr, params.alpha_mse, params.alpha_cos))
-        self._soft = params.alpha_ce > 0 and setting.kind != "regression"
+        self._soft = params.alpha_ce > 0 and context.kind != "regression"
 
     def refusal(self) -> str:
         """Widths that cannot be paired, and no term at all."""
-        ours, theirs = self.setting.student.hidden, self.setting.teacher.hidden
+        ours, theirs = self.context.student.hidden, self.context.teacher.hidden
         if self._reads_hidden and self.params.width_map == "identity" and ours != theirs:
             return (
-                f"pairs neurons by their number, but '{self.setting.student_name}' has {ours:,} "
-                f"and '{self.setting.teacher_name}' {theirs:,}\n"
+                f"pairs neurons by their number, but '{self.context.student_name}' has {ours:,} "
+                f"and '{self.context.teacher_name}' {theirs:,}\n"
                 "set width_map: assign, which chooses a neuron of the teacher for each of a "
                 "narrower student"
             )
         if self._reads_hidden and ours > theirs:
             return (
                 f"gives each neuron of the student one of the teacher, but "
-                f"'{self.setting.student_name}' has {ours:,} and '{self.setting.teacher_name}' "
+                f"'{self.context.student_name}' has {ours:,} and '{self.context.teacher_name}' "
                 f"only {theirs:,}\nchoose a student that is at most as wide"
             )
         if not (self._reads_hidden or self._soft or self.params.alpha_task):

@@ -11,7 +11,7 @@ from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -41,17 +41,17 @@ class PatientKD(Method[Params]):
     requires = Signals(logits=True, hidden_states="all")
     kinds = ("classification", "regression", "span", "masked_lm")
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
-        self._pairs = match_layers(params.layers, setting.teacher.layers, setting.student.layers)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
+        self._pairs = match_layers(params.layers, context.teacher.layers, context.student.layers)
 
     def refusal(self) -> str:
         """Hidden states of different widths have no distance."""
-        ours, theirs = self.setting.student.hidden, self.setting.teacher.hidden
+        ours, theirs = self.context.student.hidden, self.context.teacher.hidden
         if self.params.beta and ours != theirs:
             return (
-                f"compares hidden states of equal width, but '{self.setting.student_name}' is "
-                f"{ours:,} wide and '{self.setting.teacher_name}' {theirs:,}\n"
+                f"compares hidden states of equal width, but '{self.context.student_name}' is "
+                f"{ours:,} wide and '{self.context.teacher_name}' {theirs:,}\n"
                 "choose a student of the teacher's width, or tinybert, which learns a projection"
             )
         return super().refusal()
@@ -86,7 +86,7 @@ class PatientKD(Method[Params]):
         return LossTerms(**terms)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.setting.kind == "regression":
+        if self.context.kind == "regression":
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.params.temperature)
 

@@ -16,7 +16,7 @@ from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.terms import Term
 from raykd.losses.vocabulary import summed
 from raykd.methods._views import at_choices, at_tokens, same_width, spread
-from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -87,14 +87,14 @@ class SinKD(Method[Params]):
     requires = Signals(logits=True, choices=True)
     kinds = ("classification", *TEXT_KINDS)
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
         self._heat = params.temperature
-        self._writes = setting.kind in TEXT_KINDS
+        self._writes = context.kind in TEXT_KINDS
 
     def refusal(self) -> str:
         """It compares distributions over classes; a single score has none."""
-        if self.setting.kind == "regression":
+        if self.context.kind == "regression":
             return (
                 "compares distributions over classes, and a single score has none: "
                 "its distance and gradient would be 0"

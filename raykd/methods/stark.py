@@ -113,7 +113,7 @@ class Scoring(Derivation):
             with torch.no_grad():
                 ours = bench.run(student, batch).logits
             theirs = bench.run(teacher, batch)
-            distance = _distance(ours, theirs.logits, self.temperature, bench.setting.kind)
+            distance = _distance(ours, theirs.logits, self.temperature, bench.distillation.kind)
             # Half of it, as in the authors' loss; the half on the labels has no gradient here.
             return {"expressiveness": theirs.task_loss, "friendliness": distance.mean() / 2}
 
@@ -141,9 +141,9 @@ class SparseTeacher(Method[Params]):
         """Besides what any method refuses: teachers whose heads and neurons cannot be removed."""
         if (reason := super().refusal()) or not self._derives():
             return reason
-        if wrong := refusal(self.setting.teacher):
+        if wrong := refusal(self.context.teacher):
             what = "removes heads and neurons, but teacher"
-            return f"{what} '{self.setting.teacher_name}' {wrong}"
+            return f"{what} '{self.context.teacher_name}' {wrong}"
         return ""
 
     def signals(self) -> Signals:
@@ -187,7 +187,7 @@ class SparseTeacher(Method[Params]):
             for name in ("expressiveness", "friendliness")
         )
         scores = needed.normalised().mixed(followed.normalised(), self.params.lam)
-        sizes = self.setting.teacher
+        sizes = self.context.teacher
         return choose(scores, self.params.sparsity, sizes.hidden // sizes.heads)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
@@ -198,7 +198,7 @@ class SparseTeacher(Method[Params]):
             terms["task"] = (1 - p.soft_weight) * student.task_loss
         if p.soft_weight > 0:
             distance = _distance(
-                student.logits, teacher.logits.detach(), p.temperature, self.setting.kind
+                student.logits, teacher.logits.detach(), p.temperature, self.context.kind
             )
             terms["distil"] = p.soft_weight * distance.mean()
         return LossTerms(**terms)

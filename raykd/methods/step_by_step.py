@@ -139,7 +139,7 @@ class StepByStep(Method[Params]):
                 "set teacher_prompt: same, with a teacher that was trained to explain "
                 "(teacher.finetune.explain), or kappa_r: 0"
             )
-        if self.signals().weights and not self.setting.explains:
+        if self.signals().weights and not self.context.explains:
             return (
                 "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
                 "one did not see in fine-tuning\n"

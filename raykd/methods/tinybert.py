@@ -12,7 +12,7 @@ from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import LossTerms, Mean, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -48,14 +48,14 @@ class TinyBert(Method[Params]):
     requires = Signals(logits=True, hidden_states="all", attentions="all")
     kinds = ("classification", "regression", "span", "masked_lm")
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
-        depths = setting.teacher.layers, setting.student.layers
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
+        depths = context.teacher.layers, context.student.layers
         self._pairs = match_layers(params.layers, *depths)
         self._maps = LayerPairs((), ())
         if params.attention and depths[0] % depths[1] == 0:
             self._maps = match_layers("att_skip", *depths)
-        widths = setting.student.hidden, setting.teacher.hidden
+        widths = context.student.hidden, context.teacher.hidden
         compares = params.hidden or params.embedding
         self._projection: nn.Module | None = (
             nn.Linear(*widths) if compares and widths[0] != widths[1] else None
@@ -63,7 +63,7 @@ class TinyBert(Method[Params]):
 
     def refusal(self) -> str:
         """Attention needs as many heads, and blocks that divide."""
-        ours, theirs = self.setting.student, self.setting.teacher
+        ours, theirs = self.context.student, self.context.teacher
         if self.params.attention and ours.heads != theirs.heads:
             return (
                 f"compares attention head by head, but the student has {ours.heads} heads and the "
@@ -122,7 +122,7 @@ class TinyBert(Method[Params]):
         return projected
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.setting.kind == "regression":
+        if self.context.kind == "regression":
             return scaled_mse(student, teacher)
         return soft_cross_entropy(student, teacher, temperature=self.params.temperature)
 

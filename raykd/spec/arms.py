@@ -15,7 +15,7 @@ from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
-    from raykd.methods.base import Derivation, Method, Setting, Signals
+    from raykd.methods.base import Derivation, DistillationContext, Method, Signals
 
 MAX_COMBINATIONS = 4096
 SMALL = 128
@@ -130,28 +130,32 @@ def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method'
     return build(registry.params_of("methods", method), values)
 
 
-def built(arm: MethodSpec, setting: Setting, *, ends: bool = True) -> Iterator[Method[Any]]:
+def built(
+    arm: MethodSpec, context: DistillationContext, *, ends: bool = True
+) -> Iterator[Method[Any]]:
     """The method of an arm, once per combination."""
     method = registry.load("methods", arm.method)
     for values in combinations(arm, ends=ends):
-        yield method(parameters(arm.method, values), setting)
+        yield method(parameters(arm.method, values), context)
 
 
-def union_signals(spec: SweepSpec, setting: Setting, *, reduced: bool = False) -> Signals:
+def union_signals(
+    spec: SweepSpec, context: DistillationContext, *, reduced: bool = False
+) -> Signals:
     """Everything that some trial of the sweep may read from the teacher of a task.
 
     An arm with more combinations than can be listed counts with all that its method may ever read.
 
     Args:
         spec: The sweep.
-        setting: The pair.
+        context: Teacher, student and task.
         reduced: Whether methods that read hidden states through reductions only get those.
     """
     from raykd.methods.base import Signals
 
     union = Signals()
     for arm in spec.methods.values():
-        for method in built(arm, setting):
+        for method in built(arm, context):
             signals, reductions = method.signals(), method.reductions()
             if reduced and reductions:
                 signals = replace(signals, hidden_states=(), reductions=reductions)
@@ -167,7 +171,7 @@ def _served(signals: Signals) -> Signals:
 
 
 def vocabulary_needs(
-    spec: SweepSpec, setting: Setting
+    spec: SweepSpec, context: DistillationContext
 ) -> tuple[tuple[tuple[str, Divergence], ...], bool]:
     """What trials may need of the teacher's distributions over a vocabulary.
 
@@ -177,49 +181,49 @@ def vocabulary_needs(
     found: dict[tuple[str, Divergence], None] = {}
     reads = False
     for label, arm in spec.methods.items():
-        for method in built(arm, setting):
+        for method in built(arm, context):
             needed = method.divergences()
             found |= dict.fromkeys((label, of) for of in needed)
             reads = reads or (method.signals().logits and not needed)
     return tuple(found), reads
 
 
-def derivations(spec: SweepSpec, setting: Setting) -> tuple[Derivation, ...]:
+def derivations(spec: SweepSpec, context: DistillationContext) -> tuple[Derivation, ...]:
     """Every distinct way in which some trial may derive teachers, in the order of the arms."""
     found: dict[Derivation, None] = {}
     for arm in spec.methods.values():
-        for method in built(arm, setting):
+        for method in built(arm, context):
             derivation = method.derivation()
             if derivation is not None:
                 found[derivation] = None
     return tuple(found)
 
 
-def refusals(spec: SweepSpec, setting: Setting) -> list[tuple[str, str]]:
+def refusals(spec: SweepSpec, context: DistillationContext) -> list[tuple[str, str]]:
     """Labels that cannot work on this pair and task, each with the reason in the user's words."""
     refused: list[tuple[str, str]] = []
     for label, arm in spec.methods.items():
-        reason = next((r for m in built(arm, setting, ends=False) if (r := m.refusal())), "")
-        reason = reason or _endless(arm, setting)
+        reason = next((r for m in built(arm, context, ends=False) if (r := m.refusal())), "")
+        reason = reason or _endless(arm, context)
         if reason:
             refused.append((label, reason))
     return refused
 
 
-def _endless(arm: MethodSpec, setting: Setting) -> str:
+def _endless(arm: MethodSpec, context: DistillationContext) -> str:
     """That every trial would derive teachers in a way of its own, or empty.
 
     How teachers are derived is found out once, before the search, for values that can be listed.
     """
     _, moved = _plan(arm)
     method = registry.load("methods", arm.method)
-    if all(m.derivation() is None for m in built(arm, setting)):
+    if all(m.derivation() is None for m in built(arm, context)):
         return ""
     for values in combinations(arm, ends=False):
         for name in (name for name in moved if name in values):
             domain = arm.domains[name]
             ways = {
-                method(parameters(arm.method, {**values, name: end}), setting).derivation()
+                method(parameters(arm.method, {**values, name: end}), context).derivation()
                 for end in _bounds_of(domain)
             }
             if len(ways) > 1:

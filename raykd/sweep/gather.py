@@ -17,7 +17,7 @@ from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Derivation, Setting, Signals
+from raykd.methods.base import Derivation, DistillationContext, Signals
 from raykd.models.model_factory import ModelFactory
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
@@ -105,10 +105,10 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     rows = rows_of(task, spec, name)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
-    setting = _setting(spec, task, pair)
-    _refuse(spec, name, setting)
-    divergences, reads_scores = vocabulary_needs(spec, setting)
-    signals = _numbered(union_signals(spec, setting), teacher.dims.layers)
+    context = _context(spec, task, pair)
+    _refuse(spec, name, context)
+    divergences, reads_scores = vocabulary_needs(spec, context)
+    signals = _numbered(union_signals(spec, context), teacher.dims.layers)
     length = spec.data.max_length
     rationale_generation = (
         _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
@@ -137,8 +137,8 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         teacher=teacher,
         student=pair.student,
         signals=signals,
-        reduced=_numbered(union_signals(spec, setting, reduced=True), teacher.dims.layers),
-        derivations=derivations(spec, setting),
+        reduced=_numbered(union_signals(spec, context, reduced=True), teacher.dims.layers),
+        derivations=derivations(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
         teacher_splits=teacher_splits,
@@ -150,10 +150,10 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     )
 
 
-def _setting(spec: SweepSpec, task: Task, pair: Pair) -> Setting:
+def _context(spec: SweepSpec, task: Task, pair: Pair) -> DistillationContext:
     """The pair as methods see it."""
     tokens = pair.tokens
-    return Setting(
+    return DistillationContext(
         teacher=pair.teacher.dims,
         student=pair.student_dims(),
         kind=task.kind,
@@ -230,14 +230,14 @@ def shared_ids(tokens: Tokens) -> int:
     return min(theirs, id_count(tokens.student)) if tokens.same else theirs
 
 
-def _refuse(spec: SweepSpec, task: str, setting: Setting) -> None:
+def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
     """Say of every arm that cannot work why it cannot.
 
     Raises:
         SpecError: One problem per arm.
     """
     found = []
-    for label, why in refusals(spec, setting):
+    for label, why in refusals(spec, context):
         reason, _, hint = why.partition("\n")
         message = f"on {task}: {spec.methods[label].method} {reason}"
         hint = hint or f"or leave it out: --set methods.{label}=false"

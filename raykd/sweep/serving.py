@@ -105,10 +105,10 @@ def inputs_of(
 
 def _padded(inputs: TaskInputs) -> str:
     """That padded vocabularies are compared, where that is so."""
-    setting = inputs.setting()
-    shared = setting.compared_vocabulary
-    ours, theirs = setting.student.vocabulary, setting.teacher.vocabulary
-    if shared is None or not setting.same_tokens or max(ours, theirs) == shared:
+    context = inputs.context()
+    shared = context.compared_vocabulary
+    ours, theirs = context.student.vocabulary, context.teacher.vocabulary
+    if shared is None or not context.same_tokens or max(ours, theirs) == shared:
         return ""
     return (
         f"; the vocabularies of teacher ({theirs:,}) and student ({ours:,}) are padded: the first "
@@ -118,20 +118,20 @@ def _padded(inputs: TaskInputs) -> str:
 
 def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
     """That text ends where the positions of a model do, where prompts leave too few of them."""
-    setting = inputs.setting()
-    if setting.kind not in TEXT_KINDS:
+    context = inputs.context()
+    if context.kind not in TEXT_KINDS:
         return ""
     found = []
     wanted = inputs.task.max_new_tokens if inputs.signals.generation else 0
     asked = inputs.teacher_splits["train"]
-    teacher = setting.teacher.positions
-    students = setting.positions if inputs.same_rows else teacher
+    teacher = context.teacher.positions
+    students = context.positions if inputs.same_rows else teacher
     found.append(_cut_short("the teacher", asked, wanted, students))
     wanted = max(
-        method.new_tokens() for arm in spec.methods.values() for method in built(arm, setting)
+        method.new_tokens() for arm in spec.methods.values() for method in built(arm, context)
     )
     asked = inputs.student_splits["train"]
-    found.append(_cut_short("the student", asked, wanted, setting.positions))
+    found.append(_cut_short("the student", asked, wanted, context.positions))
     return "".join(found)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Derivation, Reader, Setting, Signals, Variant
+from raykd.methods.base import Derivation, DistillationContext, Reader, Signals, Variant
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory
@@ -58,7 +58,7 @@ class TeacherBench:
     """The `Bench` of a preparation.
 
     Attributes:
-        setting: The pair.
+        distillation: Teacher, student and task.
         task: Gives the task loss.
         model: The fine-tuned teacher, on the device of `world`.
         factory: How a student begins.
@@ -70,7 +70,7 @@ class TeacherBench:
         world: This process.
     """
 
-    setting: Setting
+    distillation: DistillationContext
     task: Task
     model: nn.Module
     factory: ModelFactory
@@ -97,7 +97,7 @@ class TeacherBench:
         train_model(
             TrainJob(
                 model=student,
-                method=kd(of, self.setting),
+                method=kd(of, self.distillation),
                 task=self.task,
                 train=self.splits["train"],
                 select=None,

@@ -8,7 +8,7 @@ from torch import nn
 
 from raykd import registry
 from raykd.data.collate import Collator
-from raykd.methods.base import Setting
+from raykd.methods.base import DistillationContext
 from raykd.models.base import Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
@@ -41,13 +41,13 @@ def finetune(
     if inputs.explain > 0:
         name, given = "step_by_step", {"alpha": 1 - inputs.explain}
     learn = registry.load("methods", name)
-    setting = Setting(
+    context = DistillationContext(
         teacher=inputs.teacher.dims,
         student=inputs.teacher.dims,
         kind=task.kind,
         num_labels=task.num_labels,
     )
-    method = learn(registry.params_of("methods", name)(**given), setting)
+    method = learn(registry.params_of("methods", name)(**given), context)
     total = settings.epochs * settings.evals_per_epoch
     progress("finetune", 0, total, "")
 

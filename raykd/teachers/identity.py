@@ -77,7 +77,7 @@ def fingerprint_of(inputs: TaskInputs, keys: Keys) -> str:
     return digest(
         keys.teacher,
         keys.parts,
-        [inputs.mode, inputs.dtype, inputs.max_length, inputs.setting()],
+        [inputs.mode, inputs.dtype, inputs.max_length, inputs.context()],
         student if isinstance(student, StudentFromTeacher) else factory_identity(student),
         [inputs.student_splits, inputs.student_pad],
         [inputs.teacher_splits["train"], inputs.teacher_pad],
@@ -169,7 +169,7 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     for derivation in inputs.derivations:
         # Students may be trained to find out what they can follow.
         looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
-                  inputs.precision, inputs.setting().compared_vocabulary]  # fmt: skip
+                  inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
         found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(inputs, derivation)]
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
-from raykd.methods.base import Derivation, Setting, Signals
+from raykd.methods.base import Derivation, DistillationContext, Signals
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.made import Made
@@ -111,13 +111,13 @@ class TaskInputs:
             return self.student.dims
         return self.student.dims(self.teacher.dims)
 
-    def setting(self) -> Setting:
+    def context(self) -> DistillationContext:
         """The pair that the methods of the sweep work on."""
         tokens = self._student_tokens()
         vocabulary = self.vocabulary if self.same_tokens else None
         if not self.same_tokens and tokens is not None:
             vocabulary = tokens.vocabulary
-        return Setting(
+        return DistillationContext(
             teacher=self.teacher.dims,
             student=self.student_dims(),
             kind=self.task.kind,
@@ -138,12 +138,12 @@ class TaskInputs:
         scored = self.teacher_splits["select"].references
         assert scored is not None
         assert scored.tokens is not None
-        setting = self.setting()
+        context = self.context()
         return TeacherTextSettings(
             tokens=scored.tokens,
             max_new_tokens=max_new_tokens,
-            vocabulary=setting.shared_vocabulary if self.same_tokens else self.vocabulary,
-            student_positions=setting.student.positions,
+            vocabulary=context.shared_vocabulary if self.same_tokens else self.vocabulary,
+            student_positions=context.student.positions,
             student_tokens=None if self.same_tokens else self._student_tokens(),
             max_length=self.max_length,
         )
@@ -201,7 +201,7 @@ class TaskInputs:
             dtype=self.dtype,
             batch_size=self.eval_batch_size(),
             row_bytes=sizes,
-            vocabulary=self.setting().shared_vocabulary if self.same_tokens else self.vocabulary,
+            vocabulary=self.context().shared_vocabulary if self.same_tokens else self.vocabulary,
         )
 
     def distinct(self) -> list[TokenizedDataset]:

@@ -30,7 +30,7 @@ def open_recorded(
         world.device,
         prepared.output_matrix,
         prepared.output_bias,
-        prepared.setting().compared_vocabulary,
+        prepared.context().compared_vocabulary,
     )
 
 
@@ -39,7 +39,7 @@ def _live(prepared: Prepared, model: nn.Module, world: DistributedContext) -> Li
     if prepared.teacher_train is not None:
         collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
         own = OwnRows(prepared.teacher_train, collate, world.device)
-    return LiveTeacher(model, own, prepared.setting().compared_vocabulary)
+    return LiveTeacher(model, own, prepared.context().compared_vocabulary)
 
 
 def recorded_variant(

@@ -161,18 +161,18 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     if TEACHER_RATIONALES in made.teacher_texts:
         splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
-    setting = inputs.setting()
+    context = inputs.context()
     matrix, bias = _output_layer(state, made.recorded, made.reported)
     return Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
         splits=splits,
         pad_id=inputs.student_pad,
-        end_id=setting.end,
+        end_id=context.end,
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
-        vocabulary=setting.vocabulary,
-        teacher_view=setting.teacher_view,
+        vocabulary=context.vocabulary,
+        teacher_view=context.teacher_view,
         teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
         teacher_pad=inputs.teacher_pad,
         teacher_dims=inputs.teacher.dims,
@@ -303,10 +303,10 @@ def _analyse(
     assert made.recorded is not None
     assert isinstance(student, ModelFactory)
     alone = DistributedContext(device=world.device)
-    setting = replace(inputs.setting(), student=student.dims)
-    teacher = RecordedTeacher(made.recorded, world.device, vocabulary=setting.compared_vocabulary)
+    context = replace(inputs.context(), student=student.dims)
+    teacher = RecordedTeacher(made.recorded, world.device, vocabulary=context.compared_vocabulary)
     bench = TeacherBench(
-        setting=setting,
+        distillation=context,
         task=inputs.task,
         model=model,
         factory=student,

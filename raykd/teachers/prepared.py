@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from raykd.data.base import Array, TokenizedDataset
-from raykd.methods.base import Setting
+from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.results.records import Evaluation
@@ -28,7 +28,7 @@ class Prepared:
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_view: See `raykd.methods.base.Setting`.
+        teacher_view: See `raykd.methods.base.DistillationContext`.
         teacher_train: The train rows as the teacher reads them, where it is run by students and
             reads other tokens than they do; else None.
         teacher_pad: Padding token of the teacher.
@@ -78,9 +78,9 @@ class Prepared:
     distinct: int
     seconds: float
 
-    def setting(self) -> Setting:
+    def context(self) -> DistillationContext:
         """The pair that methods work on."""
-        return Setting(
+        return DistillationContext(
             teacher=self.teacher_dims,
             student=self.student.dims,
             kind=self.student.kind,

@@ -68,12 +68,12 @@ class Step(nn.Module):
         self._token_labels = task.kind in TOKEN_KINDS
         self._terms: StepTerms | None = None
         signals = method.student_signals()
-        dims = method.setting.student
+        dims = method.context.student
         self._student = StudentRunner(
             model,
             task,
             precision,
-            setting=method.setting,
+            context=method.context,
             hidden_states=_listed(signals.hidden_states, dims.layers + 1),
             attentions=_listed(signals.attentions, dims.layers),
         )

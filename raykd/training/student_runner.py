@@ -6,7 +6,7 @@ from torch import nn
 
 from raykd.data.base import NO_LABEL, Batch, Task
 from raykd.losses.vocabulary import cross_entropy
-from raykd.methods.base import Setting
+from raykd.methods.base import DistillationContext
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
@@ -20,7 +20,7 @@ class StudentRunner:
         model: The student.
         task: Gives its loss on the labels.
         precision: Of matrix products.
-        setting: Which tokens end a text and pad.
+        context: Which tokens end a text and pad.
         hidden_states: Layers that are read of it.
         attentions: Blocks whose attention is read.
     """
@@ -31,14 +31,14 @@ class StudentRunner:
         task: Task,
         precision: Precision,
         *,
-        setting: Setting,
+        context: DistillationContext,
         hidden_states: tuple[int, ...],
         attentions: tuple[int, ...],
     ) -> None:
         self._model = model
         self._task = task
         self._precision = precision
-        self._setting = setting
+        self._context = context
         self._hidden_states = hidden_states
         self._attentions = attentions
 
@@ -62,7 +62,7 @@ class StudentRunner:
             labels = batch.labels[batch.labels != NO_LABEL]
             return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))
         loss = self._task.loss(outputs.logits.float(), batch)
-        compared = self._setting.compared_vocabulary
+        compared = self._context.compared_vocabulary
         if compared is not None:
             # Labels are told from all token ids, teachers compare those that they have, too.
             outputs = outputs.within(compared)
@@ -81,12 +81,12 @@ class StudentRunner:
         joined = self._task.kind == "causal_lm"
         generation = GenerationSettings(
             max_new_tokens=max_new_tokens,
-            end=self._setting.end,
-            pad=self._setting.pad,
+            end=self._context.end,
+            pad=self._context.pad,
             sample=True,
             temperature=temperature,
-            vocabulary=self._setting.shared_vocabulary,
-            positions=self._setting.positions,
+            vocabulary=self._context.shared_vocabulary,
+            positions=self._context.positions,
         )
         with self._precision.autocast():
             generated = generate(

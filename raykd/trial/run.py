@@ -90,9 +90,9 @@ class TrialOutcome:
 def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[object]:
     """The method of a trial, set up for the prepared pair."""
     declared = registry.params_of("methods", config.method)
-    setting = replace(prepared.setting(), kind=task.kind, num_labels=task.num_labels)
+    context = replace(prepared.context(), kind=task.kind, num_labels=task.num_labels)
     kind: type[Method[object]] = registry.load("methods", config.method)
-    return kind(params.build(declared, config.coefficients), setting)
+    return kind(params.build(declared, config.coefficients), context)
 
 
 def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, TokenizedDataset]:

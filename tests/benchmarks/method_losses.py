@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from raykd import registry
 from raykd.data.base import Batch
-from raykd.methods.base import Method, Setting, Signals
+from raykd.methods.base import DistillationContext, Method, Signals
 from raykd.models.base import ModelDims, Outputs
 from raykd.params import build
 from tests.benchmarks._allocated import allocated
@@ -110,10 +110,12 @@ def main() -> None:
         f"student step {base:.2f} s, {kept / 2**20:,.0f} MiB kept by its forward, {device}, "
         f"torch {torch.__version__}"
     )
-    setting = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=2)
+    context = DistillationContext(
+        teacher=TEACHER, student=STUDENT, kind="classification", num_labels=2
+    )
     for name in registry.names("methods"):
         params = build(registry.params_of("methods", name), EVERY_TERM.get(name, {}))
-        method: Method[Any] = registry.load("methods", name)(params, setting)
+        method: Method[Any] = registry.load("methods", name)(params, context)
         if reason := method.refusal():
             print(f"{name}: {reason.splitlines()[0]}")
             continue

@@ -46,11 +46,11 @@ def test_gkd_mixes_steps_that_have_a_likelihood_with_steps_that_have_none():
     from raykd.methods.gkd import METHOD, Params
 
     torch.manual_seed(0)
-    method = METHOD(Params(lmbda=0.5, kd_ratio=0.5), setups.setting("causal_lm"))
+    method = METHOD(Params(lmbda=0.5, kd_ratio=0.5), setups.context("causal_lm"))
     found = minimised(method, [text_setups.batch([2, 3])] * 19)
     assert set(found) == {"loss", "task", "distil"}
     # Steps on given responses have both; the likelihood is the mean over them alone.
-    given = minimised(METHOD(Params(lmbda=0.0, kd_ratio=0.5), method.setting),
+    given = minimised(METHOD(Params(lmbda=0.0, kd_ratio=0.5), method.context),
                       [text_setups.batch([2, 3])])  # fmt: skip
     assert found["task"] == pytest.approx(given["task"], rel=1e-5)
     assert found["loss"] < found["task"] + found["distil"]
@@ -59,7 +59,7 @@ def test_gkd_mixes_steps_that_have_a_likelihood_with_steps_that_have_none():
 def test_step_by_step_meets_a_batch_without_rationales():
     from raykd.methods.step_by_step import METHOD, Params
 
-    method = METHOD(Params(alpha=0.5), setups.setting("causal_lm"))
+    method = METHOD(Params(alpha=0.5), setups.context("causal_lm"))
     batches = [
         text_setups.batch([2, 1], views={EXPLAIN: text_setups.batch(rationales, seed=1)})
         for rationales in ([3, 2], [0, 0], [4, 0])

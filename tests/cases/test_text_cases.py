@@ -145,7 +145,7 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     methods = METHODS if family == "qwen2" else SEQ2SEQ
     prepared, serving, found = place.run(teacher, student, methods)
     tokens = prepared.splits["select"].references.tokens
-    assert prepared.setting().shared_vocabulary == tokens.vocabulary
+    assert prepared.context().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
     labels = prepared.splits[TEACHER_TEXT].labels
     assert labels.max() < tokens.vocabulary

@@ -58,7 +58,7 @@ def tried(
     reason = ""
     for student in students:
         torch.manual_seed(0)  # for methods with trained modules
-        method = cls(params(name, **values), setups.setting(kind, teacher=TEACHER, student=student))
+        method = cls(params(name, **values), setups.context(kind, teacher=TEACHER, student=student))
         reason = method.refusal()
         if not reason:
             return method
@@ -89,7 +89,7 @@ class Run:
         dtype: torch.dtype = torch.float32,
         reduced: bool = False,
     ) -> None:
-        of, rows = method.setting, len(lengths)
+        of, rows = method.context, len(lengths)
         self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
         self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, dtype=dtype)
         reads = method.student_signals().union(Signals(logits=True))
@@ -264,8 +264,8 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
-    batch = setups.batch(lengths, method.setting.kind)
-    side = setups.Side(method.setting, method.setting.teacher, len(lengths), seed=1)
+    batch = setups.batch(lengths, method.context.kind)
+    side = setups.Side(method.context, method.context.teacher, len(lengths), seed=1)
     for reduction in method.reductions():
         assert hash(reduction) == hash(copy.deepcopy(reduction))
         assert pickle.loads(pickle.dumps(reduction)).name == reduction.name
@@ -330,8 +330,8 @@ def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind)
 @over(configurations)
 def test_every_term_moves_the_student(name, values):
     method = made(name, **values)
-    student = setups.Side(method.setting, method.setting.student, seed=0)
-    teacher = setups.Side(method.setting, method.setting.teacher, seed=1)
+    student = setups.Side(method.context, method.context.student, seed=0)
+    teacher = setups.Side(method.context, method.context.teacher, seed=1)
     reads = method.student_signals().union(Signals(logits=True))
     ours = student.outputs(reads, task_loss=True)
     terms = method.step(
@@ -356,7 +356,7 @@ def test_what_it_reads_is_within_what_it_declares(name, values):
 def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
     nearly = made(name, kind, **{weight: 1e-9})
-    method = made(name, kind, (nearly.setting.student,), **{weight: 0.0})
+    method = made(name, kind, (nearly.context.student,), **{weight: 0.0})
     run, near = Run(method), Run(nearly)
     assert all(term.item() != 0.0 for term in run.terms.values())
     assert set(run.terms) < set(near.terms)
@@ -385,7 +385,7 @@ def test_it_pickles(name):
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
-    of, batch = method.setting, setups.batch((9, 5, 2))
+    of, batch = method.context, setups.batch((9, 5, 2))
     reads = method.student_signals().union(Signals(logits=True))
 
     def total(spoil: bool, length: int) -> float:
@@ -432,7 +432,7 @@ def test_half_precision_stays_finite(name, values, kind):
 def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     """Coinciding layers and tokens: what a student copied from the teacher starts from."""
     method = made(name, **values)
-    of = method.setting
+    of = method.context
     student = setups.Side(of, of.student, seed=0)
     for hidden in student.hidden.values():
         hidden.data.copy_(hidden.data[:1, :1].expand_as(hidden))
@@ -451,8 +451,8 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
 def test_heads_that_are_gone_are_not_compared(name, side):
     """Blocks that lost heads have other attention maps than the sizes say, or none at all."""
     method = made(name)
-    uneven = dataclasses.replace(getattr(method.setting, side), uneven=True)
-    of = dataclasses.replace(method.setting, **{side: uneven})
+    uneven = dataclasses.replace(getattr(method.context, side), uneven=True)
+    of = dataclasses.replace(method.context, **{side: uneven})
     reason = type(method)(method.params, of).refusal()
     if method.signals().attentions:
         assert f"blocks of the {side} have lost some" in reason

@@ -209,7 +209,7 @@ PAIRS = [
 
 def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: Signals) -> None:
     """Outputs of a batch with those of its rows alone."""
-    shared = of.inputs.setting().compared_vocabulary
+    shared = of.inputs.context().compared_vocabulary
     lengths = of.inputs.teacher_splits["train"].lengths()[batch.index.numpy()]
     if signals.logits:
         if found.logits.dim() == 3:
@@ -315,7 +315,7 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     if kind == "causal_lm":
         signals = replace(ALL, tokens=cache)
     prepared, teacher = of.served("outputs", signals=signals)
-    shared = prepared.setting().shared_vocabulary
+    shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
     read = teacher.reader(replace(signals, tokens=""))
     for batch in of.batches(prepared, signals.margin):
@@ -348,7 +348,7 @@ def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, ki
     again, _ = of.served(SERVED[mode == "outputs"], signals=Signals(generation=True))
     assert np.array_equal(written.labels, again.splits[TEACHER_TEXT].labels)
     own = written.labels[written.labels != NO_LABEL]
-    assert own.max() < of.inputs.setting().shared_vocabulary
+    assert own.max() < of.inputs.context().shared_vocabulary
 
 
 def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
@@ -447,7 +447,7 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
     # What such small models can do of it.
     wanted: dict[str, Any] = {"stark": {"sparsity": 0}, "ckd_adaptive": {"min_depth": 1.0}}
     made = registry.load("methods", name)(
-        build(declared, wanted.get(name, {})), of.inputs.setting()
+        build(declared, wanted.get(name, {})), of.inputs.context()
     )
     assert made.refusal() == ""
     signals = made.signals()
@@ -474,15 +474,15 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
 def test_masked_words_are_compared_over_the_words_that_both_know(mode):
     of = case("bert", "masked_lm")
     prepared, teacher = of.served(mode)
-    shared = prepared.setting().shared_vocabulary
+    shared = prepared.context().shared_vocabulary
     batch = next(of.batches(prepared))
     model = prepared.student.build(0).eval()
     method = registry.load("methods", "kd")(
         build(registry.params_of("methods", "kd"), {"alpha": 0.4, "temperature": 3.0}),
-        prepared.setting(),
+        prepared.context(),
     )
     student = StudentRunner(
-        model, of.inputs.task, Precision("fp32", "cpu"), setting=prepared.setting(),
+        model, of.inputs.task, Precision("fp32", "cpu"), context=prepared.context(),
         hidden_states=(), attentions=(),
     )  # fmt: skip
     terms = method.step(batch, student, teacher.reader(LOGITS))

@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.data.base import TEXT_KINDS, DataSettings, Examples, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.tasks.toy_text import TASK
-from raykd.methods.base import LiveReader, Method, Setting
+from raykd.methods.base import DistillationContext, LiveReader, Method
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
@@ -79,7 +79,7 @@ class Pair:
 
     def method(self, name: str, **values: Scalar) -> Method[Any]:
         sizes = model_dims(self.teacher)
-        setting = Setting(
+        context = DistillationContext(
             teacher=sizes,
             student=sizes,
             kind=self.kind,
@@ -89,7 +89,7 @@ class Pair:
         )
         given = {**SHORT.get(name, {}), **NEEDED.get((name, self.kind), {}), **values}
         made: Method[Any] = registry.load("methods", name)(
-            build(registry.params_of("methods", name), given), setting
+            build(registry.params_of("methods", name), given), context
         )
         return made
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Batch
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import DistillationContext, Signals
 from raykd.models.base import ModelDims, Outputs
 
 ROWS, LENGTH, CLASSES = 3, 14, 3
@@ -16,14 +16,14 @@ TEACHER = ModelDims(layers=4, hidden=12, heads=2, vocabulary=50)
 STUDENT = ModelDims(layers=2, hidden=8, heads=2, vocabulary=50)
 
 
-def setting(kind: str = "classification", **changes: Any) -> Setting:
+def context(kind: str = "classification", **changes: Any) -> DistillationContext:
     values: dict[str, Any] = {
         "teacher": TEACHER,
         "student": STUDENT,
         "kind": kind,
         "num_labels": CLASSES if kind == "classification" else 1,
     }
-    return Setting(**(values | changes))
+    return DistillationContext(**(values | changes))
 
 
 def batch(lengths: tuple[int, ...] = (9, 5, 2), kind: str = "classification") -> Batch:
@@ -64,7 +64,7 @@ class Side:
 
     def __init__(
         self,
-        of: Setting,
+        of: DistillationContext,
         dims: ModelDims,
         rows: int = ROWS,
         *,

@@ -10,7 +10,7 @@ from raykd.data.base import Batch
 from raykd.errors import SpecError
 from raykd.losses.gram import layer_gram, word_gram
 from raykd.losses.relations import pair_relation, triple_relation, window_relation
-from raykd.methods.base import LossTerms, Setting
+from raykd.methods.base import DistillationContext, LossTerms
 from raykd.methods.ckd import METHOD, Params
 from raykd.models.base import ModelDims, Outputs
 from raykd.params import build
@@ -21,9 +21,9 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 TERMS = {"task", "distil", "wrdist", "wrangle", "ltrdist", "ltrangle"}
 
 
-def loss_of(params: Params, of: Setting | None = None) -> LossTerms:
+def loss_of(params: Params, of: DistillationContext | None = None) -> LossTerms:
     """The terms, from sides that give out only what the method declares."""
-    of = of or setups.setting()
+    of = of or setups.context()
     method = METHOD(params, of)
     student = setups.Side(of, of.student, seed=0)
     teacher = setups.Side(of, of.teacher, seed=1)
@@ -46,7 +46,7 @@ def test_published_settings_reproduce_the_original_totals(name, task, how):
     depths = {side: len(golden[f"{side}_hidden"]) - 1 for side in ("teacher", "student")}
     method = METHOD(
         params,
-        setups.setting(
+        setups.context(
             "regression" if row.regression else "classification",
             **{s: ModelDims(layers=n, hidden=1, heads=1, vocabulary=1) for s, n in depths.items()},
         ),
@@ -65,7 +65,7 @@ def test_published_settings_reproduce_the_original_totals(name, task, how):
 
 
 def test_terms_are_the_weighted_relations():
-    of = setups.setting()
+    of = setups.context()
     params = Params(alpha=0.25, wrdist=2.0, wrangle=3.0, ltrdist=5.0, ltrangle=7.0, window=5)
     terms = loss_of(params)
     student = setups.Side(of, of.student, seed=0).hidden
@@ -83,7 +83,7 @@ def test_terms_are_the_weighted_relations():
 
 def test_every_token_is_compared_without_a_window():
     params = Params(wrangle=3.0, window=None)
-    of = setups.setting()
+    of = setups.context()
     words = [
         word_gram([side.hidden[k] for k in layers], setups.batch().attention_mask)
         for side, layers in (
@@ -103,7 +103,7 @@ def test_a_weight_of_zero_leaves_a_term_out(name):
 
 def test_angles_can_be_switched_off():
     assert set(loss_of(Params(angles=False))) == TERMS - {"wrangle", "ltrangle"}
-    assert METHOD(Params(angles=False), setups.setting()).signals().margin == 0
+    assert METHOD(Params(angles=False), setups.context()).signals().margin == 0
 
 
 def test_tied_weights():
@@ -113,7 +113,7 @@ def test_tied_weights():
 
 
 def test_regression_divides_scores_by_the_temperature():
-    of = setups.setting("regression")
+    of = setups.context("regression")
     one = loss_of(Params(alpha=1.0, temperature=1.0), of)["distil"].item()
     two = loss_of(Params(alpha=1.0, temperature=2.0), of)["distil"].item()
     assert two == pytest.approx(one / 4)
@@ -121,7 +121,7 @@ def test_regression_divides_scores_by_the_temperature():
 
 def test_signals_are_the_matched_layers_of_the_terms_in_use():
     def signals(**values: object):
-        method = METHOD(build(Params, values), setups.setting())
+        method = METHOD(build(Params, values), setups.context())
         return method.signals(), method.student_signals()
 
     teacher, student = signals()
@@ -140,7 +140,7 @@ def test_signals_are_the_matched_layers_of_the_terms_in_use():
 
 def test_padding_beyond_the_margin_does_not_change_the_loss():
     params = Params(window=5)
-    of = setups.setting()
+    of = setups.context()
     method = METHOD(params, of)
     sides = setups.Side(of, of.student, seed=0), setups.Side(of, of.teacher, seed=1)
     full = setups.batch()
@@ -191,7 +191,7 @@ def test_options_that_make_no_sense_are_refused(values, message):
     ],
 )
 def test_terms_that_are_always_zero_are_refused(values, idle):
-    reason = METHOD(build(Params, values), setups.setting()).refusal()
+    reason = METHOD(build(Params, values), setups.context()).refusal()
     assert f"so {idle} would always be 0" in reason
 
 
@@ -205,11 +205,11 @@ def test_terms_that_are_always_zero_are_refused(values, idle):
     ],
 )
 def test_terms_that_are_off_are_no_reason_to_refuse(values):
-    assert METHOD(build(Params, values), setups.setting()).refusal() == ""
+    assert METHOD(build(Params, values), setups.context()).refusal() == ""
 
 
 def test_models_that_split_text_differently_are_refused_unless_only_logits_are_read():
-    of = setups.setting(same_tokens=False)
+    of = setups.context(same_tokens=False)
     assert "split text differently" in METHOD(Params(), of).refusal()
     off = build(Params, dict.fromkeys(("wrdist", "wrangle", "ltrdist", "ltrangle"), 0))
     assert METHOD(off, of).refusal() == ""
@@ -219,4 +219,4 @@ def test_depths_that_cannot_be_matched_are_refused():
     shallow = ModelDims(layers=1, hidden=8, heads=2, vocabulary=50)
     deep = ModelDims(layers=2, hidden=8, heads=2, vocabulary=50)
     with pytest.raises(SpecError, match="'last' needs a teacher with at least as many blocks"):
-        METHOD(Params(layers="last"), setups.setting(teacher=shallow, student=deep))
+        METHOD(Params(layers="last"), setups.context(teacher=shallow, student=deep))

@@ -12,7 +12,7 @@ from tests.unit.methods import setups
 
 TEACHER = replace(setups.TEACHER, layers=4, intermediate=16)
 STUDENT = replace(setups.STUDENT, layers=4, intermediate=16)
-OF = setups.setting(teacher=TEACHER, student=STUDENT)
+OF = setups.context(teacher=TEACHER, student=STUDENT)
 PLAIN = {"alpha": 1.0, "ltrdist": 0.0, "ltrangle": 0.0, "window": 3}
 
 
@@ -64,7 +64,7 @@ def test_terms_of_the_subnets_are_added():
     terms = method.step(batch, student, teacher)
     expected = 0.0
     for depth, layers in ((1.0, 4), (0.75, 3), (0.5, 2)):
-        of = setups.setting(teacher=TEACHER, student=replace(STUDENT, layers=layers))
+        of = setups.context(teacher=TEACHER, student=replace(STUDENT, layers=layers))
         alone = ckd.METHOD(ckd.Params(**PLAIN), of)
         ours = student(batch, Subnet(depth=depth))
         expected += alone.loss(batch, ours, teacher(batch)).total().item()
@@ -81,10 +81,10 @@ def test_one_size_is_plain_ckd():
 
 
 def test_layers_are_matched_for_every_depth():
-    deep = setups.setting(teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=12))
+    deep = setups.context(teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=12))
     reads = METHOD(Params(**PLAIN, min_depth=0.75), deep).signals().hidden_states
     assert reads == tuple(range(13))
-    only = METHOD(Params(**PLAIN, min_depth=1.0), setups.setting(
+    only = METHOD(Params(**PLAIN, min_depth=1.0), setups.context(
         teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=9)))  # fmt: skip
     assert only.signals().hidden_states == (0, 4, 8, 12)
 
@@ -97,7 +97,7 @@ def test_layers_are_matched_for_every_depth():
     ],
 )
 def test_students_that_cannot_be_cut_are_refused(student: ModelDims, why):
-    refusal = METHOD(Params(**PLAIN), setups.setting(teacher=TEACHER, student=student)).refusal()
+    refusal = METHOD(Params(**PLAIN), setups.context(teacher=TEACHER, student=student)).refusal()
     assert why in refusal
 
 

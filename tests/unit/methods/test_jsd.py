@@ -8,7 +8,7 @@ from raykd.methods.jsd import METHOD, Params
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
 
-SETTING = setups.setting("seq2seq")
+CONTEXT = setups.context("seq2seq")
 OF = text_setups.batch([2, 5, 1])
 
 
@@ -21,7 +21,7 @@ OF = text_setups.batch([2, 5, 1])
 def test_it_is_the_formula(values):
     student, teacher = Model(1), Model(2, trained=False)
     params = Params(**values)
-    terms = METHOD(params, SETTING).step(OF, student, teacher)
+    terms = METHOD(params, CONTEXT).step(OF, student, teacher)
     ours, theirs = student.logits(OF), teacher.logits(OF)
     apart = by_name("jsd", ours, theirs, beta=params.beta, temperature=params.temperature,
                     normalised=params.normalised and 0 < params.beta < 1)  # fmt: skip
@@ -33,7 +33,7 @@ def test_it_is_the_formula(values):
 
 def test_its_gradient_is_that_of_the_mixture():
     student, teacher = Model(1), Model(2, trained=False)
-    terms = METHOD(Params(beta=0.3, kd_ratio=1.0), SETTING).step(OF, student, teacher)
+    terms = METHOD(Params(beta=0.3, kd_ratio=1.0), CONTEXT).step(OF, student, teacher)
     q, p = student.logits(OF).softmax(-1), teacher.logits(OF).softmax(-1)
     mixed = 0.3 * p + 0.7 * q
     rows = 0.3 * (p * (p / mixed).log()).sum(-1) + 0.7 * (q * (q / mixed).log()).sum(-1)
@@ -43,13 +43,13 @@ def test_its_gradient_is_that_of_the_mixture():
 def test_equal_models_are_no_distance_apart():
     student = Model(1)
     teacher = Model(1, trained=False)
-    terms = METHOD(Params(kd_ratio=1.0), SETTING).step(OF, student, teacher)
+    terms = METHOD(Params(kd_ratio=1.0), CONTEXT).step(OF, student, teacher)
     assert terms.total().item() == pytest.approx(0.0, abs=1e-12)
-    assert METHOD(Params(), SETTING).signals() == Signals(logits=True)
+    assert METHOD(Params(), CONTEXT).signals() == Signals(logits=True)
 
 
 def test_its_declared_divergence_has_all_its_coefficients():
     given = Params(beta=0.2, normalised=True, temperature=3.0)
-    [of] = METHOD(given, SETTING).divergences()
+    [of] = METHOD(given, CONTEXT).divergences()
     assert (of.kind, of.beta, of.normalised, of.temperature) == ("jsd", 0.2, True, 3.0)
     assert torch.equal(of.of(torch.zeros(1, 3), torch.zeros(1, 3)), torch.zeros(1))

@@ -11,7 +11,7 @@ from tests.unit.methods import setups
 
 
 def sides(kind: str = "classification"):
-    of = setups.setting(kind)
+    of = setups.context(kind)
     student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
     teacher = setups.Side(of, of.teacher, seed=1).outputs(Signals(logits=True), task_loss=False)
     return of, student, teacher

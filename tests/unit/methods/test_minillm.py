@@ -17,7 +17,7 @@ from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, kl, labels_of, likelihood, probabilities
 
-SETTING = setups.setting("causal_lm")
+CONTEXT = setups.context("causal_lm")
 OF = text_setups.batch([2, 4, 1])
 WRITTEN = text_setups.batch([3, 1, 4], seed=5)
 
@@ -120,7 +120,7 @@ def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_samplin
 def test_the_text_term_is_on_the_tasks_responses(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1), Model(2, trained=False)
-    terms = METHOD(params, SETTING).step(OF, student, reader(teacher))
+    terms = METHOD(params, CONTEXT).step(OF, student, reader(teacher))
     ours, theirs = student.logits(OF), teacher.logits(OF)
     hard = likelihood(ours, labels_of(OF))
     soft = by_name("forward_kl", ours, theirs)
@@ -135,7 +135,7 @@ def test_the_text_term_is_on_the_tasks_responses(values):
 
 def test_terms_that_are_switched_off_are_not_there():
     params = Params(max_new_tokens=5, lm_coef=0.0, single_step_reg=False)
-    terms = METHOD(params, SETTING).step(OF, Model(1), reader(Model(2, trained=False)))
+    terms = METHOD(params, CONTEXT).step(OF, Model(1), reader(Model(2, trained=False)))
     assert set(terms) == {"responses"}
     assert set(terms.metrics) == {"policy", "reward", "rollout_length"}
     assert terms.metrics["rollout_length"].item() == 3.0
@@ -146,7 +146,7 @@ def test_it_samples_anew_after_so_many_steps():
     asked = []
     generate = student.generate
     student.generate = lambda of, **given: asked.append(given) or generate(of, **given)
-    method = METHOD(Params(ppo_epochs=3, max_new_tokens=5, temperature=0.9), SETTING)
+    method = METHOD(Params(ppo_epochs=3, max_new_tokens=5, temperature=0.9), CONTEXT)
     teacher = Model(2, trained=False)
     for step in range(7):
         method.step(OF, student, reader(teacher))
@@ -157,7 +157,7 @@ def test_it_samples_anew_after_so_many_steps():
 
 def test_what_it_remembers_is_the_responses_and_the_steps_left():
     teacher = Model(2, trained=False)
-    one, two = (METHOD(Params(ppo_epochs=3, max_new_tokens=5), SETTING) for _ in range(2))
+    one, two = (METHOD(Params(ppo_epochs=3, max_new_tokens=5), CONTEXT) for _ in range(2))
     assert one.state_dict() == {}
     one.step(OF, Model(1), reader(teacher))
     two.load_state_dict({k: v.clone() for k, v in one.state_dict().items()})
@@ -175,7 +175,7 @@ def test_the_responses_of_a_rank_that_had_no_rows_never_count():
             return values + torch.tensor([4.0, 2.0, 8.0], dtype=torch.float64)
 
     teacher = Model(2, trained=False)
-    method = METHOD(Params(ppo_epochs=2, max_new_tokens=5), SETTING)
+    method = METHOD(Params(ppo_epochs=2, max_new_tokens=5), CONTEXT)
     method.ranks = Idle(size=2, takes_part=False)
     method.step(OF, Model(1), reader(teacher))
     method.ranks = Alone()  # the next batch has rows for it

@@ -13,7 +13,7 @@ from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, labels_of, likelihood
 
-SETTING = setups.setting("causal_lm")
+CONTEXT = setups.context("causal_lm")
 
 
 def batch(rationales):
@@ -23,7 +23,7 @@ def batch(rationales):
 
 def run(of, student, **values):
     teacher = LiveReader(torch.nn.Identity(), Model(2, trained=False))
-    return METHOD(Params(max_new_tokens=5, **values), SETTING).step(of, student, teacher)
+    return METHOD(Params(max_new_tokens=5, **values), CONTEXT).step(of, student, teacher)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
@@ -67,7 +67,7 @@ def test_it_trains_where_most_batches_have_no_rationale():
 
 
 def test_it_reads_rationales_beside_what_minillm_reads():
-    method = METHOD(Params(), SETTING)
+    method = METHOD(Params(), CONTEXT)
     assert method.signals() == Signals(logits=True, weights=True, rationales=True)
     assert method.view == "predict"
     assert method.views() == (EXPLAIN,)

@@ -7,7 +7,7 @@ from tests.unit.methods import setups
 
 
 def test_the_task_loss_is_all_there_is():
-    of = setups.setting()
+    of = setups.context()
     method = METHOD(Params(), of)
     student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
     terms = method.loss(setups.batch(), student, Outputs())

@@ -31,14 +31,14 @@ def tokens_of(batch, states):
 
 
 def run(of=None, batch=None, **values):
-    of = of or setups.setting(student=EQUAL)
+    of = of or setups.context(student=EQUAL)
     method = METHOD(Params(**values), of)
     return method.loss(batch or setups.batch(), *sides(of))
 
 
 @pytest.mark.parametrize(("norm", "factor"), [("official", 12), ("tokens", 1)])
 def test_the_divisor(norm, factor):
-    of, batch = setups.setting(student=EQUAL), setups.batch()
+    of, batch = setups.context(student=EQUAL), setups.batch()
     student, teacher = sides(of)
     ours, theirs = tokens_of(batch, student.hidden(2)), tokens_of(batch, teacher.hidden(4))
     expected, similar = correlation_loss(ours, theirs, divisor=len(ours) * factor)
@@ -65,25 +65,25 @@ def test_neurons_are_drawn_by_the_rows_of_the_batch():
 
 
 def test_widths_need_an_assignment_and_a_narrower_student():
-    unequal = setups.setting()
+    unequal = setups.context()
     refusal = METHOD(Params(), unequal).refusal()
     assert "has 8 and" in refusal
     assert "width_map: assign" in refusal
     assert METHOD(Params(width_map="assign"), unequal).refusal() == ""
-    wider = setups.setting(student=replace(setups.STUDENT, hidden=20))
+    wider = setups.context(student=replace(setups.STUDENT, hidden=20))
     assert "only 12" in METHOD(Params(width_map="assign"), wider).refusal()
     assert METHOD(Params(alpha_corr=0), unequal).refusal() == ""
 
 
 def test_soft_targets_alone_are_nothing_in_regression():
-    of = setups.setting("regression", student=EQUAL)
+    of = setups.context("regression", student=EQUAL)
     params = Params(alpha_task=0, alpha_ce=1, alpha_corr=0)
     assert "nothing to minimise" in METHOD(params, of).refusal()
     assert not METHOD(Params(alpha_ce=1), of).signals().logits
 
 
 def test_calibration_finds_the_teachers_neurons():
-    of = setups.setting()
+    of = setups.context()
     method = METHOD(Params(width_map="assign", **ALONE), of)
     order = torch.tensor([3, 11, 0, 7, 5, 1, 9, 4])
 
@@ -107,7 +107,7 @@ def test_calibration_finds_the_teachers_neurons():
 
 
 def test_pairs_by_number_are_not_calibrated():
-    method = METHOD(Params(), setups.setting(student=EQUAL))
+    method = METHOD(Params(), setups.context(student=EQUAL))
     assert method.calibration_rows() == 0
     assert method.modules() is None
 
@@ -115,7 +115,7 @@ def test_pairs_by_number_are_not_calibrated():
 def test_wide_official_correlations_spare_the_matrix():
     rng = np.random.default_rng(0)
     wide = replace(setups.STUDENT, hidden=300)
-    of = setups.setting(student=wide, teacher=replace(setups.TEACHER, hidden=300))
+    of = setups.context(student=wide, teacher=replace(setups.TEACHER, hidden=300))
     ours = torch.tensor(rng.normal(size=(3, 14, 300)), dtype=torch.float32, requires_grad=True)
     theirs = torch.tensor(rng.normal(size=(3, 14, 300)), dtype=torch.float32)
     batch = setups.batch()

@@ -13,7 +13,7 @@ EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
 
 
 def run(**values):
-    of = setups.setting(student=EQUAL)
+    of = setups.context(student=EQUAL)
     everything = Signals(logits=True, hidden_states="all")
     student = setups.Side(of, of.student, seed=0).outputs(everything, task_loss=True)
     teacher = setups.Side(of, of.teacher, seed=1).outputs(everything, task_loss=False)
@@ -38,5 +38,5 @@ def test_all_positions_are_those_of_tokens():
 
 
 def test_unequal_widths_are_refused():
-    assert "8 wide" in METHOD(Params(), setups.setting()).refusal()
-    assert METHOD(Params(beta=0), setups.setting()).refusal() == ""
+    assert "8 wide" in METHOD(Params(), setups.context()).refusal()
+    assert METHOD(Params(beta=0), setups.context()).refusal() == ""

@@ -44,7 +44,7 @@ def reading(signals: Signals, *, of: str = "") -> type[Method[Nothing]]:
 
 
 def refused(signals: Signals, kind: str, *, of: str = "", **changes: Any) -> str:
-    return reading(signals, of=of)(Nothing(), setups.setting(kind, **changes)).refusal()
+    return reading(signals, of=of)(Nothing(), setups.context(kind, **changes)).refusal()
 
 
 LOGITS, STATES = Signals(logits=True), Signals(hidden_states=(1,))
@@ -78,7 +78,7 @@ def test_what_models_that_split_text_differently_can_still_do(signals, kinds):
 @pytest.mark.parametrize("same_tokens", [True, False])
 def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
     changes: Mapping[str, Any] = {} if same_tokens else OTHER
-    of = setups.setting(kind, **changes)
+    of = setups.context(kind, **changes)
     hinted = set()
     for name in registry.names("methods"):
         method = registry.load("methods", name)
@@ -112,8 +112,8 @@ def test_derived_teachers_need_rows_that_both_models_read():
         def derivation(self) -> Derivation:
             return Looks()
 
-    assert Deriving(Nothing(), setups.setting()).refusal() == ""
-    assert "split text differently" in Deriving(Nothing(), setups.setting(**OTHER)).refusal()
+    assert Deriving(Nothing(), setups.context()).refusal() == ""
+    assert "split text differently" in Deriving(Nothing(), setups.context(**OTHER)).refusal()
 
 
 def test_a_teacher_that_reads_other_prompts_is_not_asked_about_those_of_the_student():

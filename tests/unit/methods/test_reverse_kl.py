@@ -12,7 +12,7 @@ from raykd.models.base import Outputs
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
 
-SETTING = setups.setting("causal_lm")
+CONTEXT = setups.context("causal_lm")
 
 
 def test_the_value_by_hand():
@@ -21,7 +21,7 @@ def test_the_value_by_hand():
     teacher = LazyLogits(torch.zeros(1, 2), torch.eye(2))
     of = text_setups.batch([1])
     of.labels[of.labels != -100] = 0
-    method = METHOD(Params(kd_ratio=0.75), SETTING)
+    method = METHOD(Params(kd_ratio=0.75), CONTEXT)
     terms = method.loss(of, Outputs(lazy_logits=student), Outputs(lazy_logits=teacher))
     apart = {name: term.item() for name, term in terms.metrics.items()}
     expected = 0.75 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
@@ -34,7 +34,7 @@ def test_the_value_by_hand():
 @pytest.mark.parametrize("ratio", [0.3, 1.0])
 def test_it_is_the_formula_and_its_gradient(temperature, ratio):
     of, student, teacher = text_setups.batch([4, 1, 3]), Model(1), Model(2, trained=False)
-    method = METHOD(Params(kd_ratio=ratio, temperature=temperature), SETTING)
+    method = METHOD(Params(kd_ratio=ratio, temperature=temperature), CONTEXT)
     terms = method.step(of, student, teacher)
     ours, theirs, labels = student.logits(of), teacher.logits(of), labels_of(of)
     apart = by_name("reverse_kl", ours, theirs, temperature=temperature)
@@ -47,7 +47,7 @@ def test_it_is_the_formula_and_its_gradient(temperature, ratio):
 
 
 def test_without_distillation_the_teacher_is_not_read():
-    method = METHOD(Params(kd_ratio=0.0), SETTING)
+    method = METHOD(Params(kd_ratio=0.0), CONTEXT)
     assert method.signals() == Signals()
     assert method.divergences() == ()
     terms = method.loss(text_setups.batch([2]), Model(1)(text_setups.batch([2])), Outputs())
@@ -58,5 +58,5 @@ def test_it_draws_to_one_of_the_teachers_modes_rather_than_between_them():
     """Of two students, one at a mode and one spread over both, the reverse divergence takes one."""
     teacher = torch.tensor([[4.0, 4.0, -4.0]])
     at_a_mode, spread = torch.tensor([[4.0, -2.0, -4.0]]), torch.tensor([[1.0, 1.0, 1.0]])
-    of = METHOD(Params(), SETTING).divergence()
+    of = METHOD(Params(), CONTEXT).divergence()
     assert of.of(at_a_mode, teacher) < of.of(spread, teacher)

@@ -13,11 +13,11 @@ from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair, rows_of
 from tests.unit.methods import setups
 
-SETTING = setups.setting("causal_lm")
+CONTEXT = setups.context("causal_lm")
 
 
 def test_it_reads_text_of_the_teacher_and_no_distribution():
-    method = METHOD(Params(), SETTING)
+    method = METHOD(Params(), CONTEXT)
     assert method.signals() == Signals(generation=True)
     assert method.divergences() == ()
     terms = method.loss(None, Outputs(task_loss=torch.tensor(2.0)), Outputs())
@@ -26,8 +26,8 @@ def test_it_reads_text_of_the_teacher_and_no_distribution():
 
 def test_it_serves_any_pair_of_tokenizers():
     """What the teacher writes is split anew."""
-    other = METHOD(Params(), dataclasses.replace(SETTING, same_tokens=False))
-    assert (other.refusal(), METHOD(Params(), SETTING).refusal()) == ("", "")
+    other = METHOD(Params(), dataclasses.replace(CONTEXT, same_tokens=False))
+    assert (other.refusal(), METHOD(Params(), CONTEXT).refusal()) == ("", "")
 
 
 def test_it_trains_as_plain_fine_tuning_does_on_the_rows_it_is_given():

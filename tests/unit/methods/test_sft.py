@@ -19,14 +19,14 @@ from tests.unit.methods import setups
 
 
 def test_it_reads_nothing_of_a_teacher_and_minimises_the_task_loss():
-    method = METHOD(Params(), setups.setting("causal_lm"))
+    method = METHOD(Params(), setups.context("causal_lm"))
     assert method.signals() == Signals()
     terms = method.loss(None, Outputs(task_loss=torch.tensor(3.5)), Outputs())
     assert dict(terms) == {"task": torch.tensor(3.5)}
 
 
 def test_classes_are_not_its_affair():
-    assert "serves causal_lm and seq2seq" in METHOD(Params(), setups.setting()).refusal()
+    assert "serves causal_lm and seq2seq" in METHOD(Params(), setups.context()).refusal()
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
@@ -36,7 +36,7 @@ def test_the_loss_of_a_student_is_the_mean_over_the_tokens_of_all_responses(kind
     method = pair.method("sft")
     student = StudentRunner(
         pair.student.eval(), TASK["replies"].read_by(kind), Precision("fp32", "cpu"),
-        setting=method.setting, hidden_states=(), attentions=(),
+        context=method.context, hidden_states=(), attentions=(),
     )  # fmt: skip
     batch: Batch = pair.collator(method)(pair.rows, [0, 3, 7])
     found = method.step(batch, student, lambda _: Outputs())["task"]

@@ -10,7 +10,7 @@ from tests.unit.methods import setups
 
 
 def sides():
-    of = setups.setting()
+    of = setups.context()
     student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
     teacher = setups.Side(of, of.teacher, seed=1).outputs(Signals(logits=True), task_loss=False)
     return of, student, teacher
@@ -46,7 +46,7 @@ def test_the_temperature_falls_to_1():
 
 
 def test_regression_is_refused_with_the_reason():
-    refusal = METHOD(Params(), setups.setting("regression")).refusal()
+    refusal = METHOD(Params(), setups.context("regression")).refusal()
     assert "single score" in refusal
     assert "would be 0" in refusal
-    assert METHOD(Params(), setups.setting()).refusal() == ""
+    assert METHOD(Params(), setups.context()).refusal() == ""

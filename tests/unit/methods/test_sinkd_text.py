@@ -68,12 +68,12 @@ class Side:
         return Outputs(lazy_logits=LazyLogits(self.states, self.weight, None, torch.float64))
 
 
-def setting(kind: str = "seq2seq"):
-    return setups.setting(kind)
+def context(kind: str = "seq2seq"):
+    return setups.context(kind)
 
 
 def run(student: Side, teacher: Outputs, of: Batch | None = None, **values) -> LossTerms:
-    method = METHOD(Params(**values), setting())
+    method = METHOD(Params(**values), context())
     return method.loss(of or batch(), student.outputs(), teacher)
 
 
@@ -140,7 +140,7 @@ def test_on_tokens_it_is_the_golden_value(case):
     student = Outputs(lazy_logits=LazyLogits(logits, torch.eye(logits.shape[1])))
     theirs = Outputs(logits=arrays["teacher_logits"][valid])
     of = batch(labels, choices=False)
-    method = METHOD(Params(view="tokens", alpha=1.0, beta=1.0, temperature=1.0), setting())
+    method = METHOD(Params(view="tokens", alpha=1.0, beta=1.0, temperature=1.0), context())
     terms = method.loss(of, student, theirs)
     assert terms["sinkhorn"].item() == pytest.approx(
         float(golden[f"s{case}_value__tokens2d"]), rel=1e-5
@@ -191,14 +191,14 @@ def test_a_weight_of_zero_is_the_term_left_out_and_nothing_read_for_it():
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_choices_are_asked_for_where_they_are_viewed(kind):
     def asked(of: str = kind, **values) -> bool:
-        return METHOD(Params(**values), setting(of)).signals().choices
+        return METHOD(Params(**values), context(of)).signals().choices
 
     assert asked()
     assert not asked(view="tokens")
     assert not asked(beta=0.0)
     assert not asked("classification")
-    assert METHOD(Params(), setting(kind)).refusal() == ""
-    other = setups.setting(kind, same_tokens=False)
+    assert METHOD(Params(), context(kind)).refusal() == ""
+    other = setups.context(kind, same_tokens=False)
     assert "split text differently" in METHOD(Params(), other).refusal()
 
 
@@ -268,7 +268,7 @@ def test_the_distance_alone_leads_a_student_to_its_teacher(kind, view, share):
     student, teacher = real.model(seed=1), real.model(seed=2)
     with torch.no_grad():
         theirs = forward(teacher, real.batch)
-    method = METHOD(Params(view=view, sinkhorn_scale=1.0, sinkhorn_temperature=1.0), setting(kind))
+    method = METHOD(Params(view=view, sinkhorn_scale=1.0, sinkhorn_temperature=1.0), context(kind))
     optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
     distances = []
     for _ in range(40):

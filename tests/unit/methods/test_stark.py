@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from raykd.data.base import Batch
-from raykd.methods.base import Setting
+from raykd.methods.base import DistillationContext
 from raykd.methods.stark import Params, Scoring, SparseTeacher
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
@@ -33,7 +33,7 @@ class ToyBench:
         labels = 3 if kind == "classification" else 1
         self.of_teacher = tiny(kind, labels, layers=3, **SIZES).eval().requires_grad_(False)
         self.of_student = tiny(kind, labels, seed=1, layers=1, **SIZES)
-        self.setting = Setting(
+        self.distillation = DistillationContext(
             teacher=model_dims(self.of_teacher),
             student=model_dims(self.of_student),
             kind=kind,
@@ -54,19 +54,19 @@ class ToyBench:
 
     def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
         self.asked.append((split, batch_size, rows))
-        kind = self.setting.kind
+        kind = self.distillation.kind
         yield from (setups.batch(lengths, kind) for lengths in ((9, 5, 2), (3, 14)))
 
     def run(self, model: nn.Module, batch: Batch) -> Outputs:
         out = forward(model, batch)
-        if self.setting.kind == "regression":
+        if self.distillation.kind == "regression":
             return out.scored(F.mse_loss(out.logits.squeeze(-1), batch.labels))
         return out.scored(F.cross_entropy(out.logits, batch.labels))
 
 
 def method(bench: ToyBench | None = None, **values: Scalar) -> SparseTeacher:
     bench = bench or ToyBench()
-    return SparseTeacher(Params(**values), bench.setting)
+    return SparseTeacher(Params(**values), bench.distillation)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def findings() -> Mapping[str, np.ndarray]:
 
 
 def test_the_loss_by_hand():
-    of = setups.setting(num_labels=2)
+    of = setups.context(num_labels=2)
     student = Outputs(logits=torch.tensor([[0.0, 2.0]]), task_loss=torch.tensor(3.0))
     teacher = Outputs(logits=torch.tensor([[1.0, -1.0]]))
     terms = SparseTeacher(Params(temperature=2.0, soft_weight=0.25), of).loss(
@@ -89,7 +89,7 @@ def test_the_loss_by_hand():
 
 
 def test_the_loss_of_scores_has_no_temperature():
-    of = setups.setting("regression")
+    of = setups.context("regression")
     student = Outputs(logits=torch.tensor([[1.0], [2.0]]), task_loss=torch.tensor(3.0))
     teacher = Outputs(logits=torch.tensor([[3.0], [2.0]]))
     terms = SparseTeacher(Params(temperature=5.0), of).loss(setups.batch(), student, teacher)
@@ -210,7 +210,7 @@ def test_equal_choices_are_one_variant(findings):
     ],
 )
 def test_teachers_that_cannot_be_made_sparse_are_refused(side, change, reason):
-    of = ToyBench().setting
+    of = ToyBench().distillation
     of = dataclasses.replace(
         of, teacher_name="BERT", **{side: dataclasses.replace(getattr(of, side), **change)}
     )
@@ -219,13 +219,13 @@ def test_teachers_that_cannot_be_made_sparse_are_refused(side, change, reason):
 
 
 def test_students_that_split_text_differently_are_refused():
-    of = dataclasses.replace(ToyBench().setting, same_tokens=False)
+    of = dataclasses.replace(ToyBench().distillation, same_tokens=False)
     assert "split text differently" in SparseTeacher(Params(), of).refusal()
     assert SparseTeacher(Params(sparsity=0), of).refusal() == ""
 
 
 def test_a_pruned_student_is_no_obstacle():
-    of = ToyBench().setting
+    of = ToyBench().distillation
     of = dataclasses.replace(of, student=dataclasses.replace(of.student, uneven=True))
     assert SparseTeacher(Params(), of).refusal() == ""
 

@@ -16,7 +16,7 @@ from tests.small_pairs import TEACHER_RATIONALES, SmallPair
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, labels_of, likelihood
 
-SETTING = setups.setting("seq2seq")
+CONTEXT = setups.context("seq2seq")
 ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
@@ -27,7 +27,7 @@ def batch(rationales=(5, 0, 2)):
 
 
 def run(student, teacher, of=None, **values):
-    return METHOD(Params(**values), SETTING).step(of or batch(), student, teacher)
+    return METHOD(Params(**values), CONTEXT).step(of or batch(), student, teacher)
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 1.0, 0.0])
@@ -123,8 +123,8 @@ def test_the_logged_rationale_term_is_the_mean_over_the_steps_that_had_some():
 
 
 def test_what_is_read_and_refused():
-    def method(setting=SETTING, **values):
-        return METHOD(Params(**values), setting)
+    def method(context=CONTEXT, **values):
+        return METHOD(Params(**values), context)
 
     assert method().signals() == Signals(rationales=True)
     assert method(kappa_l=0.5).signals() == Signals(rationales=True, logits=True)
@@ -133,6 +133,6 @@ def test_what_is_read_and_refused():
     assert same.signals() == Signals(rationales=True, logits=True, weights=True)
     assert same.views() == (EXPLAIN,)
     assert "set teacher_prompt: same" in method(kappa_r=0.5).refusal()
-    unasked = dataclasses.replace(SETTING, explains=False)
+    unasked = dataclasses.replace(CONTEXT, explains=False)
     refused = method(unasked, kappa_l=0.5, teacher_prompt="same").refusal()
     assert "teacher.finetune.explain: 0.5" in refused

@@ -21,7 +21,7 @@ def run(of, **values):
 
 
 def test_hidden_states_and_embeddings_by_hand():
-    _, terms, student, teacher = run(setups.setting(student=EQUAL), hidden=2.0, embedding=3.0)
+    _, terms, student, teacher = run(setups.context(student=EQUAL), hidden=2.0, embedding=3.0)
     mask = setups.batch().attention_mask.bool()
 
     def gap(ours: int, theirs: int) -> torch.Tensor:
@@ -33,7 +33,7 @@ def test_hidden_states_and_embeddings_by_hand():
 
 
 def test_attention_compares_pairs_of_tokens_of_the_first_block_of_each_group():
-    _, terms, student, teacher = run(setups.setting(), attention=1.0)
+    _, terms, student, teacher = run(setups.context(), attention=1.0)
     mask = setups.batch().attention_mask.bool()
     pairs = mask[:, :, None] & mask[:, None, :]
     gaps = [
@@ -44,24 +44,24 @@ def test_attention_compares_pairs_of_tokens_of_the_first_block_of_each_group():
 
 
 def test_a_projection_is_trained_between_widths_only():
-    method, terms, *_ = run(setups.setting())
+    method, terms, *_ = run(setups.context())
     assert {tuple(p.shape) for p in method.modules().parameters()} == {(12, 8), (12,)}
     terms.total().backward()
     assert all(p.grad.abs().max() > 0 for p in method.modules().parameters())
-    assert METHOD(Params(), setups.setting(student=EQUAL)).modules() is None
-    assert METHOD(Params(hidden=0, embedding=0), setups.setting()).modules() is None
+    assert METHOD(Params(), setups.context(student=EQUAL)).modules() is None
+    assert METHOD(Params(hidden=0, embedding=0), setups.context()).modules() is None
 
 
 def test_heads_and_blocks_must_fit_the_attention():
-    heads = setups.setting(student=replace(setups.STUDENT, heads=4))
+    heads = setups.context(student=replace(setups.STUDENT, heads=4))
     assert "head by head" in METHOD(Params(), heads).refusal()
-    blocks = setups.setting(student=replace(setups.STUDENT, layers=3))
+    blocks = setups.context(student=replace(setups.STUDENT, layers=3))
     assert "do not divide" in METHOD(Params(), blocks).refusal()
     assert METHOD(Params(attention=0), heads).refusal() == ""
 
 
 def test_only_what_is_weighted_is_read():
-    method = METHOD(Params(alpha=0, hidden=0, attention=0), setups.setting())
+    method = METHOD(Params(alpha=0, hidden=0, attention=0), setups.context())
     assert method.signals() == Signals(hidden_states=(0,))
-    method = METHOD(Params(alpha=0, embedding=0, hidden=0), setups.setting())
+    method = METHOD(Params(alpha=0, embedding=0, hidden=0), setups.context())
     assert method.signals() == Signals(attentions=(0, 2))

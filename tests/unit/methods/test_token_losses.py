@@ -69,7 +69,7 @@ def test_step_by_step_takes_any_rationales(rationales, tokens, alpha):
     )
     params = step_by_step.Params(alpha=alpha, kappa_l=0.4, kappa_r=0.2, teacher_prompt="same")
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
-    terms = step_by_step.METHOD(params, setups.setting("seq2seq")).step(of, student, teacher)
+    terms = step_by_step.METHOD(params, setups.context("seq2seq")).step(of, student, teacher)
     expected = 0.0
     for read, share, weight in ((of, 0.4, alpha), (explain, 0.2, 1 - alpha)):
         if len(labels_of(read)) and weight:
@@ -95,7 +95,7 @@ def test_minillm_takes_responses_of_any_length(responses, tokens, over, seed):
     of = text_setups.batch(responses, seed=seed, vocabulary=tokens)
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
     student.generate = lambda _, **given: of
-    method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.setting("causal_lm"))
+    method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.context("causal_lm"))
     terms = method.step(of, student, LiveReader(torch.nn.Identity(), teacher))
     assert all(torch.isfinite(t) for t in (*terms.values(), *terms.metrics.values()))
     state = method.state_dict()

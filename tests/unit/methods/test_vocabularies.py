@@ -20,7 +20,7 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import LiveReader, LossTerms, Method, Setting
+from raykd.methods.base import DistillationContext, LiveReader, LossTerms, Method
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -61,12 +61,12 @@ def method(name: str, ours: int, theirs: int, **values: Any) -> Method[Any]:
     sizes = [
         ModelDims(layers=1, hidden=8, heads=2, vocabulary=n, positions=40) for n in (theirs, ours)
     ]
-    setting = Setting(
+    context = DistillationContext(
         teacher=sizes[0], student=sizes[1], kind="causal_lm", num_labels=1, vocabulary=TOKENS,
         end=TOKENS - 1, pad=0,
     )  # fmt: skip
     made: Method[Any] = registry.load("methods", name)(
-        build(registry.params_of("methods", name), values), setting
+        build(registry.params_of("methods", name), values), context
     )
     return made
 
@@ -141,7 +141,7 @@ class Pair:
         """The terms of a step, and the responses that it was on."""
         made = method(name, self.ours, self.theirs, **values)
         student = Recorded(
-            self.model, TASK["replies"], Precision("fp32", "cpu"), setting=made.setting,
+            self.model, TASK["replies"], Precision("fp32", "cpu"), context=made.context,
             hidden_states=(), attentions=(),
         )  # fmt: skip
         read = LiveReader(self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS))

@@ -33,7 +33,7 @@ class Sample(Method[Params]):
     requires = Signals(logits=True, hidden_states="all", attentions="all")
 
     def signals(self) -> Signals:
-        last = self.setting.teacher.layers
+        last = self.context.teacher.layers
         layers = {"all": tuple(range(last + 1)), "last": (last,), "none": ()}[self.params.layers]
         attentions = (0,) if self.params.wrangle > 0 else ()
         return Signals(logits=True, hidden_states=layers, attentions=attentions)

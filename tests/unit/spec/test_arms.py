@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raykd.methods.base import Setting
+from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_signals
@@ -16,7 +16,7 @@ from tests.unit.sweep.specs import spec
 
 TEACHER = ModelDims(layers=4, hidden=8, heads=2, vocabulary=100)
 STUDENT = ModelDims(layers=2, hidden=4, heads=2, vocabulary=100)
-SETTING = Setting(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=3)
+CONTEXT = DistillationContext(teacher=TEACHER, student=STUDENT, kind="classification", num_labels=3)
 
 
 def spec_of(folder, arm: str):
@@ -92,30 +92,30 @@ def spec_by_layer(folder, arm: str):
 
 def test_a_term_of_weight_one_minus_x_is_recorded(tmp_path):
     spec = spec_by_layer(tmp_path, "    given: {uniform: [0, 1]}\n")
-    assert union_signals(spec, SETTING).logits
-    assert not union_signals(spec_by_layer(tmp_path, "    given: 1\n"), SETTING).logits
+    assert union_signals(spec, CONTEXT).logits
+    assert not union_signals(spec_by_layer(tmp_path, "    given: 1\n"), CONTEXT).logits
 
 
 @pytest.mark.parametrize("kind", ["int", "logint"])
 def test_every_layer_that_a_number_can_name_is_recorded(tmp_path, kind):
     spec = spec_by_layer(tmp_path, f"    layer: {{{kind}: [1, 4]}}\n")
-    assert union_signals(spec, SETTING).hidden_states == (1, 2, 3, 4)
+    assert union_signals(spec, CONTEXT).hidden_states == (1, 2, 3, 4)
 
 
 def test_a_number_that_decides_among_many_layers_reads_all_that_lie_between(tmp_path):
     spec = spec_by_layer(tmp_path, "    layer: {int: [0, 40]}\n    deep: true\n")
-    assert union_signals(spec, SETTING).hidden_states == tuple(range(41))
+    assert union_signals(spec, CONTEXT).hidden_states == tuple(range(41))
 
 
 def test_what_a_trial_reads_is_recorded_whatever_it_draws(tmp_path):
     arm = "    given: {uniform: [0, 1]}\n    layer: {int: [0, 4]}\n    pull: {uniform: [0, 2]}\n"
     spec = spec_by_layer(tmp_path, arm)
-    union = union_signals(spec, SETTING)
+    union = union_signals(spec, CONTEXT)
     random = np.random.default_rng(0)
     for _ in range(200):
         values = {"given": random.uniform(0, 1), "layer": int(random.integers(0, 5)),
                   "pull": random.uniform(0, 2)}  # fmt: skip
-        method = METHOD(arms.parameters("tests.unit.spec.layer_method", values), SETTING)
+        method = METHOD(arms.parameters("tests.unit.spec.layer_method", values), CONTEXT)
         assert method.signals().within(union)
 
 
@@ -124,14 +124,14 @@ def test_a_weight_that_is_hardly_ever_zero_does_not_refuse_an_arm(tmp_path):
         "methods:\n  one_to_one: {alpha_task: {uniform: [0, 1]}, alpha_corr: {uniform: [0, 1]}}\n"
     )
     spec = load_spec(write(tmp_path, HEAD + text))
-    wide = replace(SETTING, student=replace(STUDENT, hidden=8))
+    wide = replace(CONTEXT, student=replace(STUDENT, hidden=8))
     assert refusals(spec, wide) == []
-    assert refusals(spec, SETTING) != []  # 4 neurons cannot be paired with 8
+    assert refusals(spec, CONTEXT) != []  # 4 neurons cannot be paired with 8
 
 
 def test_what_is_wrong_at_the_low_end_only_is_refused(tmp_path):
     spec = spec_by_layer(tmp_path, "    layer: {int: [0, 4]}\n    first: 2\n")
-    assert refusals(spec, SETTING) == [("one", "cannot read layer 1 before 2")]
+    assert refusals(spec, CONTEXT) == [("one", "cannot read layer 1 before 2")]
 
 
 def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
@@ -139,7 +139,7 @@ def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
         text = f"methods:\n  stark: {{score_temperature: {domain}}}\n"
         spec = load_spec(write(tmp_path, HEAD + text))
         bert = ModelDims(layers=4, hidden=16, heads=2, vocabulary=100, intermediate=32)
-        return refusals(spec, replace(SETTING, teacher=bert))
+        return refusals(spec, replace(CONTEXT, teacher=bert))
 
     assert found("{choice: [1, 2]}") == []
     assert found("{choice: [1, 2]}, sparsity: {int: [0, 90]}, lam: {uniform: [0, 1]}") == []
@@ -154,14 +154,14 @@ def test_the_union_covers_every_combination(tmp_path):
     angles: {choice: [false, true]}
     wrangle: {uniform: [0.5, 2], when: {angles: true}}
 """
-    union = union_signals(spec_of(tmp_path, arm), SETTING)
+    union = union_signals(spec_of(tmp_path, arm), CONTEXT)
     assert union.logits
     assert union.hidden_states == (4,)
     assert union.attentions == (0,)
 
 
 def test_nothing_is_served_that_no_trial_reads(tmp_path):
-    union = union_signals(spec_of(tmp_path, "    layers: none\n"), SETTING)
+    union = union_signals(spec_of(tmp_path, "    layers: none\n"), CONTEXT)
     assert union.hidden_states == ()
     assert union.attentions == ()
 
@@ -169,16 +169,16 @@ def test_nothing_is_served_that_no_trial_reads(tmp_path):
 def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "MAX_COMBINATIONS", 1)
     spec = spec_of(tmp_path, "    layers: {choice: [none, last]}\n")
-    assert union_signals(spec, SETTING).hidden_states == "all"
+    assert union_signals(spec, CONTEXT).hidden_states == "all"
 
 
 @pytest.mark.parametrize(("layers", "refused"), [("last", True), ("none", False)])
 def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
     spec = spec_of(tmp_path, f"    layers: {layers}\n")
-    found = refusals(spec, replace(SETTING, same_tokens=False))
+    found = refusals(spec, replace(CONTEXT, same_tokens=False))
     assert [label for label, _ in found] == (["one"] if refused else [])
     assert all("split text differently" in reason for _, reason in found)
-    assert refusals(spec, SETTING) == []
+    assert refusals(spec, CONTEXT) == []
 
 
 @pytest.mark.parametrize(
@@ -195,5 +195,5 @@ def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(metho
     """Two methods, of which one reads its text and one its distributions, are no such method."""
     arms = {m: {"label": m.split(".")[-1], "method": m} for m in methods}
     of = spec(methods=arms, report={"baseline": methods[0]})
-    signals = union_signals(of, replace(SETTING, kind="causal_lm"))
+    signals = union_signals(of, replace(CONTEXT, kind="causal_lm"))
     assert signals.weights == live

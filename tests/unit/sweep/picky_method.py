@@ -20,7 +20,7 @@ class Picky(Method[Params]):
     requires = Signals()
 
     def refusal(self):
-        wide = self.setting.student.hidden > self.setting.teacher.hidden
+        wide = self.context.student.hidden > self.context.teacher.hidden
         return super().refusal() or ("refuses a student wider than the teacher" if wide else "")
 
     def loss(self, batch, student, teacher):

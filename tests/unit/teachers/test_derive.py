@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.methods.base import Setting, Signals
+from raykd.methods.base import DistillationContext, Signals
 from raykd.teachers.derive import name_of, variant_key
 from raykd.teachers.identity import keys_of
 from raykd.teachers.open import open_variant, recorded_variant
@@ -25,11 +25,11 @@ def prepared():
 
 
 def variant(prepared, factor: float):
-    setting = Setting(
+    context = DistillationContext(
         teacher=prepared.teacher_dims, student=prepared.student.dims,
         kind="classification", num_labels=3,
     )  # fmt: skip
-    method = METHOD(Params(factor=factor), setting)
+    method = METHOD(Params(factor=factor), context)
     return method.variant(prepared.findings[name_of(method.derivation())].arrays)
 
 
@@ -133,9 +133,9 @@ def test_arms_tell_which_derivations_they_reach():
                     "rows": {"kind": "choice", "choices": [4, 8]}},
     }  # fmt: skip
     spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
-    setting = Setting(
+    context = DistillationContext(
         teacher=tiny.given().teacher.dims, student=tiny.given().student.dims,
         kind="classification", num_labels=3,
     )  # fmt: skip
-    assert derivations(spec, setting) == (Mean(4), Mean(8))
+    assert derivations(spec, context) == (Mean(4), Mean(8))
     assert registry.load("methods", arm["method"]) is METHOD

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from raykd.data.base import Array, Batch, DataSettings, Examples, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import LossTerms, Method, Setting, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Method, Signals
 from raykd.models.base import ModelDims, Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
@@ -77,9 +77,9 @@ class Projected(Method[Params]):
     reference = ""
     requires = Signals(logits=True, hidden_states=(1,))
 
-    def __init__(self, params: Params, setting: Setting) -> None:
-        super().__init__(params, setting)
-        self.projection = nn.Linear(setting.student.hidden, 4)
+    def __init__(self, params: Params, context: DistillationContext) -> None:
+        super().__init__(params, context)
+        self.projection = nn.Linear(context.student.hidden, 4)
 
     def student_signals(self) -> Signals:
         return Signals(logits=True, hidden_states=(1,))
@@ -134,9 +134,11 @@ def lookup(batch: Batch) -> Outputs:
     return Outputs(logits=torch.stack([(batch.index % k) / k for k in (3, 5, 7)], dim=1))
 
 
-def setting(hidden: int) -> Setting:
+def context(hidden: int) -> DistillationContext:
     sizes = ModelDims(layers=1, hidden=hidden, heads=2, vocabulary=VOCABULARY)
-    return Setting(teacher=sizes, student=sizes, kind="classification", num_labels=CLASSES)
+    return DistillationContext(
+        teacher=sizes, student=sizes, kind="classification", num_labels=CLASSES
+    )
 
 
 def job(
@@ -158,7 +160,7 @@ def job(
     fields.setdefault("model", bert(seed, hidden=hidden))
     fields.setdefault("select", encoded(40, seed=9))
     return TrainJob(
-        method=method(Params(scale=scale), setting(hidden)),
+        method=method(Params(scale=scale), context(hidden)),
         task=FirstToken(),
         train=encoded(rows),
         teacher=lookup,
