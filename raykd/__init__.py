@@ -17,17 +17,17 @@ _PUBLIC = {
     "build_report": "raykd.report.build",
     "Method": "raykd.methods.base",
     "LossTerms": "raykd.methods.base",
-    "Signals": "raykd.methods.base",
+    "OutputSpec": "raykd.methods.base",
     "param": "raykd.params",
     "RaykdError": "raykd.errors",
 }
 
-__all__ = ["LossTerms", "Method", "RaykdError", "Signals", "build_report", "load_results",
+__all__ = ["LossTerms", "Method", "OutputSpec", "RaykdError", "build_report", "load_results",
            "load_spec", "param", "sweep"]  # fmt: skip
 
 if TYPE_CHECKING:
     from raykd.errors import RaykdError
-    from raykd.methods.base import LossTerms, Method, Signals
+    from raykd.methods.base import LossTerms, Method, OutputSpec
     from raykd.params import param
     from raykd.report.build import build_report
     from raykd.results.store import load_results

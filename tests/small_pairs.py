@@ -100,8 +100,8 @@ class SmallPair:
 
     def reader(self, method: Method[Any]) -> LiveReader:
         """The live teacher, with what the method declares."""
-        signals = method.signals()
-        layers, blocks = signals.hidden_states, signals.attentions
+        output_spec = method.teacher_outputs()
+        layers, blocks = output_spec.hidden_states, output_spec.attentions
         assert layers != "all"
         assert blocks != "all"
         teacher = copy.deepcopy(self.teacher)  # a forward pass changes it for a moment
@@ -121,7 +121,7 @@ class SmallPair:
 
     def collator(self, method: Method[Any]) -> Collator:
         """As a trial makes it."""
-        margin = method.signals().margin
+        margin = method.teacher_outputs().margin
         return Collator(PAD, max_length=LONGEST, margin=margin, views=method.views())
 
     def step(self, method: Method[Any], world: DistributedContext, model: nn.Module) -> Step:

@@ -15,8 +15,8 @@ import raykd
 PUBLIC = {
     "LossTerms": "raykd.methods.base",
     "Method": "raykd.methods.base",
+    "OutputSpec": "raykd.methods.base",
     "RaykdError": "raykd.errors",
-    "Signals": "raykd.methods.base",
     "build_report": "raykd.report.build",
     "load_results": "raykd.results.store",
     "load_spec": "raykd.spec.load",

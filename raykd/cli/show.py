@@ -164,14 +164,14 @@ def _method_facts(method: Any) -> dict[str, str]:
     }
 
 
-def _signals(signals: Any) -> str:
+def _signals(output_spec: Any) -> str:
     words = [
-        ("logits", signals.logits),
-        ("hidden states", signals.hidden_states),
-        ("attention maps", signals.attentions),
-        ("rationales", signals.rationales),
-        ("generated text", signals.generation),
-        ("the live model", signals.weights),
+        ("logits", output_spec.logits),
+        ("hidden states", output_spec.hidden_states),
+        ("attention maps", output_spec.attentions),
+        ("rationales", output_spec.rationales),
+        ("generated text", output_spec.generation),
+        ("the live model", output_spec.weights),
     ]
     return ", ".join(word for word, used in words if used) or "nothing"
 

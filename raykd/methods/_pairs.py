@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from raykd.methods.base import DistillationContext, Signals
+    from raykd.methods.base import DistillationContext, OutputSpec
 
 
-def pair_refusal(context: DistillationContext, needs: Signals, view: str, *, derives: bool) -> str:
+def pair_refusal(
+    context: DistillationContext, needs: OutputSpec, view: str, *, derives: bool
+) -> str:
     """The reason in the user's words, or empty; a second line says what to do.
 
     Args:
@@ -43,7 +45,7 @@ def pair_refusal(context: DistillationContext, needs: Signals, view: str, *, der
     return ""
 
 
-def _other_tokens(context: DistillationContext, needs: Signals, *, derives: bool) -> str:
+def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: bool) -> str:
     """Why models that split text differently will not do, or empty."""
     pair = (
         f"teacher '{context.teacher_name}' and student '{context.student_name}' split text "

@@ -16,7 +16,7 @@ from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
-from raykd.methods.base import LossTerms, Mean, Method, Signals
+from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 
 
@@ -35,7 +35,7 @@ P = TypeVar("P", bound=HasRatio)
 class TokenMethod(Method[P]):
     """The likelihood of the labels and a divergence from the teacher, both means over tokens."""
 
-    requires = Signals(logits=True)
+    requires = OutputSpec(logits=True)
     kinds = TEXT_KINDS
 
     @abstractmethod
@@ -46,9 +46,9 @@ class TokenMethod(Method[P]):
         """That one, unless its weight is 0."""
         return (self.divergence(),) if self.params.kd_ratio > 0 else ()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's distributions, unless their weight is 0."""
-        return Signals(logits=self.params.kd_ratio > 0)
+        return OutputSpec(logits=self.params.kd_ratio > 0)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Both terms, in one pass over the vocabulary."""

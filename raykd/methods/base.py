@@ -28,8 +28,8 @@ Layers = tuple[int, ...] | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signals:
-    """What is read from a model in one step; the runner computes and serves exactly this.
+class OutputSpec:
+    """Which outputs of a model a step reads; the runner computes and serves exactly these.
 
     Attributes:
         logits: Class logits.
@@ -58,7 +58,7 @@ class Signals:
     @property
     def any(self) -> bool:
         """Whether anything is read at all."""
-        return self != Signals()
+        return self != OutputSpec()
 
     @property
     def outputs(self) -> bool:
@@ -73,13 +73,13 @@ class Signals:
         """
         return self.weights or (self.generation and self.outputs)
 
-    def within(self, other: Signals) -> bool:
+    def within(self, other: OutputSpec) -> bool:
         """Whether everything read here is contained in `other`."""
         return self.union(other) == other
 
-    def union(self, other: Signals) -> Signals:
+    def union(self, other: OutputSpec) -> OutputSpec:
         """What serves both."""
-        return Signals(
+        return OutputSpec(
             logits=self.logits or other.logits,
             hidden_states=_merge(self.hidden_states, other.hidden_states),
             attentions=_merge(self.attentions, other.attentions),
@@ -292,7 +292,7 @@ class Method(ABC, Generic[P]):
 
     title: ClassVar[str]
     reference: ClassVar[str]
-    requires: ClassVar[Signals]
+    requires: ClassVar[OutputSpec]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     view: ClassVar[str] = ""
     ranks: Ranks = Alone()
@@ -310,10 +310,10 @@ class Method(ABC, Generic[P]):
         if self.context.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
         return pair_refusal(
-            self.context, self.signals(), self.view, derives=self.derivation() is not None
+            self.context, self.teacher_outputs(), self.view, derives=self.derivation() is not None
         )
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """What it reads from the teacher with these parameters; within `requires`."""
         return self.requires
 
@@ -337,9 +337,9 @@ class Method(ABC, Generic[P]):
         """
         return ()
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """What it reads from the student; logits (for the task loss) are always there."""
-        return Signals(logits=True)
+        return OutputSpec(logits=True)
 
     def modules(self) -> nn.Module | None:
         """Extra modules trained along with the student, or None; their buffers are kept, too."""

@@ -25,7 +25,7 @@ from raykd.losses.relations import (
     window_relation,
 )
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs, Reduction
 from raykd.params import param
 
@@ -153,7 +153,7 @@ class ContextualKD(Method[Params]):
 
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
-    requires = Signals(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
+    requires = OutputSpec(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -185,9 +185,9 @@ class ContextualKD(Method[Params]):
             "tie_ltr_to_wr off), or choose ltr_layers that match at least 3"
         )
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""
-        return Signals(
+        return OutputSpec(
             logits=self.params.alpha > 0,
             hidden_states=self._layers_read(teacher=True),
             margin=self._margin(),
@@ -198,9 +198,9 @@ class ContextualKD(Method[Params]):
         words, tokens = self._theirs()
         return (*([words] if self._uses_words else []), *([tokens] if self._uses_tokens else []))
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """The student's logits and matched layers."""
-        return Signals(
+        return OutputSpec(
             logits=True, hidden_states=self._layers_read(teacher=False), margin=self._margin()
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from raykd.data.base import Batch
 from raykd.methods import ckd
-from raykd.methods.base import DistillationContext, LossTerms, Method, Reader, Signals, StudentFn
+from raykd.methods.base import DistillationContext, LossTerms, Method, OutputSpec, Reader, StudentFn
 from raykd.models.base import Outputs, Reduction, Subnet
 from raykd.params import param
 
@@ -77,11 +77,11 @@ class AdaptiveCKD(Method[Params]):
                 return reason if depth == 1 else f"at depth {depth:g} {reason}"
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """What CKD reads at any depth."""
-        union = Signals()
+        union = OutputSpec()
         for method in self._of_depth.values():
-            union = union.union(method.signals())
+            union = union.union(method.teacher_outputs())
         return union
 
     def reductions(self) -> tuple[Reduction, ...]:
@@ -89,9 +89,9 @@ class AdaptiveCKD(Method[Params]):
         every = (r for method in self._of_depth.values() for r in method.reductions())
         return tuple(dict.fromkeys(every))
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """Everything: a subnet numbers its own blocks."""
-        return Signals(logits=True, hidden_states="all")
+        return OutputSpec(logits=True, hidden_states="all")
 
     def subnets(self) -> tuple[Subnet, ...]:
         """All subnets but the whole student."""

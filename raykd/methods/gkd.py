@@ -9,7 +9,7 @@ import torch
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods._tokens import weighted
-from raykd.methods.base import LossTerms, Method, Reader, Signals, StudentFn
+from raykd.methods.base import LossTerms, Method, OutputSpec, Reader, StudentFn
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -46,12 +46,12 @@ class GKD(Method[Params]):
 
     title = "divergence on the student's own text"
     reference = "https://arxiv.org/abs/2306.13649"
-    requires = Signals(logits=True, weights=True)
+    requires = OutputSpec(logits=True, weights=True)
     kinds = TEXT_KINDS
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The live teacher, unless nothing is sampled."""
-        return Signals(logits=True, weights=self.params.lmbda > 0)
+        return OutputSpec(logits=True, weights=self.params.lmbda > 0)
 
     def new_tokens(self) -> int:
         """Those of its own text, where some steps are on it."""

@@ -11,7 +11,7 @@ from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import mean_of
 from raykd.methods._tokens import weighted
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -44,7 +44,7 @@ class VanillaKD(Method[Params]):
 
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
-    requires = Signals(logits=True)
+    requires = OutputSpec(logits=True)
     kinds = ("classification", "regression", "span", "masked_lm", *TEXT_KINDS)
 
     @property
@@ -59,9 +59,9 @@ class VanillaKD(Method[Params]):
             return self.params.temperature
         return 1.0 if self.context.kind in TEXT_KINDS else 2.0
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""
-        return Signals(logits=self.alpha > 0)
+        return OutputSpec(logits=self.alpha > 0)
 
     def divergences(self) -> tuple[Divergence, ...]:
         """The forward one, where text is written."""

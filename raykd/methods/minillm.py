@@ -32,8 +32,8 @@ from raykd.methods.base import (
     LossTerms,
     Mean,
     Method,
+    OutputSpec,
     Reader,
-    Signals,
     StudentFn,
 )
 from raykd.models.base import Outputs
@@ -145,7 +145,7 @@ class MiniLLM(Method[Params]):
 
     title = "policy gradient on the student's own text, rewarded by the teacher"
     reference = "https://arxiv.org/abs/2306.08543"
-    requires = Signals(logits=True, weights=True)
+    requires = OutputSpec(logits=True, weights=True)
     kinds = TEXT_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 from raykd.data.base import EXPLAIN, PREDICT, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods import minillm
-from raykd.methods.base import LossTerms, Reader, Signals, StudentFn
+from raykd.methods.base import LossTerms, OutputSpec, Reader, StudentFn
 from raykd.methods.step_by_step import Half
 from raykd.params import param
 
@@ -29,7 +29,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
     """
 
     title = "policy gradient on labels, and rationales as a second task"
-    requires = Signals(logits=True, weights=True, rationales=True)
+    requires = OutputSpec(logits=True, weights=True, rationales=True)
     view = PREDICT
 
     def views(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from raykd.data.base import KINDS, Batch
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 
 
@@ -20,7 +20,7 @@ class NoTeacher(Method[Params]):
 
     title = "fine-tuning without a teacher"
     reference = ""
-    requires = Signals()
+    requires = OutputSpec()
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:

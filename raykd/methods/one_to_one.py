@@ -20,7 +20,7 @@ from raykd.losses.correlation import (
 )
 from raykd.losses.logits import soft_kl
 from raykd.losses.terms import Term
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -82,7 +82,7 @@ class OneToOne(Method[Params]):
 
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
-    requires = Signals(logits=True, hidden_states="all")
+    requires = OutputSpec(logits=True, hidden_states="all")
     kinds = ("classification", "regression", "span")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -112,15 +112,15 @@ class OneToOne(Method[Params]):
             return "has nothing to minimise: all its weights are 0 here\nset alpha_task above 0"
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The last hidden state and the logits, as far as their weights are not 0."""
         layers = (self._last[1],) if self._reads_hidden else ()
-        return Signals(logits=self._soft, hidden_states=layers)
+        return OutputSpec(logits=self._soft, hidden_states=layers)
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """Logits and the last hidden state."""
         layers = (self._last[0],) if self._reads_hidden else ()
-        return Signals(logits=True, hidden_states=layers)
+        return OutputSpec(logits=True, hidden_states=layers)
 
     def modules(self) -> nn.Module | None:
         """The assignment, kept as a buffer; None for pairs by number."""

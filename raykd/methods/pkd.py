@@ -11,7 +11,7 @@ from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -38,7 +38,7 @@ class PatientKD(Method[Params]):
 
     title = "normalised hidden states of matched layers"
     reference = "https://arxiv.org/abs/1908.09355"
-    requires = Signals(logits=True, hidden_states="all")
+    requires = OutputSpec(logits=True, hidden_states="all")
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -56,14 +56,16 @@ class PatientKD(Method[Params]):
             )
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""
         layers = self._pairs.teacher if self.params.beta else ()
-        return Signals(logits=self.params.alpha > 0, hidden_states=layers)
+        return OutputSpec(logits=self.params.alpha > 0, hidden_states=layers)
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """Logits and matched layers."""
-        return Signals(logits=True, hidden_states=self._pairs.student if self.params.beta else ())
+        return OutputSpec(
+            logits=True, hidden_states=self._pairs.student if self.params.beta else ()
+        )
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raykd.data.base import TEXT_KINDS
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.none import NoTeacher, Params
 
 __all__ = ["METHOD", "Params"]
@@ -17,7 +17,7 @@ class SeqKD(NoTeacher):
 
     title = "fine-tuning on responses of the teacher"
     reference = "https://arxiv.org/abs/1606.07947"
-    requires = Signals(generation=True)
+    requires = OutputSpec(generation=True)
     kinds = TEXT_KINDS
 
 

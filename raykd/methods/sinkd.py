@@ -16,7 +16,7 @@ from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.terms import Term
 from raykd.losses.vocabulary import summed
 from raykd.methods._views import at_choices, at_tokens, same_width, spread
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -84,7 +84,7 @@ class SinKD(Method[Params]):
 
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
-    requires = Signals(logits=True, choices=True)
+    requires = OutputSpec(logits=True, choices=True)
     kinds = ("classification", *TEXT_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -101,11 +101,11 @@ class SinKD(Method[Params]):
             )
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless both weights are 0; answer choices where they are viewed."""
         p = self.params
         choices = self._writes and p.beta > 0 and p.view == "choices"
-        return Signals(logits=p.alpha > 0 or p.beta > 0, choices=choices)
+        return OutputSpec(logits=p.alpha > 0 or p.beta > 0, choices=choices)
 
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Set the temperature of the soft targets."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
 from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
-from raykd.methods.base import Bench, Derivation, LossTerms, Method, Signals, Variant
+from raykd.methods.base import Bench, Derivation, LossTerms, Method, OutputSpec, Variant
 from raykd.models.base import Outputs
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import sensitivity
@@ -135,7 +135,7 @@ class SparseTeacher(Method[Params]):
 
     title = "soft targets of a sparse teacher"
     reference = "https://arxiv.org/abs/2210.03923"
-    requires = Signals(logits=True)
+    requires = OutputSpec(logits=True)
 
     def refusal(self) -> str:
         """Besides what any method refuses: teachers whose heads and neurons cannot be removed."""
@@ -146,9 +146,9 @@ class SparseTeacher(Method[Params]):
             return f"{what} '{self.context.teacher_name}' {wrong}"
         return ""
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""
-        return Signals(logits=self.params.soft_weight > 0)
+        return OutputSpec(logits=self.params.soft_weight > 0)
 
     def derivation(self) -> Derivation | None:
         """The scoring, unless no trial with these parameters reads a sparse teacher."""

@@ -17,7 +17,7 @@ from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
-from raykd.methods.base import LossTerms, Mean, Method, Reader, Signals, StudentFn
+from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, Reader, StudentFn
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -126,7 +126,7 @@ class StepByStep(Method[Params]):
 
     title = "labels and rationales as two tasks"
     reference = "https://arxiv.org/abs/2305.02301"
-    requires = Signals(logits=True, rationales=True, weights=True)
+    requires = OutputSpec(logits=True, rationales=True, weights=True)
     kinds = TEXT_KINDS
     view = PREDICT
 
@@ -139,7 +139,7 @@ class StepByStep(Method[Params]):
                 "set teacher_prompt: same, with a teacher that was trained to explain "
                 "(teacher.finetune.explain), or kappa_r: 0"
             )
-        if self.signals().weights and not self.context.explains:
+        if self.teacher_outputs().weights and not self.context.explains:
             return (
                 "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
                 "one did not see in fine-tuning\n"
@@ -147,12 +147,12 @@ class StepByStep(Method[Params]):
             )
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """Rationales, and the teacher's distributions where they have a share."""
         p = self.params
         shared = p.kappa_l > 0 or p.kappa_r > 0
         # What it says of the student's prompts was not recorded.
-        return Signals(
+        return OutputSpec(
             rationales=True, logits=shared, weights=shared and p.teacher_prompt == "same"
         )
 

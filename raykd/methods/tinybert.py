@@ -12,7 +12,7 @@ from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
 from raykd.losses.terms import Term, mean_of
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -45,7 +45,7 @@ class TinyBert(Method[Params]):
 
     title = "embeddings, hidden states and attention of matched layers"
     reference = "https://arxiv.org/abs/1909.10351"
-    requires = Signals(logits=True, hidden_states="all", attentions="all")
+    requires = OutputSpec(logits=True, hidden_states="all", attentions="all")
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -76,11 +76,11 @@ class TinyBert(Method[Params]):
             )
         return super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, layers and attentions, as far as a weight asks for them."""
         return self._read(self._pairs.teacher, self._maps.teacher, logits=self.params.alpha > 0)
 
-    def student_signals(self) -> Signals:
+    def student_outputs(self) -> OutputSpec:
         """The student's side of the same."""
         return self._read(self._pairs.student, self._maps.student, logits=True)
 
@@ -111,9 +111,9 @@ class TinyBert(Method[Params]):
             terms["attention"] = p.attention * Mean(tiny_attention(own, theirs, mask), pairs)
         return LossTerms(**terms)
 
-    def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> Signals:
+    def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> OutputSpec:
         hidden = (*((0,) if self.params.embedding else ()), *(layers if self.params.hidden else ()))
-        return Signals(logits=logits, hidden_states=tuple(sorted(set(hidden))), attentions=maps)
+        return OutputSpec(logits=logits, hidden_states=tuple(sorted(set(hidden))), attentions=maps)
 
     def _projected(self, states: Tensor) -> Tensor:
         if self._projection is None:

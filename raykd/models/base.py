@@ -161,7 +161,7 @@ class Outputs:
         if self._logits is None and self._lazy_logits is not None:
             self._logits = self._lazy_logits.chunk()
         if self._logits is None:
-            raise LookupError("logits were not declared in the method's signals")
+            raise LookupError("logits were not declared in the method's output spec")
         return self._logits
 
     @property
@@ -205,7 +205,7 @@ class Outputs:
     def hidden(self, layer: int) -> Tensor:
         """Hidden state of one layer (0 = embedding output), ``[B, L, D]``."""
         if layer not in self._hidden_states:
-            raise LookupError(f"hidden state {layer} was not declared in the method's signals")
+            raise LookupError(f"hidden state {layer} was not declared in the method's output spec")
         return self._hidden_states[layer]
 
     def reduced(self, reduction: Reduction, mask: Tensor) -> Any:
@@ -272,7 +272,7 @@ class Outputs:
     def attention(self, block: int) -> Tensor:
         """Attention probabilities of one block (from 0), ``[B, H, L, L]``."""
         if block not in self._attentions:
-            raise LookupError(f"attention {block} was not declared in the method's signals")
+            raise LookupError(f"attention {block} was not declared in the method's output spec")
         return self._attentions[block]
 
 

@@ -105,7 +105,7 @@ class TeacherRecord:
     Attributes:
         task: Task name.
         model: What the user named.
-        fingerprint: Identity of teacher, rows, tokenizer, length, precision and signals.
+        fingerprint: Identity of teacher, rows, tokenizer, length, precision and outputs.
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
         metrics: ``select/<metric>`` and ``report/<metric>``.
         parameters: Number of weights.

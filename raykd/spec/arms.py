@@ -1,4 +1,4 @@
-"""What an arm can turn into: its combinations, the signals they read, and why a pair is refused."""
+"""What an arm can turn into: its combinations, the outputs they read, and why a pair is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
-    from raykd.methods.base import Derivation, DistillationContext, Method, Signals
+    from raykd.methods.base import Derivation, DistillationContext, Method, OutputSpec
 
 MAX_COMBINATIONS = 4096
 SMALL = 128
@@ -139,9 +139,9 @@ def built(
         yield method(parameters(arm.method, values), context)
 
 
-def union_signals(
+def union_of_outputs(
     spec: SweepSpec, context: DistillationContext, *, reduced: bool = False
-) -> Signals:
+) -> OutputSpec:
     """Everything that some trial of the sweep may read from the teacher of a task.
 
     An arm with more combinations than can be listed counts with all that its method may ever read.
@@ -151,23 +151,23 @@ def union_signals(
         context: Teacher, student and task.
         reduced: Whether methods that read hidden states through reductions only get those.
     """
-    from raykd.methods.base import Signals
+    from raykd.methods.base import OutputSpec
 
-    union = Signals()
+    union = OutputSpec()
     for arm in spec.methods.values():
         for method in built(arm, context):
-            signals, reductions = method.signals(), method.reductions()
+            output_spec, reductions = method.teacher_outputs(), method.reductions()
             if reduced and reductions:
-                signals = replace(signals, hidden_states=(), reductions=reductions)
-            union = union.union(_served(signals))
+                output_spec = replace(output_spec, hidden_states=(), reductions=reductions)
+            union = union.union(_served(output_spec))
         if not is_complete(arm):
             union = union.union(_served(registry.load("methods", arm.method).requires))
     return union
 
 
-def _served(signals: Signals) -> Signals:
-    """The signals of one method, with the weights where recorded outputs cannot serve it."""
-    return replace(signals, weights=signals.live)
+def _served(output_spec: OutputSpec) -> OutputSpec:
+    """What one method reads, with the weights where recorded outputs cannot serve it."""
+    return replace(output_spec, weights=output_spec.live)
 
 
 def vocabulary_needs(
@@ -184,7 +184,7 @@ def vocabulary_needs(
         for method in built(arm, context):
             needed = method.divergences()
             found |= dict.fromkeys((label, of) for of in needed)
-            reads = reads or (method.signals().logits and not needed)
+            reads = reads or (method.teacher_outputs().logits and not needed)
     return tuple(found), reads
 
 

@@ -17,10 +17,10 @@ from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Derivation, DistillationContext, Signals
+from raykd.methods.base import Derivation, DistillationContext, OutputSpec
 from raykd.models.model_factory import ModelFactory
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
-from raykd.spec.arms import derivations, refusals, union_signals, vocabulary_needs
+from raykd.spec.arms import derivations, refusals, union_of_outputs, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_model, describe_student
 from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
@@ -42,7 +42,7 @@ class Gathered:
         tokens: The tokenizers.
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
-        signals: What the methods read from the teacher.
+        output_spec: What the methods read from the teacher.
         reduced: The same, with reductions in place of hidden states where methods allow it.
         derivations: How they derive other teachers from it.
         divergences: Divergences over a vocabulary that they compute, each with its label.
@@ -61,8 +61,8 @@ class Gathered:
     tokens: Tokens
     teacher: ModelFactory
     student: ModelFactory | StudentFromTeacher
-    signals: Signals
-    reduced: Signals
+    output_spec: OutputSpec
+    reduced: OutputSpec
     derivations: tuple[Derivation, ...]
     divergences: tuple[tuple[str, Divergence], ...]
     reads_scores: bool
@@ -108,17 +108,17 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
-    signals = _numbered(union_signals(spec, context), teacher.dims.layers)
+    output_spec = _numbered(union_of_outputs(spec, context), teacher.dims.layers)
     length = spec.data.max_length
     rationale_generation = (
-        _explaining(task, spec, rows["train"], tokens) if signals.rationales else None
+        _explaining(task, spec, rows["train"], tokens) if output_spec.rationales else None
     )
-    if signals.rationales and rationale_generation is None:
+    if output_spec.rationales and rationale_generation is None:
         check_rationales(name, rows["train"])
     explains = spec.teacher.explain > 0
     if explains:
         check_rationales(name, rows["finetune"])
-    more = signals.rationales or explains
+    more = output_spec.rationales or explains
     teacher_splits = _encoded(task, rows, tokens.teacher, length, more=more)
     student_splits = teacher_splits
     if not tokens.same:
@@ -127,7 +127,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
-    if signals.choices:
+    if output_spec.choices:
         check_choices(name, rows["train"], student_splits["train"])
     return Gathered(
         task=task,
@@ -136,8 +136,8 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         tokens=tokens,
         teacher=teacher,
         student=pair.student,
-        signals=signals,
-        reduced=_numbered(union_signals(spec, context, reduced=True), teacher.dims.layers),
+        output_spec=output_spec,
+        reduced=_numbered(union_of_outputs(spec, context, reduced=True), teacher.dims.layers),
         derivations=derivations(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
@@ -246,11 +246,11 @@ def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
         raise SpecError(found=found)
 
 
-def _numbered(signals: Signals, layers: int) -> Signals:
-    """The signals with every layer named by its number."""
-    hidden, attentions = signals.hidden_states, signals.attentions
+def _numbered(output_spec: OutputSpec, layers: int) -> OutputSpec:
+    """The spec with every layer named by its number."""
+    hidden, attentions = output_spec.hidden_states, output_spec.attentions
     return replace(
-        signals,
+        output_spec,
         hidden_states=tuple(range(layers + 1)) if hidden == "all" else hidden,
         attentions=tuple(range(layers)) if attentions == "all" else attentions,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from raykd import params
 from raykd.data.base import TEXT_KINDS, TokenizedDataset
 from raykd.errors import Problem, SpecError
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
@@ -55,9 +55,9 @@ def inputs_of(
     """
     ability = ability or Ability.of(choose_device())
     gathered, cached = _with_cache(spec, gathered)
-    signals, needed, compared = _smaller(spec, gathered)
+    output_spec, needed, compared = _smaller(spec, gathered)
     room = int(store_bytes * STORE_SHARE)
-    needs_live = gathered.signals.weights
+    needs_live = gathered.output_spec.weights
     mode = spec.teacher.serve
     if mode == "auto":
         mode = "outputs" if needed <= room and not needs_live else "weights"
@@ -84,7 +84,7 @@ def inputs_of(
         same_tokens=gathered.tokens.same,
         max_length=spec.data.max_length,
         vocabulary=shared_ids(gathered.tokens),
-        signals=signals,
+        output_spec=output_spec,
         derivations=gathered.derivations,
         mode=mode,
         dtype=spec.teacher.dtype,
@@ -122,7 +122,7 @@ def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
     if context.kind not in TEXT_KINDS:
         return ""
     found = []
-    wanted = inputs.task.max_new_tokens if inputs.signals.generation else 0
+    wanted = inputs.task.max_new_tokens if inputs.output_spec.generation else 0
     asked = inputs.teacher_splits["train"]
     teacher = context.teacher.positions
     students = context.positions if inputs.same_rows else teacher
@@ -156,7 +156,7 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
     Raises:
         SpecError: What the file asks for cannot serve one of its methods.
     """
-    if gathered.task.kind not in TEXT_KINDS or not gathered.signals.logits:
+    if gathered.task.kind not in TEXT_KINDS or not gathered.output_spec.logits:
         return gathered, ""
     wanted = spec.teacher.cache
     needed = [of for _, of in gathered.divergences]
@@ -184,7 +184,8 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         )
         raise SpecError(found=[found])
     kept = {
-        which: replace(getattr(gathered, which), tokens=name) for which in ("signals", "reduced")
+        which: replace(getattr(gathered, which), tokens=name)
+        for which in ("output_spec", "reduced")
     }
     return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"
 
@@ -196,23 +197,23 @@ def _unused(spec: SweepSpec) -> str:
     return f"; teacher.cache: {spec.teacher.cache} has no effect, as nothing of it is recorded"
 
 
-def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[Signals, int, str]:
+def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[OutputSpec, int, str]:
     """Hidden states or their reductions: what takes fewer bytes, how many, and the comparison."""
 
-    def size(signals: Signals) -> int:
+    def size(output_spec: OutputSpec) -> int:
         return estimate_bytes(
-            gathered.teacher_splits["train"], signals, gathered.teacher.dims, gathered.task,
+            gathered.teacher_splits["train"], output_spec, gathered.teacher.dims, gathered.task,
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
 
-    plain, reduced = size(gathered.signals), size(gathered.reduced)
+    plain, reduced = size(gathered.output_spec), size(gathered.reduced)
     if not gathered.reduced.reductions:
-        return gathered.signals, plain, ""
+        return gathered.output_spec, plain, ""
     comparison = (
         f"; hidden states would take {_mib(plain)}, with their inner products in place of them "
         f"{_mib(reduced)}: the smaller is kept"
     )
-    chosen = gathered.reduced if reduced < plain else gathered.signals
+    chosen = gathered.reduced if reduced < plain else gathered.output_spec
     return chosen, min(plain, reduced), comparison
 
 

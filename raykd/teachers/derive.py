@@ -18,7 +18,7 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Derivation, DistillationContext, Reader, Signals, Variant
+from raykd.methods.base import Derivation, DistillationContext, OutputSpec, Reader, Variant
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory
@@ -155,7 +155,7 @@ def make(factory: ModelFactory, variant: Variant, world: DistributedContext) -> 
 def record_variant(
     factory: ModelFactory,
     variant: Variant,
-    signals: Signals,
+    output_spec: OutputSpec,
     train: TokenizedDataset,
     *,
     pad_id: int,
@@ -165,12 +165,12 @@ def record_variant(
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on every train row."""
     sizes = row_bytes(
-        train, signals, factory.dims, kind=factory.kind, num_labels=factory.num_labels,
+        train, output_spec, factory.dims, kind=factory.kind, num_labels=factory.num_labels,
         wide=dtype == "fp32",
     )  # fmt: skip
     recording = Recording(
         encoded=train,
-        signals=signals,
+        output_spec=output_spec,
         pad_id=pad_id,
         max_length=max_length,
         dtype=dtype,
@@ -180,7 +180,7 @@ def record_variant(
     return record(make(factory, variant, world), recording, world.device)
 
 
-def variant_key(fingerprint: str, variant: Variant, signals: Signals) -> str:
+def variant_key(fingerprint: str, variant: Variant, output_spec: OutputSpec) -> str:
     """Under which name the outputs of a derived teacher are shared."""
-    digest = hashlib.sha256(repr(signals).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(repr(output_spec).encode()).hexdigest()[:8]
     return f"{fingerprint}/{variant.key}/{digest}"

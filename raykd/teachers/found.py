@@ -21,7 +21,7 @@ from raykd.teachers.identity import (
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.made import Made
 from raykd.teachers.pieces import Piece, composed
-from raykd.teachers.prepare import REPORTED_SIGNALS
+from raykd.teachers.prepare import TEST_OUTPUT_SPEC
 
 WEIGHTS = "weights"
 """What the teacher itself is called among what is missing."""
@@ -107,8 +107,8 @@ def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Pi
     reported = None
     told = {n.removeprefix(REPORTED): p for n, p in pieces.items() if n.startswith(REPORTED)}
     if told:
-        recording = inputs.recording("report", REPORTED_SIGNALS)
-        bare, blocks = composed(told, REPORTED_SIGNALS, inputs.dtype, recording.blocks())
+        recording = inputs.recording("report", TEST_OUTPUT_SPEC)
+        bare, blocks = composed(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
         reported = bare.with_chunks(blocks)
     return Made(
         scores=of(SCORES),

@@ -16,7 +16,7 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import TokenizedDataset
-from raykd.methods.base import Derivation, Signals
+from raykd.methods.base import Derivation, OutputSpec
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
@@ -150,12 +150,12 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     for role in scored_roles(inputs.teacher_splits):
         found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
     if inputs.records():
-        for name in signal_names(inputs.recorded_signals(), token_labels=_tokens(inputs, "train")):
+        for name in signal_names(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
             found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
     if inputs.reports():
         name = TOKENS + HiddenCache().name
         found[REPORTED + name] = [ran, rows.digest("report"), _recording(inputs, name)]
-    if inputs.signals.generation:
+    if inputs.output_spec.generation:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_TEXT] = [ran, read, how]
@@ -186,14 +186,14 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 
 def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
-    reductions = {REDUCTION + r.name: r for r in inputs.recorded_signals().reductions}
+    reductions = {REDUCTION + r.name: r for r in inputs.train_output_spec().reductions}
     widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
     margins = name.startswith((HIDDEN, REDUCTION))
-    tokens = inputs.recording("train", Signals(logits=True)).vocabulary
+    tokens = inputs.recording("train", OutputSpec(logits=True)).vocabulary
     return [
         name,
         inputs.dtype if widths else "fp32",
-        inputs.signals.margin if margins else 0,
+        inputs.output_spec.margin if margins else 0,
         tokens if name.startswith(TOKENS) else 0,
         code_digest(type(reductions[name]).__module__) if name in reductions else "",
     ]

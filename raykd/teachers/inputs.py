@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
-from raykd.methods.base import Derivation, DistillationContext, Signals
+from raykd.methods.base import Derivation, DistillationContext, OutputSpec
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.made import Made
@@ -65,7 +65,7 @@ class TaskInputs:
         max_length: Longest row in tokens.
         vocabulary: Token ids that the teacher's tokenizer can give, and the student's too where
             both split text alike; matrices may have more rows.
-        signals: Everything the sweep's methods read from the teacher.
+        output_spec: Everything the sweep's methods read from the teacher.
         derivations: How other teachers are derived from it, each looked at once.
         mode: Serve recorded outputs, or the weights.
         dtype: How recorded hidden states are kept.
@@ -88,7 +88,7 @@ class TaskInputs:
     same_tokens: bool
     max_length: int
     vocabulary: int
-    signals: Signals
+    output_spec: OutputSpec
     derivations: tuple[Derivation, ...]
     mode: Literal["outputs", "weights"]
     dtype: str
@@ -148,9 +148,9 @@ class TaskInputs:
             max_length=self.max_length,
         )
 
-    def recorded_signals(self) -> Signals:
+    def train_output_spec(self) -> OutputSpec:
         """What is recorded of the train rows; logits at least, derivations read them."""
-        return self.signals if self.mode == "outputs" else Signals(logits=True)
+        return self.output_spec if self.mode == "outputs" else OutputSpec(logits=True)
 
     def records(self) -> bool:
         """Whether the train rows are recorded: to be read, or to derive teachers from.
@@ -160,7 +160,7 @@ class TaskInputs:
         if self.mode != "outputs" and not self.derivations:
             return False
         token_labels = self.teacher_splits["train"].token_labels
-        return bool(signal_names(self.recorded_signals(), token_labels=token_labels))
+        return bool(signal_names(self.train_output_spec(), token_labels=token_labels))
 
     def reports(self) -> bool:
         """Whether the report split is recorded, to tell how far written text is from it."""
@@ -179,23 +179,25 @@ class TaskInputs:
         """Settings with which the teacher's texts are scored."""
         return self.finetune or TrainSettings(precision=self.precision)
 
-    def recording(self, role: str, signals: Signals, every: Signals | None = None) -> Recording:
+    def recording(
+        self, role: str, output_spec: OutputSpec, every: OutputSpec | None = None
+    ) -> Recording:
         """How the rows of a role are recorded.
 
         Args:
             role: Of the rows.
-            signals: What is recorded now.
+            output_spec: What is recorded now.
             every: What is recorded in all, where some of it was before: blocks end where they
                 would if it were recorded at once.
         """
         encoded = self.teacher_splits[role]
         sizes = row_bytes(
-            encoded, every or signals, self.teacher.dims, kind=self.task.kind,
+            encoded, every or output_spec, self.teacher.dims, kind=self.task.kind,
             num_labels=self.task.num_labels, wide=self.dtype == "fp32",
         )  # fmt: skip
         return Recording(
             encoded=encoded,
-            signals=signals,
+            output_spec=output_spec,
             pad_id=self.teacher_pad,
             max_length=self.max_length,
             dtype=self.dtype,

@@ -26,7 +26,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.locks import CacheLocks, Hold
 from raykd.teachers.made import Made
 from raykd.teachers.pieces import Piece, composed, pieces_of
-from raykd.teachers.prepare import REPORTED_SIGNALS, assemble
+from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import Block
 from raykd.teachers.scoring import metrics_of
@@ -188,7 +188,7 @@ def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
         recorded=None,
     )
     if found.pieces:
-        wanted, dtype = inputs.recorded_signals(), inputs.dtype
+        wanted, dtype = inputs.train_output_spec(), inputs.dtype
         names = list(found.pieces)
         blocks = inputs.recording("train", wanted).blocks()
         recorded, values = composed(found.pieces, only(wanted, names), dtype, blocks)
@@ -228,7 +228,7 @@ def finished(
         if not pieces:
             return assemble(inputs, whole.bare()), None
         pieces = pieces_of(made.recorded, block) | pieces
-    wanted = inputs.recorded_signals()
+    wanted = inputs.train_output_spec()
     blocks = inputs.recording("train", wanted).blocks()
     recorded, values = composed(pieces, wanted, inputs.dtype, blocks)
     return assemble(inputs, replace(whole, recorded=recorded)), values
@@ -265,11 +265,11 @@ def _pieces(
     """Recorded signals of what was made, by name, with their blocks."""
     found: dict[str, tuple[Piece, Sequence[Array]]] = {}
     if made.recorded is not None:
-        blocks = inputs.recording("train", inputs.recorded_signals()).blocks()
+        blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
         for name, piece in pieces_of(made.recorded, block).items():
             found[RECORDED + name] = (piece, blocks)
     if made.reported is not None:
-        blocks = inputs.recording("report", REPORTED_SIGNALS).blocks()
+        blocks = inputs.recording("report", TEST_OUTPUT_SPEC).blocks()
         for name, piece in pieces_of(made.reported).items():
             found[REPORTED + name] = (piece, blocks)
     return {name: pair for name, pair in found.items() if name in missing}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from raykd.data.collate import Collator
-from raykd.methods.base import Signals, Variant
+from raykd.methods.base import OutputSpec, Variant
 from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.recorded import RecordedOutputs
@@ -43,7 +43,7 @@ def _live(prepared: Prepared, model: nn.Module, world: DistributedContext) -> Li
 
 
 def recorded_variant(
-    prepared: Prepared, variant: Variant, signals: Signals, world: DistributedContext
+    prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
 ) -> RecordedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
@@ -51,7 +51,7 @@ def recorded_variant(
     return record_variant(
         prepared.teacher,
         variant,
-        signals,
+        output_spec,
         prepared.splits["train"] if own is None else own,
         pad_id=prepared.teacher_pad,
         max_length=prepared.max_length,
@@ -61,10 +61,10 @@ def recorded_variant(
 
 
 def open_variant(
-    prepared: Prepared, variant: Variant, signals: Signals, world: DistributedContext
+    prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
 ) -> Teacher:
     """A derived teacher, made here: recorded as the teacher is, or live."""
     if prepared.recorded is None:
         assert prepared.teacher is not None
         return _live(prepared, make(prepared.teacher, variant, world), world)
-    return open_recorded(prepared, recorded_variant(prepared, variant, signals, world), world)
+    return open_recorded(prepared, recorded_variant(prepared, variant, output_spec, world), world)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raykd.data.base import Array
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.teachers.ragged import Ragged
 from raykd.teachers.recorded import Block, RecordedOutputs
 from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS, signal_names
@@ -140,13 +140,13 @@ def _one(arrays: Sequence[Array]) -> Array:
 
 
 def composed(
-    pieces: Mapping[str, Piece], signals: Signals, dtype: str, blocks: Sequence[Array]
+    pieces: Mapping[str, Piece], output_spec: OutputSpec, dtype: str, blocks: Sequence[Array]
 ) -> tuple[RecordedOutputs, Iterator[Block]]:
     """A recording put together from its signals.
 
     Args:
         pieces: Every signal that is wanted, by name; others are left out.
-        signals: What they are together; layers by number.
+        output_spec: What they are together; layers by number.
         dtype: How hidden states and attentions are kept.
         blocks: Row numbers of every block.
 
@@ -154,12 +154,12 @@ def composed(
         The recording without its values, and the values of each block; none where nothing is
         wanted.
     """
-    assert signals.hidden_states != "all"
-    assert signals.attentions != "all"
+    assert output_spec.hidden_states != "all"
+    assert output_spec.attentions != "all"
     ends = [0, *(int(rows[-1]) + 1 for rows in blocks)]
     starts = np.asarray(ends, np.int64)
-    tokens = TOKENS + signals.tokens
-    wanted = {n for k in (True, False) for n in signal_names(signals, token_labels=k)}
+    tokens = TOKENS + output_spec.tokens
+    wanted = {n for k in (True, False) for n in signal_names(output_spec, token_labels=k)}
     pieces = {name: piece for name, piece in pieces.items() if name in wanted}
     # Where only text or labels are read, nothing of the tokens is kept.
     shapes = [piece.about.shape for piece in pieces.values()] or ["token"]
@@ -168,7 +168,7 @@ def composed(
         offsets = pieces[name].about.offsets[own or name.removeprefix(REDUCTION)]
         return Ragged(offsets=offsets, starts=starts, chunks=())
 
-    layers, maps = sorted(signals.hidden_states), sorted(signals.attentions)
+    layers, maps = sorted(output_spec.hidden_states), sorted(output_spec.attentions)
     kept = tokens in pieces
     bare = RecordedOutputs(
         logits=part(LOGITS) if LOGITS in pieces else None,
@@ -177,11 +177,11 @@ def composed(
         blocks=tuple(maps),
         attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
         dtype=dtype,
-        margin=signals.margin,
+        margin=output_spec.margin,
         shape=pieces[LOGITS].about.shape if LOGITS in pieces else shapes[0],
-        reduced={r.name: part(REDUCTION + r.name) for r in signals.reductions},
+        reduced={r.name: part(REDUCTION + r.name) for r in output_spec.reductions},
         rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
-        tokens=signals.tokens if kept else "",
+        tokens=output_spec.tokens if kept else "",
         by_token={n: part(tokens, n) for n in pieces[tokens].about.offsets} if kept else {},
         coverage=pieces[tokens].about.coverage if kept else (0.0, 0.0),
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, TokenizedDataset
 from raykd.data.prompts import with_rationales
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
@@ -44,7 +44,7 @@ Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]],
 to call with the number of rows done."""
 
 
-REPORTED_SIGNALS = Signals(logits=True, tokens=HiddenCache().name)
+TEST_OUTPUT_SPEC = OutputSpec(logits=True, tokens=HiddenCache().name)
 """What is recorded of the text of the report split."""
 
 
@@ -93,9 +93,9 @@ def make(
     rows = _Rows(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
     recorded: RecordedOutputs | None = None
-    signals = missing_signals(inputs)
-    if signals is not None:
-        recording = inputs.recording("train", signals, inputs.recorded_signals())
+    output_spec = missing_outputs(inputs)
+    if output_spec is not None:
+        recording = inputs.recording("train", output_spec, inputs.train_output_spec())
         recorded = recorder(model, factory, recording, rows.of("train"))
     reported = None
     if inputs.reports() and known.reported is None:
@@ -194,8 +194,10 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
 
 def _nothing(inputs: TaskInputs) -> RecordedOutputs:
     """The recording of train rows of which nothing is read."""
-    signals = inputs.recorded_signals()
-    return composed({}, signals, inputs.dtype, inputs.recording("train", signals).blocks())[0]
+    output_spec = inputs.train_output_spec()
+    return composed({}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks())[
+        0
+    ]
 
 
 class _Rows:
@@ -208,7 +210,7 @@ class _Rows:
         self._progress = progress
         self._splits = splits = inputs.teacher_splits
         roles = [r for r in scored_roles(splits) if r not in inputs.known.scores]
-        if missing_signals(inputs) is not None:
+        if missing_outputs(inputs) is not None:
             roles.append("train")
         # Tokens are scored role by role.
         once = {(id(s), r if s.token_labels else ""): len(s) for r in roles for s in [splits[r]]}
@@ -222,11 +224,11 @@ class _Rows:
         return lambda done: self._progress("record", before + done, self._total, role)
 
 
-def missing_signals(inputs: TaskInputs) -> Signals | None:
+def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     """What is to be recorded of the train rows now, None where nothing is."""
     if not inputs.records():
         return None
-    wanted, known = inputs.recorded_signals(), inputs.known.recorded
+    wanted, known = inputs.train_output_spec(), inputs.known.recorded
     if known is None:
         return wanted
     token_labels = inputs.teacher_splits["train"].token_labels
@@ -236,7 +238,7 @@ def missing_signals(inputs: TaskInputs) -> Signals | None:
 
 def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> RecordedOutputs:
     """What the teacher says of the text of the report split."""
-    return record(model, inputs.recording("report", REPORTED_SIGNALS), world.device)
+    return record(model, inputs.recording("report", TEST_OUTPUT_SPEC), world.device)
 
 
 def _teacher_texts(
@@ -256,7 +258,7 @@ def _teacher_texts(
             lambda done: progress("write", done, len(rows), name),
         )  # fmt: skip
 
-    if inputs.signals.generation and TEACHER_TEXT not in inputs.known.teacher_texts:
+    if inputs.output_spec.generation and TEACHER_TEXT not in inputs.known.teacher_texts:
         found[TEACHER_TEXT] = made(
             inputs.student_splits["train"], TEACHER_TEXT, inputs.task.max_new_tokens,
             inputs.teacher_splits["train"],
@@ -311,7 +313,7 @@ def _analyse(
         model=model,
         factory=student,
         splits=inputs.teacher_splits,
-        read=teacher.reader(Signals(logits=True)),
+        read=teacher.reader(OutputSpec(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         precision=inputs.precision,

@@ -286,8 +286,8 @@ def _places(what: str, asked: Sequence[int], recorded: Sequence[int]) -> list[in
     if missing:
         raise LookupError(
             f"{what} {missing[0]} of the teacher was not recorded, only "
-            f"{', '.join(map(str, recorded)) or 'none'}: the method's signals() did not name it "
-            "for the parameters that were looked at before the start"
+            f"{', '.join(map(str, recorded)) or 'none'}: the method's teacher_outputs() did not "
+            "name it for the parameters that were looked at before the start"
         )
     return [recorded.index(number) for number in asked]
 

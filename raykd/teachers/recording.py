@@ -19,7 +19,7 @@ from raykd.data.base import NO_LABEL, Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.ragged import Ragged, one_chunk
@@ -42,7 +42,7 @@ class Recording:
 
     Attributes:
         encoded: The rows as the teacher reads them.
-        signals: What is kept; layers by number.
+        output_spec: What is kept; layers by number.
         pad_id: Token that pads.
         max_length: Longest padded row.
         dtype: How hidden states and attentions are kept.
@@ -52,7 +52,7 @@ class Recording:
     """
 
     encoded: TokenizedDataset
-    signals: Signals
+    output_spec: OutputSpec
     pad_id: int
     max_length: int
     dtype: str
@@ -61,7 +61,7 @@ class Recording:
     vocabulary: int | None = None
 
     def blocks(self) -> tuple[Array, ...]:
-        """Row numbers of every block, in order; they depend on the rows and signals only.
+        """Row numbers of every block, in order; they depend on rows and outputs only.
 
         None takes more than `BLOCK_BYTES`, unless a single row does.
         """
@@ -97,7 +97,7 @@ class Recording:
         """
         model.eval()
         block = _Block(self, rows)
-        collate = Collator(self.pad_id, max_length=self.max_length, margin=self.signals.margin)
+        collate = Collator(self.pad_id, max_length=self.max_length, margin=self.output_spec.margin)
         order = np.argsort(block.lengths, kind="stable")
         for begin in range(0, len(order), self.batch_size):
             places = order[begin : begin + self.batch_size]
@@ -108,13 +108,13 @@ class Recording:
         return block.done()
 
     def _forward(self, model: nn.Module, batch: Batch) -> Outputs:
-        layers = numbers(self.signals.hidden_states)
-        reduced = {k for reduction in self.signals.reductions for k in reduction.layers}
+        layers = numbers(self.output_spec.hidden_states)
+        reduced = {k for reduction in self.output_spec.reductions for k in reduction.layers}
         return forward(
             model,
             batch,
             hidden_states=tuple(sorted(reduced.union(layers))),
-            attentions=numbers(self.signals.attentions),
+            attentions=numbers(self.output_spec.attentions),
         )
 
 
@@ -146,7 +146,7 @@ def numbers(layers: object) -> tuple[int, ...]:
 
 def row_bytes(
     encoded: TokenizedDataset,
-    signals: Signals,
+    output_spec: OutputSpec,
     teacher: ModelDims,
     *,
     kind: str,
@@ -157,7 +157,7 @@ def row_bytes(
 
     Args:
         encoded: The rows.
-        signals: What is kept; layers by number.
+        output_spec: What is kept; layers by number.
         teacher: Its sizes.
         kind: Kind of task; what the logits are of.
         num_labels: Width of the logits.
@@ -165,29 +165,34 @@ def row_bytes(
     """
     lengths = encoded.lengths().astype(np.int64)
     if encoded.token_labels:
-        per_token = teacher.vocabulary * 4 if signals.logits else 0
-        if signals.tokens:
-            per_token = cache_of(signals.tokens).token_bytes(teacher, wide=wide)
+        per_token = teacher.vocabulary * 4 if output_spec.logits else 0
+        if output_spec.tokens:
+            per_token = cache_of(output_spec.tokens).token_bytes(teacher, wide=wide)
         logits = encoded.label_counts() * per_token
     else:
         logits = (lengths if kind == "span" else np.ones_like(lengths)) * num_labels * 4
-    positions = lengths + signals.margin
-    hidden = positions * len(numbers(signals.hidden_states)) * teacher.hidden
-    maps = lengths**2 * len(numbers(signals.attentions)) * teacher.heads
+    positions = lengths + output_spec.margin
+    hidden = positions * len(numbers(output_spec.hidden_states)) * teacher.hidden
+    maps = lengths**2 * len(numbers(output_spec.attentions)) * teacher.heads
     distinct, which = np.unique(lengths, return_inverse=True)
     reduced = np.zeros(len(distinct), np.int64)
-    for reduction in signals.reductions:
+    for reduction in output_spec.reductions:
         reduced += [reduction.numbers(distinct[k : k + 1]) for k in range(len(distinct))]
     total: Array = logits + (hidden + maps) * (4 if wide else 2) + reduced[which] * 4
     return total
 
 
 def estimate_bytes(
-    encoded: TokenizedDataset, signals: Signals, teacher: ModelDims, task: Task, *, wide: bool
+    encoded: TokenizedDataset,
+    output_spec: OutputSpec,
+    teacher: ModelDims,
+    task: Task,
+    *,
+    wide: bool,
 ) -> int:
     """Bytes that recording takes of all rows; see `row_bytes`."""
     kind, num_labels = task.kind, task.num_labels
-    each = row_bytes(encoded, signals, teacher, kind=kind, num_labels=num_labels, wide=wide)
+    each = row_bytes(encoded, output_spec, teacher, kind=kind, num_labels=num_labels, wide=wide)
     return int(each.sum())
 
 
@@ -201,16 +206,16 @@ class _Block:
     """Copies of what is kept of every row of a block, in any order."""
 
     def __init__(self, recording: Recording, rows: Array) -> None:
-        encoded, signals = recording.encoded, recording.signals
+        encoded, output_spec = recording.encoded, recording.output_spec
         self._recording = recording
         self.lengths = encoded.lengths()[rows]
         self._kept = np.minimum(
-            self.lengths + signals.margin, np.maximum(recording.max_length, self.lengths)
+            self.lengths + output_spec.margin, np.maximum(recording.max_length, self.lengths)
         )
         # Scores of a vocabulary are many: they are kept only where they are read.
-        self._keeps_logits = signals.logits or not encoded.token_labels
+        self._keeps_logits = output_spec.logits or not encoded.token_labels
         self._shape = "token" if encoded.token_labels else "row"
-        self._cache = cache_of(signals.tokens) if signals.tokens else None
+        self._cache = cache_of(output_spec.tokens) if output_spec.tokens else None
         self._random = torch.Generator().manual_seed(int(rows[0]))
         self._mass, self._tokens = 0.0, 0
         self._pieces: dict[str, _Pieces] = {}
@@ -218,25 +223,25 @@ class _Block:
 
     def keep(self, places: Array, batch: Batch, out: Outputs) -> None:
         """Keep the outputs of the rows at some places of the block."""
-        signals, dtype = self._recording.signals, self._recording.dtype
+        output_spec, dtype = self._recording.output_spec, self._recording.dtype
         lengths = self.lengths[places]
         if self._cache is not None:
             self._keep_tokens(self._cache, places, batch, out.lazy_logits)
         elif self._keeps_logits:
             self._shape = "span" if out.logits.dim() == 3 else self._shape
             self._put("logits", places, _logits(out, batch, lengths, self._shape))
-        if layers := numbers(signals.hidden_states):
+        if layers := numbers(output_spec.hidden_states):
             names = [f"hidden_states/{layer}" for layer in layers]
             states = self._plain(names, out.stacked(layers).transpose(1, 2), dtype)
             ends = self._kept[places]
             self._put("hidden_states", places, [s[:n] for s, n in zip(states, ends, strict=True)])
-        if blocks := numbers(signals.attentions):
+        if blocks := numbers(output_spec.attentions):
             stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
             names = [f"attentions/{number}" for number in blocks]
             maps = self._plain(names, stacked.permute(0, 3, 4, 1, 2), dtype)
             square = [_square(m, n) for m, n in zip(maps, lengths, strict=True)]
             self._put("attentions", places, square)
-        for reduction in signals.reductions:
+        for reduction in output_spec.reductions:
             states_Y = [out.hidden(k) for k in reduction.layers]
             found = reduction.rows(states_Y, batch.attention_mask)
             self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
@@ -265,20 +270,20 @@ class _Block:
 
     def done(self) -> RecordedOutputs:
         """The outputs of all rows."""
-        signals = self._recording.signals
+        output_spec = self._recording.output_spec
         parts = {name: pieces.done() for name, pieces in self._pieces.items()}
         return RecordedOutputs(
             logits=parts.get("logits"),
-            layers=numbers(signals.hidden_states),
+            layers=numbers(output_spec.hidden_states),
             hidden=parts.get("hidden_states"),
-            blocks=numbers(signals.attentions),
+            blocks=numbers(output_spec.attentions),
             attentions=parts.get("attentions"),
             dtype=self._recording.dtype,
-            margin=signals.margin,
+            margin=output_spec.margin,
             shape=self._shape,
-            reduced={r.name: parts[r.name] for r in signals.reductions},
+            reduced={r.name: parts[r.name] for r in output_spec.reductions},
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
-            tokens=signals.tokens,
+            tokens=output_spec.tokens,
             by_token={n: part for n, part in parts.items() if n.startswith("tokens/")},
             coverage=(self._mass, float(self._tokens)),
         )

@@ -10,7 +10,7 @@ from torch import nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import LiveReader, Reader, Signals
+from raykd.methods.base import LiveReader, OutputSpec, Reader
 from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
 from raykd.teachers.recorded import RecordedOutputs
@@ -23,28 +23,28 @@ from raykd.training.device import moved
 class Teacher(ABC):
     """Gives a method what it declared, and nothing else."""
 
-    def reader(self, signals: Signals, reductions: tuple[Reduction, ...] = ()) -> Reader:
+    def reader(self, output_spec: OutputSpec, reductions: tuple[Reduction, ...] = ()) -> Reader:
         """The function a training loop calls for each batch.
 
         Args:
-            signals: What is read.
+            output_spec: What is read.
             reductions: Functions of the hidden states that would do in place of them.
         """
-        if not signals.any:
+        if not output_spec.any:
             return lambda batch: Outputs()
         if reductions and self._has(reductions):
-            signals = replace(signals, hidden_states=(), reductions=reductions)
-        return self._reader(signals)
+            output_spec = replace(output_spec, hidden_states=(), reductions=reductions)
+        return self._reader(output_spec)
 
-    def _reader(self, signals: Signals) -> Reader:
-        return lambda batch: self._outputs(batch, signals)
+    def _reader(self, output_spec: OutputSpec) -> Reader:
+        return lambda batch: self._outputs(batch, output_spec)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
         """Whether all of them can be read in place of the hidden states."""
         return False
 
     @abstractmethod
-    def _outputs(self, batch: Batch, signals: Signals) -> Outputs: ...
+    def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs: ...
 
 
 class RecordedTeacher(Teacher):
@@ -79,25 +79,25 @@ class RecordedTeacher(Teacher):
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
         return all(reduction.name in self._recorded.reduced for reduction in reductions)
 
-    def _reader(self, signals: Signals) -> Reader:
-        if signals.live:
+    def _reader(self, output_spec: OutputSpec) -> Reader:
+        if output_spec.live:
             raise LookupError("what the teacher says of text that is not recorded was asked for")
-        return super()._reader(signals)
+        return super()._reader(output_spec)
 
-    def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
-        layers = signals.hidden_states
-        blocks = signals.attentions
+    def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
+        layers = output_spec.hidden_states
+        blocks = output_spec.attentions
         assert layers != "all"
         assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
         recorded, device = self._recorded, self._device
-        of_scores = self._of_scores(rows, length) if signals.logits else Outputs()
+        of_scores = self._of_scores(rows, length) if output_spec.logits else Outputs()
         return of_scores.with_layers(
             recorded.gather_hidden(rows, length, layers, device) if layers else {},
             recorded.gather_attentions(rows, length, blocks, device) if blocks else {},
             {
                 reduction: recorded.gather_reduced(reduction, rows, batch.attention_mask)
-                for reduction in signals.reductions
+                for reduction in output_spec.reductions
             },
         )
 
@@ -137,7 +137,7 @@ class LiveTeacher(Teacher):
     Args:
         model: The teacher.
         own: The rows as it reads them, where students read them in another way. Text that is no
-            row of the task (`Signals.live`) is read as it is.
+            row of the task (`OutputSpec.live`) is read as it is.
         vocabulary: Token ids whose scores students compare, where scores are those of tokens.
     """
 
@@ -148,20 +148,20 @@ class LiveTeacher(Teacher):
         self._own = own
         self._vocabulary = vocabulary
 
-    def _reader(self, signals: Signals) -> Reader:
+    def _reader(self, output_spec: OutputSpec) -> Reader:
         own = self._own
-        if own is None or signals.live:
-            return LiveReader(self._model, lambda batch: self._outputs(batch, signals))
-        return LiveReader(self._model, lambda batch: self._outputs(own.of(batch), signals))
+        if own is None or output_spec.live:
+            return LiveReader(self._model, lambda batch: self._outputs(batch, output_spec))
+        return LiveReader(self._model, lambda batch: self._outputs(own.of(batch), output_spec))
 
-    def _outputs(self, batch: Batch, signals: Signals) -> Outputs:
-        assert signals.hidden_states != "all"
-        assert signals.attentions != "all"
+    def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
+        assert output_spec.hidden_states != "all"
+        assert output_spec.attentions != "all"
         with torch.no_grad():
             found = forward(
                 self._model,
                 batch,
-                hidden_states=signals.hidden_states,
-                attentions=signals.attentions,
+                hidden_states=output_spec.hidden_states,
+                attentions=output_spec.attentions,
             )
         return found if self._vocabulary is None else found.within(self._vocabulary)

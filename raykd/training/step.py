@@ -67,15 +67,15 @@ class Step(nn.Module):
         self._teacher = teacher
         self._token_labels = task.kind in TOKEN_KINDS
         self._terms: StepTerms | None = None
-        signals = method.student_signals()
+        output_spec = method.student_outputs()
         dims = method.context.student
         self._student = StudentRunner(
             model,
             task,
             precision,
             context=method.context,
-            hidden_states=_listed(signals.hidden_states, dims.layers + 1),
-            attentions=_listed(signals.attentions, dims.layers),
+            hidden_states=_listed(output_spec.hidden_states, dims.layers + 1),
+            attentions=_listed(output_spec.attentions, dims.layers),
         )
 
     def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> StepResult:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from raykd.methods.base import Signals, Variant
+from raykd.methods.base import OutputSpec, Variant
 from raykd.teachers.derive import variant_key
 from raykd.teachers.open import open_recorded, open_variant, recorded_variant
 from raykd.teachers.prepared import Prepared
@@ -35,12 +35,12 @@ class DerivedTeachers:
         self._trial = trial
         self._prepared = prepared
 
-    def __call__(self, variant: Variant, signals: Signals) -> Teacher:
+    def __call__(self, variant: Variant, output_spec: OutputSpec) -> Teacher:
         """The derived teacher, recorded by this slot or another one."""
         prepared, world = self._prepared, self._slot.world
         if prepared.recorded is None:
-            return open_variant(prepared, variant, signals, world)
-        key = variant_key(prepared.fingerprint, variant, signals)
+            return open_variant(prepared, variant, output_spec, world)
+        key = variant_key(prepared.fingerprint, variant, output_spec)
         made, seconds = 0, 0.0
         while True:
             state, kept = self._claim(key)
@@ -51,7 +51,7 @@ class DerivedTeachers:
                     self._tell(variant, made=made, rows=rows, seconds=seconds)
                     return open_recorded(prepared, recorded, world)
             elif state == boards.MINE:
-                seconds += self._make(key, variant, signals)
+                seconds += self._make(key, variant, output_spec)
                 made += 1
 
     def _claim(self, key: str) -> tuple[str, Any]:
@@ -74,12 +74,12 @@ class DerivedTeachers:
             return None
         return recorded
 
-    def _make(self, key: str, variant: Variant, signals: Signals) -> float:
+    def _make(self, key: str, variant: Variant, output_spec: OutputSpec) -> float:
         """Rank 0 makes and keeps it; the others hear of it with their next claim."""
         began = time.monotonic()
         if self._slot.world.rank == 0:
             try:
-                made = recorded_variant(self._prepared, variant, signals, self._slot.world)
+                made = recorded_variant(self._prepared, variant, output_spec, self._slot.world)
                 boards.answer(self._slot.board.keep.remote(key, made))
             except BaseException:
                 self._retract(key)

@@ -18,7 +18,7 @@ from torch import nn
 from raykd.data.base import Array
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.prepare import missing_signals
+from raykd.teachers.prepare import missing_outputs
 from raykd.teachers.recorded import RecordedOutputs, joined
 from raykd.teachers.recording import Recording
 from raykd.trial import board as boards
@@ -92,9 +92,9 @@ def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     """Build the teacher that another slot prepared."""
     inputs: TaskInputs = ray.get(job.inputs[0])
     factory: ModelFactory = ray.get(job.teacher[0])
-    signals = missing_signals(inputs)
-    assert signals is not None
-    recording = inputs.recording("train", signals, inputs.recorded_signals())
+    output_spec = missing_outputs(inputs)
+    assert output_spec is not None
+    recording = inputs.recording("train", output_spec, inputs.train_output_spec())
     return OpenRecording(
         key=job.key,
         model=factory.frozen().to(device),

@@ -12,7 +12,7 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import PLAIN, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, Signals, Variant
+from raykd.methods.base import Method, OutputSpec, Variant
 from raykd.models import weights
 from raykd.models.base import Subnet
 from raykd.models.weights import ModelState
@@ -98,7 +98,7 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
 def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
-    if method.signals().generation:
+    if method.teacher_outputs().generation:
         splits["train"] = splits[TEACHER_TEXT]
     if not method.view:
         return splits
@@ -109,8 +109,8 @@ def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Tokeniz
     return found
 
 
-Derive = Callable[[Variant, Signals], Teacher]
-"""Opens a derived teacher that serves some signals."""
+Derive = Callable[[Variant, OutputSpec], Teacher]
+"""Opens a derived teacher that serves some outputs."""
 
 
 def _teacher(
@@ -128,8 +128,8 @@ def _teacher(
     if variant is None:
         return opened or open_teacher(prepared, world)
     if derive is not None:
-        return derive(variant, method.signals())
-    return open_variant(prepared, variant, method.signals(), world)
+        return derive(variant, method.teacher_outputs())
+    return open_variant(prepared, variant, method.teacher_outputs(), world)
 
 
 def run_trial(
@@ -166,7 +166,7 @@ def run_trial(
     collator = Collator(
         prepared.pad_id,
         max_length=prepared.max_length,
-        margin=method.signals().margin,
+        margin=method.teacher_outputs().margin,
         views=method.views(),
     )
 
@@ -181,7 +181,7 @@ def run_trial(
             task=task,
             train=splits["train"],
             select=splits["select"],
-            teacher=teacher.reader(method.signals(), method.reductions()),
+            teacher=teacher.reader(method.teacher_outputs(), method.reductions()),
             settings=settings,
             collator=collator,
             seed=config.seed,
@@ -250,7 +250,7 @@ def _ending(
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
     if config.report and prepared.reported is not None:
-        read = open_recorded(prepared, prepared.reported, world).reader(Signals(logits=True))
+        read = open_recorded(prepared, prepared.reported, world).reader(OutputSpec(logits=True))
         metrics["report/teacher_kl"] = teacher_divergence(
             model, read, student.splits["report"], settings, collator, world
         )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from raykd.data.base import Batch
-from raykd.methods.base import Reader, Signals
+from raykd.methods.base import OutputSpec, Reader
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.params import build
@@ -73,9 +73,9 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
                 task=cell.task,
                 train=cell.prepared.splits["train"],
                 select=None,  # scoring is the same in all forms, and not what is measured
-                teacher=cell.teacher.reader(method.signals()),
+                teacher=cell.teacher.reader(method.teacher_outputs()),
                 settings=settings,
-                collator=cell.collator(method.signals().margin),
+                collator=cell.collator(method.teacher_outputs().margin),
                 seed=config.seed,
                 world=cell.world,
                 on_evaluation=on_evaluation,
@@ -191,12 +191,12 @@ def _train(
 ) -> Trained:
     """All epochs; what is computed for a batch before its first student is shared."""
     first = students[0]
-    signals = Signals()
+    output_spec = OutputSpec()
     for student in students:
         if (student.seed, student.settings.epochs) != (first.seed, first.settings.epochs):
             raise ValueError("students of a pack have one seed and one number of epochs")
-        signals = signals.union(student.method.signals())
-    read, collate = cell.teacher.reader(signals), cell.collator(signals.margin)
+        output_spec = output_spec.union(student.method.teacher_outputs())
+    read, collate = cell.teacher.reader(output_spec), cell.collator(output_spec.margin)
     train, number = cell.prepared.splits["train"], 0
     marks: list[float] = []
     terms: list[list[Mapping[str, float]]] = [[] for _ in students]

@@ -72,7 +72,7 @@ class Student:
         total = self.settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.model, self.settings, total)
         self.loss_tracker = LossTracker(cell.world)
-        layers = self.method.student_signals().hidden_states
+        layers = self.method.student_outputs().hidden_states
         assert layers != "all"
         self.layers = layers
         self._task = cell.task

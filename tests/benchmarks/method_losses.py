@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from raykd import registry
 from raykd.data.base import Batch
-from raykd.methods.base import DistillationContext, Method, Signals
+from raykd.methods.base import DistillationContext, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.params import build
 from tests.benchmarks._allocated import allocated
@@ -45,7 +45,7 @@ def batch(device: str) -> Batch:
 
 
 def outputs(
-    of: ModelDims, reads: Signals, device: str, *, grad: bool
+    of: ModelDims, reads: OutputSpec, device: str, *, grad: bool
 ) -> tuple[Outputs, list[Tensor]]:
     """Random outputs of one model and the tensors among them."""
     made: list[Tensor] = []
@@ -71,8 +71,8 @@ def outputs(
 
 def loss_cost(method: Method[Any], rows: Batch, device: str) -> tuple[float, int]:
     """Seconds and bytes of forward and backward of a method's loss."""
-    ours, leaves = outputs(STUDENT, method.student_signals(), device, grad=True)
-    theirs, _ = outputs(TEACHER, method.signals(), device, grad=False)
+    ours, leaves = outputs(STUDENT, method.student_outputs(), device, grad=True)
+    theirs, _ = outputs(TEACHER, method.teacher_outputs(), device, grad=False)
 
     def step() -> None:
         for leaf in leaves:

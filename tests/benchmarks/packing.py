@@ -86,9 +86,9 @@ def difference(one: Trained, two: Trained) -> float:
 def data_seconds(cell: Cell, config: TrialConfig) -> float:
     """Seconds to pad all train rows once and to look their teacher up."""
     method = build_method(config, cell.prepared, cell.task)
-    read, train = cell.teacher.reader(method.signals()), cell.prepared.splits["train"]
+    read, train = cell.teacher.reader(method.teacher_outputs()), cell.prepared.splits["train"]
     order = LengthGroupedBatches(lengths=train.lengths(), batch_size=BATCH, seed=SEED)
-    collate = cell.collator(method.signals().margin)
+    collate = cell.collator(method.teacher_outputs().margin)
     seen = []
     for epoch in range(3):
         began = cell.clock()

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from raykd import registry
 from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, Signals
+from raykd.methods.base import Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.params import build
@@ -157,8 +157,8 @@ class LossBench:
         prepared, method = self.prepared, self.method
         model: Any = prepared.student.build(seed).eval()
         world = DistributedContext(device=torch.device("cpu"))
-        read = open_teacher(prepared, world).reader(method.signals(), method.reductions())
-        margin = method.signals().margin
+        read = open_teacher(prepared, world).reader(method.teacher_outputs(), method.reductions())
+        margin = method.teacher_outputs().margin
         collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
         rows = batches_of(prepared, seed).epoch(0)
         spent = 0.0
@@ -173,12 +173,12 @@ class LossBench:
 
     def _leaves(self, model: Any, batch: Batch) -> Outputs:
         """The student's outputs, cut off from the student."""
-        signals: Signals = self.method.student_signals()
+        output_spec: OutputSpec = self.method.student_outputs()
         layers, blocks = (
             tuple(range(count)) if wanted == "all" else wanted
             for wanted, count in (
-                (signals.hidden_states, self.prepared.student.dims.layers + 1),
-                (signals.attentions, self.prepared.student.dims.layers),
+                (output_spec.hidden_states, self.prepared.student.dims.layers + 1),
+                (output_spec.attentions, self.prepared.student.dims.layers),
             )
         )
         with torch.no_grad():
@@ -206,7 +206,7 @@ def measure(name: str, methods: list[str], folder: Path) -> list[str]:
         )
         for m in methods
     }
-    margins = {m: bench.method.signals().margin for m, bench in losses.items()}
+    margins = {m: bench.method.teacher_outputs().margin for m, bench in losses.items()}
     bare: dict[int, list[float]] = {margin: [] for margin in margins.values()}
     slot: dict[str, list[float]] = {m: [] for m in methods}
     loss: dict[str, list[float]] = {m: [] for m in methods}

@@ -30,7 +30,7 @@ from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import TopKTeacherTarget
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.spec.load import load_spec
 from raykd.sweep.local import prepare_task, run_here, trial_of
 from raykd.teachers.open import open_teacher
@@ -165,9 +165,9 @@ def _restored(exact: Prepared, kept: Prepared) -> float:
     """
     rows = exact.splits["train"]
     batch = Collator(exact.pad_id, max_length=exact.max_length)(rows, torch.arange(PROBE).numpy())
-    signals = Signals(logits=True)
-    target = open_teacher(kept, DistributedContext()).reader(signals)(batch)
-    teacher = open_teacher(exact, DistributedContext()).reader(signals)(batch).logits
+    output_spec = OutputSpec(logits=True)
+    target = open_teacher(kept, DistributedContext()).reader(output_spec)(batch)
+    teacher = open_teacher(exact, DistributedContext()).reader(output_spec)(batch).logits
     if kept.recorded is not None and kept.recorded.tokens.startswith("sampled"):
         return math.nan
     if isinstance(target.target, TopKTeacherTarget):

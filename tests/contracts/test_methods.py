@@ -23,7 +23,7 @@ from torch import Tensor
 from raykd import registry
 from raykd.data.base import KINDS, TEXT_KINDS, Batch
 from raykd.errors import SpecError
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
@@ -92,9 +92,9 @@ class Run:
         of, rows = method.context, len(lengths)
         self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
         self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, dtype=dtype)
-        reads = method.student_signals().union(Signals(logits=True))
+        reads = method.student_outputs().union(OutputSpec(logits=True))
         ours = self.student.outputs(reads, task_loss=True)
-        theirs = self.teacher.outputs(method.signals(), task_loss=False)
+        theirs = self.teacher.outputs(method.teacher_outputs(), task_loss=False)
         batch = setups.batch(lengths, of.kind)
         if reduced:
             theirs = _reduced(method, theirs, batch)
@@ -110,7 +110,7 @@ def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
     for reduction in method.reductions():
         states = [theirs.hidden(k).detach() for k in reduction.layers]
         kept[reduction] = reduction.batch(reduction.rows(states, mask), mask)
-    logits = theirs.logits if method.signals().logits else None
+    logits = theirs.logits if method.teacher_outputs().logits else None
     return Outputs(logits=logits, reduced=kept)
 
 
@@ -211,7 +211,11 @@ def reducers(names: Sequence[str]) -> Iterator[Case]:
 
 def without_margin(names: Sequence[str]) -> Iterator[Case]:
     """Where nothing beyond the last token is read."""
-    return (c for c in configurations(names) if not made(c["name"], **c["values"]).signals().margin)
+    return (
+        c
+        for c in configurations(names)
+        if not made(c["name"], **c["values"]).teacher_outputs().margin
+    )
 
 
 def weights(names: Sequence[str]) -> Iterator[Case]:
@@ -269,7 +273,7 @@ def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name
     for reduction in method.reductions():
         assert hash(reduction) == hash(copy.deepcopy(reduction))
         assert pickle.loads(pickle.dumps(reduction)).name == reduction.name
-        states = [side.outputs(method.signals(), task_loss=False).hidden(k).detach()
+        states = [side.outputs(method.teacher_outputs(), task_loss=False).hidden(k).detach()
                   for k in reduction.layers]  # fmt: skip
         rows = reduction.rows(states, batch.attention_mask)
         assert sum(row.numel() for row in rows) <= reduction.numbers(np.array(lengths))
@@ -332,12 +336,12 @@ def test_every_term_moves_the_student(name, values):
     method = made(name, **values)
     student = setups.Side(method.context, method.context.student, seed=0)
     teacher = setups.Side(method.context, method.context.teacher, seed=1)
-    reads = method.student_signals().union(Signals(logits=True))
+    reads = method.student_outputs().union(OutputSpec(logits=True))
     ours = student.outputs(reads, task_loss=True)
     terms = method.step(
         setups.batch(),
         lambda _, subnet=None: ours,
-        lambda _: teacher.outputs(method.signals(), task_loss=False),
+        lambda _: teacher.outputs(method.teacher_outputs(), task_loss=False),
     )
     for label, term in terms.items():
         grads = torch.autograd.grad(term, student.leaves, retain_graph=True, allow_unused=True)
@@ -346,9 +350,9 @@ def test_every_term_moves_the_student(name, values):
 
 @over(configurations)
 def test_what_it_reads_is_within_what_it_declares(name, values):
-    # `Run` gives out the declared signals only; `Outputs` raises on anything else.
+    # `Run` gives out the declared outputs only; `Outputs` raises on anything else.
     method = made(name, **values)
-    assert method.signals().within(type(method).requires)
+    assert method.teacher_outputs().within(type(method).requires)
     Run(method)
 
 
@@ -360,7 +364,7 @@ def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     run, near = Run(method), Run(nearly)
     assert all(term.item() != 0.0 for term in run.terms.values())
     assert set(run.terms) < set(near.terms)
-    assert method.signals().within(nearly.signals())
+    assert method.teacher_outputs().within(nearly.teacher_outputs())
     assert run.total.item() == pytest.approx(near.total.item(), rel=1e-5)
     assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6)
 
@@ -386,7 +390,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
     of, batch = method.context, setups.batch((9, 5, 2))
-    reads = method.student_signals().union(Signals(logits=True))
+    reads = method.student_outputs().union(OutputSpec(logits=True))
 
     def total(spoil: bool, length: int) -> float:
         sides = [
@@ -402,7 +406,7 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
                     :, :, :length, :length
                 ]
         ours = sides[0].outputs(reads, task_loss=True)
-        theirs = sides[1].outputs(method.signals(), task_loss=False)
+        theirs = sides[1].outputs(method.teacher_outputs(), task_loss=False)
         part = setups.cut(batch, length)
         return method.step(part, lambda _, subnet=None: ours, lambda _: theirs).total().item()
 
@@ -437,9 +441,9 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     for hidden in student.hidden.values():
         hidden.data.copy_(hidden.data[:1, :1].expand_as(hidden))
     teacher = setups.Side(of, of.teacher, seed=1)
-    reads = method.student_signals().union(Signals(logits=True))
+    reads = method.student_outputs().union(OutputSpec(logits=True))
     ours = student.outputs(reads, task_loss=True)
-    theirs = teacher.outputs(method.signals(), task_loss=False)
+    theirs = teacher.outputs(method.teacher_outputs(), task_loss=False)
     method.step(setups.batch(), lambda _, subnet=None: ours, lambda _: theirs).total().backward()
     gradient = student.gradient()
     assert torch.isfinite(gradient).all()
@@ -454,7 +458,7 @@ def test_heads_that_are_gone_are_not_compared(name, side):
     uneven = dataclasses.replace(getattr(method.context, side), uneven=True)
     of = dataclasses.replace(method.context, **{side: uneven})
     reason = type(method)(method.params, of).refusal()
-    if method.signals().attentions:
+    if method.teacher_outputs().attentions:
         assert f"blocks of the {side} have lost some" in reason
     elif side == "student" and method.subnets():
         assert "has lost some already" in reason

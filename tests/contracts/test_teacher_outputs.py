@@ -33,7 +33,7 @@ from raykd.data.prompts import id_count
 from raykd.data.table import Table
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.bpe import train_bpe
@@ -56,11 +56,11 @@ LENGTH, MARGIN, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
 WORLD = DistributedContext(device=torch.device("cpu"))
 SERVED = ("outputs", "weights")
-ALL = Signals(
+ALL = OutputSpec(
     logits=True, hidden_states=tuple(range(LAYERS + 1)), attentions=tuple(range(LAYERS)),
     margin=MARGIN,
 )  # fmt: skip
-LOGITS = Signals(logits=True)
+LOGITS = OutputSpec(logits=True)
 # Batches of rows in any order, one of them twice, and a short last one.
 BATCHES = (np.asarray([3, 9, 0, 7]), np.asarray([5, 5, 2]), np.asarray([8]))
 ROWS = 10
@@ -187,7 +187,8 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
         task=task, teacher_splits=splits[0], student_splits=splits[1], teacher=teacher,
         teacher_pad=tokens[0].pad_token_id, finetune=None, finetune_seed=0,
         explain=0.5 if explain else 0.0, student=student, student_pad=tokens[1].pad_token_id,
-        same_tokens=not other, max_length=LENGTH, vocabulary=id_count(tokens[0]), signals=LOGITS,
+        same_tokens=not other, max_length=LENGTH, vocabulary=id_count(tokens[0]),
+        output_spec=LOGITS,
         derivations=(), mode="outputs", dtype="fp32", fingerprint="f00d",
     )  # fmt: skip
     return Case(inputs, teacher.build(0).eval().requires_grad_(False))
@@ -207,11 +208,13 @@ PAIRS = [
 ]
 
 
-def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: Signals) -> None:
+def compare(
+    found: Outputs, want: list[Outputs], of: Case, batch: Any, output_spec: OutputSpec
+) -> None:
     """Outputs of a batch with those of its rows alone."""
     shared = of.inputs.context().compared_vocabulary
     lengths = of.inputs.teacher_splits["train"].lengths()[batch.index.numpy()]
-    if signals.logits:
+    if output_spec.logits:
         if found.logits.dim() == 3:
             assert found.logits.shape[2] == batch.input_ids.shape[1]
             for mine, alone, n in zip(found.logits, want, lengths, strict=True):
@@ -220,12 +223,12 @@ def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: 
             alone = torch.cat([out.logits[..., :shared] for out in want])
             assert found.logits.shape == alone.shape
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
-    for layer in signals.hidden_states:
+    for layer in output_spec.hidden_states:
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + signals.margin, LENGTH)
+            upto = min(n + output_spec.margin, LENGTH)
             mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
-    for block in signals.attentions:
+    for block in output_spec.attentions:
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
             mine = found.attention(block)[row, :, :n, :n]
             assert torch.allclose(mine, alone.attention(block)[0, :, :n, :n], atol=TOLERANCE)
@@ -235,12 +238,12 @@ def compare(found: Outputs, want: list[Outputs], of: Case, batch: Any, signals: 
 @pytest.mark.parametrize(("family", "kind"), PAIRS)
 def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
     of = case(family, kind)
-    signals = LOGITS if kind == "seq2seq" else ALL
-    prepared, teacher = of.served(mode, signals=signals)
-    read = teacher.reader(signals)
-    for batch in of.batches(prepared, signals.margin):
-        want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
-        compare(read(batch), want, of, batch, signals)
+    output_spec = LOGITS if kind == "seq2seq" else ALL
+    prepared, teacher = of.served(mode, output_spec=output_spec)
+    read = teacher.reader(output_spec)
+    for batch in of.batches(prepared, output_spec.margin):
+        want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
+        compare(read(batch), want, of, batch, output_spec)
 
 
 @pytest.mark.parametrize("family", sorted({family for family, _ in PAIRS} - {"t5"}))
@@ -291,9 +294,9 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
 def test_reductions_are_those_of_the_hidden_states(mode):
     of = case("bert", "classification")
     words = WordGram((0, LAYERS), MARGIN)
-    asked = Signals(logits=True, hidden_states=(0, LAYERS), margin=MARGIN)
-    recorded = Signals(logits=True, reductions=(words,), margin=MARGIN)
-    prepared, teacher = of.served(mode, signals=recorded)
+    asked = OutputSpec(logits=True, hidden_states=(0, LAYERS), margin=MARGIN)
+    recorded = OutputSpec(logits=True, reductions=(words,), margin=MARGIN)
+    prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, MARGIN):
         mask = batch.attention_mask
         found = teacher.reader(asked, (words,))(batch).reduced(words, mask).inner
@@ -311,17 +314,17 @@ def test_reductions_are_those_of_the_hidden_states(mode):
 def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     """In padded vocabularies too: the rest of both matrices is nothing."""
     of = case(family, kind)
-    signals = Signals(logits=True, tokens=cache)
+    output_spec = OutputSpec(logits=True, tokens=cache)
     if kind == "causal_lm":
-        signals = replace(ALL, tokens=cache)
-    prepared, teacher = of.served("outputs", signals=signals)
+        output_spec = replace(ALL, tokens=cache)
+    prepared, teacher = of.served("outputs", output_spec=output_spec)
     shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
-    read = teacher.reader(replace(signals, tokens=""))
-    for batch in of.batches(prepared, signals.margin):
-        want = [of.plain(row, signals.margin) for row in batch.index.tolist()]
+    read = teacher.reader(replace(output_spec, tokens=""))
+    for batch in of.batches(prepared, output_spec.margin):
+        want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
         found = read(batch)
-        compare(found, want, of, batch, replace(signals, logits=False))
+        compare(found, want, of, batch, replace(output_spec, logits=False))
         theirs = torch.cat([out.logits[:, :shared] for out in want])
         torch.manual_seed(0)
         mine = torch.randn(len(theirs), prepared.student.dims.vocabulary)
@@ -340,12 +343,12 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
 @pytest.mark.parametrize(("family", "kind"), [("gpt2", "causal_lm"), ("t5", "seq2seq")])
 def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, kind, mode):
     of = case(family, kind)
-    prepared, _ = of.served(mode, signals=Signals(generation=True))
+    prepared, _ = of.served(mode, output_spec=OutputSpec(generation=True))
     written, given = prepared.splits[TEACHER_TEXT], prepared.splits["train"]
     assert [written.prompt(k).tolist() for k in range(ROWS)] == [
         given.prompt(k).tolist() for k in range(ROWS)
     ]
-    again, _ = of.served(SERVED[mode == "outputs"], signals=Signals(generation=True))
+    again, _ = of.served(SERVED[mode == "outputs"], output_spec=OutputSpec(generation=True))
     assert np.array_equal(written.labels, again.splits[TEACHER_TEXT].labels)
     own = written.labels[written.labels != NO_LABEL]
     assert own.max() < of.inputs.context().shared_vocabulary
@@ -354,14 +357,14 @@ def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, ki
 def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
     """A method that trains on it is served live: what is recorded is of other responses."""
     of = case("gpt2", "causal_lm")
-    asked = Signals(generation=True, logits=True)
+    asked = OutputSpec(generation=True, logits=True)
     assert asked.live
-    prepared, teacher = of.served("weights", signals=asked)
+    prepared, teacher = of.served("weights", output_spec=asked)
     for batch in of.batches(prepared, role=TEACHER_TEXT):
         rows = prepared.splits[TEACHER_TEXT]
         want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
         compare(teacher.reader(asked)(batch), want, of, batch, asked)
-    _, recorded = of.served("outputs", signals=asked)
+    _, recorded = of.served("outputs", output_spec=asked)
     with pytest.raises(LookupError, match="text that is not recorded"):
         recorded.reader(asked)
 
@@ -383,7 +386,7 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     given = of.inputs.teacher
     biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, random_init=given.random_init)
     of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
-    prepared, teacher = of.served("outputs", signals=Signals(logits=True, tokens="hidden"))
+    prepared, teacher = of.served("outputs", output_spec=OutputSpec(logits=True, tokens="hidden"))
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
         compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
@@ -392,15 +395,15 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
 @pytest.mark.parametrize(("dtype", "error"), [("fp16", 2**-11), ("bf16", 2**-8), ("fp32", 1e-7)])
 def test_token_states_are_kept_as_hidden_states_are(dtype, error):
     of = case("gpt2", "causal_lm")
-    signals = Signals(logits=True, tokens="hidden", hidden_states=(1,))
-    prepared, _ = of.served("outputs", signals=signals, dtype=dtype)
+    output_spec = OutputSpec(logits=True, tokens="hidden", hidden_states=(1,))
+    prepared, _ = of.served("outputs", output_spec=output_spec, dtype=dtype)
     recorded = prepared.recorded
     assert recorded is not None
     stored: Mapping[str, int] = recorded.stored()
     tokens = int(prepared.splits["train"].label_counts().sum())
     assert stored["tokens"] == tokens * 16 * (4 if dtype == "fp32" else 2)
     assert sum(stored.values()) == int(
-        replace(of.inputs, dtype=dtype).recording("train", signals).row_bytes.sum()
+        replace(of.inputs, dtype=dtype).recording("train", output_spec).row_bytes.sum()
     )
     assert recorded.error()["states"] <= error
     assert dtype == "fp32" or recorded.error()["states"] > error / 8
@@ -450,20 +453,21 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
         build(declared, wanted.get(name, {})), of.inputs.context()
     )
     assert made.refusal() == ""
-    signals = made.signals()
+    output_spec = made.teacher_outputs()
     listed = replace(
-        signals,
-        hidden_states=ALL.hidden_states if signals.hidden_states else (),
-        attentions=ALL.attentions if signals.attentions else (),
+        output_spec,
+        hidden_states=ALL.hidden_states if output_spec.hidden_states else (),
+        attentions=ALL.attentions if output_spec.attentions else (),
     )
-    prepared, teacher = of.served(mode, signals=listed)
+    prepared, teacher = of.served(mode, output_spec=listed)
     result = train_model(
         TrainJob(
             model=prepared.student.build(0), method=made, task=of.inputs.task,
             train=prepared.splits["train"], select=None,
-            teacher=teacher.reader(signals, made.reductions()),
+            teacher=teacher.reader(output_spec, made.reductions()),
             settings=TrainSettings(epochs=1, batch_size=4),
-            collator=Collator(prepared.pad_id, max_length=LENGTH, margin=signals.margin), seed=0,
+            collator=Collator(prepared.pad_id, max_length=LENGTH, margin=output_spec.margin),
+            seed=0,
             world=WORLD, on_evaluation=lambda evaluation: False,
         )
     )  # fmt: skip

@@ -159,7 +159,7 @@ def test_the_same_seed_gives_the_same_student(name, kind, pairs):
 @each_method
 def test_it_declares_what_a_cache_must_serve(name, pairs):
     method = pairs["causal_lm"].method(name)
-    signals = method.signals()
-    assert signals.within(method.requires)
+    output_spec = method.teacher_outputs()
+    assert output_spec.within(method.requires)
     if method.divergences():
-        assert signals.logits
+        assert output_spec.logits

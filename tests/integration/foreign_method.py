@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from raykd import LossTerms, Method, Signals, param
+from raykd import LossTerms, Method, OutputSpec, param
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,7 @@ class LogitMSE(Method[Params]):
 
     title = "distance of logits"
     reference = "https://example.org"
-    requires = Signals(logits=True)
+    requires = OutputSpec(logits=True)
 
     def loss(self, batch, student, teacher):
         distance = (student.logits.float() - teacher.logits).square().mean()

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from raykd.data.base import Array, Batch
-from raykd.methods.base import Bench, Derivation, LossTerms, Method, Signals, Variant
+from raykd.methods.base import Bench, Derivation, LossTerms, Method, OutputSpec, Variant
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -47,7 +47,7 @@ class ScaledTeacher(Method[Params]):
 
     title = "logits of a scaled teacher"
     reference = ""
-    requires = Signals(logits=True)
+    requires = OutputSpec(logits=True)
 
     def derivation(self) -> Derivation | None:
         """The mean, unless nothing is scaled."""

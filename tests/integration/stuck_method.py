@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from raykd import LossTerms, Method, Signals, param
+from raykd import LossTerms, Method, OutputSpec, param
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class Stuck(Method[Params]):
 
     title = "stuck"
     reference = "https://example.org"
-    requires = Signals()
+    requires = OutputSpec()
 
     def loss(self, batch, student, teacher):
         how = self.params.how

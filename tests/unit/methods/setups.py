@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Batch
-from raykd.methods.base import DistillationContext, Signals
+from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.models.base import ModelDims, Outputs
 
 ROWS, LENGTH, CLASSES = 3, 14, 3
@@ -85,12 +85,12 @@ class Side:
     def leaves(self) -> list[Tensor]:
         return [self.logits, *self.hidden.values(), *self.maps.values()]
 
-    def outputs(self, signals: Signals, *, task_loss: bool) -> Outputs:
+    def outputs(self, output_spec: OutputSpec, *, task_loss: bool) -> Outputs:
         """Only what is declared; the task loss is the mean of the squared logits."""
         return Outputs(
-            logits=self.logits if signals.logits else None,
-            hidden_states=_some(self.hidden, signals.hidden_states),
-            attentions=_some(self.maps, signals.attentions),
+            logits=self.logits if output_spec.logits else None,
+            hidden_states=_some(self.hidden, output_spec.hidden_states),
+            attentions=_some(self.maps, output_spec.attentions),
             task_loss=self.logits.float().square().mean() if task_loss else None,
         )
 

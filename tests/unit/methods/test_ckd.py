@@ -29,8 +29,8 @@ def loss_of(params: Params, of: DistillationContext | None = None) -> LossTerms:
     teacher = setups.Side(of, of.teacher, seed=1)
     return method.loss(
         setups.batch(kind=of.kind),
-        student.outputs(method.student_signals(), task_loss=params.alpha < 1),
-        teacher.outputs(method.signals(), task_loss=False),
+        student.outputs(method.student_outputs(), task_loss=params.alpha < 1),
+        teacher.outputs(method.teacher_outputs(), task_loss=False),
     )
 
 
@@ -93,7 +93,7 @@ def test_every_token_is_compared_without_a_window():
     ]
     expected = 3 * triple_relation(*words).item()
     assert loss_of(params)["wrangle"].item() == pytest.approx(expected)
-    assert METHOD(params, of).signals().margin == 0
+    assert METHOD(params, of).teacher_outputs().margin == 0
 
 
 @pytest.mark.parametrize("name", ["wrdist", "wrangle", "ltrdist", "ltrangle"])
@@ -103,7 +103,7 @@ def test_a_weight_of_zero_leaves_a_term_out(name):
 
 def test_angles_can_be_switched_off():
     assert set(loss_of(Params(angles=False))) == TERMS - {"wrangle", "ltrangle"}
-    assert METHOD(Params(angles=False), setups.context()).signals().margin == 0
+    assert METHOD(Params(angles=False), setups.context()).teacher_outputs().margin == 0
 
 
 def test_tied_weights():
@@ -119,22 +119,22 @@ def test_regression_divides_scores_by_the_temperature():
     assert two == pytest.approx(one / 4)
 
 
-def test_signals_are_the_matched_layers_of_the_terms_in_use():
-    def signals(**values: object):
+def test_outputs_are_the_matched_layers_of_the_terms_in_use():
+    def read(**values: object):
         method = METHOD(build(Params, values), setups.context())
-        return method.signals(), method.student_signals()
+        return method.teacher_outputs(), method.student_outputs()
 
-    teacher, student = signals()
+    teacher, student = read()
     assert (teacher.logits, teacher.hidden_states, teacher.margin) == (True, (0, 2, 4), 10)
     assert (student.logits, student.hidden_states) == (True, (0, 1, 2))
-    teacher, student = signals(layers="final", ltr_layers="emb+skip", alpha=0.0)
+    teacher, student = read(layers="final", ltr_layers="emb+skip", alpha=0.0)
     assert (teacher.logits, teacher.hidden_states) == (False, (0, 2, 4))
-    teacher, student = signals(layers="final", ltrdist=0, ltrangle=0, window=7)
+    teacher, student = read(layers="final", ltrdist=0, ltrangle=0, window=7)
     assert (teacher.hidden_states, student.hidden_states) == ((4,), (2,))
     assert teacher.margin == 3
-    assert signals(mask_neighbours=True)[0].margin == 0
-    assert signals(wrangle=0)[0].margin == 0
-    teacher, student = signals(wrdist=0, wrangle=0, ltrdist=0, ltrangle=0)
+    assert read(mask_neighbours=True)[0].margin == 0
+    assert read(wrangle=0)[0].margin == 0
+    teacher, student = read(wrdist=0, wrangle=0, ltrdist=0, ltrangle=0)
     assert teacher.hidden_states == student.hidden_states == ()
 
 
@@ -161,7 +161,9 @@ def test_padding_beyond_the_margin_does_not_change_the_loss():
         return method.loss(batch, *cut).total().item()
 
     longest = int(full.attention_mask.sum(dim=1).max())
-    assert total(longest + method.signals().margin) == pytest.approx(total(setups.LENGTH), rel=1e-6)
+    assert total(longest + method.teacher_outputs().margin) == pytest.approx(
+        total(setups.LENGTH), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(

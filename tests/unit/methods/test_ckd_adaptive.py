@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from raykd.methods import ckd
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.ckd_adaptive import METHOD, Params
 from raykd.models.base import ModelDims, Outputs, Subnet
 from tests.unit.methods import setups
@@ -27,7 +27,7 @@ class Student:
         subnet = subnet or Subnet()
         self.asked.append(subnet)
         count = round(4 * subnet.depth)
-        whole = self.side.outputs(Signals(logits=True, hidden_states="all"), task_loss=True)
+        whole = self.side.outputs(OutputSpec(logits=True, hidden_states="all"), task_loss=True)
         return Outputs(
             logits=whole.logits,
             hidden_states={k: whole.hidden(k) for k in range(count + 1)},
@@ -37,7 +37,7 @@ class Student:
 
 def teacher(batch) -> Outputs:
     side = setups.Side(OF, TEACHER, seed=1)
-    return side.outputs(Signals(logits=True, hidden_states="all"), task_loss=False)
+    return side.outputs(OutputSpec(logits=True, hidden_states="all"), task_loss=False)
 
 
 def test_widths_come_first_and_then_every_depth():
@@ -82,11 +82,11 @@ def test_one_size_is_plain_ckd():
 
 def test_layers_are_matched_for_every_depth():
     deep = setups.context(teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=12))
-    reads = METHOD(Params(**PLAIN, min_depth=0.75), deep).signals().hidden_states
+    reads = METHOD(Params(**PLAIN, min_depth=0.75), deep).teacher_outputs().hidden_states
     assert reads == tuple(range(13))
     only = METHOD(Params(**PLAIN, min_depth=1.0), setups.context(
         teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=9)))  # fmt: skip
-    assert only.signals().hidden_states == (0, 4, 8, 12)
+    assert only.teacher_outputs().hidden_states == (0, 4, 8, 12)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from raykd.methods._ranks import Alone
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.training.device import DistributedContext
@@ -96,7 +96,9 @@ def test_steps_of_both_kinds_mix_in_a_training(kind):
 
 
 def test_what_is_read_of_the_teacher():
-    assert METHOD(Params(lmbda=0.0), CONTEXT).signals() == Signals(logits=True)
-    assert METHOD(Params(lmbda=0.1), CONTEXT).signals() == Signals(logits=True, weights=True)
+    assert METHOD(Params(lmbda=0.0), CONTEXT).teacher_outputs() == OutputSpec(logits=True)
+    assert METHOD(Params(lmbda=0.1), CONTEXT).teacher_outputs() == OutputSpec(
+        logits=True, weights=True
+    )
     terms = METHOD(Params(lmbda=0.0, kd_ratio=0.0), CONTEXT).step(OF, Model(1), lambda _: Outputs())
     assert set(terms.metrics) == {"task"}

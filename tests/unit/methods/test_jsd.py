@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.jsd import METHOD, Params
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
@@ -45,7 +45,7 @@ def test_equal_models_are_no_distance_apart():
     teacher = Model(1, trained=False)
     terms = METHOD(Params(kd_ratio=1.0), CONTEXT).step(OF, student, teacher)
     assert terms.total().item() == pytest.approx(0.0, abs=1e-12)
-    assert METHOD(Params(), CONTEXT).signals() == Signals(logits=True)
+    assert METHOD(Params(), CONTEXT).teacher_outputs() == OutputSpec(logits=True)
 
 
 def test_its_declared_divergence_has_all_its_coefficients():

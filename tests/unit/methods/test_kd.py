@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from raykd.losses.logits import soft_kl
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.kd import METHOD, Params
 from raykd.models.base import Outputs
 from tests.unit.methods import setups
@@ -12,8 +12,8 @@ from tests.unit.methods import setups
 
 def sides(kind: str = "classification"):
     of = setups.context(kind)
-    student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
-    teacher = setups.Side(of, of.teacher, seed=1).outputs(Signals(logits=True), task_loss=False)
+    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(logits=True), task_loss=True)
+    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(logits=True), task_loss=False)
     return of, student, teacher
 
 
@@ -37,7 +37,7 @@ def test_regression_compares_scores_whatever_the_temperature():
 def test_terms_of_weight_zero_are_not_computed_and_not_asked_for():
     of, student, teacher = sides()
     alone = METHOD(Params(alpha=0.0), of)
-    assert not alone.signals().any
+    assert not alone.teacher_outputs().any
     assert list(alone.loss(setups.batch(), student, Outputs())) == ["task"]
     soft = METHOD(Params(alpha=1.0), of)
     unlabelled = Outputs(logits=student.logits)

@@ -5,7 +5,7 @@ import torch
 
 from raykd.data.base import EXPLAIN
 from raykd.losses.terms import Mean
-from raykd.methods.base import LiveReader, Signals
+from raykd.methods.base import LiveReader, OutputSpec
 from raykd.methods.minillm_sbs import METHOD, Params
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
@@ -68,6 +68,6 @@ def test_it_trains_where_most_batches_have_no_rationale():
 
 def test_it_reads_rationales_beside_what_minillm_reads():
     method = METHOD(Params(), CONTEXT)
-    assert method.signals() == Signals(logits=True, weights=True, rationales=True)
+    assert method.teacher_outputs() == OutputSpec(logits=True, weights=True, rationales=True)
     assert method.view == "predict"
     assert method.views() == (EXPLAIN,)

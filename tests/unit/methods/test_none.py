@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.none import METHOD, Params
 from raykd.models.base import Outputs
 from tests.unit.methods import setups
@@ -9,7 +9,7 @@ from tests.unit.methods import setups
 def test_the_task_loss_is_all_there_is():
     of = setups.context()
     method = METHOD(Params(), of)
-    student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
+    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(logits=True), task_loss=True)
     terms = method.loss(setups.batch(), student, Outputs())
     assert dict(terms) == {"task": student.task_loss}
-    assert not method.signals().any
+    assert not method.teacher_outputs().any

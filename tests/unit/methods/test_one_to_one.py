@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykd.losses.correlation import correlation_loss
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.one_to_one import METHOD, Params
 from raykd.models.base import Outputs
 from tests.unit.methods import setups
@@ -18,10 +18,10 @@ ALONE = {"alpha_task": 0.0, "alpha_corr": 1.0, "mask_mode": "none"}
 
 def sides(of):
     student = setups.Side(of, of.student, seed=0).outputs(
-        Signals(logits=True, hidden_states="all"), task_loss=True
+        OutputSpec(logits=True, hidden_states="all"), task_loss=True
     )
     teacher = setups.Side(of, of.teacher, seed=1).outputs(
-        Signals(logits=True, hidden_states="all"), task_loss=False
+        OutputSpec(logits=True, hidden_states="all"), task_loss=False
     )
     return student, teacher
 
@@ -79,7 +79,7 @@ def test_soft_targets_alone_are_nothing_in_regression():
     of = setups.context("regression", student=EQUAL)
     params = Params(alpha_task=0, alpha_ce=1, alpha_corr=0)
     assert "nothing to minimise" in METHOD(params, of).refusal()
-    assert not METHOD(Params(alpha_ce=1), of).signals().logits
+    assert not METHOD(Params(alpha_ce=1), of).teacher_outputs().logits
 
 
 def test_calibration_finds_the_teachers_neurons():

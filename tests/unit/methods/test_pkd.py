@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.pkd import METHOD, Params
 from tests.unit.methods import setups
 
@@ -14,7 +14,7 @@ EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
 
 def run(**values):
     of = setups.context(student=EQUAL)
-    everything = Signals(logits=True, hidden_states="all")
+    everything = OutputSpec(logits=True, hidden_states="all")
     student = setups.Side(of, of.student, seed=0).outputs(everything, task_loss=True)
     teacher = setups.Side(of, of.teacher, seed=1).outputs(everything, task_loss=False)
     return METHOD(Params(**values), of).loss(setups.batch(), student, teacher), student, teacher

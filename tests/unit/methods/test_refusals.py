@@ -12,7 +12,7 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import KINDS, PREDICT, TEXT_KINDS, Batch
-from raykd.methods.base import Derivation, LossTerms, Method, Signals
+from raykd.methods.base import Derivation, LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import build
 from tests.unit.methods import setups
@@ -28,12 +28,12 @@ class Nothing:
     """No parameters."""
 
 
-def reading(signals: Signals, *, of: str = "") -> type[Method[Nothing]]:
-    """A method of somebody else, with these signals."""
+def reading(output_spec: OutputSpec, *, of: str = "") -> type[Method[Nothing]]:
+    """A method of somebody else that reads these outputs."""
 
     class Foreign(Method[Nothing]):
         title = reference = ""
-        requires = signals
+        requires = output_spec
         kinds = KINDS
         view = of
 
@@ -43,35 +43,35 @@ def reading(signals: Signals, *, of: str = "") -> type[Method[Nothing]]:
     return Foreign
 
 
-def refused(signals: Signals, kind: str, *, of: str = "", **changes: Any) -> str:
-    return reading(signals, of=of)(Nothing(), setups.context(kind, **changes)).refusal()
+def refused(output_spec: OutputSpec, kind: str, *, of: str = "", **changes: Any) -> str:
+    return reading(output_spec, of=of)(Nothing(), setups.context(kind, **changes)).refusal()
 
 
-LOGITS, STATES = Signals(logits=True), Signals(hidden_states=(1,))
-WRITTEN, LIVE = Signals(generation=True), Signals(logits=True, weights=True)
+LOGITS, STATES = OutputSpec(logits=True), OutputSpec(hidden_states=(1,))
+WRITTEN, LIVE = OutputSpec(generation=True), OutputSpec(logits=True, weights=True)
 
 
 @pytest.mark.parametrize(
-    ("signals", "kinds"),
+    ("output_spec", "kinds"),
     [
-        (Signals(), KINDS),
+        (OutputSpec(), KINDS),
         (WRITTEN, TEXT_KINDS),
         (LOGITS, ("classification", "regression")),
         (STATES, ()),
-        (Signals(attentions=(0,)), ()),
+        (OutputSpec(attentions=(0,)), ()),
         (LIVE, ()),
         (replace(WRITTEN, logits=True), ()),
     ],
 )
-def test_what_models_that_split_text_differently_can_still_do(signals, kinds):
+def test_what_models_that_split_text_differently_can_still_do(output_spec, kinds):
     """Windows of a long text differ in number, tokens in place: only whole rows correspond."""
     for kind in KINDS:
-        if signals.generation and kind not in TEXT_KINDS:
+        if output_spec.generation and kind not in TEXT_KINDS:
             continue
-        why = refused(signals, kind, **OTHER)
+        why = refused(output_spec, kind, **OTHER)
         assert (why == "") == (kind in kinds), (kind, why)
         assert not why or "teacher 'big' and student 'small' split text differently" in why
-        assert refused(signals, kind) == "" or kind == "seq2seq"
+        assert refused(output_spec, kind) == "" or kind == "seq2seq"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,8 +86,8 @@ def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
             continue
         why = method(build(registry.params_of("methods", name), {}), of).refusal()
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
-    for signals in (LOGITS, STATES, Signals(attentions=(0,)), LIVE):
-        why = refused(signals, kind, **changes)
+    for output_spec in (LOGITS, STATES, OutputSpec(attentions=(0,)), LIVE):
+        why = refused(output_spec, kind, **changes)
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
     assert hinted or same_tokens or kind in ("span", "masked_lm")
     for name in hinted:
@@ -133,11 +133,11 @@ def test_hidden_states_of_two_kinds_are_not_offered():
 
 
 @pytest.mark.parametrize(
-    ("signals", "live"),
+    ("output_spec", "live"),
     [
         (LOGITS, False), (WRITTEN, False), (LIVE, True), (replace(WRITTEN, logits=True), True),
         (replace(WRITTEN, hidden_states=(1,)), True), (replace(WRITTEN, rationales=True), False),
     ],
 )  # fmt: skip
-def test_text_that_was_not_recorded_needs_the_running_teacher(signals, live):
-    assert signals.live == live
+def test_text_that_was_not_recorded_needs_the_running_teacher(output_spec, live):
+    assert output_spec.live == live

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.reverse_kl import METHOD, Params
 from raykd.models.base import Outputs
 from tests.unit.methods import setups, text_setups
@@ -48,7 +48,7 @@ def test_it_is_the_formula_and_its_gradient(temperature, ratio):
 
 def test_without_distillation_the_teacher_is_not_read():
     method = METHOD(Params(kd_ratio=0.0), CONTEXT)
-    assert method.signals() == Signals()
+    assert method.teacher_outputs() == OutputSpec()
     assert method.divergences() == ()
     terms = method.loss(text_setups.batch([2]), Model(1)(text_setups.batch([2])), Outputs())
     assert set(terms.metrics) == {"task"}

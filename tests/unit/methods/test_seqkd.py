@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.seqkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.training.device import DistributedContext
@@ -18,7 +18,7 @@ CONTEXT = setups.context("causal_lm")
 
 def test_it_reads_text_of_the_teacher_and_no_distribution():
     method = METHOD(Params(), CONTEXT)
-    assert method.signals() == Signals(generation=True)
+    assert method.teacher_outputs() == OutputSpec(generation=True)
     assert method.divergences() == ()
     terms = method.loss(None, Outputs(task_loss=torch.tensor(2.0)), Outputs())
     assert dict(terms) == {"task": torch.tensor(2.0)}

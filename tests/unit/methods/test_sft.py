@@ -8,7 +8,7 @@ import torch
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses.vocabulary import LazyLogits, cross_entropy
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.sft import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
@@ -20,7 +20,7 @@ from tests.unit.methods import setups
 
 def test_it_reads_nothing_of_a_teacher_and_minimises_the_task_loss():
     method = METHOD(Params(), setups.context("causal_lm"))
-    assert method.signals() == Signals()
+    assert method.teacher_outputs() == OutputSpec()
     terms = method.loss(None, Outputs(task_loss=torch.tensor(3.5)), Outputs())
     assert dict(terms) == {"task": torch.tensor(3.5)}
 

@@ -4,15 +4,15 @@ import pytest
 
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.sinkhorn import sinkhorn_distance
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.sinkd import METHOD, Params, annealed
 from tests.unit.methods import setups
 
 
 def sides():
     of = setups.context()
-    student = setups.Side(of, of.student, seed=0).outputs(Signals(logits=True), task_loss=True)
-    teacher = setups.Side(of, of.teacher, seed=1).outputs(Signals(logits=True), task_loss=False)
+    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(logits=True), task_loss=True)
+    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(logits=True), task_loss=False)
     return of, student, teacher
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.tinybert import METHOD, Params
 from tests.unit.methods import setups
 
-EVERYTHING = Signals(logits=True, hidden_states="all", attentions="all")
+EVERYTHING = OutputSpec(logits=True, hidden_states="all", attentions="all")
 EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
 
 
@@ -62,6 +62,6 @@ def test_heads_and_blocks_must_fit_the_attention():
 
 def test_only_what_is_weighted_is_read():
     method = METHOD(Params(alpha=0, hidden=0, attention=0), setups.context())
-    assert method.signals() == Signals(hidden_states=(0,))
+    assert method.teacher_outputs() == OutputSpec(hidden_states=(0,))
     method = METHOD(Params(alpha=0, embedding=0, hidden=0), setups.context())
-    assert method.signals() == Signals(attentions=(0, 2))
+    assert method.teacher_outputs() == OutputSpec(attentions=(0, 2))

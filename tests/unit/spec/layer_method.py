@@ -1,11 +1,11 @@
-"""A method whose signals change at the low end of a weight, and with a layer number."""
+"""A method whose outputs change at the low end of a weight, and with a layer number."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from raykd.data.base import Batch
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -24,19 +24,19 @@ class ByLayer(Method[Params]):
 
     title = "layers"
     reference = ""
-    requires = Signals(logits=True, hidden_states="all")
+    requires = OutputSpec(logits=True, hidden_states="all")
 
     def refusal(self) -> str:
         p = self.params
         early = 0 < p.layer < p.first
         return f"cannot read layer {p.layer} before {p.first}" if early else super().refusal()
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         p = self.params
         layers = (p.layer,) if p.layer and p.pull > 0 else ()
         if p.deep:
             layers = tuple(range(p.layer + 1))
-        return Signals(logits=p.given < 1, hidden_states=layers)
+        return OutputSpec(logits=p.given < 1, hidden_states=layers)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         return LossTerms(task=student.task_loss)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raykd.data.base import Batch
 from raykd.errors import SpecError
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -30,13 +30,13 @@ class Sample(Method[Params]):
 
     title = "Sample"
     reference = ""
-    requires = Signals(logits=True, hidden_states="all", attentions="all")
+    requires = OutputSpec(logits=True, hidden_states="all", attentions="all")
 
-    def signals(self) -> Signals:
+    def teacher_outputs(self) -> OutputSpec:
         last = self.context.teacher.layers
         layers = {"all": tuple(range(last + 1)), "last": (last,), "none": ()}[self.params.layers]
         attentions = (0,) if self.params.wrangle > 0 else ()
-        return Signals(logits=True, hidden_states=layers, attentions=attentions)
+        return OutputSpec(logits=True, hidden_states=layers, attentions=attentions)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         return LossTerms(task=student.task_loss)

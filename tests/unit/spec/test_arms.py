@@ -8,7 +8,7 @@ import pytest
 from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.spec import arms
-from raykd.spec.arms import combinations, refusals, union_signals
+from raykd.spec.arms import combinations, refusals, union_of_outputs
 from raykd.spec.load import load_spec
 from tests.unit.spec.files import ARMS, HEAD, write
 from tests.unit.spec.layer_method import METHOD
@@ -92,31 +92,31 @@ def spec_by_layer(folder, arm: str):
 
 def test_a_term_of_weight_one_minus_x_is_recorded(tmp_path):
     spec = spec_by_layer(tmp_path, "    given: {uniform: [0, 1]}\n")
-    assert union_signals(spec, CONTEXT).logits
-    assert not union_signals(spec_by_layer(tmp_path, "    given: 1\n"), CONTEXT).logits
+    assert union_of_outputs(spec, CONTEXT).logits
+    assert not union_of_outputs(spec_by_layer(tmp_path, "    given: 1\n"), CONTEXT).logits
 
 
 @pytest.mark.parametrize("kind", ["int", "logint"])
 def test_every_layer_that_a_number_can_name_is_recorded(tmp_path, kind):
     spec = spec_by_layer(tmp_path, f"    layer: {{{kind}: [1, 4]}}\n")
-    assert union_signals(spec, CONTEXT).hidden_states == (1, 2, 3, 4)
+    assert union_of_outputs(spec, CONTEXT).hidden_states == (1, 2, 3, 4)
 
 
 def test_a_number_that_decides_among_many_layers_reads_all_that_lie_between(tmp_path):
     spec = spec_by_layer(tmp_path, "    layer: {int: [0, 40]}\n    deep: true\n")
-    assert union_signals(spec, CONTEXT).hidden_states == tuple(range(41))
+    assert union_of_outputs(spec, CONTEXT).hidden_states == tuple(range(41))
 
 
 def test_what_a_trial_reads_is_recorded_whatever_it_draws(tmp_path):
     arm = "    given: {uniform: [0, 1]}\n    layer: {int: [0, 4]}\n    pull: {uniform: [0, 2]}\n"
     spec = spec_by_layer(tmp_path, arm)
-    union = union_signals(spec, CONTEXT)
+    union = union_of_outputs(spec, CONTEXT)
     random = np.random.default_rng(0)
     for _ in range(200):
         values = {"given": random.uniform(0, 1), "layer": int(random.integers(0, 5)),
                   "pull": random.uniform(0, 2)}  # fmt: skip
         method = METHOD(arms.parameters("tests.unit.spec.layer_method", values), CONTEXT)
-        assert method.signals().within(union)
+        assert method.teacher_outputs().within(union)
 
 
 def test_a_weight_that_is_hardly_ever_zero_does_not_refuse_an_arm(tmp_path):
@@ -154,14 +154,14 @@ def test_the_union_covers_every_combination(tmp_path):
     angles: {choice: [false, true]}
     wrangle: {uniform: [0.5, 2], when: {angles: true}}
 """
-    union = union_signals(spec_of(tmp_path, arm), CONTEXT)
+    union = union_of_outputs(spec_of(tmp_path, arm), CONTEXT)
     assert union.logits
     assert union.hidden_states == (4,)
     assert union.attentions == (0,)
 
 
 def test_nothing_is_served_that_no_trial_reads(tmp_path):
-    union = union_signals(spec_of(tmp_path, "    layers: none\n"), CONTEXT)
+    union = union_of_outputs(spec_of(tmp_path, "    layers: none\n"), CONTEXT)
     assert union.hidden_states == ()
     assert union.attentions == ()
 
@@ -169,7 +169,7 @@ def test_nothing_is_served_that_no_trial_reads(tmp_path):
 def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "MAX_COMBINATIONS", 1)
     spec = spec_of(tmp_path, "    layers: {choice: [none, last]}\n")
-    assert union_signals(spec, CONTEXT).hidden_states == "all"
+    assert union_of_outputs(spec, CONTEXT).hidden_states == "all"
 
 
 @pytest.mark.parametrize(("layers", "refused"), [("last", True), ("none", False)])
@@ -195,5 +195,5 @@ def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(metho
     """Two methods, of which one reads its text and one its distributions, are no such method."""
     arms = {m: {"label": m.split(".")[-1], "method": m} for m in methods}
     of = spec(methods=arms, report={"baseline": methods[0]})
-    signals = union_signals(of, replace(CONTEXT, kind="causal_lm"))
-    assert signals.weights == live
+    output_spec = union_of_outputs(of, replace(CONTEXT, kind="causal_lm"))
+    assert output_spec.weights == live

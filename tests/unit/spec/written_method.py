@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raykd.data.base import TEXT_KINDS, Batch
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 
 
@@ -19,7 +19,7 @@ class Written(Method[Params]):
 
     title = "distributions over text of the teacher"
     reference = "https://example.org"
-    requires = Signals(logits=True, generation=True)
+    requires = OutputSpec(logits=True, generation=True)
     kinds = TEXT_KINDS
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raykd.methods.base import LossTerms, Method, Signals
+from raykd.methods.base import LossTerms, Method, OutputSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,7 @@ class Picky(Method[Params]):
 
     title = "picky"
     reference = ""
-    requires = Signals()
+    requires = OutputSpec()
 
     def refusal(self):
         wide = self.context.student.hidden > self.context.teacher.hidden

@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.data.base import DataSettings, Examples
 from raykd.data.hold_out import fingerprint as data_hash
 from raykd.errors import SpecError
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
@@ -179,7 +179,7 @@ def test_the_seed_decides_which_rows():
 def test_a_gathered_task_fits_together():
     sweep = spec()
     found = gather(sweep, TASK)
-    assert found.signals == Signals(logits=True)
+    assert found.output_spec == OutputSpec(logits=True)
     assert found.tokens.same
     assert found.teacher.dims.layers == 2
     assert found.student.dims.hidden == 8
@@ -190,12 +190,12 @@ def test_a_gathered_task_fits_together():
     assert len(found.tokens.teacher) <= SHAPE["vocabulary"]
 
 
-def test_signals_are_those_of_all_arms_together():
+def test_outputs_are_those_of_all_arms_together():
     methods = {**spec().as_dict()["methods"], "ckd": CKD}
-    signals = gather(spec(methods=methods), TASK).signals
-    assert signals.logits
-    assert signals.hidden_states
-    assert signals.hidden_states != "all"
+    output_spec = gather(spec(methods=methods), TASK).output_spec
+    assert output_spec.logits
+    assert output_spec.hidden_states
+    assert output_spec.hidden_states != "all"
 
 
 def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number():
@@ -203,7 +203,7 @@ def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number()
     names = ("alpha", "temperature", "wrdist", "wrangle")
     methods = {"ckd": {**CKD, "fixed": NO_LAYERS, "domains": dict.fromkeys(names, nine)}}
     assert not is_complete(spec(methods=methods).methods["ckd"])
-    assert gather(spec(methods=methods), TASK).signals.hidden_states == (0, 1, 2)
+    assert gather(spec(methods=methods), TASK).output_spec.hidden_states == (0, 1, 2)
 
 
 def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
@@ -311,12 +311,12 @@ def test_the_teacher_is_served_by_its_outputs_where_they_fit():
 def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width, smaller):
     teacher = {"model": {**SHAPE, "hidden": width}, "finetune": {"epochs": 1}}
     plan = planned(methods={"ckd": CKD}, teacher=teacher)
-    read = plan.inputs.signals
+    read = plan.inputs.output_spec
     assert (bool(read.reductions), read.hidden_states == ()) == (smaller, smaller)
     assert "the smaller is kept" in plan.serving
     # Where another method reads the states anyhow, they serve both.
     tinybert = {"label": "t", "method": "tinybert"}
-    both = planned(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.signals
+    both = planned(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
     assert (both.hidden_states, both.reductions) == ((0, 2), ())
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykd import registry
-from raykd.methods.base import DistillationContext, Signals
+from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.teachers.derive import name_of, variant_key
 from raykd.teachers.identity import keys_of
 from raykd.teachers.open import open_variant, recorded_variant
@@ -15,7 +15,7 @@ from raykd.teachers.store import arrays
 from tests.integration.scaled_teacher import METHOD, Mean, Params
 from tests.unit.teachers import tiny
 
-LOGITS = Signals(logits=True)
+LOGITS = OutputSpec(logits=True)
 TWICE = Mean(8), Mean(12)
 
 
@@ -117,7 +117,7 @@ def test_keys_tell_variants_tasks_and_signals_apart(prepared):
     two, three = variant(prepared, 2.0), variant(prepared, 3.0)
     keys = {
         variant_key("a", two, LOGITS), variant_key("a", three, LOGITS),
-        variant_key("b", two, LOGITS), variant_key("a", two, Signals(hidden_states=(1,))),
+        variant_key("b", two, LOGITS), variant_key("a", two, OutputSpec(hidden_states=(1,))),
     }  # fmt: skip
     assert len(keys) == 4
     assert variant_key("a", two, LOGITS) == variant_key("a", variant(prepared, 2.0), LOGITS)

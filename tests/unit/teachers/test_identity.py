@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raykd.data.base import NO_LABEL
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.models.weights import ModelState
 from raykd.teachers import identity
@@ -66,13 +66,14 @@ OTHER_PARTS = {
         {"teacher_splits": {**SPLITS, "report": SPLITS["select"]}}, {"scores/report"}
     ),
     "another layer": (
-        {"signals": replace(tiny.SIGNALS, hidden_states=(0, 1, 2))}, {"recorded/hidden_states/1"}
+        {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2))},
+        {"recorded/hidden_states/1"}
     ),
     "precision of hidden states": (
         {"dtype": "bf16"}, {"recorded/hidden_states/0", "recorded/hidden_states/2"}
     ),
     "margin": (
-        {"signals": replace(tiny.SIGNALS, margin=1)},
+        {"output_spec": replace(tiny.OUTPUT_SPEC, margin=1)},
         {"recorded/hidden_states/0", "recorded/hidden_states/2"},
     ),
     "a student made of it": ({"student": StudentFromTeacher(layers=(0,), weights="finetuned")},
@@ -80,8 +81,8 @@ OTHER_PARTS = {
 }  # fmt: skip
 NOTHING = {
     "another student": {"student": tiny.factory(300, layers=1, hidden=4)},
-    "the order of layers": {"signals": replace(tiny.SIGNALS, hidden_states=(2, 0))},
-    "fewer layers": {"signals": replace(tiny.SIGNALS, hidden_states=(2,))},
+    "the order of layers": {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(2, 0))},
+    "fewer layers": {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(2,))},
     "served by weights": {"mode": "weights"},
     "student's padding": {"student_pad": 2},
     "students that split text alike or not": {"same_tokens": False},
@@ -174,15 +175,15 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
 
 def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
     """It may be of a method of one's own, which the preparation does not import."""
-    reduced = replace(tiny.SIGNALS, reductions=(WordGram((0, 2), tiny.SIGNALS.margin),))
-    before = keys(signals=reduced)
+    reduced = replace(tiny.OUTPUT_SPEC, reductions=(WordGram((0, 2), tiny.OUTPUT_SPEC.margin),))
+    before = keys(output_spec=reduced)
     original = identity.code_digest
 
     def changed(*names):
         return "changed" if WordGram.__module__ in names else original(*names)
 
     monkeypatch.setattr(identity, "code_digest", changed)
-    after = keys(signals=reduced)
+    after = keys(output_spec=reduced)
     assert after.teacher == before.teacher
     differ = {n for n, key in after.parts.items() if before.parts[n] != key}
     assert differ == {"recorded/reductions/WordGram(layers=(0, 2), margin=2)"}
@@ -210,7 +211,7 @@ def test_labels_of_tokens_count():
 
 
 def test_signals_of_nothing_are_logits_where_rows_have_one_label():
-    assert "recorded/logits" in keys(signals=Signals()).parts
+    assert "recorded/logits" in keys(output_spec=OutputSpec()).parts
 
 
 def test_signals_of_nothing_are_nothing_where_tokens_have_labels():
@@ -218,6 +219,8 @@ def test_signals_of_nothing_are_nothing_where_tokens_have_labels():
         SPLITS["train"], token_labels=True, labels=SPLITS["train"].input_ids.astype(np.int64)
     )
     given = {"teacher_splits": {**SPLITS, "train": rows}}
-    assert not tiny.inputs(**given, signals=Signals()).records()
-    assert not any(name.startswith("recorded") for name in keys(**given, signals=Signals()).parts)
-    assert tiny.inputs(**given, signals=Signals(logits=True)).records()
+    assert not tiny.inputs(**given, output_spec=OutputSpec()).records()
+    assert not any(
+        name.startswith("recorded") for name in keys(**given, output_spec=OutputSpec()).parts
+    )
+    assert tiny.inputs(**given, output_spec=OutputSpec(logits=True)).records()

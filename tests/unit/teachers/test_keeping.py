@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.teachers import keeping
 from raykd.teachers.found import WEIGHTS
 from raykd.teachers.identity import keys_of
@@ -16,7 +16,7 @@ from raykd.teachers.keeping import opened
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same
 
-SMALL = Signals(logits=True)
+SMALL = OutputSpec(logits=True)
 
 
 def close(one, two):
@@ -25,10 +25,10 @@ def close(one, two):
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
 def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
-    few = Signals(logits=True, hidden_states=(0,), margin=2)
-    first = tiny.through(tmp_path, tiny.inputs(signals=few, dtype=dtype))
-    all_of = Signals(logits=True, hidden_states=(0, 1, 2), attentions=(1,), margin=2)
-    more = tiny.inputs(signals=all_of, dtype=dtype)
+    few = OutputSpec(logits=True, hidden_states=(0,), margin=2)
+    first = tiny.through(tmp_path, tiny.inputs(output_spec=few, dtype=dtype))
+    all_of = OutputSpec(logits=True, hidden_states=(0, 1, 2), attentions=(1,), margin=2)
+    more = tiny.inputs(output_spec=all_of, dtype=dtype)
     second = tiny.through(tmp_path, more)
     assert set(second.found.missing) == {
         "recorded/hidden_states/1", "recorded/hidden_states/2", "recorded/attentions/1"
@@ -38,7 +38,7 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
     assert same(second.made.state, first.made.state)
     assert second.made.recorded.layers == (1, 2)
     # What was there is taken as it is, and the whole is what one recording gives.
-    whole, _ = tiny.prepared(signals=more.signals, dtype=dtype)
+    whole, _ = tiny.prepared(output_spec=more.output_spec, dtype=dtype)
     recorded, want = second.prepared.recorded, whole.recorded
     assert np.array_equal(recorded.all_logits(), first.prepared.recorded.all_logits())
     assert recorded.layers == want.layers
@@ -54,17 +54,17 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
     third = tiny.through(tmp_path, more)
     assert third.made is None
     assert same(third.prepared.recorded, second.prepared.recorded)
-    assert tiny.through(tmp_path, tiny.inputs(signals=few, dtype=dtype)).made is None
+    assert tiny.through(tmp_path, tiny.inputs(output_spec=few, dtype=dtype)).made is None
 
 
 WANTS_NOTHING_NEW = {
     "another student": {"student": tiny.factory(300, layers=1, hidden=4)},
     "weights in place of outputs": {"mode": "weights"},
-    "fewer signals": {"signals": SMALL},
+    "fewer signals": {"output_spec": SMALL},
     "the same layers in another order": {
-        "signals": Signals(logits=True, hidden_states=(2, 0), margin=2)
+        "output_spec": OutputSpec(logits=True, hidden_states=(2, 0), margin=2)
     },
-    "an arm that reads no hidden states": {"signals": Signals(logits=True, margin=2)},
+    "an arm that reads no hidden states": {"output_spec": OutputSpec(logits=True, margin=2)},
     "a student that pads with another token": {"student_pad": 3},
 }
 
@@ -147,7 +147,7 @@ def test_rows_that_pass_are_counted(tmp_path):
     first = tiny.kept(tmp_path)
     everything = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
     assert first.prepared.forwards == first.prepared.distinct == everything
-    more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
+    more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
     # One layer more is one more pass over the rows of training.
     second = tiny.through(tmp_path, more)
     assert second.made.rows == tiny.ROWS["train"]
@@ -196,7 +196,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     cache = keeping.TeacherCache(tmp_path, writable=False)
     found = cache.look(tiny.inputs(), first.keys)
     assert found.missing == ()
-    more = tiny.inputs(signals=replace(tiny.SIGNALS, hidden_states=(0, 1, 2)))
+    more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
     keys = keys_of(more, tiny.words())
     found = cache.look(more, keys)
     assert found.missing == ("recorded/hidden_states/1",)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.teachers import ragged
 from raykd.teachers.pieces import composed, pieces_of
 from raykd.teachers.ragged import one_chunk
@@ -14,7 +14,7 @@ from raykd.teachers.signals import only, signal_names
 from tests.unit.teachers.same import same
 
 LENGTHS = (3, 1, 4, 1, 5, 2, 6)
-SIGNALS = Signals(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), margin=1)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), margin=1)
 
 
 def numbers(count: int, *shape: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def blocks(*ends: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("before", [(), (2,), (1, 2, 5)])
 @pytest.mark.parametrize("after", [(), (3,), (1, 2, 5), (1, 2, 3, 4, 5, 6)])
 def test_what_is_taken_apart_goes_together_again_in_any_blocks(before, after):
-    bare, values = composed(pieces_of(recorded(before)), SIGNALS, "fp32", blocks(*after))
+    bare, values = composed(pieces_of(recorded(before)), OUTPUT_SPEC, "fp32", blocks(*after))
     assert same(bare.with_chunks(values), recorded(after))
 
 
@@ -78,13 +78,13 @@ def test_signals_of_two_recordings_go_together():
     two = pieces_of(recorded((3, 5)))
     mixed = {**{n: two[n] for n in two if n.startswith("hidden")},
              **{n: one[n] for n in one if not n.startswith("hidden")}}  # fmt: skip
-    bare, values = composed(mixed, SIGNALS, "fp32", blocks(4))
+    bare, values = composed(mixed, OUTPUT_SPEC, "fp32", blocks(4))
     assert same(bare.with_chunks(values), recorded((4,)))
 
 
 def test_some_of_the_signals_are_a_recording_of_their_own():
     whole = recorded((2,))
-    few = Signals(logits=True, hidden_states=(5,), margin=1)
+    few = OutputSpec(logits=True, hidden_states=(5,), margin=1)
     bare, values = composed(pieces_of(whole), few, "fp32", blocks(3))
     found = bare.with_chunks(values)
     assert found.names() == ("logits", "hidden_states/5")
@@ -102,15 +102,15 @@ def test_rounding_of_layers_adds_up_to_that_of_the_signal():
 
 @pytest.mark.parametrize("token_labels", [True, False])
 def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
-    names = signal_names(SIGNALS, token_labels=token_labels)
+    names = signal_names(OUTPUT_SPEC, token_labels=token_labels)
     assert names == recorded(()).names()
-    plain = Signals(hidden_states=(1,))
+    plain = OutputSpec(hidden_states=(1,))
     assert ("logits" in signal_names(plain, token_labels=token_labels)) == (not token_labels)
 
 
 def test_only_some_signals():
-    some = only(SIGNALS, ["hidden_states/2", "attentions/3"])
-    assert some == Signals(hidden_states=(2,), attentions=(3,), margin=1)
-    tokens = Signals(logits=True, tokens="sampled:8", hidden_states=(1,))
-    assert only(tokens, ["tokens/sampled:8"]) == Signals(tokens="sampled:8")
-    assert only(tokens, ["hidden_states/1"]) == Signals(hidden_states=(1,))
+    some = only(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
+    assert some == OutputSpec(hidden_states=(2,), attentions=(3,), margin=1)
+    tokens = OutputSpec(logits=True, tokens="sampled:8", hidden_states=(1,))
+    assert only(tokens, ["tokens/sampled:8"]) == OutputSpec(tokens="sampled:8")
+    assert only(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))

@@ -9,7 +9,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from raykd.errors import TeacherError
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.prepare import prepare
@@ -81,7 +81,7 @@ def test_what_the_methods_read_is_recorded_for_the_training_rows():
 
 
 def test_without_signals_only_logits_are_recorded():
-    recorded = tiny.prepared(signals=Signals())[0].recorded
+    recorded = tiny.prepared(output_spec=OutputSpec())[0].recorded
     assert recorded.hidden is None
 
 

@@ -11,7 +11,7 @@ from raykd import registry
 from raykd.data.base import PADDED
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
@@ -23,7 +23,7 @@ ROWS = 37
 TASK = FirstToken()
 LENGTH = 30
 LAYERS = (0, 1, 2)
-SIGNALS = Signals(logits=True, hidden_states=LAYERS, margin=3)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=LAYERS, margin=3)
 ENCODED = encoded(ROWS, longest=LENGTH - 1)
 # Relative size of the last bit of a value, halved by rounding.
 ROUNDING = {"fp32": 2**-22, "fp16": 2**-11, "bf16": 2**-8}
@@ -33,9 +33,9 @@ def teacher():
     return bert(seed=1, layers=2)
 
 
-def what(*, signals=SIGNALS, dtype="fp32", batch_size=8, row_bytes=0):
+def what(*, output_spec=OUTPUT_SPEC, dtype="fp32", batch_size=8, row_bytes=0):
     return Recording(
-        encoded=ENCODED, signals=signals, pad_id=0, max_length=LENGTH, dtype=dtype,
+        encoded=ENCODED, output_spec=output_spec, pad_id=0, max_length=LENGTH, dtype=dtype,
         batch_size=batch_size, row_bytes=np.broadcast_to(np.asarray(row_bytes), ROWS),
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ def recording(model=None, *, progress=lambda done: None, **changes):
     return record(model or teacher(), what(**changes), CPU, progress)
 
 
-def direct(rows, margin=SIGNALS.margin):
+def direct(rows, margin=OUTPUT_SPEC.margin):
     batch = Collator(0, max_length=LENGTH, margin=margin)(ENCODED, rows)
     with torch.inference_mode():
         return batch, forward(teacher().eval(), batch, hidden_states=LAYERS)
@@ -59,7 +59,7 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
     found = kept.gather_hidden(rows, batch.input_ids.shape[1], layers)
     assert torch.allclose(kept.gather_logits(rows, 0), out.logits, atol=1e-5)
     length = ENCODED.lengths()[rows]
-    recorded_to = np.minimum(length + SIGNALS.margin, LENGTH)
+    recorded_to = np.minimum(length + OUTPUT_SPEC.margin, LENGTH)
     assert (recorded_to > length).all()
     for layer in layers:
         assert found[layer].dtype == torch.float32
@@ -79,7 +79,7 @@ def test_fewer_positions_than_recorded_can_be_asked_for():
 
 
 def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
-    kept = recording(signals=Signals(hidden_states=(2,), margin=50))
+    kept = recording(output_spec=OutputSpec(hidden_states=(2,), margin=50))
     assert np.array_equal(np.diff(kept.hidden.offsets), np.full(ROWS, LENGTH))
 
 
@@ -125,9 +125,9 @@ def test_blocks_of_rows_of_all_sizes_hold_as_many_as_fit():
 
 
 def test_no_block_of_attention_maps_is_larger_than_its_bytes():
-    signals = Signals(attentions=tuple(range(12)), hidden_states=(0, 1), margin=2)
+    output_spec = OutputSpec(attentions=tuple(range(12)), hidden_states=(0, 1), margin=2)
     sizes = ModelDims(layers=12, hidden=768, heads=12, vocabulary=30_522)
-    rows = row_bytes(ENCODED, signals, sizes, kind="classification", num_labels=2, wide=False)
+    rows = row_bytes(ENCODED, output_spec, sizes, kind="classification", num_labels=2, wide=False)
     lengths = ENCODED.lengths()
     assert np.array_equal(rows, 8 + 2 * (12 * 12 * lengths**2 + 2 * 768 * (lengths + 2)))
     assert all(rows[block].sum() <= BLOCK_BYTES for block in what(row_bytes=rows * 50).blocks()
@@ -156,7 +156,7 @@ def test_logits_of_rows_are_read_from_one_piece():
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("blocks", [(0, 1), (1,), (1, 0)])
 def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
-    kept = recording(dtype=dtype, signals=Signals(logits=True, attentions=(0, 1)))
+    kept = recording(dtype=dtype, output_spec=OutputSpec(logits=True, attentions=(0, 1)))
     rows = np.array([30, 2, 17])
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
     with torch.inference_mode():
@@ -172,7 +172,7 @@ def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
 def test_spans_have_logits_for_every_token():
     random_init = RandomInitConfig(family="bert", layers=1, hidden=16, heads=2)
     model = build_model(random_init, vocabulary=VOCABULARY, kind="span", num_labels=2, seed=0)
-    kept = recording(model, signals=Signals(logits=True))
+    kept = recording(model, output_spec=OutputSpec(logits=True))
     rows = np.array([4, 20, 9])
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
     with torch.inference_mode():
@@ -182,7 +182,7 @@ def test_spans_have_logits_for_every_token():
     assert torch.allclose(kept.gather_logits(rows, out.logits.shape[2]), out.logits, atol=1e-5)
     assert kept.all_logits().shape == (ROWS, 2, ENCODED.lengths().max())
     squad = registry.load("tasks", "squad")
-    size = estimate_bytes(ENCODED, Signals(logits=True), model_dims(model), squad, wide=True)
+    size = estimate_bytes(ENCODED, OutputSpec(logits=True), model_dims(model), squad, wide=True)
     assert kept.stored() == {"logits": size}
 
 
@@ -193,17 +193,17 @@ def test_a_row_of_a_batch_is_the_same_in_a_batch_of_its_own():
 
 
 def test_only_logits_are_kept_when_only_logits_are_read():
-    kept = recording(signals=Signals(logits=True))
+    kept = recording(output_spec=OutputSpec(logits=True))
     assert (kept.hidden, kept.attentions, kept.layers, kept.blocks) == (None, None, (), ())
     assert kept.stored() == {"logits": ROWS * CLASSES * 4}
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_the_size_is_known_before(dtype):
-    signals = Signals(hidden_states=(0, 2), attentions=(1,), margin=1)
-    kept = recording(dtype=dtype, signals=signals)
+    output_spec = OutputSpec(hidden_states=(0, 2), attentions=(1,), margin=1)
+    kept = recording(dtype=dtype, output_spec=output_spec)
     model = teacher()
-    estimate = estimate_bytes(ENCODED, signals, model_dims(model), TASK, wide=dtype == "fp32")
+    estimate = estimate_bytes(ENCODED, output_spec, model_dims(model), TASK, wide=dtype == "fp32")
     assert estimate == sum(kept.stored().values())
 
 
@@ -231,13 +231,13 @@ def test_hidden_states_too_large_for_fp16_are_refused_with_a_way_out():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("signals", [SIGNALS, Signals(logits=True)])
-def test_logits_that_are_not_finite_are_refused(value, signals):
+@pytest.mark.parametrize("output_spec", [OUTPUT_SPEC, OutputSpec(logits=True)])
+def test_logits_that_are_not_finite_are_refused(value, output_spec):
     model = teacher()
     with torch.no_grad():
         model.classifier.bias[1] = value
     with pytest.raises(TeacherError, match="logits are not finite"):
-        recording(model, signals=signals)
+        recording(model, output_spec=output_spec)
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
@@ -266,7 +266,7 @@ def test_the_order_of_arrays_counts():
 
 
 def test_what_was_not_recorded_is_missed_by_its_number():
-    kept = recording(signals=Signals(hidden_states=(0, 2), attentions=(1,)))
+    kept = recording(output_spec=OutputSpec(hidden_states=(0, 2), attentions=(1,)))
     with pytest.raises(LookupError, match="hidden state 1 of the teacher was not recorded, only 0"):
         kept.gather_hidden(np.arange(2), LENGTH, (0, 1))
     with pytest.raises(LookupError, match="attention 0 of the teacher was not recorded, only 1"):

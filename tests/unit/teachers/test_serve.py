@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykd.data.collate import Collator
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.teachers.open import open_teacher
 from raykd.teachers.serve import LiveTeacher, RecordedTeacher
@@ -18,7 +18,7 @@ ROWS = np.array([3, 17, 0, 31])
 
 def batch():
     prepared, _ = tiny.ready()
-    collate = Collator(prepared.pad_id, max_length=tiny.LENGTH, margin=tiny.SIGNALS.margin)
+    collate = Collator(prepared.pad_id, max_length=tiny.LENGTH, margin=tiny.OUTPUT_SPEC.margin)
     return collate(prepared.splits["train"], ROWS)
 
 
@@ -39,9 +39,9 @@ def test_the_two_ways_of_serving_say_the_same():
     assert isinstance(recorded, RecordedTeacher)
     assert isinstance(live, LiveTeacher)
     here = batch()
-    one, two = (t.reader(tiny.SIGNALS)(here) for t in (recorded, live))
+    one, two = (t.reader(tiny.OUTPUT_SPEC)(here) for t in (recorded, live))
     assert torch.allclose(one.logits, two.logits, atol=1e-5)
-    lengths = here.attention_mask.sum(1) + tiny.SIGNALS.margin
+    lengths = here.attention_mask.sum(1) + tiny.OUTPUT_SPEC.margin
     for layer in (0, 2):
         assert one.hidden(layer).shape == two.hidden(layer).shape
         for i, length in enumerate(lengths):
@@ -50,7 +50,7 @@ def test_the_two_ways_of_serving_say_the_same():
 
 
 def test_nothing_is_given_that_was_not_asked_for(teacher):
-    out = teacher.reader(Signals(hidden_states=(2,)))(batch())
+    out = teacher.reader(OutputSpec(hidden_states=(2,)))(batch())
     assert out.hidden(2).shape[0] == len(ROWS)
     with pytest.raises(LookupError, match="hidden state 0 was not declared"):
         out.hidden(0)
@@ -59,13 +59,13 @@ def test_nothing_is_given_that_was_not_asked_for(teacher):
 
 
 def test_recorded_logits_are_not_given_unless_declared():
-    out = teachers()[0].reader(Signals(hidden_states=(2,)))(batch())
+    out = teachers()[0].reader(OutputSpec(hidden_states=(2,)))(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
 
 
-def test_a_method_without_signals_gets_nothing(teacher):
-    out = teacher.reader(Signals())(batch())
+def test_a_method_that_reads_no_outputs_gets_nothing(teacher):
+    out = teacher.reader(OutputSpec())(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
     with pytest.raises(LookupError, match="hidden state 0"):
@@ -73,19 +73,19 @@ def test_a_method_without_signals_gets_nothing(teacher):
 
 
 def test_no_gradient_reaches_the_teacher(teacher):
-    out = teacher.reader(tiny.SIGNALS)(batch())
+    out = teacher.reader(tiny.OUTPUT_SPEC)(batch())
     assert not out.logits.requires_grad
     assert not out.hidden(2).requires_grad
 
 
 def test_the_live_teacher_has_no_dropout():
-    read = teachers()[1].reader(tiny.SIGNALS)
+    read = teachers()[1].reader(tiny.OUTPUT_SPEC)
     assert torch.equal(read(batch()).logits, read(batch()).logits)
 
 
 def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
     prepared, _ = tiny.ready()
-    read = teachers()[0].reader(tiny.SIGNALS)
+    read = teachers()[0].reader(tiny.OUTPUT_SPEC)
     before = [part.chunks[0].copy() for part in prepared.recorded.parts().values()]
     out = read(batch())
     out.logits.add_(1)
@@ -95,15 +95,15 @@ def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
 
 
 def test_reductions_are_read_in_place_of_hidden_states():
-    words = WordGram((0, 2), tiny.SIGNALS.margin)
-    signals = replace(tiny.SIGNALS, hidden_states=(), reductions=(words,))
-    reduced, _ = tiny.prepared(signals=signals)
+    words = WordGram((0, 2), tiny.OUTPUT_SPEC.margin)
+    output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), reductions=(words,))
+    reduced, _ = tiny.prepared(output_spec=output_spec)
     assert set(reduced.recorded.stored()) == {"logits", "reductions"}
     mask = batch().attention_mask
-    read = open_teacher(reduced, tiny.WORLD).reader(tiny.SIGNALS, (words,))
+    read = open_teacher(reduced, tiny.WORLD).reader(tiny.OUTPUT_SPEC, (words,))
     kept = read(batch()).reduced(words, mask)
     for teacher in teachers():
-        want = teacher.reader(tiny.SIGNALS, (words,))(batch()).reduced(words, mask)
+        want = teacher.reader(tiny.OUTPUT_SPEC, (words,))(batch()).reduced(words, mask)
         tokens = mask.bool().repeat(2, 1)[:, : want.inner.shape[1]]
         both = tokens[:, :, None] & tokens[:, None, :]
         assert torch.allclose(kept.inner * both, want.inner * both, atol=1e-4)

@@ -15,7 +15,7 @@ from raykd.data.tasks.toy_text import TASK
 from raykd.errors import TeacherError
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
@@ -56,14 +56,14 @@ def inputs() -> TaskInputs:
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
         student_splits=splits, teacher=teacher, student=teacher,
         finetune=TrainSettings(epochs=1, batch_size=8, lr=1e-3, precision="fp32"),
-        max_length=LENGTH, vocabulary=len(tokenizer), signals=Signals(logits=True),
+        max_length=LENGTH, vocabulary=len(tokenizer), output_spec=OutputSpec(logits=True),
         teacher_pad=0, student_pad=0,
     )  # fmt: skip
 
 
-def prepared(inputs: TaskInputs, **signals):
+def prepared(inputs: TaskInputs, **output_spec):
     made = prepare(
-        replace(inputs, signals=Signals(logits=True, **signals)),
+        replace(inputs, output_spec=OutputSpec(logits=True, **output_spec)),
         DistributedContext(),
         lambda *progress: None,
     )
@@ -77,7 +77,7 @@ def batch(inputs: TaskInputs):
 
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
-    inputs = replace(inputs, signals=Signals(logits=True, tokens=name))
+    inputs = replace(inputs, output_spec=OutputSpec(logits=True, tokens=name))
     found, later = (through(tmp_path, inputs) for _ in range(2))
     assert later.made is None
     found, again = found.prepared, later.prepared
@@ -86,7 +86,9 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
     count = int((rows.labels != NO_LABEL).sum())
     values = []
     for kept in (found, again):
-        target = open_teacher(kept, DistributedContext()).reader(Signals(logits=True))(rows).target
+        target = (
+            open_teacher(kept, DistributedContext()).reader(OutputSpec(logits=True))(rows).target
+        )
         values.append(target.distance(student[:count], slice(0, count), Divergence()))
     assert values[0].shape == (count,)
     assert torch.equal(values[0], values[1])
@@ -97,7 +99,7 @@ def test_hidden_states_give_the_scores_of_the_teacher(inputs):
     found, state = prepared(inputs, tokens="hidden")
     dense, _ = prepared(inputs)
     rows = batch(inputs)
-    read = Signals(logits=True)
+    read = OutputSpec(logits=True)
     one, two = (
         open_teacher(kept, DistributedContext()).reader(read)(rows).logits.float()
         for kept in (found, dense)
@@ -116,7 +118,7 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
         RandomInitConfig(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
-    recording = inputs.recording("train", Signals(logits=True, tokens="sampled:4000"))
+    recording = inputs.recording("train", OutputSpec(logits=True, tokens="sampled:4000"))
     recording = replace(recording, row_bytes=np.full(ROWS, 1 << 24), batch_size=4)  # several blocks
     blocks = recording.blocks()
     assert len(blocks) > 1
@@ -189,7 +191,7 @@ def test_rows_without_a_label_have_nothing_that_is_kept(inputs, name, silent):
     train = inputs.teacher_splits["train"]
     blank = without_labels(train, np.isin(np.arange(ROWS), silent))
     splits = {**inputs.teacher_splits, "train": blank}
-    asked = Signals(logits=True, tokens=name)
+    asked = OutputSpec(logits=True, tokens=name)
     recording = replace(inputs, teacher_splits=splits).recording("train", asked)
     kept = record(inputs.teacher.build(0), recording, torch.device("cpu"))
     rows = np.asarray([5, 0, 17, 3])
@@ -205,7 +207,7 @@ def test_states_too_large_for_fp16_fit_as_the_message_says(inputs, dtype, fits):
     model = inputs.teacher.build(0)
     with torch.no_grad():
         model.transformer.ln_f.weight.mul_(1e6)
-    asked = Signals(logits=True, tokens="hidden")
+    asked = OutputSpec(logits=True, tokens="hidden")
     recording = replace(inputs, dtype=dtype).recording("train", asked)
     if not fits:
         with pytest.raises(TeacherError, match="larger than fp16") as caught:

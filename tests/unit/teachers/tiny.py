@@ -14,7 +14,7 @@ import torch
 
 from raykd import registry
 from raykd.data.base import DataSettings, Examples, Task
-from raykd.methods.base import Signals
+from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
@@ -31,7 +31,7 @@ from raykd.training.settings import TrainSettings
 
 TASK = "toy/sentiment"
 WORLD = DistributedContext(device=torch.device("cpu"))
-SIGNALS = Signals(logits=True, hidden_states=(0, 2), margin=2)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2), margin=2)
 ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
 LENGTH = 32
 
@@ -87,7 +87,7 @@ def given() -> TaskInputs:
         same_tokens=True,
         vocabulary=len(tokenizer),
         max_length=LENGTH,
-        signals=SIGNALS,
+        output_spec=OUTPUT_SPEC,
         derivations=(),
         mode="outputs",
         dtype="fp32",

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from raykd.data.base import Array, Batch, DataSettings, Examples, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import DistillationContext, LossTerms, Method, Signals
+from raykd.methods.base import DistillationContext, LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
@@ -64,7 +64,7 @@ class Plain(Method[Params]):
 
     title = "task loss"
     reference = ""
-    requires = Signals()
+    requires = OutputSpec()
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         return LossTerms(task=student.task_loss * self.params.scale)
@@ -75,14 +75,14 @@ class Projected(Method[Params]):
 
     title = "projection"
     reference = ""
-    requires = Signals(logits=True, hidden_states=(1,))
+    requires = OutputSpec(logits=True, hidden_states=(1,))
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
         self.projection = nn.Linear(context.student.hidden, 4)
 
-    def student_signals(self) -> Signals:
-        return Signals(logits=True, hidden_states=(1,))
+    def student_outputs(self) -> OutputSpec:
+        return OutputSpec(logits=True, hidden_states=(1,))
 
     def modules(self) -> nn.Module:
         return self.projection
