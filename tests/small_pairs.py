@@ -29,7 +29,7 @@ from raykd.data.base import (
     TokenizedDataset,
 )
 from raykd.data.collate import Collator
-from raykd.methods.base import DistillationContext, LiveReader, Method
+from raykd.methods.base import DistillationContext, Method, OnlineTeacherFn
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
@@ -98,8 +98,8 @@ class SmallPair:
         assert method.refusal() == ""
         return method
 
-    def reader(self, method: Method[Any]) -> LiveReader:
-        """The live teacher, with what the method declares."""
+    def outputs_fn(self, method: Method[Any]) -> OnlineTeacherFn:
+        """The online teacher, with what the method declares."""
         output_spec = method.teacher_outputs()
         layers, blocks = output_spec.hidden_states, output_spec.attentions
         assert layers != "all"
@@ -110,7 +110,7 @@ class SmallPair:
             with torch.no_grad():
                 return forward(teacher, batch, hidden_states=layers, attentions=blocks)
 
-        return LiveReader(teacher, read)
+        return OnlineTeacherFn(teacher, read)
 
     def read_by(self, method: Method[Any]) -> TokenizedDataset:
         """The rows as a method reads them."""
@@ -128,7 +128,7 @@ class SmallPair:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
         return Step(
-            model, method, self.task, self.reader(method), precision=precision, world=world
+            model, method, self.task, self.outputs_fn(method), precision=precision, world=world
         ).train()
 
     def job(
@@ -140,7 +140,7 @@ class SmallPair:
         train = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", **changes}
         job = TrainJob(
             model=model, method=method, task=self.task, train=self.read_by(method), select=None,
-            teacher=self.reader(method), settings=TrainSettings(**train),
+            teacher=self.outputs_fn(method), settings=TrainSettings(**train),
             collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
         )  # fmt: skip
         return dataclasses.replace(job, **own)

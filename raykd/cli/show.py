@@ -171,7 +171,7 @@ def _signals(output_spec: Any) -> str:
         ("attention maps", output_spec.attentions),
         ("rationales", output_spec.rationales),
         ("generated text", output_spec.generation),
-        ("the live model", output_spec.weights),
+        ("the online teacher", output_spec.weights),
     ]
     return ", ".join(word for word, used in words if used) or "nothing"
 

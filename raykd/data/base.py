@@ -242,7 +242,7 @@ class Batch:
         token_type_ids: int64 ``[B, L]``.
         labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels
             (of a length of their own where they are those of another text).
-        index: int64 ``[B]``, row numbers in the split; the key for recorded teacher outputs.
+        index: int64 ``[B]``, row numbers in the split; the key for cached teacher outputs.
         views: Prompt views of the same rows, by name.
         choices: int64 ``[B, C]``, tokens of answer choices; see `TokenizedDataset`.
         choice_at: int64 ``[B]``, the place in the response that they are for.

@@ -24,7 +24,9 @@ def pair_refusal(
     if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
     positions = bool(needs.hidden_states or needs.attentions)
-    if context.teacher_view not in ("", view) and (positions or (needs.outputs and needs.live)):
+    if context.teacher_view not in ("", view) and (
+        positions or (needs.outputs and needs.needs_online)
+    ):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
             f"reads {what} the student's own prompts, but the teacher was fine-tuned on prompts "
@@ -63,7 +65,7 @@ def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: b
         return f"compares distributions over the vocabulary, but {pair}\n{hint}"
     if needs.outputs and context.kind == "span":
         return f"compares first and last tokens of answers, but {pair}\n{hint}"
-    if needs.live:
+    if needs.needs_online:
         return f"lets the teacher read text of the student, but {pair}\n{hint}"
     if derives:
         return f"derives a teacher from what both models read, but {pair}\n{hint}"

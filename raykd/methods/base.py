@@ -39,7 +39,7 @@ class OutputSpec:
         rationales: Rationale texts of the rows.
         choices: Tokens of the rows' answer choices (`Batch.choices`).
         generation: Responses that the teacher wrote, in place of those of the task.
-        weights: The live model instead of its recorded outputs.
+        weights: The running (online) teacher instead of its cached outputs.
         reductions: Functions of hidden states that were recorded in place of the states.
         tokens: What is recorded in place of the scores of a vocabulary, by name; empty: the scores.
     """
@@ -66,10 +66,10 @@ class OutputSpec:
         return bool(self.logits or self.hidden_states or self.attentions or self.reductions)
 
     @property
-    def live(self) -> bool:
-        """Whether the running teacher is needed: it is asked about text that is not recorded.
+    def needs_online(self) -> bool:
+        """Whether only an online teacher will do: it reads text whose outputs are not cached.
 
-        Recorded are the rows of the task; what the teacher wrote to them is other text.
+        Cached are the outputs on the rows of the task; what the teacher wrote is other text.
         """
         return self.weights or (self.generation and self.outputs)
 
@@ -159,21 +159,21 @@ class DistillationContext:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)
 
 
-Reader = Callable[[Batch], Outputs]
-"""Gives the teacher's outputs for a batch."""
+TeacherOutputsFn = Callable[[Batch], Outputs]
+"""Returns the teacher's outputs for a batch, from the cache or by running it."""
 
 
 @dataclass(frozen=True, slots=True)
-class LiveReader:
-    """A `Reader` that runs the teacher, on batches that were never recorded, too.
+class OnlineTeacherFn:
+    """A `TeacherOutputsFn` that runs the teacher, so that any batch will do.
 
     Attributes:
         model: The teacher: evaluation mode, frozen weights.
-        read: Gives its outputs for a batch.
+        read: Returns its outputs for a batch.
     """
 
     model: nn.Module
-    read: Reader
+    read: TeacherOutputsFn
 
     def __call__(self, batch: Batch) -> Outputs:
         """Its outputs."""
@@ -407,6 +407,6 @@ class Method(ABC, Generic[P]):
             teacher: Its outputs, without gradient.
         """
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """One step; override only when the method changes what a step is."""
         return self.loss(batch, student(batch), teacher(batch))

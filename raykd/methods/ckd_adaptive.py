@@ -8,7 +8,14 @@ from typing import Any
 
 from raykd.data.base import Batch
 from raykd.methods import ckd
-from raykd.methods.base import DistillationContext, LossTerms, Method, OutputSpec, Reader, StudentFn
+from raykd.methods.base import (
+    DistillationContext,
+    LossTerms,
+    Method,
+    OutputSpec,
+    StudentFn,
+    TeacherOutputsFn,
+)
 from raykd.models.base import Outputs, Reduction, Subnet
 from raykd.params import param
 
@@ -102,7 +109,7 @@ class AdaptiveCKD(Method[Params]):
         only_widths = epoch < self.params.width_epochs
         self._active = tuple(p for p in self._all if p.depth == 1 or not only_widths)
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """The terms of every subnet, added up."""
         theirs = teacher(batch)
         total: dict[str, Any] = {}  # either kind of term; a name is of one kind

@@ -9,7 +9,7 @@ import torch
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods._tokens import weighted
-from raykd.methods.base import LossTerms, Method, OutputSpec, Reader, StudentFn
+from raykd.methods.base import LossTerms, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -50,7 +50,7 @@ class GKD(Method[Params]):
     kinds = TEXT_KINDS
 
     def teacher_outputs(self) -> OutputSpec:
-        """The live teacher, unless nothing is sampled."""
+        """The online teacher, unless nothing is sampled."""
         return OutputSpec(logits=True, weights=self.params.lmbda > 0)
 
     def new_tokens(self) -> int:
@@ -71,7 +71,7 @@ class GKD(Method[Params]):
             student.lazy_logits, labels, teacher.target if ratio > 0 else None, ratio, of
         )
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """Sample responses for the whole batch on all ranks, or take those of the task."""
         p = self.params
         # Drawn on every rank, so that the generators stay in step, and decided by the first.

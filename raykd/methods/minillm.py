@@ -28,13 +28,13 @@ from raykd.methods._ranks import Ranks
 from raykd.methods._tokens import weighted
 from raykd.methods.base import (
     DistillationContext,
-    LiveReader,
     LossTerms,
     Mean,
     Method,
+    OnlineTeacherFn,
     OutputSpec,
-    Reader,
     StudentFn,
+    TeacherOutputsFn,
 )
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -191,7 +191,7 @@ class MiniLLM(Method[Params]):
             self._left = int(state["left"])
             self._rollout = Rollout.of_tensors(state)
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """Sample when there is nothing left to learn from; then one step on what was sampled."""
         p = self.params
         if self._rollout is None or self._left == 0:
@@ -207,9 +207,9 @@ class MiniLLM(Method[Params]):
             terms["text"] = p.lm_coef * cast(Mean, plain.means["loss"])
         return LossTerms(metrics, **terms)
 
-    def _sample(self, batch: Batch, student: StudentFn, teacher: Reader) -> Rollout:
+    def _sample(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Rollout:
         p = self.params
-        assert isinstance(teacher, LiveReader)
+        assert isinstance(teacher, OnlineTeacherFn)
         with torch.no_grad():
             written = student.generate(
                 batch,
@@ -225,7 +225,7 @@ class MiniLLM(Method[Params]):
             return rollout_of(written, mine, theirs, p, self.ranks)
 
     def _policy_terms(
-        self, rollout: Rollout, student: StudentFn, teacher: Reader
+        self, rollout: Rollout, student: StudentFn, teacher: TeacherOutputsFn
     ) -> tuple[dict[str, Term], dict[str, Term]]:
         shared = self.context.shared_vocabulary
         scores = student(rollout.batch, dropout=False).lazy_logits.first(shared)

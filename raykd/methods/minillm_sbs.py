@@ -8,7 +8,7 @@ from typing import cast
 from raykd.data.base import EXPLAIN, PREDICT, Batch
 from raykd.losses.targets import Divergence
 from raykd.methods import minillm
-from raykd.methods.base import LossTerms, OutputSpec, Reader, StudentFn
+from raykd.methods.base import LossTerms, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.methods.step_by_step import Half
 from raykd.params import param
 
@@ -36,7 +36,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
         """Rationales."""
         return (EXPLAIN,)
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """One step of MiniLLM, and one on the rationales of the batch."""
         alpha = cast(Params, self.params).alpha
         found = super().step(batch, student, teacher)

@@ -17,7 +17,7 @@ from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
-from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, Reader, StudentFn
+from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -66,7 +66,11 @@ class Half:
 
     @classmethod
     def rationales(
-        cls, explain: Batch, student: StudentFn, teacher: Reader | None = None, share: float = 0.0
+        cls,
+        explain: Batch,
+        student: StudentFn,
+        teacher: TeacherOutputsFn | None = None,
+        share: float = 0.0,
     ) -> Half:
         """The rationales of a batch, of which some rows or all may have none.
 
@@ -172,7 +176,7 @@ class StepByStep(Method[Params]):
         """Labels alone."""
         return both(self._label(batch, student, teacher), None, alpha=1.0, of=self._of())
 
-    def step(self, batch: Batch, student: StudentFn, teacher: Reader) -> LossTerms:
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """Both tasks, each with a pass of its own; a task of weight 0 is left out."""
         p = self.params
         label = rationale = None

@@ -166,8 +166,8 @@ def union_of_outputs(
 
 
 def _served(output_spec: OutputSpec) -> OutputSpec:
-    """What one method reads, with the weights where recorded outputs cannot serve it."""
-    return replace(output_spec, weights=output_spec.live)
+    """What one method reads, with the weights where cached outputs cannot serve it."""
+    return replace(output_spec, weights=output_spec.needs_online)
 
 
 def vocabulary_needs(

@@ -91,7 +91,9 @@ def teacher_record(
         serving=planned.serving,
         precision=planned.inputs.precision if finetuned(gathered.spec) else "",
         weights=planned.keys.teacher,
-        rounding=dict(prepared.recorded.error()) if prepared.recorded is not None else {},
+        rounding=dict(prepared.cached_outputs.error())
+        if prepared.cached_outputs is not None
+        else {},
         analysed={name: found.seconds for name, found in prepared.findings.items()},
         history=prepared.history,
     )

@@ -147,7 +147,7 @@ def _prepared(
 
 
 def free_memory() -> int:
-    """Free memory, which recorded outputs may use as they may use an object store.
+    """Free memory, which cached outputs may use as they may use an object store.
 
     Ray's own store takes less of it: what a sweep on this machine reads is recorded here, too.
     """

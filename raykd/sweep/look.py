@@ -15,7 +15,7 @@ from raykd.sweep.serving import inputs_of
 from raykd.sweep.tasks import task_of
 
 ROOM = 1 << 40
-"""Bytes for recorded outputs: what a cluster has room for is not known before there is one."""
+"""Bytes for cached outputs: what a cluster has room for is not known before there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,21 +50,21 @@ def inputs_of(
     Args:
         spec: The sweep.
         gathered: The task.
-        store_bytes: Capacity that recorded outputs may use part of.
+        store_bytes: Capacity that cached outputs may use part of.
         ability: What the devices can do that the teacher is prepared on; None: this process's.
     """
     ability = ability or Ability.of(choose_device())
     gathered, cached = _with_cache(spec, gathered)
     output_spec, needed, compared = _smaller(spec, gathered)
     room = int(store_bytes * STORE_SHARE)
-    needs_live = gathered.output_spec.weights
+    needs_online = gathered.output_spec.weights
     mode = spec.teacher.serve
     if mode == "auto":
-        mode = "outputs" if needed <= room and not needs_live else "weights"
-    if mode == "outputs" and needs_live:
+        mode = "outputs" if needed <= room and not needs_online else "weights"
+    if mode == "outputs" and needs_online:
         found = Problem(
             path="teacher.serve",
-            message="a method of this file needs the live teacher, but serve is outputs",
+            message="a method of this file needs the online teacher, but serve is outputs",
             hint="use serve: auto or weights",
         )
         raise SpecError(found=[found])
@@ -243,9 +243,10 @@ def _describe(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room:
     if isinstance(epochs, int | float):
         runs = len(spec.methods) * spec.search.trials
         runs += len(spec.methods) * spec.confirm_runs
-        live = int(rows * epochs * runs)
+        most = int(rows * epochs * runs)
         text += (
-            f"; live it would read up to {live:,} rows ({rows:,} x {epochs:g} epochs x {runs} runs)"
+            f"; online it would read up to {most:,} rows "
+            f"({rows:,} x {epochs:g} epochs x {runs} runs)"
         )
     return text
 

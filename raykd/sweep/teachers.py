@@ -21,11 +21,11 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers import shelf, store
+from raykd.teachers.cached_outputs import Block
 from raykd.teachers.found import Found
 from raykd.teachers.keeping import TeacherCache, finished, to_make
 from raykd.teachers.made import Made
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import Block
 from raykd.training.device import Ability
 from raykd.trial.board import RAY_THREAD, answer
 from raykd.trial.follow import follow
@@ -271,7 +271,7 @@ class Teachers:
         bare, values = finished(work.planned.inputs, work.found, work.made, work.block)
         if values is not None:
             blocks = store.put_blocks(values)
-        elif bare.recorded is not None:
+        elif bare.cached_outputs is not None:
             blocks = (store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
         else:
             blocks = iter(())

@@ -18,12 +18,18 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Derivation, DistillationContext, OutputSpec, Reader, Variant
+from raykd.methods.base import (
+    Derivation,
+    DistillationContext,
+    OutputSpec,
+    TeacherOutputsFn,
+    Variant,
+)
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory
 from raykd.params import Scalar
-from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.recording import Recording, record, row_bytes
 from raykd.training.device import DistributedContext
 from raykd.training.loop import TrainJob, train_model
@@ -75,7 +81,7 @@ class TeacherBench:
     model: nn.Module
     factory: ModelFactory
     splits: Mapping[str, TokenizedDataset]
-    read: Reader
+    read: TeacherOutputsFn
     pad_id: int
     max_length: int
     precision: str = "auto"
@@ -162,7 +168,7 @@ def record_variant(
     max_length: int,
     dtype: str,
     world: DistributedContext,
-) -> RecordedOutputs:
+) -> CachedOutputs:
     """The outputs of a derived teacher on every train row."""
     sizes = row_bytes(
         train, output_spec, factory.dims, kind=factory.kind, num_labels=factory.num_labels,

@@ -67,7 +67,7 @@ class TaskInputs:
             both split text alike; matrices may have more rows.
         output_spec: Everything the sweep's methods read from the teacher.
         derivations: How other teachers are derived from it, each looked at once.
-        mode: Serve recorded outputs, or the weights.
+        mode: Serve cached outputs, or the weights.
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
         rationale_generation: Rationales that the teacher generates, or None.

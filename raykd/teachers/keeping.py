@@ -12,6 +12,7 @@ from pathlib import Path
 from raykd.data.base import Array
 from raykd.teachers import cache, shelf
 from raykd.teachers.cache import Trained
+from raykd.teachers.cached_outputs import Block
 from raykd.teachers.found import WEIGHTS, Found, find, passed
 from raykd.teachers.identity import (
     FINDINGS,
@@ -28,7 +29,6 @@ from raykd.teachers.made import Made
 from raykd.teachers.pieces import Piece, composed, pieces_of
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import Block
 from raykd.teachers.scoring import metrics_of
 from raykd.teachers.signals import only
 
@@ -185,16 +185,16 @@ def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
     known = replace(
         found.made,
         state=found.state() if found.state is not None else None,
-        recorded=None,
+        cached_outputs=None,
     )
     if found.pieces:
         wanted, dtype = inputs.train_output_spec(), inputs.dtype
         names = list(found.pieces)
         blocks = inputs.recording("train", wanted).blocks()
-        recorded, values = composed(found.pieces, only(wanted, names), dtype, blocks)
+        cached_outputs, values = composed(found.pieces, only(wanted, names), dtype, blocks)
         if any(name.startswith(FINDINGS) for name in found.missing):
-            recorded = recorded.with_chunks(values)  # analyses read the logits
-        known = replace(known, recorded=recorded)
+            cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
+        known = replace(known, cached_outputs=cached_outputs)
     return replace(inputs, known=known)
 
 
@@ -222,27 +222,27 @@ def finished(
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
     if inputs.mode != "outputs":
-        return assemble(inputs, replace(whole, recorded=None)), None
+        return assemble(inputs, replace(whole, cached_outputs=None)), None
     pieces = dict(found.pieces)
-    if made is not None and made.recorded is not None:
+    if made is not None and made.cached_outputs is not None:
         if not pieces:
             return assemble(inputs, whole.bare()), None
-        pieces = pieces_of(made.recorded, block) | pieces
+        pieces = pieces_of(made.cached_outputs, block) | pieces
     wanted = inputs.train_output_spec()
     blocks = inputs.recording("train", wanted).blocks()
-    recorded, values = composed(pieces, wanted, inputs.dtype, blocks)
-    return assemble(inputs, replace(whole, recorded=recorded)), values
+    cached_outputs, values = composed(pieces, wanted, inputs.dtype, blocks)
+    return assemble(inputs, replace(whole, cached_outputs=cached_outputs)), values
 
 
 def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] | None) -> Prepared:
-    """What `finished` gave, with all recorded outputs in memory."""
-    if prepared.recorded is None:
+    """What `finished` gave, with all cached outputs in memory."""
+    if prepared.cached_outputs is None:
         return prepared
     if blocks is None:
         assert made is not None
-        assert made.recorded is not None
-        blocks = made.recorded.chunks()
-    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks))
+        assert made.cached_outputs is not None
+        blocks = made.cached_outputs.chunks()
+    return replace(prepared, cached_outputs=prepared.cached_outputs.with_chunks(blocks))
 
 
 def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
@@ -264,9 +264,9 @@ def _pieces(
 ) -> dict[str, tuple[Piece, Sequence[Array]]]:
     """Recorded signals of what was made, by name, with their blocks."""
     found: dict[str, tuple[Piece, Sequence[Array]]] = {}
-    if made.recorded is not None:
+    if made.cached_outputs is not None:
         blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
-        for name, piece in pieces_of(made.recorded, block).items():
+        for name, piece in pieces_of(made.cached_outputs, block).items():
             found[RECORDED + name] = (piece, blocks)
     if made.reported is not None:
         blocks = inputs.recording("report", TEST_OUTPUT_SPEC).blocks()

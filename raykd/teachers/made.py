@@ -9,8 +9,8 @@ from raykd.data.base import TokenizedDataset
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.derive import Findings
-from raykd.teachers.recorded import RecordedOutputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Made:
         history: Evaluations during fine-tuning.
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
-        recorded: Its outputs on the train rows.
+        cached_outputs: Its outputs on the train rows.
         reported: What it said of the tokens of the report split.
         teacher_texts: The train rows with texts of the teacher, by what they are.
         findings: What derivations found out, by `raykd.teachers.derive.name_of`.
@@ -35,8 +35,8 @@ class Made:
     history: tuple[Evaluation, ...] = ()
     parameters: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    recorded: RecordedOutputs | None = None
-    reported: RecordedOutputs | None = None
+    cached_outputs: CachedOutputs | None = None
+    reported: CachedOutputs | None = None
     teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     findings: Mapping[str, Findings] = field(default_factory=dict)
     student: ModelFactory | None = None
@@ -51,7 +51,7 @@ class Made:
             history=more.history or self.history,
             parameters=more.parameters or self.parameters,
             scores={**self.scores, **more.scores},
-            recorded=more.recorded or self.recorded,
+            cached_outputs=more.cached_outputs or self.cached_outputs,
             reported=more.reported or self.reported,
             teacher_texts={**self.teacher_texts, **more.teacher_texts},
             findings={**self.findings, **more.findings},
@@ -62,6 +62,6 @@ class Made:
 
     def bare(self) -> Made:
         """The same without the values of recorded train rows."""
-        if self.recorded is None:
+        if self.cached_outputs is None:
             return self
-        return replace(self, recorded=self.recorded.with_chunks(()))
+        return replace(self, cached_outputs=self.cached_outputs.with_chunks(()))

@@ -6,27 +6,27 @@ from torch import nn
 
 from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec, Variant
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import RecordedOutputs
-from raykd.teachers.serve import LiveTeacher, OwnRows, RecordedTeacher, Teacher
+from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, OwnRows, Teacher
 from raykd.training.device import DistributedContext
 
 
 def open_teacher(prepared: Prepared, world: DistributedContext) -> Teacher:
     """The teacher of a prepared task on this process's device."""
-    if prepared.recorded is not None:
-        return open_recorded(prepared, prepared.recorded, world)
+    if prepared.cached_outputs is not None:
+        return open_offline(prepared, prepared.cached_outputs, world)
     assert prepared.teacher is not None
-    return _live(prepared, prepared.teacher.frozen().to(world.device), world)
+    return _online(prepared, prepared.teacher.frozen().to(world.device), world)
 
 
-def open_recorded(
-    prepared: Prepared, recorded: RecordedOutputs, world: DistributedContext
-) -> RecordedTeacher:
+def open_offline(
+    prepared: Prepared, cached_outputs: CachedOutputs, world: DistributedContext
+) -> OfflineTeacher:
     """What was recorded of a teacher of a prepared task, or of one derived from it."""
-    return RecordedTeacher(
-        recorded,
+    return OfflineTeacher(
+        cached_outputs,
         world.device,
         prepared.output_matrix,
         prepared.output_bias,
@@ -34,17 +34,17 @@ def open_recorded(
     )
 
 
-def _live(prepared: Prepared, model: nn.Module, world: DistributedContext) -> LiveTeacher:
+def _online(prepared: Prepared, model: nn.Module, world: DistributedContext) -> OnlineTeacher:
     own = None
     if prepared.teacher_train is not None:
         collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
         own = OwnRows(prepared.teacher_train, collate, world.device)
-    return LiveTeacher(model, own, prepared.context().compared_vocabulary)
+    return OnlineTeacher(model, own, prepared.context().compared_vocabulary)
 
 
-def recorded_variant(
+def record_outputs_of_variant(
     prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
-) -> RecordedOutputs:
+) -> CachedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
     own = prepared.teacher_train
@@ -55,7 +55,7 @@ def recorded_variant(
         prepared.splits["train"] if own is None else own,
         pad_id=prepared.teacher_pad,
         max_length=prepared.max_length,
-        dtype=prepared.recorded.dtype if prepared.recorded is not None else "fp32",
+        dtype=prepared.cached_outputs.dtype if prepared.cached_outputs is not None else "fp32",
         world=world,
     )
 
@@ -63,8 +63,10 @@ def recorded_variant(
 def open_variant(
     prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
 ) -> Teacher:
-    """A derived teacher, made here: recorded as the teacher is, or live."""
-    if prepared.recorded is None:
+    """A derived teacher, made here: offline or online, as the teacher is."""
+    if prepared.cached_outputs is None:
         assert prepared.teacher is not None
-        return _live(prepared, make(prepared.teacher, variant, world), world)
-    return open_recorded(prepared, recorded_variant(prepared, variant, output_spec, world), world)
+        return _online(prepared, make(prepared.teacher, variant, world), world)
+    return open_offline(
+        prepared, record_outputs_of_variant(prepared, variant, output_spec, world), world
+    )

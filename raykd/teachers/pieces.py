@@ -15,8 +15,8 @@ import numpy as np
 
 from raykd.data.base import Array
 from raykd.methods.base import OutputSpec
+from raykd.teachers.cached_outputs import Block, CachedOutputs
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.recorded import Block, RecordedOutputs
 from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS, signal_names
 
 RowReader = Callable[[int, int], Mapping[str, Array]]
@@ -30,9 +30,9 @@ class PieceAbout:
     Attributes:
         offsets: Where rows begin, int64 ``[N + 1]``, for each of its arrays.
         starts: First row of each block it was recorded in, int64 ``[blocks + 1]``.
-        shape: What logits are of, as `RecordedOutputs.shape`.
-        rounding: As `RecordedOutputs.rounding`, of this signal.
-        coverage: As `RecordedOutputs.coverage`.
+        shape: What logits are of, as `CachedOutputs.shape`.
+        rounding: As `CachedOutputs.rounding`, of this signal.
+        coverage: As `CachedOutputs.coverage`.
     """
 
     offsets: Mapping[str, Array]
@@ -56,40 +56,44 @@ class Piece:
 
 
 def pieces_of(
-    recorded: RecordedOutputs, block: Callable[[int], Block] | None = None
+    cached_outputs: CachedOutputs, block: Callable[[int], Block] | None = None
 ) -> dict[str, Piece]:
     """Every signal of a recording, by name.
 
     Args:
-        recorded: It; without its values where `block` is given.
+        cached_outputs: It; without its values where `block` is given.
         block: Gives the values of a block.
     """
-    blocks = list(recorded.chunks()) if block is None else []
+    blocks = list(cached_outputs.chunks()) if block is None else []
     fetch = block or blocks.__getitem__
     found = {}
-    for name in recorded.names():
-        columns = _columns(recorded, name)
-        parts = recorded.parts()
+    for name in cached_outputs.names():
+        columns = _columns(cached_outputs, name)
+        parts = cached_outputs.parts()
         of_any = parts[next(iter(columns.values()))[0]]
         about = PieceAbout(
             offsets={own: parts[whole].offsets for own, (whole, _) in columns.items()},
             starts=of_any.starts,
-            shape=recorded.shape,
-            rounding={n: r for n, r in recorded.rounding.items() if _rounds(name, n)},
-            coverage=recorded.coverage if name.startswith(TOKENS) else (0.0, 0.0),
+            shape=cached_outputs.shape,
+            rounding={n: r for n, r in cached_outputs.rounding.items() if _rounds(name, n)},
+            coverage=cached_outputs.coverage if name.startswith(TOKENS) else (0.0, 0.0),
         )
-        found[name] = Piece(about=about, read=_reader(recorded, columns, fetch))
+        found[name] = Piece(about=about, read=_reader(cached_outputs, columns, fetch))
     return found
 
 
-def _columns(recorded: RecordedOutputs, name: str) -> dict[str, tuple[str, int | None]]:
+def _columns(cached_outputs: CachedOutputs, name: str) -> dict[str, tuple[str, int | None]]:
     """Arrays of a signal: in which part of the recording, and at which place of its layers."""
     if name.startswith(HIDDEN):
-        return {name: ("hidden_states", recorded.layers.index(int(name.removeprefix(HIDDEN))))}
+        return {
+            name: ("hidden_states", cached_outputs.layers.index(int(name.removeprefix(HIDDEN))))
+        }
     if name.startswith(ATTENTION):
-        return {name: ("attentions", recorded.blocks.index(int(name.removeprefix(ATTENTION))))}
+        return {
+            name: ("attentions", cached_outputs.blocks.index(int(name.removeprefix(ATTENTION))))
+        }
     if name.startswith(TOKENS):
-        return {own: (own, None) for own in recorded.by_token}
+        return {own: (own, None) for own in cached_outputs.by_token}
     own = name.removeprefix(REDUCTION)
     return {own: (own, None)}
 
@@ -102,12 +106,12 @@ def _rounds(signal: str, name: str) -> bool:
 
 
 def _reader(
-    recorded: RecordedOutputs,
+    cached_outputs: CachedOutputs,
     columns: Mapping[str, tuple[str, int | None]],
     fetch: Callable[[int], Block],
 ) -> RowReader:
-    order = list(recorded.parts())
-    parts = recorded.parts()
+    order = list(cached_outputs.parts())
+    parts = cached_outputs.parts()
 
     def read(begin: int, end: int) -> dict[str, Array]:
         found: dict[str, list[Array]] = {own: [] for own in columns}
@@ -141,7 +145,7 @@ def _one(arrays: Sequence[Array]) -> Array:
 
 def composed(
     pieces: Mapping[str, Piece], output_spec: OutputSpec, dtype: str, blocks: Sequence[Array]
-) -> tuple[RecordedOutputs, Iterator[Block]]:
+) -> tuple[CachedOutputs, Iterator[Block]]:
     """A recording put together from its signals.
 
     Args:
@@ -170,7 +174,7 @@ def composed(
 
     layers, maps = sorted(output_spec.hidden_states), sorted(output_spec.attentions)
     kept = tokens in pieces
-    bare = RecordedOutputs(
+    bare = CachedOutputs(
         logits=part(LOGITS) if LOGITS in pieces else None,
         layers=tuple(layers),
         hidden=part(f"{HIDDEN}{layers[0]}") if layers else None,
@@ -194,9 +198,9 @@ def composed(
 
 
 def _values(
-    bare: RecordedOutputs, pieces: Mapping[str, Piece], begin: int, end: int
+    bare: CachedOutputs, pieces: Mapping[str, Piece], begin: int, end: int
 ) -> Iterator[Array]:
-    """The arrays of a block, in the order of `RecordedOutputs.parts`."""
+    """The arrays of a block, in the order of `CachedOutputs.parts`."""
 
     def read(name: str) -> Mapping[str, Array]:
         return pieces[name].read(begin, end)

@@ -15,18 +15,18 @@ from raykd.models import weights
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.made import Made
 from raykd.teachers.pieces import composed
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
-from raykd.teachers.serve import RecordedTeacher
 from raykd.teachers.signals import only, signal_names
 from raykd.teachers.student_init import student_init
+from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.teacher_text import (
     STREAMS,
     TEACHER_RATIONALES,
@@ -39,7 +39,7 @@ from raykd.training.device import DistributedContext
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
 
-Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]], RecordedOutputs]
+Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]], CachedOutputs]
 """Records the train rows: gets the teacher, how others can build it, what to record, and a function
 to call with the number of rows done."""
 
@@ -50,7 +50,7 @@ TEST_OUTPUT_SPEC = OutputSpec(logits=True, tokens=HiddenCache().name)
 
 def record_here(
     model: nn.Module, factory: ModelFactory, recording: Recording, progress: Callable[[int], None]
-) -> RecordedOutputs:
+) -> CachedOutputs:
     """The recorder of a process that is alone."""
     return record(model, recording, next(model.parameters()).device, progress)
 
@@ -92,11 +92,11 @@ def make(
     factory = replace(inputs.teacher, state=state, random_init=None)
     rows = _Rows(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
-    recorded: RecordedOutputs | None = None
+    cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
-        recorded = recorder(model, factory, recording, rows.of("train"))
+        cached_outputs = recorder(model, factory, recording, rows.of("train"))
     reported = None
     if inputs.reports() and known.reported is None:
         reported = _reported(inputs, model, world)
@@ -108,7 +108,7 @@ def make(
         history=history,
         parameters=sum(p.numel() for p in model.parameters()),
         scores=scores,
-        recorded=recorded,
+        cached_outputs=cached_outputs,
         reported=reported,
         teacher_texts=_teacher_texts(inputs, model, progress),
         student=student,
@@ -162,7 +162,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
-    matrix, bias = _output_layer(state, made.recorded, made.reported)
+    matrix, bias = _output_layer(state, made.cached_outputs, made.reported)
     return Prepared(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
@@ -177,7 +177,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         teacher_pad=inputs.teacher_pad,
         teacher_dims=inputs.teacher.dims,
         student=student,
-        recorded=(made.recorded or _nothing(inputs)) if served else None,
+        cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
         reported=made.reported,
         output_matrix=matrix,
@@ -192,7 +192,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     )
 
 
-def _nothing(inputs: TaskInputs) -> RecordedOutputs:
+def _nothing(inputs: TaskInputs) -> CachedOutputs:
     """The recording of train rows of which nothing is read."""
     output_spec = inputs.train_output_spec()
     return composed({}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks())[
@@ -228,7 +228,7 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     """What is to be recorded of the train rows now, None where nothing is."""
     if not inputs.records():
         return None
-    wanted, known = inputs.train_output_spec(), inputs.known.recorded
+    wanted, known = inputs.train_output_spec(), inputs.known.cached_outputs
     if known is None:
         return wanted
     token_labels = inputs.teacher_splits["train"].token_labels
@@ -236,7 +236,7 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     return only(wanted, missing) if missing else None
 
 
-def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> RecordedOutputs:
+def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
     """What the teacher says of the text of the report split."""
     return record(model, inputs.recording("report", TEST_OUTPUT_SPEC), world.device)
 
@@ -279,7 +279,7 @@ def _own_train(inputs: TaskInputs) -> TokenizedDataset:
 
 
 def _output_layer(
-    state: ModelState | None, *recordings: RecordedOutputs | None
+    state: ModelState | None, *recordings: CachedOutputs | None
 ) -> tuple[Array | None, Array | None]:
     """Matrix and bias that make scores of what was recorded, where that needs them."""
     named = {recording.tokens for recording in recordings if recording is not None}
@@ -302,18 +302,20 @@ def _analyse(
     if not left:
         return {}
     student = made.student or inputs.student
-    assert made.recorded is not None
+    assert made.cached_outputs is not None
     assert isinstance(student, ModelFactory)
     alone = DistributedContext(device=world.device)
     context = replace(inputs.context(), student=student.dims)
-    teacher = RecordedTeacher(made.recorded, world.device, vocabulary=context.compared_vocabulary)
+    teacher = OfflineTeacher(
+        made.cached_outputs, world.device, vocabulary=context.compared_vocabulary
+    )
     bench = TeacherBench(
         distillation=context,
         task=inputs.task,
         model=model,
         factory=student,
         splits=inputs.teacher_splits,
-        read=teacher.reader(OutputSpec(logits=True)),
+        read=teacher.outputs_fn(OutputSpec(logits=True)),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         precision=inputs.precision,

@@ -10,8 +10,8 @@ from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.results.records import Evaluation
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.derive import Findings
-from raykd.teachers.recorded import RecordedOutputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class Prepared:
         teacher_pad: Padding token of the teacher.
         teacher_dims: Sizes of the teacher.
         student: How students begin.
-        recorded: The teacher's outputs on ``train``, None when it is served by its weights.
+        cached_outputs: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
         reported: What the teacher said of the tokens of the report split, to tell how far students
@@ -65,9 +65,9 @@ class Prepared:
     teacher_pad: int
     teacher_dims: ModelDims
     student: ModelFactory
-    recorded: RecordedOutputs | None
+    cached_outputs: CachedOutputs | None
     teacher: ModelFactory | None
-    reported: RecordedOutputs | None
+    reported: CachedOutputs | None
     output_matrix: Array | None
     output_bias: Array | None
     findings: Mapping[str, Findings]
@@ -93,10 +93,10 @@ class Prepared:
         )
 
     def bare(self) -> Prepared:
-        """The same without the values of recorded outputs."""
-        if self.recorded is None:
+        """The same without the values of cached outputs."""
+        if self.cached_outputs is None:
             return self
-        return replace(self, recorded=self.recorded.with_chunks(()))
+        return replace(self, cached_outputs=self.cached_outputs.with_chunks(()))
 
     def arrays(self) -> Iterator[Array]:
         """Every array of rows, models and findings, and where recorded rows begin."""
@@ -114,5 +114,5 @@ class Prepared:
         for factory in (self.student, self.teacher):
             if factory is not None and factory.state is not None:
                 yield from factory.state.tensors.values()
-        if self.recorded is not None:
-            yield from self.recorded.offsets()
+        if self.cached_outputs is not None:
+            yield from self.cached_outputs.offsets()

@@ -22,8 +22,8 @@ from raykd.losses.vocabulary import LazyLogits
 from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
+from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.ragged import Ragged, one_chunk
-from raykd.teachers.recorded import RecordedOutputs, joined
 from raykd.teachers.tokens.base import TokenCache, as_ids
 from raykd.teachers.tokens.choose import cache_of
 
@@ -83,7 +83,7 @@ class Recording:
         rows: Array,
         device: torch.device,
         progress: Callable[[int], None] = lambda done: None,
-    ) -> RecordedOutputs:
+    ) -> CachedOutputs:
         """Record one block, without dropout and gradient, in float32.
 
         Args:
@@ -123,9 +123,9 @@ def record(
     recording: Recording,
     device: torch.device,
     progress: Callable[[int], None] = lambda done: None,
-) -> RecordedOutputs:
+) -> CachedOutputs:
     """Record every block here; see `Recording.run`."""
-    found: list[RecordedOutputs] = []
+    found: list[CachedOutputs] = []
     before = 0
     for rows in recording.blocks():
         found.append(recording.run(model, rows, device, after(before, progress)))
@@ -268,11 +268,11 @@ class _Block:
             self._random = torch.Generator(device).manual_seed(self._random.initial_seed())
         return self._random
 
-    def done(self) -> RecordedOutputs:
+    def done(self) -> CachedOutputs:
         """The outputs of all rows."""
         output_spec = self._recording.output_spec
         parts = {name: pieces.done() for name, pieces in self._pieces.items()}
-        return RecordedOutputs(
+        return CachedOutputs(
             logits=parts.get("logits"),
             layers=numbers(output_spec.hidden_states),
             hidden=parts.get("hidden_states"),

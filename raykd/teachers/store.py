@@ -1,7 +1,7 @@
 """The Ray object store: prepared tasks are put once and read without copying on every node.
 
 A task is one small object (rows, student, where recorded rows begin) and one object for each block
-of recorded outputs, so that blocks can be made, moved, spilled and lost one by one.
+of cached outputs, so that blocks can be made, moved, spilled and lost one by one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import ray
 
 from raykd.data.base import Array, Task
 from raykd.errors import TrialError
+from raykd.teachers.cached_outputs import Block, checksum
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import Block, checksum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +26,10 @@ class TeacherHandle:
         task: The task itself, so that workers need not know where it is defined.
         fingerprint: Identity of the preparation.
         mode: ``outputs`` or ``weights``.
-        refs: The object without its recorded outputs, then one reference per block of them.
+        refs: The object without its cached outputs, then one reference per block of them.
         num_examples: Rows that outputs were recorded for.
         store_bytes: Bytes in the object store.
-        stored: Bytes of recorded outputs by signal, those of reductions together.
+        stored: Bytes of cached outputs by signal, those of reductions together.
         metrics: The teacher's scores.
         checksum: What the arrays added up to when they were published.
         edition: How often it was published before.
@@ -49,7 +49,7 @@ class TeacherHandle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredBlock:
-    """A block of recorded outputs in the object store.
+    """A block of cached outputs in the object store.
 
     Attributes:
         ref: Reference to it.
@@ -72,14 +72,14 @@ def publish(
     """Make a prepared task readable on every node; the calling process owns what it puts.
 
     Args:
-        prepared: The task; without the values of recorded outputs where `blocks` are given.
+        prepared: The task; without the values of cached outputs where `blocks` are given.
         task: The task.
-        blocks: Its recorded outputs, where they are in the store already or are read one by one.
+        blocks: Its cached outputs, where they are in the store already or are read one by one.
         edition: How often it was published before.
     """
-    recorded = prepared.recorded
+    cached_outputs = prepared.cached_outputs
     if blocks is None:
-        blocks = put_blocks(recorded.chunks() if recorded is not None else ())
+        blocks = put_blocks(cached_outputs.chunks() if cached_outputs is not None else ())
     bare = prepared.bare()
     value = checksum(bare.arrays())
     size = sum(a.nbytes for a in bare.arrays())
@@ -88,13 +88,13 @@ def publish(
     for block in blocks:
         refs.append(block.ref)
         value = checksum(block.arrays, value)
-        assert recorded is not None
-        for name, array in zip(recorded.signal_names(), block.arrays, strict=True):
+        assert cached_outputs is not None
+        for name, array in zip(cached_outputs.signal_names(), block.arrays, strict=True):
             stored[name] = stored.get(name, 0) + array.nbytes
     return TeacherHandle(
         task=task,
         fingerprint=prepared.fingerprint,
-        mode="outputs" if recorded is not None else "weights",
+        mode="outputs" if cached_outputs is not None else "weights",
         refs=tuple(refs),
         num_examples=len(prepared.splits["train"]),
         store_bytes=size + sum(stored.values()),
@@ -113,16 +113,16 @@ def fetch(handle: TeacherHandle) -> Prepared:
     """
     bare, *blocks = ray.get(list(handle.refs))
     prepared: Prepared = bare
-    if prepared.recorded is None:
+    if prepared.cached_outputs is None:
         return prepared
-    return replace(prepared, recorded=prepared.recorded.with_chunks(blocks))
+    return replace(prepared, cached_outputs=prepared.cached_outputs.with_chunks(blocks))
 
 
 def arrays(prepared: Prepared) -> Iterator[Array]:
     """Every array that trials share, in the order of the checksum."""
     yield from prepared.bare().arrays()
-    if prepared.recorded is not None:
-        for block in prepared.recorded.chunks():
+    if prepared.cached_outputs is not None:
+        for block in prepared.cached_outputs.chunks():
             yield from block
 
 

@@ -107,7 +107,7 @@ def eval_shard(
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device, copied without waiting.
 
-    `Batch.index` stays on the CPU: recorded teacher outputs are looked up there, and reading it
+    `Batch.index` stays on the CPU: cached teacher outputs are looked up there, and reading it
     back from a GPU would halt the step.
     """
     if device.type == "cpu":

@@ -13,7 +13,7 @@ from torch import nn
 from raykd.data.base import NO_LABEL, PADDED, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Reader
+from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
 from raykd.training.batches import Collate, eval_shard, on_device, stream
@@ -146,7 +146,7 @@ def _tallied(
 
 def teacher_divergence(
     model: nn.Module,
-    teacher: Reader,
+    teacher: TeacherOutputsFn,
     encoded: TokenizedDataset,
     settings: TrainSettings,
     collate: Collate,

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from raykd.data.base import TEXT_KINDS, Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
-from raykd.methods.base import Method, Reader
+from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.results.records import Evaluation
@@ -71,7 +71,7 @@ class TrainJob:
     task: Task
     train: TokenizedDataset
     select: TokenizedDataset | None
-    teacher: Reader
+    teacher: TeacherOutputsFn
     settings: TrainSettings
     collator: Collate
     seed: int

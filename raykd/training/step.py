@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import NO_LABEL, TOKEN_KINDS, Array, Batch, Task
-from raykd.methods.base import Method, Reader
+from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.ranks import StepRanks
@@ -54,7 +54,7 @@ class Step(nn.Module):
         model: nn.Module,
         method: Method[Any],  # a method's parameters are its own affair
         task: Task,
-        teacher: Reader,
+        teacher: TeacherOutputsFn,
         *,
         precision: Precision,
         world: DistributedContext,

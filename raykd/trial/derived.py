@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from raykd.methods.base import OutputSpec, Variant
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.derive import variant_key
-from raykd.teachers.open import open_recorded, open_variant, recorded_variant
+from raykd.teachers.open import open_offline, open_variant, record_outputs_of_variant
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import RecordedOutputs
-from raykd.teachers.serve import Teacher
+from raykd.teachers.teacher import Teacher
 from raykd.trial import board as boards
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ class DerivedTeachers:
     def __call__(self, variant: Variant, output_spec: OutputSpec) -> Teacher:
         """The derived teacher, recorded by this slot or another one."""
         prepared, world = self._prepared, self._slot.world
-        if prepared.recorded is None:
+        if prepared.cached_outputs is None:
             return open_variant(prepared, variant, output_spec, world)
         key = variant_key(prepared.fingerprint, variant, output_spec)
         made, seconds = 0, 0.0
         while True:
             state, kept = self._claim(key)
             if state == boards.READY:
-                recorded = self._read(key, kept)
-                if recorded is not None:
+                cached_outputs = self._read(key, kept)
+                if cached_outputs is not None:
                     rows = made * len(prepared.splits["train"])
                     self._tell(variant, made=made, rows=rows, seconds=seconds)
-                    return open_recorded(prepared, recorded, world)
+                    return open_offline(prepared, cached_outputs, world)
             elif state == boards.MINE:
                 seconds += self._make(key, variant, output_spec)
                 made += 1
@@ -65,21 +65,23 @@ class DerivedTeachers:
             kept = boards.answer(board.read.remote(key))
         return state, kept
 
-    def _read(self, key: str, kept: tuple[Any, ...]) -> RecordedOutputs | None:
+    def _read(self, key: str, kept: tuple[Any, ...]) -> CachedOutputs | None:
         """What was kept, None when it is lost with the node that had it."""
         try:
-            recorded: RecordedOutputs = ray.get(kept[0])
+            cached_outputs: CachedOutputs = ray.get(kept[0])
         except (ray.exceptions.ObjectLostError, ray.exceptions.OwnerDiedError):
             self._retract(key)
             return None
-        return recorded
+        return cached_outputs
 
     def _make(self, key: str, variant: Variant, output_spec: OutputSpec) -> float:
         """Rank 0 makes and keeps it; the others hear of it with their next claim."""
         began = time.monotonic()
         if self._slot.world.rank == 0:
             try:
-                made = recorded_variant(self._prepared, variant, output_spec, self._slot.world)
+                made = record_outputs_of_variant(
+                    self._prepared, variant, output_spec, self._slot.world
+                )
                 boards.answer(self._slot.board.keep.remote(key, made))
             except BaseException:
                 self._retract(key)

@@ -17,9 +17,9 @@ from torch import nn
 
 from raykd.data.base import Array
 from raykd.models.model_factory import ModelFactory
+from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import missing_outputs
-from raykd.teachers.recorded import RecordedOutputs, joined
 from raykd.teachers.recording import Recording
 from raykd.trial import board as boards
 
@@ -77,11 +77,11 @@ class OpenRecording:
             raise
         return True
 
-    def read(self, board: Any, number: int) -> tuple[Any, RecordedOutputs]:
+    def read(self, board: Any, number: int) -> tuple[Any, CachedOutputs]:
         """The reference to a block that is there, and the block."""
         (about,) = boards.answer(board.read.remote(f"{self._name(number)}/about"))
         (ref,) = boards.answer(board.read.remote(self._name(number)))
-        empty: RecordedOutputs = ray.get(about)
+        empty: CachedOutputs = ray.get(about)
         return ref, empty.with_chunks([ray.get(ref)])
 
     def _name(self, number: int) -> str:
@@ -134,7 +134,7 @@ class SharedRecorder:
         factory: ModelFactory,
         recording: Recording,
         progress: Callable[[int], None],
-    ) -> RecordedOutputs:
+    ) -> CachedOutputs:
         """Record every block, together with the slots that are free."""
         here = OpenRecording(
             key=self._key, model=model, recording=recording, rows=recording.blocks(),

@@ -19,9 +19,9 @@ from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.derive import name_of
-from raykd.teachers.open import open_recorded, open_teacher, open_variant
+from raykd.teachers.open import open_offline, open_teacher, open_variant
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.serve import Teacher
+from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
@@ -181,7 +181,7 @@ def run_trial(
             task=task,
             train=splits["train"],
             select=splits["select"],
-            teacher=teacher.reader(method.teacher_outputs(), method.reductions()),
+            teacher=teacher.outputs_fn(method.teacher_outputs(), method.reductions()),
             settings=settings,
             collator=collator,
             seed=config.seed,
@@ -250,7 +250,7 @@ def _ending(
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
     if config.report and prepared.reported is not None:
-        read = open_recorded(prepared, prepared.reported, world).reader(OutputSpec(logits=True))
+        read = open_offline(prepared, prepared.reported, world).outputs_fn(OutputSpec(logits=True))
         metrics["report/teacher_kl"] = teacher_divergence(
             model, read, student.splits["report"], settings, collator, world
         )

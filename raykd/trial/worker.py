@@ -28,8 +28,8 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.serve import Teacher
 from raykd.teachers.store import TeacherHandle
+from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
 from raykd.trial import board as boards
 from raykd.trial.derived import DerivedTeachers

@@ -60,7 +60,7 @@ def one_process(job: Job, report: Callable[[float, float], None]) -> None:
     `report` gets the seconds and the accuracy of every trial.
     """
     prepared = job.prepared()
-    teacher = live(job)
+    teacher = online(job)
     for trial in job.trials:
         began = time.monotonic()
         accuracy = train_one(job, prepared, teacher, trial, fixed_length=None)
@@ -75,7 +75,7 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
     def loop(settings: dict[str, Any]) -> None:
         torch.set_num_threads(1)
         accuracy = train_one(
-            job, job.prepared(), live(job), settings["trial"], fixed_length=FIXED_LENGTH
+            job, job.prepared(), online(job), settings["trial"], fixed_length=FIXED_LENGTH
         )
         (folder / f"{settings['trial']['seed']}.txt").write_text(str(accuracy))
         train.report({"accuracy": accuracy})
@@ -105,7 +105,7 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
         report(result.metrics["seconds"] / 2, result.metrics["accuracy"])
 
 
-def live(job: Job) -> Teacher:
+def online(job: Job) -> Teacher:
     """The teacher, loaded and run for every batch."""
     model: Any = AutoModelForSequenceClassification.from_pretrained(job.teacher).eval()
 
@@ -118,8 +118,8 @@ def live(job: Job) -> Teacher:
 
 def served(prepared: Prepared) -> Teacher:
     """The teacher's recorded logits, looked up by row."""
-    assert prepared.recorded is not None
-    every = torch.from_numpy(prepared.recorded.all_logits())
+    assert prepared.cached_outputs is not None
+    every = torch.from_numpy(prepared.cached_outputs.all_logits())
     return lambda batch, index: every[index]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from raykd.data.base import Batch
-from raykd.methods.base import OutputSpec, Reader
+from raykd.methods.base import OutputSpec, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.params import build
@@ -73,7 +73,7 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
                 task=cell.task,
                 train=cell.prepared.splits["train"],
                 select=None,  # scoring is the same in all forms, and not what is measured
-                teacher=cell.teacher.reader(method.teacher_outputs()),
+                teacher=cell.teacher.outputs_fn(method.teacher_outputs()),
                 settings=settings,
                 collator=cell.collator(method.teacher_outputs().margin),
                 seed=config.seed,
@@ -91,7 +91,7 @@ def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
     """Every batch through one student after the other."""
     students = [Student(cell, config) for config in configs]
 
-    def step(batch: Batch, teacher: Reader, number: int) -> None:
+    def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
         found = []
         for student in students:
             with student.alone():
@@ -110,7 +110,7 @@ def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
     students = [Student(cell, config) for config in configs]
     stack = _Stack(students)
 
-    def step(batch: Batch, teacher: Reader, number: int) -> None:
+    def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
         found = []
         for student, outputs in zip(students, stack.outputs(batch), strict=True):
             own = student.scored(outputs, batch)
@@ -187,7 +187,7 @@ class _Plain(nn.Module):
 
 
 def _train(
-    cell: Cell, students: Sequence[Student], step: Callable[[Batch, Reader, int], None]
+    cell: Cell, students: Sequence[Student], step: Callable[[Batch, TeacherOutputsFn, int], None]
 ) -> Trained:
     """All epochs; what is computed for a batch before its first student is shared."""
     first = students[0]
@@ -196,7 +196,7 @@ def _train(
         if (student.seed, student.settings.epochs) != (first.seed, first.settings.epochs):
             raise ValueError("students of a pack have one seed and one number of epochs")
         output_spec = output_spec.union(student.method.teacher_outputs())
-    read, collate = cell.teacher.reader(output_spec), cell.collator(output_spec.margin)
+    read, collate = cell.teacher.outputs_fn(output_spec), cell.collator(output_spec.margin)
     train, number = cell.prepared.splits["train"], 0
     marks: list[float] = []
     terms: list[list[Mapping[str, float]]] = [[] for _ in students]

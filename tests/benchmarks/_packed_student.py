@@ -12,13 +12,13 @@ from torch import Tensor
 
 from raykd.data.base import Batch, Task
 from raykd.data.collate import Collator
-from raykd.methods.base import LossTerms, Reader
+from raykd.methods.base import LossTerms, TeacherOutputsFn
 from raykd.models.base import Outputs, Subnet
 from raykd.models.dropout import set_dropout
 from raykd.models.forward import forward
 from raykd.params import build
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.serve import Teacher
+from raykd.teachers.teacher import Teacher
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.optim import Optimizer
@@ -113,7 +113,9 @@ class Student:
         """Outputs with the task loss."""
         return found.scored(self._task.loss(found.logits.float(), batch))
 
-    def terms(self, batch: Batch, student: Callable[..., Outputs], teacher: Reader) -> Tensor:
+    def terms(
+        self, batch: Batch, student: Callable[..., Outputs], teacher: TeacherOutputsFn
+    ) -> Tensor:
         """The values of the loss terms."""
         terms: LossTerms = self.method.step(batch, student, teacher)
         device = batch.labels.device

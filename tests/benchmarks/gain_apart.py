@@ -27,7 +27,7 @@ from raykd import registry
 from raykd.sweep.local import prepare_task, run_here
 from raykd.teachers.prepared import Prepared
 from raykd.trial.run import TrialConfig
-from tests.benchmarks._by_hand import Job, live, served, train_one
+from tests.benchmarks._by_hand import Job, online, served, train_one
 from tests.benchmarks._prepared import hand_over, teacher_in
 from tests.benchmarks.naive_sweep import BATCH, ROWS, STUDENTS, TASKS, TEACHER, space
 from tests.outside_data import outside_data
@@ -93,7 +93,7 @@ def apart(task: str, student: str, root: Path) -> None:
         one_epoch = replace(job, epochs=1)
         by_hand(one_epoch, prepared, served(prepared))  # the process is warm
         steps: Mapping[str, Callable[[], tuple[float, float]]] = {
-            "B, by hand": lambda: by_hand(job, prepared, live(job)),
+            "B, by hand": lambda: by_hand(job, prepared, online(job)),
             "+ teacher looked up": lambda: by_hand(job, prepared, served(prepared)),
             "+ raykd's loop": lambda: in_raykd(
                 prepared, grouped=False, precision="fp32", threads=cores

@@ -1,4 +1,4 @@
-"""What one more slot keeps in memory where slots read one teacher's recorded outputs.
+"""What one more slot keeps in memory where slots read one teacher's cached outputs.
 
 ``python -m tests.benchmarks.memory_per_slot [GIGABYTES]`` (1 unless given). Slots of a local
 cluster train students of a generated task, with hidden states of random numbers in place of
@@ -69,13 +69,13 @@ def prepared_in(folder: Path, size: int) -> Prepared:
         methods={"pkd": {"label": "pkd", "method": "pkd"}},
     )
     prepared = prepare_task(spec, TASK, folder, lambda *progress: None)[1]
-    recorded = prepared.recorded
-    assert recorded is not None
+    cached_outputs = prepared.cached_outputs
+    assert cached_outputs is not None
     rng = np.random.default_rng(0)
-    row = (LENGTH, len(recorded.layers), WIDTH)
+    row = (LENGTH, len(cached_outputs.layers), WIDTH)
     count = size // (2 * int(np.prod(row)))
-    assert recorded.logits is not None
-    classes = recorded.logits.chunks[0].shape[-1]
+    assert cached_outputs.logits is not None
+    classes = cached_outputs.logits.chunks[0].shape[-1]
     sizes = np.diff(np.append(np.arange(0, count, BLOCK_BYTES // (size // count)), count))
     states = [one_chunk([_half(rng, row) for _ in range(n)]) for n in sizes]
     logits = [one_chunk(list(rng.standard_normal((n, 1, classes), np.float32))) for n in sizes]
@@ -85,7 +85,9 @@ def prepared_in(folder: Path, size: int) -> Prepared:
             **prepared.splits,
             "train": rows(min(count, TRAINED), prepared.student.dims.vocabulary, rng),
         },
-        recorded=dataclasses.replace(recorded, logits=joined(logits), hidden=joined(states)),
+        cached_outputs=dataclasses.replace(
+            cached_outputs, logits=joined(logits), hidden=joined(states)
+        ),
     )
 
 
@@ -164,12 +166,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, connected(None):
         folder = Path(name)
         prepared = prepared_in(folder / "cache", size)
-        assert prepared.recorded is not None
-        assert prepared.recorded.logits is not None
-        cache = sum(a.nbytes for a in prepared.recorded.arrays()) + 4 * prepared.parameters
-        logits_only = dataclasses.replace(prepared.recorded, hidden=None, layers=())
-        bare = dataclasses.replace(prepared, recorded=logits_only)
-        count = len(prepared.recorded.logits.offsets) - 1
+        assert prepared.cached_outputs is not None
+        assert prepared.cached_outputs.logits is not None
+        cache = sum(a.nbytes for a in prepared.cached_outputs.arrays()) + 4 * prepared.parameters
+        logits_only = dataclasses.replace(prepared.cached_outputs, hidden=None, layers=())
+        bare = dataclasses.replace(prepared, cached_outputs=logits_only)
+        count = len(prepared.cached_outputs.logits.offsets) - 1
         print(f"teacher and cache: {cache / 1e6:,.0f} MB, {count:,} rows")
         print("slots   bare worker   with the cache   one slot adds   share   store, all processes")
         for slots in SLOTS:

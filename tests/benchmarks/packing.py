@@ -86,7 +86,7 @@ def difference(one: Trained, two: Trained) -> float:
 def data_seconds(cell: Cell, config: TrialConfig) -> float:
     """Seconds to pad all train rows once and to look their teacher up."""
     method = build_method(config, cell.prepared, cell.task)
-    read, train = cell.teacher.reader(method.teacher_outputs()), cell.prepared.splits["train"]
+    read, train = cell.teacher.outputs_fn(method.teacher_outputs()), cell.prepared.splits["train"]
     order = LengthGroupedBatches(lengths=train.lengths(), batch_size=BATCH, seed=SEED)
     collate = cell.collator(method.teacher_outputs().margin)
     seen = []

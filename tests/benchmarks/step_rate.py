@@ -157,7 +157,9 @@ class LossBench:
         prepared, method = self.prepared, self.method
         model: Any = prepared.student.build(seed).eval()
         world = DistributedContext(device=torch.device("cpu"))
-        read = open_teacher(prepared, world).reader(method.teacher_outputs(), method.reductions())
+        read = open_teacher(prepared, world).outputs_fn(
+            method.teacher_outputs(), method.reductions()
+        )
         margin = method.teacher_outputs().margin
         collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
         rows = batches_of(prepared, seed).epoch(0)

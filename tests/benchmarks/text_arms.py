@@ -92,7 +92,7 @@ def _speed(rows: int, folder: Path) -> None:
         run_here(trial, prepared, gathered.task, lambda evaluation: None)
         seconds = time.perf_counter() - began
         tokens = 2 * int((prepared.splits["train"].labels != NO_LABEL).sum())
-        served = "outputs" if prepared.recorded is not None else "weights"
+        served = "outputs" if prepared.cached_outputs is not None else "weights"
         base = base or tokens / seconds
         print(f"{arm:10} {tokens / seconds:9,.0f} tokens/s ({served})", flush=True)
         print(f"ratio of tokens/s, {arm} / sft: {tokens / seconds / base:.2f}")

@@ -131,15 +131,17 @@ def _students(
 
 def _bytes(prepared: Prepared) -> float:
     """Of what is kept, per token with a label."""
-    assert prepared.recorded is not None
+    assert prepared.cached_outputs is not None
     tokens = int((prepared.splits["train"].labels != NO_LABEL).sum())
-    return sum(part.nbytes() for part in prepared.recorded.parts().values()) / tokens
+    return sum(part.nbytes() for part in prepared.cached_outputs.parts().values()) / tokens
 
 
 def _as_distillkit(prepared: Prepared, *, zero: bool) -> tuple[Prepared, float]:
     """What that setting restores in place of what was recorded, and its bytes per token."""
-    assert prepared.recorded is not None
-    ids, logs = (prepared.recorded.by_token[f"tokens/{n}"] for n in ("ids", "log_probabilities"))
+    assert prepared.cached_outputs is not None
+    ids, logs = (
+        prepared.cached_outputs.by_token[f"tokens/{n}"] for n in ("ids", "log_probabilities")
+    )
     size, restored = 0, []
     for of_ids, of_logs in zip(ids.chunks, logs.chunks, strict=True):
         whole = torch.from_numpy(of_ids.astype(np.int64))
@@ -150,10 +152,10 @@ def _as_distillkit(prepared: Prepared, *, zero: bool) -> tuple[Prepared, float]:
         values = F.log_softmax(values, dim=-1) if zero else values
         restored.append(values.half().numpy())
     tokens = sum(map(len, restored))
-    parts = prepared.recorded.parts()
+    parts = prepared.cached_outputs.parts()
     parts["tokens/log_probabilities"] = logs.with_chunks(tuple(restored))
     return dataclasses.replace(
-        prepared, recorded=prepared.recorded.with_parts(parts)
+        prepared, cached_outputs=prepared.cached_outputs.with_parts(parts)
     ), size / tokens
 
 
@@ -166,9 +168,9 @@ def _restored(exact: Prepared, kept: Prepared) -> float:
     rows = exact.splits["train"]
     batch = Collator(exact.pad_id, max_length=exact.max_length)(rows, torch.arange(PROBE).numpy())
     output_spec = OutputSpec(logits=True)
-    target = open_teacher(kept, DistributedContext()).reader(output_spec)(batch)
-    teacher = open_teacher(exact, DistributedContext()).reader(output_spec)(batch).logits
-    if kept.recorded is not None and kept.recorded.tokens.startswith("sampled"):
+    target = open_teacher(kept, DistributedContext()).outputs_fn(output_spec)(batch)
+    teacher = open_teacher(exact, DistributedContext()).outputs_fn(output_spec)(batch).logits
+    if kept.cached_outputs is not None and kept.cached_outputs.tokens.startswith("sampled"):
         return math.nan
     if isinstance(target.target, TopKTeacherTarget):
         logs = target.target.log_probabilities

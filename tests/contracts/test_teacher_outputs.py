@@ -1,6 +1,6 @@
 """What a method reads of a teacher is what the teacher says of its own encoding of the rows.
 
-For every family, kind of task, signal and way of serving: recorded and live outputs are compared
+For every family, kind of task, signal and way of serving: offline and online outputs are compared
 with a plain pass of the teacher over each row alone.
 """
 
@@ -45,7 +45,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.serve import Teacher
+from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob, train_model
@@ -145,7 +145,7 @@ class Case:
 
     def served(self, mode: str, **changes: Any) -> tuple[Prepared, Teacher]:
         prepared = self.prepared(mode=mode, **changes)
-        assert (prepared.recorded is None) == (mode == "weights")
+        assert (prepared.cached_outputs is None) == (mode == "weights")
         return prepared, open_teacher(prepared, WORLD)
 
     def plain(self, row: int, margin: int = 0, rows: TokenizedDataset | None = None) -> Outputs:
@@ -240,7 +240,7 @@ def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
     of = case(family, kind)
     output_spec = LOGITS if kind == "seq2seq" else ALL
     prepared, teacher = of.served(mode, output_spec=output_spec)
-    read = teacher.reader(output_spec)
+    read = teacher.outputs_fn(output_spec)
     for batch in of.batches(prepared, output_spec.margin):
         want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
         compare(read(batch), want, of, batch, output_spec)
@@ -268,7 +268,7 @@ def test_a_teacher_with_other_tokens_reads_its_own(family, kind, mode):
     prepared, teacher = of.served(mode)
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
-        compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+        compare(teacher.outputs_fn(LOGITS)(batch), want, of, batch, LOGITS)
 
 
 @pytest.mark.parametrize("mode", SERVED)
@@ -287,7 +287,7 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
     for batch in of.batches(prepared):
         if kept[batch.index.numpy()].all():
             want = [of.plain(row) for row in batch.index.tolist()]
-            compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+            compare(teacher.outputs_fn(LOGITS)(batch), want, of, batch, LOGITS)
 
 
 @pytest.mark.parametrize("mode", SERVED)
@@ -299,7 +299,7 @@ def test_reductions_are_those_of_the_hidden_states(mode):
     prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, MARGIN):
         mask = batch.attention_mask
-        found = teacher.reader(asked, (words,))(batch).reduced(words, mask).inner
+        found = teacher.outputs_fn(asked, (words,))(batch).reduced(words, mask).inner
         for row, number in enumerate(batch.index.tolist()):
             n = int(mask[row].sum())
             alone = of.plain(number, MARGIN)
@@ -320,7 +320,7 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     prepared, teacher = of.served("outputs", output_spec=output_spec)
     shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
-    read = teacher.reader(replace(output_spec, tokens=""))
+    read = teacher.outputs_fn(replace(output_spec, tokens=""))
     for batch in of.batches(prepared, output_spec.margin):
         want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
         found = read(batch)
@@ -355,18 +355,18 @@ def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, ki
 
 
 def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
-    """A method that trains on it is served live: what is recorded is of other responses."""
+    """A method that trains on it needs the online teacher: the cache is of other responses."""
     of = case("gpt2", "causal_lm")
     asked = OutputSpec(generation=True, logits=True)
-    assert asked.live
+    assert asked.needs_online
     prepared, teacher = of.served("weights", output_spec=asked)
     for batch in of.batches(prepared, role=TEACHER_TEXT):
         rows = prepared.splits[TEACHER_TEXT]
         want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
-        compare(teacher.reader(asked)(batch), want, of, batch, asked)
+        compare(teacher.outputs_fn(asked)(batch), want, of, batch, asked)
     _, recorded = of.served("outputs", output_spec=asked)
     with pytest.raises(LookupError, match="text that is not recorded"):
-        recorded.reader(asked)
+        recorded.outputs_fn(asked)
 
 
 class Biased(ModelFactory):
@@ -389,7 +389,7 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     prepared, teacher = of.served("outputs", output_spec=OutputSpec(logits=True, tokens="hidden"))
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
-        compare(teacher.reader(LOGITS)(batch), want, of, batch, LOGITS)
+        compare(teacher.outputs_fn(LOGITS)(batch), want, of, batch, LOGITS)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("fp16", 2**-11), ("bf16", 2**-8), ("fp32", 1e-7)])
@@ -397,16 +397,16 @@ def test_token_states_are_kept_as_hidden_states_are(dtype, error):
     of = case("gpt2", "causal_lm")
     output_spec = OutputSpec(logits=True, tokens="hidden", hidden_states=(1,))
     prepared, _ = of.served("outputs", output_spec=output_spec, dtype=dtype)
-    recorded = prepared.recorded
-    assert recorded is not None
-    stored: Mapping[str, int] = recorded.stored()
+    cached_outputs = prepared.cached_outputs
+    assert cached_outputs is not None
+    stored: Mapping[str, int] = cached_outputs.stored()
     tokens = int(prepared.splits["train"].label_counts().sum())
     assert stored["tokens"] == tokens * 16 * (4 if dtype == "fp32" else 2)
     assert sum(stored.values()) == int(
         replace(of.inputs, dtype=dtype).recording("train", output_spec).row_bytes.sum()
     )
-    assert recorded.error()["states"] <= error
-    assert dtype == "fp32" or recorded.error()["states"] > error / 8
+    assert cached_outputs.error()["states"] <= error
+    assert dtype == "fp32" or cached_outputs.error()["states"] > error / 8
 
 
 def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_have():
@@ -423,7 +423,7 @@ def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_
         for mode in SERVED:
             prepared, opened = pair.served(mode)
             batch = next(pair.batches(prepared))
-            target = opened.reader(LOGITS)(batch).target
+            target = opened.outputs_fn(LOGITS)(batch).target
             said = torch.cat([pair.plain(row).logits for row in batch.index.tolist()])
             mine = torch.randn(len(said), sizes[0], generator=torch.Generator().manual_seed(0))
             got = target.distance(mine, slice(0, len(mine)), Divergence(kind="reverse_kl"))
@@ -464,7 +464,7 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
         TrainJob(
             model=prepared.student.build(0), method=made, task=of.inputs.task,
             train=prepared.splits["train"], select=None,
-            teacher=teacher.reader(output_spec, made.reductions()),
+            teacher=teacher.outputs_fn(output_spec, made.reductions()),
             settings=TrainSettings(epochs=1, batch_size=4),
             collator=Collator(prepared.pad_id, max_length=LENGTH, margin=output_spec.margin),
             seed=0,
@@ -489,7 +489,7 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
         model, of.inputs.task, Precision("fp32", "cpu"), context=prepared.context(),
         hidden_states=(), attentions=(),
     )  # fmt: skip
-    terms = method.step(batch, student, teacher.reader(LOGITS))
+    terms = method.step(batch, student, teacher.outputs_fn(LOGITS))
     logits = forward(model, batch).logits
     labels = batch.labels[batch.labels != NO_LABEL]
     theirs = torch.cat([of.plain(row).logits for row in batch.index.tolist()])

@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.data.base import TEXT_KINDS, DataSettings, Examples, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.tasks.toy_text import TASK
-from raykd.methods.base import DistillationContext, LiveReader, Method
+from raykd.methods.base import DistillationContext, Method, OnlineTeacherFn
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
@@ -104,7 +104,7 @@ class Pair:
                 task=self.task,
                 train=self.read_by(method),
                 select=self.read_by(method),
-                teacher=LiveReader(self.teacher, lambda batch: forward(self.teacher, batch)),
+                teacher=OnlineTeacherFn(self.teacher, lambda batch: forward(self.teacher, batch)),
                 settings=TrainSettings(epochs=2, batch_size=8, lr=lr),
                 collator=Collator(
                     self.tokenizer.pad_token_id, max_length=LENGTH, views=method.views()

@@ -23,10 +23,10 @@ from raykd.sweep.paths import open_cache
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.teachers import Teachers
 from raykd.teachers import store
+from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import checksum
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.board import answer
 from raykd.trial.worker import PrepareJob
@@ -61,7 +61,9 @@ def done(bench: Bench, inputs: TaskInputs) -> tuple[Prepared, list[Any]]:
     assert end["kind"] == "done", end
     made = ray.get(end["result"][0])
     blocks = ray.get(list(end["blocks"]))
-    return assemble(inputs, replace(made, recorded=made.recorded.with_chunks(blocks))), blocks
+    return assemble(
+        inputs, replace(made, cached_outputs=made.cached_outputs.with_chunks(blocks))
+    ), blocks
 
 
 def leases(bench: Bench) -> dict[str, int]:
@@ -91,11 +93,11 @@ def test_slots_record_together_what_one_records_alone(bench: Bench, inputs: Task
     found, blocks = done(bench, inputs)
     assert len(blocks) == 3
     # On one thread or two the products may round differently; the rows are the same.
-    assert found.recorded is not None
-    assert len(found.recorded.all_logits()) == ROWS
-    want = alone(inputs).recorded
+    assert found.cached_outputs is not None
+    assert len(found.cached_outputs.all_logits()) == ROWS
+    want = alone(inputs).cached_outputs
     assert want is not None
-    assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in found.recorded.chunks()]
+    assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in found.cached_outputs.chunks()]
     taken = leases(bench)
     helped = [job for job in taken if job.startswith("record.")]
     assert helped

@@ -123,7 +123,7 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
     spoilt = Bench(bench.board, handle)
     assert spoilt.run(trial_config())[-1]["kind"] == "done"
     # NumPy refuses to write to the store's memory; torch does not look.
-    shared = store.fetch(handle).recorded
+    shared = store.fetch(handle).cached_outputs
     assert shared is not None
     logits = shared.logits.chunks[0]
     assert not logits.flags.writeable

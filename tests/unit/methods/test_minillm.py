@@ -9,7 +9,7 @@ import torch
 from raykd.data.base import Batch
 from raykd.losses.terms import Mean
 from raykd.methods._ranks import Alone
-from raykd.methods.base import LiveReader
+from raykd.methods.base import OnlineTeacherFn
 from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
@@ -23,7 +23,7 @@ WRITTEN = text_setups.batch([3, 1, 4], seed=5)
 
 
 def reader(teacher):
-    return LiveReader(torch.nn.Identity(), teacher)
+    return OnlineTeacherFn(torch.nn.Identity(), teacher)
 
 
 def log_likely(model, of: Batch, temperature=1.0):

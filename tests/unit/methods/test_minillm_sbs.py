@@ -5,7 +5,7 @@ import torch
 
 from raykd.data.base import EXPLAIN
 from raykd.losses.terms import Mean
-from raykd.methods.base import LiveReader, OutputSpec
+from raykd.methods.base import OnlineTeacherFn, OutputSpec
 from raykd.methods.minillm_sbs import METHOD, Params
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
@@ -22,7 +22,7 @@ def batch(rationales):
 
 
 def run(of, student, **values):
-    teacher = LiveReader(torch.nn.Identity(), Model(2, trained=False))
+    teacher = OnlineTeacherFn(torch.nn.Identity(), Model(2, trained=False))
     return METHOD(Params(max_new_tokens=5, **values), CONTEXT).step(of, student, teacher)
 
 

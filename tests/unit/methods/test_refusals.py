@@ -48,7 +48,7 @@ def refused(output_spec: OutputSpec, kind: str, *, of: str = "", **changes: Any)
 
 
 LOGITS, STATES = OutputSpec(logits=True), OutputSpec(hidden_states=(1,))
-WRITTEN, LIVE = OutputSpec(generation=True), OutputSpec(logits=True, weights=True)
+WRITTEN, ONLINE = OutputSpec(generation=True), OutputSpec(logits=True, weights=True)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ WRITTEN, LIVE = OutputSpec(generation=True), OutputSpec(logits=True, weights=Tru
         (LOGITS, ("classification", "regression")),
         (STATES, ()),
         (OutputSpec(attentions=(0,)), ()),
-        (LIVE, ()),
+        (ONLINE, ()),
         (replace(WRITTEN, logits=True), ()),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
             continue
         why = method(build(registry.params_of("methods", name), {}), of).refusal()
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
-    for output_spec in (LOGITS, STATES, OutputSpec(attentions=(0,)), LIVE):
+    for output_spec in (LOGITS, STATES, OutputSpec(attentions=(0,)), ONLINE):
         why = refused(output_spec, kind, **changes)
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
     assert hinted or same_tokens or kind in ("span", "masked_lm")
@@ -97,7 +97,7 @@ def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
 
 def test_text_that_the_student_writes_needs_the_teachers_tokens():
     for kind in KINDS:
-        assert "split text differently" in refused(LIVE, kind, **OTHER)
+        assert "split text differently" in refused(ONLINE, kind, **OTHER)
 
 
 class Looks(Derivation):
@@ -119,11 +119,11 @@ def test_derived_teachers_need_rows_that_both_models_read():
 def test_a_teacher_that_reads_other_prompts_is_not_asked_about_those_of_the_student():
     for kind in TEXT_KINDS:
         assert refused(LOGITS, kind, teacher_view=PREDICT) == ""
-        assert refused(LIVE, kind, teacher_view=PREDICT, of=PREDICT) == ""
-        why = refused(LIVE, kind, teacher_view=PREDICT)
+        assert refused(ONLINE, kind, teacher_view=PREDICT, of=PREDICT) == ""
+        why = refused(ONLINE, kind, teacher_view=PREDICT)
         assert "prompts that begin with 'predict: '" in why
         assert "teacher.finetune.explain" in why
-        assert refused(LIVE, kind, of=PREDICT) == ""
+        assert refused(ONLINE, kind, of=PREDICT) == ""
     assert "hidden states" in refused(STATES, "causal_lm", teacher_view=PREDICT)
 
 
@@ -133,11 +133,11 @@ def test_hidden_states_of_two_kinds_are_not_offered():
 
 
 @pytest.mark.parametrize(
-    ("output_spec", "live"),
+    ("output_spec", "online"),
     [
-        (LOGITS, False), (WRITTEN, False), (LIVE, True), (replace(WRITTEN, logits=True), True),
+        (LOGITS, False), (WRITTEN, False), (ONLINE, True), (replace(WRITTEN, logits=True), True),
         (replace(WRITTEN, hidden_states=(1,)), True), (replace(WRITTEN, rationales=True), False),
     ],
 )  # fmt: skip
-def test_text_that_was_not_recorded_needs_the_running_teacher(output_spec, live):
-    assert output_spec.live == live
+def test_text_that_was_not_recorded_needs_the_running_teacher(output_spec, online):
+    assert output_spec.needs_online == online

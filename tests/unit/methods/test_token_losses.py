@@ -14,7 +14,7 @@ from raykd.losses import vocabulary
 from raykd.losses.targets import Divergence, FullTeacherTarget
 from raykd.methods import step_by_step
 from raykd.methods._tokens import weighted
-from raykd.methods.base import LiveReader
+from raykd.methods.base import OnlineTeacherFn
 from raykd.methods.minillm import METHOD as MINILLM
 from raykd.methods.minillm import Params as MiniLLMParams
 from tests.unit.methods import setups, text_setups
@@ -96,7 +96,7 @@ def test_minillm_takes_responses_of_any_length(responses, tokens, over, seed):
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
     student.generate = lambda _, **given: of
     method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.context("causal_lm"))
-    terms = method.step(of, student, LiveReader(torch.nn.Identity(), teacher))
+    terms = method.step(of, student, OnlineTeacherFn(torch.nn.Identity(), teacher))
     assert all(torch.isfinite(t) for t in (*terms.values(), *terms.metrics.values()))
     state = method.state_dict()
     kept = state["advantage"][state["mask"].bool()]

@@ -20,7 +20,7 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import DistillationContext, LiveReader, LossTerms, Method
+from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTeacherFn
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -144,7 +144,9 @@ class Pair:
             self.model, TASK["replies"], Precision("fp32", "cpu"), context=made.context,
             hidden_states=(), attentions=(),
         )  # fmt: skip
-        read = LiveReader(self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS))
+        read = OnlineTeacherFn(
+            self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS)
+        )
         torch.manual_seed(3)
         terms = made.step(labelled([3, 5]), student, read)
         return terms, student.wrote

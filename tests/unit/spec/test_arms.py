@@ -182,7 +182,7 @@ def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
 
 
 @pytest.mark.parametrize(
-    ("methods", "live"),
+    ("methods", "online"),
     [
         (("seqkd",), False),
         (("seqkd", "kd"), False),
@@ -191,9 +191,9 @@ def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
         (("gkd", "kd"), True),
     ],
 )
-def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(methods, live):
+def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(methods, online):
     """Two methods, of which one reads its text and one its distributions, are no such method."""
     arms = {m: {"label": m.split(".")[-1], "method": m} for m in methods}
     of = spec(methods=arms, report={"baseline": methods[0]})
     output_spec = union_of_outputs(of, replace(CONTEXT, kind="causal_lm"))
-    assert output_spec.weights == live
+    assert output_spec.weights == online

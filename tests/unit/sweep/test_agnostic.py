@@ -50,9 +50,9 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     )  # fmt: skip
     folder = tmp_path / "student"
     gathered, prepared, outcome = trial(general, "text", "ckd", tmp_path, save=folder)
-    assert (prepared.recorded is None) == (serve == "weights")
-    if prepared.recorded is not None:
-        assert (prepared.recorded.logits is None) == (alpha == 0.0)
+    assert (prepared.cached_outputs is None) == (serve == "weights")
+    if prepared.cached_outputs is not None:
+        assert (prepared.cached_outputs.logits is None) == (alpha == 0.0)
     assert {"wrdist", "wrangle"} <= set(outcome.evaluation.terms)
     assert -10 < outcome.metrics["report/masked_log_likelihood"] < 0
     assert 0 <= prepared.metrics["report/masked_accuracy"] <= 1

@@ -10,8 +10,8 @@ import pytest
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.teachers import cache
+from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.recorded import checksum
 from raykd.teachers.shelf import ABOUT, PARTS, TEACHER
 from raykd.teachers.store import arrays
 from tests.unit.teachers import tiny
@@ -129,7 +129,7 @@ def test_a_damaged_part_is_made_again_and_nothing_else(tmp_path, name, file, siz
     assert again.found.damaged
     assert again.found.missing == (name,)
     assert again.made.history == ()
-    assert same(again.prepared.recorded, done.prepared.recorded)
+    assert same(again.prepared.cached_outputs, done.prepared.cached_outputs)
     assert tiny.through(tmp_path, tiny.inputs()).made is None
 
 

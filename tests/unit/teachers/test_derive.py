@@ -10,7 +10,7 @@ from raykd import registry
 from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.teachers.derive import name_of, variant_key
 from raykd.teachers.identity import keys_of
-from raykd.teachers.open import open_variant, recorded_variant
+from raykd.teachers.open import open_variant, record_outputs_of_variant
 from raykd.teachers.store import arrays
 from tests.integration.scaled_teacher import METHOD, Mean, Params
 from tests.unit.teachers import tiny
@@ -45,7 +45,7 @@ def test_the_bench_trains_a_student_and_leaves_the_teacher_alone(prepared):
     norm = sum(p.norm().item() for p in untrained.parameters())
     assert prepared.findings[name_of(Mean(8))].arrays["norm"] != pytest.approx(norm)
     alone = tiny.ready()[0]
-    assert np.array_equal(prepared.recorded.all_logits(), alone.recorded.all_logits())
+    assert np.array_equal(prepared.cached_outputs.all_logits(), alone.cached_outputs.all_logits())
 
 
 def test_weights_are_kept_for_deriving(prepared):
@@ -54,23 +54,25 @@ def test_weights_are_kept_for_deriving(prepared):
 
 
 def test_the_outputs_of_a_variant_are_those_of_the_derived_model(prepared):
-    recorded = recorded_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
-    assert np.allclose(recorded.all_logits(), 3 * prepared.recorded.all_logits(), atol=1e-4)
-    assert recorded.hidden is None
+    cached_outputs = record_outputs_of_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
+    assert np.allclose(
+        cached_outputs.all_logits(), 3 * prepared.cached_outputs.all_logits(), atol=1e-4
+    )
+    assert cached_outputs.hidden is None
 
 
 def test_variants_are_made_of_copies(prepared):
     before = [a.copy() for a in arrays(prepared)]
-    recorded_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
+    record_outputs_of_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
     assert all(np.array_equal(a, b) for a, b in zip(arrays(prepared), before, strict=True))
 
 
 def test_a_live_variant_says_the_same_as_a_recorded_one(prepared):
-    live = replace(prepared, recorded=None)
+    online = replace(prepared, cached_outputs=None)
     batch = tiny_batch(prepared)
     both = [
-        open_variant(p, variant(prepared, 2.0), LOGITS, tiny.WORLD).reader(LOGITS)(batch).logits
-        for p in (prepared, live)
+        open_variant(p, variant(prepared, 2.0), LOGITS, tiny.WORLD).outputs_fn(LOGITS)(batch).logits
+        for p in (prepared, online)
     ]
     assert torch.allclose(both[0], both[1], atol=1e-4)
 
@@ -109,7 +111,7 @@ def test_another_derivation_is_analysed_with_what_was_recorded_before(tmp_path, 
     tiny.through(tmp_path, tiny.inputs(derivations=TWICE[:1], mode=mode))
     second = tiny.through(tmp_path, tiny.inputs(derivations=TWICE, mode=mode))
     assert second.found.missing == (f"findings/{name_of(TWICE[1])}",)
-    assert second.made.recorded is None
+    assert second.made.cached_outputs is None
     assert set(second.prepared.findings) == {name_of(d) for d in TWICE}
 
 

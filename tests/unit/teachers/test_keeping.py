@@ -36,24 +36,26 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
     assert second.made.history == ()
     assert second.made.scores == {}
     assert same(second.made.state, first.made.state)
-    assert second.made.recorded.layers == (1, 2)
+    assert second.made.cached_outputs.layers == (1, 2)
     # What was there is taken as it is, and the whole is what one recording gives.
     whole, _ = tiny.prepared(output_spec=more.output_spec, dtype=dtype)
-    recorded, want = second.prepared.recorded, whole.recorded
-    assert np.array_equal(recorded.all_logits(), first.prepared.recorded.all_logits())
-    assert recorded.layers == want.layers
+    cached_outputs, want = second.prepared.cached_outputs, whole.cached_outputs
+    assert np.array_equal(cached_outputs.all_logits(), first.prepared.cached_outputs.all_logits())
+    assert cached_outputs.layers == want.layers
     rows = np.asarray([3, 0, 31])
-    some, wanted = (r.gather_hidden(rows, tiny.LENGTH, (0, 1, 2)) for r in (recorded, want))
-    maps, wanted_maps = (r.gather_attentions(rows, tiny.LENGTH, (1,)) for r in (recorded, want))
+    some, wanted = (r.gather_hidden(rows, tiny.LENGTH, (0, 1, 2)) for r in (cached_outputs, want))
+    maps, wanted_maps = (
+        r.gather_attentions(rows, tiny.LENGTH, (1,)) for r in (cached_outputs, want)
+    )
     tolerance = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}[dtype]
     for layer in (0, 1, 2):
         assert (some[layer] - wanted[layer]).abs().max() < tolerance
     assert (maps[1] - wanted_maps[1]).abs().max() < tolerance
-    assert recorded.error().keys() == want.error().keys()
+    assert cached_outputs.error().keys() == want.error().keys()
     # And from now on all of it is there, for both.
     third = tiny.through(tmp_path, more)
     assert third.made is None
-    assert same(third.prepared.recorded, second.prepared.recorded)
+    assert same(third.prepared.cached_outputs, second.prepared.cached_outputs)
     assert tiny.through(tmp_path, tiny.inputs(output_spec=few, dtype=dtype)).made is None
 
 
@@ -82,14 +84,14 @@ def test_what_is_not_the_teachers_makes_nothing_again(tmp_path, change, monkeypa
 
 
 def test_weights_first_and_outputs_later(tmp_path):
-    live = tiny.through(tmp_path, tiny.inputs(mode="weights"))
-    assert live.prepared.recorded is None
+    online = tiny.through(tmp_path, tiny.inputs(mode="weights"))
+    assert online.prepared.cached_outputs is None
     outputs = tiny.through(tmp_path, tiny.inputs())
     assert set(outputs.found.missing) == {
         "recorded/logits", "recorded/hidden_states/0", "recorded/hidden_states/2"
     }  # fmt: skip
     alone, _ = tiny.ready()
-    assert same(outputs.prepared.recorded, alone.recorded)
+    assert same(outputs.prepared.cached_outputs, alone.cached_outputs)
 
 
 def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
@@ -105,7 +107,10 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
         ),
     )
     assert all(name.startswith("recorded/") for name in second.found.missing)
-    assert close(second.prepared.recorded.all_logits(), first.prepared.recorded.all_logits()[5:20])
+    assert close(
+        second.prepared.cached_outputs.all_logits(),
+        first.prepared.cached_outputs.all_logits()[5:20],
+    )
 
 
 def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):

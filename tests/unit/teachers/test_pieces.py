@@ -7,9 +7,9 @@ import pytest
 
 from raykd.methods.base import OutputSpec
 from raykd.teachers import ragged
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.pieces import composed, pieces_of
 from raykd.teachers.ragged import one_chunk
-from raykd.teachers.recorded import RecordedOutputs
 from raykd.teachers.signals import only, signal_names
 from tests.unit.teachers.same import same
 
@@ -21,7 +21,7 @@ def numbers(count: int, *shape: int) -> np.ndarray:
     return np.arange(count * int(np.prod(shape)), dtype=np.float32).reshape(count, *shape)
 
 
-def recorded(cuts: tuple[int, ...]) -> RecordedOutputs:
+def recorded(cuts: tuple[int, ...]) -> CachedOutputs:
     """Outputs on seven rows with known values, in blocks that end at some rows."""
 
     def part(lengths, *shape):
@@ -30,7 +30,7 @@ def recorded(cuts: tuple[int, ...]) -> RecordedOutputs:
         ends = (0, *cuts, len(lengths))
         return ragged.joined([one_chunk(rows[a:b]) for a, b in itertools.pairwise(ends)])
 
-    return RecordedOutputs(
+    return CachedOutputs(
         logits=part((1,) * len(LENGTHS), 3),
         layers=(0, 2, 5),
         hidden=part([n + 1 for n in LENGTHS], 3, 2),

@@ -70,24 +70,24 @@ def test_fine_tuning_changes_the_weights():
 
 def test_the_same_inputs_give_the_same_teacher():
     one, two = tiny.ready()[0], tiny.prepared()[0]
-    assert np.array_equal(one.recorded.all_logits(), two.recorded.all_logits())
+    assert np.array_equal(one.cached_outputs.all_logits(), two.cached_outputs.all_logits())
     assert one.metrics == two.metrics
 
 
 def test_what_the_methods_read_is_recorded_for_the_training_rows():
-    recorded = tiny.ready()[0].recorded
-    assert recorded.all_logits().shape == (tiny.ROWS["train"], 3)
-    assert (recorded.layers, recorded.margin) == ((0, 2), 2)
+    cached_outputs = tiny.ready()[0].cached_outputs
+    assert cached_outputs.all_logits().shape == (tiny.ROWS["train"], 3)
+    assert (cached_outputs.layers, cached_outputs.margin) == ((0, 2), 2)
 
 
 def test_without_signals_only_logits_are_recorded():
-    recorded = tiny.prepared(output_spec=OutputSpec())[0].recorded
-    assert recorded.hidden is None
+    cached_outputs = tiny.prepared(output_spec=OutputSpec())[0].cached_outputs
+    assert cached_outputs.hidden is None
 
 
 def test_a_teacher_served_by_its_weights_is_not_recorded():
     prepared, state = tiny.prepared(mode="weights")
-    assert prepared.recorded is None
+    assert prepared.cached_outputs is None
     built = weights.capture(prepared.teacher.build(seed=0))
     assert all(np.array_equal(built.tensors[n], a) for n, a in state.tensors.items())
     assert prepared.metrics == tiny.ready()[0].metrics

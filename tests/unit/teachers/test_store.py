@@ -10,9 +10,9 @@ import torch
 
 from raykd import registry
 from raykd.errors import TrialError
+from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.prepared import Prepared
-from raykd.teachers.recorded import checksum
 from raykd.teachers.store import TeacherHandle, arrays, verify
 from tests.unit.teachers import tiny
 
@@ -35,8 +35,8 @@ def test_what_nobody_wrote_to_passes():
 @pytest.mark.parametrize(
     "written",
     [
-        lambda p: p.recorded.logits.chunks[0],
-        lambda p: p.recorded.hidden.chunks[-1],
+        lambda p: p.cached_outputs.logits.chunks[0],
+        lambda p: p.cached_outputs.hidden.chunks[-1],
         lambda p: p.splits["train"].labels,
         lambda p: p.splits["report"].input_ids,
     ],
@@ -79,5 +79,5 @@ def test_training_on_a_built_student_leaves_the_shared_weights_alone():
 
 def test_the_chunks_belong_to_what_is_shared():
     handle, prepared = shared()
-    without = replace(prepared, recorded=replace(prepared.recorded, hidden=None))
+    without = replace(prepared, cached_outputs=replace(prepared.cached_outputs, hidden=None))
     assert checksum(arrays(without)) != handle.checksum

@@ -20,10 +20,10 @@ from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, random_init_dims
+from raykd.teachers.cached_outputs import joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
-from raykd.teachers.recorded import joined
 from raykd.teachers.recording import record
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.tokens.choose import DENSE, cache_of, choose
@@ -87,7 +87,9 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
     values = []
     for kept in (found, again):
         target = (
-            open_teacher(kept, DistributedContext()).reader(OutputSpec(logits=True))(rows).target
+            open_teacher(kept, DistributedContext())
+            .outputs_fn(OutputSpec(logits=True))(rows)
+            .target
         )
         values.append(target.distance(student[:count], slice(0, count), Divergence()))
     assert values[0].shape == (count,)
@@ -101,14 +103,14 @@ def test_hidden_states_give_the_scores_of_the_teacher(inputs):
     rows = batch(inputs)
     read = OutputSpec(logits=True)
     one, two = (
-        open_teacher(kept, DistributedContext()).reader(read)(rows).logits.float()
+        open_teacher(kept, DistributedContext()).outputs_fn(read)(rows).logits.float()
         for kept in (found, dense)
     )
     assert forward_kl(one, two).max() < 1e-5
-    assert found.recorded is not None
-    assert found.recorded.error()["states"] < 1e-3
-    assert sum(p.nbytes() for p in found.recorded.parts().values()) < sum(
-        p.nbytes() for p in dense.recorded.parts().values()
+    assert found.cached_outputs is not None
+    assert found.cached_outputs.error()["states"] < 1e-3
+    assert sum(p.nbytes() for p in found.cached_outputs.parts().values()) < sum(
+        p.nbytes() for p in dense.cached_outputs.parts().values()
     )
     del state
 
@@ -138,8 +140,8 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
 def test_the_mass_that_top_k_holds_is_measured(inputs):
     few, _ = prepared(inputs, tokens="top_k:1")
     every, _ = prepared(inputs, tokens=f"top_k:{inputs.vocabulary}")
-    mass, count = few.recorded.coverage
-    whole, same = every.recorded.coverage
+    mass, count = few.cached_outputs.coverage
+    whole, same = every.cached_outputs.coverage
     assert count == same
     assert 0 < mass < whole
     assert whole / count == pytest.approx(1.0, abs=1e-5)

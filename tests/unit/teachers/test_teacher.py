@@ -10,7 +10,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.teachers.open import open_teacher
-from raykd.teachers.serve import LiveTeacher, RecordedTeacher
+from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher
 from tests.unit.teachers import tiny
 
 ROWS = np.array([3, 17, 0, 31])
@@ -23,23 +23,25 @@ def batch():
 
 
 def teachers():
-    """The same teacher, recorded and live."""
+    """The same teacher, offline and online."""
     prepared, state = tiny.ready()
-    live = replace(prepared, recorded=None, teacher=replace(tiny.given().teacher, state=state))
-    return open_teacher(prepared, tiny.WORLD), open_teacher(live, tiny.WORLD)
+    online = replace(
+        prepared, cached_outputs=None, teacher=replace(tiny.given().teacher, state=state)
+    )
+    return open_teacher(prepared, tiny.WORLD), open_teacher(online, tiny.WORLD)
 
 
-@pytest.fixture(params=["recorded", "live"])
+@pytest.fixture(params=["offline", "online"])
 def teacher(request):
-    return dict(zip(["recorded", "live"], teachers(), strict=True))[request.param]
+    return dict(zip(["offline", "online"], teachers(), strict=True))[request.param]
 
 
 def test_the_two_ways_of_serving_say_the_same():
-    recorded, live = teachers()
-    assert isinstance(recorded, RecordedTeacher)
-    assert isinstance(live, LiveTeacher)
+    offline, online = teachers()
+    assert isinstance(offline, OfflineTeacher)
+    assert isinstance(online, OnlineTeacher)
     here = batch()
-    one, two = (t.reader(tiny.OUTPUT_SPEC)(here) for t in (recorded, live))
+    one, two = (t.outputs_fn(tiny.OUTPUT_SPEC)(here) for t in (offline, online))
     assert torch.allclose(one.logits, two.logits, atol=1e-5)
     lengths = here.attention_mask.sum(1) + tiny.OUTPUT_SPEC.margin
     for layer in (0, 2):
@@ -50,7 +52,7 @@ def test_the_two_ways_of_serving_say_the_same():
 
 
 def test_nothing_is_given_that_was_not_asked_for(teacher):
-    out = teacher.reader(OutputSpec(hidden_states=(2,)))(batch())
+    out = teacher.outputs_fn(OutputSpec(hidden_states=(2,)))(batch())
     assert out.hidden(2).shape[0] == len(ROWS)
     with pytest.raises(LookupError, match="hidden state 0 was not declared"):
         out.hidden(0)
@@ -59,13 +61,13 @@ def test_nothing_is_given_that_was_not_asked_for(teacher):
 
 
 def test_recorded_logits_are_not_given_unless_declared():
-    out = teachers()[0].reader(OutputSpec(hidden_states=(2,)))(batch())
+    out = teachers()[0].outputs_fn(OutputSpec(hidden_states=(2,)))(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
 
 
 def test_a_method_that_reads_no_outputs_gets_nothing(teacher):
-    out = teacher.reader(OutputSpec())(batch())
+    out = teacher.outputs_fn(OutputSpec())(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
     with pytest.raises(LookupError, match="hidden state 0"):
@@ -73,24 +75,24 @@ def test_a_method_that_reads_no_outputs_gets_nothing(teacher):
 
 
 def test_no_gradient_reaches_the_teacher(teacher):
-    out = teacher.reader(tiny.OUTPUT_SPEC)(batch())
+    out = teacher.outputs_fn(tiny.OUTPUT_SPEC)(batch())
     assert not out.logits.requires_grad
     assert not out.hidden(2).requires_grad
 
 
 def test_the_live_teacher_has_no_dropout():
-    read = teachers()[1].reader(tiny.OUTPUT_SPEC)
+    read = teachers()[1].outputs_fn(tiny.OUTPUT_SPEC)
     assert torch.equal(read(batch()).logits, read(batch()).logits)
 
 
 def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
     prepared, _ = tiny.ready()
-    read = teachers()[0].reader(tiny.OUTPUT_SPEC)
-    before = [part.chunks[0].copy() for part in prepared.recorded.parts().values()]
+    read = teachers()[0].outputs_fn(tiny.OUTPUT_SPEC)
+    before = [part.chunks[0].copy() for part in prepared.cached_outputs.parts().values()]
     out = read(batch())
     out.logits.add_(1)
     out.hidden(2).mul_(0)
-    for part, was in zip(prepared.recorded.parts().values(), before, strict=True):
+    for part, was in zip(prepared.cached_outputs.parts().values(), before, strict=True):
         assert np.array_equal(part.chunks[0], was)
 
 
@@ -98,12 +100,12 @@ def test_reductions_are_read_in_place_of_hidden_states():
     words = WordGram((0, 2), tiny.OUTPUT_SPEC.margin)
     output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), reductions=(words,))
     reduced, _ = tiny.prepared(output_spec=output_spec)
-    assert set(reduced.recorded.stored()) == {"logits", "reductions"}
+    assert set(reduced.cached_outputs.stored()) == {"logits", "reductions"}
     mask = batch().attention_mask
-    read = open_teacher(reduced, tiny.WORLD).reader(tiny.OUTPUT_SPEC, (words,))
+    read = open_teacher(reduced, tiny.WORLD).outputs_fn(tiny.OUTPUT_SPEC, (words,))
     kept = read(batch()).reduced(words, mask)
     for teacher in teachers():
-        want = teacher.reader(tiny.OUTPUT_SPEC, (words,))(batch()).reduced(words, mask)
+        want = teacher.outputs_fn(tiny.OUTPUT_SPEC, (words,))(batch()).reduced(words, mask)
         tokens = mask.bool().repeat(2, 1)[:, : want.inner.shape[1]]
         both = tokens[:, :, None] & tokens[:, None, :]
         assert torch.allclose(kept.inner * both, want.inner * both, atol=1e-4)

@@ -15,7 +15,7 @@ from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
-from raykd.teachers.recorded import checksum, joined
+from raykd.teachers.cached_outputs import checksum, joined
 from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record, row_bytes
 from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
 

@@ -1,4 +1,4 @@
-"""Teacher outputs that were recorded once per row, read back by row number.
+"""Cached outputs of a teacher: recorded once per row, looked up by row number.
 
 Axes: N row, B batch, L position, Y recorded layer, D hidden width, C class, H attention head.
 """
@@ -32,8 +32,8 @@ Block = tuple[Array, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecordedOutputs:
-    """What a teacher said about every row.
+class CachedOutputs:
+    """The outputs of a teacher on every row of a split.
 
     All signals are cut into chunks at the same rows.
 
@@ -85,7 +85,7 @@ class RecordedOutputs:
         found += [REDUCTION + name for name in self.reduced]
         return (*found, TOKENS + self.tokens) if self.tokens else tuple(found)
 
-    def with_parts(self, parts: Mapping[str, Ragged]) -> RecordedOutputs:
+    def with_parts(self, parts: Mapping[str, Ragged]) -> CachedOutputs:
         """The same signals with other arrays; takes what `parts` gives."""
         return replace(
             self,
@@ -100,7 +100,7 @@ class RecordedOutputs:
         """What was recorded, without the offsets, in blocks of rows."""
         return zip(*(part.chunks for part in self.parts().values()), strict=True)
 
-    def with_chunks(self, chunks: Iterable[Block]) -> RecordedOutputs:
+    def with_chunks(self, chunks: Iterable[Block]) -> CachedOutputs:
         """The same rows with other arrays of the same values; none at all leaves the offsets."""
         found = list(chunks)
         parts = self.parts().items()
@@ -250,7 +250,7 @@ class RecordedOutputs:
             found[name.removeprefix("tokens/")] = moved(kept, device)
         return found
 
-    def with_one_chunk_of_logits(self) -> RecordedOutputs:
+    def with_one_chunk_of_logits(self) -> CachedOutputs:
         """A copy of the logits of rows in one piece, for reading; all else as it is.
 
         They are a few bytes a row, and picking rows of one array is one copy instead of many.
@@ -292,7 +292,7 @@ def _places(what: str, asked: Sequence[int], recorded: Sequence[int]) -> list[in
     return [recorded.index(number) for number in asked]
 
 
-def joined(pieces: Sequence[RecordedOutputs]) -> RecordedOutputs:
+def joined(pieces: Sequence[CachedOutputs]) -> CachedOutputs:
     """Recordings of rows that follow each other, put together; no array of values is copied."""
     first = pieces[0]
     every = [piece.parts() for piece in pieces]

@@ -1,4 +1,4 @@
-"""A teacher as a trial sees it: the same call whether its outputs were recorded or it runs live."""
+"""The teacher of a trial: online (it runs) or offline (its outputs are cached); one interface."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import LiveReader, OutputSpec, Reader
+from raykd.methods.base import OnlineTeacherFn, OutputSpec, TeacherOutputsFn
 from raykd.models.base import Outputs, Reduction
 from raykd.models.forward import forward
-from raykd.teachers.recorded import RecordedOutputs
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.tokens.base import OutputLayer
 from raykd.teachers.tokens.choose import cache_of
 from raykd.training.batches import on_device
@@ -21,10 +21,12 @@ from raykd.training.device import moved
 
 
 class Teacher(ABC):
-    """Gives a method what it declared, and nothing else."""
+    """Serves the outputs that a method declared, and no others."""
 
-    def reader(self, output_spec: OutputSpec, reductions: tuple[Reduction, ...] = ()) -> Reader:
-        """The function a training loop calls for each batch.
+    def outputs_fn(
+        self, output_spec: OutputSpec, reductions: tuple[Reduction, ...] = ()
+    ) -> TeacherOutputsFn:
+        """The function that the training loop calls for each batch.
 
         Args:
             output_spec: What is read.
@@ -34,9 +36,9 @@ class Teacher(ABC):
             return lambda batch: Outputs()
         if reductions and self._has(reductions):
             output_spec = replace(output_spec, hidden_states=(), reductions=reductions)
-        return self._reader(output_spec)
+        return self._outputs_fn(output_spec)
 
-    def _reader(self, output_spec: OutputSpec) -> Reader:
+    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         return lambda batch: self._outputs(batch, output_spec)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
@@ -47,11 +49,11 @@ class Teacher(ABC):
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs: ...
 
 
-class RecordedTeacher(Teacher):
-    """Looks outputs up by row number.
+class OfflineTeacher(Teacher):
+    """A teacher whose outputs were cached: looks them up by row number.
 
     Args:
-        recorded: The outputs.
+        cached_outputs: The outputs.
         device: Where batches are.
         matrix: The teacher's output matrix ``[V, D]``, where scores are formed from what was
             recorded.
@@ -61,15 +63,15 @@ class RecordedTeacher(Teacher):
 
     def __init__(
         self,
-        recorded: RecordedOutputs,
+        cached_outputs: CachedOutputs,
         device: torch.device,
         matrix: Array | None = None,
         bias: Array | None = None,
         vocabulary: int | None = None,
     ) -> None:
-        self._recorded = recorded.with_one_chunk_of_logits()
+        self._cached = cached_outputs.with_one_chunk_of_logits()
         self._device = device
-        self._tokens = cache_of(recorded.tokens) if recorded.tokens else None
+        self._tokens = cache_of(cached_outputs.tokens) if cached_outputs.tokens else None
         weight, added = (
             None if array is None else torch.from_numpy(array).to(device)
             for array in (matrix, bias)
@@ -77,12 +79,12 @@ class RecordedTeacher(Teacher):
         self._layer = OutputLayer(vocabulary=vocabulary, weight=weight, bias=added)
 
     def _has(self, reductions: tuple[Reduction, ...]) -> bool:
-        return all(reduction.name in self._recorded.reduced for reduction in reductions)
+        return all(reduction.name in self._cached.reduced for reduction in reductions)
 
-    def _reader(self, output_spec: OutputSpec) -> Reader:
-        if output_spec.live:
+    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
+        if output_spec.needs_online:
             raise LookupError("what the teacher says of text that is not recorded was asked for")
-        return super()._reader(output_spec)
+        return super()._outputs_fn(output_spec)
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
         layers = output_spec.hidden_states
@@ -90,13 +92,13 @@ class RecordedTeacher(Teacher):
         assert layers != "all"
         assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
-        recorded, device = self._recorded, self._device
+        cached_outputs, device = self._cached, self._device
         of_scores = self._of_scores(rows, length) if output_spec.logits else Outputs()
         return of_scores.with_layers(
-            recorded.gather_hidden(rows, length, layers, device) if layers else {},
-            recorded.gather_attentions(rows, length, blocks, device) if blocks else {},
+            cached_outputs.gather_hidden(rows, length, layers, device) if layers else {},
+            cached_outputs.gather_attentions(rows, length, blocks, device) if blocks else {},
             {
-                reduction: recorded.gather_reduced(reduction, rows, batch.attention_mask)
+                reduction: cached_outputs.gather_reduced(reduction, rows, batch.attention_mask)
                 for reduction in output_spec.reductions
             },
         )
@@ -104,9 +106,9 @@ class RecordedTeacher(Teacher):
     def _of_scores(self, rows: Array, length: int) -> Outputs:
         """Logits, or what was recorded in place of those of a vocabulary."""
         if self._tokens is not None:
-            kept = self._recorded.gather_tokens(rows, self._device)
+            kept = self._cached.gather_tokens(rows, self._device)
             return self._tokens.outputs(kept, self._layer)
-        logits = moved(self._recorded.gather_logits(rows, length), self._device)
+        logits = moved(self._cached.gather_logits(rows, length), self._device)
         if self._layer.vocabulary is not None:
             logits = logits[..., : self._layer.vocabulary]
         return Outputs(logits=logits)
@@ -131,13 +133,13 @@ class OwnRows:
         return on_device(self.collate(self.encoded, batch.index.numpy()), self.device)
 
 
-class LiveTeacher(Teacher):
-    """Runs the teacher's weights on every batch, without gradient and dropout.
+class OnlineTeacher(Teacher):
+    """A teacher that runs on every batch, without gradient and dropout.
 
     Args:
         model: The teacher.
         own: The rows as it reads them, where students read them in another way. Text that is no
-            row of the task (`OutputSpec.live`) is read as it is.
+            row of the task (`OutputSpec.needs_online`) is read as it is.
         vocabulary: Token ids whose scores students compare, where scores are those of tokens.
     """
 
@@ -148,11 +150,11 @@ class LiveTeacher(Teacher):
         self._own = own
         self._vocabulary = vocabulary
 
-    def _reader(self, output_spec: OutputSpec) -> Reader:
+    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         own = self._own
-        if own is None or output_spec.live:
-            return LiveReader(self._model, lambda batch: self._outputs(batch, output_spec))
-        return LiveReader(self._model, lambda batch: self._outputs(own.of(batch), output_spec))
+        if own is None or output_spec.needs_online:
+            return OnlineTeacherFn(self._model, lambda batch: self._outputs(batch, output_spec))
+        return OnlineTeacherFn(self._model, lambda batch: self._outputs(own.of(batch), output_spec))
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
         assert output_spec.hidden_states != "all"
