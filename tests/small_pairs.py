@@ -121,8 +121,10 @@ class SmallPair:
 
     def collator(self, method: Method[Any]) -> Collator:
         """As a trial makes it."""
-        margin = method.teacher_outputs().margin
-        return Collator(PAD, max_length=LONGEST, margin=margin, views=method.views())
+        context_padding = method.teacher_outputs().context_padding
+        return Collator(
+            PAD, max_length=LONGEST, context_padding=context_padding, views=method.views()
+        )
 
     def step(self, method: Method[Any], world: DistributedContext, model: nn.Module) -> Step:
         """The step of a training."""

@@ -16,19 +16,19 @@ from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Pads a batch to its longest row and a margin, not to a fixed length.
+    """Pads a batch to its longest row and some context padding, not to a fixed length.
 
     Attributes:
         pad_id: Token that pads.
         max_length: Longest padded row; only a row that is longer itself exceeds it.
-        margin: Padding positions beyond the longest row, as far as `max_length` allows. Some
-            losses on hidden states look a few positions past the last token.
+        context_padding: Padding positions beyond the longest row, as far as `max_length` allows.
+            Some losses on hidden states look a few positions past the last token.
         views: Views of the rows that batches carry.
     """
 
     pad_id: int
     max_length: int
-    margin: int = 0
+    context_padding: int = 0
     views: tuple[str, ...] = ()
 
     def __call__(self, encoded: TokenizedDataset, rows: Array) -> Batch:
@@ -39,7 +39,7 @@ class Collator:
             rows: Row numbers, ``[B]``, at least one.
         """
         rows = np.asarray(rows, np.int64)
-        is_token, source = _places(encoded.offsets, rows, self.margin, self.max_length)
+        is_token, source = _places(encoded.offsets, rows, self.context_padding, self.max_length)
         input_ids = np.full(is_token.shape, self.pad_id, np.int64)
         input_ids[is_token] = encoded.input_ids[source]
         token_type_ids = np.zeros(is_token.shape, np.int64)
@@ -69,11 +69,11 @@ def _some(values: Array | None, rows: Array) -> Tensor | None:
     return None if values is None else torch.from_numpy(values[rows])
 
 
-def _places(offsets: Array, rows: Array, margin: int, most: int) -> tuple[Array, Array]:
+def _places(offsets: Array, rows: Array, context_padding: int, most: int) -> tuple[Array, Array]:
     """Which positions of the padded rows hold something, ``[B, L]``, and where it comes from."""
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
     longest = int(lengths.max())
-    places = np.arange(min(longest + margin, max(most, longest)))
+    places = np.arange(min(longest + context_padding, max(most, longest)))
     holds = places < lengths[:, None]
     return holds, (starts[:, None] + places)[holds]

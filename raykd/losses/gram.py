@@ -34,14 +34,15 @@ class Gram:
         along: Of the items minus m with m itself, ``[R, I]``.
         centre: Squared norm of m, ``[R]``.
         valid: Items that count, bool ``[R, I]``.
-        margin: How many positions after the last token are exact too; the rest is arbitrary.
+        context_padding: How many positions after the last token are exact too; the rest is
+            arbitrary.
     """
 
     inner: Tensor
     along: Tensor
     centre: Tensor
     valid: Tensor
-    margin: int
+    context_padding: int
 
     def unshifted(self) -> Tensor:
         """Inner products of the items as they are, ``[R, I, I]``."""
@@ -49,16 +50,17 @@ class Gram:
         return self.inner + shift[:, :, None] + shift[:, None, :]
 
 
-def word_gram(layers: Sequence[Tensor], mask: Tensor, *, margin: int = 0) -> Gram:
+def word_gram(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int = 0) -> Gram:
     """Inner products of tokens, one group for each layer and row (R = Y * B, layers outermost).
 
-    Positions farther than `margin` from every token are never read, whatever they hold, and the
-    common tail of them is cut off, so I is at most the longest sentence plus `margin`.
+    Positions farther than `context_padding` from every token are never read, whatever they hold,
+    and the common tail of them is cut off, so I is at most the longest sentence plus
+    `context_padding`.
 
     Args:
         layers: Matched hidden states of one model, Y times ``[B, L, D]``, any float type.
         mask: 1 = token, ``[B, L]``.
-        margin: Padding positions around the tokens that are read; half the window for
+        context_padding: Padding positions around the tokens that are read; half the window for
             `raykd.losses.relations.window_relation`, else 0.
 
     Raises:
@@ -67,8 +69,10 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, margin: int = 0) -> Gra
     check_layers(layers, mask)
     valid = mask.to(torch.bool)
     near = valid
-    if margin:
-        pooled = F.max_pool1d(valid[:, None].float(), 2 * margin + 1, stride=1, padding=margin)
+    if context_padding:
+        pooled = F.max_pool1d(
+            valid[:, None].float(), 2 * context_padding + 1, stride=1, padding=context_padding
+        )
         near = pooled[:, 0] > 0
     positions = torch.arange(1, mask.shape[1] + 1, device=mask.device)
     length = max(1, int((near * positions).max()))
@@ -79,7 +83,7 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, margin: int = 0) -> Gra
         along=along.flatten(0, 1),
         centre=centre.flatten(),
         valid=valid.repeat(len(layers), 1),
-        margin=margin,
+        context_padding=context_padding,
     )
 
 
@@ -99,7 +103,7 @@ def layer_gram(layers: Sequence[Tensor], mask: Tensor) -> Gram:
     tokens = mask.flatten().nonzero()[:, 0]
     inner, along, centre = _LayerGram.apply(tokens, *layers)  # type: ignore[no-untyped-call]
     valid = torch.ones_like(along, dtype=torch.bool)
-    return Gram(inner=inner, along=along, centre=centre, valid=valid, margin=0)
+    return Gram(inner=inner, along=along, centre=centre, valid=valid, context_padding=0)
 
 
 class _WordGram(torch.autograd.Function):

@@ -4,7 +4,8 @@ The group's mean m joins the shifted items as the first one, so that one symmetr
 everything that a `Gram` does: ``[0, 0]`` is the squared norm of m, ``[0, 1:]`` holds the products
 with m, ``[1:, 1:]`` the inner products of the items.
 
-Axes: B row, L position, Y matched layer, I item (tokens of the row and its margin), N token.
+Axes: B row, L position, Y matched layer, I item (tokens of the row and its context padding), N
+token.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from torch import Tensor
 from raykd.losses.gram import Gram, layer_gram, word_gram
 
 
-def word_rows(layers: Sequence[Tensor], mask: Tensor, *, margin: int) -> list[Tensor]:
+def word_rows(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int) -> list[Tensor]:
     """Tables of the tokens of every row, float32 ``[Y * (I + 1)^2]`` each.
 
     Args:
         layers: Matched hidden states, Y times ``[B, L, D]``.
         mask: 1 = token, ``[B, L]``; ones come first.
-        margin: Padding positions that are kept as items.
+        context_padding: Padding positions that are kept as items.
     """
-    gram = word_gram(layers, mask, margin=margin)
+    gram = word_gram(layers, mask, context_padding=context_padding)
     tables = _tables(gram)
     tables = tables.view(len(layers), len(mask), *tables.shape[1:])
-    counts = (mask.sum(dim=1) + margin).clamp(max=gram.inner.shape[-1]).tolist()
+    counts = (mask.sum(dim=1) + context_padding).clamp(max=gram.inner.shape[-1]).tolist()
     return [tables[:, b, : n + 1, : n + 1].flatten() for b, n in enumerate(counts)]
 
 
-def word_batch(rows: Sequence[Tensor], mask: Tensor, *, layers: int, margin: int) -> Gram:
+def word_batch(rows: Sequence[Tensor], mask: Tensor, *, layers: int, context_padding: int) -> Gram:
     """What `raykd.losses.gram.word_gram` gives for the rows.
 
     Args:
         rows: Tables from `word_rows`, B of them.
         mask: 1 = token, ``[B, L]``; ones come first.
         layers: Y.
-        margin: As in `word_rows`.
+        context_padding: As in `word_rows`.
     """
     sizes = [math.isqrt(len(row) // layers) for row in rows]
     longest = min(max(sizes), mask.shape[1] + 1)
@@ -49,7 +50,7 @@ def word_batch(rows: Sequence[Tensor], mask: Tensor, *, layers: int, margin: int
         n = min(size, longest)
         tables[:, b, :n, :n] = row.view(layers, size, size)[:, :n, :n]
     valid = mask[:, : longest - 1].to(torch.bool).repeat(layers, 1)
-    return _gram(tables.flatten(0, 1).to(mask.device, non_blocking=True), valid, margin)
+    return _gram(tables.flatten(0, 1).to(mask.device, non_blocking=True), valid, context_padding)
 
 
 def layer_rows(layers: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
@@ -88,11 +89,11 @@ def _tables(gram: Gram) -> Tensor:
     return tables
 
 
-def _gram(tables: Tensor, valid: Tensor, margin: int) -> Gram:
+def _gram(tables: Tensor, valid: Tensor, context_padding: int) -> Gram:
     return Gram(
         inner=tables[:, 1:, 1:].contiguous(),
         along=tables[:, 0, 1:],
         centre=tables[:, 0, 0],
         valid=valid,
-        margin=margin,
+        context_padding=context_padding,
     )

@@ -7,7 +7,7 @@ term                  function                   inner products
 ====================  =========================  ==========================
 wrdist                `pair_relation`            `word_gram`
 wrangle               `triple_relation`          `word_gram`
-wrangle, windowed     `window_relation`          `word_gram` with a margin
+wrangle, windowed     `window_relation`          `word_gram` with context padding
 ltrdist               `pair_relation`            `layer_gram`
 ltrangle              `triple_relation`          `layer_gram`
 ====================  =========================  ==========================
@@ -154,7 +154,7 @@ def window_relation(
     the cells that remain; then padding has no influence.
 
     Args:
-        student: Inner products of tokens, made with a margin of at least h.
+        student: Inner products of tokens, made with context padding of at least h.
         teacher: Of the teacher; no gradient flows into it.
         window: W, odd.
         lossfunc: One of `DIFFERENCE_LOSSES`.
@@ -165,17 +165,17 @@ def window_relation(
 
     Raises:
         SpecError: If the loss function is unknown or the window is even.
-        ShapeError: If the groups or items of the two sides do not correspond, or the margin is
-            less than h.
+        ShapeError: If the groups or items of the two sides do not correspond, or the context
+            padding is less than h.
     """
     if window < 1 or window % 2 == 0:
         raise SpecError(f"the window must be odd and positive, got {window}")
     half = window // 2
-    margin = min(student.margin, teacher.margin)
-    if margin < half and not mask_neighbours:
+    context_padding = min(student.context_padding, teacher.context_padding)
+    if context_padding < half and not mask_neighbours:
         raise ShapeError(
             f"a window of {window} reads {half} positions after the last token, "
-            f"but the inner products were made with a margin of {margin}"
+            f"but the inner products were made with context padding of {context_padding}"
         )
     total = _angle_relation(student, teacher, NeighbourWindow(half, mask_neighbours), lossfunc)
     found = window_cells(student.valid, window=window, mask_neighbours=mask_neighbours)

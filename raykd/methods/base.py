@@ -35,7 +35,7 @@ class OutputSpec:
         logits: Class logits.
         hidden_states: Layer numbers (0 = embedding output), or ``"all"`` before layers are known.
         attentions: Block numbers (from 0), or ``"all"``.
-        margin: Padding positions after the last token whose hidden states are read, too.
+        context_padding: Padding positions after the last token whose hidden states are read, too.
         rationales: Rationale texts of the rows.
         choices: Tokens of the rows' answer choices (`Batch.choices`).
         generation: Responses that the teacher wrote, in place of those of the task.
@@ -47,7 +47,7 @@ class OutputSpec:
     logits: bool = False
     hidden_states: Layers = ()
     attentions: Layers = ()
-    margin: int = 0
+    context_padding: int = 0
     rationales: bool = False
     choices: bool = False
     generation: bool = False
@@ -83,7 +83,7 @@ class OutputSpec:
             logits=self.logits or other.logits,
             hidden_states=_merge(self.hidden_states, other.hidden_states),
             attentions=_merge(self.attentions, other.attentions),
-            margin=max(self.margin, other.margin),
+            context_padding=max(self.context_padding, other.context_padding),
             rationales=self.rationales or other.rationales,
             choices=self.choices or other.choices,
             generation=self.generation or other.generation,

@@ -101,23 +101,23 @@ class WordGram(Reduction):
     """Inner products among the tokens of a row, layer by layer: all that the WR terms read."""
 
     layers: tuple[int, ...]
-    margin: int
+    context_padding: int
 
     def numbers(self, lengths: Array) -> int:
         """Quadratic in the length of a row."""
-        return len(self.layers) * int(((lengths + self.margin + 1) ** 2).sum())
+        return len(self.layers) * int(((lengths + self.context_padding + 1) ** 2).sum())
 
     def of(self, states: Sequence[Tensor], mask: Tensor) -> Gram:
         """The inner products of a batch."""
-        return word_gram(states, mask, margin=self.margin)
+        return word_gram(states, mask, context_padding=self.context_padding)
 
     def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
         """One table per row."""
-        return word_rows(states, mask, margin=self.margin)
+        return word_rows(states, mask, context_padding=self.context_padding)
 
     def batch(self, rows: Sequence[Tensor], mask: Tensor) -> Gram:
         """The inner products of a batch, from the tables of its rows."""
-        return word_batch(rows, mask, layers=len(self.layers), margin=self.margin)
+        return word_batch(rows, mask, layers=len(self.layers), context_padding=self.context_padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class LayerGram(Reduction):
     """Inner products among the layers of a token: all that the LTR terms read."""
 
     layers: tuple[int, ...]
-    margin: int = 0
+    context_padding: int = 0
 
     def numbers(self, lengths: Array) -> int:
         """Quadratic in the number of layers."""
@@ -153,7 +153,7 @@ class ContextualKD(Method[Params]):
 
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
-    requires = OutputSpec(logits=True, hidden_states="all", margin=_WIDEST_WINDOW // 2)
+    requires = OutputSpec(logits=True, hidden_states="all", context_padding=_WIDEST_WINDOW // 2)
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -190,7 +190,7 @@ class ContextualKD(Method[Params]):
         return OutputSpec(
             logits=self.params.alpha > 0,
             hidden_states=self._layers_read(teacher=True),
-            margin=self._margin(),
+            context_padding=self._context_padding(),
         )
 
     def reductions(self) -> tuple[Reduction, ...]:
@@ -201,7 +201,9 @@ class ContextualKD(Method[Params]):
     def student_outputs(self) -> OutputSpec:
         """The student's logits and matched layers."""
         return OutputSpec(
-            logits=True, hidden_states=self._layers_read(teacher=False), margin=self._margin()
+            logits=True,
+            hidden_states=self._layers_read(teacher=False),
+            context_padding=self._context_padding(),
         )
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
@@ -223,8 +225,10 @@ class ContextualKD(Method[Params]):
         return loss(student, teacher, temperature=self.params.temperature)
 
     def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
-        pairs, margin = self._word_layers, self._margin()
-        ours = word_gram([student.hidden(k) for k in pairs.student], mask, margin=margin)
+        pairs, context_padding = self._word_layers, self._context_padding()
+        ours = word_gram(
+            [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
+        )
         theirs: Gram = teacher.reduced(self._theirs()[0], mask)
         terms: dict[str, Term] = {}
         if weight := self._weights["wrdist"]:
@@ -247,7 +251,7 @@ class ContextualKD(Method[Params]):
 
     def _theirs(self) -> tuple[WordGram, LayerGram]:
         """What is read of the teacher for the WR and for the LTR terms."""
-        words = WordGram(self._word_layers.teacher, self._margin())
+        words = WordGram(self._word_layers.teacher, self._context_padding())
         return words, LayerGram(self._token_layers.teacher)
 
     def _pairs(self, ours: Gram, theirs: Gram) -> Mean:
@@ -272,7 +276,7 @@ class ContextualKD(Method[Params]):
         over = window_cells(ours.valid, window=p.window, mask_neighbours=p.mask_neighbours)
         return Mean(found, over)
 
-    def _margin(self) -> int:
+    def _context_padding(self) -> int:
         """Padding positions that count as neighbours in the window."""
         p = self.params
         if p.window is None or p.mask_neighbours or not self._weights["wrangle"]:

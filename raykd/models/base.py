@@ -75,11 +75,11 @@ class Reduction(ABC):
 
     Attributes:
         layers: Hidden states it is made from (0 = embedding output).
-        margin: Padding positions after the last token that it depends on.
+        context_padding: Padding positions after the last token that it depends on.
     """
 
     layers: tuple[int, ...]
-    margin: int
+    context_padding: int
 
     @property
     def name(self) -> str:
@@ -103,8 +103,8 @@ class Reduction(ABC):
     def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
         """What is kept of each row: float32 arrays that differ in their first axis only.
 
-        The arguments are those of `of`; every row is padded by `margin`, as far as the length of
-        the batch allows.
+        The arguments are those of `of`; every row is padded by `context_padding`, as far as the
+        length of the batch allows.
         """
 
     @abstractmethod

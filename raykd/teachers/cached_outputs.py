@@ -45,7 +45,8 @@ class CachedOutputs:
         blocks: Numbers of the blocks whose attention was recorded, Y of them.
         attentions: Per row ``[length * length, Y, H]`` in `dtype`; None when none were recorded.
         dtype: ``fp16``, ``fp32`` or ``bf16`` (kept as int16: NumPy has no bf16).
-        margin: Padding positions recorded after the last token of a row, as far as they exist.
+        context_padding: Padding positions recorded after the last token of a row, as far as they
+            exist.
         shape: What the logits of a row are of: ``row``, ``span`` or ``token``.
         reduced: float32 arrays of functions of the hidden states, by `Reduction.name`.
         rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
@@ -61,7 +62,7 @@ class CachedOutputs:
     blocks: tuple[int, ...]
     attentions: Ragged | None
     dtype: str
-    margin: int
+    context_padding: int
     shape: str
     reduced: Mapping[str, Ragged] = field(default_factory=dict)
     rounding: Mapping[str, tuple[float, float]] = field(default_factory=dict)

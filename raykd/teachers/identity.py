@@ -187,13 +187,13 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
     reductions = {REDUCTION + r.name: r for r in inputs.train_output_spec().reductions}
-    widths = name.startswith((HIDDEN, ATTENTION, TOKENS))
-    margins = name.startswith((HIDDEN, REDUCTION))
+    in_dtype = name.startswith((HIDDEN, ATTENTION, TOKENS))
+    padded = name.startswith((HIDDEN, REDUCTION))
     tokens = inputs.recording("train", OutputSpec(logits=True)).vocabulary
     return [
         name,
-        inputs.dtype if widths else "fp32",
-        inputs.output_spec.margin if margins else 0,
+        inputs.dtype if in_dtype else "fp32",
+        inputs.output_spec.context_padding if padded else 0,
         tokens if name.startswith(TOKENS) else 0,
         code_digest(type(reductions[name]).__module__) if name in reductions else "",
     ]

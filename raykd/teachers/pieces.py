@@ -181,7 +181,7 @@ def composed(
         blocks=tuple(maps),
         attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
         dtype=dtype,
-        margin=output_spec.margin,
+        context_padding=output_spec.context_padding,
         shape=pieces[LOGITS].about.shape if LOGITS in pieces else shapes[0],
         reduced={r.name: part(REDUCTION + r.name) for r in output_spec.reductions},
         rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},

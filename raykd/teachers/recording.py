@@ -97,7 +97,11 @@ class Recording:
         """
         model.eval()
         block = _Block(self, rows)
-        collate = Collator(self.pad_id, max_length=self.max_length, margin=self.output_spec.margin)
+        collate = Collator(
+            self.pad_id,
+            max_length=self.max_length,
+            context_padding=self.output_spec.context_padding,
+        )
         order = np.argsort(block.lengths, kind="stable")
         for begin in range(0, len(order), self.batch_size):
             places = order[begin : begin + self.batch_size]
@@ -171,7 +175,7 @@ def row_bytes(
         logits = encoded.label_counts() * per_token
     else:
         logits = (lengths if kind == "span" else np.ones_like(lengths)) * num_labels * 4
-    positions = lengths + output_spec.margin
+    positions = lengths + output_spec.context_padding
     hidden = positions * len(numbers(output_spec.hidden_states)) * teacher.hidden
     maps = lengths**2 * len(numbers(output_spec.attentions)) * teacher.heads
     distinct, which = np.unique(lengths, return_inverse=True)
@@ -210,7 +214,8 @@ class _Block:
         self._recording = recording
         self.lengths = encoded.lengths()[rows]
         self._kept = np.minimum(
-            self.lengths + output_spec.margin, np.maximum(recording.max_length, self.lengths)
+            self.lengths + output_spec.context_padding,
+            np.maximum(recording.max_length, self.lengths),
         )
         # Scores of a vocabulary are many: they are kept only where they are read.
         self._keeps_logits = output_spec.logits or not encoded.token_labels
@@ -279,7 +284,7 @@ class _Block:
             blocks=numbers(output_spec.attentions),
             attentions=parts.get("attentions"),
             dtype=self._recording.dtype,
-            margin=output_spec.margin,
+            context_padding=output_spec.context_padding,
             shape=self._shape,
             reduced={r.name: parts[r.name] for r in output_spec.reductions},
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},

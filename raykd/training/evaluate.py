@@ -64,7 +64,7 @@ def predict(
         width = (2, longest) if task.kind == "span" else (task.num_labels,)
         logits = torch.zeros(len(encoded), *width, device=world.device)
         for rows, values in zip(batches, parts, strict=True):
-            # Spans are as long as their batch, which may be padded by a margin.
+            # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
             logits[torch.from_numpy(rows).to(world.device), ..., :long] = values[..., :long]
         # A row is non-zero on one rank only, so the sum is exact.

@@ -166,7 +166,7 @@ def run_trial(
     collator = Collator(
         prepared.pad_id,
         max_length=prepared.max_length,
-        margin=method.teacher_outputs().margin,
+        context_padding=method.teacher_outputs().context_padding,
         views=method.views(),
     )
 

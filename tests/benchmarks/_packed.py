@@ -75,7 +75,7 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
                 select=None,  # scoring is the same in all forms, and not what is measured
                 teacher=cell.teacher.outputs_fn(method.teacher_outputs()),
                 settings=settings,
-                collator=cell.collator(method.teacher_outputs().margin),
+                collator=cell.collator(method.teacher_outputs().context_padding),
                 seed=config.seed,
                 world=cell.world,
                 on_evaluation=on_evaluation,
@@ -196,7 +196,7 @@ def _train(
         if (student.seed, student.settings.epochs) != (first.seed, first.settings.epochs):
             raise ValueError("students of a pack have one seed and one number of epochs")
         output_spec = output_spec.union(student.method.teacher_outputs())
-    read, collate = cell.teacher.outputs_fn(output_spec), cell.collator(output_spec.margin)
+    read, collate = cell.teacher.outputs_fn(output_spec), cell.collator(output_spec.context_padding)
     train, number = cell.prepared.splits["train"], 0
     marks: list[float] = []
     terms: list[list[Mapping[str, float]]] = [[] for _ in students]

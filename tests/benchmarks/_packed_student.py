@@ -46,9 +46,13 @@ class Cell:
     world: DistributedContext
     clock: Callable[[], float]
 
-    def collator(self, margin: int) -> Collator:
+    def collator(self, context_padding: int) -> Collator:
         """The collator that a trial of this cell gets."""
-        return Collator(self.prepared.pad_id, max_length=self.prepared.max_length, margin=margin)
+        return Collator(
+            self.prepared.pad_id,
+            max_length=self.prepared.max_length,
+            context_padding=context_padding,
+        )
 
 
 class Student:

@@ -60,10 +60,10 @@ def masks() -> dict[str, Tensor]:
 
 def ckd_terms(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> Tensor:
     half = WINDOW // 2
-    words = word_gram(student, mask, margin=half)
+    words = word_gram(student, mask, context_padding=half)
     tokens = layer_gram(student, mask)
     with torch.no_grad():
-        teacher_words = word_gram(teacher, mask, margin=half)
+        teacher_words = word_gram(teacher, mask, context_padding=half)
         teacher_tokens = layer_gram(teacher, mask)
     return (
         pair_relation(words, teacher_words)

@@ -88,7 +88,7 @@ def data_seconds(cell: Cell, config: TrialConfig) -> float:
     method = build_method(config, cell.prepared, cell.task)
     read, train = cell.teacher.outputs_fn(method.teacher_outputs()), cell.prepared.splits["train"]
     order = LengthGroupedBatches(lengths=train.lengths(), batch_size=BATCH, seed=SEED)
-    collate = cell.collator(method.teacher_outputs().margin)
+    collate = cell.collator(method.teacher_outputs().context_padding)
     seen = []
     for epoch in range(3):
         began = cell.clock()

@@ -96,14 +96,16 @@ def batches_of(prepared: Prepared, seed: int) -> LengthGroupedBatches:
     return LengthGroupedBatches(lengths=lengths, batch_size=TRAIN["batch_size"], seed=seed)
 
 
-def bare_seconds(prepared: Prepared, margin: int, seed: int) -> float:
+def bare_seconds(prepared: Prepared, context_padding: int, seed: int) -> float:
     """Seconds of a step of the hand-written loop, from the second epoch on."""
     torch.set_num_threads(1)
     settings = build(TrainSettings, TRAIN)
     model: Any = prepared.student.build(seed).train()
     data = prepared.splits["train"]
     batches = batches_of(prepared, seed)
-    collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
+    collate = Collator(
+        prepared.pad_id, max_length=prepared.max_length, context_padding=context_padding
+    )
     adamw = torch.optim.AdamW(model.parameters(), settings.lr, fused=True)
     total = settings.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: 1.0 - step / total)
@@ -160,8 +162,10 @@ class LossBench:
         read = open_teacher(prepared, world).outputs_fn(
             method.teacher_outputs(), method.reductions()
         )
-        margin = method.teacher_outputs().margin
-        collate = Collator(prepared.pad_id, max_length=prepared.max_length, margin=margin)
+        context_padding = method.teacher_outputs().context_padding
+        collate = Collator(
+            prepared.pad_id, max_length=prepared.max_length, context_padding=context_padding
+        )
         rows = batches_of(prepared, seed).epoch(0)
         spent = 0.0
         for numbers in rows:
@@ -208,21 +212,21 @@ def measure(name: str, methods: list[str], folder: Path) -> list[str]:
         )
         for m in methods
     }
-    margins = {m: bench.method.teacher_outputs().margin for m, bench in losses.items()}
-    bare: dict[int, list[float]] = {margin: [] for margin in margins.values()}
+    paddings = {m: bench.method.teacher_outputs().context_padding for m, bench in losses.items()}
+    bare: dict[int, list[float]] = {context_padding: [] for context_padding in paddings.values()}
     slot: dict[str, list[float]] = {m: [] for m in methods}
     loss: dict[str, list[float]] = {m: [] for m in methods}
     for bench in open_bench(prepared, 1, folder / name):
         for seed in range(ROUNDS):
-            for margin, seen in bare.items():
-                seen.append(bare_seconds(prepared, margin, seed))
+            for context_padding, seen in bare.items():
+                seen.append(bare_seconds(prepared, context_padding, seed))
             for method in methods:
                 slot[method].append(slot_seconds(bench, method, seed))
                 loss[method].append(losses[method].seconds(seed))
     lines = []
     task_loss = statistics.median(loss["none"]) if "none" in loss else 0.0
     for method in methods:
-        alone = statistics.median(bare[margins[method]])
+        alone = statistics.median(bare[paddings[method]])
         whole = statistics.median(slot[method])
         own = max(0.0, statistics.median(loss[method]) - task_loss)
         lines.append(

@@ -209,12 +209,12 @@ def reducers(names: Sequence[str]) -> Iterator[Case]:
     return ({"name": name} for name in dict.fromkeys(c["name"] for c in reducing(names)))
 
 
-def without_margin(names: Sequence[str]) -> Iterator[Case]:
+def without_context_padding(names: Sequence[str]) -> Iterator[Case]:
     """Where nothing beyond the last token is read."""
     return (
         c
         for c in configurations(names)
-        if not made(c["name"], **c["values"]).teacher_outputs().margin
+        if not made(c["name"], **c["values"]).teacher_outputs().context_padding
     )
 
 
@@ -385,7 +385,7 @@ def test_it_pickles(name):
     assert Run(again).total.item() == Run(method).total.item()
 
 
-@over(without_margin)
+@over(without_context_padding)
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)

@@ -52,13 +52,13 @@ from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings
 from raykd.training.student_runner import StudentRunner
 
-LENGTH, MARGIN, LAYERS = 24, 2, 2
+LENGTH, CONTEXT_PADDING, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
 WORLD = DistributedContext(device=torch.device("cpu"))
 SERVED = ("outputs", "weights")
 ALL = OutputSpec(
     logits=True, hidden_states=tuple(range(LAYERS + 1)), attentions=tuple(range(LAYERS)),
-    margin=MARGIN,
+    context_padding=CONTEXT_PADDING,
 )  # fmt: skip
 LOGITS = OutputSpec(logits=True)
 # Batches of rows in any order, one of them twice, and a short last one.
@@ -124,7 +124,7 @@ def tokenizer(family: str, other: bool) -> Any:
 
 def factory(family: str, kind: str, task: Any, vocabulary: int, hidden: int) -> ModelFactory:
     random_init = RandomInitConfig(
-        family=family, layers=LAYERS, hidden=hidden, heads=2, max_positions=LENGTH + MARGIN
+        family=family, layers=LAYERS, hidden=hidden, heads=2, max_positions=LENGTH + CONTEXT_PADDING
     )
     return factory_from_random_init(
         random_init, vocabulary=vocabulary, kind=kind, num_labels=task.num_labels
@@ -148,17 +148,23 @@ class Case:
         assert (prepared.cached_outputs is None) == (mode == "weights")
         return prepared, open_teacher(prepared, WORLD)
 
-    def plain(self, row: int, margin: int = 0, rows: TokenizedDataset | None = None) -> Outputs:
+    def plain(
+        self, row: int, context_padding: int = 0, rows: TokenizedDataset | None = None
+    ) -> Outputs:
         """What the teacher says of one of its own rows, alone."""
-        collate = Collator(self.inputs.teacher_pad, max_length=LENGTH, margin=margin)
+        collate = Collator(
+            self.inputs.teacher_pad, max_length=LENGTH, context_padding=context_padding
+        )
         read = self.inputs.teacher_splits["train"] if rows is None else rows
         batch = collate(read, np.asarray([row]))
         every = {"hidden_states": ALL.hidden_states, "attentions": ALL.attentions}
         with torch.no_grad():
-            return forward(self.model, batch, **(every if margin else {}))
+            return forward(self.model, batch, **(every if context_padding else {}))
 
-    def batches(self, prepared: Prepared, margin: int = 0, role: str = "train") -> Iterator[Any]:
-        collate = Collator(prepared.pad_id, max_length=LENGTH, margin=margin)
+    def batches(
+        self, prepared: Prepared, context_padding: int = 0, role: str = "train"
+    ) -> Iterator[Any]:
+        collate = Collator(prepared.pad_id, max_length=LENGTH, context_padding=context_padding)
         split = prepared.splits[role]
         return (collate(split, rows % len(split)) for rows in BATCHES)
 
@@ -225,7 +231,7 @@ def compare(
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
     for layer in output_spec.hidden_states:
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + output_spec.margin, LENGTH)
+            upto = min(n + output_spec.context_padding, LENGTH)
             mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
     for block in output_spec.attentions:
@@ -241,8 +247,8 @@ def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
     output_spec = LOGITS if kind == "seq2seq" else ALL
     prepared, teacher = of.served(mode, output_spec=output_spec)
     read = teacher.outputs_fn(output_spec)
-    for batch in of.batches(prepared, output_spec.margin):
-        want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
+    for batch in of.batches(prepared, output_spec.context_padding):
+        want = [of.plain(row, output_spec.context_padding) for row in batch.index.tolist()]
         compare(read(batch), want, of, batch, output_spec)
 
 
@@ -250,7 +256,10 @@ def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
 def test_what_padding_holds_depends_on_its_row_alone(family):
     of = case(family, "classification" if family in families("classification") else "causal_lm")
     short = int(of.inputs.teacher_splits["train"].lengths().argmin())
-    one, two = (of.plain(short, margin).hidden(LAYERS) for margin in (MARGIN, 2 * MARGIN))
+    one, two = (
+        of.plain(short, context_padding).hidden(LAYERS)
+        for context_padding in (CONTEXT_PADDING, 2 * CONTEXT_PADDING)
+    )
     assert torch.allclose(one, two[:, : one.shape[1]], atol=TOLERANCE)
 
 
@@ -293,16 +302,16 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
 @pytest.mark.parametrize("mode", SERVED)
 def test_reductions_are_those_of_the_hidden_states(mode):
     of = case("bert", "classification")
-    words = WordGram((0, LAYERS), MARGIN)
-    asked = OutputSpec(logits=True, hidden_states=(0, LAYERS), margin=MARGIN)
-    recorded = OutputSpec(logits=True, reductions=(words,), margin=MARGIN)
+    words = WordGram((0, LAYERS), CONTEXT_PADDING)
+    asked = OutputSpec(logits=True, hidden_states=(0, LAYERS), context_padding=CONTEXT_PADDING)
+    recorded = OutputSpec(logits=True, reductions=(words,), context_padding=CONTEXT_PADDING)
     prepared, teacher = of.served(mode, output_spec=recorded)
-    for batch in of.batches(prepared, MARGIN):
+    for batch in of.batches(prepared, CONTEXT_PADDING):
         mask = batch.attention_mask
         found = teacher.outputs_fn(asked, (words,))(batch).reduced(words, mask).inner
         for row, number in enumerate(batch.index.tolist()):
             n = int(mask[row].sum())
-            alone = of.plain(number, MARGIN)
+            alone = of.plain(number, CONTEXT_PADDING)
             length = alone.hidden(0).shape[1]
             want = alone.reduced(words, (torch.arange(length) < n).long()[None]).inner
             places = slice(row, None, len(mask))
@@ -321,8 +330,8 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
     read = teacher.outputs_fn(replace(output_spec, tokens=""))
-    for batch in of.batches(prepared, output_spec.margin):
-        want = [of.plain(row, output_spec.margin) for row in batch.index.tolist()]
+    for batch in of.batches(prepared, output_spec.context_padding):
+        want = [of.plain(row, output_spec.context_padding) for row in batch.index.tolist()]
         found = read(batch)
         compare(found, want, of, batch, replace(output_spec, logits=False))
         theirs = torch.cat([out.logits[:, :shared] for out in want])
@@ -466,7 +475,9 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
             train=prepared.splits["train"], select=None,
             teacher=teacher.outputs_fn(output_spec, made.reductions()),
             settings=TrainSettings(epochs=1, batch_size=4),
-            collator=Collator(prepared.pad_id, max_length=LENGTH, margin=output_spec.margin),
+            collator=Collator(
+                prepared.pad_id, max_length=LENGTH, context_padding=output_spec.context_padding
+            ),
             seed=0,
             world=WORLD, on_evaluation=lambda evaluation: False,
         )
@@ -504,7 +515,9 @@ def test_tokens_are_what_the_library_makes_of_them(family):
     """Whatever padding is shown."""
     of = case(family, "classification")
     rows = of.inputs.teacher_splits["train"]
-    batch = Collator(of.inputs.teacher_pad, max_length=LENGTH, margin=MARGIN)(rows, BATCHES[0])
+    batch = Collator(of.inputs.teacher_pad, max_length=LENGTH, context_padding=CONTEXT_PADDING)(
+        rows, BATCHES[0]
+    )
     marks = {}
     if registry.load("families", family).takes_token_types:
         marks = {"token_type_ids": batch.token_type_ids}

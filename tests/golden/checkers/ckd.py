@@ -94,13 +94,15 @@ class Inputs:
         pairs = match_layers(strategy, len(teacher) - embeddings, len(student) - embeddings)
         return [student[k] for k in pairs.student], [teacher[k] for k in pairs.teacher]
 
-    def grams(self, items: str, strategy: str, margin: int = 0) -> tuple[Gram, Gram]:
+    def grams(self, items: str, strategy: str, context_padding: int = 0) -> tuple[Gram, Gram]:
         """Inner products of both sides; `items` is ``wr`` or ``ltr``."""
         mask = self["attention_mask"]
         student, teacher = self.matched(strategy)
         if items == "ltr":
             return layer_gram(student, mask), layer_gram(teacher, mask)
-        return word_gram(student, mask, margin=margin), word_gram(teacher, mask, margin=margin)
+        return word_gram(student, mask, context_padding=context_padding), word_gram(
+            teacher, mask, context_padding=context_padding
+        )
 
 
 def check(path: Path) -> Iterator[Comparison | Unknown]:
@@ -173,7 +175,7 @@ def _term(inputs: Inputs, term: str, strategy: str) -> Tensor | None:
         if m["items"] == "ltr":
             return None
         window = int(m["window"])
-        ours, theirs = inputs.grams("wr", strategy, margin=window // 2)
+        ours, theirs = inputs.grams("wr", strategy, context_padding=window // 2)
         return window_relation(ours, theirs, window=window, lossfunc=m["loss"])
     if m := _SOFT.fullmatch(term):
         return _soft(inputs, float(m["temperature"]), regression=m["name"] == "kdreg")
@@ -194,7 +196,7 @@ def _soft(inputs: Inputs, temperature: float, *, regression: bool) -> Tensor:
 
 
 def _total(inputs: Inputs, row: Published) -> Tensor:
-    words = inputs.grams("wr", "emb+skip", margin=WINDOW // 2)
+    words = inputs.grams("wr", "emb+skip", context_padding=WINDOW // 2)
     tokens = inputs.grams("ltr", "emb+skip")
     return (
         _soft(inputs, row.temperature, regression=row.regression)

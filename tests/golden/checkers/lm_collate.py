@@ -73,7 +73,7 @@ def _batch(rows: list[tuple[Array, Array]], width: int, pad: int) -> Batch:
         labels=np.concatenate([labels for _, labels in rows]),
         token_labels=True,
     )
-    return Collator(pad, max_length=width, margin=width)(encoded, np.arange(len(rows)))
+    return Collator(pad, max_length=width, context_padding=width)(encoded, np.arange(len(rows)))
 
 
 def _positions(batch: Batch) -> torch.Tensor:

@@ -34,11 +34,11 @@ def padded_one_by_one(encoded: TokenizedDataset, rows: np.ndarray, width: int) -
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
-@pytest.mark.parametrize("margin", [0, 3])
-def test_a_batch_equals_rows_padded_one_by_one(encoded, margin):
+@pytest.mark.parametrize("context_padding", [0, 3])
+def test_a_batch_equals_rows_padded_one_by_one(encoded, context_padding):
     rows = np.array([5, 0, 39, 17, 17])
-    batch = Collator(PAD, max_length=64, margin=margin)(encoded, rows)
-    width = int(encoded.lengths()[rows].max()) + margin
+    batch = Collator(PAD, max_length=64, context_padding=context_padding)(encoded, rows)
+    width = int(encoded.lengths()[rows].max()) + context_padding
     for name, expected in padded_one_by_one(encoded, rows, width).items():
         found = getattr(batch, name)
         assert found.dtype == torch.int64
@@ -50,14 +50,14 @@ def test_a_batch_equals_rows_padded_one_by_one(encoded, margin):
 def test_the_margin_ends_at_the_maximum_length(encoded):
     rows = np.arange(40)
     longest = int(encoded.lengths().max())
-    batch = Collator(PAD, max_length=longest + 2, margin=5)(encoded, rows)
+    batch = Collator(PAD, max_length=longest + 2, context_padding=5)(encoded, rows)
     assert batch.input_ids.shape[1] == longest + 2
 
 
 def test_a_row_longer_than_the_maximum_keeps_its_tokens(encoded):
     rows = np.arange(40)
     longest = int(encoded.lengths().max())
-    batch = Collator(PAD, max_length=4, margin=5)(encoded, rows)
+    batch = Collator(PAD, max_length=4, context_padding=5)(encoded, rows)
     assert batch.input_ids.shape[1] == longest
     assert int(batch.attention_mask.sum()) == len(encoded.input_ids)
 

@@ -35,8 +35,8 @@ def test_layers_of_every_token_are_groups():
 
 
 def test_margin_keeps_positions_after_the_longest_sentence():
-    assert word_gram(layers(), MASK, margin=1).inner.shape == (6, 4, 4)
-    assert word_gram(layers(), MASK, margin=9).inner.shape == (6, 5, 5)
+    assert word_gram(layers(), MASK, context_padding=1).inner.shape == (6, 4, 4)
+    assert word_gram(layers(), MASK, context_padding=9).inner.shape == (6, 5, 5)
 
 
 @pytest.mark.parametrize("make", [word_gram, layer_gram])

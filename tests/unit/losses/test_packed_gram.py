@@ -15,9 +15,9 @@ LAYERS, WIDTH, CAP = 3, 6, 12
 LENGTHS = (9, 2, 12, 1, 5)
 
 
-def states(lengths: tuple[int, ...], margin: int) -> tuple[list[Tensor], Tensor]:
+def states(lengths: tuple[int, ...], context_padding: int) -> tuple[list[Tensor], Tensor]:
     """Hidden states of rows, a function of row and position only; padded as a batch is."""
-    longest = min(max(lengths) + margin, max(CAP, max(lengths)))
+    longest = min(max(lengths) + context_padding, max(CAP, max(lengths)))
     mask = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
     whole = [
         torch.stack(
@@ -36,25 +36,27 @@ def same(one: object, two: object) -> bool:
     )
 
 
-def within(gram, rows, margin):
-    """Only what counts: tokens and, around them, the margin."""
+def within(gram, rows, context_padding):
+    """Only what counts: tokens and, around them, the context padding."""
     valid = gram.valid
-    counts = (valid.sum(dim=1) + margin).clamp(max=valid.shape[1])
+    counts = (valid.sum(dim=1) + context_padding).clamp(max=valid.shape[1])
     near = torch.arange(valid.shape[1]) < counts[:, None]
     both = near[:, :, None] & near[:, None, :]
     return dataclasses.replace(gram, inner=gram.inner * both, along=gram.along * near)
 
 
-@pytest.mark.parametrize("margin", [0, 2, 10])
+@pytest.mark.parametrize("context_padding", [0, 2, 10])
 @pytest.mark.parametrize("picked", [(0, 1, 2, 3, 4), (3, 1), (3,), (4, 4, 0)])
-def test_words_of_a_batch_that_was_never_recorded_together(margin, picked):
-    recorded, mask = states(LENGTHS, margin)
-    kept = word_rows(recorded, mask, margin=margin)
-    batch, mask = states(tuple(LENGTHS[k] for k in picked), margin)
-    found = word_batch([kept[k] for k in picked], mask, layers=LAYERS, margin=margin)
-    want = word_gram(batch, mask, margin=margin)
+def test_words_of_a_batch_that_was_never_recorded_together(context_padding, picked):
+    recorded, mask = states(LENGTHS, context_padding)
+    kept = word_rows(recorded, mask, context_padding=context_padding)
+    batch, mask = states(tuple(LENGTHS[k] for k in picked), context_padding)
+    found = word_batch(
+        [kept[k] for k in picked], mask, layers=LAYERS, context_padding=context_padding
+    )
+    want = word_gram(batch, mask, context_padding=context_padding)
     assert found.inner.shape == want.inner.shape
-    assert same(within(found, picked, margin), within(want, picked, margin))
+    assert same(within(found, picked, context_padding), within(want, picked, context_padding))
 
 
 @pytest.mark.parametrize("picked", [(0, 1, 2, 3, 4), (3, 1), (3,), (4, 4, 0)])
@@ -66,7 +68,7 @@ def test_layers_of_tokens(picked):
 
 def test_the_size_is_that_of_the_tokens_not_of_the_padding():
     recorded, mask = states(LENGTHS, 2)
-    words, tokens = word_rows(recorded, mask, margin=2), layer_rows(recorded, mask)
+    words, tokens = word_rows(recorded, mask, context_padding=2), layer_rows(recorded, mask)
     items = [min(n + 2, CAP) for n in LENGTHS]
     assert [len(row) for row in words] == [LAYERS * (n + 1) ** 2 for n in items]
     assert [row.shape for row in tokens] == [(n, (LAYERS + 1) ** 2) for n in LENGTHS]

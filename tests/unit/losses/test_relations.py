@@ -20,12 +20,14 @@ Relation = Callable[[list[Tensor], list[Tensor], Tensor], Tensor]
 
 
 def words(**options: object) -> Callable[[Callable[..., Tensor]], Relation]:
-    margin = int(str(options.pop("margin", 0)))
+    context_padding = int(str(options.pop("context_padding", 0)))
 
     def build(relation: Callable[..., Tensor]) -> Relation:
         def run(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> Tensor:
-            ours = word_gram(student, mask, margin=margin)
-            return relation(ours, word_gram(teacher, mask, margin=margin), **options)
+            ours = word_gram(student, mask, context_padding=context_padding)
+            return relation(
+                ours, word_gram(teacher, mask, context_padding=context_padding), **options
+            )
 
         return run
 
@@ -48,7 +50,7 @@ TERMS: dict[str, Relation] = {
     "wrdist_l2": words(**L2)(pair_relation),
     "wrdist_norm": words(**L2, distnorm=True)(pair_relation),
     "wrangle": words()(triple_relation),
-    "window": words(margin=2, window=5)(window_relation),
+    "window": words(context_padding=2, window=5)(window_relation),
     "window_masked": words(window=5, mask_neighbours=True)(window_relation),
     "ltrdist": tokens()(pair_relation),
     "ltrdist_norm": tokens(**L2, distnorm=True)(pair_relation),
@@ -97,7 +99,7 @@ def test_angles_equal_plain_loops(mask, loss):
 @pytest.mark.parametrize("width", [3, 5, 13])
 def test_windowed_angles_equal_plain_loops(mask, loss, masked, width):
     student, teacher = states(0, 5), states(1, 7)
-    term = words(margin=width // 2, window=width, lossfunc=loss, mask_neighbours=masked)
+    term = words(context_padding=width // 2, window=width, lossfunc=loss, mask_neighbours=masked)
     got = term(window_relation)(student, teacher, mask)
     both = torch.stack(student), torch.stack(teacher)
     expected = naive.window(*both, LENGTHS, width, loss, masked)
@@ -344,11 +346,15 @@ def test_options_that_make_no_sense_are_refused(options, message, mask):
 def test_window_is_odd_and_has_its_margin(mask):
     student, teacher = states(0, 5), states(1, 6)
     with pytest.raises(SpecError, match="must be odd and positive, got 4"):
-        words(margin=2, window=4)(window_relation)(student, teacher, mask)
-    with pytest.raises(ShapeError, match=r"a window of 5 reads 2 positions .* a margin of 1"):
-        words(margin=1, window=5)(window_relation)(student, teacher, mask)
+        words(context_padding=2, window=4)(window_relation)(student, teacher, mask)
+    with pytest.raises(
+        ShapeError, match=r"a window of 5 reads 2 positions .* context padding of 1"
+    ):
+        words(context_padding=1, window=5)(window_relation)(student, teacher, mask)
     with pytest.raises(SpecError, match="unknown loss function 'kldiv'"):
-        words(margin=2, window=5, lossfunc="kldiv")(window_relation)(student, teacher, mask)
+        words(context_padding=2, window=5, lossfunc="kldiv")(window_relation)(
+            student, teacher, mask
+        )
 
 
 def test_sides_that_do_not_correspond_are_refused(mask):

@@ -72,7 +72,7 @@ def test_terms_are_the_weighted_relations():
     teacher = setups.Side(of, of.teacher, seed=1).hidden
     mask = setups.batch().attention_mask
     ours, theirs = [student[k] for k in (0, 1, 2)], [teacher[k] for k in (0, 2, 4)]
-    words = word_gram(ours, mask, margin=2), word_gram(theirs, mask, margin=2)
+    words = word_gram(ours, mask, context_padding=2), word_gram(theirs, mask, context_padding=2)
     tokens = layer_gram(ours, mask), layer_gram(theirs, mask)
     assert set(terms) == TERMS
     assert terms["wrdist"].item() == pytest.approx(2 * pair_relation(*words).item())
@@ -93,7 +93,7 @@ def test_every_token_is_compared_without_a_window():
     ]
     expected = 3 * triple_relation(*words).item()
     assert loss_of(params)["wrangle"].item() == pytest.approx(expected)
-    assert METHOD(params, of).teacher_outputs().margin == 0
+    assert METHOD(params, of).teacher_outputs().context_padding == 0
 
 
 @pytest.mark.parametrize("name", ["wrdist", "wrangle", "ltrdist", "ltrangle"])
@@ -103,7 +103,7 @@ def test_a_weight_of_zero_leaves_a_term_out(name):
 
 def test_angles_can_be_switched_off():
     assert set(loss_of(Params(angles=False))) == TERMS - {"wrangle", "ltrangle"}
-    assert METHOD(Params(angles=False), setups.context()).teacher_outputs().margin == 0
+    assert METHOD(Params(angles=False), setups.context()).teacher_outputs().context_padding == 0
 
 
 def test_tied_weights():
@@ -125,15 +125,15 @@ def test_outputs_are_the_matched_layers_of_the_terms_in_use():
         return method.teacher_outputs(), method.student_outputs()
 
     teacher, student = read()
-    assert (teacher.logits, teacher.hidden_states, teacher.margin) == (True, (0, 2, 4), 10)
+    assert (teacher.logits, teacher.hidden_states, teacher.context_padding) == (True, (0, 2, 4), 10)
     assert (student.logits, student.hidden_states) == (True, (0, 1, 2))
     teacher, student = read(layers="final", ltr_layers="emb+skip", alpha=0.0)
     assert (teacher.logits, teacher.hidden_states) == (False, (0, 2, 4))
     teacher, student = read(layers="final", ltrdist=0, ltrangle=0, window=7)
     assert (teacher.hidden_states, student.hidden_states) == ((4,), (2,))
-    assert teacher.margin == 3
-    assert read(mask_neighbours=True)[0].margin == 0
-    assert read(wrangle=0)[0].margin == 0
+    assert teacher.context_padding == 3
+    assert read(mask_neighbours=True)[0].context_padding == 0
+    assert read(wrangle=0)[0].context_padding == 0
     teacher, student = read(wrdist=0, wrangle=0, ltrdist=0, ltrangle=0)
     assert teacher.hidden_states == student.hidden_states == ()
 
@@ -161,7 +161,7 @@ def test_padding_beyond_the_margin_does_not_change_the_loss():
         return method.loss(batch, *cut).total().item()
 
     longest = int(full.attention_mask.sum(dim=1).max())
-    assert total(longest + method.teacher_outputs().margin) == pytest.approx(
+    assert total(longest + method.teacher_outputs().context_padding) == pytest.approx(
         total(setups.LENGTH), rel=1e-6
     )
 

@@ -23,7 +23,7 @@ ROWS = 37
 TASK = FirstToken()
 LENGTH = 30
 LAYERS = (0, 1, 2)
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=LAYERS, margin=3)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=LAYERS, context_padding=3)
 ENCODED = encoded(ROWS, longest=LENGTH - 1)
 # Relative size of the last bit of a value, halved by rounding.
 ROUNDING = {"fp32": 2**-22, "fp16": 2**-11, "bf16": 2**-8}
@@ -44,8 +44,8 @@ def recording(model=None, *, progress=lambda done: None, **changes):
     return record(model or teacher(), what(**changes), CPU, progress)
 
 
-def direct(rows, margin=OUTPUT_SPEC.margin):
-    batch = Collator(0, max_length=LENGTH, margin=margin)(ENCODED, rows)
+def direct(rows, context_padding=OUTPUT_SPEC.context_padding):
+    batch = Collator(0, max_length=LENGTH, context_padding=context_padding)(ENCODED, rows)
     with torch.inference_mode():
         return batch, forward(teacher().eval(), batch, hidden_states=LAYERS)
 
@@ -59,7 +59,7 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
     found = kept.gather_hidden(rows, batch.input_ids.shape[1], layers)
     assert torch.allclose(kept.gather_logits(rows, 0), out.logits, atol=1e-5)
     length = ENCODED.lengths()[rows]
-    recorded_to = np.minimum(length + OUTPUT_SPEC.margin, LENGTH)
+    recorded_to = np.minimum(length + OUTPUT_SPEC.context_padding, LENGTH)
     assert (recorded_to > length).all()
     for layer in layers:
         assert found[layer].dtype == torch.float32
@@ -79,7 +79,7 @@ def test_fewer_positions_than_recorded_can_be_asked_for():
 
 
 def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
-    kept = recording(output_spec=OutputSpec(hidden_states=(2,), margin=50))
+    kept = recording(output_spec=OutputSpec(hidden_states=(2,), context_padding=50))
     assert np.array_equal(np.diff(kept.hidden.offsets), np.full(ROWS, LENGTH))
 
 
@@ -125,7 +125,7 @@ def test_blocks_of_rows_of_all_sizes_hold_as_many_as_fit():
 
 
 def test_no_block_of_attention_maps_is_larger_than_its_bytes():
-    output_spec = OutputSpec(attentions=tuple(range(12)), hidden_states=(0, 1), margin=2)
+    output_spec = OutputSpec(attentions=tuple(range(12)), hidden_states=(0, 1), context_padding=2)
     sizes = ModelDims(layers=12, hidden=768, heads=12, vocabulary=30_522)
     rows = row_bytes(ENCODED, output_spec, sizes, kind="classification", num_labels=2, wide=False)
     lengths = ENCODED.lengths()
@@ -200,7 +200,7 @@ def test_only_logits_are_kept_when_only_logits_are_read():
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_the_size_is_known_before(dtype):
-    output_spec = OutputSpec(hidden_states=(0, 2), attentions=(1,), margin=1)
+    output_spec = OutputSpec(hidden_states=(0, 2), attentions=(1,), context_padding=1)
     kept = recording(dtype=dtype, output_spec=output_spec)
     model = teacher()
     estimate = estimate_bytes(ENCODED, output_spec, model_dims(model), TASK, wide=dtype == "fp32")

@@ -72,8 +72,8 @@ OTHER_PARTS = {
     "precision of hidden states": (
         {"dtype": "bf16"}, {"recorded/hidden_states/0", "recorded/hidden_states/2"}
     ),
-    "margin": (
-        {"output_spec": replace(tiny.OUTPUT_SPEC, margin=1)},
+    "context_padding": (
+        {"output_spec": replace(tiny.OUTPUT_SPEC, context_padding=1)},
         {"recorded/hidden_states/0", "recorded/hidden_states/2"},
     ),
     "a student made of it": ({"student": StudentFromTeacher(layers=(0,), weights="finetuned")},
@@ -175,7 +175,9 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
 
 def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
     """It may be of a method of one's own, which the preparation does not import."""
-    reduced = replace(tiny.OUTPUT_SPEC, reductions=(WordGram((0, 2), tiny.OUTPUT_SPEC.margin),))
+    reduced = replace(
+        tiny.OUTPUT_SPEC, reductions=(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding),)
+    )
     before = keys(output_spec=reduced)
     original = identity.code_digest
 
@@ -186,7 +188,7 @@ def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch)
     after = keys(output_spec=reduced)
     assert after.teacher == before.teacher
     differ = {n for n, key in after.parts.items() if before.parts[n] != key}
-    assert differ == {"recorded/reductions/WordGram(layers=(0, 2), margin=2)"}
+    assert differ == {"recorded/reductions/WordGram(layers=(0, 2), context_padding=2)"}
 
 
 def test_another_tokenizer_is_another_teacher_and_its_use_is_not():

@@ -25,9 +25,9 @@ def close(one, two):
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
 def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
-    few = OutputSpec(logits=True, hidden_states=(0,), margin=2)
+    few = OutputSpec(logits=True, hidden_states=(0,), context_padding=2)
     first = tiny.through(tmp_path, tiny.inputs(output_spec=few, dtype=dtype))
-    all_of = OutputSpec(logits=True, hidden_states=(0, 1, 2), attentions=(1,), margin=2)
+    all_of = OutputSpec(logits=True, hidden_states=(0, 1, 2), attentions=(1,), context_padding=2)
     more = tiny.inputs(output_spec=all_of, dtype=dtype)
     second = tiny.through(tmp_path, more)
     assert set(second.found.missing) == {
@@ -64,9 +64,11 @@ WANTS_NOTHING_NEW = {
     "weights in place of outputs": {"mode": "weights"},
     "fewer signals": {"output_spec": SMALL},
     "the same layers in another order": {
-        "output_spec": OutputSpec(logits=True, hidden_states=(2, 0), margin=2)
+        "output_spec": OutputSpec(logits=True, hidden_states=(2, 0), context_padding=2)
     },
-    "an arm that reads no hidden states": {"output_spec": OutputSpec(logits=True, margin=2)},
+    "an arm that reads no hidden states": {
+        "output_spec": OutputSpec(logits=True, context_padding=2)
+    },
     "a student that pads with another token": {"student_pad": 3},
 }
 

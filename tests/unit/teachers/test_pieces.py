@@ -14,7 +14,7 @@ from raykd.teachers.signals import only, signal_names
 from tests.unit.teachers.same import same
 
 LENGTHS = (3, 1, 4, 1, 5, 2, 6)
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), margin=1)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), context_padding=1)
 
 
 def numbers(count: int, *shape: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def recorded(cuts: tuple[int, ...]) -> CachedOutputs:
         blocks=(1, 3),
         attentions=part([n * n for n in LENGTHS], 2, 2),
         dtype="fp32",
-        margin=1,
+        context_padding=1,
         shape="row",
         rounding={"hidden_states/0": (1.0, 4.0), "hidden_states/2": (2.0, 5.0),
                   "hidden_states/5": (0.0, 6.0), "attentions/1": (0.5, 1.0),
@@ -84,7 +84,7 @@ def test_signals_of_two_recordings_go_together():
 
 def test_some_of_the_signals_are_a_recording_of_their_own():
     whole = recorded((2,))
-    few = OutputSpec(logits=True, hidden_states=(5,), margin=1)
+    few = OutputSpec(logits=True, hidden_states=(5,), context_padding=1)
     bare, values = composed(pieces_of(whole), few, "fp32", blocks(3))
     found = bare.with_chunks(values)
     assert found.names() == ("logits", "hidden_states/5")
@@ -110,7 +110,7 @@ def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
 
 def test_only_some_signals():
     some = only(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
-    assert some == OutputSpec(hidden_states=(2,), attentions=(3,), margin=1)
+    assert some == OutputSpec(hidden_states=(2,), attentions=(3,), context_padding=1)
     tokens = OutputSpec(logits=True, tokens="sampled:8", hidden_states=(1,))
     assert only(tokens, ["tokens/sampled:8"]) == OutputSpec(tokens="sampled:8")
     assert only(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))

@@ -77,7 +77,7 @@ def test_the_same_inputs_give_the_same_teacher():
 def test_what_the_methods_read_is_recorded_for_the_training_rows():
     cached_outputs = tiny.ready()[0].cached_outputs
     assert cached_outputs.all_logits().shape == (tiny.ROWS["train"], 3)
-    assert (cached_outputs.layers, cached_outputs.margin) == ((0, 2), 2)
+    assert (cached_outputs.layers, cached_outputs.context_padding) == ((0, 2), 2)
 
 
 def test_without_signals_only_logits_are_recorded():

@@ -18,7 +18,9 @@ ROWS = np.array([3, 17, 0, 31])
 
 def batch():
     prepared, _ = tiny.ready()
-    collate = Collator(prepared.pad_id, max_length=tiny.LENGTH, margin=tiny.OUTPUT_SPEC.margin)
+    collate = Collator(
+        prepared.pad_id, max_length=tiny.LENGTH, context_padding=tiny.OUTPUT_SPEC.context_padding
+    )
     return collate(prepared.splits["train"], ROWS)
 
 
@@ -43,7 +45,7 @@ def test_the_two_ways_of_serving_say_the_same():
     here = batch()
     one, two = (t.outputs_fn(tiny.OUTPUT_SPEC)(here) for t in (offline, online))
     assert torch.allclose(one.logits, two.logits, atol=1e-5)
-    lengths = here.attention_mask.sum(1) + tiny.OUTPUT_SPEC.margin
+    lengths = here.attention_mask.sum(1) + tiny.OUTPUT_SPEC.context_padding
     for layer in (0, 2):
         assert one.hidden(layer).shape == two.hidden(layer).shape
         for i, length in enumerate(lengths):
@@ -97,7 +99,7 @@ def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
 
 
 def test_reductions_are_read_in_place_of_hidden_states():
-    words = WordGram((0, 2), tiny.OUTPUT_SPEC.margin)
+    words = WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)
     output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), reductions=(words,))
     reduced, _ = tiny.prepared(output_spec=output_spec)
     assert set(reduced.cached_outputs.stored()) == {"logits", "reductions"}

@@ -31,7 +31,7 @@ from raykd.training.settings import TrainSettings
 
 TASK = "toy/sentiment"
 WORLD = DistributedContext(device=torch.device("cpu"))
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2), margin=2)
+OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2), context_padding=2)
 ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
 LENGTH = 32
 
