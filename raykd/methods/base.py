@@ -20,7 +20,7 @@ from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
 from raykd.methods._pairs import pair_refusal
 from raykd.methods._ranks import Alone, Ranks
-from raykd.models.base import ModelDims, Outputs, Reduction, Subnet
+from raykd.models.base import FeatureTransform, ModelDims, Outputs, Subnet
 from raykd.params import Scalar
 
 P = TypeVar("P")
@@ -40,7 +40,7 @@ class OutputSpec:
         choices: Tokens of the rows' answer choices (`Batch.choices`).
         generation: Responses that the teacher wrote, in place of those of the task.
         weights: The running (online) teacher instead of its cached outputs.
-        reductions: Functions of hidden states that were recorded in place of the states.
+        feature_transforms: Transforms of hidden states that were recorded in their place.
         tokens: What is recorded in place of the scores of a vocabulary, by name; empty: the scores.
     """
 
@@ -52,7 +52,7 @@ class OutputSpec:
     choices: bool = False
     generation: bool = False
     weights: bool = False
-    reductions: tuple[Reduction, ...] = ()
+    feature_transforms: tuple[FeatureTransform, ...] = ()
     tokens: str = ""
 
     @property
@@ -63,7 +63,7 @@ class OutputSpec:
     @property
     def outputs(self) -> bool:
         """Whether something that the teacher says of the rows is read."""
-        return bool(self.logits or self.hidden_states or self.attentions or self.reductions)
+        return bool(self.logits or self.hidden_states or self.attentions or self.feature_transforms)
 
     @property
     def needs_online(self) -> bool:
@@ -88,7 +88,9 @@ class OutputSpec:
             choices=self.choices or other.choices,
             generation=self.generation or other.generation,
             weights=self.weights or other.weights,
-            reductions=tuple(dict.fromkeys(self.reductions + other.reductions)),
+            feature_transforms=tuple(
+                dict.fromkeys(self.feature_transforms + other.feature_transforms)
+            ),
             tokens=self.tokens or other.tokens,
         )
 
@@ -321,19 +323,19 @@ class Method(ABC, Generic[P]):
         """Names of further views that batches carry (`Batch.views`)."""
         return ()
 
-    def reductions(self) -> tuple[Reduction, ...]:
-        """Functions of the teacher's hidden states through which alone it reads them.
+    def feature_transforms(self) -> tuple[FeatureTransform, ...]:
+        """Transforms of the teacher's hidden states; the method needs nothing else of them.
 
-        They are recorded in place of the states where that takes fewer bytes; `loss` gets them
-        with `Outputs.reduced` either way. None of them: it reads the states themselves.
+        They are recorded in place of the states where that takes fewer bytes; `loss` reads them
+        with `Outputs.transformed` either way. Empty: it reads the states themselves.
         """
         return ()
 
     def divergences(self) -> tuple[Divergence, ...]:
-        """Distances through which alone it reads the teacher's distributions over a vocabulary.
+        """Divergences from the teacher's distributions; the method needs nothing else of them.
 
-        Where all methods of a sweep name them, less than the scores may be recorded
-        (`Outputs.target`). None of them: it reads the scores themselves.
+        Where all methods of a sweep name theirs, less than the scores of the vocabulary may be
+        recorded (`Outputs.target`). Empty: it reads the scores themselves.
         """
         return ()
 

@@ -26,7 +26,7 @@ from raykd.losses.relations import (
 )
 from raykd.losses.terms import Term, mean_of
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
-from raykd.models.base import Outputs, Reduction
+from raykd.models.base import FeatureTransform, Outputs
 from raykd.params import param
 
 _WIDEST_WINDOW = 255
@@ -97,7 +97,7 @@ class Params:
 
 
 @dataclass(frozen=True, slots=True)
-class WordGram(Reduction):
+class WordGram(FeatureTransform):
     """Inner products among the tokens of a row, layer by layer: all that the WR terms read."""
 
     layers: tuple[int, ...]
@@ -121,7 +121,7 @@ class WordGram(Reduction):
 
 
 @dataclass(frozen=True, slots=True)
-class LayerGram(Reduction):
+class LayerGram(FeatureTransform):
     """Inner products among the layers of a token: all that the LTR terms read."""
 
     layers: tuple[int, ...]
@@ -193,7 +193,7 @@ class ContextualKD(Method[Params]):
             context_padding=self._context_padding(),
         )
 
-    def reductions(self) -> tuple[Reduction, ...]:
+    def feature_transforms(self) -> tuple[FeatureTransform, ...]:
         """The teacher's hidden states are read through their inner products only."""
         words, tokens = self._theirs()
         return (*([words] if self._uses_words else []), *([tokens] if self._uses_tokens else []))
@@ -229,7 +229,7 @@ class ContextualKD(Method[Params]):
         ours = word_gram(
             [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
         )
-        theirs: Gram = teacher.reduced(self._theirs()[0], mask)
+        theirs: Gram = teacher.transformed(self._theirs()[0], mask)
         terms: dict[str, Term] = {}
         if weight := self._weights["wrdist"]:
             terms["wrdist"] = weight * self._pairs(ours, theirs)
@@ -240,7 +240,7 @@ class ContextualKD(Method[Params]):
     def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         pairs = self._token_layers
         ours = layer_gram([student.hidden(k) for k in pairs.student], mask)
-        theirs: Gram = teacher.reduced(self._theirs()[1], mask)
+        theirs: Gram = teacher.transformed(self._theirs()[1], mask)
         terms: dict[str, Term] = {}
         if weight := self._weights["ltrdist"]:
             terms["ltrdist"] = weight * self._pairs(ours, theirs)

@@ -16,7 +16,7 @@ from raykd.methods.base import (
     StudentFn,
     TeacherOutputsFn,
 )
-from raykd.models.base import Outputs, Reduction, Subnet
+from raykd.models.base import FeatureTransform, Outputs, Subnet
 from raykd.params import param
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -91,9 +91,9 @@ class AdaptiveCKD(Method[Params]):
             union = union.union(method.teacher_outputs())
         return union
 
-    def reductions(self) -> tuple[Reduction, ...]:
+    def feature_transforms(self) -> tuple[FeatureTransform, ...]:
         """Those of CKD at any depth."""
-        every = (r for method in self._of_depth.values() for r in method.reductions())
+        every = (r for method in self._of_depth.values() for r in method.feature_transforms())
         return tuple(dict.fromkeys(every))
 
     def student_outputs(self) -> OutputSpec:

@@ -67,14 +67,14 @@ class Subnet:
         return tuple((k + 1) * layers // count - 1 for k in range(count))
 
 
-class Reduction(ABC):
-    """A function of a model's hidden states, for those who read nothing else of them.
+class FeatureTransform(ABC):
+    """A transform of hidden states, for methods that need nothing else of them.
 
-    What it gives may be far smaller than the states. Subclasses are frozen dataclasses of plain
+    Its result may be far smaller than the states. Subclasses are frozen dataclasses of plain
     values; equal ones are recorded once.
 
     Attributes:
-        layers: Hidden states it is made from (0 = embedding output).
+        layers: Hidden states that it reads (0 = embedding output).
         context_padding: Padding positions after the last token that it depends on.
     """
 
@@ -83,7 +83,7 @@ class Reduction(ABC):
 
     @property
     def name(self) -> str:
-        """Equal reductions have equal names."""
+        """Equal feature transforms have equal names."""
         return repr(self)
 
     @abstractmethod
@@ -126,14 +126,14 @@ class Outputs:
         attentions: Block number (from 0) to ``[B, H, L, L]``.
         task_loss: The task's own loss on the batch's labels, a scalar, or what gives it when it is
             read.
-        reduced: What recorded reductions give for the batch.
+        transformed: What recorded feature transforms give for the batch.
         lazy_logits: Logits over a vocabulary that are computed lazily, in place of `logits`.
         target: What is known of a teacher's distribution over a vocabulary, where that is not all.
     """
 
     __slots__ = (
-        "_attentions", "_hidden_states", "_lazy_logits", "_logits", "_reduced", "_target",
-        "_task_loss",
+        "_attentions", "_hidden_states", "_lazy_logits", "_logits", "_target", "_task_loss",
+        "_transformed",
     )  # fmt: skip
 
     def __init__(
@@ -143,7 +143,7 @@ class Outputs:
         hidden_states: Mapping[int, Tensor] | None = None,
         attentions: Mapping[int, Tensor] | None = None,
         task_loss: Tensor | Callable[[], Tensor] | None = None,
-        reduced: Mapping[Reduction, Any] | None = None,
+        transformed: Mapping[FeatureTransform, Any] | None = None,
         lazy_logits: LazyLogits | None = None,
         target: TeacherTarget | None = None,
     ) -> None:
@@ -151,7 +151,7 @@ class Outputs:
         self._hidden_states = dict(hidden_states or {})
         self._attentions = dict(attentions or {})
         self._task_loss = task_loss
-        self._reduced = dict(reduced or {})
+        self._transformed = dict(transformed or {})
         self._lazy_logits = lazy_logits
         self._target = target
 
@@ -208,17 +208,17 @@ class Outputs:
             raise LookupError(f"hidden state {layer} was not declared in the method's output spec")
         return self._hidden_states[layer]
 
-    def reduced(self, reduction: Reduction, mask: Tensor) -> Any:
+    def transformed(self, transform: FeatureTransform, mask: Tensor) -> Any:
         """A function of the hidden states: as it was recorded, or computed from them now.
 
         Args:
-            reduction: The function.
+            transform: The function.
             mask: 1 = token, ``[B, L]``.
         """
-        if reduction in self._reduced:
-            return self._reduced[reduction]
+        if transform in self._transformed:
+            return self._transformed[transform]
         with torch.no_grad():
-            return reduction.of([self.hidden(k) for k in reduction.layers], mask)
+            return transform.of([self.hidden(k) for k in transform.layers], mask)
 
     def stacked(self, layers: tuple[int, ...]) -> Tensor:
         """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
@@ -231,7 +231,7 @@ class Outputs:
             hidden_states=self._hidden_states,
             attentions=self._attentions,
             task_loss=task_loss,
-            reduced=self._reduced,
+            transformed=self._transformed,
             lazy_logits=self._lazy_logits,
             target=self._target,
         )
@@ -248,7 +248,7 @@ class Outputs:
             hidden_states=self._hidden_states,
             attentions=self._attentions,
             task_loss=self._task_loss,
-            reduced=self._reduced,
+            transformed=self._transformed,
             lazy_logits=None if lazy_logits is None else lazy_logits.first(vocabulary),
             target=self._target,
         )
@@ -257,14 +257,14 @@ class Outputs:
         self,
         hidden_states: Mapping[int, Tensor],
         attentions: Mapping[int, Tensor],
-        reduced: Mapping[Reduction, Any],
+        transformed: Mapping[FeatureTransform, Any],
     ) -> Outputs:
         """The same distributions with what was recorded of layers beside them; see `Outputs`."""
         return Outputs(
             logits=self._logits,
             hidden_states=hidden_states,
             attentions=attentions,
-            reduced=reduced,
+            transformed=transformed,
             lazy_logits=self._lazy_logits,
             target=self._target,
         )

@@ -140,7 +140,7 @@ def built(
 
 
 def union_of_outputs(
-    spec: SweepSpec, context: DistillationContext, *, reduced: bool = False
+    spec: SweepSpec, context: DistillationContext, *, transformed: bool = False
 ) -> OutputSpec:
     """Everything that some trial of the sweep may read from the teacher of a task.
 
@@ -149,16 +149,19 @@ def union_of_outputs(
     Args:
         spec: The sweep.
         context: Teacher, student and task.
-        reduced: Whether methods that read hidden states through reductions only get those.
+        transformed: Whether methods that read hidden states through feature transforms only get
+            those.
     """
     from raykd.methods.base import OutputSpec
 
     union = OutputSpec()
     for arm in spec.methods.values():
         for method in built(arm, context):
-            output_spec, reductions = method.teacher_outputs(), method.reductions()
-            if reduced and reductions:
-                output_spec = replace(output_spec, hidden_states=(), reductions=reductions)
+            output_spec, feature_transforms = method.teacher_outputs(), method.feature_transforms()
+            if transformed and feature_transforms:
+                output_spec = replace(
+                    output_spec, hidden_states=(), feature_transforms=feature_transforms
+                )
             union = union.union(_served(output_spec))
         if not is_complete(arm):
             union = union.union(_served(registry.load("methods", arm.method).requires))

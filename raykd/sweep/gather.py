@@ -43,7 +43,8 @@ class Gathered:
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
         output_spec: What the methods read from the teacher.
-        reduced: The same, with reductions in place of hidden states where methods allow it.
+        transformed: The same, with feature transforms in place of hidden states where methods allow
+            it.
         derivations: How they derive other teachers from it.
         divergences: Divergences over a vocabulary that they compute, each with its label.
         reads_scores: Whether one reads scores of the vocabulary themselves.
@@ -62,7 +63,7 @@ class Gathered:
     teacher: ModelFactory
     student: ModelFactory | StudentFromTeacher
     output_spec: OutputSpec
-    reduced: OutputSpec
+    transformed: OutputSpec
     derivations: tuple[Derivation, ...]
     divergences: tuple[tuple[str, Divergence], ...]
     reads_scores: bool
@@ -137,7 +138,9 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         teacher=teacher,
         student=pair.student,
         output_spec=output_spec,
-        reduced=_numbered(union_of_outputs(spec, context, reduced=True), teacher.dims.layers),
+        transformed=_numbered(
+            union_of_outputs(spec, context, transformed=True), teacher.dims.layers
+        ),
         derivations=derivations(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,

@@ -185,7 +185,7 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         raise SpecError(found=[found])
     kept = {
         which: replace(getattr(gathered, which), tokens=name)
-        for which in ("output_spec", "reduced")
+        for which in ("output_spec", "transformed")
     }
     return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"
 
@@ -198,7 +198,7 @@ def _unused(spec: SweepSpec) -> str:
 
 
 def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[OutputSpec, int, str]:
-    """Hidden states or their reductions: what takes fewer bytes, how many, and the comparison."""
+    """Hidden states or their feature transforms: what is smaller, its bytes, and the comparison."""
 
     def size(output_spec: OutputSpec) -> int:
         return estimate_bytes(
@@ -206,15 +206,15 @@ def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[OutputSpec, int, str]
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
 
-    plain, reduced = size(gathered.output_spec), size(gathered.reduced)
-    if not gathered.reduced.reductions:
+    plain, transformed = size(gathered.output_spec), size(gathered.transformed)
+    if not gathered.transformed.feature_transforms:
         return gathered.output_spec, plain, ""
     comparison = (
         f"; hidden states would take {_mib(plain)}, with their inner products in place of them "
-        f"{_mib(reduced)}: the smaller is kept"
+        f"{_mib(transformed)}: the smaller is kept"
     )
-    chosen = gathered.reduced if reduced < plain else gathered.output_spec
-    return chosen, min(plain, reduced), comparison
+    chosen = gathered.transformed if transformed < plain else gathered.output_spec
+    return chosen, min(plain, transformed), comparison
 
 
 def what_is_missing(cache: TeacherCache, task: str, keys: Keys, found: Found) -> str:

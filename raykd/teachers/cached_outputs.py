@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import PADDED, Array
-from raykd.models.base import Reduction
+from raykd.models.base import FeatureTransform
 from raykd.teachers import ragged
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS
+from raykd.teachers.signals import ATTENTION, FEATURE_TRANSFORM, HIDDEN, LOGITS, TOKENS
 from raykd.training.device import moved
 
 STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
@@ -48,7 +48,7 @@ class CachedOutputs:
         context_padding: Padding positions recorded after the last token of a row, as far as they
             exist.
         shape: What the logits of a row are of: ``row``, ``span`` or ``token``.
-        reduced: float32 arrays of functions of the hidden states, by `Reduction.name`.
+        transformed: float32 arrays of functions of the hidden states, by `FeatureTransform.name`.
         rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
             signal; of hidden states and attentions by layer (``hidden_states/2``).
         tokens: What was recorded in place of the scores of a vocabulary, by name; empty: nothing.
@@ -64,26 +64,26 @@ class CachedOutputs:
     dtype: str
     context_padding: int
     shape: str
-    reduced: Mapping[str, Ragged] = field(default_factory=dict)
+    transformed: Mapping[str, Ragged] = field(default_factory=dict)
     rounding: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tokens: str = ""
     by_token: Mapping[str, Ragged] = field(default_factory=dict)
     coverage: tuple[float, float] = (0.0, 0.0)
 
     def parts(self) -> dict[str, Ragged]:
-        """Everything that was recorded, by signal; reductions by their name."""
+        """Everything that was recorded, by signal; feature transforms by their name."""
         named = {
             "logits": self.logits, "hidden_states": self.hidden, "attentions": self.attentions
         }  # fmt: skip
         there = {n: part for n, part in named.items() if part is not None}
-        return there | dict(self.reduced) | dict(self.by_token)
+        return there | dict(self.transformed) | dict(self.by_token)
 
     def names(self) -> tuple[str, ...]:
         """Its signals, layer by layer, as `raykd.teachers.signals` names them."""
         found = [LOGITS] if self.logits is not None else []
         found += [f"{HIDDEN}{layer}" for layer in self.layers]
         found += [f"{ATTENTION}{block}" for block in self.blocks]
-        found += [REDUCTION + name for name in self.reduced]
+        found += [FEATURE_TRANSFORM + name for name in self.transformed]
         return (*found, TOKENS + self.tokens) if self.tokens else tuple(found)
 
     def with_parts(self, parts: Mapping[str, Ragged]) -> CachedOutputs:
@@ -93,7 +93,7 @@ class CachedOutputs:
             logits=parts.get("logits"),
             hidden=parts.get("hidden_states"),
             attentions=parts.get("attentions"),
-            reduced={name: parts[name] for name in self.reduced},
+            transformed={name: parts[name] for name in self.transformed},
             by_token={name: parts[name] for name in self.by_token},
         )
 
@@ -125,13 +125,13 @@ class CachedOutputs:
             yield part.starts
 
     def signal_names(self) -> tuple[str, ...]:
-        """What the arrays of a block are of, in order; reductions are not told apart."""
+        """What the arrays of a block are of, in order; feature transforms are not told apart."""
         tokens = dict.fromkeys(self.by_token, "tokens")
-        names = dict.fromkeys(self.reduced, "reductions") | tokens
+        names = dict.fromkeys(self.transformed, "feature_transforms") | tokens
         return tuple(names.get(n, n) for n in self.parts())
 
     def stored(self) -> Mapping[str, int]:
-        """Bytes by signal; those of reductions together."""
+        """Bytes by signal; those of feature transforms together."""
         found: dict[str, int] = {}
         for name, part in zip(self.signal_names(), self.parts().values(), strict=True):
             found[name] = found.get(name, 0) + part.nbytes()
@@ -220,16 +220,16 @@ class CachedOutputs:
         maps = self._floats(out, device)
         return {block: maps[:, k] for k, block in enumerate(blocks)}
 
-    def gather_reduced(self, reduction: Reduction, rows: Array, mask: Tensor) -> Any:
-        """What a recorded reduction gives for a batch.
+    def gather_transformed(self, transform: FeatureTransform, rows: Array, mask: Tensor) -> Any:
+        """What a recorded feature transform gives for a batch.
 
         Args:
-            reduction: One that was recorded.
+            transform: One that was recorded.
             rows: int64 ``[B]``.
             mask: 1 = token, ``[B, L]``; gives the device.
         """
-        kept = self.reduced[reduction.name].rows(rows)
-        return reduction.batch([torch.from_numpy(array) for array in kept], mask)
+        kept = self.transformed[transform.name].rows(rows)
+        return transform.batch([torch.from_numpy(array) for array in kept], mask)
 
     def gather_tokens(self, rows: Array, device: torch.device = CPU) -> dict[str, Tensor]:
         """What is kept of tokens with a label, row by row, by name without the prefix.

@@ -21,11 +21,11 @@ from raykd.models.model_factory import ModelFactory
 from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
-from raykd.teachers.signals import ATTENTION, HIDDEN, REDUCTION, TOKENS, signal_names
+from raykd.teachers.signals import ATTENTION, FEATURE_TRANSFORM, HIDDEN, TOKENS, signal_names
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.tokens.hidden import HiddenCache
 
-FORMAT = 4
+FORMAT = 5
 """Of the files of the cache; entries of another format are made again."""
 
 RECORDED, REPORTED, SCORES, TEXTS, FINDINGS, STUDENT = (
@@ -186,16 +186,20 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 
 def _recording(inputs: TaskInputs, name: str) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
-    reductions = {REDUCTION + r.name: r for r in inputs.train_output_spec().reductions}
+    feature_transforms = {
+        FEATURE_TRANSFORM + r.name: r for r in inputs.train_output_spec().feature_transforms
+    }
     in_dtype = name.startswith((HIDDEN, ATTENTION, TOKENS))
-    padded = name.startswith((HIDDEN, REDUCTION))
+    padded = name.startswith((HIDDEN, FEATURE_TRANSFORM))
     tokens = inputs.recording("train", OutputSpec(logits=True)).vocabulary
     return [
         name,
         inputs.dtype if in_dtype else "fp32",
         inputs.output_spec.context_padding if padded else 0,
         tokens if name.startswith(TOKENS) else 0,
-        code_digest(type(reductions[name]).__module__) if name in reductions else "",
+        code_digest(type(feature_transforms[name]).__module__)
+        if name in feature_transforms
+        else "",
     ]
 
 

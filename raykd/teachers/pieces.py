@@ -17,7 +17,14 @@ from raykd.data.base import Array
 from raykd.methods.base import OutputSpec
 from raykd.teachers.cached_outputs import Block, CachedOutputs
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.signals import ATTENTION, HIDDEN, LOGITS, REDUCTION, TOKENS, signal_names
+from raykd.teachers.signals import (
+    ATTENTION,
+    FEATURE_TRANSFORM,
+    HIDDEN,
+    LOGITS,
+    TOKENS,
+    signal_names,
+)
 
 RowReader = Callable[[int, int], Mapping[str, Array]]
 """Gives the arrays of the rows from one number to before another."""
@@ -94,7 +101,7 @@ def _columns(cached_outputs: CachedOutputs, name: str) -> dict[str, tuple[str, i
         }
     if name.startswith(TOKENS):
         return {own: (own, None) for own in cached_outputs.by_token}
-    own = name.removeprefix(REDUCTION)
+    own = name.removeprefix(FEATURE_TRANSFORM)
     return {own: (own, None)}
 
 
@@ -169,7 +176,7 @@ def composed(
     shapes = [piece.about.shape for piece in pieces.values()] or ["token"]
 
     def part(name: str, own: str | None = None) -> Ragged:
-        offsets = pieces[name].about.offsets[own or name.removeprefix(REDUCTION)]
+        offsets = pieces[name].about.offsets[own or name.removeprefix(FEATURE_TRANSFORM)]
         return Ragged(offsets=offsets, starts=starts, chunks=())
 
     layers, maps = sorted(output_spec.hidden_states), sorted(output_spec.attentions)
@@ -183,7 +190,9 @@ def composed(
         dtype=dtype,
         context_padding=output_spec.context_padding,
         shape=pieces[LOGITS].about.shape if LOGITS in pieces else shapes[0],
-        reduced={r.name: part(REDUCTION + r.name) for r in output_spec.reductions},
+        transformed={
+            r.name: part(FEATURE_TRANSFORM + r.name) for r in output_spec.feature_transforms
+        },
         rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
         tokens=output_spec.tokens if kept else "",
         by_token={n: part(tokens, n) for n in pieces[tokens].about.offsets} if kept else {},
@@ -214,7 +223,7 @@ def _values(
         yield stacked(HIDDEN, bare.layers)
     if bare.attentions is not None:
         yield stacked(ATTENTION, bare.blocks)
-    for name in bare.reduced:
-        yield read(REDUCTION + name)[name]
+    for name in bare.transformed:
+        yield read(FEATURE_TRANSFORM + name)[name]
     if bare.by_token:
         yield from read(TOKENS + bare.tokens).values()

@@ -113,11 +113,13 @@ class Recording:
 
     def _forward(self, model: nn.Module, batch: Batch) -> Outputs:
         layers = numbers(self.output_spec.hidden_states)
-        reduced = {k for reduction in self.output_spec.reductions for k in reduction.layers}
+        transformed = {
+            k for transform in self.output_spec.feature_transforms for k in transform.layers
+        }
         return forward(
             model,
             batch,
-            hidden_states=tuple(sorted(reduced.union(layers))),
+            hidden_states=tuple(sorted(transformed.union(layers))),
             attentions=numbers(self.output_spec.attentions),
         )
 
@@ -179,10 +181,10 @@ def row_bytes(
     hidden = positions * len(numbers(output_spec.hidden_states)) * teacher.hidden
     maps = lengths**2 * len(numbers(output_spec.attentions)) * teacher.heads
     distinct, which = np.unique(lengths, return_inverse=True)
-    reduced = np.zeros(len(distinct), np.int64)
-    for reduction in output_spec.reductions:
-        reduced += [reduction.numbers(distinct[k : k + 1]) for k in range(len(distinct))]
-    total: Array = logits + (hidden + maps) * (4 if wide else 2) + reduced[which] * 4
+    transformed = np.zeros(len(distinct), np.int64)
+    for transform in output_spec.feature_transforms:
+        transformed += [transform.numbers(distinct[k : k + 1]) for k in range(len(distinct))]
+    total: Array = logits + (hidden + maps) * (4 if wide else 2) + transformed[which] * 4
     return total
 
 
@@ -246,10 +248,10 @@ class _Block:
             maps = self._plain(names, stacked.permute(0, 3, 4, 1, 2), dtype)
             square = [_square(m, n) for m, n in zip(maps, lengths, strict=True)]
             self._put("attentions", places, square)
-        for reduction in output_spec.reductions:
-            states_Y = [out.hidden(k) for k in reduction.layers]
-            found = reduction.rows(states_Y, batch.attention_mask)
-            self._put(reduction.name, places, [row.float().cpu().numpy() for row in found])
+        for transform in output_spec.feature_transforms:
+            states_Y = [out.hidden(k) for k in transform.layers]
+            found = transform.rows(states_Y, batch.attention_mask)
+            self._put(transform.name, places, [row.float().cpu().numpy() for row in found])
 
     def _keep_tokens(
         self, cache: TokenCache, places: Array, batch: Batch, scores: LazyLogits
@@ -286,7 +288,7 @@ class _Block:
             dtype=self._recording.dtype,
             context_padding=output_spec.context_padding,
             shape=self._shape,
-            reduced={r.name: parts[r.name] for r in output_spec.reductions},
+            transformed={r.name: parts[r.name] for r in output_spec.feature_transforms},
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
             tokens=output_spec.tokens,
             by_token={n: part for n, part in parts.items() if n.startswith("tokens/")},

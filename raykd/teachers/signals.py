@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from raykd.methods.base import OutputSpec
 
-LOGITS, TOKENS, HIDDEN, ATTENTION, REDUCTION = (
-    "logits", "tokens/", "hidden_states/", "attentions/", "reductions/"
+LOGITS, TOKENS, HIDDEN, ATTENTION, FEATURE_TRANSFORM = (
+    "logits", "tokens/", "hidden_states/", "attentions/", "feature_transforms/"
 )  # fmt: skip
 """Prefixes of the names of signals."""
 
@@ -29,7 +29,10 @@ def signal_names(output_spec: OutputSpec, *, token_labels: bool) -> tuple[str, .
         found.append(LOGITS)
     found += [f"{HIDDEN}{layer}" for layer in sorted(output_spec.hidden_states)]
     found += [f"{ATTENTION}{block}" for block in sorted(output_spec.attentions)]
-    found += [f"{REDUCTION}{name}" for name in sorted(r.name for r in output_spec.reductions)]
+    found += [
+        f"{FEATURE_TRANSFORM}{name}"
+        for name in sorted(r.name for r in output_spec.feature_transforms)
+    ]
     return tuple(found)
 
 
@@ -43,5 +46,7 @@ def only(output_spec: OutputSpec, names: Collection[str]) -> OutputSpec:
         tokens=output_spec.tokens if TOKENS + output_spec.tokens in names else "",
         hidden_states=tuple(k for k in output_spec.hidden_states if f"{HIDDEN}{k}" in names),
         attentions=tuple(k for k in output_spec.attentions if f"{ATTENTION}{k}" in names),
-        reductions=tuple(r for r in output_spec.reductions if REDUCTION + r.name in names),
+        feature_transforms=tuple(
+            r for r in output_spec.feature_transforms if FEATURE_TRANSFORM + r.name in names
+        ),
     )

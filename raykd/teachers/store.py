@@ -29,7 +29,7 @@ class TeacherHandle:
         refs: The object without its cached outputs, then one reference per block of them.
         num_examples: Rows that outputs were recorded for.
         store_bytes: Bytes in the object store.
-        stored: Bytes of cached outputs by signal, those of reductions together.
+        stored: Bytes of cached outputs by signal, those of feature transforms together.
         metrics: The teacher's scores.
         checksum: What the arrays added up to when they were published.
         edition: How often it was published before.

@@ -11,7 +11,7 @@ from torch import nn
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import OnlineTeacherFn, OutputSpec, TeacherOutputsFn
-from raykd.models.base import Outputs, Reduction
+from raykd.models.base import FeatureTransform, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.tokens.base import OutputLayer
@@ -24,24 +24,26 @@ class Teacher(ABC):
     """Serves the outputs that a method declared, and no others."""
 
     def outputs_fn(
-        self, output_spec: OutputSpec, reductions: tuple[Reduction, ...] = ()
+        self, output_spec: OutputSpec, feature_transforms: tuple[FeatureTransform, ...] = ()
     ) -> TeacherOutputsFn:
         """The function that the training loop calls for each batch.
 
         Args:
             output_spec: What is read.
-            reductions: Functions of the hidden states that would do in place of them.
+            feature_transforms: Transforms that would do in place of the hidden states.
         """
         if not output_spec.any:
             return lambda batch: Outputs()
-        if reductions and self._has(reductions):
-            output_spec = replace(output_spec, hidden_states=(), reductions=reductions)
+        if feature_transforms and self._has(feature_transforms):
+            output_spec = replace(
+                output_spec, hidden_states=(), feature_transforms=feature_transforms
+            )
         return self._outputs_fn(output_spec)
 
     def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         return lambda batch: self._outputs(batch, output_spec)
 
-    def _has(self, reductions: tuple[Reduction, ...]) -> bool:
+    def _has(self, feature_transforms: tuple[FeatureTransform, ...]) -> bool:
         """Whether all of them can be read in place of the hidden states."""
         return False
 
@@ -78,8 +80,8 @@ class OfflineTeacher(Teacher):
         )  # fmt: skip
         self._layer = OutputLayer(vocabulary=vocabulary, weight=weight, bias=added)
 
-    def _has(self, reductions: tuple[Reduction, ...]) -> bool:
-        return all(reduction.name in self._cached.reduced for reduction in reductions)
+    def _has(self, feature_transforms: tuple[FeatureTransform, ...]) -> bool:
+        return all(transform.name in self._cached.transformed for transform in feature_transforms)
 
     def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         if output_spec.needs_online:
@@ -98,8 +100,8 @@ class OfflineTeacher(Teacher):
             cached_outputs.gather_hidden(rows, length, layers, device) if layers else {},
             cached_outputs.gather_attentions(rows, length, blocks, device) if blocks else {},
             {
-                reduction: cached_outputs.gather_reduced(reduction, rows, batch.attention_mask)
-                for reduction in output_spec.reductions
+                transform: cached_outputs.gather_transformed(transform, rows, batch.attention_mask)
+                for transform in output_spec.feature_transforms
             },
         )
 

@@ -181,7 +181,7 @@ def run_trial(
             task=task,
             train=splits["train"],
             select=splits["select"],
-            teacher=teacher.outputs_fn(method.teacher_outputs(), method.reductions()),
+            teacher=teacher.outputs_fn(method.teacher_outputs(), method.feature_transforms()),
             settings=settings,
             collator=collator,
             seed=config.seed,

@@ -160,7 +160,7 @@ class LossBench:
         model: Any = prepared.student.build(seed).eval()
         world = DistributedContext(device=torch.device("cpu"))
         read = open_teacher(prepared, world).outputs_fn(
-            method.teacher_outputs(), method.reductions()
+            method.teacher_outputs(), method.feature_transforms()
         )
         context_padding = method.teacher_outputs().context_padding
         collate = Collator(

@@ -87,7 +87,7 @@ class Run:
         *,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
-        reduced: bool = False,
+        transformed: bool = False,
     ) -> None:
         of, rows = method.context, len(lengths)
         self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
@@ -96,22 +96,22 @@ class Run:
         ours = self.student.outputs(reads, task_loss=True)
         theirs = self.teacher.outputs(method.teacher_outputs(), task_loss=False)
         batch = setups.batch(lengths, of.kind)
-        if reduced:
-            theirs = _reduced(method, theirs, batch)
+        if transformed:
+            theirs = _transformed(method, theirs, batch)
         self.terms: LossTerms = method.step(batch, lambda _, subnet=None: ours, lambda _: theirs)
         self.total: Tensor = self.terms.total()
         self.total.backward()
 
 
-def _reduced(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
+def _transformed(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
     """The teacher's outputs without hidden states, with what is kept in place of them."""
     mask = batch.attention_mask
     kept = {}
-    for reduction in method.reductions():
-        states = [theirs.hidden(k).detach() for k in reduction.layers]
-        kept[reduction] = reduction.batch(reduction.rows(states, mask), mask)
+    for transform in method.feature_transforms():
+        states = [theirs.hidden(k).detach() for k in transform.layers]
+        kept[transform] = transform.batch(transform.rows(states, mask), mask)
     logits = theirs.logits if method.teacher_outputs().logits else None
-    return Outputs(logits=logits, reduced=kept)
+    return Outputs(logits=logits, transformed=kept)
 
 
 Case = dict[str, Any]
@@ -199,14 +199,14 @@ def configurations(names: Sequence[str]) -> Iterator[Case]:
                 yield {"name": name, "values": values}
 
 
-def reducing(names: Sequence[str]) -> Iterator[Case]:
+def transforming(names: Sequence[str]) -> Iterator[Case]:
     """Where something is kept in place of hidden states."""
-    return (c for c in configurations(names) if made(c["name"], **c["values"]).reductions())
+    return (c for c in configurations(names) if made(c["name"], **c["values"]).feature_transforms())
 
 
-def reducers(names: Sequence[str]) -> Iterator[Case]:
+def with_transforms(names: Sequence[str]) -> Iterator[Case]:
     """Methods with such configurations."""
-    return ({"name": name} for name in dict.fromkeys(c["name"] for c in reducing(names)))
+    return ({"name": name} for name in dict.fromkeys(c["name"] for c in transforming(names)))
 
 
 def without_context_padding(names: Sequence[str]) -> Iterator[Case]:
@@ -249,14 +249,14 @@ def test_nothing_but_layers_is_declined(name):
     assert declined <= {"layers", "ltr_layers", "min_depth"}
 
 
-@over(reducing)
+@over(transforming)
 @pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
 def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     name, values, lengths
 ):
     method = made(name, **values)
     whole = Run(method, lengths)
-    kept = Run(method, lengths, reduced=True)
+    kept = Run(method, lengths, transformed=True)
     assert set(whole.terms) == set(kept.terms)
     for term in whole.terms:
         assert torch.allclose(whole.terms[term], kept.terms[term], rtol=1e-4, atol=1e-6), term
@@ -264,19 +264,19 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
 
 
-@over(reducers)
+@over(with_transforms)
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
     batch = setups.batch(lengths, method.context.kind)
     side = setups.Side(method.context, method.context.teacher, len(lengths), seed=1)
-    for reduction in method.reductions():
-        assert hash(reduction) == hash(copy.deepcopy(reduction))
-        assert pickle.loads(pickle.dumps(reduction)).name == reduction.name
+    for transform in method.feature_transforms():
+        assert hash(transform) == hash(copy.deepcopy(transform))
+        assert pickle.loads(pickle.dumps(transform)).name == transform.name
         states = [side.outputs(method.teacher_outputs(), task_loss=False).hidden(k).detach()
-                  for k in reduction.layers]  # fmt: skip
-        rows = reduction.rows(states, batch.attention_mask)
-        assert sum(row.numel() for row in rows) <= reduction.numbers(np.array(lengths))
+                  for k in transform.layers]  # fmt: skip
+        rows = transform.rows(states, batch.attention_mask)
+        assert sum(row.numel() for row in rows) <= transform.numbers(np.array(lengths))
 
 
 @over(methods)

@@ -300,20 +300,20 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
 
 
 @pytest.mark.parametrize("mode", SERVED)
-def test_reductions_are_those_of_the_hidden_states(mode):
+def test_feature_transforms_are_those_of_the_hidden_states(mode):
     of = case("bert", "classification")
     words = WordGram((0, LAYERS), CONTEXT_PADDING)
     asked = OutputSpec(logits=True, hidden_states=(0, LAYERS), context_padding=CONTEXT_PADDING)
-    recorded = OutputSpec(logits=True, reductions=(words,), context_padding=CONTEXT_PADDING)
+    recorded = OutputSpec(logits=True, feature_transforms=(words,), context_padding=CONTEXT_PADDING)
     prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, CONTEXT_PADDING):
         mask = batch.attention_mask
-        found = teacher.outputs_fn(asked, (words,))(batch).reduced(words, mask).inner
+        found = teacher.outputs_fn(asked, (words,))(batch).transformed(words, mask).inner
         for row, number in enumerate(batch.index.tolist()):
             n = int(mask[row].sum())
             alone = of.plain(number, CONTEXT_PADDING)
             length = alone.hidden(0).shape[1]
-            want = alone.reduced(words, (torch.arange(length) < n).long()[None]).inner
+            want = alone.transformed(words, (torch.arange(length) < n).long()[None]).inner
             places = slice(row, None, len(mask))
             assert torch.allclose(found[places, :n, :n], want[:, :n, :n], atol=1e-4)
 
@@ -473,7 +473,7 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
         TrainJob(
             model=prepared.student.build(0), method=made, task=of.inputs.task,
             train=prepared.splits["train"], select=None,
-            teacher=teacher.outputs_fn(output_spec, made.reductions()),
+            teacher=teacher.outputs_fn(output_spec, made.feature_transforms()),
             settings=TrainSettings(epochs=1, batch_size=4),
             collator=Collator(
                 prepared.pad_id, max_length=LENGTH, context_padding=output_spec.context_padding

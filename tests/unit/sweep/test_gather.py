@@ -312,12 +312,12 @@ def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width
     teacher = {"model": {**SHAPE, "hidden": width}, "finetune": {"epochs": 1}}
     plan = planned(methods={"ckd": CKD}, teacher=teacher)
     read = plan.inputs.output_spec
-    assert (bool(read.reductions), read.hidden_states == ()) == (smaller, smaller)
+    assert (bool(read.feature_transforms), read.hidden_states == ()) == (smaller, smaller)
     assert "the smaller is kept" in plan.serving
     # Where another method reads the states anyhow, they serve both.
     tinybert = {"label": "t", "method": "tinybert"}
     both = planned(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
-    assert (both.hidden_states, both.reductions) == ((0, 2), ())
+    assert (both.hidden_states, both.feature_transforms) == ((0, 2), ())
 
 
 def differing(**changes) -> set[str]:

@@ -175,20 +175,20 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
 
 def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
     """It may be of a method of one's own, which the preparation does not import."""
-    reduced = replace(
-        tiny.OUTPUT_SPEC, reductions=(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding),)
+    transformed = replace(
+        tiny.OUTPUT_SPEC, feature_transforms=(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding),)
     )
-    before = keys(output_spec=reduced)
+    before = keys(output_spec=transformed)
     original = identity.code_digest
 
     def changed(*names):
         return "changed" if WordGram.__module__ in names else original(*names)
 
     monkeypatch.setattr(identity, "code_digest", changed)
-    after = keys(output_spec=reduced)
+    after = keys(output_spec=transformed)
     assert after.teacher == before.teacher
     differ = {n for n, key in after.parts.items() if before.parts[n] != key}
-    assert differ == {"recorded/reductions/WordGram(layers=(0, 2), context_padding=2)"}
+    assert differ == {"recorded/feature_transforms/WordGram(layers=(0, 2), context_padding=2)"}
 
 
 def test_another_tokenizer_is_another_teacher_and_its_use_is_not():

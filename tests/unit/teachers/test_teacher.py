@@ -98,16 +98,16 @@ def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
         assert np.array_equal(part.chunks[0], was)
 
 
-def test_reductions_are_read_in_place_of_hidden_states():
+def test_feature_transforms_are_read_in_place_of_hidden_states():
     words = WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)
-    output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), reductions=(words,))
-    reduced, _ = tiny.prepared(output_spec=output_spec)
-    assert set(reduced.cached_outputs.stored()) == {"logits", "reductions"}
+    output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), feature_transforms=(words,))
+    transformed, _ = tiny.prepared(output_spec=output_spec)
+    assert set(transformed.cached_outputs.stored()) == {"logits", "feature_transforms"}
     mask = batch().attention_mask
-    read = open_teacher(reduced, tiny.WORLD).outputs_fn(tiny.OUTPUT_SPEC, (words,))
-    kept = read(batch()).reduced(words, mask)
+    read = open_teacher(transformed, tiny.WORLD).outputs_fn(tiny.OUTPUT_SPEC, (words,))
+    kept = read(batch()).transformed(words, mask)
     for teacher in teachers():
-        want = teacher.outputs_fn(tiny.OUTPUT_SPEC, (words,))(batch()).reduced(words, mask)
+        want = teacher.outputs_fn(tiny.OUTPUT_SPEC, (words,))(batch()).transformed(words, mask)
         tokens = mask.bool().repeat(2, 1)[:, : want.inner.shape[1]]
         both = tokens[:, :, None] & tokens[:, None, :]
         assert torch.allclose(kept.inner * both, want.inner * both, atol=1e-4)
