@@ -218,8 +218,8 @@ class StudentFn(Protocol):
         ...
 
 
-class Bench(Protocol):
-    """What a `Derivation` may use while it looks at a teacher; the preparation provides it."""
+class AnalysisContext(Protocol):
+    """What a `TeacherAnalysis` works with; the preparation of a task provides it."""
 
     @property
     def distillation(self) -> DistillationContext:
@@ -247,19 +247,19 @@ class Bench(Protocol):
         ...
 
 
-class Derivation(ABC):
-    """A way to make other teachers out of a task's teacher: looked at once, made many times.
+class TeacherAnalysis(ABC):
+    """Analyses a task's teacher once, so that methods can derive variants of it.
 
     Subclasses are frozen dataclasses of plain values; equal ones are analysed once per task.
     """
 
     @abstractmethod
-    def analyse(self, bench: Bench) -> Mapping[str, Array]:
-        """What is found out about the teacher, independent of what trials choose."""
+    def analyse(self, context: AnalysisContext) -> Mapping[str, Array]:
+        """Analyse the teacher, independently of what trials choose."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
+class TeacherVariant:
     """A teacher derived from the teacher; its outputs are recorded once, for all trials.
 
     Attributes:
@@ -312,7 +312,10 @@ class Method(ABC, Generic[P]):
         if self.context.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
         return pair_refusal(
-            self.context, self.teacher_outputs(), self.view, derives=self.derivation() is not None
+            self.context,
+            self.teacher_outputs(),
+            self.view,
+            derives=self.teacher_analysis() is not None,
         )
 
     def teacher_outputs(self) -> OutputSpec:
@@ -351,15 +354,15 @@ class Method(ABC, Generic[P]):
         """Subnets of the student that are evaluated at the end, beside the whole."""
         return ()
 
-    def derivation(self) -> Derivation | None:
-        """How other teachers are derived from the teacher, None when it is read as it is."""
+    def teacher_analysis(self) -> TeacherAnalysis | None:
+        """The analysis that teacher variants are derived from, None for the teacher as it is."""
         return None
 
-    def variant(self, findings: Mapping[str, Array]) -> Variant | None:
-        """The teacher that is read with these parameters, None for the teacher as it is.
+    def teacher_variant(self, analysis_result: Mapping[str, Array]) -> TeacherVariant | None:
+        """The variant of the teacher that these parameters read, None for the teacher as it is.
 
         Args:
-            findings: What `derivation` found out.
+            analysis_result: What `teacher_analysis` returned.
         """
         return None
 

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
 from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
-from raykd.methods.base import Bench, Derivation, LossTerms, Method, OutputSpec, Variant
+from raykd.methods.base import (
+    AnalysisContext,
+    LossTerms,
+    Method,
+    OutputSpec,
+    TeacherAnalysis,
+    TeacherVariant,
+)
 from raykd.models.base import Outputs
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import sensitivity
@@ -76,7 +83,7 @@ class Params:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scoring(Derivation):
+class Scoring(TeacherAnalysis):
     """Scores every head and neuron of the teacher: what it needs, and what a student can follow.
 
     The student is one that was distilled on trial from the whole teacher, taken after its last
@@ -98,26 +105,26 @@ class Scoring(Derivation):
     epochs: int
     lr: float
 
-    def analyse(self, bench: Bench) -> Mapping[str, Array]:
+    def analyse(self, context: AnalysisContext) -> Mapping[str, Array]:
         """Sums of absolute gradients, not normalised, and independent of `lam` and `sparsity`.
 
         Returns:
             ``<score>_heads``, float32 ``[blocks, heads]``, and ``<score>_neurons``, float32
             ``[blocks, neurons]``, for the scores ``expressiveness`` and ``friendliness``.
         """
-        teacher = bench.teacher()
+        teacher = context.teacher()
         train = {"epochs": self.epochs, "lr": self.lr}
-        student = bench.distil(train, self.temperature, 0).eval()
+        student = context.distil(train, self.temperature, 0).eval()
 
         def losses(batch: Batch) -> Mapping[str, Tensor]:
             with torch.no_grad():
-                ours = bench.run(student, batch).logits
-            theirs = bench.run(teacher, batch)
-            distance = _distance(ours, theirs.logits, self.temperature, bench.distillation.kind)
+                ours = context.run(student, batch).logits
+            theirs = context.run(teacher, batch)
+            distance = _distance(ours, theirs.logits, self.temperature, context.distillation.kind)
             # Half of it, as in the authors' loss; the half on the labels has no gradient here.
             return {"expressiveness": theirs.task_loss, "friendliness": distance.mean() / 2}
 
-        batches = bench.batches(self.split, self.batch_size, self.rows)
+        batches = context.batches(self.split, self.batch_size, self.rows)
         found = {}
         for name, scores in sensitivity(teacher, batches, losses).items():
             found[f"{name}_heads"] = scores.heads
@@ -150,7 +157,7 @@ class SparseTeacher(Method[Params]):
         """The teacher's logits, unless their weight is 0."""
         return OutputSpec(logits=self.params.soft_weight > 0)
 
-    def derivation(self) -> Derivation | None:
+    def teacher_analysis(self) -> TeacherAnalysis | None:
         """The scoring, unless no trial with these parameters reads a sparse teacher."""
         if not self._derives():
             return None
@@ -164,26 +171,28 @@ class SparseTeacher(Method[Params]):
             lr=p.trial_lr,
         )
 
-    def variant(self, findings: Mapping[str, Array]) -> Variant | None:
+    def teacher_variant(self, analysis_result: Mapping[str, Array]) -> TeacherVariant | None:
         """The sparse teacher; parameters that keep the same heads and neurons share one."""
         if not self._derives():
             return None
-        kept = self.kept(findings)
-        return Variant(
+        kept = self.kept(analysis_result)
+        return TeacherVariant(
             key=kept.key(),
             about=kept.about(),
             make=functools.partial(_sparse, kept=kept),
             by=("lam", "sparsity"),
         )
 
-    def kept(self, findings: Mapping[str, Array]) -> KeptUnits:
+    def kept(self, analysis_result: Mapping[str, Array]) -> KeptUnits:
         """What is kept of the teacher with these parameters.
 
         Args:
-            findings: What `Scoring` found out.
+            analysis_result: What `Scoring` returned.
         """
         needed, followed = (
-            UnitScores(heads=findings[f"{name}_heads"], neurons=findings[f"{name}_neurons"])
+            UnitScores(
+                heads=analysis_result[f"{name}_heads"], neurons=analysis_result[f"{name}_neurons"]
+            )
             for name in ("expressiveness", "friendliness")
         )
         scores = needed.normalised().mixed(followed.normalised(), self.params.lam)

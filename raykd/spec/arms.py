@@ -15,7 +15,7 @@ from raykd.spec.schema import MethodSpec, SweepSpec
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
-    from raykd.methods.base import Derivation, DistillationContext, Method, OutputSpec
+    from raykd.methods.base import DistillationContext, Method, OutputSpec, TeacherAnalysis
 
 MAX_COMBINATIONS = 4096
 SMALL = 128
@@ -191,14 +191,14 @@ def vocabulary_needs(
     return tuple(found), reads
 
 
-def derivations(spec: SweepSpec, context: DistillationContext) -> tuple[Derivation, ...]:
+def teacher_analyses(spec: SweepSpec, context: DistillationContext) -> tuple[TeacherAnalysis, ...]:
     """Every distinct way in which some trial may derive teachers, in the order of the arms."""
-    found: dict[Derivation, None] = {}
+    found: dict[TeacherAnalysis, None] = {}
     for arm in spec.methods.values():
         for method in built(arm, context):
-            derivation = method.derivation()
-            if derivation is not None:
-                found[derivation] = None
+            analysis = method.teacher_analysis()
+            if analysis is not None:
+                found[analysis] = None
     return tuple(found)
 
 
@@ -220,13 +220,13 @@ def _endless(arm: MethodSpec, context: DistillationContext) -> str:
     """
     _, moved = _plan(arm)
     method = registry.load("methods", arm.method)
-    if all(m.derivation() is None for m in built(arm, context)):
+    if all(m.teacher_analysis() is None for m in built(arm, context)):
         return ""
     for values in combinations(arm, ends=False):
         for name in (name for name in moved if name in values):
             domain = arm.domains[name]
             ways = {
-                method(parameters(arm.method, {**values, name: end}), context).derivation()
+                method(parameters(arm.method, {**values, name: end}), context).teacher_analysis()
                 for end in _bounds_of(domain)
             }
             if len(ways) > 1:

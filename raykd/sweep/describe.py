@@ -71,9 +71,9 @@ def teacher_record(
     stored = dict(handle.stored)
     if prepared.teacher is not None and prepared.teacher.state is not None:
         stored["weights"] = sum(a.nbytes for a in prepared.teacher.state.tensors.values())
-    if prepared.findings:
-        stored["findings"] = sum(
-            a.nbytes for f in prepared.findings.values() for a in f.arrays.values()
+    if prepared.analysis_results:
+        stored["analyses"] = sum(
+            a.nbytes for f in prepared.analysis_results.values() for a in f.arrays.values()
         )
     return TeacherRecord(
         task=gathered.task.name,
@@ -94,6 +94,6 @@ def teacher_record(
         rounding=dict(prepared.cached_outputs.error())
         if prepared.cached_outputs is not None
         else {},
-        analysed={name: found.seconds for name, found in prepared.findings.items()},
+        analysed={name: found.seconds for name, found in prepared.analysis_results.items()},
         history=prepared.history,
     )

@@ -17,10 +17,10 @@ from raykd.data.prompts import id_count
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
-from raykd.methods.base import Derivation, DistillationContext, OutputSpec
+from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
-from raykd.spec.arms import derivations, refusals, union_of_outputs, vocabulary_needs
+from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_model, describe_student
 from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
@@ -45,7 +45,7 @@ class Gathered:
         output_spec: What the methods read from the teacher.
         transformed: The same, with feature transforms in place of hidden states where methods allow
             it.
-        derivations: How they derive other teachers from it.
+        teacher_analyses: How they derive other teachers from it.
         divergences: Divergences over a vocabulary that they compute, each with its label.
         reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
@@ -64,7 +64,7 @@ class Gathered:
     student: ModelFactory | StudentFromTeacher
     output_spec: OutputSpec
     transformed: OutputSpec
-    derivations: tuple[Derivation, ...]
+    teacher_analyses: tuple[TeacherAnalysis, ...]
     divergences: tuple[tuple[str, Divergence], ...]
     reads_scores: bool
     teacher_splits: Mapping[str, TokenizedDataset]
@@ -141,7 +141,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         transformed=_numbered(
             union_of_outputs(spec, context, transformed=True), teacher.dims.layers
         ),
-        derivations=derivations(spec, context),
+        teacher_analyses=teacher_analyses(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
         teacher_splits=teacher_splits,

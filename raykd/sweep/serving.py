@@ -85,7 +85,7 @@ def inputs_of(
         max_length=spec.data.max_length,
         vocabulary=shared_ids(gathered.tokens),
         output_spec=output_spec,
-        derivations=gathered.derivations,
+        teacher_analyses=gathered.teacher_analyses,
         mode=mode,
         dtype=spec.teacher.dtype,
         precision=precision,

@@ -34,11 +34,11 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers import shelf
-from raykd.teachers.derive import Findings
 from raykd.teachers.locks import CacheLocks
 from raykd.teachers.pieces import Piece, PieceAbout, overlaps
 from raykd.teachers.ragged import Ragged
 from raykd.teachers.shelf import PART, PARTS, TEACHER
+from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         Trained, Kept, PieceAbout, TokenizedDataset, EvalReferences, PlainTokenizer, ModelFactory,
-        ModelState, RandomInitConfig, ModelDims, Evaluation, Findings,
+        ModelState, RandomInitConfig, ModelDims, Evaluation, AnalysisResult,
     )
 }  # fmt: skip
 

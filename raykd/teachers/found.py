@@ -10,7 +10,7 @@ from typing import Any
 from raykd.models.weights import ModelState
 from raykd.teachers import cache, shelf
 from raykd.teachers.identity import (
-    FINDINGS,
+    ANALYSES,
     RECORDED,
     REPORTED,
     SCORES,
@@ -114,6 +114,6 @@ def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Pi
         scores=of(SCORES),
         reported=reported,
         teacher_texts=of(TEXTS),
-        findings=of(FINDINGS),
+        analysis_results=of(ANALYSES),
         student=values.get(STUDENT),
     )

@@ -16,20 +16,20 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import TokenizedDataset
-from raykd.methods.base import Derivation, OutputSpec
+from raykd.methods.base import OutputSpec, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
-from raykd.teachers.derive import name_of
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.signals import ATTENTION, FEATURE_TRANSFORM, HIDDEN, TOKENS, signal_names
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
+from raykd.teachers.teacher_variants import analysis_name
 from raykd.teachers.tokens.hidden import HiddenCache
 
 FORMAT = 5
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, REPORTED, SCORES, TEXTS, FINDINGS, STUDENT = (
-    "recorded/", "reported/", "scores/", "written/", "findings/", "student"
+RECORDED, REPORTED, SCORES, TEXTS, ANALYSES, STUDENT = (
+    "recorded/", "reported/", "scores/", "written/", "analyses/", "student"
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -166,11 +166,11 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
         found[STUDENT] = [ran, inputs.student, rows.digest("select")]
-    for derivation in inputs.derivations:
+    for analysis in inputs.teacher_analyses:
         # Students may be trained to find out what they can follow.
         looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
-        found[FINDINGS + name_of(derivation)] = [ran, looked, _analysis(inputs, derivation)]
+        found[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
     return found
 
 
@@ -209,11 +209,11 @@ def _student(inputs: TaskInputs, found: Mapping[str, Any]) -> Any:
     return factory_identity(inputs.student)
 
 
-def _analysis(inputs: TaskInputs, derivation: Derivation) -> list[str]:
+def _analysis(inputs: TaskInputs, analysis: TeacherAnalysis) -> list[str]:
     student = inputs.student
     family = _family(inputs.teacher if isinstance(student, StudentFromTeacher) else student)
-    code = code_digest(type(derivation).__module__, "raykd.methods.kd", family)
-    return [name_of(derivation), code]
+    code = code_digest(type(analysis).__module__, "raykd.methods.kd", family)
+    return [analysis_name(analysis), code]
 
 
 def factory_identity(factory: ModelFactory) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
-from raykd.methods.base import Derivation, DistillationContext, OutputSpec
+from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.made import Made
@@ -66,7 +66,7 @@ class TaskInputs:
         vocabulary: Token ids that the teacher's tokenizer can give, and the student's too where
             both split text alike; matrices may have more rows.
         output_spec: Everything the sweep's methods read from the teacher.
-        derivations: How other teachers are derived from it, each looked at once.
+        teacher_analyses: How other teachers are derived from it, each looked at once.
         mode: Serve cached outputs, or the weights.
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
@@ -89,7 +89,7 @@ class TaskInputs:
     max_length: int
     vocabulary: int
     output_spec: OutputSpec
-    derivations: tuple[Derivation, ...]
+    teacher_analyses: tuple[TeacherAnalysis, ...]
     mode: Literal["outputs", "weights"]
     dtype: str
     precision: str = "auto"
@@ -149,7 +149,7 @@ class TaskInputs:
         )
 
     def train_output_spec(self) -> OutputSpec:
-        """What is recorded of the train rows; logits at least, derivations read them."""
+        """What is recorded of the train rows; logits at least, analyses read them."""
         return self.output_spec if self.mode == "outputs" else OutputSpec(logits=True)
 
     def records(self) -> bool:
@@ -157,7 +157,7 @@ class TaskInputs:
 
         Arms that read labels or written text only need nothing of tokens.
         """
-        if self.mode != "outputs" and not self.derivations:
+        if self.mode != "outputs" and not self.teacher_analyses:
             return False
         token_labels = self.teacher_splits["train"].token_labels
         return bool(signal_names(self.train_output_spec(), token_labels=token_labels))

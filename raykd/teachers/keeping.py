@@ -15,7 +15,7 @@ from raykd.teachers.cache import Trained
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.found import WEIGHTS, Found, find, passed
 from raykd.teachers.identity import (
-    FINDINGS,
+    ANALYSES,
     RECORDED,
     REPORTED,
     SCORES,
@@ -192,7 +192,7 @@ def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
         names = list(found.pieces)
         blocks = inputs.recording("train", wanted).blocks()
         cached_outputs, values = composed(found.pieces, only(wanted, names), dtype, blocks)
-        if any(name.startswith(FINDINGS) for name in found.missing):
+        if any(name.startswith(ANALYSES) for name in found.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)
     return replace(inputs, known=known)
@@ -218,7 +218,7 @@ def finished(
     """
     whole = found.made if made is None else found.made.and_(made)
     whole = replace(whole, rows=whole.rows + passed(inputs, found))
-    needs_state = inputs.mode == "weights" or inputs.derivations or inputs.reports()
+    needs_state = inputs.mode == "weights" or inputs.teacher_analyses or inputs.reports()
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
     if inputs.mode != "outputs":
@@ -250,7 +250,7 @@ def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
     whole: dict[str, object] = {
         **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
         **{TEXTS + name: rows for name, rows in made.teacher_texts.items()},
-        **{FINDINGS + name: found for name, found in made.findings.items()},
+        **{ANALYSES + name: found for name, found in made.analysis_results.items()},
         STUDENT: made.student,
     }
     return {n: v for n, v in whole.items() if n in missing and v is not None}

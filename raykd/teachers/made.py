@@ -10,7 +10,7 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.derive import Findings
+from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,8 @@ class Made:
         cached_outputs: Its outputs on the train rows.
         reported: What it said of the tokens of the report split.
         teacher_texts: The train rows with texts of the teacher, by what they are.
-        findings: What derivations found out, by `raykd.teachers.derive.name_of`.
+        analysis_results: What analyses found out, by
+            `raykd.teachers.teacher_variants.analysis_name`.
         student: How students begin that are made of the teacher.
         rows: Rows that were passed through the teacher.
         seconds: Time it took.
@@ -38,7 +39,7 @@ class Made:
     cached_outputs: CachedOutputs | None = None
     reported: CachedOutputs | None = None
     teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
-    findings: Mapping[str, Findings] = field(default_factory=dict)
+    analysis_results: Mapping[str, AnalysisResult] = field(default_factory=dict)
     student: ModelFactory | None = None
     rows: int = 0
     seconds: float = 0.0
@@ -54,7 +55,7 @@ class Made:
             cached_outputs=more.cached_outputs or self.cached_outputs,
             reported=more.reported or self.reported,
             teacher_texts={**self.teacher_texts, **more.teacher_texts},
-            findings={**self.findings, **more.findings},
+            analysis_results={**self.analysis_results, **more.analysis_results},
             student=more.student or self.student,
             rows=self.rows + more.rows,
             seconds=self.seconds + more.seconds,

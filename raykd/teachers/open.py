@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from raykd.data.collate import Collator
-from raykd.methods.base import OutputSpec, Variant
+from raykd.methods.base import OutputSpec, TeacherVariant
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.derive import make, record_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, OwnRows, Teacher
+from raykd.teachers.teacher_variants import build_variant, record_variant
 from raykd.training.device import DistributedContext
 
 
@@ -43,7 +43,7 @@ def _online(prepared: Prepared, model: nn.Module, world: DistributedContext) -> 
 
 
 def record_outputs_of_variant(
-    prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
+    prepared: Prepared, variant: TeacherVariant, output_spec: OutputSpec, world: DistributedContext
 ) -> CachedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
@@ -61,12 +61,12 @@ def record_outputs_of_variant(
 
 
 def open_variant(
-    prepared: Prepared, variant: Variant, output_spec: OutputSpec, world: DistributedContext
+    prepared: Prepared, variant: TeacherVariant, output_spec: OutputSpec, world: DistributedContext
 ) -> Teacher:
     """A derived teacher, made here: offline or online, as the teacher is."""
     if prepared.cached_outputs is None:
         assert prepared.teacher is not None
-        return _online(prepared, make(prepared.teacher, variant, world), world)
+        return _online(prepared, build_variant(prepared.teacher, variant, world), world)
     return open_offline(
         prepared, record_outputs_of_variant(prepared, variant, output_spec, world), world
     )

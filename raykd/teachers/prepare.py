@@ -16,7 +16,6 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.derive import Findings, TeacherBench, analyse, name_of
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.made import Made
@@ -32,6 +31,12 @@ from raykd.teachers.teacher_text import (
     TEACHER_RATIONALES,
     TEACHER_TEXT,
     with_teacher_text,
+)
+from raykd.teachers.teacher_variants import (
+    AnalysisResult,
+    TeacherAnalysisContext,
+    analyse,
+    analysis_name,
 )
 from raykd.teachers.tokens.choose import cache_of
 from raykd.teachers.tokens.hidden import HiddenCache
@@ -114,8 +119,8 @@ def make(
         student=student,
         rows=rows.done,
     )
-    findings = _analyse(inputs, model, known.and_(made), world, progress)
-    return replace(made, findings=findings, seconds=time.monotonic() - began)
+    analysis_results = _analyse(inputs, model, known.and_(made), world, progress)
+    return replace(made, analysis_results=analysis_results, seconds=time.monotonic() - began)
 
 
 def _teacher_init(inputs: TaskInputs) -> ModelFactory:
@@ -154,7 +159,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     student = made.student or inputs.student
     assert isinstance(student, ModelFactory)
     served = inputs.mode == "outputs"
-    keeps_weights = not served or bool(inputs.derivations)
+    keeps_weights = not served or bool(inputs.teacher_analyses)
     splits = dict(inputs.student_splits)
     if TEACHER_TEXT in made.teacher_texts:
         splits[TEACHER_TEXT] = made.teacher_texts[TEACHER_TEXT]
@@ -182,7 +187,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
         reported=made.reported,
         output_matrix=matrix,
         output_bias=bias,
-        findings=dict(made.findings),
+        analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
         history=made.history,
         parameters=made.parameters,
@@ -296,9 +301,11 @@ def _output_layer(
 
 def _analyse(
     inputs: TaskInputs, model: nn.Module, made: Made, world: DistributedContext, progress: Progress
-) -> dict[str, Findings]:
-    """What derivations find out that is not known yet; `made` is everything else."""
-    left = tuple(d for d in inputs.derivations if name_of(d) not in inputs.known.findings)
+) -> dict[str, AnalysisResult]:
+    """What analyses find out that is not known yet; `made` is everything else."""
+    left = tuple(
+        d for d in inputs.teacher_analyses if analysis_name(d) not in inputs.known.analysis_results
+    )
     if not left:
         return {}
     student = made.student or inputs.student
@@ -309,7 +316,7 @@ def _analyse(
     teacher = OfflineTeacher(
         made.cached_outputs, world.device, vocabulary=context.compared_vocabulary
     )
-    bench = TeacherBench(
+    analysis_context = TeacherAnalysisContext(
         distillation=context,
         task=inputs.task,
         model=model,
@@ -321,4 +328,4 @@ def _analyse(
         precision=inputs.precision,
         world=alone,
     )
-    return analyse(left, bench, lambda done: progress("analyse", done, len(left), ""))
+    return analyse(left, analysis_context, lambda done: progress("analyse", done, len(left), ""))

@@ -11,7 +11,7 @@ from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.derive import Findings
+from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,8 @@ class Prepared:
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
         output_bias: What is added to these scores, or None.
-        findings: What derivations found out about it, by `raykd.teachers.derive.name_of`.
+        analysis_results: What analyses found out about it, by
+            `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
         history: Evaluations during fine-tuning.
         parameters: The teacher's number of weights.
@@ -70,7 +71,7 @@ class Prepared:
     reported: CachedOutputs | None
     output_matrix: Array | None
     output_bias: Array | None
-    findings: Mapping[str, Findings]
+    analysis_results: Mapping[str, AnalysisResult]
     metrics: Mapping[str, float]
     history: tuple[Evaluation, ...]
     parameters: int
@@ -99,7 +100,7 @@ class Prepared:
         return replace(self, cached_outputs=self.cached_outputs.with_chunks(()))
 
     def arrays(self) -> Iterator[Array]:
-        """Every array of rows, models and findings, and where recorded rows begin."""
+        """Every array of rows, models and analyses, and where recorded rows begin."""
         for encoded in self.splits.values():
             yield from encoded.arrays()
         if self.teacher_train is not None:
@@ -109,8 +110,8 @@ class Prepared:
                 yield array
         if self.reported is not None:
             yield from self.reported.arrays()
-        for findings in self.findings.values():
-            yield from findings.arrays.values()
+        for result in self.analysis_results.values():
+            yield from result.arrays.values()
         for factory in (self.student, self.teacher):
             if factory is not None and factory.state is not None:
                 yield from factory.state.tensors.values()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from raykd.methods.base import OutputSpec, Variant
+from raykd.methods.base import OutputSpec, TeacherVariant
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.derive import variant_key
 from raykd.teachers.open import open_offline, open_variant, record_outputs_of_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.teacher import Teacher
+from raykd.teachers.teacher_variants import variant_key
 from raykd.trial import board as boards
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class DerivedTeachers:
         self._trial = trial
         self._prepared = prepared
 
-    def __call__(self, variant: Variant, output_spec: OutputSpec) -> Teacher:
+    def __call__(self, variant: TeacherVariant, output_spec: OutputSpec) -> Teacher:
         """The derived teacher, recorded by this slot or another one."""
         prepared, world = self._prepared, self._slot.world
         if prepared.cached_outputs is None:
@@ -74,7 +74,7 @@ class DerivedTeachers:
             return None
         return cached_outputs
 
-    def _make(self, key: str, variant: Variant, output_spec: OutputSpec) -> float:
+    def _make(self, key: str, variant: TeacherVariant, output_spec: OutputSpec) -> float:
         """Rank 0 makes and keeps it; the others hear of it with their next claim."""
         began = time.monotonic()
         if self._slot.world.rank == 0:
@@ -92,7 +92,7 @@ class DerivedTeachers:
         if self._slot.world.rank == 0:
             boards.answer(self._slot.board.retract.remote(key, self._slot.slot))
 
-    def _tell(self, variant: Variant, **facts: Any) -> None:
+    def _tell(self, variant: TeacherVariant, **facts: Any) -> None:
         if self._slot.world.rank == 0:
             what = {
                 "task": self._prepared.task, "trial_id": self._trial,

@@ -12,17 +12,17 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import PLAIN, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, OutputSpec, Variant
+from raykd.methods.base import Method, OutputSpec, TeacherVariant
 from raykd.models import weights
 from raykd.models.base import Subnet
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
-from raykd.teachers.derive import name_of
 from raykd.teachers.open import open_offline, open_teacher, open_variant
 from raykd.teachers.prepared import Prepared
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
+from raykd.teachers.teacher_variants import analysis_name
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
 from raykd.training.loop import TrainJob, train_model
@@ -109,7 +109,7 @@ def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, Tokeniz
     return found
 
 
-Derive = Callable[[Variant, OutputSpec], Teacher]
+Derive = Callable[[TeacherVariant, OutputSpec], Teacher]
 """Opens a derived teacher that serves some outputs."""
 
 
@@ -121,10 +121,10 @@ def _teacher(
     derive: Derive | None,
 ) -> Teacher:
     """The teacher that a method reads with its parameters."""
-    derivation = method.derivation()
+    analysis = method.teacher_analysis()
     variant = None
-    if derivation is not None:
-        variant = method.variant(prepared.findings[name_of(derivation)].arrays)
+    if analysis is not None:
+        variant = method.teacher_variant(prepared.analysis_results[analysis_name(analysis)].arrays)
     if variant is None:
         return opened or open_teacher(prepared, world)
     if derive is not None:

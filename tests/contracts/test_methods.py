@@ -230,7 +230,7 @@ def weights(names: Sequence[str]) -> Iterator[Case]:
 
 def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
     """Whether a parameter decides which teacher is read, and nothing about the loss."""
-    if registry.load("methods", name).variant is Method.variant:
+    if registry.load("methods", name).teacher_variant is Method.teacher_variant:
         return False
     low, usual = Run(made(name, kind, **{info.name: 0.0})), Run(made(name, kind))
     return dict(low.terms) == dict(usual.terms)
@@ -462,7 +462,7 @@ def test_heads_that_are_gone_are_not_compared(name, side):
         assert f"blocks of the {side} have lost some" in reason
     elif side == "student" and method.subnets():
         assert "has lost some already" in reason
-    elif side == "teacher" and method.derivation() is not None:
+    elif side == "teacher" and method.teacher_analysis() is not None:
         assert "has lost heads or neurons before" in reason
     else:
         assert reason == ""

@@ -195,7 +195,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
         explain=0.5 if explain else 0.0, student=student, student_pad=tokens[1].pad_token_id,
         same_tokens=not other, max_length=LENGTH, vocabulary=id_count(tokens[0]),
         output_spec=LOGITS,
-        derivations=(), mode="outputs", dtype="fp32", fingerprint="f00d",
+        teacher_analyses=(), mode="outputs", dtype="fp32", fingerprint="f00d",
     )  # fmt: skip
     return Case(inputs, teacher.build(0).eval().requires_grad_(False))
 

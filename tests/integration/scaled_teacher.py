@@ -10,7 +10,14 @@ import numpy as np
 from torch import nn
 
 from raykd.data.base import Array, Batch
-from raykd.methods.base import Bench, Derivation, LossTerms, Method, OutputSpec, Variant
+from raykd.methods.base import (
+    AnalysisContext,
+    LossTerms,
+    Method,
+    OutputSpec,
+    TeacherAnalysis,
+    TeacherVariant,
+)
 from raykd.models.base import Outputs
 from raykd.params import param
 
@@ -24,16 +31,18 @@ class Params:
 
 
 @dataclass(frozen=True)
-class Mean(Derivation):
+class Mean(TeacherAnalysis):
     """Mean logits of some rows, and the weight norm of a student distilled for one epoch."""
 
     rows: int
 
-    def analyse(self, bench: Bench) -> Mapping[str, Array]:
+    def analyse(self, context: AnalysisContext) -> Mapping[str, Array]:
         """Both."""
-        teacher = bench.teacher()
-        outs = [bench.run(teacher, b).logits.detach() for b in bench.batches("train", 4, self.rows)]
-        student = bench.distil({"epochs": 1, "lr": 1e-3}, 2.0, 0)
+        teacher = context.teacher()
+        outs = [
+            context.run(teacher, b).logits.detach() for b in context.batches("train", 4, self.rows)
+        ]
+        student = context.distil({"epochs": 1, "lr": 1e-3}, 2.0, 0)
         norm = sum(p.norm().item() for p in student.parameters())
         return {
             "mean": np.concatenate([o.numpy() for o in outs]).mean(0),
@@ -49,15 +58,15 @@ class ScaledTeacher(Method[Params]):
     reference = ""
     requires = OutputSpec(logits=True)
 
-    def derivation(self) -> Derivation | None:
+    def teacher_analysis(self) -> TeacherAnalysis | None:
         """The mean, unless nothing is scaled."""
         return Mean(self.params.rows) if self.params.factor != 1 else None
 
-    def variant(self, findings: Mapping[str, Array]) -> Variant | None:
+    def teacher_variant(self, analysis_result: Mapping[str, Array]) -> TeacherVariant | None:
         """The scaled teacher."""
-        assert findings["rows"] == self.params.rows
+        assert analysis_result["rows"] == self.params.rows
         factor = self.params.factor
-        return Variant(
+        return TeacherVariant(
             key=f"x{factor:g}", about=f"{factor:g} times", make=functools.partial(scale, by=factor)
         )
 

@@ -12,7 +12,7 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import KINDS, PREDICT, TEXT_KINDS, Batch
-from raykd.methods.base import Derivation, LossTerms, Method, OutputSpec
+from raykd.methods.base import LossTerms, Method, OutputSpec, TeacherAnalysis
 from raykd.models.base import Outputs
 from raykd.params import build
 from tests.unit.methods import setups
@@ -100,16 +100,16 @@ def test_text_that_the_student_writes_needs_the_teachers_tokens():
         assert "split text differently" in refused(ONLINE, kind, **OTHER)
 
 
-class Looks(Derivation):
+class Looks(TeacherAnalysis):
     """Looks at rows that both read."""
 
-    def analyse(self, bench: Any) -> Mapping[str, Any]:
+    def analyse(self, context: Any) -> Mapping[str, Any]:
         return {"nothing": np.zeros(1)}
 
 
 def test_derived_teachers_need_rows_that_both_models_read():
     class Deriving(reading(LOGITS)):  # type: ignore[misc]
-        def derivation(self) -> Derivation:
+        def teacher_analysis(self) -> TeacherAnalysis:
             return Looks()
 
     assert Deriving(Nothing(), setups.context()).refusal() == ""

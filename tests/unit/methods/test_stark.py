@@ -26,8 +26,8 @@ SIZES = {"hidden": 32, "heads": 4, "intermediate": 32}
 SCORES = tuple(f"{s}_{u}" for s in ("expressiveness", "friendliness") for u in ("heads", "neurons"))
 
 
-class ToyBench:
-    """A bench on random models; the "distilled" student is another random one."""
+class ToyAnalysisContext:
+    """A context of random models; the "distilled" student is another random one."""
 
     def __init__(self, kind: str = "classification") -> None:
         labels = 3 if kind == "classification" else 1
@@ -64,15 +64,15 @@ class ToyBench:
         return out.scored(F.cross_entropy(out.logits, batch.labels))
 
 
-def method(bench: ToyBench | None = None, **values: Scalar) -> SparseTeacher:
-    bench = bench or ToyBench()
-    return SparseTeacher(Params(**values), bench.distillation)
+def method(context: ToyAnalysisContext | None = None, **values: Scalar) -> SparseTeacher:
+    context = context or ToyAnalysisContext()
+    return SparseTeacher(Params(**values), context.distillation)
 
 
 @pytest.fixture(scope="module")
-def findings() -> Mapping[str, np.ndarray]:
-    bench = ToyBench()
-    return method(bench).derivation().analyse(bench)
+def analysis_result() -> Mapping[str, np.ndarray]:
+    context = ToyAnalysisContext()
+    return method(context).teacher_analysis().analyse(context)
 
 
 def test_the_loss_by_hand():
@@ -97,16 +97,16 @@ def test_the_loss_of_scores_has_no_temperature():
 
 
 def test_the_whole_teacher_needs_no_scoring():
-    assert method(sparsity=0).derivation() is None
-    assert method(sparsity=0).variant({}) is None
-    assert method(soft_weight=0.0).derivation() is None
+    assert method(sparsity=0).teacher_analysis() is None
+    assert method(sparsity=0).teacher_variant({}) is None
+    assert method(soft_weight=0.0).teacher_analysis() is None
     assert not method(soft_weight=0.0).teacher_outputs().any
 
 
 def test_what_is_searched_does_not_repeat_the_scoring():
-    usual = method().derivation()
+    usual = method().teacher_analysis()
     for changes in ({"lam": 0.1}, {"sparsity": 90}, {"temperature": 7.0}, {"soft_weight": 0.9}):
-        assert method(**changes).derivation() == usual
+        assert method(**changes).teacher_analysis() == usual
     for changes in (
         {"score_split": "train"},
         {"score_batch_size": 8},
@@ -114,30 +114,30 @@ def test_what_is_searched_does_not_repeat_the_scoring():
         {"trial_epochs": 2},
         {"trial_lr": 1e-3},
     ):
-        assert method(**changes).derivation() != usual
-    assert method(score_rows=7).derivation() == usual
-    assert hash(usual) == hash(method(lam=0.9).derivation())
+        assert method(**changes).teacher_analysis() != usual
+    assert method(score_rows=7).teacher_analysis() == usual
+    assert hash(usual) == hash(method(lam=0.9).teacher_analysis())
     assert pickle.loads(pickle.dumps(usual)) == usual
 
 
 def test_the_trial_student_and_the_rows_are_those_asked_for():
-    bench = ToyBench()
+    context = ToyAnalysisContext()
     chosen = method(
-        bench, score_split="train", score_rows=50, score_batch_size=4, score_temperature=3.0,
+        context, score_split="train", score_rows=50, score_batch_size=4, score_temperature=3.0,
         trial_epochs=2, trial_lr=1e-3,
     )  # fmt: skip
-    chosen.derivation().analyse(bench)
-    assert bench.distilled == [({"epochs": 2, "lr": 1e-3}, 3.0, 0)]
-    assert bench.asked == [("train", 4, 50)]
-    bench = ToyBench()
-    method(bench).derivation().analyse(bench)
-    assert bench.asked == [("select", 32, None)]
+    chosen.teacher_analysis().analyse(context)
+    assert context.distilled == [({"epochs": 2, "lr": 1e-3}, 3.0, 0)]
+    assert context.asked == [("train", 4, 50)]
+    context = ToyAnalysisContext()
+    method(context).teacher_analysis().analyse(context)
+    assert context.asked == [("select", 32, None)]
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_every_head_and_neuron_is_scored(kind):
-    bench = ToyBench(kind)
-    found = method(bench).derivation().analyse(bench)
+    context = ToyAnalysisContext(kind)
+    found = method(context).teacher_analysis().analyse(context)
     assert tuple(sorted(found)) == SCORES
     for name in SCORES:
         assert found[name].shape == ((3, 4) if name.endswith("heads") else (3, 32))
@@ -147,57 +147,62 @@ def test_every_head_and_neuron_is_scored(kind):
     assert not np.allclose(found["expressiveness_neurons"], found["friendliness_neurons"])
 
 
-def test_the_student_is_scored_without_dropout(findings):
-    bench = ToyBench()
-    assert bench.of_student.training
-    again = method(bench).derivation().analyse(bench)
+def test_the_student_is_scored_without_dropout(analysis_result):
+    context = ToyAnalysisContext()
+    assert context.of_student.training
+    again = method(context).teacher_analysis().analyse(context)
     for name in SCORES:
-        assert np.array_equal(again[name], findings[name])
+        assert np.array_equal(again[name], analysis_result[name])
 
 
-def test_friendliness_needs_no_labels(findings):
-    bench = ToyBench()
-    inner = bench.batches
-    bench.batches = lambda *args: (
+def test_friendliness_needs_no_labels(analysis_result):
+    context = ToyAnalysisContext()
+    inner = context.batches
+    context.batches = lambda *args: (
         dataclasses.replace(b, labels=(b.labels + 1) % 3) for b in inner(*args)
     )
-    found = method(bench).derivation().analyse(bench)
-    assert np.array_equal(found["friendliness_heads"], findings["friendliness_heads"])
-    assert not np.allclose(found["expressiveness_heads"], findings["expressiveness_heads"])
+    found = method(context).teacher_analysis().analyse(context)
+    assert np.array_equal(found["friendliness_heads"], analysis_result["friendliness_heads"])
+    assert not np.allclose(found["expressiveness_heads"], analysis_result["expressiveness_heads"])
 
 
-def test_lam_decides_between_the_two(findings):
+def test_lam_decides_between_the_two(analysis_result):
     names = {1.0: "expressiveness", 0.0: "friendliness"}
     for lam, name in names.items():
-        kept = method(lam=lam, sparsity=50).kept(findings)
-        ours = findings[f"{name}_heads"]
+        kept = method(lam=lam, sparsity=50).kept(analysis_result)
+        ours = analysis_result[f"{name}_heads"]
         ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
         assert np.median(ours) >= ours[~kept.heads].max()
-    assert method(lam=1.0).variant(findings).key != method(lam=0.0).variant(findings).key
+    assert (
+        method(lam=1.0).teacher_variant(analysis_result).key
+        != method(lam=0.0).teacher_variant(analysis_result).key
+    )
 
 
-def test_a_variant_is_the_teacher_without_what_goes(findings):
-    bench = ToyBench()
-    chosen = method(bench, sparsity=70)
-    variant = chosen.variant(findings)
-    teacher = copy.deepcopy(bench.of_teacher)
+def test_a_variant_is_the_teacher_without_what_goes(analysis_result):
+    context = ToyAnalysisContext()
+    chosen = method(context, sparsity=70)
+    variant = chosen.teacher_variant(analysis_result)
+    teacher = copy.deepcopy(context.of_teacher)
     sparse = variant.make(teacher)
     heads, neurons = count_units(sparse)
-    kept = chosen.kept(findings)
+    kept = chosen.kept(analysis_result)
     assert list(heads) == kept.heads.sum(axis=1).tolist()
     assert list(neurons) == kept.neurons.sum(axis=1).tolist()
     assert sum(heads) == 12 - 8
     assert variant.about.startswith("4 of 12 heads and ")
     logits = forward(sparse, setups.batch()).logits
     assert torch.isfinite(logits).all()
-    assert count_units(bench.of_teacher) == ((4,) * 3, (32,) * 3)
+    assert count_units(context.of_teacher) == ((4,) * 3, (32,) * 3)
 
 
-def test_equal_choices_are_one_variant(findings):
-    one = method(sparsity=40, lam=0.5, temperature=1.0).variant(findings)
-    two = method(sparsity=40, lam=0.5, temperature=8.0, soft_weight=0.1).variant(findings)
+def test_equal_choices_are_one_variant(analysis_result):
+    one = method(sparsity=40, lam=0.5, temperature=1.0).teacher_variant(analysis_result)
+    two = method(sparsity=40, lam=0.5, temperature=8.0, soft_weight=0.1).teacher_variant(
+        analysis_result
+    )
     assert (one.key, one.about) == (two.key, two.about)
-    assert one.key != method(sparsity=50).variant(findings).key
+    assert one.key != method(sparsity=50).teacher_variant(analysis_result).key
 
 
 @pytest.mark.parametrize(
@@ -210,7 +215,7 @@ def test_equal_choices_are_one_variant(findings):
     ],
 )
 def test_teachers_that_cannot_be_made_sparse_are_refused(side, change, reason):
-    of = ToyBench().distillation
+    of = ToyAnalysisContext().distillation
     of = dataclasses.replace(
         of, teacher_name="BERT", **{side: dataclasses.replace(getattr(of, side), **change)}
     )
@@ -219,13 +224,13 @@ def test_teachers_that_cannot_be_made_sparse_are_refused(side, change, reason):
 
 
 def test_students_that_split_text_differently_are_refused():
-    of = dataclasses.replace(ToyBench().distillation, same_tokens=False)
+    of = dataclasses.replace(ToyAnalysisContext().distillation, same_tokens=False)
     assert "split text differently" in SparseTeacher(Params(), of).refusal()
     assert SparseTeacher(Params(sparsity=0), of).refusal() == ""
 
 
 def test_a_pruned_student_is_no_obstacle():
-    of = ToyBench().distillation
+    of = ToyAnalysisContext().distillation
     of = dataclasses.replace(of, student=dataclasses.replace(of.student, uneven=True))
     assert SparseTeacher(Params(), of).refusal() == ""
 

@@ -120,7 +120,14 @@ def test_code_counts_with_what_it_imports_of_raykd():
 
 def test_recording_counts_with_all_that_makes_parts():
     found = closure(["raykd.teachers.prepare"])
-    for name in ("recording", "scoring", "teacher_text", "derive", "student_init", "tokens.hidden"):
+    for name in (
+        "recording",
+        "scoring",
+        "teacher_text",
+        "teacher_variants",
+        "student_init",
+        "tokens.hidden",
+    ):
         assert f"raykd.teachers.{name}" in found
 
 

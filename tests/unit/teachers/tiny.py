@@ -88,7 +88,7 @@ def given() -> TaskInputs:
         vocabulary=len(tokenizer),
         max_length=LENGTH,
         output_spec=OUTPUT_SPEC,
-        derivations=(),
+        teacher_analyses=(),
         mode="outputs",
         dtype="fp32",
         precision="fp32",

@@ -8,10 +8,10 @@ import torch
 
 from raykd import registry
 from raykd.methods.base import DistillationContext, OutputSpec
-from raykd.teachers.derive import name_of, variant_key
 from raykd.teachers.identity import keys_of
 from raykd.teachers.open import open_variant, record_outputs_of_variant
 from raykd.teachers.store import arrays
+from raykd.teachers.teacher_variants import analysis_name, variant_key
 from tests.integration.scaled_teacher import METHOD, Mean, Params
 from tests.unit.teachers import tiny
 
@@ -21,7 +21,7 @@ TWICE = Mean(8), Mean(12)
 
 @pytest.fixture(scope="module")
 def prepared():
-    return tiny.prepared(derivations=TWICE)[0]
+    return tiny.prepared(teacher_analyses=TWICE)[0]
 
 
 def variant(prepared, factor: float):
@@ -30,20 +30,22 @@ def variant(prepared, factor: float):
         kind="classification", num_labels=3,
     )  # fmt: skip
     method = METHOD(Params(factor=factor), context)
-    return method.variant(prepared.findings[name_of(method.derivation())].arrays)
+    return method.teacher_variant(
+        prepared.analysis_results[analysis_name(method.teacher_analysis())].arrays
+    )
 
 
 def test_every_derivation_is_analysed_once_under_a_name_of_its_own(prepared):
-    assert set(prepared.findings) == {name_of(d) for d in TWICE}
-    assert prepared.findings[name_of(Mean(12))].arrays["rows"] == 12
-    assert all(found.seconds > 0 for found in prepared.findings.values())
-    assert name_of(Mean(8)) == name_of(Mean(8)) != name_of(Mean(9))
+    assert set(prepared.analysis_results) == {analysis_name(d) for d in TWICE}
+    assert prepared.analysis_results[analysis_name(Mean(12))].arrays["rows"] == 12
+    assert all(found.seconds > 0 for found in prepared.analysis_results.values())
+    assert analysis_name(Mean(8)) == analysis_name(Mean(8)) != analysis_name(Mean(9))
 
 
 def test_the_bench_trains_a_student_and_leaves_the_teacher_alone(prepared):
     untrained = prepared.student.build(seed=0)
     norm = sum(p.norm().item() for p in untrained.parameters())
-    assert prepared.findings[name_of(Mean(8))].arrays["norm"] != pytest.approx(norm)
+    assert prepared.analysis_results[analysis_name(Mean(8))].arrays["norm"] != pytest.approx(norm)
     alone = tiny.ready()[0]
     assert np.array_equal(prepared.cached_outputs.all_logits(), alone.cached_outputs.all_logits())
 
@@ -86,33 +88,35 @@ def tiny_batch(prepared):
 
 
 def test_findings_survive_the_cache(tmp_path):
-    first = tiny.through(tmp_path, tiny.inputs(derivations=TWICE)).prepared
-    again = tiny.through(tmp_path, tiny.inputs(derivations=TWICE))
+    first = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE)).prepared
+    again = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE))
     assert again.made is None
-    for name, found in first.findings.items():
+    for name, found in first.analysis_results.items():
         for key, array in found.arrays.items():
-            assert np.array_equal(again.prepared.findings[name].arrays[key], array)
+            assert np.array_equal(again.prepared.analysis_results[name].arrays[key], array)
 
 
 def test_what_was_found_with_a_student_trained_in_another_precision_is_something_else():
-    """Otherwise a cache that machines share gives one the findings of the other."""
+    """Otherwise a cache that machines share gives one the results of the other."""
     one, two = (
-        keys_of(tiny.inputs(derivations=TWICE, finetune=None, precision=precision), tiny.words())
+        keys_of(
+            tiny.inputs(teacher_analyses=TWICE, finetune=None, precision=precision), tiny.words()
+        )
         for precision in ("fp32", "bf16")
     )
     assert one.teacher == two.teacher
     assert {name for name, key in one.parts.items() if two.parts[name] != key} == {
-        *(f"findings/{name_of(d)}" for d in TWICE), "scores/select", "scores/report"
+        *(f"analyses/{analysis_name(d)}" for d in TWICE), "scores/select", "scores/report"
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["outputs", "weights"])
 def test_another_derivation_is_analysed_with_what_was_recorded_before(tmp_path, mode):
-    tiny.through(tmp_path, tiny.inputs(derivations=TWICE[:1], mode=mode))
-    second = tiny.through(tmp_path, tiny.inputs(derivations=TWICE, mode=mode))
-    assert second.found.missing == (f"findings/{name_of(TWICE[1])}",)
+    tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE[:1], mode=mode))
+    second = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE, mode=mode))
+    assert second.found.missing == (f"analyses/{analysis_name(TWICE[1])}",)
     assert second.made.cached_outputs is None
-    assert set(second.prepared.findings) == {name_of(d) for d in TWICE}
+    assert set(second.prepared.analysis_results) == {analysis_name(d) for d in TWICE}
 
 
 def test_keys_tell_variants_tasks_and_signals_apart(prepared):
@@ -126,7 +130,7 @@ def test_keys_tell_variants_tasks_and_signals_apart(prepared):
 
 
 def test_arms_tell_which_derivations_they_reach():
-    from raykd.spec.arms import derivations
+    from raykd.spec.arms import teacher_analyses
     from tests.integration.conftest import tiny_spec
 
     arm = {
@@ -139,5 +143,5 @@ def test_arms_tell_which_derivations_they_reach():
         teacher=tiny.given().teacher.dims, student=tiny.given().student.dims,
         kind="classification", num_labels=3,
     )  # fmt: skip
-    assert derivations(spec, context) == (Mean(4), Mean(8))
+    assert teacher_analyses(spec, context) == (Mean(4), Mean(8))
     assert registry.load("methods", arm["method"]) is METHOD

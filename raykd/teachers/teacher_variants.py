@@ -1,8 +1,8 @@
-"""Derived teachers: looked at once per task, made and recorded once per distinct choice.
+"""Variants of a teacher: analysed once per task, built and recorded once per distinct choice.
 
-A `Derivation` analyses the teacher when a task is prepared; what it found travels with the prepared
-task. A trial's method turns the findings and its parameters into a `Variant`, whose outputs are
-recorded by whoever needs them first.
+A `TeacherAnalysis` runs when a task is prepared; its result travels with the prepared task. The
+method of a trial turns that result and its parameters into a `TeacherVariant`, whose outputs are
+recorded by the trial that needs them first.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from raykd import params, registry
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import (
-    Derivation,
     DistillationContext,
     OutputSpec,
+    TeacherAnalysis,
     TeacherOutputsFn,
-    Variant,
+    TeacherVariant,
 )
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
@@ -39,19 +39,19 @@ from raykd.training.settings import TrainSettings
 EVAL_BATCH = 64
 
 
-def name_of(derivation: Derivation) -> str:
-    """A stable name: equal derivations have equal names."""
-    kind = type(derivation)
-    digest = hashlib.sha256(f"{kind.__module__} {derivation!r}".encode()).hexdigest()[:8]
+def analysis_name(analysis: TeacherAnalysis) -> str:
+    """A stable name: equal analyses have equal names."""
+    kind = type(analysis)
+    digest = hashlib.sha256(f"{kind.__module__} {analysis!r}".encode()).hexdigest()[:8]
     return f"{kind.__name__.lower()}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Findings:
-    """What one derivation found out.
+class AnalysisResult:
+    """The result of one analysis.
 
     Attributes:
-        arrays: What it returned, by name.
+        arrays: Its arrays, by name.
         seconds: How long it took.
     """
 
@@ -60,8 +60,8 @@ class Findings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherBench:
-    """The `Bench` of a preparation.
+class TeacherAnalysisContext:
+    """The `AnalysisContext` of a preparation.
 
     Attributes:
         distillation: Teacher, student and task.
@@ -138,21 +138,27 @@ class TeacherBench:
 
 
 def analyse(
-    derivations: tuple[Derivation, ...], bench: TeacherBench, progress: Callable[[int], None]
-) -> dict[str, Findings]:
-    """What every derivation finds out, by its name; the teacher is left frozen."""
-    found: dict[str, Findings] = {}
-    for number, derivation in enumerate(derivations):
+    teacher_analyses: tuple[TeacherAnalysis, ...],
+    context: TeacherAnalysisContext,
+    progress: Callable[[int], None],
+) -> dict[str, AnalysisResult]:
+    """The results of all analyses, by name; the teacher is left frozen."""
+    found: dict[str, AnalysisResult] = {}
+    for number, analysis in enumerate(teacher_analyses):
         progress(number)
         began = time.monotonic()
-        seed_everything(derive_seed(0, name_of(derivation)))
-        arrays = {name: np.array(a) for name, a in derivation.analyse(bench).items()}
-        found[name_of(derivation)] = Findings(arrays=arrays, seconds=time.monotonic() - began)
-    progress(len(derivations))
+        seed_everything(derive_seed(0, analysis_name(analysis)))
+        arrays = {name: np.array(a) for name, a in analysis.analyse(context).items()}
+        found[analysis_name(analysis)] = AnalysisResult(
+            arrays=arrays, seconds=time.monotonic() - began
+        )
+    progress(len(teacher_analyses))
     return found
 
 
-def make(factory: ModelFactory, variant: Variant, world: DistributedContext) -> nn.Module:
+def build_variant(
+    factory: ModelFactory, variant: TeacherVariant, world: DistributedContext
+) -> nn.Module:
     """A derived teacher, from a copy of the teacher's weights."""
     model = factory.build(seed=0).to(world.device).eval().requires_grad_(False)
     return variant.make(model)
@@ -160,7 +166,7 @@ def make(factory: ModelFactory, variant: Variant, world: DistributedContext) -> 
 
 def record_variant(
     factory: ModelFactory,
-    variant: Variant,
+    variant: TeacherVariant,
     output_spec: OutputSpec,
     train: TokenizedDataset,
     *,
@@ -183,10 +189,10 @@ def record_variant(
         batch_size=EVAL_BATCH,
         row_bytes=sizes,
     )
-    return record(make(factory, variant, world), recording, world.device)
+    return record(build_variant(factory, variant, world), recording, world.device)
 
 
-def variant_key(fingerprint: str, variant: Variant, output_spec: OutputSpec) -> str:
-    """Under which name the outputs of a derived teacher are shared."""
+def variant_key(fingerprint: str, variant: TeacherVariant, output_spec: OutputSpec) -> str:
+    """The name under which the outputs of a variant are shared."""
     digest = hashlib.sha256(repr(output_spec).encode()).hexdigest()[:8]
     return f"{fingerprint}/{variant.key}/{digest}"
