@@ -41,7 +41,7 @@ class OutputSpec:
         generation: Responses that the teacher wrote, in place of those of the task.
         weights: The running (online) teacher instead of its cached outputs.
         feature_transforms: Transforms of hidden states that were recorded in their place.
-        tokens: What is recorded in place of the scores of a vocabulary, by name; empty: the scores.
+        vocab_cache: Name of what is recorded in place of the scores of a vocabulary, or empty.
     """
 
     logits: bool = False
@@ -53,7 +53,7 @@ class OutputSpec:
     generation: bool = False
     weights: bool = False
     feature_transforms: tuple[FeatureTransform, ...] = ()
-    tokens: str = ""
+    vocab_cache: str = ""
 
     @property
     def any(self) -> bool:
@@ -91,7 +91,7 @@ class OutputSpec:
             feature_transforms=tuple(
                 dict.fromkeys(self.feature_transforms + other.feature_transforms)
             ),
-            tokens=self.tokens or other.tokens,
+            vocab_cache=self.vocab_cache or other.vocab_cache,
         )
 
 

@@ -19,7 +19,7 @@ from raykd.teachers.identity import Keys, fingerprint_of, keys_of
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.keeping import TeacherCache
 from raykd.teachers.recording import estimate_bytes
-from raykd.teachers.tokens.choose import DENSE, cache_of, choose
+from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.training.device import Ability, choose_device, resolve_precision
 from raykd.training.settings import TrainSettings
 
@@ -170,7 +170,7 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         why = "as teacher.cache says"
     if name == DENSE:
         return gathered, f"; of the vocabulary all scores are kept: {why}"
-    cache = cache_of(name)
+    cache = vocab_cache_of(name)
     refused = [
         (label, why_not) for label, of in gathered.divergences if (why_not := cache.refusal(of))
     ]
@@ -184,7 +184,7 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         )
         raise SpecError(found=[found])
     kept = {
-        which: replace(getattr(gathered, which), tokens=name)
+        which: replace(getattr(gathered, which), vocab_cache=name)
         for which in ("output_spec", "transformed")
     }
     return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"

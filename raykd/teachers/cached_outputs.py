@@ -51,7 +51,7 @@ class CachedOutputs:
         transformed: float32 arrays of functions of the hidden states, by `FeatureTransform.name`.
         rounding: Squared error of what is kept in `dtype` and squared size of it in float32, by
             signal; of hidden states and attentions by layer (``hidden_states/2``).
-        tokens: What was recorded in place of the scores of a vocabulary, by name; empty: nothing.
+        vocab_cache: Name of what is recorded in place of the scores of a vocabulary, or empty.
         by_token: Its arrays, by ``tokens/<name>``; per row one entry per token with a label.
         coverage: Probability mass that it stands for, and the number of tokens, added up.
     """
@@ -66,7 +66,7 @@ class CachedOutputs:
     shape: str
     transformed: Mapping[str, Ragged] = field(default_factory=dict)
     rounding: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    tokens: str = ""
+    vocab_cache: str = ""
     by_token: Mapping[str, Ragged] = field(default_factory=dict)
     coverage: tuple[float, float] = (0.0, 0.0)
 
@@ -84,7 +84,7 @@ class CachedOutputs:
         found += [f"{HIDDEN}{layer}" for layer in self.layers]
         found += [f"{ATTENTION}{block}" for block in self.blocks]
         found += [FEATURE_TRANSFORM + name for name in self.transformed]
-        return (*found, TOKENS + self.tokens) if self.tokens else tuple(found)
+        return (*found, TOKENS + self.vocab_cache) if self.vocab_cache else tuple(found)
 
     def with_parts(self, parts: Mapping[str, Ragged]) -> CachedOutputs:
         """The same signals with other arrays; takes what `parts` gives."""

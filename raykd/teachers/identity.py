@@ -23,7 +23,7 @@ from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.signals import ATTENTION, FEATURE_TRANSFORM, HIDDEN, TOKENS, signal_names
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
-from raykd.teachers.tokens.hidden import HiddenCache
+from raykd.teachers.vocab_cache.hidden import HiddenCache
 
 FORMAT = 5
 """Of the files of the cache; entries of another format are made again."""

@@ -169,7 +169,7 @@ def composed(
     assert output_spec.attentions != "all"
     ends = [0, *(int(rows[-1]) + 1 for rows in blocks)]
     starts = np.asarray(ends, np.int64)
-    tokens = TOKENS + output_spec.tokens
+    tokens = TOKENS + output_spec.vocab_cache
     wanted = {n for k in (True, False) for n in signal_names(output_spec, token_labels=k)}
     pieces = {name: piece for name, piece in pieces.items() if name in wanted}
     # Where only text or labels are read, nothing of the tokens is kept.
@@ -194,7 +194,7 @@ def composed(
             r.name: part(FEATURE_TRANSFORM + r.name) for r in output_spec.feature_transforms
         },
         rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
-        tokens=output_spec.tokens if kept else "",
+        vocab_cache=output_spec.vocab_cache if kept else "",
         by_token={n: part(tokens, n) for n in pieces[tokens].about.offsets} if kept else {},
         coverage=pieces[tokens].about.coverage if kept else (0.0, 0.0),
     )
@@ -226,4 +226,4 @@ def _values(
     for name in bare.transformed:
         yield read(FEATURE_TRANSFORM + name)[name]
     if bare.by_token:
-        yield from read(TOKENS + bare.tokens).values()
+        yield from read(TOKENS + bare.vocab_cache).values()

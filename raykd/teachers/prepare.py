@@ -38,8 +38,8 @@ from raykd.teachers.teacher_variants import (
     analyse,
     analysis_name,
 )
-from raykd.teachers.tokens.choose import cache_of
-from raykd.teachers.tokens.hidden import HiddenCache
+from raykd.teachers.vocab_cache.choose import vocab_cache_of
+from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.training.device import DistributedContext
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -49,7 +49,7 @@ Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]],
 to call with the number of rows done."""
 
 
-TEST_OUTPUT_SPEC = OutputSpec(logits=True, tokens=HiddenCache().name)
+TEST_OUTPUT_SPEC = OutputSpec(logits=True, vocab_cache=HiddenCache().name)
 """What is recorded of the text of the report split."""
 
 
@@ -287,8 +287,8 @@ def _output_layer(
     state: ModelState | None, *recordings: CachedOutputs | None
 ) -> tuple[Array | None, Array | None]:
     """Matrix and bias that make scores of what was recorded, where that needs them."""
-    named = {recording.tokens for recording in recordings if recording is not None}
-    if not any(cache_of(name).needs_matrix for name in named if name):
+    named = {recording.vocab_cache for recording in recordings if recording is not None}
+    if not any(vocab_cache_of(name).needs_matrix for name in named if name):
         return None, None
     assert state is not None
     matrix, bias = weights.output_layer(state)

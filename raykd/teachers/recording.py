@@ -24,8 +24,8 @@ from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.ragged import Ragged, one_chunk
-from raykd.teachers.tokens.base import TokenCache, as_ids
-from raykd.teachers.tokens.choose import cache_of
+from raykd.teachers.vocab_cache.base import VocabCache, as_ids
+from raykd.teachers.vocab_cache.choose import vocab_cache_of
 
 BLOCK_BYTES = 32 << 20
 """Outputs are recorded, shared, spilled and written in pieces of about this size."""
@@ -172,8 +172,8 @@ def row_bytes(
     lengths = encoded.lengths().astype(np.int64)
     if encoded.token_labels:
         per_token = teacher.vocabulary * 4 if output_spec.logits else 0
-        if output_spec.tokens:
-            per_token = cache_of(output_spec.tokens).token_bytes(teacher, wide=wide)
+        if output_spec.vocab_cache:
+            per_token = vocab_cache_of(output_spec.vocab_cache).token_bytes(teacher, wide=wide)
         logits = encoded.label_counts() * per_token
     else:
         logits = (lengths if kind == "span" else np.ones_like(lengths)) * num_labels * 4
@@ -222,7 +222,9 @@ class _Block:
         # Scores of a vocabulary are many: they are kept only where they are read.
         self._keeps_logits = output_spec.logits or not encoded.token_labels
         self._shape = "token" if encoded.token_labels else "row"
-        self._cache = cache_of(output_spec.tokens) if output_spec.tokens else None
+        self._vocab_cache = (
+            vocab_cache_of(output_spec.vocab_cache) if output_spec.vocab_cache else None
+        )
         self._random = torch.Generator().manual_seed(int(rows[0]))
         self._mass, self._tokens = 0.0, 0
         self._pieces: dict[str, _Pieces] = {}
@@ -232,8 +234,8 @@ class _Block:
         """Keep the outputs of the rows at some places of the block."""
         output_spec, dtype = self._recording.output_spec, self._recording.dtype
         lengths = self.lengths[places]
-        if self._cache is not None:
-            self._keep_tokens(self._cache, places, batch, out.lazy_logits)
+        if self._vocab_cache is not None:
+            self._keep_tokens(self._vocab_cache, places, batch, out.lazy_logits)
         elif self._keeps_logits:
             self._shape = "span" if out.logits.dim() == 3 else self._shape
             self._put("logits", places, _logits(out, batch, lengths, self._shape))
@@ -254,7 +256,7 @@ class _Block:
             self._put(transform.name, places, [row.float().cpu().numpy() for row in found])
 
     def _keep_tokens(
-        self, cache: TokenCache, places: Array, batch: Batch, scores: LazyLogits
+        self, cache: VocabCache, places: Array, batch: Batch, scores: LazyLogits
     ) -> None:
         scores = scores.first(self._recording.vocabulary or scores.vocabulary)
         kept, mass = cache.keep(scores, self._generator(scores.states.device))
@@ -290,7 +292,7 @@ class _Block:
             shape=self._shape,
             transformed={r.name: parts[r.name] for r in output_spec.feature_transforms},
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
-            tokens=output_spec.tokens,
+            vocab_cache=output_spec.vocab_cache,
             by_token={n: part for n, part in parts.items() if n.startswith("tokens/")},
             coverage=(self._mass, float(self._tokens)),
         )

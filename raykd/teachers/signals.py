@@ -23,8 +23,8 @@ def signal_names(output_spec: OutputSpec, *, token_labels: bool) -> tuple[str, .
     assert output_spec.hidden_states != "all"
     assert output_spec.attentions != "all"
     found: list[str] = []
-    if output_spec.tokens:
-        found.append(TOKENS + output_spec.tokens)
+    if output_spec.vocab_cache:
+        found.append(TOKENS + output_spec.vocab_cache)
     elif output_spec.logits or not token_labels:
         found.append(LOGITS)
     found += [f"{HIDDEN}{layer}" for layer in sorted(output_spec.hidden_states)]
@@ -43,7 +43,7 @@ def only(output_spec: OutputSpec, names: Collection[str]) -> OutputSpec:
     return replace(
         output_spec,
         logits=LOGITS in names,
-        tokens=output_spec.tokens if TOKENS + output_spec.tokens in names else "",
+        vocab_cache=output_spec.vocab_cache if TOKENS + output_spec.vocab_cache in names else "",
         hidden_states=tuple(k for k in output_spec.hidden_states if f"{HIDDEN}{k}" in names),
         attentions=tuple(k for k in output_spec.attentions if f"{ATTENTION}{k}" in names),
         feature_transforms=tuple(

@@ -14,8 +14,8 @@ from raykd.methods.base import OnlineTeacherFn, OutputSpec, TeacherOutputsFn
 from raykd.models.base import FeatureTransform, Outputs
 from raykd.models.forward import forward
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.tokens.base import OutputLayer
-from raykd.teachers.tokens.choose import cache_of
+from raykd.teachers.vocab_cache.base import OutputLayer
+from raykd.teachers.vocab_cache.choose import vocab_cache_of
 from raykd.training.batches import on_device
 from raykd.training.device import moved
 
@@ -73,7 +73,9 @@ class OfflineTeacher(Teacher):
     ) -> None:
         self._cached = cached_outputs.with_one_chunk_of_logits()
         self._device = device
-        self._tokens = cache_of(cached_outputs.tokens) if cached_outputs.tokens else None
+        self._vocab_cache = (
+            vocab_cache_of(cached_outputs.vocab_cache) if cached_outputs.vocab_cache else None
+        )
         weight, added = (
             None if array is None else torch.from_numpy(array).to(device)
             for array in (matrix, bias)
@@ -107,9 +109,9 @@ class OfflineTeacher(Teacher):
 
     def _of_scores(self, rows: Array, length: int) -> Outputs:
         """Logits, or what was recorded in place of those of a vocabulary."""
-        if self._tokens is not None:
+        if self._vocab_cache is not None:
             kept = self._cached.gather_tokens(rows, self._device)
-            return self._tokens.outputs(kept, self._layer)
+            return self._vocab_cache.outputs(kept, self._layer)
         logits = moved(self._cached.gather_logits(rows, length), self._device)
         if self._layer.vocabulary is not None:
             logits = logits[..., : self._layer.vocabulary]

@@ -170,7 +170,7 @@ def _restored(exact: Prepared, kept: Prepared) -> float:
     output_spec = OutputSpec(logits=True)
     target = open_teacher(kept, DistributedContext()).outputs_fn(output_spec)(batch)
     teacher = open_teacher(exact, DistributedContext()).outputs_fn(output_spec)(batch).logits
-    if kept.cached_outputs is not None and kept.cached_outputs.tokens.startswith("sampled"):
+    if kept.cached_outputs is not None and kept.cached_outputs.vocab_cache.startswith("sampled"):
         return math.nan
     if isinstance(target.target, TopKTeacherTarget):
         logs = target.target.log_probabilities

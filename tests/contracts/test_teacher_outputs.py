@@ -323,13 +323,13 @@ def test_feature_transforms_are_those_of_the_hidden_states(mode):
 def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     """In padded vocabularies too: the rest of both matrices is nothing."""
     of = case(family, kind)
-    output_spec = OutputSpec(logits=True, tokens=cache)
+    output_spec = OutputSpec(logits=True, vocab_cache=cache)
     if kind == "causal_lm":
-        output_spec = replace(ALL, tokens=cache)
+        output_spec = replace(ALL, vocab_cache=cache)
     prepared, teacher = of.served("outputs", output_spec=output_spec)
     shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
-    read = teacher.outputs_fn(replace(output_spec, tokens=""))
+    read = teacher.outputs_fn(replace(output_spec, vocab_cache=""))
     for batch in of.batches(prepared, output_spec.context_padding):
         want = [of.plain(row, output_spec.context_padding) for row in batch.index.tolist()]
         found = read(batch)
@@ -395,7 +395,9 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     given = of.inputs.teacher
     biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, random_init=given.random_init)
     of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
-    prepared, teacher = of.served("outputs", output_spec=OutputSpec(logits=True, tokens="hidden"))
+    prepared, teacher = of.served(
+        "outputs", output_spec=OutputSpec(logits=True, vocab_cache="hidden")
+    )
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
         compare(teacher.outputs_fn(LOGITS)(batch), want, of, batch, LOGITS)
@@ -404,7 +406,7 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
 @pytest.mark.parametrize(("dtype", "error"), [("fp16", 2**-11), ("bf16", 2**-8), ("fp32", 1e-7)])
 def test_token_states_are_kept_as_hidden_states_are(dtype, error):
     of = case("gpt2", "causal_lm")
-    output_spec = OutputSpec(logits=True, tokens="hidden", hidden_states=(1,))
+    output_spec = OutputSpec(logits=True, vocab_cache="hidden", hidden_states=(1,))
     prepared, _ = of.served("outputs", output_spec=output_spec, dtype=dtype)
     cached_outputs = prepared.cached_outputs
     assert cached_outputs is not None

@@ -126,7 +126,7 @@ def test_recording_counts_with_all_that_makes_parts():
         "teacher_text",
         "teacher_variants",
         "student_init",
-        "tokens.hidden",
+        "vocab_cache.hidden",
     ):
         assert f"raykd.teachers.{name}" in found
 

@@ -111,6 +111,6 @@ def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
 def test_only_some_signals():
     some = only(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
     assert some == OutputSpec(hidden_states=(2,), attentions=(3,), context_padding=1)
-    tokens = OutputSpec(logits=True, tokens="sampled:8", hidden_states=(1,))
-    assert only(tokens, ["tokens/sampled:8"]) == OutputSpec(tokens="sampled:8")
+    tokens = OutputSpec(logits=True, vocab_cache="sampled:8", hidden_states=(1,))
+    assert only(tokens, ["tokens/sampled:8"]) == OutputSpec(vocab_cache="sampled:8")
     assert only(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))

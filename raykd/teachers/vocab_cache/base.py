@@ -1,4 +1,4 @@
-"""One interface for everything that can be recorded of distributions over a vocabulary.
+"""The interface of vocabulary caches: what is recorded of distributions over a vocabulary.
 
 Axes: M token with a label, V vocabulary, D hidden width.
 """
@@ -34,8 +34,8 @@ class OutputLayer:
     bias: Tensor | None = None
 
 
-class TokenCache(ABC):
-    """A part of what the scores say; subclasses are frozen dataclasses of plain values.
+class VocabCache(ABC):
+    """A compact form of the teacher's scores; subclasses are frozen dataclasses of plain values.
 
     Attributes:
         arrays: Names of the arrays that are kept, one value or vector per token each.

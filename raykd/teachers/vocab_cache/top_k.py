@@ -16,11 +16,11 @@ from torch import Tensor
 from raykd.losses.targets import Divergence, TopKTeacherTarget
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
-from raykd.teachers.tokens.base import OutputLayer, TokenCache
+from raykd.teachers.vocab_cache.base import OutputLayer, VocabCache
 
 
 @dataclass(frozen=True, slots=True)
-class TopKCache(TokenCache):
+class TopKCache(VocabCache):
     """Ids and log-probabilities in fp16.
 
     Attributes:

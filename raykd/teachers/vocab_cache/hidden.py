@@ -15,11 +15,11 @@ from torch import Tensor
 from raykd.losses.targets import Divergence
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
-from raykd.teachers.tokens.base import OutputLayer, TokenCache
+from raykd.teachers.vocab_cache.base import OutputLayer, VocabCache
 
 
 @dataclass(frozen=True, slots=True)
-class HiddenCache(TokenCache):
+class HiddenCache(VocabCache):
     """States, with the output layer."""
 
     arrays = ("states",)

@@ -1,4 +1,4 @@
-"""Which cache of a vocabulary a name means, and which one is chosen where none is named."""
+"""Vocabulary caches by name, and the choice where none is named."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from raykd.losses.targets import Divergence
 from raykd.models.base import ModelDims
-from raykd.teachers.tokens.base import TokenCache
-from raykd.teachers.tokens.hidden import HiddenCache
-from raykd.teachers.tokens.sampled import SampledCache
-from raykd.teachers.tokens.top_k import TopKCache
+from raykd.teachers.vocab_cache.base import VocabCache
+from raykd.teachers.vocab_cache.hidden import HiddenCache
+from raykd.teachers.vocab_cache.sampled import SampledCache
+from raykd.teachers.vocab_cache.top_k import TopKCache
 
 SMALL = 1024
 """Bytes per token below which hidden states are kept: they are exact."""
 DENSE = "dense"
 
 
-def cache_of(name: str) -> TokenCache:
+def vocab_cache_of(name: str) -> VocabCache:
     """The cache of a name such as ``hidden`` or ``sampled:64``."""
     kind, _, count = name.partition(":")
     if kind == "sampled":

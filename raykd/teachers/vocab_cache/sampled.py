@@ -15,11 +15,11 @@ from torch import Tensor
 from raykd.losses.targets import Divergence, SampledTeacherTarget
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
-from raykd.teachers.tokens.base import OutputLayer, TokenCache
+from raykd.teachers.vocab_cache.base import OutputLayer, VocabCache
 
 
 @dataclass(frozen=True, slots=True)
-class SampledCache(TokenCache):
+class SampledCache(VocabCache):
     """Draws with replacement.
 
     Attributes:

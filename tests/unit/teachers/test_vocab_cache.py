@@ -26,7 +26,7 @@ from raykd.teachers.open import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.recording import record
 from raykd.teachers.teacher_text import TEACHER_TEXT
-from raykd.teachers.tokens.choose import DENSE, cache_of, choose
+from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers.tiny import factory, given, through
@@ -77,7 +77,7 @@ def batch(inputs: TaskInputs):
 
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
-    inputs = replace(inputs, output_spec=OutputSpec(logits=True, tokens=name))
+    inputs = replace(inputs, output_spec=OutputSpec(logits=True, vocab_cache=name))
     found, later = (through(tmp_path, inputs) for _ in range(2))
     assert later.made is None
     found, again = found.prepared, later.prepared
@@ -98,7 +98,7 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
 
 
 def test_hidden_states_give_the_scores_of_the_teacher(inputs):
-    found, state = prepared(inputs, tokens="hidden")
+    found, state = prepared(inputs, vocab_cache="hidden")
     dense, _ = prepared(inputs)
     rows = batch(inputs)
     read = OutputSpec(logits=True)
@@ -120,7 +120,7 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
         RandomInitConfig(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
-    recording = inputs.recording("train", OutputSpec(logits=True, tokens="sampled:4000"))
+    recording = inputs.recording("train", OutputSpec(logits=True, vocab_cache="sampled:4000"))
     recording = replace(recording, row_bytes=np.full(ROWS, 1 << 24), batch_size=4)  # several blocks
     blocks = recording.blocks()
     assert len(blocks) > 1
@@ -138,8 +138,8 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
 
 
 def test_the_mass_that_top_k_holds_is_measured(inputs):
-    few, _ = prepared(inputs, tokens="top_k:1")
-    every, _ = prepared(inputs, tokens=f"top_k:{inputs.vocabulary}")
+    few, _ = prepared(inputs, vocab_cache="top_k:1")
+    every, _ = prepared(inputs, vocab_cache=f"top_k:{inputs.vocabulary}")
     mass, count = few.cached_outputs.coverage
     whole, same = every.cached_outputs.coverage
     assert count == same
@@ -181,10 +181,10 @@ def test_the_choice_follows_bytes_and_needs(teacher, needed, reads, name):
 
 
 def test_biased_pairs_are_refused_with_the_reason():
-    assert "probabilities" in cache_of("sampled:4").refusal(REVERSE)
-    assert "temperature 2" in cache_of("top_k:4").refusal(Divergence(temperature=2.0))
-    assert cache_of("top_k:4").refusal(FORWARD) == ""
-    assert cache_of("hidden").refusal(REVERSE) == ""
+    assert "probabilities" in vocab_cache_of("sampled:4").refusal(REVERSE)
+    assert "temperature 2" in vocab_cache_of("top_k:4").refusal(Divergence(temperature=2.0))
+    assert vocab_cache_of("top_k:4").refusal(FORWARD) == ""
+    assert vocab_cache_of("hidden").refusal(REVERSE) == ""
 
 
 @pytest.mark.parametrize("name", ["", "hidden", "sampled:8", "top_k:8"])
@@ -193,7 +193,7 @@ def test_rows_without_a_label_have_nothing_that_is_kept(inputs, name, silent):
     train = inputs.teacher_splits["train"]
     blank = without_labels(train, np.isin(np.arange(ROWS), silent))
     splits = {**inputs.teacher_splits, "train": blank}
-    asked = OutputSpec(logits=True, tokens=name)
+    asked = OutputSpec(logits=True, vocab_cache=name)
     recording = replace(inputs, teacher_splits=splits).recording("train", asked)
     kept = record(inputs.teacher.build(0), recording, torch.device("cpu"))
     rows = np.asarray([5, 0, 17, 3])
@@ -209,7 +209,7 @@ def test_states_too_large_for_fp16_fit_as_the_message_says(inputs, dtype, fits):
     model = inputs.teacher.build(0)
     with torch.no_grad():
         model.transformer.ln_f.weight.mul_(1e6)
-    asked = OutputSpec(logits=True, tokens="hidden")
+    asked = OutputSpec(logits=True, vocab_cache="hidden")
     recording = replace(inputs, dtype=dtype).recording("train", asked)
     if not fits:
         with pytest.raises(TeacherError, match="larger than fp16") as caught:

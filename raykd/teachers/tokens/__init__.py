@@ -1,1 +1,0 @@
-"""What is recorded of a teacher's distributions over a vocabulary, in place of all scores."""

@@ -1,0 +1,1 @@
+"""Vocabulary caches: what is recorded of the teacher's distributions in place of all logits."""
