@@ -10,12 +10,12 @@ from raykd.sweep.formatting import describe_model, describe_splits, describe_stu
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import Planned, finetuned
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.store import TeacherHandle
 from raykd.teachers.teacher_text import TEACHER_TEXT
 
 
-def task_record(gathered: Gathered, prepared: Prepared) -> TaskRecord:
+def task_record(gathered: Gathered, prepared: PreparedTask) -> TaskRecord:
     """The task as the report shows it."""
     metric, mode = objectives(gathered.spec, gathered.task)[0]
     data = gathered.spec.data
@@ -51,7 +51,7 @@ def _unit(gathered: Gathered, metric: str) -> str:
     return unit_of(metric, gathered.task.units) or unit_of(metric)
 
 
-def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
+def _explained(gathered: Gathered, prepared: PreparedTask) -> dict[str, int]:
     """Train rows with a rationale, and those left out as no model gave them a label."""
     found = {}
     if (view := prepared.splits["train"].views.get(PREDICT)) is not None:
@@ -65,7 +65,12 @@ def _explained(gathered: Gathered, prepared: Prepared) -> dict[str, int]:
 
 
 def teacher_record(
-    gathered: Gathered, prepared: Prepared, handle: TeacherHandle, *, cached: bool, planned: Planned
+    gathered: Gathered,
+    prepared: PreparedTask,
+    handle: TeacherHandle,
+    *,
+    cached: bool,
+    planned: Planned,
 ) -> TeacherRecord:
     """The teacher as the report shows it."""
     stored = dict(handle.stored)

@@ -27,7 +27,7 @@ from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers.inputs import Progress
 from raykd.teachers.keeping import TeacherCache, finished, to_make, with_values
 from raykd.teachers.prepare import make
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.shelf import TEACHER
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
@@ -85,7 +85,7 @@ def prepare_task(
     folder: Path | None,
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
-) -> tuple[Gathered, Prepared, bool]:
+) -> tuple[Gathered, PreparedTask, bool]:
     """Take the teacher of a task from the cache, or prepare here what is missing.
 
     Args:
@@ -115,7 +115,7 @@ def _prepared(
     *,
     must_keep: bool = False,
     refusal: SetupError | None = None,
-) -> tuple[Gathered, Planned, Prepared, bool]:
+) -> tuple[Gathered, Planned, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
     gathered = gather(spec, task)
     for message, _ in worth_telling(gathered):
@@ -229,7 +229,10 @@ def middle(domain: Domain) -> Scalar:
 
 
 def run_here(
-    config: TrialConfig, prepared: Prepared, task: Task, on_evaluation: Callable[[Evaluation], None]
+    config: TrialConfig,
+    prepared: PreparedTask,
+    task: Task,
+    on_evaluation: Callable[[Evaluation], None],
 ) -> TrialOutcome:
     """Run a trial in this process."""
 

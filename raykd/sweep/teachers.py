@@ -24,8 +24,8 @@ from raykd.teachers import shelf, store
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.found import Found
 from raykd.teachers.keeping import TeacherCache, finished, to_make
-from raykd.teachers.made import Made
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_parts import PreparedParts
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import Ability
 from raykd.trial.board import RAY_THREAD, answer
 from raykd.trial.follow import follow
@@ -52,7 +52,7 @@ class _Work:
     planned: Planned
     found: Found
     fresh: bool = False
-    made: Made | None = None
+    made: PreparedParts | None = None
     blocks: tuple[Any, ...] = ()
     over: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
@@ -267,7 +267,7 @@ class Teachers:
 
     def _published(
         self, task: str, work: _Work, edition: int = 0
-    ) -> tuple[Prepared, store.TeacherHandle]:
+    ) -> tuple[PreparedTask, store.TeacherHandle]:
         bare, values = finished(work.planned.inputs, work.found, work.made, work.block)
         if values is not None:
             blocks = store.put_blocks(values)

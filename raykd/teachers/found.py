@@ -19,9 +19,9 @@ from raykd.teachers.identity import (
     Keys,
 )
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.made import Made
 from raykd.teachers.pieces import Piece, composed
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC
+from raykd.teachers.prepared_parts import PreparedParts
 
 WEIGHTS = "weights"
 """What the teacher itself is called among what is missing."""
@@ -40,7 +40,7 @@ class Found:
         state: Reads the teacher's weights, None where they are not in the cache.
     """
 
-    made: Made = field(default_factory=Made)
+    made: PreparedParts = field(default_factory=PreparedParts)
     pieces: Mapping[str, Piece] = field(default_factory=dict)
     missing: tuple[str, ...]
     is_new: bool = False
@@ -98,7 +98,9 @@ def passed(inputs: TaskInputs, found: Found) -> int:
     return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
 
 
-def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]) -> Made:
+def _made(
+    inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]
+) -> PreparedParts:
     """Parts by what they are."""
 
     def of(prefix: str) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _made(inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Pi
         recording = inputs.recording("report", TEST_OUTPUT_SPEC)
         bare, blocks = composed(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
         reported = bare.with_chunks(blocks)
-    return Made(
+    return PreparedParts(
         scores=of(SCORES),
         reported=reported,
         teacher_texts=of(TEXTS),

@@ -10,7 +10,7 @@ from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, Tokenized
 from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
-from raykd.teachers.made import Made
+from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.recording import Recording, row_bytes
 from raykd.teachers.signals import signal_names
 from raykd.teachers.teacher_text import RationaleGeneration, TeacherTextSettings
@@ -95,7 +95,7 @@ class TaskInputs:
     precision: str = "auto"
     rationale_generation: RationaleGeneration | None = None
     fingerprint: str
-    known: Made = field(default_factory=Made)
+    known: PreparedParts = field(default_factory=PreparedParts)
 
     @property
     def same_rows(self) -> bool:

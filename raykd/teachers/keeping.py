@@ -25,10 +25,10 @@ from raykd.teachers.identity import (
 )
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.locks import CacheLocks, Hold
-from raykd.teachers.made import Made
 from raykd.teachers.pieces import Piece, composed, pieces_of
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_parts import PreparedParts
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
 from raykd.teachers.signals import only
 
@@ -98,7 +98,7 @@ class TeacherCache:
         inputs: TaskInputs,
         keys: Keys,
         found: Found,
-        made: Made,
+        made: PreparedParts,
         tokenizer: Callable[[Path], None],
         block: Callable[[int], Block] | None = None,
     ) -> Path | None:
@@ -201,9 +201,9 @@ def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
 def finished(
     inputs: TaskInputs,
     found: Found,
-    made: Made | None = None,
+    made: PreparedParts | None = None,
     block: Callable[[int], Block] | None = None,
-) -> tuple[Prepared, Iterator[Block] | None]:
+) -> tuple[PreparedTask, Iterator[Block] | None]:
     """The prepared task, from what was there and what was made.
 
     Args:
@@ -216,7 +216,7 @@ def finished(
         The task without the values of recorded train rows, and these block by block; None for them
         where none are read, or where they are the blocks of `made` as they are.
     """
-    whole = found.made if made is None else found.made.and_(made)
+    whole = found.made if made is None else found.made.merged_with(made)
     whole = replace(whole, rows=whole.rows + passed(inputs, found))
     needs_state = inputs.mode == "weights" or inputs.teacher_analyses or inputs.reports()
     if needs_state and whole.state is None and found.state is not None:
@@ -234,7 +234,9 @@ def finished(
     return assemble(inputs, replace(whole, cached_outputs=cached_outputs)), values
 
 
-def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] | None) -> Prepared:
+def with_values(
+    prepared: PreparedTask, made: PreparedParts | None, blocks: Iterator[Block] | None
+) -> PreparedTask:
     """What `finished` gave, with all cached outputs in memory."""
     if prepared.cached_outputs is None:
         return prepared
@@ -245,7 +247,7 @@ def with_values(prepared: Prepared, made: Made | None, blocks: Iterator[Block] |
     return replace(prepared, cached_outputs=prepared.cached_outputs.with_chunks(blocks))
 
 
-def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
+def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     """Parts of what was made that are no recordings, by name."""
     whole: dict[str, object] = {
         **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
@@ -258,7 +260,7 @@ def _values(made: Made, missing: Sequence[str]) -> dict[str, object]:
 
 def _pieces(
     inputs: TaskInputs,
-    made: Made,
+    made: PreparedParts,
     missing: Sequence[str],
     block: Callable[[int], Block] | None,
 ) -> dict[str, tuple[Piece, Sequence[Array]]]:

@@ -18,9 +18,9 @@ from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
-from raykd.teachers.made import Made
 from raykd.teachers.pieces import composed
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_parts import PreparedParts
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.signals import only, signal_names
@@ -65,7 +65,7 @@ def make(
     world: DistributedContext,
     progress: Progress,
     recorder: Recorder = record_here,
-) -> Made | None:
+) -> PreparedParts | None:
     """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
@@ -108,7 +108,7 @@ def make(
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
-    made = Made(
+    made = PreparedParts(
         state=state,
         history=history,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -119,7 +119,7 @@ def make(
         student=student,
         rows=rows.done,
     )
-    analysis_results = _analyse(inputs, model, known.and_(made), world, progress)
+    analysis_results = _analyse(inputs, model, known.merged_with(made), world, progress)
     return replace(made, analysis_results=analysis_results, seconds=time.monotonic() - began)
 
 
@@ -135,7 +135,7 @@ def prepare(
     world: DistributedContext,
     progress: Progress,
     recorder: Recorder = record_here,
-) -> tuple[Prepared, ModelState] | None:
+) -> tuple[PreparedTask, ModelState] | None:
     """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
 
     See `make` for the arguments and errors.
@@ -147,7 +147,7 @@ def prepare(
     return assemble(inputs, made), made.state
 
 
-def assemble(inputs: TaskInputs, made: Made) -> Prepared:
+def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
     """What trials read, from its parts, which are all there.
 
     Args:
@@ -168,7 +168,7 @@ def assemble(inputs: TaskInputs, made: Made) -> Prepared:
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
     matrix, bias = _output_layer(state, made.cached_outputs, made.reported)
-    return Prepared(
+    return PreparedTask(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
         splits=splits,
@@ -300,7 +300,11 @@ def _output_layer(
 
 
 def _analyse(
-    inputs: TaskInputs, model: nn.Module, made: Made, world: DistributedContext, progress: Progress
+    inputs: TaskInputs,
+    model: nn.Module,
+    made: PreparedParts,
+    world: DistributedContext,
+    progress: Progress,
 ) -> dict[str, AnalysisResult]:
     """What analyses find out that is not known yet; `made` is everything else."""
     left = tuple(

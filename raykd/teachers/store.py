@@ -15,7 +15,7 @@ import ray
 from raykd.data.base import Array, Task
 from raykd.errors import TrialError
 from raykd.teachers.cached_outputs import Block, checksum
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,10 @@ def put_blocks(blocks: Iterable[Block]) -> Iterator[StoredBlock]:
 
 
 def publish(
-    prepared: Prepared, task: Task, blocks: Iterable[StoredBlock] | None = None, edition: int = 0
+    prepared: PreparedTask,
+    task: Task,
+    blocks: Iterable[StoredBlock] | None = None,
+    edition: int = 0,
 ) -> TeacherHandle:
     """Make a prepared task readable on every node; the calling process owns what it puts.
 
@@ -105,20 +108,20 @@ def publish(
     )
 
 
-def fetch(handle: TeacherHandle) -> Prepared:
+def fetch(handle: TeacherHandle) -> PreparedTask:
     """Read a published task; arrays are views of the store's shared memory.
 
     Raises:
         ray.exceptions.ObjectLostError: Some of it is gone with the process or node that had it.
     """
     bare, *blocks = ray.get(list(handle.refs))
-    prepared: Prepared = bare
+    prepared: PreparedTask = bare
     if prepared.cached_outputs is None:
         return prepared
     return replace(prepared, cached_outputs=prepared.cached_outputs.with_chunks(blocks))
 
 
-def arrays(prepared: Prepared) -> Iterator[Array]:
+def arrays(prepared: PreparedTask) -> Iterator[Array]:
     """Every array that trials share, in the order of the checksum."""
     yield from prepared.bare().arrays()
     if prepared.cached_outputs is not None:
@@ -126,7 +129,7 @@ def arrays(prepared: Prepared) -> Iterator[Array]:
             yield from block
 
 
-def verify(handle: TeacherHandle, prepared: Prepared) -> None:
+def verify(handle: TeacherHandle, prepared: PreparedTask) -> None:
     """Make sure nobody wrote to the shared arrays.
 
     Shared memory is only nominally read-only: ``torch.from_numpy`` ignores the flag, and one

@@ -119,8 +119,8 @@ class OfflineTeacher(Teacher):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRows:
-    """The rows of the students as a teacher reads them that splits text in another way.
+class TeacherRows:
+    """The train rows as the teacher tokenizes them, where its tokenizer is another one.
 
     Attributes:
         encoded: The rows, in the same order.
@@ -148,7 +148,7 @@ class OnlineTeacher(Teacher):
     """
 
     def __init__(
-        self, model: nn.Module, own: OwnRows | None = None, vocabulary: int | None = None
+        self, model: nn.Module, own: TeacherRows | None = None, vocabulary: int | None = None
     ) -> None:
         self._model = model.eval().requires_grad_(False)
         self._own = own

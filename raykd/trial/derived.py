@@ -9,8 +9,8 @@ import ray
 
 from raykd.methods.base import OutputSpec, TeacherVariant
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.open import open_offline, open_variant, record_outputs_of_variant
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.open_teacher import open_offline, open_variant, record_outputs_of_variant
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_variants import variant_key
 from raykd.trial import board as boards
@@ -30,7 +30,7 @@ class DerivedTeachers:
         prepared: The task.
     """
 
-    def __init__(self, slot: Slot, trial: str, prepared: Prepared) -> None:
+    def __init__(self, slot: Slot, trial: str, prepared: PreparedTask) -> None:
         self._slot = slot
         self._trial = trial
         self._prepared = prepared

@@ -18,8 +18,8 @@ from raykd.models.base import Subnet
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
-from raykd.teachers.open import open_offline, open_teacher, open_variant
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.open_teacher import open_offline, open_teacher, open_variant
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
@@ -87,7 +87,7 @@ class TrialOutcome:
     student: ModelState | None = None
 
 
-def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[object]:
+def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Method[object]:
     """The method of a trial, set up for the prepared pair."""
     declared = registry.params_of("methods", config.method)
     context = replace(prepared.context(), kind=task.kind, num_labels=task.num_labels)
@@ -95,7 +95,7 @@ def build_method(config: TrialConfig, prepared: Prepared, task: Task) -> Method[
     return kind(params.build(declared, config.coefficients), context)
 
 
-def _read_by(method: Method[object], prepared: Prepared) -> Mapping[str, TokenizedDataset]:
+def _read_by(method: Method[object], prepared: PreparedTask) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
     if method.teacher_outputs().generation:
@@ -115,7 +115,7 @@ Derive = Callable[[TeacherVariant, OutputSpec], Teacher]
 
 def _teacher(
     method: Method[object],
-    prepared: Prepared,
+    prepared: PreparedTask,
     world: DistributedContext,
     opened: Teacher | None,
     derive: Derive | None,
@@ -134,7 +134,7 @@ def _teacher(
 
 def run_trial(
     config: TrialConfig,
-    prepared: Prepared,
+    prepared: PreparedTask,
     task: Task,
     world: DistributedContext,
     on_evaluation: Callable[[Evaluation], bool],
@@ -230,7 +230,7 @@ class _Trained:
 
 
 def _ending(
-    config: TrialConfig, method: Method[object], prepared: Prepared, student: _Trained
+    config: TrialConfig, method: Method[object], prepared: PreparedTask, student: _Trained
 ) -> dict[str, float]:
     """What is measured of a student when its training is over, beside its last evaluation."""
     metrics: dict[str, float] = {}

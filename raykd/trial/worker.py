@@ -25,9 +25,9 @@ from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
 from raykd.teachers import store
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.open import open_teacher
+from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import make
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.store import TeacherHandle
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
@@ -77,7 +77,7 @@ class Slot:
         self.slot: int = settings["slot"]
         self.recycle_after: int | None = settings["recycle_after"]
         self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        self._opened: tuple[TeacherHandle, Prepared, Teacher] | None = None
+        self._opened: tuple[TeacherHandle, PreparedTask, Teacher] | None = None
         self._recording: tuple[str, OpenRecording] | None = None
 
     def serve(self) -> None:
@@ -255,7 +255,7 @@ class Slot:
             "seconds": outcome.seconds,
         }
 
-    def _open(self, key: str) -> tuple[TeacherHandle, Prepared, Teacher]:
+    def _open(self, key: str) -> tuple[TeacherHandle, PreparedTask, Teacher]:
         """The prepared task of a job; kept while jobs of the same task follow each other."""
         if self._opened is None or self._opened[0].fingerprint != key:
             self._opened = self._recording = None
@@ -263,7 +263,7 @@ class Slot:
             self._opened = (handle, prepared, open_teacher(prepared, self.world))
         return self._opened
 
-    def _fetch(self, key: str) -> tuple[TeacherHandle, Prepared]:
+    def _fetch(self, key: str) -> tuple[TeacherHandle, PreparedTask]:
         """Read a prepared task; one that is lost is asked for again and waited for."""
         handle: TeacherHandle = boards.answer(self.board.read.remote(key))
         until = time.monotonic() + LOST_S

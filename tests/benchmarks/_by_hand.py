@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from raykd.data.base import TokenizedDataset
 from raykd.models.tokenizers import load_tokenizer
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from tests.benchmarks._prepared import handed_over
 
 FIXED_LENGTH = 128
@@ -49,7 +49,7 @@ class Job:
     batch_size: int
     trials: Sequence[Mapping[str, float]]
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> PreparedTask:
         """Rows and the student's beginning."""
         return handed_over(self.task)
 
@@ -116,7 +116,7 @@ def online(job: Job) -> Teacher:
     return logits
 
 
-def served(prepared: Prepared) -> Teacher:
+def served(prepared: PreparedTask) -> Teacher:
     """The teacher's recorded logits, looked up by row."""
     assert prepared.cached_outputs is not None
     every = torch.from_numpy(prepared.cached_outputs.all_logits())
@@ -125,7 +125,7 @@ def served(prepared: Prepared) -> Teacher:
 
 def train_one(
     job: Job,
-    prepared: Prepared,
+    prepared: PreparedTask,
     teacher: Teacher,
     trial: Mapping[str, float],
     *,

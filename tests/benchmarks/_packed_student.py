@@ -17,7 +17,7 @@ from raykd.models.base import Outputs, Subnet
 from raykd.models.dropout import set_dropout
 from raykd.models.forward import forward
 from raykd.params import build
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import DistributedContext, choose_precision
@@ -40,7 +40,7 @@ class Cell:
         clock: Seconds; read when the device has finished.
     """
 
-    prepared: Prepared
+    prepared: PreparedTask
     task: Task
     teacher: Teacher
     world: DistributedContext

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 
 
-def hand_over(prepared: Prepared, path: Path) -> str:
+def hand_over(prepared: PreparedTask, path: Path) -> str:
     """Write a prepared task for other processes of this benchmark; returns where."""
     path.write_bytes(pickle.dumps(prepared))
     return str(path)
 
 
-def handed_over(path: str) -> Prepared:
+def handed_over(path: str) -> PreparedTask:
     """What `hand_over` wrote."""
-    found: Prepared = pickle.loads(Path(path).read_bytes())
+    found: PreparedTask = pickle.loads(Path(path).read_bytes())
     return found
 
 

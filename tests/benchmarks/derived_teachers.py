@@ -15,7 +15,7 @@ from typing import Any
 from raykd import registry
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer
 from raykd.trial.run import TrialConfig
 from tests.integration.conftest import TASK, open_bench, tiny_spec, trial_config
@@ -25,7 +25,7 @@ SPARSITIES = (30, 60)
 TRAIN = {"epochs": 1, "batch_size": 32, "precision": "fp32"}
 
 
-def prepared_in(folder: Path) -> Prepared:
+def prepared_in(folder: Path) -> PreparedTask:
     """A teacher 4x96 with its scores, and students of two of its layers."""
     plain = tiny_spec().as_dict()
     shape = {**plain["teacher"]["model"], "layers": 4, "hidden": 96, "heads": 4}

@@ -25,7 +25,7 @@ import torch
 
 from raykd import registry
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.run import TrialConfig
 from tests.benchmarks._by_hand import Job, online, served, train_one
 from tests.benchmarks._prepared import hand_over, teacher_in
@@ -37,7 +37,7 @@ TRIAL = {"alpha": 0.7, "temperature": 2.0, "lr": 1e-4, "seed": 11}
 
 
 def in_raykd(
-    prepared: Prepared, *, grouped: bool, precision: str, threads: int
+    prepared: PreparedTask, *, grouped: bool, precision: str, threads: int
 ) -> tuple[float, float]:
     """Seconds and accuracy of the trial in raykd's loop, in this process."""
     torch.set_num_threads(threads)
@@ -56,21 +56,21 @@ def in_raykd(
     return time.perf_counter() - began, outcome.metrics["accuracy"]
 
 
-def by_hand(job: Job, prepared: Prepared, teacher: Any) -> tuple[float, float]:
+def by_hand(job: Job, prepared: PreparedTask, teacher: Any) -> tuple[float, float]:
     """Seconds and accuracy of the trial as baseline B runs it."""
     began = time.perf_counter()
     accuracy = train_one(job, prepared, teacher, TRIAL, fixed_length=None)
     return time.perf_counter() - began, accuracy
 
 
-def one_of_several(prepared: Prepared) -> tuple[float, float]:
+def one_of_several(prepared: PreparedTask) -> tuple[float, float]:
     """The trial in a process of one thread; the second one, when the process is warm."""
     for _ in range(2):
         found = in_raykd(prepared, grouped=True, precision="auto", threads=1)
     return found
 
 
-def as_slots_do(prepared: Prepared, cores: int) -> tuple[float, float]:
+def as_slots_do(prepared: PreparedTask, cores: int) -> tuple[float, float]:
     """Seconds of a trial when as many as there are cores run at a time, divided by their number."""
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(one_of_several, [prepared] * cores))

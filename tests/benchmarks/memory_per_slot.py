@@ -27,7 +27,7 @@ import numpy as np
 from raykd.data.base import Array, TokenizedDataset
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.ragged import joined, one_chunk
 from raykd.teachers.recording import BLOCK_BYTES
 from tests.benchmarks._meter import family, memory
@@ -55,7 +55,7 @@ class Seen:
     store: int = 0
 
 
-def prepared_in(folder: Path, size: int) -> Prepared:
+def prepared_in(folder: Path, size: int) -> PreparedTask:
     """A task of rows of `LENGTH` tokens whose recorded hidden states take `size` bytes."""
     shape = {"family": "bert", "heads": 4, "vocabulary": 400, "max_positions": LENGTH}
     plain = tiny_spec().as_dict()
@@ -106,7 +106,7 @@ def rows(count: int, vocabulary: int, rng: np.random.Generator) -> TokenizedData
     )
 
 
-def trained(prepared: Prepared, slots: int, folder: Path, *, method: str) -> Seen:
+def trained(prepared: PreparedTask, slots: int, folder: Path, *, method: str) -> Seen:
     """A trial in each of some slots at the same time, and what was seen meanwhile."""
     for bench in open_bench(prepared, 1, folder, slots):
         configs = [

@@ -30,7 +30,7 @@ import torch
 
 from raykd import registry
 from raykd.params import Scalar
-from raykd.teachers.open import open_teacher
+from raykd.teachers.open_teacher import open_teacher
 from raykd.training.batches import LengthGroupedBatches, stream
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialConfig, build_method

@@ -34,8 +34,8 @@ from raykd.params import build
 from raykd.spec.schema import RandomInitSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
-from raykd.teachers.open import open_teacher
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.open_teacher import open_teacher
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.batches import LengthGroupedBatches
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
@@ -58,7 +58,7 @@ TRAIN = {"epochs": 4, "batch_size": 32, "lr": 1e-4, "precision": "fp32"}
 
 def prepared_with(
     layers: int, hidden: int, heads: int, methods: list[str], folder: Path
-) -> Prepared:
+) -> PreparedTask:
     """The toy task with a student of some size and everything recorded that the methods read."""
     plain = tiny_spec().as_dict()
     spec = tiny_spec(
@@ -90,13 +90,13 @@ def first_rows(encoded: TokenizedDataset, count: int) -> TokenizedDataset:
     )
 
 
-def batches_of(prepared: Prepared, seed: int) -> LengthGroupedBatches:
+def batches_of(prepared: PreparedTask, seed: int) -> LengthGroupedBatches:
     """The batches of a trial."""
     lengths = prepared.splits["train"].lengths()
     return LengthGroupedBatches(lengths=lengths, batch_size=TRAIN["batch_size"], seed=seed)
 
 
-def bare_seconds(prepared: Prepared, context_padding: int, seed: int) -> float:
+def bare_seconds(prepared: PreparedTask, context_padding: int, seed: int) -> float:
     """Seconds of a step of the hand-written loop, from the second epoch on."""
     torch.set_num_threads(1)
     settings = build(TrainSettings, TRAIN)
@@ -150,7 +150,7 @@ class LossBench:
         method: The method.
     """
 
-    prepared: Prepared
+    prepared: PreparedTask
     method: Method[Any]
 
     def seconds(self, seed: int) -> float:

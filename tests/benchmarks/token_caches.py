@@ -33,8 +33,8 @@ from raykd.losses.targets import TopKTeacherTarget
 from raykd.methods.base import OutputSpec
 from raykd.spec.load import load_spec
 from raykd.sweep.local import prepare_task, run_here, trial_of
-from raykd.teachers.open import open_teacher
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.open_teacher import open_teacher
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
 from tests.benchmarks import _polynomial
 from tests.benchmarks._prepared import teacher_in
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _students(
-    spec: Any, label: str, gathered: Any, prepared: Prepared, seeds: int
+    spec: Any, label: str, gathered: Any, prepared: PreparedTask, seeds: int
 ) -> list[tuple[float, float]]:
     """Loss and divergence from the teacher on held-out rows, by seed."""
     found = []
@@ -129,14 +129,14 @@ def _students(
     return found
 
 
-def _bytes(prepared: Prepared) -> float:
+def _bytes(prepared: PreparedTask) -> float:
     """Of what is kept, per token with a label."""
     assert prepared.cached_outputs is not None
     tokens = int((prepared.splits["train"].labels != NO_LABEL).sum())
     return sum(part.nbytes() for part in prepared.cached_outputs.parts().values()) / tokens
 
 
-def _as_distillkit(prepared: Prepared, *, zero: bool) -> tuple[Prepared, float]:
+def _as_distillkit(prepared: PreparedTask, *, zero: bool) -> tuple[PreparedTask, float]:
     """What that setting restores in place of what was recorded, and its bytes per token."""
     assert prepared.cached_outputs is not None
     ids, logs = (
@@ -159,7 +159,7 @@ def _as_distillkit(prepared: Prepared, *, zero: bool) -> tuple[Prepared, float]:
     ), size / tokens
 
 
-def _restored(exact: Prepared, kept: Prepared) -> float:
+def _restored(exact: PreparedTask, kept: PreparedTask) -> float:
     """Divergence from the teacher to what a cache gives back, mean over some rows, in nats.
 
     The rest of top-k is spread evenly, with at least 1e-8 for all of it; draws give no

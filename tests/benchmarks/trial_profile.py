@@ -20,8 +20,8 @@ from unittest import mock
 import torch
 
 from raykd import registry
-from raykd.teachers.open import open_teacher
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.open_teacher import open_teacher
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training import loop
 from raykd.training.device import DistributedContext
 from raykd.training.optim import Optimizer
@@ -59,7 +59,7 @@ class Clock:
         return call
 
 
-def profile(prepared: Prepared, method: str) -> tuple[float, Clock]:
+def profile(prepared: PreparedTask, method: str) -> tuple[float, Clock]:
     """Seconds of a trial, and of its parts."""
     torch.set_num_threads(1)
     clock = Clock()

@@ -30,7 +30,7 @@ from raykd.sweep.gather import gather
 from raykd.sweep.local import run_here, trial_of
 from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import prepare
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialOutcome
@@ -97,7 +97,7 @@ class Place:
 
     def run(
         self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any
-    ) -> tuple[Prepared, str, dict[str, TrialOutcome]]:
+    ) -> tuple[PreparedTask, str, dict[str, TrialOutcome]]:
         """Prepare the teacher once and train a student with each method."""
         of = self.spec(teacher, student, methods, **more)
         gathered = gather(of, TASK)

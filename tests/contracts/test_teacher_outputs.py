@@ -42,9 +42,9 @@ from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.tokenizers import train_tokenizer
 from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.open import open_teacher
+from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import prepare
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext, Precision
@@ -138,12 +138,12 @@ class Case:
     inputs: TaskInputs
     model: nn.Module
 
-    def prepared(self, **changes: Any) -> Prepared:
+    def prepared(self, **changes: Any) -> PreparedTask:
         made = prepare(replace(self.inputs, **changes), WORLD, lambda *progress: None)
         assert made is not None
         return made[0]
 
-    def served(self, mode: str, **changes: Any) -> tuple[Prepared, Teacher]:
+    def served(self, mode: str, **changes: Any) -> tuple[PreparedTask, Teacher]:
         prepared = self.prepared(mode=mode, **changes)
         assert (prepared.cached_outputs is None) == (mode == "weights")
         return prepared, open_teacher(prepared, WORLD)
@@ -162,7 +162,7 @@ class Case:
             return forward(self.model, batch, **(every if context_padding else {}))
 
     def batches(
-        self, prepared: Prepared, context_padding: int = 0, role: str = "train"
+        self, prepared: PreparedTask, context_padding: int = 0, role: str = "train"
     ) -> Iterator[Any]:
         collate = Collator(prepared.pad_id, max_length=LENGTH, context_padding=context_padding)
         split = prepared.splits[role]
@@ -171,7 +171,7 @@ class Case:
 
 @functools.cache
 def case(family: str, of: str, other: bool = False, explain: bool = False) -> Case:
-    """Prepared once for all tests of this module."""
+    """PreparedTask once for all tests of this module."""
     kind = "classification" if of == "choices" else of
     task, rows = of_kind(of)
     tokens = tokenizer(family, False), tokenizer(family, other)

@@ -16,7 +16,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers import store
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer, open_board
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
@@ -68,7 +68,7 @@ def cache_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def prepared(cache_folder: Path) -> Prepared:
+def prepared(cache_folder: Path) -> PreparedTask:
     return prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)[1]
 
 
@@ -94,7 +94,9 @@ class Bench:
         return self.events(self.submit(config, max_failures))
 
 
-def open_bench(prepared: Prepared, workers: int, folder: Path, slots: int = 1) -> Iterator[Bench]:
+def open_bench(
+    prepared: PreparedTask, workers: int, folder: Path, slots: int = 1
+) -> Iterator[Bench]:
     name = f"bench-{uuid.uuid4().hex[:8]}"
     namespace = ray.get_runtime_context().namespace
     board = open_board(name, namespace)
@@ -110,14 +112,14 @@ def open_bench(prepared: Prepared, workers: int, folder: Path, slots: int = 1) -
 
 @pytest.fixture(scope="session")
 def bench(
-    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+    cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"))
 
 
 @pytest.fixture(scope="module")
 def two_ranks(
-    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+    cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     yield from open_bench(prepared, 2, tmp_path_factory.mktemp("ranks"))
 

@@ -8,7 +8,7 @@ import pytest
 from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.local import prepare_task, run_here
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer
 from raykd.trial.follow import follow
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
@@ -17,7 +17,7 @@ METHOD = "tests.integration.scaled_teacher"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
     arm = {"label": "scaled", "method": METHOD, "fixed": {"factor": 2.0}}
     spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
     folder = tmp_path_factory.mktemp("cache")
@@ -25,7 +25,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 @pytest.fixture(scope="module")
-def bench(cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+def bench(cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
           ) -> Iterator[Bench]:  # fmt: skip
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
 
@@ -41,7 +41,9 @@ def told(bench: Bench) -> list[dict]:
     return [n for n in notices if n["kind"] == "derived_teacher"]
 
 
-def test_trials_with_the_same_choice_share_one_teacher(bench: Bench, prepared: Prepared) -> None:
+def test_trials_with_the_same_choice_share_one_teacher(
+    bench: Bench, prepared: PreparedTask
+) -> None:
     chosen = {"a": 2.0, "b": 2.0, "c": 3.0, "d": 2.0}
     jobs = {bench.submit(config(f, name)): name for name, f in chosen.items()}
     ends: dict[str, dict] = {}
@@ -68,7 +70,7 @@ def test_trials_with_the_same_choice_share_one_teacher(bench: Bench, prepared: P
     assert np.isclose(ends["c"]["metrics"]["accuracy"], local.metrics["accuracy"])
 
 
-def test_the_local_form_needs_no_board(prepared: Prepared) -> None:
+def test_the_local_form_needs_no_board(prepared: PreparedTask) -> None:
     task = registry.load("tasks", TASK)
     outcome = run_here(config(2.0, "alone"), prepared, task, lambda evaluation: None)
     assert outcome.metrics["accuracy"] >= 0

@@ -26,7 +26,7 @@ from raykd.teachers import store
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.board import answer
 from raykd.trial.worker import PrepareJob
@@ -48,12 +48,12 @@ def inputs() -> TaskInputs:
 
 @pytest.fixture
 def bench(
-    cluster: None, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+    cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
 
 
-def done(bench: Bench, inputs: TaskInputs) -> tuple[Prepared, list[Any]]:
+def done(bench: Bench, inputs: TaskInputs) -> tuple[PreparedTask, list[Any]]:
     """What came out of a preparation on the slots, and its blocks."""
     ref = ray.put(inputs)
     answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
@@ -72,7 +72,7 @@ def leases(bench: Bench) -> dict[str, int]:
     return {n["job"]: n["slot"] for n in notices if n["kind"] == "leased"}
 
 
-def alone(inputs: TaskInputs) -> Prepared:
+def alone(inputs: TaskInputs) -> PreparedTask:
     made = prepare(inputs, DistributedContext(), lambda *progress: None)
     assert made is not None
     return made[0]
@@ -133,12 +133,12 @@ def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
 class Owner:
     """Publishes a teacher, so that it is lost with this process."""
 
-    def publish(self, prepared: Prepared) -> store.TeacherHandle:
+    def publish(self, prepared: PreparedTask) -> store.TeacherHandle:
         return store.publish(prepared, registry.load("tasks", prepared.task))
 
 
 def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
-    bench: Bench, prepared: Prepared, cache_folder: Path
+    bench: Bench, prepared: PreparedTask, cache_folder: Path
 ) -> None:
     lost = replace(prepared, fingerprint="lost")
     owner: Any = Owner.remote()  # type: ignore[attr-defined]
@@ -162,7 +162,7 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
 
 @pytest.mark.slow
 def test_the_driver_publishes_a_lost_teacher_from_the_cache(
-    bench: Bench, prepared: Prepared, cache_folder: Path, tmp_path: Path
+    bench: Bench, prepared: PreparedTask, cache_folder: Path, tmp_path: Path
 ) -> None:
     spec = tiny_spec()
     gathered = {TASK: gather(spec, TASK)}

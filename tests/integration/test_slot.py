@@ -16,7 +16,7 @@ import torch
 
 from raykd import registry
 from raykd.teachers import store
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer
 from tests.integration.conftest import Bench, trial_config
 
@@ -45,7 +45,7 @@ def _bits(events: list[dict[str, Any]]) -> list[Any]:
 
 
 def test_cold_first_and_tenth_trial_of_a_slot_are_bit_identical(
-    bench: Bench, prepared: Prepared, cache_folder: Path
+    bench: Bench, prepared: PreparedTask, cache_folder: Path
 ) -> None:
     cold = subprocess.run(
         [sys.executable, "-c", COLD, str(cache_folder), prepared.task],
@@ -116,7 +116,7 @@ def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench)
     assert bench.run(trial_config())[-1]["kind"] == "done"
 
 
-def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared) -> None:
+def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: PreparedTask) -> None:
     own = replace(prepared, fingerprint="to-be-spoilt")
     handle = store.publish(own, registry.load("tasks", own.task))
     answer(bench.board.share.remote(handle.fingerprint, handle))
@@ -164,7 +164,9 @@ def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
     assert not worker_pids("PlacementGroupCleaner")
 
 
-def test_two_ranks_train_as_one_does(bench: Bench, two_ranks: Bench, prepared: Prepared) -> None:
+def test_two_ranks_train_as_one_does(
+    bench: Bench, two_ranks: Bench, prepared: PreparedTask
+) -> None:
     config = trial_config(
         train={"epochs": 2, "batch_size": 32, "lr": 3e-3, "precision": "fp32", "dropout": 0.0}
     )

@@ -20,7 +20,7 @@ from raykd.spec.schema import RationaleSpec
 from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.serving import inputs_of
 from raykd.teachers.prepare import prepare
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
 from tests.unit.sweep.specs import spec
 
@@ -71,7 +71,7 @@ def gathered(
     )  # fmt: skip
 
 
-def prepared(found: Gathered) -> Prepared:
+def prepared(found: Gathered) -> PreparedTask:
     inputs = inputs_of(found.spec, found, 1 << 30).inputs
     made = prepare(inputs, DistributedContext(device=torch.device("cpu")), lambda *args: None)
     assert made is not None

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 
 
-def timeless(prepared: Prepared) -> Prepared:
+def timeless(prepared: PreparedTask) -> PreparedTask:
     """A prepared task without what a clock said of it."""
     history = tuple(dataclasses.replace(e, seconds=0.0) for e in prepared.history)
     return dataclasses.replace(prepared, seconds=0.0, history=history)

@@ -184,7 +184,7 @@ def test_without_a_cache_everything_is_missing_and_nothing_is_kept():
     found = none.look(inputs, keys)
     assert WEIGHTS in found.missing
     assert none.claim(keys)
-    assert none.keep(inputs, keys, found, keeping.Made(), lambda folder: None) is None
+    assert none.keep(inputs, keys, found, keeping.PreparedParts(), lambda folder: None) is None
     assert none.differences(tiny.TASK, keys) == ()
 
 
@@ -208,4 +208,4 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     found = cache.look(more, keys)
     assert found.missing == ("recorded/hidden_states/1",)
     assert cache.claim(keys)
-    assert cache.keep(more, keys, found, keeping.Made(), lambda folder: None) is None
+    assert cache.keep(more, keys, found, keeping.PreparedParts(), lambda folder: None) is None

@@ -12,12 +12,12 @@ from raykd import registry
 from raykd.errors import TrialError
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.store import TeacherHandle, arrays, verify
 from tests.unit.teachers import tiny
 
 
-def shared(**changes) -> tuple[TeacherHandle, Prepared]:
+def shared(**changes) -> tuple[TeacherHandle, PreparedTask]:
     """A prepared task of one's own, and the handle it was published with."""
     prepared = copy.deepcopy((tiny.prepared(**changes) if changes else tiny.ready())[0])
     handle = TeacherHandle(

@@ -9,7 +9,7 @@ import torch
 from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
-from raykd.teachers.open import open_teacher
+from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher
 from tests.unit.teachers import tiny
 

@@ -9,7 +9,7 @@ import torch
 from raykd import registry
 from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.teachers.identity import keys_of
-from raykd.teachers.open import open_variant, record_outputs_of_variant
+from raykd.teachers.open_teacher import open_variant, record_outputs_of_variant
 from raykd.teachers.store import arrays
 from raykd.teachers.teacher_variants import analysis_name, variant_key
 from tests.integration.scaled_teacher import METHOD, Mean, Params

@@ -22,7 +22,7 @@ from raykd.models.forward import forward
 from raykd.models.load import build_model, random_init_dims
 from raykd.teachers.cached_outputs import joined
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.open import open_teacher
+from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.recording import record
 from raykd.teachers.teacher_text import TEACHER_TEXT

@@ -23,9 +23,9 @@ from raykd.teachers.found import Found
 from raykd.teachers.identity import Keys, keys_of
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.keeping import finished, opened, to_make, with_values
-from raykd.teachers.made import Made
 from raykd.teachers.prepare import make, prepare
-from raykd.teachers.prepared import Prepared
+from raykd.teachers.prepared_parts import PreparedParts
+from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 
@@ -100,14 +100,14 @@ def inputs(**changes: object) -> TaskInputs:
     return replace(given(), **changes)
 
 
-def prepared(**changes: object) -> tuple[Prepared, weights.ModelState]:
+def prepared(**changes: object) -> tuple[PreparedTask, weights.ModelState]:
     made = prepare(inputs(**changes), WORLD, lambda *progress: None)
     assert made is not None
     return made
 
 
 @functools.cache
-def ready() -> tuple[Prepared, weights.ModelState]:
+def ready() -> tuple[PreparedTask, weights.ModelState]:
     """The task prepared once; for tests that only read it."""
     return prepared()
 
@@ -117,8 +117,8 @@ class Through:
     """What came of a preparation with a cache: what was there, what was made, what trials get."""
 
     found: Found
-    made: Made | None
-    prepared: Prepared
+    made: PreparedParts | None
+    prepared: PreparedTask
     keys: Keys
     entry: Path
 

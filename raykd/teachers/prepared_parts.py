@@ -1,4 +1,4 @@
-"""What is made of a teacher, part by part: new parts join those that were there already."""
+"""The parts of a prepared task: those from the cache and those made now are merged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class PreparedParts:
     """Parts of the preparation of a task.
 
     Attributes:
@@ -44,8 +44,8 @@ class Made:
     rows: int = 0
     seconds: float = 0.0
 
-    def and_(self, more: Made) -> Made:
-        """Both together; of what both have, that of `more`. Recordings are not put together."""
+    def merged_with(self, more: PreparedParts) -> PreparedParts:
+        """Both together; where both have a part, that of `more`. Recordings are not merged."""
         return replace(
             more,
             state=more.state or self.state,
@@ -61,7 +61,7 @@ class Made:
             seconds=self.seconds + more.seconds,
         )
 
-    def bare(self) -> Made:
+    def bare(self) -> PreparedParts:
         """The same without the values of recorded train rows."""
         if self.cached_outputs is None:
             return self

@@ -1,4 +1,4 @@
-"""Opens the teachers of a prepared task in the process of a trial."""
+"""Opens the teacher of a prepared task, or a variant of it, in the process of a trial."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import nn
 from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec, TeacherVariant
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.prepared import Prepared
-from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, OwnRows, Teacher
+from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, Teacher, TeacherRows
 from raykd.teachers.teacher_variants import build_variant, record_variant
 from raykd.training.device import DistributedContext
 
 
-def open_teacher(prepared: Prepared, world: DistributedContext) -> Teacher:
+def open_teacher(prepared: PreparedTask, world: DistributedContext) -> Teacher:
     """The teacher of a prepared task on this process's device."""
     if prepared.cached_outputs is not None:
         return open_offline(prepared, prepared.cached_outputs, world)
@@ -22,7 +22,7 @@ def open_teacher(prepared: Prepared, world: DistributedContext) -> Teacher:
 
 
 def open_offline(
-    prepared: Prepared, cached_outputs: CachedOutputs, world: DistributedContext
+    prepared: PreparedTask, cached_outputs: CachedOutputs, world: DistributedContext
 ) -> OfflineTeacher:
     """What was recorded of a teacher of a prepared task, or of one derived from it."""
     return OfflineTeacher(
@@ -34,16 +34,19 @@ def open_offline(
     )
 
 
-def _online(prepared: Prepared, model: nn.Module, world: DistributedContext) -> OnlineTeacher:
+def _online(prepared: PreparedTask, model: nn.Module, world: DistributedContext) -> OnlineTeacher:
     own = None
     if prepared.teacher_train is not None:
         collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
-        own = OwnRows(prepared.teacher_train, collate, world.device)
+        own = TeacherRows(prepared.teacher_train, collate, world.device)
     return OnlineTeacher(model, own, prepared.context().compared_vocabulary)
 
 
 def record_outputs_of_variant(
-    prepared: Prepared, variant: TeacherVariant, output_spec: OutputSpec, world: DistributedContext
+    prepared: PreparedTask,
+    variant: TeacherVariant,
+    output_spec: OutputSpec,
+    world: DistributedContext,
 ) -> CachedOutputs:
     """The outputs of a derived teacher on the train rows, made here."""
     assert prepared.teacher is not None
@@ -61,7 +64,10 @@ def record_outputs_of_variant(
 
 
 def open_variant(
-    prepared: Prepared, variant: TeacherVariant, output_spec: OutputSpec, world: DistributedContext
+    prepared: PreparedTask,
+    variant: TeacherVariant,
+    output_spec: OutputSpec,
+    world: DistributedContext,
 ) -> Teacher:
     """A derived teacher, made here: offline or online, as the teacher is."""
     if prepared.cached_outputs is None:

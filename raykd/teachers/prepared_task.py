@@ -1,4 +1,4 @@
-"""What the preparation of a task gives: everything that its trials read."""
+"""A prepared task: everything that its trials read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedTask:
     """A task ready for trials; the same object on every node.
 
     Attributes:
@@ -93,7 +93,7 @@ class Prepared:
             pad=self.pad_id,
         )
 
-    def bare(self) -> Prepared:
+    def bare(self) -> PreparedTask:
         """The same without the values of cached outputs."""
         if self.cached_outputs is None:
             return self
