@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raykd.results.codec import to_dict
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
+from raykd.results.serialization import to_dict
 from raykd.results.store import write_trials
 from raykd.spec.domains import Domain
 from raykd.spec.schema import (

@@ -131,7 +131,7 @@ LAYERS = {
 # One file of a layer that may do what the others may not.
 ALONE = {
     # The only part of a teacher that knows the object store.
-    "teachers/store.py": Layer(packages={"ray"}),
+    "teachers/object_store.py": Layer(packages={"ray"}),
 }
 
 

@@ -17,7 +17,7 @@ import markupsafe
 import plotly.graph_objects as go
 
 from raykd.registry import NO_TEACHER
-from raykd.results.codec import json_safe
+from raykd.results.serialization import json_safe
 
 GREY = "#8a8a8a"
 MAX_DECADES = 3  # of a log axis, for ticks within a decade

@@ -8,9 +8,9 @@ import json
 import math
 from typing import Any
 
-from raykd.results.codec import json_safe, to_dict
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.scales import Scale
+from raykd.results.serialization import json_safe, to_dict
 from raykd.results.summary import metric_of, scale_of
 
 _COLUMNS = (

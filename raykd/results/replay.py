@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raykd.results.codec import from_dict
 from raykd.results.records import (
     DerivedTeacher,
     Evaluation,
@@ -17,6 +16,7 @@ from raykd.results.records import (
     TeacherRecord,
     TrialResult,
 )
+from raykd.results.serialization import from_dict
 
 Event = Mapping[str, Any]  # one line of events.jsonl
 _ENDINGS = ("the sweep ended with an error", "stopped by the user", "the time budget ended")

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from raykd.errors import RaykdError
 from raykd.registry import NO_TEACHER
-from raykd.results.codec import from_dict, json_safe, to_dict
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
+from raykd.results.serialization import from_dict, json_safe, to_dict
 
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 

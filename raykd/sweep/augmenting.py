@@ -18,8 +18,8 @@ from raykd.data.vectors import WordVectors
 from raykd.errors import Problem, SpecError
 from raykd.models.mlm_augmentation import MLMWordSource
 from raykd.spec.schema import AugmentSpec
+from raykd.teachers.cache_index import AUGMENTED, touch
 from raykd.teachers.locks import CacheLocks
-from raykd.teachers.shelf import AUGMENTED, touch
 
 FORMAT = 1
 """Raised when the same settings give other rows than before."""

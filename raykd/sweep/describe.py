@@ -10,8 +10,8 @@ from raykd.sweep.formatting import describe_model, describe_splits, describe_stu
 from raykd.sweep.gather import Gathered
 from raykd.sweep.plan import objectives
 from raykd.sweep.serving import Planned, finetuned
+from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.store import TeacherHandle
 from raykd.teachers.teacher_text import TEACHER_TEXT
 
 

@@ -245,7 +245,7 @@ class Driver:
             what = {k: v for k, v in notice.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
         elif notice["kind"] == "lost":
-            teachers.again(notice["key"], notice["edition"])
+            teachers.again(notice["key"], notice["version"])
         elif notice["kind"] == "requeued":
             message = f"{notice['job']} goes to another slot: {notice['why']}"
             self._log.emit("note", message=message)

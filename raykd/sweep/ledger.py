@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from raykd.params import Scalar
-from raykd.results.codec import from_dict, to_dict
 from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import Ledger
 from raykd.sweep.events import EventLog
 from raykd.sweep.plan import Cell

@@ -24,11 +24,11 @@ from raykd.sweep.gather import Gathered, gather, worth_telling
 from raykd.sweep.paths import open_cache, without_cache
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
-from raykd.teachers.keeping import TeacherCache, finished, to_make, with_values
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.shelf import TEACHER
+from raykd.teachers.teacher_cache import TeacherCache, finish_task, with_known_parts, with_values
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
@@ -122,27 +122,27 @@ def _prepared(
         note(message)
     planned = inputs_of(spec, gathered, free_memory())
     inputs, keys = planned.inputs, planned.keys
-    found, made = cache.look(inputs, keys), None
+    found, made = cache.look_up(inputs, keys), None
     if found.missing and refusal is not None:
         raise refusal
     if found.missing and not cache.claim(keys):
         note(f"the teacher of {task} is being made by {cache.holder(keys)}: it is waited for")
         cache.wait(keys)
     if found.missing:
-        found = cache.look(inputs, keys)
+        found = cache.look_up(inputs, keys)
     if found.missing:
         if said := what_is_missing(cache, task, keys, found):
             note(said)
-        made = make(to_make(inputs, found), DistributedContext(), progress)
+        made = make(with_known_parts(inputs, found), DistributedContext(), progress)
         assert made is not None
         try:
             tokenizer = functools.partial(save_tokenizer, gathered.tokens.teacher)
-            cache.keep(inputs, keys, found, made, tokenizer)
+            cache.store(inputs, keys, found, made, tokenizer)
         except SetupError as exc:
             if must_keep:
                 raise
             note(f"the teacher of {task} is not kept for the next time: {exc}")
-    prepared, blocks = finished(inputs, found, made)
+    prepared, blocks = finish_task(inputs, found, made)
     return gathered, planned, with_values(prepared, made, blocks), made is None
 
 

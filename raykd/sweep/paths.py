@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
 from raykd.sweep.home import home
-from raykd.teachers import shelf
+from raykd.teachers import cache_index
+from raykd.teachers.cache_index import CacheEntry, CacheItem
 from raykd.teachers.locks import CacheLocks
-from raykd.teachers.shelf import CacheEntry, Kept
 
 if TYPE_CHECKING:
-    from raykd.teachers.keeping import TeacherCache
+    from raykd.teachers.teacher_cache import TeacherCache
 
 ELSEWHERE = "set RAYKD_CACHE to a folder that can be written"
 
@@ -44,13 +44,13 @@ def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | N
         folder: Where it is, None for the usual place.
     """
     # Listing the cache needs no torch.
-    from raykd.teachers.keeping import TeacherCache, opened
+    from raykd.teachers.teacher_cache import TeacherCache, open_cache
 
     try:
         folder = folder or cache_folder()
     except SetupError as exc:
         return TeacherCache(None), exc
-    found, why = opened(folder)
+    found, why = open_cache(folder)
     if not why:
         return found, None
     message = f"the cache of teachers {folder} cannot be written: {why}"
@@ -80,7 +80,7 @@ def cache_bytes(folder: Path) -> int:
                 f"RAYKD_CACHE_GB must be a number of GiB, got '{own}'",
                 hint="e.g. RAYKD_CACHE_GB=50",
             ) from None
-    held = shelf.total(folder)
+    held = cache_index.total(folder)
     while not folder.exists():
         folder = folder.parent
     return held + shutil.disk_usage(folder).free // 2
@@ -92,10 +92,10 @@ def cached_teachers() -> tuple[CacheEntry, ...]:
     Raises:
         SetupError: There is no place for them.
     """
-    return shelf.entries(cache_folder())
+    return cache_index.entries(cache_folder())
 
 
-def cached_beside() -> tuple[Kept, ...]:
+def cached_beside() -> tuple[CacheItem, ...]:
     """What lies in the cache beside teachers: augmented rows, and what was left half written.
 
     Raises:
@@ -105,13 +105,13 @@ def cached_beside() -> tuple[Kept, ...]:
     if not folder.is_dir():
         return ()
     try:
-        left = shelf.leftovers(folder, CacheLocks(folder))
+        left = cache_index.leftovers(folder, CacheLocks(folder))
     except OSError:
         left = ()  # who cannot write there cannot tell what is being written
-    return (*shelf.augmented(folder), *left)
+    return (*cache_index.augmented(folder), *left)
 
 
-def prune_teachers(keep: int) -> tuple[Kept, ...]:
+def prune_teachers(keep: int) -> tuple[CacheItem, ...]:
     """Delete those not used for longest until at most `keep` bytes are left; returns them.
 
     Raises:
@@ -119,6 +119,6 @@ def prune_teachers(keep: int) -> tuple[Kept, ...]:
     """
     folder = cache_folder()
     try:
-        return shelf.prune(folder, keep)
+        return cache_index.prune(folder, keep)
     except OSError as exc:
         raise SetupError(f"cannot write the cache {folder}: {exc.strerror or exc}") from exc

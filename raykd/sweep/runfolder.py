@@ -16,8 +16,8 @@ from typing import Any
 
 import raykd
 from raykd.errors import Problem, SetupError, SpecError
-from raykd.results.codec import to_dict
 from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.results.serialization import to_dict
 from raykd.results.store import load_results
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec

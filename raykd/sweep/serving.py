@@ -14,11 +14,11 @@ from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.gather import Gathered, shared_ids
-from raykd.teachers.found import Found
-from raykd.teachers.identity import Keys, fingerprint_of, keys_of
+from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
+from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.keeping import TeacherCache
 from raykd.teachers.recording import estimate_bytes
+from raykd.teachers.teacher_cache import TeacherCache
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.training.device import Ability, choose_device, resolve_precision
 from raykd.training.settings import TrainSettings
@@ -39,7 +39,7 @@ class Planned:
 
     inputs: TaskInputs
     serving: str
-    keys: Keys
+    keys: CacheKeys
 
 
 def inputs_of(
@@ -92,7 +92,7 @@ def inputs_of(
         rationale_generation=gathered.rationale_generation,
         fingerprint="",
     )
-    keys = keys_of(inputs, gathered.tokens.teacher)
+    keys = cache_keys_of(inputs, gathered.tokens.teacher)
     return Planned(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_describe(spec, gathered, mode, needed, room)
@@ -217,7 +217,7 @@ def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[OutputSpec, int, str]
     return chosen, min(plain, transformed), comparison
 
 
-def what_is_missing(cache: TeacherCache, task: str, keys: Keys, found: Found) -> str:
+def what_is_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
     """Why a teacher in the cache does not do as it is, or empty where there is none."""
     if found.damaged:
         return f"the prepared teacher of {task} in the cache is damaged and made again"

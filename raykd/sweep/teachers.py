@@ -13,19 +13,19 @@ import ray
 
 from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
-from raykd.results.codec import to_dict
+from raykd.results.serialization import to_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import runfolder
 from raykd.sweep.describe import task_record, teacher_record
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
-from raykd.teachers import shelf, store
+from raykd.teachers import cache_index, object_store
+from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
-from raykd.teachers.found import Found
-from raykd.teachers.keeping import TeacherCache, finished, to_make
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.teacher_cache import TeacherCache, finish_task, with_known_parts
 from raykd.training.device import Ability
 from raykd.trial.board import RAY_THREAD, answer
 from raykd.trial.follow import follow
@@ -50,7 +50,7 @@ class _Work:
     """
 
     planned: Planned
-    found: Found
+    found: CacheLookup
     fresh: bool = False
     made: PreparedParts | None = None
     blocks: tuple[Any, ...] = ()
@@ -105,7 +105,7 @@ class Teachers:
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
-        self._ready: dict[str, store.TeacherHandle] = {}
+        self._ready: dict[str, object_store.TeacherHandle] = {}
         self._turn = ""
 
     def request(self) -> None:
@@ -121,7 +121,7 @@ class Teachers:
 
     def wait(
         self, task: str, stop: Callable[[], bool] = lambda: False
-    ) -> store.TeacherHandle | None:
+    ) -> object_store.TeacherHandle | None:
         """The published teacher of a task, None when the sweep was stopped meanwhile.
 
         Args:
@@ -170,14 +170,14 @@ class Teachers:
             return self._ask(task)
         if said := what_is_missing(self._cache, task, planned.keys, work.found):
             self._note(said)
-        ref = ray.put(to_make(planned.inputs, work.found))
+        ref = ray.put(with_known_parts(planned.inputs, work.found))
         self._inputs.append(ref)
         answer(self._board.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries))
         return True
 
     def _look(self, task: str) -> _Work:
         planned = self._planned[task]
-        work = _Work(planned=planned, found=self._cache.look(planned.inputs, planned.keys))
+        work = _Work(planned=planned, found=self._cache.look_up(planned.inputs, planned.keys))
         self._work[task] = work
         return work
 
@@ -222,7 +222,7 @@ class Teachers:
         planned = work.planned
         tokenizer = functools.partial(save_tokenizer, self._gathered[task].tokens.teacher)
         try:
-            self._cache.keep(
+            self._cache.store(
                 planned.inputs, planned.keys, work.found, work.made, tokenizer, work.block
             )
             self._make_room()
@@ -233,7 +233,7 @@ class Teachers:
 
     def _leave_to_the_cache(self, work: _Work) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
-        found = self._cache.look(work.planned.inputs, work.planned.keys)
+        found = self._cache.look_up(work.planned.inputs, work.planned.keys)
         if not found.missing:
             work.found, work.made, work.blocks = found, None, ()
             answer(self._board.drop.remote(work.planned.inputs.fingerprint))
@@ -242,7 +242,7 @@ class Teachers:
         if not self._cache.writable or self._cache.folder is None:
             return
         needed = {planned.keys.teacher for planned in self._planned.values()}
-        gone = shelf.prune(self._cache.folder, self._cache_bytes, needed)
+        gone = cache_index.prune(self._cache.folder, self._cache_bytes, needed)
         if gone:
             freed = sum(entry.nbytes for entry in gone) / 2**30
             self._note(
@@ -266,26 +266,26 @@ class Teachers:
         self._ready[task] = handle
 
     def _published(
-        self, task: str, work: _Work, edition: int = 0
-    ) -> tuple[PreparedTask, store.TeacherHandle]:
-        bare, values = finished(work.planned.inputs, work.found, work.made, work.block)
+        self, task: str, work: _Work, version: int = 0
+    ) -> tuple[PreparedTask, object_store.TeacherHandle]:
+        bare, values = finish_task(work.planned.inputs, work.found, work.made, work.block)
         if values is not None:
-            blocks = store.put_blocks(values)
+            blocks = object_store.put_blocks(values)
         elif bare.cached_outputs is not None:
-            blocks = (store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
+            blocks = (object_store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
         else:
             blocks = iter(())
-        handle = store.publish(bare, self._gathered[task].task, blocks, edition)
+        handle = object_store.publish(bare, self._gathered[task].task, blocks, version)
         answer(self._board.share.remote(handle.fingerprint, handle))
         answer(self._board.drop.remote(f"{handle.fingerprint}/prepared"))
         return bare, handle
 
-    def again(self, fingerprint: str, edition: int) -> None:
+    def again(self, fingerprint: str, version: int) -> None:
         """Publish a teacher that was lost from the object store, from the cache.
 
         Args:
             fingerprint: Which one.
-            edition: The edition that was lost.
+            version: The version that was lost.
         """
         task = next((t for t, h in self._ready.items() if h.fingerprint == fingerprint), None)
         if task is None:
@@ -295,7 +295,7 @@ class Teachers:
         if work.found.missing:
             self._note(f"the teacher of {task} is lost, from the object store and from the cache")
             return
-        self._ready[task] = self._published(task, work, edition + 1)[1]
+        self._ready[task] = self._published(task, work, version + 1)[1]
         self._note(f"the teacher of {task} was lost from the object store and published again")
 
     def release(self, task: str) -> None:

@@ -1,6 +1,6 @@
 """Teachers on disk, with what was made of them, so that the next sweep starts at once.
 
-One folder per teacher (`raykd.teachers.identity.Keys.teacher`)::
+One folder per teacher (`raykd.teachers.cache_keys.CacheKeys.teacher`)::
 
     KEY/about.json     what it is, for listing
     KEY/teacher.json   how it was trained, and the configuration type for type
@@ -33,16 +33,16 @@ from raykd.models.files import write_readable
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
-from raykd.teachers import shelf
+from raykd.teachers import cache_index
+from raykd.teachers.cache_index import PART, PARTS, TEACHER
+from raykd.teachers.cached_signals import CachedSignal, SignalMetadata, overlaps
 from raykd.teachers.locks import CacheLocks
-from raykd.teachers.pieces import Piece, PieceAbout, overlaps
 from raykd.teachers.ragged import Ragged
-from raykd.teachers.shelf import PART, PARTS, TEACHER
 from raykd.teachers.teacher_variants import AnalysisResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class TrainedTeacher:
     """How a teacher came about.
 
     Attributes:
@@ -63,7 +63,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class StoredPart:
     """A part other than a recording.
 
     Attributes:
@@ -78,7 +78,8 @@ class Kept:
 _TYPES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Trained, Kept, PieceAbout, TokenizedDataset, EvalReferences, PlainTokenizer, ModelFactory,
+        TrainedTeacher, StoredPart, SignalMetadata, TokenizedDataset, EvalReferences,
+        PlainTokenizer, ModelFactory,
         ModelState, RandomInitConfig, ModelDims, Evaluation, AnalysisResult,
     )
 }  # fmt: skip
@@ -86,8 +87,8 @@ _TYPES: Mapping[str, type[Any]] = {
 
 def write_teacher(
     folder: Path,
-    trained: Trained,
-    about: shelf.About,
+    trained: TrainedTeacher,
+    about: cache_index.TeacherMetadata,
     locks: CacheLocks,
     tokenizer: Callable[[Path], None],
 ) -> None:
@@ -103,8 +104,8 @@ def write_teacher(
     Raises:
         SetupError: The disk is full or the folder cannot be written.
     """
-    with _told(folder), locks.whole(folder) as draft:
-        shelf.describe(draft, about)
+    with _DiskErrors(folder), locks.whole(folder) as draft:
+        cache_index.write_metadata(draft, about)
         bare = trained
         if trained.state is not None:
             weights.save(trained.state, draft / TEACHER)
@@ -114,9 +115,9 @@ def write_teacher(
         _write_plain(draft, "teacher", bare)
 
 
-def read_teacher(folder: Path) -> Trained | None:
+def read_teacher(folder: Path) -> TrainedTeacher | None:
     """How a teacher was trained, without its weights; None when it is not there or damaged."""
-    found: Trained | None = _read_plain(folder, "teacher", Trained)
+    found: TrainedTeacher | None = _read_plain(folder, "teacher", TrainedTeacher)
     if found is None or found.state is None:
         return found
     try:
@@ -127,7 +128,7 @@ def read_teacher(folder: Path) -> Trained | None:
     return found
 
 
-def read_state(folder: Path, trained: Trained) -> ModelState:
+def read_state(folder: Path, trained: TrainedTeacher) -> ModelState:
     """The weights of a teacher as they were when they were written.
 
     Raises:
@@ -142,7 +143,7 @@ def read_state(folder: Path, trained: Trained) -> ModelState:
         raise SetupError(f"cannot read the teacher: {exc}", hint=hint) from exc
 
 
-def write_part(folder: Path, key: str, name: str, value: Kept, locks: CacheLocks) -> None:
+def write_part(folder: Path, key: str, name: str, value: StoredPart, locks: CacheLocks) -> None:
     """Write a part that is no recording.
 
     Args:
@@ -155,20 +156,25 @@ def write_part(folder: Path, key: str, name: str, value: Kept, locks: CacheLocks
     Raises:
         SetupError: The disk is full or the folder cannot be written.
     """
-    with _told(folder), locks.whole(folder / PARTS / key) as draft:
+    with _DiskErrors(folder), locks.whole(folder / PARTS / key) as draft:
         _write_plain(draft, "part", value)
-        shelf.name_part(draft, name)
+        cache_index.name_part(draft, name)
 
 
-def read_part(folder: Path, key: str) -> Kept | None:
+def read_part(folder: Path, key: str) -> StoredPart | None:
     """A part, None when it is not there or damaged."""
-    found: Kept | None = _read_plain(folder / PARTS / key, "part", Kept)
-    shelf.touch(folder / PARTS / key / PART)
+    found: StoredPart | None = _read_plain(folder / PARTS / key, "part", StoredPart)
+    cache_index.touch(folder / PARTS / key / PART)
     return found
 
 
-def write_piece(
-    folder: Path, key: str, name: str, piece: Piece, blocks: Sequence[Array], locks: CacheLocks
+def write_signal(
+    folder: Path,
+    key: str,
+    name: str,
+    signal: CachedSignal,
+    blocks: Sequence[Array],
+    locks: CacheLocks,
 ) -> None:
     """Write a recorded signal, block by block.
 
@@ -176,7 +182,7 @@ def write_piece(
         folder: That of the teacher.
         key: Of the part.
         name: What it is.
-        piece: The signal.
+        signal: The signal.
         blocks: Row numbers of every block.
         locks: Those of the cache.
 
@@ -184,39 +190,39 @@ def write_piece(
         SetupError: The disk is full or the folder cannot be written.
     """
     starts = np.asarray([0, *(int(rows[-1]) + 1 for rows in blocks)], np.int64)
-    with _told(folder), locks.whole(folder / PARTS / key) as draft:
-        _write_plain(draft, "part", replace(piece.about, starts=starts))
+    with _DiskErrors(folder), locks.whole(folder / PARTS / key) as draft:
+        _write_plain(draft, "part", replace(signal.metadata, starts=starts))
         for k, rows in enumerate(blocks):
-            found = piece.read(int(rows[0]), int(rows[-1]) + 1)
+            found = signal.read(int(rows[0]), int(rows[-1]) + 1)
             plain = {own: np.asarray(array, order="C") for own, array in found.items()}
             write_readable(draft / f"{k:05d}.safetensors", partial(save_file, plain))
-        shelf.name_part(draft, name)
+        cache_index.name_part(draft, name)
 
 
-def read_piece(folder: Path, key: str) -> Piece | None:
+def read_signal(folder: Path, key: str) -> CachedSignal | None:
     """A recorded signal, None when it is not there or damaged; its values are read when asked."""
     place = folder / PARTS / key
-    about = _read_plain(place, "part", PieceAbout)
-    if about is None:
+    metadata = _read_plain(place, "part", SignalMetadata)
+    if metadata is None:
         return None
-    files = [place / f"{k:05d}.safetensors" for k in range(len(about.starts) - 1)]
+    files = [place / f"{k:05d}.safetensors" for k in range(len(metadata.starts) - 1)]
     try:
         for file in files:
             with safe_open(file, framework="numpy") as opened:  # reads the table of contents
                 opened.keys()
     except (OSError, SafetensorError):
         return None
-    shelf.touch(place / PART)
+    cache_index.touch(place / PART)
 
     def read(begin: int, end: int) -> dict[str, Array]:
         found = {}
-        for own, offsets in about.offsets.items():
-            part = Ragged(offsets=offsets, starts=about.starts, chunks=())
+        for own, offsets in metadata.offsets.items():
+            part = Ragged(offsets=offsets, starts=metadata.starts, chunks=())
             some = [_rows(files[k], own, a, b) for k, a, b in overlaps(part, begin, end)]
             found[own] = some[0] if len(some) == 1 else np.concatenate(some)
         return found
 
-    return Piece(about=about, read=read)
+    return CachedSignal(metadata=metadata, read=read)
 
 
 def _rows(file: Path, name: str, first: int, last: int) -> Array:
@@ -230,7 +236,7 @@ def _rows(file: Path, name: str, first: int, last: int) -> Array:
         ) from exc
 
 
-class _told:
+class _DiskErrors:
     """Turns what a disk refuses into one message."""
 
     def __init__(self, folder: Path) -> None:

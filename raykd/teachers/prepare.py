@@ -16,9 +16,9 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
+from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
-from raykd.teachers.pieces import composed
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
@@ -200,9 +200,9 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
 def _nothing(inputs: TaskInputs) -> CachedOutputs:
     """The recording of train rows of which nothing is read."""
     output_spec = inputs.train_output_spec()
-    return composed({}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks())[
-        0
-    ]
+    return merge_signals(
+        {}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks()
+    )[0]
 
 
 class _Rows:

@@ -206,11 +206,11 @@ class BoardState(Shared):
         """What is to be done in a job, for ranks that did not take it themselves."""
         return self._jobs[job_id].payload
 
-    async def lost(self, key: str, edition: int) -> None:
-        """What the driver laid down cannot be read any more; it is told once for each edition."""
-        if (key, edition) not in self._lost:
-            self._lost.add((key, edition))
-            self._notice("lost", key=key, edition=edition)
+    async def lost(self, key: str, version: int) -> None:
+        """What the driver laid down cannot be read any more; it is told once for each version."""
+        if (key, version) not in self._lost:
+            self._lost.add((key, version))
+            self._notice("lost", key=key, version=version)
 
     async def tell(self, kind: str, what: dict[str, Any]) -> None:
         """Something a worker wants the driver to know."""

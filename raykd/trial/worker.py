@@ -23,12 +23,12 @@ from ray import train
 
 from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
-from raykd.teachers import store
+from raykd.teachers import object_store
 from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.store import TeacherHandle
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
 from raykd.trial import board as boards
@@ -223,7 +223,7 @@ class Slot:
         self, job: TrialJob, attempt: int, push: Callable[[dict[str, Any]], str]
     ) -> dict[str, Any] | None:
         handle, prepared, teacher = self._open(job.key)
-        store.verify(handle, prepared)
+        object_store.verify(handle, prepared)
 
         def on_evaluation(evaluation: Evaluation) -> bool:
             event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
@@ -238,7 +238,7 @@ class Slot:
             teacher,
             DerivedTeachers(self, job.config.trial_id, prepared),
         )
-        store.verify(handle, prepared)
+        object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
             return None
         student = None
@@ -269,11 +269,11 @@ class Slot:
         until = time.monotonic() + LOST_S
         while True:
             try:
-                return handle, store.fetch(handle)
+                return handle, object_store.fetch(handle)
             except ray.exceptions.ObjectLostError as exc:
-                lost = handle.edition
+                lost = handle.version
                 boards.answer(self.board.lost.remote(key, lost))
-                while handle.edition == lost:
+                while handle.version == lost:
                     if time.monotonic() > until:
                         raise TrialError(
                             f"the teacher of {handle.task.name} is lost: {_last_line(exc)}",
@@ -337,7 +337,8 @@ def _last_line(exc: BaseException) -> str:
 
 def slot_loop(settings: dict[str, Any]) -> None:
     """What a `TorchTrainer` of a slot runs on every rank."""
-    # The store's arrays are read-only, and raykd copies before it writes (store.verify checks).
+    # The store's arrays are read-only, and raykd copies before it writes (object_store.verify
+    # checks).
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(settings["threads"])

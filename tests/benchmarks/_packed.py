@@ -29,7 +29,7 @@ from tests.benchmarks._packed_student import Cell, Student
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class TrainedTeacher:
     """What came of some students.
 
     Attributes:
@@ -48,11 +48,11 @@ class Trained:
         return self.rows / self.seconds
 
 
-Form = Callable[[Cell, Sequence[TrialConfig]], Trained]
+Form = Callable[[Cell, Sequence[TrialConfig]], TrainedTeacher]
 """A way to train several students."""
 
 
-def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
+def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """One training after the other, as trials in a slot."""
     seconds, rows = 0.0, 0
     terms: list[tuple[Mapping[str, float], ...]] = []
@@ -84,10 +84,10 @@ def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
         seconds += marks[-1] - marks[0]
         rows += (len(marks) - 1) * len(cell.prepared.splits["train"])
         terms.append(tuple(evaluation.terms for evaluation in result.history))
-    return Trained(seconds=seconds, rows=rows, terms=tuple(terms))
+    return TrainedTeacher(seconds=seconds, rows=rows, terms=tuple(terms))
 
 
-def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
+def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """Every batch through one student after the other."""
     students = [Student(cell, config) for config in configs]
 
@@ -105,7 +105,7 @@ def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
     return _train(cell, students, step)
 
 
-def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> Trained:
+def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """One forward and one backward of all students at once, their weights stacked."""
     students = [Student(cell, config) for config in configs]
     stack = _Stack(students)
@@ -188,7 +188,7 @@ class _Plain(nn.Module):
 
 def _train(
     cell: Cell, students: Sequence[Student], step: Callable[[Batch, TeacherOutputsFn, int], None]
-) -> Trained:
+) -> TrainedTeacher:
     """All epochs; what is computed for a batch before its first student is shared."""
     first = students[0]
     output_spec = OutputSpec()
@@ -212,6 +212,6 @@ def _train(
             seen.append(student.ledger.means(number))
         marks.append(cell.clock())
     done = (len(marks) - 1) * len(train) * len(students)
-    return Trained(
+    return TrainedTeacher(
         seconds=marks[-1] - marks[0], rows=done, terms=tuple(tuple(seen) for seen in terms)
     )

@@ -34,7 +34,7 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.training.batches import LengthGroupedBatches, stream
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialConfig, build_method
-from tests.benchmarks._packed import Form, Trained, interleaved, sequential, stacked
+from tests.benchmarks._packed import Form, TrainedTeacher, interleaved, sequential, stacked
 from tests.benchmarks._packed_student import Cell
 from tests.benchmarks.step_rate import prepared_with
 from tests.integration.conftest import TASK, trial_config
@@ -73,7 +73,7 @@ def pack(method: str, count: int, **train: Scalar) -> list[TrialConfig]:
     ]
 
 
-def difference(one: Trained, two: Trained) -> float:
+def difference(one: TrainedTeacher, two: TrainedTeacher) -> float:
     """Largest relative difference of a mean loss term of any student in any epoch."""
     return max(
         abs(ours[name] - theirs[name]) / max(abs(theirs[name]), 1e-6)

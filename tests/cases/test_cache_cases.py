@@ -20,7 +20,7 @@ import pytest
 
 from raykd.cli.main import main
 from raykd.sweep.home import STAND_IN, stand_in
-from raykd.teachers import shelf
+from raykd.teachers import cache_index
 from tests.unit.teachers.test_cache import disk_full
 
 ROOT = Path(__file__).parents[2]
@@ -303,7 +303,7 @@ def test_two_that_want_the_same_teacher_make_it_once(folder):
     assert [process.returncode for process in running] == [0, 0]
     assert sum(trained(text) for text in said) == 1
     assert sum("own: from the cache" in text for text in said) == 1
-    (entry,) = shelf.entries(folder / "cache")
+    (entry,) = cache_index.entries(folder / "cache")
     assert entry.weights > 0
 
 

@@ -315,7 +315,7 @@ def test_what_a_resumption_made_untrue_is_not_said(tmp_path: Path):
 
 
 def test_records_of_older_runs_are_read_with_what_their_metrics_are(tmp_path: Path):
-    from raykd.results.codec import from_dict, to_dict
+    from raykd.results.serialization import from_dict, to_dict
     from raykd.results.summary import scale_of
 
     result = sweep(metric="log_likelihood", teacher=-0.4, none=[-0.62] * 3, kd=[-0.55] * 3)

@@ -15,7 +15,7 @@ from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
-from raykd.teachers import store
+from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer, open_board
 from raykd.trial.follow import follow
@@ -77,7 +77,7 @@ class Bench:
     """A board with slots, and the means to run trials on it."""
 
     board: Any
-    handle: store.TeacherHandle
+    handle: object_store.TeacherHandle
 
     def submit(self, config: TrialConfig, max_failures: int = 0) -> str:
         job = f"{config.trial_id}-{uuid.uuid4().hex[:6]}"
@@ -103,7 +103,7 @@ def open_bench(
     shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
     pool = SlotPool(board, name, namespace, shape, None, str(folder))
     pool.start(range(slots))
-    handle = store.publish(prepared, registry.load("tasks", prepared.task))
+    handle = object_store.publish(prepared, registry.load("tasks", prepared.task))
     answer(board.share.remote(handle.fingerprint, handle))
     yield Bench(board, handle)
     pool.close()

@@ -22,7 +22,7 @@ from raykd.sweep.local import prepare_task
 from raykd.sweep.paths import open_cache
 from raykd.sweep.serving import inputs_of
 from raykd.sweep.teachers import Teachers
-from raykd.teachers import store
+from raykd.teachers import object_store
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
@@ -133,8 +133,8 @@ def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
 class Owner:
     """Publishes a teacher, so that it is lost with this process."""
 
-    def publish(self, prepared: PreparedTask) -> store.TeacherHandle:
-        return store.publish(prepared, registry.load("tasks", prepared.task))
+    def publish(self, prepared: PreparedTask) -> object_store.TeacherHandle:
+        return object_store.publish(prepared, registry.load("tasks", prepared.task))
 
 
 def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
@@ -151,11 +151,11 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     while not told:
         notices = answer(bench.board.notices.remote(0, 1.0))
         told = [n for n in notices if n["kind"] == "lost"]
-    assert (told[0]["key"], told[0]["edition"]) == ("lost", 0)
+    assert (told[0]["key"], told[0]["version"]) == ("lost", 0)
     _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
     assert cached
-    again = store.publish(replace(kept, fingerprint="lost"), handle.task, edition=1)
-    assert again.checksum == handle.checksum == checksum(store.arrays(lost))
+    again = object_store.publish(replace(kept, fingerprint="lost"), handle.task, version=1)
+    assert again.checksum == handle.checksum == checksum(object_store.arrays(lost))
     answer(bench.board.share.remote("lost", again))
     assert bench.events(job)[-1]["kind"] == "done"
 
@@ -173,9 +173,9 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None
-    teachers.again(first.fingerprint, first.edition)
+    teachers.again(first.fingerprint, first.version)
     second = answer(bench.board.read.remote(first.fingerprint))
-    assert (first.edition, second.edition) == (0, 1)
+    assert (first.version, second.version) == (0, 1)
     assert second.checksum == first.checksum
     assert not set(first.refs) & set(second.refs)
     assert "published again" in (run / "events.jsonl").read_text()

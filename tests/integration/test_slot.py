@@ -15,7 +15,7 @@ import ray
 import torch
 
 from raykd import registry
-from raykd.teachers import store
+from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.board import answer
 from tests.integration.conftest import Bench, trial_config
@@ -118,12 +118,12 @@ def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench)
 
 def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: PreparedTask) -> None:
     own = replace(prepared, fingerprint="to-be-spoilt")
-    handle = store.publish(own, registry.load("tasks", own.task))
+    handle = object_store.publish(own, registry.load("tasks", own.task))
     answer(bench.board.share.remote(handle.fingerprint, handle))
     spoilt = Bench(bench.board, handle)
     assert spoilt.run(trial_config())[-1]["kind"] == "done"
     # NumPy refuses to write to the store's memory; torch does not look.
-    shared = store.fetch(handle).cached_outputs
+    shared = object_store.fetch(handle).cached_outputs
     assert shared is not None
     logits = shared.logits.chunks[0]
     assert not logits.flags.writeable

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd.errors import RaykdError
-from raykd.results.codec import from_dict, json_safe, to_dict
 from raykd.results.export import as_csv, as_json
 from raykd.results.records import Status, TeacherRecord, TrialResult
+from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.results.store import load_results
 from tests.synthetic_run import Builder
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from raykd.results.codec import from_dict, to_dict
 from raykd.results.data_caveats import describe_shared_rows
 from raykd.results.records import TaskRecord
 from raykd.results.replay import Replay
+from raykd.results.serialization import from_dict, to_dict
 from raykd.results.store import read_events
 from raykd.sweep.describe import task_record
 from raykd.sweep.events import EventLog

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from raykd.results.codec import to_dict
 from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.results.serialization import to_dict
 from raykd.sweep import runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.plan import cells, confirm_trial, search_trial

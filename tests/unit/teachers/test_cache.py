@@ -10,10 +10,10 @@ import pytest
 from raykd.errors import SetupError
 from raykd.models import weights
 from raykd.teachers import cache
+from raykd.teachers.cache_index import ABOUT, PARTS, TEACHER
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.shelf import ABOUT, PARTS, TEACHER
-from raykd.teachers.store import arrays
+from raykd.teachers.object_store import arrays
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same, timeless
 
@@ -145,7 +145,7 @@ def _damage(path, size):
     "foreign",
     [
         None, 3, [], {}, "text", {"$type": "Unknown", "fields": {}}, {"$map": []},
-        {"$type": "Trained", "fields": {}}, {"$type": "Trained", "fields": []},
+        {"$type": "TrainedTeacher", "fields": {}}, {"$type": "TrainedTeacher", "fields": []},
         {"$type": "ModelDims", "fields": {"layers": 1, "hidden": 1, "heads": 1, "vocabulary": 1}},
         {"$array": "a999"},
     ],

@@ -8,9 +8,9 @@ import torch
 
 from raykd import registry
 from raykd.methods.base import DistillationContext, OutputSpec
-from raykd.teachers.identity import keys_of
+from raykd.teachers.cache_keys import cache_keys_of
+from raykd.teachers.object_store import arrays
 from raykd.teachers.open_teacher import open_variant, record_outputs_of_variant
-from raykd.teachers.store import arrays
 from raykd.teachers.teacher_variants import analysis_name, variant_key
 from tests.integration.scaled_teacher import METHOD, Mean, Params
 from tests.unit.teachers import tiny
@@ -99,7 +99,7 @@ def test_findings_survive_the_cache(tmp_path):
 def test_what_was_found_with_a_student_trained_in_another_precision_is_something_else():
     """Otherwise a cache that machines share gives one the results of the other."""
     one, two = (
-        keys_of(
+        cache_keys_of(
             tiny.inputs(teacher_analyses=TWICE, finetune=None, precision=precision), tiny.words()
         )
         for precision in ("fp32", "bf16")

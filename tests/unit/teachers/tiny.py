@@ -19,13 +19,13 @@ from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
-from raykd.teachers.found import Found
-from raykd.teachers.identity import Keys, keys_of
+from raykd.teachers.cache_keys import CacheKeys, cache_keys_of
+from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.keeping import finished, opened, to_make, with_values
 from raykd.teachers.prepare import make, prepare
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.teacher_cache import finish_task, open_cache, with_known_parts, with_values
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 
@@ -116,26 +116,26 @@ def ready() -> tuple[PreparedTask, weights.ModelState]:
 class Through:
     """What came of a preparation with a cache: what was there, what was made, what trials get."""
 
-    found: Found
+    found: CacheLookup
     made: PreparedParts | None
     prepared: PreparedTask
-    keys: Keys
+    keys: CacheKeys
     entry: Path
 
 
 def through(folder: Path, of: TaskInputs, tokenizer: Any = None) -> Through:
     """Take from a cache what is there, make the rest and keep it."""
     tokenizer = tokenizer or words()
-    cache, why = opened(folder)
+    cache, why = open_cache(folder)
     assert not why
-    keys = keys_of(of, tokenizer)
-    found, made = cache.look(of, keys), None
+    keys = cache_keys_of(of, tokenizer)
+    found, made = cache.look_up(of, keys), None
     if found.missing:
         assert cache.claim(keys)
-        made = make(to_make(of, found), WORLD, lambda *progress: None)
+        made = make(with_known_parts(of, found), WORLD, lambda *progress: None)
         assert made is not None
-        cache.keep(of, keys, found, made, lambda where: save_tokenizer(tokenizer, where))
-    bare, blocks = finished(of, found, made)
+        cache.store(of, keys, found, made, lambda where: save_tokenizer(tokenizer, where))
+    bare, blocks = finish_task(of, found, made)
     whole = with_values(bare, made, blocks)
     cache.close()
     return Through(found, made, whole, keys, folder / keys.teacher)

@@ -1,4 +1,4 @@
-"""Under which names the cache keeps a teacher and what is made of it.
+"""Keys of the teachers' cache: the names of a teacher and of the parts made of it.
 
 There are two kinds of names. That of the *teacher* says where its weights come from: model, rows
 it is trained on, settings, precision, versions. It knows nothing of students and arms. Everything
@@ -38,8 +38,8 @@ _NO_MATTER = ("_name_or_path", "transformers_version")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Keys:
-    """Names in the cache.
+class CacheKeys:
+    """The keys of a task's teacher.
 
     Attributes:
         teacher: Of the teacher.
@@ -54,7 +54,7 @@ class Keys:
     rows: str
 
 
-def keys_of(inputs: TaskInputs, tokenizer: Any) -> Keys:
+def cache_keys_of(inputs: TaskInputs, tokenizer: Any) -> CacheKeys:
     """The names of a task's teacher and of its parts.
 
     Args:
@@ -66,12 +66,12 @@ def keys_of(inputs: TaskInputs, tokenizer: Any) -> Keys:
         name: digest(value, digits=12) for name, value in _decisive(inputs, tokenizer, rows).items()
     }
     parts = {name: digest(value) for name, value in _parts(inputs, rows).items()}
-    return Keys(
+    return CacheKeys(
         teacher=digest(identity), identity=identity, parts=parts, rows=rows.digest("select")
     )
 
 
-def fingerprint_of(inputs: TaskInputs, keys: Keys) -> str:
+def fingerprint_of(inputs: TaskInputs, keys: CacheKeys) -> str:
     """A name for all that trials read of a prepared task."""
     student = inputs.student
     return digest(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from raykd.methods.base import OutputSpec
-from raykd.teachers import keeping
-from raykd.teachers.found import WEIGHTS
-from raykd.teachers.identity import keys_of
+from raykd.teachers import teacher_cache
+from raykd.teachers.cache_keys import cache_keys_of
+from raykd.teachers.cache_lookup import WEIGHTS
 from raykd.teachers.inputs import StudentFromTeacher
-from raykd.teachers.keeping import opened
+from raykd.teachers.teacher_cache import open_cache
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same
 
@@ -76,7 +76,7 @@ WANTS_NOTHING_NEW = {
 @pytest.mark.parametrize("change", WANTS_NOTHING_NEW)
 def test_what_is_not_the_teachers_makes_nothing_again(tmp_path, change, monkeypatch):
     first = tiny.kept(tmp_path)
-    monkeypatch.setattr(keeping, "to_make", None)
+    monkeypatch.setattr(teacher_cache, "with_known_parts", None)
     inputs = tiny.inputs(**WANTS_NOTHING_NEW[change])
     second = tiny.through(tmp_path, inputs)
     assert second.found.missing == ()
@@ -163,8 +163,8 @@ def test_rows_that_pass_are_counted(tmp_path):
 
 
 def test_only_one_has_the_right_to_make_a_teacher(tmp_path):
-    keys = keys_of(tiny.inputs(), tiny.words())
-    one, two = opened(tmp_path)[0], opened(tmp_path)[0]
+    keys = cache_keys_of(tiny.inputs(), tiny.words())
+    one, two = open_cache(tmp_path)[0], open_cache(tmp_path)[0]
     assert one.claim(keys)
     assert one.claim(keys)
     assert not two.claim(keys)
@@ -179,19 +179,21 @@ def test_only_one_has_the_right_to_make_a_teacher(tmp_path):
 
 def test_without_a_cache_everything_is_missing_and_nothing_is_kept():
     inputs = tiny.inputs()
-    none = keeping.TeacherCache(None)
-    keys = keys_of(inputs, tiny.words())
-    found = none.look(inputs, keys)
+    none = teacher_cache.TeacherCache(None)
+    keys = cache_keys_of(inputs, tiny.words())
+    found = none.look_up(inputs, keys)
     assert WEIGHTS in found.missing
     assert none.claim(keys)
-    assert none.keep(inputs, keys, found, keeping.PreparedParts(), lambda folder: None) is None
+    assert (
+        none.store(inputs, keys, found, teacher_cache.PreparedParts(), lambda folder: None) is None
+    )
     assert none.differences(tiny.TASK, keys) == ()
 
 
 @pytest.mark.parametrize("place", ["file/cache", "/proc/nope"])
 def test_a_cache_that_cannot_be_written_is_found_by_trying(tmp_path, place):
     (tmp_path / "file").write_text("")
-    cache, why = opened(tmp_path / place)
+    cache, why = open_cache(tmp_path / place)
     assert why
     assert not cache.writable
     assert cache.folder is None
@@ -200,12 +202,14 @@ def test_a_cache_that_cannot_be_written_is_found_by_trying(tmp_path, place):
 
 def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     first = tiny.kept(tmp_path)
-    cache = keeping.TeacherCache(tmp_path, writable=False)
-    found = cache.look(tiny.inputs(), first.keys)
+    cache = teacher_cache.TeacherCache(tmp_path, writable=False)
+    found = cache.look_up(tiny.inputs(), first.keys)
     assert found.missing == ()
     more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
-    keys = keys_of(more, tiny.words())
-    found = cache.look(more, keys)
+    keys = cache_keys_of(more, tiny.words())
+    found = cache.look_up(more, keys)
     assert found.missing == ("recorded/hidden_states/1",)
     assert cache.claim(keys)
-    assert cache.keep(more, keys, found, keeping.PreparedParts(), lambda folder: None) is None
+    assert (
+        cache.store(more, keys, found, teacher_cache.PreparedParts(), lambda folder: None) is None
+    )

@@ -8,7 +8,7 @@ import pytest
 from raykd.methods.base import OutputSpec
 from raykd.teachers import ragged
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.pieces import composed, pieces_of
+from raykd.teachers.cached_signals import merge_signals, split_signals
 from raykd.teachers.ragged import one_chunk
 from raykd.teachers.signals import only, signal_names
 from tests.unit.teachers.same import same
@@ -53,7 +53,9 @@ def blocks(*ends: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("before", [(), (2,), (1, 2, 5)])
 @pytest.mark.parametrize("after", [(), (3,), (1, 2, 5), (1, 2, 3, 4, 5, 6)])
 def test_what_is_taken_apart_goes_together_again_in_any_blocks(before, after):
-    bare, values = composed(pieces_of(recorded(before)), OUTPUT_SPEC, "fp32", blocks(*after))
+    bare, values = merge_signals(
+        split_signals(recorded(before)), OUTPUT_SPEC, "fp32", blocks(*after)
+    )
     assert same(bare.with_chunks(values), recorded(after))
 
 
@@ -66,26 +68,26 @@ def test_a_signal_is_read_without_its_values_at_hand():
         asked.append(number)
         return every[number]
 
-    pieces = pieces_of(whole.with_chunks(()), block)
+    signals = split_signals(whole.with_chunks(()), block)
     assert asked == []
-    found = pieces["hidden_states/2"].read(1, 3)["hidden_states/2"]
+    found = signals["hidden_states/2"].read(1, 3)["hidden_states/2"]
     assert asked == [0, 1]
     assert np.array_equal(found, np.concatenate(whole.hidden.rows(np.asarray([1, 2])))[:, 1])
 
 
 def test_signals_of_two_recordings_go_together():
-    one = pieces_of(recorded((2,)))
-    two = pieces_of(recorded((3, 5)))
+    one = split_signals(recorded((2,)))
+    two = split_signals(recorded((3, 5)))
     mixed = {**{n: two[n] for n in two if n.startswith("hidden")},
              **{n: one[n] for n in one if not n.startswith("hidden")}}  # fmt: skip
-    bare, values = composed(mixed, OUTPUT_SPEC, "fp32", blocks(4))
+    bare, values = merge_signals(mixed, OUTPUT_SPEC, "fp32", blocks(4))
     assert same(bare.with_chunks(values), recorded((4,)))
 
 
 def test_some_of_the_signals_are_a_recording_of_their_own():
     whole = recorded((2,))
     few = OutputSpec(logits=True, hidden_states=(5,), context_padding=1)
-    bare, values = composed(pieces_of(whole), few, "fp32", blocks(3))
+    bare, values = merge_signals(split_signals(whole), few, "fp32", blocks(3))
     found = bare.with_chunks(values)
     assert found.names() == ("logits", "hidden_states/5")
     assert found.rounding == {"hidden_states/5": (0.0, 6.0)}

@@ -1,8 +1,8 @@
-"""Recordings taken apart into signals and put together again, block by block.
+"""Cached outputs split into signals and merged again, block by block.
 
-A recording holds all signals of a sweep in the same blocks of rows. In the cache every signal lies
-by itself, in blocks of its own, so that another sweep takes those that it needs. A `Piece` is one
-signal wherever it lies.
+The outputs that a sweep reads hold all of its signals in the same blocks of rows. On disk every
+signal is stored by itself, in blocks of its own, so that another sweep can take those that it
+needs. A `CachedSignal` is one signal, in memory or on disk.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ RowReader = Callable[[int, int], Mapping[str, Array]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PieceAbout:
-    """What is known of a signal without reading it.
+class SignalMetadata:
+    """What is known of a signal without reading its values.
 
     Attributes:
         offsets: Where rows begin, int64 ``[N + 1]``, for each of its arrays.
@@ -50,22 +50,22 @@ class PieceAbout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class CachedSignal:
     """One recorded signal.
 
     Attributes:
-        about: What is known of it.
+        metadata: What is known of it.
         read: Its arrays.
     """
 
-    about: PieceAbout
+    metadata: SignalMetadata
     read: RowReader
 
 
-def pieces_of(
+def split_signals(
     cached_outputs: CachedOutputs, block: Callable[[int], Block] | None = None
-) -> dict[str, Piece]:
-    """Every signal of a recording, by name.
+) -> dict[str, CachedSignal]:
+    """The signals of cached outputs, by name.
 
     Args:
         cached_outputs: It; without its values where `block` is given.
@@ -78,14 +78,14 @@ def pieces_of(
         columns = _columns(cached_outputs, name)
         parts = cached_outputs.parts()
         of_any = parts[next(iter(columns.values()))[0]]
-        about = PieceAbout(
+        metadata = SignalMetadata(
             offsets={own: parts[whole].offsets for own, (whole, _) in columns.items()},
             starts=of_any.starts,
             shape=cached_outputs.shape,
             rounding={n: r for n, r in cached_outputs.rounding.items() if _rounds(name, n)},
             coverage=cached_outputs.coverage if name.startswith(TOKENS) else (0.0, 0.0),
         )
-        found[name] = Piece(about=about, read=_reader(cached_outputs, columns, fetch))
+        found[name] = CachedSignal(metadata=metadata, read=_reader(cached_outputs, columns, fetch))
     return found
 
 
@@ -150,13 +150,16 @@ def _one(arrays: Sequence[Array]) -> Array:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def composed(
-    pieces: Mapping[str, Piece], output_spec: OutputSpec, dtype: str, blocks: Sequence[Array]
+def merge_signals(
+    signals: Mapping[str, CachedSignal],
+    output_spec: OutputSpec,
+    dtype: str,
+    blocks: Sequence[Array],
 ) -> tuple[CachedOutputs, Iterator[Block]]:
-    """A recording put together from its signals.
+    """Cached outputs merged from their signals.
 
     Args:
-        pieces: Every signal that is wanted, by name; others are left out.
+        signals: Every signal that is wanted, by name; others are left out.
         output_spec: What they are together; layers by number.
         dtype: How hidden states and attentions are kept.
         blocks: Row numbers of every block.
@@ -171,48 +174,48 @@ def composed(
     starts = np.asarray(ends, np.int64)
     tokens = TOKENS + output_spec.vocab_cache
     wanted = {n for k in (True, False) for n in signal_names(output_spec, token_labels=k)}
-    pieces = {name: piece for name, piece in pieces.items() if name in wanted}
+    signals = {name: signal for name, signal in signals.items() if name in wanted}
     # Where only text or labels are read, nothing of the tokens is kept.
-    shapes = [piece.about.shape for piece in pieces.values()] or ["token"]
+    shapes = [signal.metadata.shape for signal in signals.values()] or ["token"]
 
     def part(name: str, own: str | None = None) -> Ragged:
-        offsets = pieces[name].about.offsets[own or name.removeprefix(FEATURE_TRANSFORM)]
+        offsets = signals[name].metadata.offsets[own or name.removeprefix(FEATURE_TRANSFORM)]
         return Ragged(offsets=offsets, starts=starts, chunks=())
 
     layers, maps = sorted(output_spec.hidden_states), sorted(output_spec.attentions)
-    kept = tokens in pieces
+    kept = tokens in signals
     bare = CachedOutputs(
-        logits=part(LOGITS) if LOGITS in pieces else None,
+        logits=part(LOGITS) if LOGITS in signals else None,
         layers=tuple(layers),
         hidden=part(f"{HIDDEN}{layers[0]}") if layers else None,
         blocks=tuple(maps),
         attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
         dtype=dtype,
         context_padding=output_spec.context_padding,
-        shape=pieces[LOGITS].about.shape if LOGITS in pieces else shapes[0],
+        shape=signals[LOGITS].metadata.shape if LOGITS in signals else shapes[0],
         transformed={
             r.name: part(FEATURE_TRANSFORM + r.name) for r in output_spec.feature_transforms
         },
-        rounding={n: r for piece in pieces.values() for n, r in piece.about.rounding.items()},
+        rounding={n: r for signal in signals.values() for n, r in signal.metadata.rounding.items()},
         vocab_cache=output_spec.vocab_cache if kept else "",
-        by_token={n: part(tokens, n) for n in pieces[tokens].about.offsets} if kept else {},
-        coverage=pieces[tokens].about.coverage if kept else (0.0, 0.0),
+        by_token={n: part(tokens, n) for n in signals[tokens].metadata.offsets} if kept else {},
+        coverage=signals[tokens].metadata.coverage if kept else (0.0, 0.0),
     )
 
     def values() -> Iterator[Block]:
-        for begin, end in itertools.pairwise(ends if pieces else []):
-            yield tuple(_values(bare, pieces, begin, end))
+        for begin, end in itertools.pairwise(ends if signals else []):
+            yield tuple(_values(bare, signals, begin, end))
 
     return bare, values()
 
 
 def _values(
-    bare: CachedOutputs, pieces: Mapping[str, Piece], begin: int, end: int
+    bare: CachedOutputs, signals: Mapping[str, CachedSignal], begin: int, end: int
 ) -> Iterator[Array]:
     """The arrays of a block, in the order of `CachedOutputs.parts`."""
 
     def read(name: str) -> Mapping[str, Array]:
-        return pieces[name].read(begin, end)
+        return signals[name].read(begin, end)
 
     def stacked(first: str, numbers: Sequence[int]) -> Array:
         return np.stack([read(f"{first}{k}")[f"{first}{k}"] for k in numbers], axis=1)

@@ -12,8 +12,8 @@ from raykd import registry
 from raykd.errors import TrialError
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import StudentFromTeacher
+from raykd.teachers.object_store import TeacherHandle, arrays, verify
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.store import TeacherHandle, arrays, verify
 from tests.unit.teachers import tiny
 
 

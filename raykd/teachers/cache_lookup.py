@@ -1,4 +1,4 @@
-"""What the cache has of a task, and what of it has to be made."""
+"""Look-up in the teachers' cache: what it has of a task, and what has to be made."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from raykd.models.weights import ModelState
-from raykd.teachers import cache, shelf
-from raykd.teachers.identity import (
+from raykd.teachers import cache, cache_index
+from raykd.teachers.cache_keys import (
     ANALYSES,
     RECORDED,
     REPORTED,
     SCORES,
     STUDENT,
     TEXTS,
-    Keys,
+    CacheKeys,
 )
+from raykd.teachers.cached_signals import CachedSignal, merge_signals
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.pieces import Piece, composed
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC
 from raykd.teachers.prepared_parts import PreparedParts
 
@@ -28,54 +28,56 @@ WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class CacheLookup:
     """What the cache has of a task.
 
     Attributes:
         made: Parts that are there, without the teacher's weights and the train rows' recordings.
-        pieces: Recorded signals of the train rows that are there, by name.
-        missing: What has to be made, by the names of `Keys.parts`, and `WEIGHTS`.
+        signals: Recorded signals of the train rows that are there, by name.
+        missing: What has to be made, by the names of `CacheKeys.parts`, and `WEIGHTS`.
         is_new: Whether there is nothing of this teacher.
         damaged: Whether something is there that cannot be read.
         state: Reads the teacher's weights, None where they are not in the cache.
     """
 
     made: PreparedParts = field(default_factory=PreparedParts)
-    pieces: Mapping[str, Piece] = field(default_factory=dict)
+    signals: Mapping[str, CachedSignal] = field(default_factory=dict)
     missing: tuple[str, ...]
     is_new: bool = False
     damaged: bool = False
     state: Callable[[], ModelState] | None = None
 
 
-def find(entry: Path, inputs: TaskInputs, keys: Keys, wanted: Sequence[str]) -> Found:
+def look_up_parts(
+    entry: Path, inputs: TaskInputs, keys: CacheKeys, wanted: Sequence[str]
+) -> CacheLookup:
     """What is in the folder of a teacher.
 
     Args:
         entry: The folder, which need not be there.
         inputs: What is prepared.
         keys: Its names.
-        wanted: What is asked for, by the names of `Keys.parts`, and `WEIGHTS`.
+        wanted: What is asked for, by the names of `CacheKeys.parts`, and `WEIGHTS`.
     """
     trained = cache.read_teacher(entry)
     if trained is None or (WEIGHTS in wanted and trained.state is None):
-        return Found(missing=tuple(wanted), is_new=True, damaged=entry.exists())
-    shelf.touch(entry / shelf.ABOUT)
-    pieces, values = {}, {}
+        return CacheLookup(missing=tuple(wanted), is_new=True, damaged=entry.exists())
+    cache_index.touch(entry / cache_index.ABOUT)
+    signals, values = {}, {}
     seconds, missing = trained.seconds, []
     for name, key in keys.parts.items():
         if name.startswith((RECORDED, REPORTED)):
-            piece = cache.read_piece(entry, key)
-            if piece is not None:
-                pieces[name] = piece
+            signal = cache.read_signal(entry, key)
+            if signal is not None:
+                signals[name] = signal
         else:
             kept = cache.read_part(entry, key)
             if kept is not None:
                 values[name] = kept.value
                 seconds += kept.seconds
-        if name not in pieces and name not in values:
+        if name not in signals and name not in values:
             missing.append(name)
-    made = _made(inputs, values, pieces)
+    made = _made(inputs, values, signals)
     made = replace(
         made,
         history=trained.history if trained.rows == keys.rows else (),
@@ -83,23 +85,23 @@ def find(entry: Path, inputs: TaskInputs, keys: Keys, wanted: Sequence[str]) -> 
         seconds=seconds,
     )
     state = trained.state
-    return Found(
+    return CacheLookup(
         made=made,
-        pieces={n.removeprefix(RECORDED): p for n, p in pieces.items() if n.startswith(RECORDED)},
+        signals={n.removeprefix(RECORDED): p for n, p in signals.items() if n.startswith(RECORDED)},
         missing=tuple(missing),
-        damaged=any((entry / shelf.PARTS / keys.parts[name]).exists() for name in missing),
+        damaged=any((entry / cache_index.PARTS / keys.parts[name]).exists() for name in missing),
         state=None if state is None else lambda: cache.read_state(entry, trained),
     )
 
 
-def passed(inputs: TaskInputs, found: Found) -> int:
+def count_rows_passed(inputs: TaskInputs, found: CacheLookup) -> int:
     """Rows that were passed through the teacher for what was found."""
-    roles = [*found.made.scores, *(["train"] if found.pieces else [])]
+    roles = [*found.made.scores, *(["train"] if found.signals else [])]
     return sum({id(s): len(s) for role in roles for s in [inputs.teacher_splits[role]]}.values())
 
 
 def _made(
-    inputs: TaskInputs, values: Mapping[str, Any], pieces: Mapping[str, Piece]
+    inputs: TaskInputs, values: Mapping[str, Any], signals: Mapping[str, CachedSignal]
 ) -> PreparedParts:
     """Parts by what they are."""
 
@@ -107,10 +109,10 @@ def _made(
         return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
     reported = None
-    told = {n.removeprefix(REPORTED): p for n, p in pieces.items() if n.startswith(REPORTED)}
+    told = {n.removeprefix(REPORTED): p for n, p in signals.items() if n.startswith(REPORTED)}
     if told:
         recording = inputs.recording("report", TEST_OUTPUT_SPEC)
-        bare, blocks = composed(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
+        bare, blocks = merge_signals(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
         reported = bare.with_chunks(blocks)
     return PreparedParts(
         scores=of(SCORES),

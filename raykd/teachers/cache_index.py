@@ -1,4 +1,4 @@
-"""What lies in the cache of teachers, and which of it may go.
+"""The index of the teachers' cache: listing and LRU eviction.
 
 Every teacher and every part of it has an ``about.json`` beside its data, so that listing reads no
 weights; it is touched whenever the thing is used.
@@ -26,8 +26,8 @@ AUGMENTED = "augmented"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class About:
-    """What a teacher is.
+class TeacherMetadata:
+    """What a listing shows of a teacher.
 
     Attributes:
         task: Task name.
@@ -41,8 +41,8 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
-    """Something in the cache that can go by itself.
+class CacheItem:
+    """Something in the cache that can be deleted by itself.
 
     Attributes:
         path: Where it lies.
@@ -71,9 +71,9 @@ class CacheEntry:
     """
 
     folder: Path
-    about: About
+    about: TeacherMetadata
     weights: int
-    parts: tuple[Kept, ...]
+    parts: tuple[CacheItem, ...]
     nbytes: int
     used: float
 
@@ -88,8 +88,8 @@ class CacheEntry:
         return sum(part.nbytes for part in self.parts)
 
 
-def describe(folder: Path, about: About) -> None:
-    """Note what a teacher is."""
+def write_metadata(folder: Path, about: TeacherMetadata) -> None:
+    """Write the metadata of a teacher."""
     plain = {
         "task": about.task, "metrics": dict(about.metrics), "identity": dict(about.identity)
     }  # fmt: skip
@@ -97,7 +97,7 @@ def describe(folder: Path, about: About) -> None:
 
 
 def name_part(folder: Path, name: str) -> None:
-    """Note what a part of a teacher is."""
+    """Write the name of a part of a teacher."""
     (folder / PART).write_text(json.dumps({"name": name}), encoding="utf-8")
 
 
@@ -120,7 +120,7 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
             found.append(
                 CacheEntry(
                     folder=about.parent,
-                    about=About(
+                    about=TeacherMetadata(
                         task=str(plain["task"]),
                         metrics=dict(plain["metrics"]),
                         identity=dict(plain["identity"]),
@@ -136,7 +136,7 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
     return tuple(sorted(found, key=lambda entry: -entry.used))
 
 
-def _parts(folder: Path) -> Iterator[Kept]:
+def _parts(folder: Path) -> Iterator[CacheItem]:
     for about in sorted((folder / PARTS).glob(f"*/{PART}")):
         if about.parent.name.startswith("."):
             continue
@@ -145,19 +145,19 @@ def _parts(folder: Path) -> Iterator[Kept]:
             used = about.stat().st_mtime
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        yield Kept(path=about.parent, name=name, nbytes=_size(about.parent), used=used)
+        yield CacheItem(path=about.parent, name=name, nbytes=_size(about.parent), used=used)
 
 
-def augmented(folder: Path) -> tuple[Kept, ...]:
+def augmented(folder: Path) -> tuple[CacheItem, ...]:
     """Rows that were made of other rows, the ones used last first."""
     found = [
-        Kept(path=path, name="augmented rows", nbytes=_size(path), used=path.stat().st_mtime)
+        CacheItem(path=path, name="augmented rows", nbytes=_size(path), used=path.stat().st_mtime)
         for path in (folder / AUGMENTED).glob("*.json")
     ]
     return tuple(sorted(found, key=lambda kept: -kept.used))
 
 
-def leftovers(folder: Path, locks: CacheLocks) -> tuple[Kept, ...]:
+def leftovers(folder: Path, locks: CacheLocks) -> tuple[CacheItem, ...]:
     """What processes that were killed left half written or half deleted.
 
     Raises:
@@ -172,7 +172,7 @@ def leftovers(folder: Path, locks: CacheLocks) -> tuple[Kept, ...]:
     with locks.deleting():
         drafts = [path for path in drafts if locks.is_left_over(path)]
     return tuple(
-        Kept(path=path, name="left half written", nbytes=_size(path), used=_stamp(path))
+        CacheItem(path=path, name="left half written", nbytes=_size(path), used=_stamp(path))
         for path in drafts
     )
 
@@ -192,7 +192,7 @@ def differences(folder: Path, task: str, identity: Mapping[str, str]) -> tuple[s
     return min(found, key=len, default=())
 
 
-def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[Kept, ...]:
+def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheItem, ...]:
     """Delete what was not used for longest until at most so many bytes are left.
 
     Recordings go before the teacher that they are of. What another process reads or makes stays;
@@ -232,18 +232,21 @@ def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[Kept, .
     return tuple(gone)
 
 
-def _by_use(folder: Path) -> list[tuple[Kept, str]]:
+def _by_use(folder: Path) -> list[tuple[CacheItem, str]]:
     """Everything that can go, with the teacher it belongs to, in the order in which it stays."""
     found = []
     for entry in entries(folder):
         own = entry.nbytes - entry.recordings
         name = f"the teacher of {entry.task}"
         found.append(
-            (Kept(path=entry.folder, name=name, nbytes=own, used=entry.used), entry.folder.name)
+            (
+                CacheItem(path=entry.folder, name=name, nbytes=own, used=entry.used),
+                entry.folder.name,
+            )
         )
         # A part is used whenever its teacher is, or before.
         found += [
-            (Kept(path=part.path, name=f"{part.name} of {entry.task}", nbytes=part.nbytes,
+            (CacheItem(path=part.path, name=f"{part.name} of {entry.task}", nbytes=part.nbytes,
                   used=min(part.used, entry.used)), entry.folder.name)
             for part in entry.parts
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Ray object store: prepared tasks are put once and read without copying on every node.
+"""Prepared tasks in Ray's object store: put once, read without copying on every node.
 
 A task is one small object (rows, student, where recorded rows begin) and one object for each block
 of cached outputs, so that blocks can be made, moved, spilled and lost one by one.
@@ -32,7 +32,7 @@ class TeacherHandle:
         stored: Bytes of cached outputs by signal, those of feature transforms together.
         metrics: The teacher's scores.
         checksum: What the arrays added up to when they were published.
-        edition: How often it was published before.
+        version: How often it was published before.
     """
 
     task: Task
@@ -44,7 +44,7 @@ class TeacherHandle:
     stored: Mapping[str, int]
     metrics: Mapping[str, float]
     checksum: int
-    edition: int = 0
+    version: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ def publish(
     prepared: PreparedTask,
     task: Task,
     blocks: Iterable[StoredBlock] | None = None,
-    edition: int = 0,
+    version: int = 0,
 ) -> TeacherHandle:
     """Make a prepared task readable on every node; the calling process owns what it puts.
 
@@ -78,7 +78,7 @@ def publish(
         prepared: The task; without the values of cached outputs where `blocks` are given.
         task: The task.
         blocks: Its cached outputs, where they are in the store already or are read one by one.
-        edition: How often it was published before.
+        version: How often it was published before.
     """
     cached_outputs = prepared.cached_outputs
     if blocks is None:
@@ -104,7 +104,7 @@ def publish(
         stored=stored,
         metrics=prepared.metrics,
         checksum=value,
-        edition=edition,
+        version=version,
     )
 
 

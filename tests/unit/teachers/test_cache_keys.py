@@ -11,8 +11,8 @@ from raykd.data.base import NO_LABEL
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.models.weights import ModelState
-from raykd.teachers import identity
-from raykd.teachers.identity import keys_of
+from raykd.teachers import cache_keys
+from raykd.teachers.cache_keys import cache_keys_of
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers import tiny
@@ -91,7 +91,7 @@ NOTHING = {
 
 
 def keys(**changes):
-    return keys_of(tiny.inputs(**changes), tiny.words())
+    return cache_keys_of(tiny.inputs(**changes), tiny.words())
 
 
 @pytest.mark.parametrize("change", ANOTHER_TEACHER)
@@ -153,22 +153,24 @@ def test_where_a_checkpoint_comes_from_does_not_count(config):
 @pytest.mark.parametrize("name", ["torch", "transformers"])
 def test_another_version_of_a_library_is_another_teacher(name, monkeypatch):
     before = keys()
-    version = identity.package_version
-    monkeypatch.setattr(identity, "package_version", lambda n: "0.0.1" if n == name else version(n))
+    version = cache_keys.package_version
+    monkeypatch.setattr(
+        cache_keys, "package_version", lambda n: "0.0.1" if n == name else version(n)
+    )
     assert keys().teacher != before.teacher
 
 
 def test_other_code_is_another_teacher_or_another_part(monkeypatch):
     before = keys()
-    original = identity.code_digest
+    original = cache_keys.code_digest
 
     def changed(where):
         return lambda *names: "changed" if where in names else original(*names)
 
-    monkeypatch.setattr(identity, "code_digest", changed("raykd.teachers.finetune"))
+    monkeypatch.setattr(cache_keys, "code_digest", changed("raykd.teachers.finetune"))
     assert keys().teacher != before.teacher
     assert keys().parts == before.parts
-    monkeypatch.setattr(identity, "code_digest", changed("raykd.teachers.prepare"))
+    monkeypatch.setattr(cache_keys, "code_digest", changed("raykd.teachers.prepare"))
     assert keys().teacher == before.teacher
     assert not set(keys().parts.values()) & set(before.parts.values())
 
@@ -179,12 +181,12 @@ def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch)
         tiny.OUTPUT_SPEC, feature_transforms=(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding),)
     )
     before = keys(output_spec=transformed)
-    original = identity.code_digest
+    original = cache_keys.code_digest
 
     def changed(*names):
         return "changed" if WordGram.__module__ in names else original(*names)
 
-    monkeypatch.setattr(identity, "code_digest", changed)
+    monkeypatch.setattr(cache_keys, "code_digest", changed)
     after = keys(output_spec=transformed)
     assert after.teacher == before.teacher
     differ = {n for n, key in after.parts.items() if before.parts[n] != key}
@@ -196,7 +198,7 @@ def test_another_tokenizer_is_another_teacher_and_its_use_is_not():
     tokenizer = tiny.words()
     tokenizer("some text", truncation=True, max_length=3, padding="max_length")
     assert keys().teacher == before.teacher
-    assert keys_of(tiny.inputs(), tiny.words(200)).teacher != before.teacher
+    assert cache_keys_of(tiny.inputs(), tiny.words(200)).teacher != before.teacher
 
 
 def test_labels_of_tokens_count():

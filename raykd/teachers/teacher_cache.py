@@ -1,4 +1,4 @@
-"""The cache as one process uses it: what is there, who makes the rest, keeping what is made."""
+"""The teachers' cache as one process uses it: look up, claim what is missing, store."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from raykd.data.base import Array
-from raykd.teachers import cache, shelf
-from raykd.teachers.cache import Trained
-from raykd.teachers.cached_outputs import Block
-from raykd.teachers.found import WEIGHTS, Found, find, passed
-from raykd.teachers.identity import (
+from raykd.teachers import cache, cache_index
+from raykd.teachers.cache import TrainedTeacher
+from raykd.teachers.cache_keys import (
     ANALYSES,
     RECORDED,
     REPORTED,
     SCORES,
     STUDENT,
     TEXTS,
-    Keys,
+    CacheKeys,
 )
+from raykd.teachers.cache_lookup import WEIGHTS, CacheLookup, count_rows_passed, look_up_parts
+from raykd.teachers.cached_outputs import Block
+from raykd.teachers.cached_signals import CachedSignal, merge_signals, split_signals
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.locks import CacheLocks, Hold
-from raykd.teachers.pieces import Piece, composed, pieces_of
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
@@ -37,7 +37,7 @@ WAIT_S = 0.5
 
 
 class TeacherCache:
-    """One cache.
+    """The teachers' cache in a folder.
 
     Args:
         folder: Where it is; None for none at all.
@@ -51,19 +51,19 @@ class TeacherCache:
         self._claims: dict[str, Hold] = {}
         self._uses: dict[str, Hold] = {}
 
-    def look(self, inputs: TaskInputs, keys: Keys) -> Found:
-        """What is there of a task; from now on it stays, until `close`."""
+    def look_up(self, inputs: TaskInputs, keys: CacheKeys) -> CacheLookup:
+        """What the cache has of a task; until `close` nobody deletes it."""
         wanted = [*([WEIGHTS] if inputs.finetune is not None else []), *keys.parts]
         if self.folder is None:
-            return Found(missing=tuple(wanted), is_new=True)
+            return CacheLookup(missing=tuple(wanted), is_new=True)
         if self.writable and keys.teacher not in self._uses:
             assert self._locks is not None
             with contextlib.suppress(OSError):
                 self._uses[keys.teacher] = self._locks.use(keys.teacher)
-        return find(self.folder / keys.teacher, inputs, keys, wanted)
+        return look_up_parts(self.folder / keys.teacher, inputs, keys, wanted)
 
-    def claim(self, keys: Keys) -> bool:
-        """Take the right to make what is missing; False where another process has it."""
+    def claim(self, keys: CacheKeys) -> bool:
+        """Claim the right to make what is missing; False where another process has it."""
         if not self.writable or keys.teacher in self._claims:
             return True
         assert self._locks is not None
@@ -75,7 +75,7 @@ class TeacherCache:
             self._claims[keys.teacher] = hold
         return hold is not None
 
-    def wait(self, keys: Keys, stop: Callable[[], bool] = lambda: False) -> bool:
+    def wait(self, keys: CacheKeys, stop: Callable[[], bool] = lambda: False) -> bool:
         """Wait for the right to make what is missing; False when told to stop."""
         while not self.claim(keys):
             if stop():
@@ -83,21 +83,21 @@ class TeacherCache:
             time.sleep(WAIT_S)
         return True
 
-    def holder(self, keys: Keys) -> str:
+    def holder(self, keys: CacheKeys) -> str:
         """Who makes a teacher now, in words."""
         return self._locks.holder(keys.teacher) if self._locks is not None else ""
 
-    def differences(self, task: str, keys: Keys) -> tuple[str, ...]:
+    def differences(self, task: str, keys: CacheKeys) -> tuple[str, ...]:
         """In what the most similar teacher of a task differs; empty where there is none."""
         if self.folder is None:
             return ()
-        return shelf.differences(self.folder, task, keys.identity)
+        return cache_index.differences(self.folder, task, keys.identity)
 
-    def keep(
+    def store(
         self,
         inputs: TaskInputs,
-        keys: Keys,
-        found: Found,
+        keys: CacheKeys,
+        found: CacheLookup,
         made: PreparedParts,
         tokenizer: Callable[[Path], None],
         block: Callable[[int], Block] | None = None,
@@ -125,9 +125,11 @@ class TeacherCache:
         entry = self.folder / keys.teacher
         if found.is_new:
             metrics = metrics_of({**found.made.scores, **made.scores})
-            about = shelf.About(task=inputs.task.name, metrics=metrics, identity=keys.identity)
+            about = cache_index.TeacherMetadata(
+                task=inputs.task.name, metrics=metrics, identity=keys.identity
+            )
             # Seconds of everything that was made at once; what comes later has its own.
-            trained = Trained(
+            trained = TrainedTeacher(
                 state=made.state if inputs.finetune is not None else None,
                 history=made.history,
                 rows=keys.rows,
@@ -140,13 +142,13 @@ class TeacherCache:
             seconds = made.seconds / max(1, len(found.missing))
         missing = [name for name in keys.parts if name in found.missing]
         for name, value in _values(made, missing).items():
-            kept = cache.Kept(value=value, seconds=seconds)
+            kept = cache.StoredPart(value=value, seconds=seconds)
             cache.write_part(entry, keys.parts[name], name, kept, self._locks)
-        for name, (piece, blocks) in _pieces(inputs, made, missing, block).items():
-            cache.write_piece(entry, keys.parts[name], name, piece, blocks, self._locks)
+        for name, (signal, blocks) in _new_signals(inputs, made, missing, block).items():
+            cache.write_signal(entry, keys.parts[name], name, signal, blocks, self._locks)
         return entry
 
-    def release(self, keys: Keys) -> None:
+    def release(self, keys: CacheKeys) -> None:
         """Let others make what is missing of a teacher."""
         hold = self._claims.pop(keys.teacher, None)
         if hold is not None:
@@ -160,8 +162,8 @@ class TeacherCache:
         self._uses.clear()
 
 
-def opened(folder: Path) -> tuple[TeacherCache, str]:
-    """The cache in a folder, and why it cannot be written, or empty.
+def open_cache(folder: Path) -> tuple[TeacherCache, str]:
+    """Open the cache in a folder; also says why it cannot be written, or nothing.
 
     It is tried, before any work: what is prepared and cannot be kept would be lost.
     """
@@ -180,31 +182,31 @@ def opened(folder: Path) -> tuple[TeacherCache, str]:
     return TeacherCache(folder), ""
 
 
-def to_make(inputs: TaskInputs, found: Found) -> TaskInputs:
-    """The same inputs with what is known, for `raykd.teachers.prepare.make`."""
+def with_known_parts(inputs: TaskInputs, found: CacheLookup) -> TaskInputs:
+    """The inputs with the parts from the cache, for `raykd.teachers.prepare.make`."""
     known = replace(
         found.made,
         state=found.state() if found.state is not None else None,
         cached_outputs=None,
     )
-    if found.pieces:
+    if found.signals:
         wanted, dtype = inputs.train_output_spec(), inputs.dtype
-        names = list(found.pieces)
+        names = list(found.signals)
         blocks = inputs.recording("train", wanted).blocks()
-        cached_outputs, values = composed(found.pieces, only(wanted, names), dtype, blocks)
+        cached_outputs, values = merge_signals(found.signals, only(wanted, names), dtype, blocks)
         if any(name.startswith(ANALYSES) for name in found.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)
     return replace(inputs, known=known)
 
 
-def finished(
+def finish_task(
     inputs: TaskInputs,
-    found: Found,
+    found: CacheLookup,
     made: PreparedParts | None = None,
     block: Callable[[int], Block] | None = None,
 ) -> tuple[PreparedTask, Iterator[Block] | None]:
-    """The prepared task, from what was there and what was made.
+    """The prepared task, from the parts in the cache and those made now.
 
     Args:
         inputs: What was prepared.
@@ -217,27 +219,27 @@ def finished(
         where none are read, or where they are the blocks of `made` as they are.
     """
     whole = found.made if made is None else found.made.merged_with(made)
-    whole = replace(whole, rows=whole.rows + passed(inputs, found))
+    whole = replace(whole, rows=whole.rows + count_rows_passed(inputs, found))
     needs_state = inputs.mode == "weights" or inputs.teacher_analyses or inputs.reports()
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
     if inputs.mode != "outputs":
         return assemble(inputs, replace(whole, cached_outputs=None)), None
-    pieces = dict(found.pieces)
+    signals = dict(found.signals)
     if made is not None and made.cached_outputs is not None:
-        if not pieces:
+        if not signals:
             return assemble(inputs, whole.bare()), None
-        pieces = pieces_of(made.cached_outputs, block) | pieces
+        signals = split_signals(made.cached_outputs, block) | signals
     wanted = inputs.train_output_spec()
     blocks = inputs.recording("train", wanted).blocks()
-    cached_outputs, values = composed(pieces, wanted, inputs.dtype, blocks)
+    cached_outputs, values = merge_signals(signals, wanted, inputs.dtype, blocks)
     return assemble(inputs, replace(whole, cached_outputs=cached_outputs)), values
 
 
 def with_values(
     prepared: PreparedTask, made: PreparedParts | None, blocks: Iterator[Block] | None
 ) -> PreparedTask:
-    """What `finished` gave, with all cached outputs in memory."""
+    """What `finish_task` gave, with all cached outputs in memory."""
     if prepared.cached_outputs is None:
         return prepared
     if blocks is None:
@@ -258,20 +260,20 @@ def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     return {n: v for n, v in whole.items() if n in missing and v is not None}
 
 
-def _pieces(
+def _new_signals(
     inputs: TaskInputs,
     made: PreparedParts,
     missing: Sequence[str],
     block: Callable[[int], Block] | None,
-) -> dict[str, tuple[Piece, Sequence[Array]]]:
+) -> dict[str, tuple[CachedSignal, Sequence[Array]]]:
     """Recorded signals of what was made, by name, with their blocks."""
-    found: dict[str, tuple[Piece, Sequence[Array]]] = {}
+    found: dict[str, tuple[CachedSignal, Sequence[Array]]] = {}
     if made.cached_outputs is not None:
         blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
-        for name, piece in pieces_of(made.cached_outputs, block).items():
-            found[RECORDED + name] = (piece, blocks)
+        for name, signal in split_signals(made.cached_outputs, block).items():
+            found[RECORDED + name] = (signal, blocks)
     if made.reported is not None:
         blocks = inputs.recording("report", TEST_OUTPUT_SPEC).blocks()
-        for name, piece in pieces_of(made.reported).items():
-            found[REPORTED + name] = (piece, blocks)
+        for name, signal in split_signals(made.reported).items():
+            found[REPORTED + name] = (signal, blocks)
     return {name: pair for name, pair in found.items() if name in missing}
