@@ -195,7 +195,7 @@ class ContextualKD(Method[Params]):
 
     def feature_transforms(self) -> tuple[FeatureTransform, ...]:
         """The teacher's hidden states are read through their inner products only."""
-        words, tokens = self._theirs()
+        words, tokens = self._teacher_transforms()
         return (*([words] if self._uses_words else []), *([tokens] if self._uses_tokens else []))
 
     def student_outputs(self) -> OutputSpec:
@@ -226,54 +226,58 @@ class ContextualKD(Method[Params]):
 
     def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         pairs, context_padding = self._word_layers, self._context_padding()
-        ours = word_gram(
+        student_gram = word_gram(
             [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
         )
-        theirs: Gram = teacher.transformed(self._theirs()[0], mask)
+        teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[0], mask)
         terms: dict[str, Term] = {}
         if weight := self._weights["wrdist"]:
-            terms["wrdist"] = weight * self._pairs(ours, theirs)
+            terms["wrdist"] = weight * self._pairs(student_gram, teacher_gram)
         if weight := self._weights["wrangle"]:
-            terms["wrangle"] = weight * self._word_angles(ours, theirs)
+            terms["wrangle"] = weight * self._word_angles(student_gram, teacher_gram)
         return terms
 
     def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         pairs = self._token_layers
-        ours = layer_gram([student.hidden(k) for k in pairs.student], mask)
-        theirs: Gram = teacher.transformed(self._theirs()[1], mask)
+        student_gram = layer_gram([student.hidden(k) for k in pairs.student], mask)
+        teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[1], mask)
         terms: dict[str, Term] = {}
         if weight := self._weights["ltrdist"]:
-            terms["ltrdist"] = weight * self._pairs(ours, theirs)
+            terms["ltrdist"] = weight * self._pairs(student_gram, teacher_gram)
         if weight := self._weights["ltrangle"]:
-            angles = triple_relation(ours, theirs, lossfunc=self.params.lossfunc_a)
-            terms["ltrangle"] = weight * Mean(angles, cells(ours.valid, 3))
+            angles = triple_relation(student_gram, teacher_gram, lossfunc=self.params.lossfunc_a)
+            terms["ltrangle"] = weight * Mean(angles, cells(student_gram.valid, 3))
         return terms
 
-    def _theirs(self) -> tuple[WordGram, LayerGram]:
+    def _teacher_transforms(self) -> tuple[WordGram, LayerGram]:
         """What is read of the teacher for the WR and for the LTR terms."""
         words = WordGram(self._word_layers.teacher, self._context_padding())
         return words, LayerGram(self._token_layers.teacher)
 
-    def _pairs(self, ours: Gram, theirs: Gram) -> Mean:
+    def _pairs(self, student_gram: Gram, teacher_gram: Gram) -> Mean:
         p = self.params
         found = pair_relation(
-            ours, theirs, distance=p.distance, lossfunc=p.lossfunc_d, distnorm=p.distnorm
+            student_gram,
+            teacher_gram,
+            distance=p.distance,
+            lossfunc=p.lossfunc_d,
+            distnorm=p.distnorm,
         )
-        return Mean(found, cells(ours.valid, 2))
+        return Mean(found, cells(student_gram.valid, 2))
 
-    def _word_angles(self, ours: Gram, theirs: Gram) -> Mean:
+    def _word_angles(self, student_gram: Gram, teacher_gram: Gram) -> Mean:
         p = self.params
         if p.window is None:
-            found = triple_relation(ours, theirs, lossfunc=p.lossfunc_a)
-            return Mean(found, cells(ours.valid, 3))
+            found = triple_relation(student_gram, teacher_gram, lossfunc=p.lossfunc_a)
+            return Mean(found, cells(student_gram.valid, 3))
         found = window_relation(
-            ours,
-            theirs,
+            student_gram,
+            teacher_gram,
             window=p.window,
             lossfunc=p.lossfunc_a,
             mask_neighbours=p.mask_neighbours,
         )
-        over = window_cells(ours.valid, window=p.window, mask_neighbours=p.mask_neighbours)
+        over = window_cells(student_gram.valid, window=p.window, mask_neighbours=p.mask_neighbours)
         return Mean(found, over)
 
     def _context_padding(self) -> int:

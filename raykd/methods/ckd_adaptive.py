@@ -111,11 +111,15 @@ class AdaptiveCKD(Method[Params]):
 
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """The terms of every subnet, added up."""
-        theirs = teacher(batch)
+        teacher_outputs = teacher(batch)
         total: dict[str, Any] = {}  # either kind of term; a name is of one kind
         for subnet in self._active:
-            ours = student(batch, None if subnet == Subnet() else subnet)
-            for name, term in self._of_depth[subnet.depth].loss(batch, ours, theirs).means.items():
+            student_outputs = student(batch, None if subnet == Subnet() else subnet)
+            for name, term in (
+                self._of_depth[subnet.depth]
+                .loss(batch, student_outputs, teacher_outputs)
+                .means.items()
+            ):
                 # Every subnet counts the same items, or a fixed number of layers times as many.
                 total[name] = total[name] + term if name in total else term
         return LossTerms(**total)

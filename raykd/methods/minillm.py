@@ -220,33 +220,37 @@ class MiniLLM(Method[Params]):
             )
             # What was sampled is one of the tokens that both have; so are all probabilities.
             shared = self.context.shared_vocabulary
-            mine = student(written, dropout=False).lazy_logits.first(shared)
-            theirs = teacher(written).lazy_logits.first(shared)
-            return rollout_of(written, mine, theirs, p, self.ranks)
+            student_logits = student(written, dropout=False).lazy_logits.first(shared)
+            teacher_logits = teacher(written).lazy_logits.first(shared)
+            return rollout_of(written, student_logits, teacher_logits, p, self.ranks)
 
     def _policy_terms(
         self, rollout: Rollout, student: StudentFn, teacher: TeacherOutputsFn
     ) -> tuple[dict[str, Term], dict[str, Term]]:
         shared = self.context.shared_vocabulary
         scores = student(rollout.batch, dropout=False).lazy_logits.first(shared)
-        theirs = None
+        teacher_logits = None
         if self.params.single_step_reg:
-            theirs = teacher(rollout.batch).lazy_logits.first(shared)
-        total, apart = policy_terms(rollout, scores, theirs, self.params)
+            teacher_logits = teacher(rollout.batch).lazy_logits.first(shared)
+        total, apart = policy_terms(rollout, scores, teacher_logits, self.params)
         names = ["policy", "single_step"][: len(apart)]
         metrics: dict[str, Term] = {n: rollout.mean(v) for n, v in zip(names, apart, strict=True)}
         return {"responses": rollout.mean(total)}, metrics
 
 
 def rollout_of(
-    written: Batch, mine: LazyLogits, theirs: LazyLogits, params: Params, ranks: Ranks
+    written: Batch,
+    student_logits: LazyLogits,
+    teacher_logits: LazyLogits,
+    params: Params,
+    ranks: Ranks,
 ) -> Rollout:
     """What is learnt from of responses that were sampled.
 
     Args:
         written: Prompts with the responses.
-        mine: Scores of the student that sampled, for the tokens of the responses.
-        theirs: Scores of the teacher.
+        student_logits: Scores of the student that sampled, for the tokens of the responses.
+        teacher_logits: Scores of the teacher.
         params: Coefficients.
         ranks: Advantages are centred over the responses of all of them.
     """
@@ -256,9 +260,9 @@ def rollout_of(
     counts = has_label.sum(dim=1)
     places = torch.arange(p.max_new_tokens, device=counts.device)
     mask = (places < counts[:, None]).long()
-    old = _spread(chosen(mine, ids, p.temperature), mask)
-    likely = _spread(chosen(theirs, ids, 1.0), mask)
-    heated = _spread(chosen(theirs, ids, p.temperature), mask)
+    old = _spread(chosen(student_logits, ids, p.temperature), mask)
+    likely = _spread(chosen(teacher_logits, ids, 1.0), mask)
+    heated = _spread(chosen(teacher_logits, ids, p.temperature), mask)
     reward = policy.rewards(likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward)
     raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
 
@@ -276,14 +280,14 @@ def rollout_of(
 
 
 def policy_terms(
-    rollout: Rollout, scores: LazyLogits, theirs: LazyLogits | None, params: Params
+    rollout: Rollout, scores: LazyLogits, teacher_logits: LazyLogits | None, params: Params
 ) -> tuple[Tensor, Tensor]:
     """The policy gradient and the single step, in one pass over the vocabulary.
 
     Args:
         rollout: Responses.
         scores: The student's for their tokens, now.
-        theirs: The teacher's, None to leave the single step out.
+        teacher_logits: The teacher's, None to leave the single step out.
         params: Coefficients.
 
     Returns:
@@ -297,9 +301,9 @@ def policy_terms(
         new = -F.cross_entropy(heated, rollout.ids[at], reduction="none")
         bound = policy.clipped_loss(new, old[at], advantage[at], weight[at], cliprange=p.cliprange)
         found = [bound.sum() / count]
-        if theirs is not None:
+        if teacher_logits is not None:
             with torch.no_grad():
-                target = theirs.chunk(at) / p.temperature
+                target = teacher_logits.chunk(at) / p.temperature
             found.append(reverse_kl(heated, target).sum() / count)
         return torch.stack(found)
 

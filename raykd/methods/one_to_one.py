@@ -94,19 +94,24 @@ class OneToOne(Method[Params]):
 
     def refusal(self) -> str:
         """Widths that cannot be paired, and no term at all."""
-        ours, theirs = self.context.student.hidden, self.context.teacher.hidden
-        if self._reads_hidden and self.params.width_map == "identity" and ours != theirs:
+        student_width, teacher_width = self.context.student.hidden, self.context.teacher.hidden
+        if (
+            self._reads_hidden
+            and self.params.width_map == "identity"
+            and student_width != teacher_width
+        ):
             return (
-                f"pairs neurons by their number, but '{self.context.student_name}' has {ours:,} "
-                f"and '{self.context.teacher_name}' {theirs:,}\n"
+                f"pairs neurons by their number, but '{self.context.student_name}' has "
+                f"{student_width:,} and '{self.context.teacher_name}' {teacher_width:,}\n"
                 "set width_map: assign, which chooses a neuron of the teacher for each of a "
                 "narrower student"
             )
-        if self._reads_hidden and ours > theirs:
+        if self._reads_hidden and student_width > teacher_width:
             return (
                 f"gives each neuron of the student one of the teacher, but "
-                f"'{self.context.student_name}' has {ours:,} and '{self.context.teacher_name}' "
-                f"only {theirs:,}\nchoose a student that is at most as wide"
+                f"'{self.context.student_name}' has {student_width:,} and "
+                f"'{self.context.teacher_name}' only {teacher_width:,}\n"
+                "choose a student that is at most as wide"
             )
         if not (self._reads_hidden or self._soft or self.params.alpha_task):
             return "has nothing to minimise: all its weights are 0 here\nset alpha_task above 0"
@@ -133,12 +138,12 @@ class OneToOne(Method[Params]):
 
     def calibrate(self, seen: Iterable[tuple[Batch, Outputs, Outputs]]) -> None:
         """Assign a neuron of the teacher to each one of the untrained student."""
-        ours, theirs = [], []
+        student_hidden, teacher_hidden = [], []
         for batch, student, teacher in seen:
             tokens = batch.attention_mask.bool()
-            ours.append(student.hidden(self._last[0])[tokens].float().cpu())
-            theirs.append(teacher.hidden(self._last[1])[tokens].float().cpu())
-        chosen = best_assignment(pearson(torch.cat(ours), torch.cat(theirs)))
+            student_hidden.append(student.hidden(self._last[0])[tokens].float().cpu())
+            teacher_hidden.append(teacher.hidden(self._last[1])[tokens].float().cpu())
+        chosen = best_assignment(pearson(torch.cat(student_hidden), torch.cat(teacher_hidden)))
         self._pairs.assignment.copy_(chosen)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
@@ -153,34 +158,43 @@ class OneToOne(Method[Params]):
             terms["distil"] = p.alpha_ce * kl.mean()
         if self._reads_hidden:
             tokens = batch.attention_mask.bool()
-            ours = student.hidden(self._last[0])[tokens]
-            theirs = teacher.hidden(self._last[1])[tokens]
+            student_hidden = student.hidden(self._last[0])[tokens]
+            teacher_hidden = teacher.hidden(self._last[1])[tokens]
             if p.width_map == "assign":
-                theirs = theirs[:, self._pairs.assignment]
-            count = len(ours)
+                teacher_hidden = teacher_hidden[:, self._pairs.assignment]
+            count = len(student_hidden)
             if p.alpha_corr:
-                corr, similar = self._correlation(batch, ours, theirs)
+                corr, similar = self._correlation(batch, student_hidden, teacher_hidden)
                 terms["corr"] = p.alpha_corr * Mean(corr, count)
                 metrics["correlation"] = Mean(similar, count)
             if p.alpha_mse:
-                terms["mse"] = p.alpha_mse * Mean(neuron_mse(ours, theirs), count)
+                terms["mse"] = p.alpha_mse * Mean(neuron_mse(student_hidden, teacher_hidden), count)
             if p.alpha_cos:
-                terms["cos"] = p.alpha_cos * Mean(token_cosine(ours, theirs), count)
+                terms["cos"] = p.alpha_cos * Mean(
+                    token_cosine(student_hidden, teacher_hidden), count
+                )
         return LossTerms(metrics, **terms)
 
-    def _correlation(self, batch: Batch, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    def _correlation(
+        self, batch: Batch, student_hidden: Tensor, teacher_hidden: Tensor
+    ) -> tuple[Tensor, Tensor]:
         p = self.params
-        tokens, width = ours.shape
+        tokens, width = student_hidden.shape
         official = p.corr_norm == "official"
         divisor = float(tokens * width if official else tokens)
         other = 0.0 if official and width >= _NEGLIGIBLE_FROM else p.off_diagonal
         total: Tensor | None = None
         if p.mask_mode != "replace":
-            total, similar = correlation_loss(ours, theirs, divisor=divisor, off_diagonal=other)
+            total, similar = correlation_loss(
+                student_hidden, teacher_hidden, divisor=divisor, off_diagonal=other
+            )
         if p.mask_mode != "none":
-            kept = self._kept(batch, width).to(ours.device)
+            kept = self._kept(batch, width).to(student_hidden.device)
             part, of_part = correlation_loss(
-                ours[:, kept], theirs[:, kept], divisor=divisor, off_diagonal=other
+                student_hidden[:, kept],
+                teacher_hidden[:, kept],
+                divisor=divisor,
+                off_diagonal=other,
             )
             total, similar = (part, of_part) if total is None else (total + part, similar)
         assert total is not None

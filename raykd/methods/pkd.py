@@ -47,11 +47,11 @@ class PatientKD(Method[Params]):
 
     def refusal(self) -> str:
         """Hidden states of different widths have no distance."""
-        ours, theirs = self.context.student.hidden, self.context.teacher.hidden
-        if self.params.beta and ours != theirs:
+        student_width, teacher_width = self.context.student.hidden, self.context.teacher.hidden
+        if self.params.beta and student_width != teacher_width:
             return (
                 f"compares hidden states of equal width, but '{self.context.student_name}' is "
-                f"{ours:,} wide and '{self.context.teacher_name}' {theirs:,}\n"
+                f"{student_width:,} wide and '{self.context.teacher_name}' {teacher_width:,}\n"
                 "choose a student of the teacher's width, or tinybert, which learns a projection"
             )
         return super().refusal()
@@ -76,13 +76,13 @@ class PatientKD(Method[Params]):
         if p.alpha:
             terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
         if p.beta:
-            ours = student.stacked(self._pairs.student)
-            theirs = teacher.stacked(self._pairs.teacher)
+            student_hidden = student.stacked(self._pairs.student)
+            teacher_hidden = teacher.stacked(self._pairs.teacher)
             mask = batch.attention_mask
             distance = (
-                Mean(pkd_cls(ours, theirs), len(mask))
+                Mean(pkd_cls(student_hidden, teacher_hidden), len(mask))
                 if p.positions == "cls"
-                else Mean(pkd_all(ours, theirs, mask), mask.sum())
+                else Mean(pkd_all(student_hidden, teacher_hidden, mask), mask.sum())
             )
             terms["patient"] = p.beta * distance
         return LossTerms(**terms)

@@ -121,13 +121,20 @@ class SinKD(Method[Params]):
             terms = self._on_classes(student, teacher)
         if p.beta > 0:
             weight = p.beta * p.sinkhorn_scale
-            ours, theirs = self._viewed(batch, student, teacher)
+            student_logits, teacher_logits = self._viewed(batch, student, teacher)
             if self._writes and p.view == "tokens":
-                found = self._distance(ours, theirs) if len(ours) else working(ours).sum()
-                terms["sinkhorn"] = weight * Mean(found, len(ours))
+                found = (
+                    self._distance(student_logits, teacher_logits)
+                    if len(student_logits)
+                    else working(student_logits).sum()
+                )
+                terms["sinkhorn"] = weight * Mean(found, len(student_logits))
             else:
-                ours, theirs = self.ranks.gathered(ours), self.ranks.gathered(theirs)
-                whole = Mean(self._distance(ours, theirs), 1.0, of_batch=False)
+                student_logits, teacher_logits = (
+                    self.ranks.gathered(student_logits),
+                    self.ranks.gathered(teacher_logits),
+                )
+                whole = Mean(self._distance(student_logits, teacher_logits), 1.0, of_batch=False)
                 terms["sinkhorn"] = weight * whole
         return LossTerms(metrics, **terms)
 
@@ -156,8 +163,8 @@ class SinKD(Method[Params]):
                 hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
                 found.append((1 - alpha) / count * hard)
             if alpha > 0:
-                ours, theirs = same_width(chunk, at_tokens(teacher, numbers[at]))
-                soft = soft_cross_entropy(ours, theirs, temperature=heat)
+                student_logits, teacher_logits = same_width(chunk, at_tokens(teacher, numbers[at]))
+                soft = soft_cross_entropy(student_logits, teacher_logits, temperature=heat)
                 found.append(alpha / count * soft.sum())
             return torch.stack(found)
 

@@ -118,11 +118,16 @@ class Scoring(TeacherAnalysis):
 
         def losses(batch: Batch) -> Mapping[str, Tensor]:
             with torch.no_grad():
-                ours = context.run(student, batch).logits
-            theirs = context.run(teacher, batch)
-            distance = _distance(ours, theirs.logits, self.temperature, context.distillation.kind)
+                student_logits = context.run(student, batch).logits
+            teacher_outputs = context.run(teacher, batch)
+            distance = _distance(
+                student_logits, teacher_outputs.logits, self.temperature, context.distillation.kind
+            )
             # Half of it, as in the authors' loss; the half on the labels has no gradient here.
-            return {"expressiveness": theirs.task_loss, "friendliness": distance.mean() / 2}
+            return {
+                "expressiveness": teacher_outputs.task_loss,
+                "friendliness": distance.mean() / 2,
+            }
 
         batches = context.batches(self.split, self.batch_size, self.rows)
         found = {}

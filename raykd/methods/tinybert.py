@@ -63,16 +63,17 @@ class TinyBert(Method[Params]):
 
     def refusal(self) -> str:
         """Attention needs as many heads, and blocks that divide."""
-        ours, theirs = self.context.student, self.context.teacher
-        if self.params.attention and ours.heads != theirs.heads:
+        student, teacher = self.context.student, self.context.teacher
+        if self.params.attention and student.heads != teacher.heads:
             return (
-                f"compares attention head by head, but the student has {ours.heads} heads and the "
-                f"teacher {theirs.heads}\nset attention: 0, or choose a student with as many heads"
+                f"compares attention head by head, but the student has {student.heads} heads and "
+                f"the teacher {teacher.heads}\n"
+                "set attention: 0, or choose a student with as many heads"
             )
         if self.params.attention and not self._maps.teacher:
             return (
-                f"compares the attention of every block of the student, but its {ours.layers} "
-                f"blocks do not divide the teacher's {theirs.layers}\nset attention: 0"
+                f"compares the attention of every block of the student, but its {student.layers} "
+                f"blocks do not divide the teacher's {teacher.layers}\nset attention: 0"
             )
         return super().refusal()
 
@@ -101,14 +102,18 @@ class TinyBert(Method[Params]):
             found = tiny_hidden(own, teacher.stacked((0,)), mask)
             terms["embedding"] = p.embedding * Mean(found, mask.sum())
         if p.hidden:
-            own = self._projected(student.stacked(self._pairs.student))
-            theirs = teacher.stacked(self._pairs.teacher)
-            terms["hidden"] = p.hidden * Mean(tiny_hidden(own, theirs, mask), mask.sum())
+            student_hidden = self._projected(student.stacked(self._pairs.student))
+            teacher_hidden = teacher.stacked(self._pairs.teacher)
+            terms["hidden"] = p.hidden * Mean(
+                tiny_hidden(student_hidden, teacher_hidden, mask), mask.sum()
+            )
         if p.attention:
-            own = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
-            theirs = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
+            student_maps = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
+            teacher_maps = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
             pairs = mask.sum(dim=1).square().sum()
-            terms["attention"] = p.attention * Mean(tiny_attention(own, theirs, mask), pairs)
+            terms["attention"] = p.attention * Mean(
+                tiny_attention(student_maps, teacher_maps, mask), pairs
+            )
         return LossTerms(**terms)
 
     def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> OutputSpec:

@@ -93,24 +93,26 @@ class Run:
         self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
         self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, dtype=dtype)
         reads = method.student_outputs().union(OutputSpec(logits=True))
-        ours = self.student.outputs(reads, task_loss=True)
-        theirs = self.teacher.outputs(method.teacher_outputs(), task_loss=False)
+        student_outputs = self.student.outputs(reads, task_loss=True)
+        teacher_outputs = self.teacher.outputs(method.teacher_outputs(), task_loss=False)
         batch = setups.batch(lengths, of.kind)
         if transformed:
-            theirs = _transformed(method, theirs, batch)
-        self.terms: LossTerms = method.step(batch, lambda _, subnet=None: ours, lambda _: theirs)
+            teacher_outputs = _transformed(method, teacher_outputs, batch)
+        self.terms: LossTerms = method.step(
+            batch, lambda _, subnet=None: student_outputs, lambda _: teacher_outputs
+        )
         self.total: Tensor = self.terms.total()
         self.total.backward()
 
 
-def _transformed(method: Method[Any], theirs: Outputs, batch: Batch) -> Outputs:
+def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) -> Outputs:
     """The teacher's outputs without hidden states, with what is kept in place of them."""
     mask = batch.attention_mask
     kept = {}
     for transform in method.feature_transforms():
-        states = [theirs.hidden(k).detach() for k in transform.layers]
+        states = [teacher_outputs.hidden(k).detach() for k in transform.layers]
         kept[transform] = transform.batch(transform.rows(states, mask), mask)
-    logits = theirs.logits if method.teacher_outputs().logits else None
+    logits = teacher_outputs.logits if method.teacher_outputs().logits else None
     return Outputs(logits=logits, transformed=kept)
 
 
@@ -260,8 +262,10 @@ def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
     assert set(whole.terms) == set(kept.terms)
     for term in whole.terms:
         assert torch.allclose(whole.terms[term], kept.terms[term], rtol=1e-4, atol=1e-6), term
-    ours, theirs = whole.student.gradient(), kept.student.gradient()
-    assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5 * ours.abs().max().item())
+    of_states, of_transforms = whole.student.gradient(), kept.student.gradient()
+    assert torch.allclose(
+        of_states, of_transforms, rtol=1e-3, atol=1e-5 * of_states.abs().max().item()
+    )
 
 
 @over(with_transforms)
@@ -337,10 +341,10 @@ def test_every_term_moves_the_student(name, values):
     student = setups.Side(method.context, method.context.student, seed=0)
     teacher = setups.Side(method.context, method.context.teacher, seed=1)
     reads = method.student_outputs().union(OutputSpec(logits=True))
-    ours = student.outputs(reads, task_loss=True)
+    student_outputs = student.outputs(reads, task_loss=True)
     terms = method.step(
         setups.batch(),
-        lambda _, subnet=None: ours,
+        lambda _, subnet=None: student_outputs,
         lambda _: teacher.outputs(method.teacher_outputs(), task_loss=False),
     )
     for label, term in terms.items():
@@ -405,10 +409,14 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
                 maps.data = (maps.data + 3.0 * spoil * padding[:, None, None, :])[
                     :, :, :length, :length
                 ]
-        ours = sides[0].outputs(reads, task_loss=True)
-        theirs = sides[1].outputs(method.teacher_outputs(), task_loss=False)
+        student_outputs = sides[0].outputs(reads, task_loss=True)
+        teacher_outputs = sides[1].outputs(method.teacher_outputs(), task_loss=False)
         part = setups.cut(batch, length)
-        return method.step(part, lambda _, subnet=None: ours, lambda _: theirs).total().item()
+        return (
+            method.step(part, lambda _, subnet=None: student_outputs, lambda _: teacher_outputs)
+            .total()
+            .item()
+        )
 
     whole = total(False, setups.LENGTH)
     assert total(True, setups.LENGTH) == pytest.approx(whole, rel=1e-5)
@@ -442,9 +450,11 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
         hidden.data.copy_(hidden.data[:1, :1].expand_as(hidden))
     teacher = setups.Side(of, of.teacher, seed=1)
     reads = method.student_outputs().union(OutputSpec(logits=True))
-    ours = student.outputs(reads, task_loss=True)
-    theirs = teacher.outputs(method.teacher_outputs(), task_loss=False)
-    method.step(setups.batch(), lambda _, subnet=None: ours, lambda _: theirs).total().backward()
+    student_outputs = student.outputs(reads, task_loss=True)
+    teacher_outputs = teacher.outputs(method.teacher_outputs(), task_loss=False)
+    method.step(
+        setups.batch(), lambda _, subnet=None: student_outputs, lambda _: teacher_outputs
+    ).total().backward()
     gradient = student.gradient()
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() < 1e4

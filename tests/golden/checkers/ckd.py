@@ -164,10 +164,10 @@ def _is_always_zero(inputs: Inputs, term: str, strategy: str) -> bool:
 def _term(inputs: Inputs, term: str, strategy: str) -> Tensor | None:
     """One term through the public losses, or None for a name that does not exist."""
     if m := _PAIR.fullmatch(term):
-        ours, theirs = inputs.grams(m["items"], strategy)
+        student_gram, teacher_gram = inputs.grams(m["items"], strategy)
         norm = m["norm"] is not None
         return pair_relation(
-            ours, theirs, distance=m["distance"], lossfunc=m["loss"], distnorm=norm
+            student_gram, teacher_gram, distance=m["distance"], lossfunc=m["loss"], distnorm=norm
         )
     if m := _ANGLE.fullmatch(term):
         if m["window"] is None:
@@ -175,8 +175,8 @@ def _term(inputs: Inputs, term: str, strategy: str) -> Tensor | None:
         if m["items"] == "ltr":
             return None
         window = int(m["window"])
-        ours, theirs = inputs.grams("wr", strategy, context_padding=window // 2)
-        return window_relation(ours, theirs, window=window, lossfunc=m["loss"])
+        student_gram, teacher_gram = inputs.grams("wr", strategy, context_padding=window // 2)
+        return window_relation(student_gram, teacher_gram, window=window, lossfunc=m["loss"])
     if m := _SOFT.fullmatch(term):
         return _soft(inputs, float(m["temperature"]), regression=m["name"] == "kdreg")
     if term == "ce":

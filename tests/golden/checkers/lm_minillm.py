@@ -77,11 +77,13 @@ class Rollout:
             input_ids=ids, attention_mask=mask, token_type_ids=ids, index=ids[:, 0],
             labels=ids.masked_fill(mask == 0, NO_LABEL),
         )  # fmt: skip
-        theirs = self._scores(self.teacher)
-        self.rollout = rollout_of(written, self._scores(old, filtered=True), theirs, p, Alone())
+        teacher_logits = self._scores(self.teacher)
+        self.rollout = rollout_of(
+            written, self._scores(old, filtered=True), teacher_logits, p, Alone()
+        )
         f["old_logprob"], f["w"] = self.rollout.old, self.rollout.weight
         f["ent_rewards"] = -f["old_logprob"]
-        f["teacher_logprob"] = self._spread(chosen(theirs, ids[self.taken], 1.0))
+        f["teacher_logprob"] = self._spread(chosen(teacher_logits, ids[self.taken], 1.0))
         f["rewards"] = policy.rewards(
             f["teacher_logprob"], f["old_logprob"], scaling=p.reward_scaling,
             clip=p.cliprange_reward,
@@ -92,10 +94,10 @@ class Rollout:
     def _learnt(self) -> None:
         """What a step minimises."""
         f = self.found
-        now, theirs = (self._scores(t, filtered=True) for t in (self.now, self.teacher))
+        now, teacher_logits = (self._scores(t, filtered=True) for t in (self.now, self.teacher))
         f["new_logprob"] = self._spread(chosen(now, self.rollout.ids, self.params.temperature))
         f["pg_loss"] = policy_terms(self.rollout, now, None, self.params)[0]
-        whole, apart = policy_terms(self.rollout, now, theirs, self.params)
+        whole, apart = policy_terms(self.rollout, now, teacher_logits, self.params)
         f["stat_pg_loss"], f["stat_reg_loss"] = apart
         f["rl_loss_with_reg"] = f["stat_rl_loss"] = whole
 

@@ -71,9 +71,15 @@ def test_terms_are_the_weighted_relations():
     student = setups.Side(of, of.student, seed=0).hidden
     teacher = setups.Side(of, of.teacher, seed=1).hidden
     mask = setups.batch().attention_mask
-    ours, theirs = [student[k] for k in (0, 1, 2)], [teacher[k] for k in (0, 2, 4)]
-    words = word_gram(ours, mask, context_padding=2), word_gram(theirs, mask, context_padding=2)
-    tokens = layer_gram(ours, mask), layer_gram(theirs, mask)
+    student_hidden, teacher_hidden = (
+        [student[k] for k in (0, 1, 2)],
+        [teacher[k] for k in (0, 2, 4)],
+    )
+    words = (
+        word_gram(student_hidden, mask, context_padding=2),
+        word_gram(teacher_hidden, mask, context_padding=2),
+    )
+    tokens = layer_gram(student_hidden, mask), layer_gram(teacher_hidden, mask)
     assert set(terms) == TERMS
     assert terms["wrdist"].item() == pytest.approx(2 * pair_relation(*words).item())
     assert terms["wrangle"].item() == pytest.approx(3 * window_relation(*words, window=5).item())

@@ -66,8 +66,8 @@ def test_terms_of_the_subnets_are_added():
     for depth, layers in ((1.0, 4), (0.75, 3), (0.5, 2)):
         of = setups.context(teacher=TEACHER, student=replace(STUDENT, layers=layers))
         alone = ckd.METHOD(ckd.Params(**PLAIN), of)
-        ours = student(batch, Subnet(depth=depth))
-        expected += alone.loss(batch, ours, teacher(batch)).total().item()
+        student_outputs = student(batch, Subnet(depth=depth))
+        expected += alone.loss(batch, student_outputs, teacher(batch)).total().item()
     assert terms.total().item() == pytest.approx(expected, rel=1e-5)
 
 

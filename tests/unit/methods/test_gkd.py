@@ -49,14 +49,14 @@ def test_it_says_how_its_own_text_is_written():
 def test_on_the_tasks_responses_the_labels_get_the_rest(ratio):
     student, teacher = Model(1), Model(2, trained=False)
     terms = run(student, teacher, lmbda=0.0, kd_ratio=ratio, beta=0.3)
-    ours, theirs, labels = student.logits(OF), teacher.logits(OF), labels_of(OF)
-    apart = by_name("jsd", ours, theirs, beta=0.3)
-    expected = ratio * apart + (1 - ratio) * likelihood(ours, labels)
+    student_logits, teacher_logits, labels = student.logits(OF), teacher.logits(OF), labels_of(OF)
+    apart = by_name("jsd", student_logits, teacher_logits, beta=0.3)
+    expected = ratio * apart + (1 - ratio) * likelihood(student_logits, labels)
     assert terms.total().item() == pytest.approx(expected, rel=1e-5)
-    q, p = ours.softmax(-1), theirs.softmax(-1)
+    q, p = student_logits.softmax(-1), teacher_logits.softmax(-1)
     mixed = 0.3 * p + 0.7 * q
     rows = 0.3 * (p * (p / mixed).log()).sum(-1) + 0.7 * (q * (q / mixed).log()).sum(-1)
-    dense = ratio * rows.mean() + (1 - ratio) * F.cross_entropy(ours, labels)
+    dense = ratio * rows.mean() + (1 - ratio) * F.cross_entropy(student_logits, labels)
     check_gradient(terms, student, dense)
 
 

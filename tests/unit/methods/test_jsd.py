@@ -22,10 +22,11 @@ def test_it_is_the_formula(values):
     student, teacher = Model(1), Model(2, trained=False)
     params = Params(**values)
     terms = METHOD(params, CONTEXT).step(OF, student, teacher)
-    ours, theirs = student.logits(OF), teacher.logits(OF)
-    apart = by_name("jsd", ours, theirs, beta=params.beta, temperature=params.temperature,
+    student_logits, teacher_logits = student.logits(OF), teacher.logits(OF)
+    apart = by_name("jsd", student_logits, teacher_logits, beta=params.beta,
+                    temperature=params.temperature,
                     normalised=params.normalised and 0 < params.beta < 1)  # fmt: skip
-    hard, ratio = likelihood(ours, labels_of(OF)), params.kd_ratio
+    hard, ratio = likelihood(student_logits, labels_of(OF)), params.kd_ratio
     distil = ratio * params.temperature**2 * apart
     assert terms.metrics["distil"].item() == pytest.approx(distil, rel=1e-5)
     assert terms.total().item() == pytest.approx(distil + (1 - ratio) * hard, rel=1e-5)

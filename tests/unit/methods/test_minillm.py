@@ -109,9 +109,9 @@ def test_the_policy_term_is_the_clipped_ratio():
 def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_sampling():
     params = Params(max_new_tokens=5, temperature=1.5)
     student, teacher = Model(1), Model(2, trained=False)
-    mine, theirs = student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits
-    rollout = rollout_of(WRITTEN, Model(4)(WRITTEN).lazy_logits, theirs, params, Alone())
-    _, apart = policy_terms(rollout, mine, theirs, params)
+    student_logits, teacher_logits = student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits
+    rollout = rollout_of(WRITTEN, Model(4)(WRITTEN).lazy_logits, teacher_logits, params, Alone())
+    _, apart = policy_terms(rollout, student_logits, teacher_logits, params)
     q, p = (probabilities(m.logits(WRITTEN), 1.5) for m in (student, teacher))
     assert apart[1].item() == pytest.approx(kl(q, p).mean(), rel=1e-5)
 
@@ -121,9 +121,9 @@ def test_the_text_term_is_on_the_tasks_responses(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1), Model(2, trained=False)
     terms = METHOD(params, CONTEXT).step(OF, student, reader(teacher))
-    ours, theirs = student.logits(OF), teacher.logits(OF)
-    hard = likelihood(ours, labels_of(OF))
-    soft = by_name("forward_kl", ours, theirs)
+    student_logits, teacher_logits = student.logits(OF), teacher.logits(OF)
+    hard = likelihood(student_logits, labels_of(OF))
+    soft = by_name("forward_kl", student_logits, teacher_logits)
     expected = params.lm_coef * ((1 - params.kd_ratio) * hard + params.kd_ratio * soft)
     assert terms["text"].item() == pytest.approx(expected, rel=1e-5)
     shown = terms.metrics["policy"] + terms.metrics["single_step"]

@@ -40,8 +40,13 @@ def run(of=None, batch=None, **values):
 def test_the_divisor(norm, factor):
     of, batch = setups.context(student=EQUAL), setups.batch()
     student, teacher = sides(of)
-    ours, theirs = tokens_of(batch, student.hidden(2)), tokens_of(batch, teacher.hidden(4))
-    expected, similar = correlation_loss(ours, theirs, divisor=len(ours) * factor)
+    student_hidden, teacher_hidden = (
+        tokens_of(batch, student.hidden(2)),
+        tokens_of(batch, teacher.hidden(4)),
+    )
+    expected, similar = correlation_loss(
+        student_hidden, teacher_hidden, divisor=len(student_hidden) * factor
+    )
     terms = run(**ALONE, corr_norm=norm)
     assert terms["corr"].item() == pytest.approx(expected.item())
     assert terms.metrics["correlation"].item() == pytest.approx(similar.item())
@@ -101,8 +106,13 @@ def test_calibration_finds_the_teachers_neurons():
     method.calibrate(seen())
     assert method.modules().assignment.tolist() == order.tolist()
     batch, student, teacher = next(iter(seen()))
-    ours, theirs = tokens_of(batch, student.hidden(2)), tokens_of(batch, teacher.hidden(4))
-    expected, _ = correlation_loss(ours, theirs[:, order], divisor=ours.numel())
+    student_hidden, teacher_hidden = (
+        tokens_of(batch, student.hidden(2)),
+        tokens_of(batch, teacher.hidden(4)),
+    )
+    expected, _ = correlation_loss(
+        student_hidden, teacher_hidden[:, order], divisor=student_hidden.numel()
+    )
     assert method.loss(batch, student, teacher)["corr"].item() == pytest.approx(expected.item())
 
 
@@ -116,14 +126,20 @@ def test_wide_official_correlations_spare_the_matrix():
     rng = np.random.default_rng(0)
     wide = replace(setups.STUDENT, hidden=300)
     of = setups.context(student=wide, teacher=replace(setups.TEACHER, hidden=300))
-    ours = torch.tensor(rng.normal(size=(3, 14, 300)), dtype=torch.float32, requires_grad=True)
-    theirs = torch.tensor(rng.normal(size=(3, 14, 300)), dtype=torch.float32)
+    student_hidden = torch.tensor(
+        rng.normal(size=(3, 14, 300)), dtype=torch.float32, requires_grad=True
+    )
+    teacher_hidden = torch.tensor(rng.normal(size=(3, 14, 300)), dtype=torch.float32)
     batch = setups.batch()
     terms = METHOD(Params(**ALONE), of).loss(
-        batch, Outputs(hidden_states={2: ours}), Outputs(hidden_states={4: theirs})
+        batch,
+        Outputs(hidden_states={2: student_hidden}),
+        Outputs(hidden_states={4: teacher_hidden}),
     )
-    (fast,) = torch.autograd.grad(terms["corr"], ours)
+    (fast,) = torch.autograd.grad(terms["corr"], student_hidden)
     mask = batch.attention_mask.bool()
-    exact, _ = correlation_loss(ours[mask], theirs[mask], divisor=ours[mask].numel())
-    (full,) = torch.autograd.grad(exact, ours)
+    exact, _ = correlation_loss(
+        student_hidden[mask], teacher_hidden[mask], divisor=student_hidden[mask].numel()
+    )
+    (full,) = torch.autograd.grad(exact, student_hidden)
     assert (fast - full).norm() < 1e-4 * full.norm()

@@ -23,8 +23,8 @@ def run(**values):
 def test_the_first_token_of_matched_layers_by_hand():
     terms, student, teacher = run(beta=3.0)
     gaps = []
-    for ours, theirs in ((1, 2), (2, 4)):
-        a, b = student.hidden(ours)[:, 0], teacher.hidden(theirs)[:, 0]
+    for student_layer, teacher_layer in ((1, 2), (2, 4)):
+        a, b = student.hidden(student_layer)[:, 0], teacher.hidden(teacher_layer)[:, 0]
         gaps.append((a / a.norm(dim=-1, keepdim=True) - b / b.norm(dim=-1, keepdim=True)) ** 2)
     assert terms["patient"].item() == pytest.approx(3.0 * torch.stack(gaps).mean().item())
 

@@ -36,13 +36,13 @@ def test_it_is_the_formula_and_its_gradient(temperature, ratio):
     of, student, teacher = text_setups.batch([4, 1, 3]), Model(1), Model(2, trained=False)
     method = METHOD(Params(kd_ratio=ratio, temperature=temperature), CONTEXT)
     terms = method.step(of, student, teacher)
-    ours, theirs, labels = student.logits(of), teacher.logits(of), labels_of(of)
-    apart = by_name("reverse_kl", ours, theirs, temperature=temperature)
-    expected = ratio * temperature**2 * apart + (1 - ratio) * likelihood(ours, labels)
+    student_logits, teacher_logits, labels = student.logits(of), teacher.logits(of), labels_of(of)
+    apart = by_name("reverse_kl", student_logits, teacher_logits, temperature=temperature)
+    expected = ratio * temperature**2 * apart + (1 - ratio) * likelihood(student_logits, labels)
     assert terms.total().item() == pytest.approx(expected, rel=1e-5)
-    log_q, log_p = ((t / temperature).log_softmax(-1) for t in (ours, theirs))
+    log_q, log_p = ((t / temperature).log_softmax(-1) for t in (student_logits, teacher_logits))
     divergence = (log_q.exp() * (log_q - log_p)).sum(-1).mean()
-    hard = torch.nn.functional.cross_entropy(ours, labels)
+    hard = torch.nn.functional.cross_entropy(student_logits, labels)
     check_gradient(terms, student, ratio * temperature**2 * divergence + (1 - ratio) * hard)
 
 

@@ -102,9 +102,15 @@ def test_choices_are_read_where_they_differ_first(dense):
 @pytest.mark.parametrize("view", ["choices", "tokens"])
 def test_value_and_gradient_are_those_of_the_whole_scores(view, dense):
     student, teacher = Side(0), Side(1)
-    theirs = Outputs(logits=teacher.logits.detach()) if dense else teacher.outputs()
+    teacher_outputs = Outputs(logits=teacher.logits.detach()) if dense else teacher.outputs()
     terms = run(
-        student, theirs, view=view, alpha=0.3, temperature=1.5, beta=2.0, sinkhorn_scale=0.5
+        student,
+        teacher_outputs,
+        view=view,
+        alpha=0.3,
+        temperature=1.5,
+        beta=2.0,
+        sinkhorn_scale=0.5,
     )
     terms.total().backward()
     mine = [leaf.grad.clone() for leaf in student.leaves]
@@ -138,10 +144,10 @@ def test_on_tokens_it_is_the_golden_value(case):
     logits = arrays["student_logits"][valid].clone().requires_grad_()
     # An output matrix that changes nothing: states are the scores.
     student = Outputs(lazy_logits=LazyLogits(logits, torch.eye(logits.shape[1])))
-    theirs = Outputs(logits=arrays["teacher_logits"][valid])
+    teacher_outputs = Outputs(logits=arrays["teacher_logits"][valid])
     of = batch(labels, choices=False)
     method = METHOD(Params(view="tokens", alpha=1.0, beta=1.0, temperature=1.0), context())
-    terms = method.loss(of, student, theirs)
+    terms = method.loss(of, student, teacher_outputs)
     assert terms["sinkhorn"].item() == pytest.approx(
         float(golden[f"s{case}_value__tokens2d"]), rel=1e-5
     )
@@ -267,13 +273,13 @@ def test_the_distance_alone_leads_a_student_to_its_teacher(kind, view, share):
     real = Real(kind)
     student, teacher = real.model(seed=1), real.model(seed=2)
     with torch.no_grad():
-        theirs = forward(teacher, real.batch)
+        teacher_outputs = forward(teacher, real.batch)
     method = METHOD(Params(view=view, sinkhorn_scale=1.0, sinkhorn_temperature=1.0), context(kind))
     optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
     distances = []
     for _ in range(40):
         optimizer.zero_grad()
-        term = method.loss(real.batch, forward(student, real.batch), theirs)["sinkhorn"]
+        term = method.loss(real.batch, forward(student, real.batch), teacher_outputs)["sinkhorn"]
         term.backward()
         optimizer.step()
         distances.append(term.item())

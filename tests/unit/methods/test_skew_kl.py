@@ -19,11 +19,15 @@ def test_it_is_the_formula(direction, values):
     student, teacher = Model(1), Model(2, trained=False)
     params = Params(direction=direction, **values)
     terms = METHOD(params, CONTEXT).step(OF, student, teacher)
-    ours, theirs = student.logits(OF), teacher.logits(OF)
+    student_logits, teacher_logits = student.logits(OF), teacher.logits(OF)
     apart = by_name(
-        f"skew_{direction}_kl", ours, theirs, lam=params.lam, temperature=params.temperature
+        f"skew_{direction}_kl",
+        student_logits,
+        teacher_logits,
+        lam=params.lam,
+        temperature=params.temperature,
     )
-    hard = likelihood(ours, labels_of(OF))
+    hard = likelihood(student_logits, labels_of(OF))
     expected = params.kd_ratio * params.temperature**2 * apart + (1 - params.kd_ratio) * hard
     assert terms.total().item() == pytest.approx(expected, rel=1e-5)
 

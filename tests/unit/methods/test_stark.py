@@ -170,9 +170,9 @@ def test_lam_decides_between_the_two(analysis_result):
     names = {1.0: "expressiveness", 0.0: "friendliness"}
     for lam, name in names.items():
         kept = method(lam=lam, sparsity=50).kept(analysis_result)
-        ours = analysis_result[f"{name}_heads"]
-        ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
-        assert np.median(ours) >= ours[~kept.heads].max()
+        scores = analysis_result[f"{name}_heads"]
+        scores = scores / np.linalg.norm(scores, axis=1, keepdims=True)
+        assert np.median(scores) >= scores[~kept.heads].max()
     assert (
         method(lam=1.0).teacher_variant(analysis_result).key
         != method(lam=0.0).teacher_variant(analysis_result).key

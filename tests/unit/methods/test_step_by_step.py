@@ -52,9 +52,9 @@ def test_the_teacher_has_a_share_in_either(divergence):
                 divergence=divergence, beta=0.2, lam=0.3)  # fmt: skip
     explain, found = of.views[EXPLAIN], {}
     for name, read, share, weight in (("label", of, 0.3, 0.4), ("rationale", explain, 0.8, 0.6)):
-        ours, theirs = student.logits(read), teacher.logits(read)
-        apart = by_name(divergence, ours, theirs, beta=0.2, lam=0.3)
-        hard = likelihood(ours, labels_of(read))
+        student_logits, teacher_logits = student.logits(read), teacher.logits(read)
+        apart = by_name(divergence, student_logits, teacher_logits, beta=0.2, lam=0.3)
+        hard = likelihood(student_logits, labels_of(read))
         found[name] = weight * ((1 - share) * hard + share * apart)
     assert {k: v.item() for k, v in terms.items()} == pytest.approx(found, rel=1e-5)
 
@@ -63,8 +63,8 @@ def test_a_teacher_that_reads_plain_rows_is_asked_for_them():
     of, student, teacher = batch(), Model(1), Model(2, trained=False)
     terms = run(student, teacher, of, kappa_l=1.0, alpha=1.0)
     assert teacher.read == [of.views[PLAIN]]
-    theirs = teacher.logits(of.views[PLAIN])
-    apart = by_name("forward_kl", student.logits(of), theirs)
+    teacher_logits = teacher.logits(of.views[PLAIN])
+    apart = by_name("forward_kl", student.logits(of), teacher_logits)
     assert terms["label"].item() == pytest.approx(apart, rel=1e-5)
 
 

@@ -24,8 +24,12 @@ def test_hidden_states_and_embeddings_by_hand():
     _, terms, student, teacher = run(setups.context(student=EQUAL), hidden=2.0, embedding=3.0)
     mask = setups.batch().attention_mask.bool()
 
-    def gap(ours: int, theirs: int) -> torch.Tensor:
-        return (student.hidden(ours)[mask] - teacher.hidden(theirs)[mask]).square().mean()
+    def gap(student_layer: int, teacher_layer: int) -> torch.Tensor:
+        return (
+            (student.hidden(student_layer)[mask] - teacher.hidden(teacher_layer)[mask])
+            .square()
+            .mean()
+        )
 
     assert terms["embedding"].item() == pytest.approx(3 * gap(0, 0).item(), rel=1e-5)
     expected = (gap(1, 2) + gap(2, 4)) / 2
@@ -37,8 +41,10 @@ def test_attention_compares_pairs_of_tokens_of_the_first_block_of_each_group():
     mask = setups.batch().attention_mask.bool()
     pairs = mask[:, :, None] & mask[:, None, :]
     gaps = [
-        (student.attention(ours) - teacher.attention(theirs)).square().movedim(1, -1)[pairs]
-        for ours, theirs in ((0, 0), (1, 2))
+        (student.attention(student_layer) - teacher.attention(teacher_layer))
+        .square()
+        .movedim(1, -1)[pairs]
+        for student_layer, teacher_layer in ((0, 0), (1, 2))
     ]
     assert terms["attention"].item() == pytest.approx(torch.stack(gaps).mean().item(), rel=1e-5)
 

@@ -43,19 +43,19 @@ def test_a_token_loss_is_its_formula(responses, tokens, kind, ratio, beta, heat,
         patch.setattr(vocabulary, "CHUNK_BYTES", chunk)
         target = FullTeacherTarget(teacher(of).lazy_logits)
         terms = weighted(student(of).lazy_logits, labels, target, ratio, meant)
-    ours, theirs = student.logits(of), teacher.logits(of)
+    student_logits, teacher_logits = student.logits(of), teacher.logits(of)
     if not len(labels):
         assert terms.total().item() == 0.0
         assert terms.means["loss"].count == 0
         terms.total().backward()
         assert student.gradient().abs().max() == 0.0
         return
-    apart = by_name(kind, ours, theirs, beta=beta, lam=0.2, temperature=heat)
-    expected = (1 - ratio) * likelihood(ours, labels) + ratio * heat**2 * apart
+    apart = by_name(kind, student_logits, teacher_logits, beta=beta, lam=0.2, temperature=heat)
+    expected = (1 - ratio) * likelihood(student_logits, labels) + ratio * heat**2 * apart
     assert terms.total().item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
     assert set(terms.metrics) == {n for n, w in (("task", 1 - ratio), ("distil", ratio)) if w}
-    dense = (1 - ratio) * F.cross_entropy(ours, labels)
-    dense = dense + ratio * heat**2 * meant.of(ours, theirs.detach()).mean()
+    dense = (1 - ratio) * F.cross_entropy(student_logits, labels)
+    dense = dense + ratio * heat**2 * meant.of(student_logits, teacher_logits.detach()).mean()
     check_gradient(terms, student, dense)
 
 
@@ -73,9 +73,9 @@ def test_step_by_step_takes_any_rationales(rationales, tokens, alpha):
     expected = 0.0
     for read, share, weight in ((of, 0.4, alpha), (explain, 0.2, 1 - alpha)):
         if len(labels_of(read)) and weight:
-            ours, theirs = student.logits(read), teacher.logits(read)
-            hard = likelihood(ours, labels_of(read))
-            apart = by_name("forward_kl", ours, theirs)
+            student_logits, teacher_logits = student.logits(read), teacher.logits(read)
+            hard = likelihood(student_logits, labels_of(read))
+            apart = by_name("forward_kl", student_logits, teacher_logits)
             expected += weight * ((1 - share) * hard + share * apart)
     assert terms.total().item() == pytest.approx(expected, rel=1e-4, abs=1e-9)
     assert set(terms) == {n for n, w in (("label", alpha), ("rationale", 1 - alpha)) if w}

@@ -57,9 +57,12 @@ def formula(name: str, q: Tensor, p: Tensor) -> Tensor:
     }[name]  # fmt: skip
 
 
-def method(name: str, ours: int, theirs: int, **values: Any) -> Method[Any]:
+def method(
+    name: str, student_vocabulary: int, teacher_vocabulary: int, **values: Any
+) -> Method[Any]:
     sizes = [
-        ModelDims(layers=1, hidden=8, heads=2, vocabulary=n, positions=40) for n in (theirs, ours)
+        ModelDims(layers=1, hidden=8, heads=2, vocabulary=n, positions=40)
+        for n in (teacher_vocabulary, student_vocabulary)
     ]
     context = DistillationContext(
         teacher=sizes[0], student=sizes[1], kind="causal_lm", num_labels=1, vocabulary=TOKENS,
@@ -84,22 +87,27 @@ def labelled(counts: list[int]) -> Batch:
 @pytest.mark.parametrize("name", DIVERGENCES)
 @settings(deadline=None, max_examples=15)
 @given(
-    ours=SIZES, theirs=SIZES, counts=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    student_vocabulary=SIZES, teacher_vocabulary=SIZES,
+    counts=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     dense=st.booleans(),
 )  # fmt: skip
-def test_a_divergence_is_over_the_tokens_that_both_have(name, ours, theirs, counts, dense):
+def test_a_divergence_is_over_the_tokens_that_both_have(
+    name, student_vocabulary, teacher_vocabulary, counts, dense
+):
     """The likelihood of labels is over all that the student has, as it is without a teacher."""
     random = torch.Generator().manual_seed(0)
     batch = labelled(counts)
     labels = batch.labels[batch.labels != NO_LABEL]
     states = torch.randn(len(labels), 5, generator=random)
-    mine, others = (torch.randn(n, 5, generator=random) for n in (ours, theirs))
+    mine, others = (
+        torch.randn(n, 5, generator=random) for n in (student_vocabulary, teacher_vocabulary)
+    )
     teacher = (
         Outputs(logits=states @ others.T)
         if dense
         else Outputs(lazy_logits=LazyLogits(states, others))
     )
-    found = method(name, ours, theirs, **DIVERGENCES[name]).loss(
+    found = method(name, student_vocabulary, teacher_vocabulary, **DIVERGENCES[name]).loss(
         batch, Outputs(lazy_logits=LazyLogits(states, mine)), teacher.within(TOKENS)
     )
     q, p = ((states @ weight.T)[:, :TOKENS] for weight in (mine, others))
@@ -122,8 +130,8 @@ class Recorded(StudentRunner):
 class Pair:
     """Two decoders with matrices of other sizes."""
 
-    ours: int
-    theirs: int
+    student_vocabulary: int
+    teacher_vocabulary: int
 
     def __post_init__(self) -> None:
         random_init = RandomInitConfig(
@@ -131,7 +139,7 @@ class Pair:
         )
         self.model, self.teacher = (
             build_model(random_init, vocabulary=n, kind="causal_lm", num_labels=1, seed=seed).eval()
-            for seed, n in enumerate((self.ours, self.theirs))
+            for seed, n in enumerate((self.student_vocabulary, self.teacher_vocabulary))
         )
         with torch.no_grad():
             for of in (self.model, self.teacher):
@@ -139,7 +147,7 @@ class Pair:
 
     def step(self, name: str, **values: Any) -> tuple[LossTerms, Batch]:
         """The terms of a step, and the responses that it was on."""
-        made = method(name, self.ours, self.theirs, **values)
+        made = method(name, self.student_vocabulary, self.teacher_vocabulary, **values)
         student = Recorded(
             self.model, TASK["replies"], Precision("fp32", "cpu"), context=made.context,
             hidden_states=(), attentions=(),
@@ -154,18 +162,22 @@ class Pair:
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of student and teacher, over the shared tokens."""
         with torch.no_grad():
-            mine, theirs = (forward(m, batch).logits for m in (self.model, self.teacher))
-        return mine[:, :TOKENS], theirs[:, :TOKENS]
+            student_logits, teacher_logits = (
+                forward(m, batch).logits for m in (self.model, self.teacher)
+            )
+        return student_logits[:, :TOKENS], teacher_logits[:, :TOKENS]
 
 
 SIZES_OF_PAIRS = [(14, 14), (14, 23), (23, 14), (20, 17)]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), SIZES_OF_PAIRS)
+@pytest.mark.parametrize(("student_vocabulary", "teacher_vocabulary"), SIZES_OF_PAIRS)
 @pytest.mark.parametrize("alpha", [0.0, 0.4])
-def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(ours, theirs, alpha):
+def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(
+    student_vocabulary, teacher_vocabulary, alpha
+):
     """With probabilities over more tokens than were drawn from, importance is none."""
-    pair = Pair(ours, theirs)
+    pair = Pair(student_vocabulary, teacher_vocabulary)
     terms, wrote = pair.step(
         "minillm", teacher_mixed_alpha=alpha, temperature=0.8, max_new_tokens=6, lm_coef=0.0
     )
@@ -190,9 +202,11 @@ def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(ours, theirs,
     assert torch.allclose(terms.metrics["single_step"], single, atol=1e-5)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), SIZES_OF_PAIRS)
-def test_gkd_compares_text_of_the_student_over_the_tokens_that_both_have(ours, theirs):
-    pair = Pair(ours, theirs)
+@pytest.mark.parametrize(("student_vocabulary", "teacher_vocabulary"), SIZES_OF_PAIRS)
+def test_gkd_compares_text_of_the_student_over_the_tokens_that_both_have(
+    student_vocabulary, teacher_vocabulary
+):
+    pair = Pair(student_vocabulary, teacher_vocabulary)
     terms, own = pair.step("gkd", lmbda=1.0, beta=0.2, max_new_tokens=6)
     assert own.labels.max() < TOKENS
     assert torch.allclose(terms.total(), formula("gkd", *pair.logits(own)).mean(), atol=1e-5)
