@@ -36,7 +36,7 @@ _SINGULAR = {
     "sections": "report section",
     "cluster_rules": "rule for cluster files",
 }
-NO_TEACHER = ("none", "sft")
+METHODS_WITHOUT_TEACHER = ("none", "sft")
 """Methods that read no teacher: what others are measured from. The first one serves every task."""
 
 _NOT_EXTENSIONS = {"base"}

@@ -1,4 +1,4 @@
-"""What a method may know of the processes that train one model together.
+"""Collectives for methods: the processes that train one model together.
 
 Axes: B row of the batch on this rank.
 """
@@ -14,7 +14,7 @@ from raykd.data.base import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class SingleProcess:
     """The `Ranks` of a process that trains a model by itself."""
 
     rank: int = 0
@@ -22,15 +22,15 @@ class Alone:
     rows: Array | None = None
     takes_part: bool = True
 
-    def sum(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """The values themselves."""
         return values
 
-    def agreed(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """The value itself."""
         return value
 
-    def gathered(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """The values themselves."""
         return values
 
@@ -61,15 +61,15 @@ class Ranks(Protocol):
         """Whether this rank has rows of the present batch; one that has none computes one row."""
         ...
 
-    def sum(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Elementwise sum over the ranks, without gradient."""
         ...
 
-    def agreed(self, value: float) -> float:
-        """What rank 0 passed, on every rank; for what is drawn once for all of them."""
+    def broadcast(self, value: float) -> float:
+        """The value of rank 0, on every rank; for what is drawn once for all of them."""
         ...
 
-    def gathered(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """One value per row of the batch to those of all ranks, rank after rank.
 
         A loss of all of them is the same on every rank, and is given as ``Mean(loss, 1.0)`` with

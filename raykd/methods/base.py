@@ -18,8 +18,8 @@ from raykd.data.base import TOKEN_KINDS, Array, Batch
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
-from raykd.methods._pairs import pair_refusal
-from raykd.methods._ranks import Alone, Ranks
+from raykd.methods._ranks import Ranks, SingleProcess
+from raykd.methods._refusals import pair_refusal
 from raykd.models.base import FeatureTransform, ModelDims, Outputs, Subnet
 from raykd.params import Scalar
 
@@ -297,7 +297,7 @@ class Method(ABC, Generic[P]):
     requires: ClassVar[OutputSpec]
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     view: ClassVar[str] = ""
-    ranks: Ranks = Alone()
+    ranks: Ranks = SingleProcess()
 
     def __init__(self, params: P, context: DistillationContext) -> None:
         self.params = params

@@ -75,7 +75,7 @@ class GKD(Method[Params]):
         """Sample responses for the whole batch on all ranks, or take those of the task."""
         p = self.params
         # Drawn on every rank, so that the generators stay in step, and decided by the first.
-        if self.ranks.agreed(torch.rand(()).item()) >= p.lmbda:
+        if self.ranks.broadcast(torch.rand(()).item()) >= p.lmbda:
             return self.loss(batch, student(batch), teacher(batch))
         own = student.generate(
             batch, max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature

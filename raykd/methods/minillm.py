@@ -267,7 +267,7 @@ def rollout_of(
     raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
 
     def over_ranks(numbers: Tensor) -> Tensor:
-        return ranks.sum(numbers * float(ranks.takes_part))
+        return ranks.all_reduce(numbers * float(ranks.takes_part))
 
     summing = over_ranks if ranks.size > 1 else None
     advantage = policy.whitened(raw, mask, over=p.whiten_over, ranks_sum=summing) * mask

@@ -15,7 +15,7 @@ from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.terms import Term
 from raykd.losses.vocabulary import summed
-from raykd.methods._views import at_choices, at_tokens, same_width, spread
+from raykd.methods._logit_views import at_choices, at_tokens, same_width, spread
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.params import param
@@ -131,8 +131,8 @@ class SinKD(Method[Params]):
                 terms["sinkhorn"] = weight * Mean(found, len(student_logits))
             else:
                 student_logits, teacher_logits = (
-                    self.ranks.gathered(student_logits),
-                    self.ranks.gathered(teacher_logits),
+                    self.ranks.all_gather(student_logits),
+                    self.ranks.all_gather(teacher_logits),
                 )
                 whole = Mean(self._distance(student_logits, teacher_logits), 1.0, of_batch=False)
                 terms["sinkhorn"] = weight * whole

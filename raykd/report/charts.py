@@ -16,7 +16,7 @@ from typing import Any
 import markupsafe
 import plotly.graph_objects as go
 
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.serialization import json_safe
 
 GREY = "#8a8a8a"
@@ -75,7 +75,7 @@ def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
     styles: dict[str, Style] = {}
     seen = {True: 0, False: 0}
     for i, label in enumerate(labels):
-        is_none = label.rpartition("/")[2] in NO_TEACHER
+        is_none = label.rpartition("/")[2] in METHODS_WITHOUT_TEACHER
         k = seen[is_none]
         seen[is_none] += 1
         lap = k if is_none else k + k // len(_COLOURS)  # a colour comes again with another dash

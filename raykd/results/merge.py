@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raykd.errors import RaykdError
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import SweepResult
 
 
@@ -75,7 +75,7 @@ def _relabelled(
     """A run with labels, trial ids and domains that stand next to those of other runs."""
 
     def name(label: str) -> str:
-        is_reference = keep_references and label in (result.baseline, *NO_TEACHER)
+        is_reference = keep_references and label in (result.baseline, *METHODS_WITHOUT_TEACHER)
         return label if counts[label] == 1 or is_reference else f"{result.run}/{label}"
 
     train = result.spec["train"]

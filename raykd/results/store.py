@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raykd.errors import RaykdError
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
 from raykd.results.serialization import from_dict, json_safe, to_dict
@@ -24,7 +24,7 @@ from raykd.results.serialization import from_dict, json_safe, to_dict
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 1
-_DEFAULT_BASELINES = ("kd", *NO_TEACHER)
+_DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
 
 
 def load_results(run: str | Path) -> SweepResult:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from raykd.params import Scalar
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.confirmed import confirm_seed, confirmed
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
@@ -199,7 +199,7 @@ def compared(measure: Measure, arm: ArmSummary, other: ArmSummary) -> Difference
 
 def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
     """The arm that reads no teacher, which gains are measured from."""
-    return next((arm for arm in arms if arm.method in NO_TEACHER), None)
+    return next((arm for arm in arms if arm.method in METHODS_WITHOUT_TEACHER), None)
 
 
 def named(label: str, *, first: bool = False) -> str:
@@ -209,7 +209,7 @@ def named(label: str, *, first: bool = False) -> str:
         label: The arm.
         first: Whether the sentence begins with it.
     """
-    if label != NO_TEACHER[0]:
+    if label != METHODS_WITHOUT_TEACHER[0]:
         return label
     return "The student without a teacher" if first else "no teacher"
 

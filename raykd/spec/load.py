@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from raykd import registry
 from raykd.errors import Problem, SpecError
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
 from raykd.spec.method_section import as_arm, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
@@ -239,7 +239,10 @@ def _read_report(
             findings.add(node.mark, "report.path", f"'path' {wrong}, got {node.typed()}", hint)
     labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
     if made.baseline is None:
-        without = next((m.label for m in methods.values() if m.method in NO_TEACHER), NO_TEACHER[0])
+        without = next(
+            (m.label for m in methods.values() if m.method in METHODS_WITHOUT_TEACHER),
+            METHODS_WITHOUT_TEACHER[0],
+        )
         baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else without
         return made.model_copy(update={"baseline": baseline})
     assert entry is not None

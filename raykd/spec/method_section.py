@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from raykd import registry
 from raykd.errors import SpecError, UnknownName
 from raykd.params import ParamInfo, Scalar, describe, unknown_key
-from raykd.registry import NO_TEACHER, suggestion
+from raykd.registry import METHODS_WITHOUT_TEACHER, suggestion
 from raykd.spec.domains import same_value
 from raykd.spec.names import name_problem
 from raykd.spec.nodes import Entry, Findings, Node, join
@@ -67,9 +67,13 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
             arms[label] = arm
     for label, arm in arms.items():
         _check_together(arm, entry.node.entries[label], MOST_BUILT // len(arms), findings)
-    if not any(arm.method in NO_TEACHER for arm in arms.values()):
-        label = NO_TEACHER[0] if NO_TEACHER[0] not in entry.node.entries else "no-teacher"
-        arms[label] = MethodSpec(label=label, method=NO_TEACHER[0])
+    if not any(arm.method in METHODS_WITHOUT_TEACHER for arm in arms.values()):
+        label = (
+            METHODS_WITHOUT_TEACHER[0]
+            if METHODS_WITHOUT_TEACHER[0] not in entry.node.entries
+            else "no-teacher"
+        )
+        arms[label] = MethodSpec(label=label, method=METHODS_WITHOUT_TEACHER[0])
     return arms
 
 

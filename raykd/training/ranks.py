@@ -41,15 +41,15 @@ class StepRanks:
         """Whether this rank has rows of the batch."""
         return self.rank < len(self.rows)
 
-    def sum(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Elementwise sum over the ranks, without gradient."""
         return self.world.sum(values.detach().clone())
 
-    def agreed(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """What rank 0 passed, on every rank."""
         return self.world.broadcast(value)
 
-    def gathered(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """Values of the rows of all ranks, rank after rank; those of this one with gradient.
 
         How many rows each rank has is known beforehand, so that nothing waits for the device. The

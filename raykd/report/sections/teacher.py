@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raykd.registry import NO_TEACHER
+from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.report.charts import duration, size
 from raykd.report.section import Section, template
 from raykd.results.records import SweepResult, TeacherRecord
@@ -32,7 +32,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         return None
     ratios = [forwards_per_example(t) for t in result.teachers]
     known = [r for r in ratios if r is not None]
-    trials = sum(t.method not in NO_TEACHER for t in result.trials)
+    trials = sum(t.method not in METHODS_WITHOUT_TEACHER for t in result.trials)
     heading = f"Prepared once per task and read by {trials} trials"
     if known:
         heading += f"; it saw each distinct row {_times(max(known))}"

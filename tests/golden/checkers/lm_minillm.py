@@ -13,7 +13,7 @@ from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.losses import policy
 from raykd.losses.targets import Divergence, FullTeacherTarget
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods._ranks import Alone
+from raykd.methods._ranks import SingleProcess
 from raykd.methods._tokens import weighted
 from raykd.methods.minillm import Params, chosen, policy_terms, rollout_of
 from tests.golden.comparison import (
@@ -79,7 +79,7 @@ class Rollout:
         )  # fmt: skip
         teacher_logits = self._scores(self.teacher)
         self.rollout = rollout_of(
-            written, self._scores(old, filtered=True), teacher_logits, p, Alone()
+            written, self._scores(old, filtered=True), teacher_logits, p, SingleProcess()
         )
         f["old_logprob"], f["w"] = self.rollout.old, self.rollout.weight
         f["ent_rewards"] = -f["old_logprob"]

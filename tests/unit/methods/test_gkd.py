@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from raykd.methods._ranks import Alone
+from raykd.methods._ranks import SingleProcess
 from raykd.methods.base import OutputSpec
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
@@ -69,8 +69,8 @@ def test_lambda_is_the_share_of_steps_on_its_own_text():
 
 @pytest.mark.parametrize(("drawn", "own"), [(0.49, True), (0.5, False), (0.51, False)])
 def test_what_the_first_rank_drew_decides(drawn, own):
-    class First(Alone):
-        def agreed(self, value: float) -> float:
+    class First(SingleProcess):
+        def broadcast(self, value: float) -> float:
             assert 0.0 <= value < 1.0
             return drawn
 

@@ -8,7 +8,7 @@ import torch
 
 from raykd.data.base import Batch
 from raykd.losses.terms import Mean
-from raykd.methods._ranks import Alone
+from raykd.methods._ranks import SingleProcess
 from raykd.methods.base import OnlineTeacherFn
 from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of
 from raykd.training.device import DistributedContext
@@ -71,7 +71,7 @@ def test_advantages_and_weights_are_the_formulas(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1, trained=False), Model(2, trained=False)
     found = rollout_of(
-        WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+        WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, SingleProcess()
     )
     expected = np.concatenate(advantages_by_hand(student, teacher, params))
     taken = found.mask.bool()
@@ -87,7 +87,7 @@ def test_the_policy_term_is_the_clipped_ratio():
     params = Params(max_new_tokens=5, cliprange=0.1, temperature=0.8, teacher_mixed_alpha=0.2)
     before, teacher, student = Model(1, trained=False), Model(2, trained=False), Model(1)
     rollout = rollout_of(
-        WRITTEN, before(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+        WRITTEN, before(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, SingleProcess()
     )
     with torch.no_grad():
         student.weight += 0.1 * Model(3).weight
@@ -110,7 +110,9 @@ def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_samplin
     params = Params(max_new_tokens=5, temperature=1.5)
     student, teacher = Model(1), Model(2, trained=False)
     student_logits, teacher_logits = student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits
-    rollout = rollout_of(WRITTEN, Model(4)(WRITTEN).lazy_logits, teacher_logits, params, Alone())
+    rollout = rollout_of(
+        WRITTEN, Model(4)(WRITTEN).lazy_logits, teacher_logits, params, SingleProcess()
+    )
     _, apart = policy_terms(rollout, student_logits, teacher_logits, params)
     q, p = (probabilities(m.logits(WRITTEN), 1.5) for m in (student, teacher))
     assert apart[1].item() == pytest.approx(kl(q, p).mean(), rel=1e-5)
@@ -170,7 +172,7 @@ def test_what_it_remembers_is_the_responses_and_the_steps_left():
 
 
 def test_the_responses_of_a_rank_that_had_no_rows_never_count():
-    class Idle(Alone):
+    class Idle(SingleProcess):
         def sum(self, values):
             return values + torch.tensor([4.0, 2.0, 8.0], dtype=torch.float64)
 
@@ -178,7 +180,7 @@ def test_the_responses_of_a_rank_that_had_no_rows_never_count():
     method = METHOD(Params(ppo_epochs=2, max_new_tokens=5), CONTEXT)
     method.ranks = Idle(size=2, takes_part=False)
     method.step(OF, Model(1), reader(teacher))
-    method.ranks = Alone()  # the next batch has rows for it
+    method.ranks = SingleProcess()  # the next batch has rows for it
     terms = method.step(OF, Model(1), reader(teacher))
     responses = terms.means["responses"]
     assert isinstance(responses, Mean)
@@ -190,7 +192,11 @@ def test_the_state_keeps_every_field_of_a_rollout():
     teacher = Model(2, trained=False)
     params = Params(max_new_tokens=5)
     made = rollout_of(
-        WRITTEN, Model(1)(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, Alone()
+        WRITTEN,
+        Model(1)(WRITTEN).lazy_logits,
+        teacher(WRITTEN).lazy_logits,
+        params,
+        SingleProcess(),
     )
     again = Rollout.of_tensors(made.tensors())
     for field in dataclasses.fields(Rollout):

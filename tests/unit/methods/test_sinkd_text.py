@@ -17,7 +17,7 @@ from raykd.data.table import Table
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods._views import at_choices, spread
+from raykd.methods._logit_views import at_choices, spread
 from raykd.methods.base import LossTerms
 from raykd.methods.sinkd import METHOD, Params
 from raykd.models.base import Outputs, RandomInitConfig

@@ -1,4 +1,4 @@
-"""Why a teacher and a student cannot be compared in the way that a method asks for."""
+"""Reasons why a method cannot compare a given teacher and student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of written text as rows that a loss on classes compares: of answer choices, of tokens.
+"""Logits of generated text as rows that a loss on classes compares: by answer choice or token.
 
 Axes: B row, C answer choice, M token with a label, V vocabulary.
 """
