@@ -76,7 +76,7 @@ def _kept(path: Path, like: Examples) -> Examples | None:
 def _keep(made: Examples, path: Path, folder: Path) -> None:
     """Write rows, whole or not at all; where they cannot be kept, the next sweep makes them."""
     plain = json.dumps({"texts": made.texts, "labels": made.labels.tolist()})
-    with contextlib.suppress(OSError), CacheLocks(folder).whole(path, is_file=True) as draft:
+    with contextlib.suppress(OSError), CacheLocks(folder).atomic_write(path, is_file=True) as draft:
         draft.write_text(plain, encoding="utf-8")
 
 

@@ -104,7 +104,7 @@ def write_teacher(
     Raises:
         SetupError: The disk is full or the folder cannot be written.
     """
-    with _DiskErrors(folder), locks.whole(folder) as draft:
+    with _DiskErrors(folder), locks.atomic_write(folder) as draft:
         cache_index.write_metadata(draft, about)
         bare = trained
         if trained.state is not None:
@@ -156,7 +156,7 @@ def write_part(folder: Path, key: str, name: str, value: StoredPart, locks: Cach
     Raises:
         SetupError: The disk is full or the folder cannot be written.
     """
-    with _DiskErrors(folder), locks.whole(folder / PARTS / key) as draft:
+    with _DiskErrors(folder), locks.atomic_write(folder / PARTS / key) as draft:
         _write_plain(draft, "part", value)
         cache_index.name_part(draft, name)
 
@@ -190,7 +190,7 @@ def write_signal(
         SetupError: The disk is full or the folder cannot be written.
     """
     starts = np.asarray([0, *(int(rows[-1]) + 1 for rows in blocks)], np.int64)
-    with _DiskErrors(folder), locks.whole(folder / PARTS / key) as draft:
+    with _DiskErrors(folder), locks.atomic_write(folder / PARTS / key) as draft:
         _write_plain(draft, "part", replace(signal.metadata, starts=starts))
         for k, rows in enumerate(blocks):
             found = signal.read(int(rows[0]), int(rows[-1]) + 1)

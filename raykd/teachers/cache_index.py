@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raykd.teachers.locks import DRAFT, GONE, CacheLocks, away
+from raykd.teachers.locks import DRAFT, GONE, CacheLocks, rename_away
 
 ABOUT = PART = "about.json"
 TEACHER = "teacher"
@@ -225,7 +225,7 @@ def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheIt
         with locks.deleting():
             if key and locks.is_used(key):
                 continue
-            moved = away(kept.path)
+            moved = rename_away(kept.path)
         gone.append(replace(kept, nbytes=_size(moved)))
         _delete(moved)
         left -= kept.nbytes

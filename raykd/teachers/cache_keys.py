@@ -28,8 +28,8 @@ from raykd.teachers.vocab_cache.hidden import HiddenCache
 FORMAT = 5
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, REPORTED, SCORES, TEXTS, ANALYSES, STUDENT = (
-    "recorded/", "reported/", "scores/", "written/", "analyses/", "student"
+RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT = (
+    "recorded/", "test_outputs/", "scores/", "written/", "analyses/", "student"
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -152,9 +152,9 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     if inputs.records():
         for name in signal_names(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
             found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
-    if inputs.reports():
+    if inputs.records_test_outputs():
         name = TOKENS + HiddenCache().name
-        found[REPORTED + name] = [ran, rows.digest("report"), _recording(inputs, name)]
+        found[TEST_OUTPUTS + name] = [ran, rows.digest("report"), _recording(inputs, name)]
     if inputs.output_spec.generation:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]

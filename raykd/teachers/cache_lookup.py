@@ -12,9 +12,9 @@ from raykd.teachers import cache, cache_index
 from raykd.teachers.cache_keys import (
     ANALYSES,
     RECORDED,
-    REPORTED,
     SCORES,
     STUDENT,
+    TEST_OUTPUTS,
     TEXTS,
     CacheKeys,
 )
@@ -66,7 +66,7 @@ def look_up_parts(
     signals, values = {}, {}
     seconds, missing = trained.seconds, []
     for name, key in keys.parts.items():
-        if name.startswith((RECORDED, REPORTED)):
+        if name.startswith((RECORDED, TEST_OUTPUTS)):
             signal = cache.read_signal(entry, key)
             if signal is not None:
                 signals[name] = signal
@@ -108,15 +108,17 @@ def _made(
     def of(prefix: str) -> dict[str, Any]:
         return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
-    reported = None
-    told = {n.removeprefix(REPORTED): p for n, p in signals.items() if n.startswith(REPORTED)}
+    test_outputs = None
+    told = {
+        n.removeprefix(TEST_OUTPUTS): p for n, p in signals.items() if n.startswith(TEST_OUTPUTS)
+    }
     if told:
         recording = inputs.recording("report", TEST_OUTPUT_SPEC)
         bare, blocks = merge_signals(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
-        reported = bare.with_chunks(blocks)
+        test_outputs = bare.with_chunks(blocks)
     return PreparedParts(
         scores=of(SCORES),
-        reported=reported,
+        test_outputs=test_outputs,
         teacher_texts=of(TEXTS),
         analysis_results=of(ANALYSES),
         student=values.get(STUDENT),

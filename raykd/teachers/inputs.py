@@ -162,7 +162,7 @@ class TaskInputs:
         token_labels = self.teacher_splits["train"].token_labels
         return bool(signal_names(self.train_output_spec(), token_labels=token_labels))
 
-    def reports(self) -> bool:
+    def records_test_outputs(self) -> bool:
         """Whether the report split is recorded, to tell how far written text is from it."""
         return self.task.kind in TEXT_KINDS and self.same_tokens
 

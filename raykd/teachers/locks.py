@@ -28,7 +28,7 @@ GATE_S = 60.0
 """Locks are taken and let go of under one more lock, which is held for moments."""
 
 
-class Hold:
+class HeldLock:
     """A lock that is held until it is released, or the process ends.
 
     Args:
@@ -59,7 +59,7 @@ class CacheLocks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / _LOCKS
 
-    def use(self, key: str) -> Hold:
+    def use(self, key: str) -> HeldLock:
         """Say that this process reads an entry, so that nobody deletes it.
 
         Raises:
@@ -72,7 +72,7 @@ class CacheLocks:
         """Whether some process reads or makes an entry; call it within `deleting`."""
         return any(self._is_held(path) for path in self._folder.glob(f"{key}.*lock"))
 
-    def claim(self, key: str) -> Hold | None:
+    def claim(self, key: str) -> HeldLock | None:
         """The right to make an entry or a part of it, None where another process has it.
 
         Raises:
@@ -87,7 +87,7 @@ class CacheLocks:
                 return None
             who = f"process {os.getpid()} on {socket.gethostname()}"
             path.with_suffix(".by").write_text(who, encoding="utf-8")
-            return Hold(lock, self._gate)
+            return HeldLock(lock, self._gate)
 
     def holder(self, key: str) -> str:
         """Who makes an entry, in words."""
@@ -103,8 +103,8 @@ class CacheLocks:
             yield
 
     @contextlib.contextmanager
-    def whole(self, target: Path, *, is_file: bool = False) -> Iterator[Path]:
-        """A new folder or file, which then appears under a name; what was there before goes.
+    def atomic_write(self, target: Path, *, is_file: bool = False) -> Iterator[Path]:
+        """Write a folder or file that appears under its name whole or not at all.
 
         When something fails in between, nothing is left.
 
@@ -125,7 +125,7 @@ class CacheLocks:
                 draft.mkdir()
             yield draft
             if not is_file and target.exists():
-                shutil.rmtree(away(target), ignore_errors=True)
+                shutil.rmtree(rename_away(target), ignore_errors=True)
             draft.rename(target)
         finally:
             if draft.is_file():
@@ -141,10 +141,10 @@ class CacheLocks:
         self._folder.mkdir(parents=True, exist_ok=True)
         return _lock(self._folder / "gate", GATE_S)
 
-    def _mark(self, name: str) -> Hold:
+    def _mark(self, name: str) -> HeldLock:
         lock = _lock(self._path(name))
         lock.acquire()
-        return Hold(lock, self._gate)
+        return HeldLock(lock, self._gate)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
@@ -161,8 +161,8 @@ class CacheLocks:
         return False
 
 
-def away(path: Path) -> Path:
-    """Take a folder from those who look for it by its name; returns what is left to be deleted.
+def rename_away(path: Path) -> Path:
+    """Rename a folder so that nobody finds it any more; returns what is left to be deleted.
 
     Raises:
         OSError: It cannot be renamed.

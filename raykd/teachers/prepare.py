@@ -23,7 +23,7 @@ from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.scoring import metrics_of, score_teacher
-from raykd.teachers.signals import only, signal_names
+from raykd.teachers.signals import select_signals, signal_names
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.teacher_text import (
@@ -102,9 +102,9 @@ def make(
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
         cached_outputs = recorder(model, factory, recording, rows.of("train"))
-    reported = None
-    if inputs.reports() and known.reported is None:
-        reported = _reported(inputs, model, world)
+    test_outputs = None
+    if inputs.records_test_outputs() and known.test_outputs is None:
+        test_outputs = _test_outputs(inputs, model, world)
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
@@ -114,7 +114,7 @@ def make(
         parameters=sum(p.numel() for p in model.parameters()),
         scores=scores,
         cached_outputs=cached_outputs,
-        reported=reported,
+        test_outputs=test_outputs,
         teacher_texts=_teacher_texts(inputs, model, progress),
         student=student,
         rows=rows.done,
@@ -167,7 +167,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
-    matrix, bias = _output_layer(state, made.cached_outputs, made.reported)
+    matrix, bias = _output_layer(state, made.cached_outputs, made.test_outputs)
     return PreparedTask(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
@@ -184,7 +184,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         student=student,
         cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
-        reported=made.reported,
+        test_outputs=made.test_outputs,
         output_matrix=matrix,
         output_bias=bias,
         analysis_results=dict(made.analysis_results),
@@ -238,10 +238,10 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
         return wanted
     token_labels = inputs.teacher_splits["train"].token_labels
     missing = [n for n in signal_names(wanted, token_labels=token_labels) if n not in known.names()]
-    return only(wanted, missing) if missing else None
+    return select_signals(wanted, missing) if missing else None
 
 
-def _reported(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
+def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
     """What the teacher says of the text of the report split."""
     return record(model, inputs.recording("report", TEST_OUTPUT_SPEC), world.device)
 

@@ -23,7 +23,7 @@ class PreparedParts:
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
         cached_outputs: Its outputs on the train rows.
-        reported: What it said of the tokens of the report split.
+        test_outputs: Its cached outputs on the text of the report split.
         teacher_texts: The train rows with texts of the teacher, by what they are.
         analysis_results: What analyses found out, by
             `raykd.teachers.teacher_variants.analysis_name`.
@@ -37,7 +37,7 @@ class PreparedParts:
     parameters: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cached_outputs: CachedOutputs | None = None
-    reported: CachedOutputs | None = None
+    test_outputs: CachedOutputs | None = None
     teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     analysis_results: Mapping[str, AnalysisResult] = field(default_factory=dict)
     student: ModelFactory | None = None
@@ -53,7 +53,7 @@ class PreparedParts:
             parameters=more.parameters or self.parameters,
             scores={**self.scores, **more.scores},
             cached_outputs=more.cached_outputs or self.cached_outputs,
-            reported=more.reported or self.reported,
+            test_outputs=more.test_outputs or self.test_outputs,
             teacher_texts={**self.teacher_texts, **more.teacher_texts},
             analysis_results={**self.analysis_results, **more.analysis_results},
             student=more.student or self.student,

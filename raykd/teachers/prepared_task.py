@@ -37,8 +37,8 @@ class PreparedTask:
         cached_outputs: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
-        reported: What the teacher said of the tokens of the report split, to tell how far students
-            are from it; None where no text is written.
+        test_outputs: Cached outputs on the text of the report split, to tell how far students are
+            from the teacher; None where no text is written.
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
         output_bias: What is added to these scores, or None.
@@ -68,7 +68,7 @@ class PreparedTask:
     student: ModelFactory
     cached_outputs: CachedOutputs | None
     teacher: ModelFactory | None
-    reported: CachedOutputs | None
+    test_outputs: CachedOutputs | None
     output_matrix: Array | None
     output_bias: Array | None
     analysis_results: Mapping[str, AnalysisResult]
@@ -108,8 +108,8 @@ class PreparedTask:
         for array in (self.output_matrix, self.output_bias):
             if array is not None:
                 yield array
-        if self.reported is not None:
-            yield from self.reported.arrays()
+        if self.test_outputs is not None:
+            yield from self.test_outputs.arrays()
         for result in self.analysis_results.values():
             yield from result.arrays.values()
         for factory in (self.student, self.teacher):

@@ -36,7 +36,7 @@ def signal_names(output_spec: OutputSpec, *, token_labels: bool) -> tuple[str, .
     return tuple(found)
 
 
-def only(output_spec: OutputSpec, names: Collection[str]) -> OutputSpec:
+def select_signals(output_spec: OutputSpec, names: Collection[str]) -> OutputSpec:
     """The spec without the signals whose names are not given."""
     assert output_spec.hidden_states != "all"
     assert output_spec.attentions != "all"

@@ -15,9 +15,9 @@ from raykd.teachers.cache import TrainedTeacher
 from raykd.teachers.cache_keys import (
     ANALYSES,
     RECORDED,
-    REPORTED,
     SCORES,
     STUDENT,
+    TEST_OUTPUTS,
     TEXTS,
     CacheKeys,
 )
@@ -25,12 +25,12 @@ from raykd.teachers.cache_lookup import WEIGHTS, CacheLookup, count_rows_passed,
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.cached_signals import CachedSignal, merge_signals, split_signals
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.locks import CacheLocks, Hold
+from raykd.teachers.locks import CacheLocks, HeldLock
 from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
-from raykd.teachers.signals import only
+from raykd.teachers.signals import select_signals
 
 WAIT_S = 0.5
 """How often it is looked whether another process is done."""
@@ -48,8 +48,8 @@ class TeacherCache:
         self.folder = folder
         self.writable = writable and folder is not None
         self._locks = CacheLocks(folder) if folder is not None else None
-        self._claims: dict[str, Hold] = {}
-        self._uses: dict[str, Hold] = {}
+        self._claims: dict[str, HeldLock] = {}
+        self._uses: dict[str, HeldLock] = {}
 
     def look_up(self, inputs: TaskInputs, keys: CacheKeys) -> CacheLookup:
         """What the cache has of a task; until `close` nobody deletes it."""
@@ -193,7 +193,9 @@ def with_known_parts(inputs: TaskInputs, found: CacheLookup) -> TaskInputs:
         wanted, dtype = inputs.train_output_spec(), inputs.dtype
         names = list(found.signals)
         blocks = inputs.recording("train", wanted).blocks()
-        cached_outputs, values = merge_signals(found.signals, only(wanted, names), dtype, blocks)
+        cached_outputs, values = merge_signals(
+            found.signals, select_signals(wanted, names), dtype, blocks
+        )
         if any(name.startswith(ANALYSES) for name in found.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)
@@ -220,7 +222,9 @@ def finish_task(
     """
     whole = found.made if made is None else found.made.merged_with(made)
     whole = replace(whole, rows=whole.rows + count_rows_passed(inputs, found))
-    needs_state = inputs.mode == "weights" or inputs.teacher_analyses or inputs.reports()
+    needs_state = (
+        inputs.mode == "weights" or inputs.teacher_analyses or inputs.records_test_outputs()
+    )
     if needs_state and whole.state is None and found.state is not None:
         whole = replace(whole, state=found.state())
     if inputs.mode != "outputs":
@@ -272,8 +276,8 @@ def _new_signals(
         blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
         for name, signal in split_signals(made.cached_outputs, block).items():
             found[RECORDED + name] = (signal, blocks)
-    if made.reported is not None:
+    if made.test_outputs is not None:
         blocks = inputs.recording("report", TEST_OUTPUT_SPEC).blocks()
-        for name, signal in split_signals(made.reported).items():
-            found[REPORTED + name] = (signal, blocks)
+        for name, signal in split_signals(made.test_outputs).items():
+            found[TEST_OUTPUTS + name] = (signal, blocks)
     return {name: pair for name, pair in found.items() if name in missing}

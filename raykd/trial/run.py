@@ -249,8 +249,10 @@ def _ending(
     model, settings, collator, world = (
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
-    if config.report and prepared.reported is not None:
-        read = open_offline(prepared, prepared.reported, world).outputs_fn(OutputSpec(logits=True))
+    if config.report and prepared.test_outputs is not None:
+        read = open_offline(prepared, prepared.test_outputs, world).outputs_fn(
+            OutputSpec(logits=True)
+        )
         metrics["report/teacher_kl"] = teacher_divergence(
             model, read, student.splits["report"], settings, collator, world
         )

@@ -310,7 +310,7 @@ def test_two_that_want_the_same_teacher_make_it_once(folder):
 def test_what_a_killed_process_left_is_shown_and_goes(folder, capsys):
     code = (
         "import sys\nfrom pathlib import Path\nfrom raykd.teachers.locks import CacheLocks\n"
-        "with CacheLocks(Path('cache')).whole(Path('cache/entry')) as draft:\n"
+        "with CacheLocks(Path('cache')).atomic_write(Path('cache/entry')) as draft:\n"
         "    (draft / 'model').write_bytes(b'0' * 5_000_000)\n"
         "    print('half', flush=True)\n    sys.stdin.read()\n"
     )

@@ -124,7 +124,7 @@ def test_what_was_left_half_written_is_shown_and_goes(filled):
         (path / "half").write_bytes(b"0" * 10)
     (filled / cache_index.AUGMENTED).mkdir()
     (filled / cache_index.AUGMENTED / ".new-5").write_text("half")
-    with locks.whole(filled / "other") as busy:
+    with locks.atomic_write(filled / "other") as busy:
         found = cache_index.leftovers(filled, locks)
         assert names(found) == {".new-1", ".new-2", ".gone-3", ".gone-4", ".new-5"}
         assert all(kept.nbytes > 0 for kept in found)

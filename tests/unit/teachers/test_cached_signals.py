@@ -10,7 +10,7 @@ from raykd.teachers import ragged
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals, split_signals
 from raykd.teachers.ragged import one_chunk
-from raykd.teachers.signals import only, signal_names
+from raykd.teachers.signals import select_signals, signal_names
 from tests.unit.teachers.same import same
 
 LENGTHS = (3, 1, 4, 1, 5, 2, 6)
@@ -111,8 +111,8 @@ def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
 
 
 def test_only_some_signals():
-    some = only(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
+    some = select_signals(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
     assert some == OutputSpec(hidden_states=(2,), attentions=(3,), context_padding=1)
     tokens = OutputSpec(logits=True, vocab_cache="sampled:8", hidden_states=(1,))
-    assert only(tokens, ["tokens/sampled:8"]) == OutputSpec(vocab_cache="sampled:8")
-    assert only(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))
+    assert select_signals(tokens, ["tokens/sampled:8"]) == OutputSpec(vocab_cache="sampled:8")
+    assert select_signals(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))

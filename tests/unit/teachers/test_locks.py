@@ -17,7 +17,7 @@ from raykd.teachers.locks import CacheLocks
 locks = CacheLocks(Path(sys.argv[1]))
 held = locks.claim("aa") if sys.argv[2] == "claim" else locks.use("aa")
 if sys.argv[2] == "draft":
-    open_draft = locks.whole(Path(sys.argv[1]) / "entry")
+    open_draft = locks.atomic_write(Path(sys.argv[1]) / "entry")
     (open_draft.__enter__() / "file").write_text("half")
 assert held is not None
 print("held", flush=True)
@@ -107,11 +107,11 @@ def test_a_draft_of_a_process_that_was_killed_is_left_over(tmp_path, other):
 
 def test_a_folder_appears_whole(tmp_path):
     locks, target = CacheLocks(tmp_path), tmp_path / "deep" / "entry"
-    with locks.whole(target) as draft:
+    with locks.atomic_write(target) as draft:
         (draft / "a").write_text("1")
         assert not target.exists()
     assert (target / "a").read_text() == "1"
-    with locks.whole(target) as draft:
+    with locks.atomic_write(target) as draft:
         (draft / "b").write_text("2")
     assert [p.name for p in target.iterdir()] == ["b"]
     assert [p.name for p in target.parent.iterdir()] == ["entry"]
@@ -122,7 +122,7 @@ def test_what_fails_leaves_nothing_and_what_was_there_before(tmp_path, is_file):
     locks, target = CacheLocks(tmp_path), tmp_path / "entry"
 
     def write(text: str, error: Exception | None = None) -> None:
-        with locks.whole(target, is_file=is_file) as draft:
+        with locks.atomic_write(target, is_file=is_file) as draft:
             (draft if is_file else draft / "a").write_text(text)
             if error is not None:
                 raise error
