@@ -29,7 +29,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
-        """Put the job of a trial on the board; returns the config of `raykd.trial.lease`."""
+        """Submit the job of a trial; returns the config of `raykd.trial.lease`."""
 
     @abstractmethod
     def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ class ArmsSearch(Searcher):
             self.ledger.finished(live.label, live.number, Status.PRUNED, event)
             study.prune(trial_id)
         else:
-            # Only a closed board ends a trial like this: others would fare the same.
+            # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
             self.ledger.finished(live.label, live.number, Status.INTERRUPTED, event)
             study.abandon(trial_id)
@@ -169,7 +169,7 @@ class ArmsSearch(Searcher):
 
 
 class ArmsScheduler(FIFOScheduler):
-    """Passes each trial's evaluations to the scheduler of its arm, and its verdict to the board.
+    """Passes each trial's evaluations to the scheduler of its arm, and its decision to stop on.
 
     Args:
         search: The searcher that knows which arm a trial belongs to.

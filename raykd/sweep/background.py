@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from raykd.trial.board import RAY_THREAD
+from raykd.trial.coordinator import RAY_THREAD
 
 
 class Background:

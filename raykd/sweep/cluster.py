@@ -1,4 +1,4 @@
-"""The Ray cluster of a sweep: connecting, what it holds, the board and the slots."""
+"""The Ray cluster of a sweep: connecting, what it holds, the coordinator and the slots."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from raykd.sweep.fleet import Fleet
 from raykd.sweep.nodes import Node
 from raykd.sweep.processes import descendants, kill
 from raykd.training.device import built_for_gpus
-from raykd.trial.board import RAY_THREAD, open_board
+from raykd.trial.coordinator import RAY_THREAD, start_coordinator
 from raykd.trial.hosts import SlotHosts
 from raykd.trial.slot import SlotPool, SlotShape
 
@@ -49,7 +49,7 @@ _QUIET = {
     # trial meanwhile; how many there are at a time is bounded by the searcher.
     "TUNE_MAX_PENDING_TRIALS_PG": "64",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Train: a slot reports to the board; its own health is polled rarely.
+    # Train: a slot reports to the coordinator; its own health is polled rarely.
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -249,21 +249,22 @@ def slots(
     log: EventLog,
     closing: threading.Event | None = None,
 ) -> Iterator[Fleet]:
-    """A board and started slots, which follow the nodes as they come and go.
+    """A coordinator and started slots, which follow the nodes as they come and go.
 
     Args:
         spec: The sweep.
         cluster: What it runs on.
         run: The run folder.
         log: Told of nodes and slots.
-        closing: Set when the block is left: the board is gone after that; None for nobody to tell.
+        closing: Set when the block is left: the coordinator is gone after that; None for nobody to
+            tell.
     """
-    name = f"board-{run.name}-{uuid.uuid4().hex[:8]}"
-    where = {"board": name, "namespace": ray.get_runtime_context().namespace}
-    board = open_board(name, where["namespace"])
+    name = f"coordinator-{run.name}-{uuid.uuid4().hex[:8]}"
+    where = {"coordinator": name, "namespace": ray.get_runtime_context().namespace}
+    coordinator = start_coordinator(name, where["namespace"])
     pool = functools.partial(
         SlotPool,
-        board,
+        coordinator,
         name,
         where["namespace"],
         cluster.shape,
@@ -274,15 +275,15 @@ def slots(
         message = f"torch was built without CUDA: {count:g} GPUs are not used"
         if count:
             log.emit("note", message=message)
-    hosts = SlotHosts(board, pool, str((run / "ray").resolve()))
-    fleet = Fleet(cluster, hosts, board, where, log)
+    hosts = SlotHosts(coordinator, pool, str((run / "ray").resolve()))
+    fleet = Fleet(cluster, hosts, coordinator, where, log)
     try:
         fleet.start()
         yield fleet
     finally:
         if closing is not None:
             closing.set()
-        # The board or the head may be lost: that has been told, or is what ended the block.
+        # The coordinator or the head may be lost: that has been told, or is what ended the block.
         with contextlib.suppress(ray.exceptions.RayError):
             fleet.close()
-        ray.kill(board)
+        ray.kill(coordinator)

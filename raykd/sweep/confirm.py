@@ -17,7 +17,7 @@ from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.ledger import TrialLedger
 from raykd.sweep.plan import Cell, confirm_trial
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 
@@ -48,7 +48,7 @@ def to_confirm(
 def confirm(
     jobs: Sequence[tuple[TrialConfig, tuple[str, ...]]],
     ledger: TrialLedger,
-    board: Any,
+    coordinator: Any,
     *,
     key: str,
     metric: str,
@@ -59,7 +59,7 @@ def confirm(
     Args:
         jobs: What to run.
         ledger: Keeps the records.
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         key: Fingerprint under which workers find the teacher.
         metric: The objective.
         on_saved: Called with the folder of a student that was saved.
@@ -80,10 +80,10 @@ def confirm(
                 on_saved(folder)
             ledger.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
-                answer(board.drop.remote(f"{job}/student"))
+                answer(coordinator.delete.remote(f"{job}/student"))
         elif kind == "failed":
             ledger.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":
             ledger.finished(job, Status.INTERRUPTED, event, metric)
 
-    follow(board, configs, on_event)
+    follow(coordinator, configs, on_event)

@@ -30,10 +30,10 @@ from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.teachers import Teachers
 from raykd.training.device import resolve_precision
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 
-NOTICE_S = 1.0
+NOTIFICATION_WAIT_S = 1.0
 
 LOOK_S = 0.2
 """How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
@@ -103,8 +103,8 @@ class Driver:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
 
         Args:
-            conclude: Called with what ended the work, None for its own end, before slots and board
-                are closed: whatever happens to Ray then, the results are written.
+            conclude: Called with what ended the work, None for its own end, before slots and
+                coordinator are closed: whatever happens to Ray then, the results are written.
 
         Raises:
             SpecError: No node can hold what a trial asks for.
@@ -120,17 +120,17 @@ class Driver:
         ability = ability_of(cluster)
         widths = {task: student_width(found) for task, found in self._gathered.items()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as fleet:
-            board = fleet.board
+            coordinator = fleet.coordinator
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
-            ledger = TrialLedger(board, self._log, self._run, devices, retries, again)
+            ledger = TrialLedger(coordinator, self._log, self._run, devices, retries, again)
             ledger.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             teachers = Teachers(
-                self._spec, self._gathered, board, self._log, self._run, cache, room,
+                self._spec, self._gathered, coordinator, self._log, self._run, cache, room,
                 cluster.store_bytes, ability,
             )  # fmt: skip
-            listener = self._listen(board, ledger, teachers)
+            listener = self._listen(coordinator, ledger, teachers)
             work = Background(lambda: self._work(teachers, fleet, ledger), "work")
             try:
                 while not work.wait(LOOK_S):
@@ -138,19 +138,19 @@ class Driver:
                     if fleet.watcher is not None:
                         fleet.watcher.check()
             except BaseException as exc:
-                self._halt(board, work, exc)
+                self._halt(coordinator, work, exc)
                 conclude(exc)
                 raise
             conclude(None)
 
-    def _halt(self, board: Any, work: Background, why: BaseException) -> None:
+    def _halt(self, coordinator: Any, work: Background, why: BaseException) -> None:
         """End what runs, so that its end is on record."""
         if isinstance(why, KeyboardInterrupt):
             message = "stopped by the user; results so far are kept (once more ends it at once)"
             self._log.emit("stopping", message=message)
         self._stop.set()
-        with contextlib.suppress(ray.exceptions.RayError):  # the board may be what is lost
-            answer(board.close.remote())
+        with contextlib.suppress(ray.exceptions.RayError):  # the coordinator may be what is lost
+            answer(coordinator.close.remote())
         work.end(HALT_S)  # what it ends with now follows from `why`
 
     def _work(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
@@ -171,7 +171,7 @@ class Driver:
             if not self._stop.is_set():
                 self._search(work, fleet, ledger)
             if not self._stop.is_set() and self._with_confirm:
-                self._confirm(work, fleet.board, ledger)
+                self._confirm(work, fleet.coordinator, ledger)
             teachers.release(task)
 
     def _search(self, work: _TaskWork, fleet: Fleet, ledger: TrialLedger) -> None:
@@ -192,7 +192,7 @@ class Driver:
             note=lambda message: self._log.emit("note", message=message),
         )
 
-    def _confirm(self, work: _TaskWork, board: Any, ledger: TrialLedger) -> None:
+    def _confirm(self, work: _TaskWork, coordinator: Any, ledger: TrialLedger) -> None:
         done = finished_confirmations(self._run) if self._resumed else {}
         jobs = to_confirm(self._spec, self._run, work.cells, work.arms)
         jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
@@ -203,20 +203,22 @@ class Driver:
         confirm(
             jobs,
             ledger,
-            board,
+            coordinator,
             key=work.key,
             metric=work.cells[0].metrics[0],
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 
-    def _listen(self, board: Any, ledger: TrialLedger, teachers: Teachers) -> Background:
-        """Turn the board's notices into events, in a thread that ends with the board."""
+    def _listen(self, coordinator: Any, ledger: TrialLedger, teachers: Teachers) -> Background:
+        """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
             cursor = 0
             while True:
                 try:
-                    notices = answer(board.notices.remote(cursor, NOTICE_S))
+                    notifications = answer(
+                        coordinator.notifications.remote(cursor, NOTIFICATION_WAIT_S)
+                    )
                 except ray.exceptions.RayActorError as exc:
                     if self._closing.is_set():
                         return
@@ -224,28 +226,30 @@ class Driver:
                         f"the process that hands out jobs is lost: {str(exc).splitlines()[0]}",
                         hint="its node may have run out of memory; raykd sweep --resume continues",
                     ) from exc
-                cursor += len(notices)
-                for notice in notices:
-                    self._on_notice(notice, ledger, teachers)
+                cursor += len(notifications)
+                for notification in notifications:
+                    self._on_notification(notification, ledger, teachers)
 
         return Background(listen, "listener")
 
-    def _on_notice(
-        self, notice: Mapping[str, Any], ledger: TrialLedger, teachers: Teachers
+    def _on_notification(
+        self, notification: Mapping[str, Any], ledger: TrialLedger, teachers: Teachers
     ) -> None:
-        if notice["kind"] == "leased":
-            ledger.leased(notice)
-        elif notice["kind"] == "slot":
-            what = {k: notice[k] for k in ("slot", "state", "node", "reason") if k in notice}
+        if notification["kind"] == "leased":
+            ledger.leased(notification)
+        elif notification["kind"] == "slot":
+            what = {
+                k: notification[k] for k in ("slot", "state", "node", "reason") if k in notification
+            }
             self._log.emit("slot", **{"node": "", **what})
-            if notice["state"] == "silent":
-                message = f"slot {notice['slot']} waits for no job: {notice['reason']}"
+            if notification["state"] == "silent":
+                message = f"slot {notification['slot']} waits for no job: {notification['reason']}"
                 self._log.emit("note", message=message)
-        elif notice["kind"] == "derived_teacher":
-            what = {k: v for k, v in notice.items() if k not in ("kind", "time")}
+        elif notification["kind"] == "derived_teacher":
+            what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
-        elif notice["kind"] == "lost":
-            teachers.again(notice["key"], notice["version"])
-        elif notice["kind"] == "requeued":
-            message = f"{notice['job']} goes to another slot: {notice['why']}"
+        elif notification["kind"] == "lost":
+            teachers.again(notification["key"], notification["version"])
+        elif notification["kind"] == "requeued":
+            message = f"{notification['job']} goes to another slot: {notification['why']}"
             self._log.emit("note", message=message)

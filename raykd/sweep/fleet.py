@@ -36,8 +36,8 @@ class Fleet:
     Args:
         cluster: What there is at the start, and how many slots are wanted.
         hosts: Starts and ends slots.
-        board: Handle of the board actor.
-        where: How workers find the board.
+        coordinator: Handle of the coordinator actor.
+        where: How workers find the coordinator.
         log: Told of nodes and slots.
     """
 
@@ -45,11 +45,11 @@ class Fleet:
         self,
         cluster: Cluster,
         hosts: SlotHosts,
-        board: Any,
+        coordinator: Any,
         where: Mapping[str, str],
         log: EventLog,
     ) -> None:
-        self.board = board
+        self.coordinator = coordinator
         self.where = where
         self._cluster = cluster
         self._hosts = hosts

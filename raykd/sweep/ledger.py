@@ -18,7 +18,7 @@ from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import Ledger
 from raykd.sweep.events import EventLog
 from raykd.sweep.plan import Cell
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob
 
@@ -38,7 +38,7 @@ class TrialLedger:
     """Launches jobs and turns their events into `TrialResult` records in the event log.
 
     Args:
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         log: The event log.
         run: The run folder.
         devices: Devices a trial holds.
@@ -53,14 +53,14 @@ class TrialLedger:
 
     def __init__(
         self,
-        board: Any,
+        coordinator: Any,
         log: EventLog,
         run: Path,
         devices: float,
         max_failures: int,
         cut_short: frozenset[str] = frozenset(),
     ) -> None:
-        self._board = board
+        self._coordinator = coordinator
         self._log = log
         self._run = run
         self._devices = devices
@@ -70,11 +70,11 @@ class TrialLedger:
         self._lock = threading.RLock()
 
     def launch(self, config: TrialConfig, searched: tuple[str, ...], key: str) -> None:
-        """Put the job of a trial on the board."""
+        """Submit the job of a trial to the coordinator."""
         config = self._resolved(config)
         self._running[config.trial_id] = _Running(config, searched, time.time())
         job = TrialJob(config=config, key=key)
-        answer(self._board.submit.remote(config.trial_id, job, self._max_failures))
+        answer(self._coordinator.submit.remote(config.trial_id, job, self._max_failures))
 
     def _resolved(self, config: TrialConfig) -> TrialConfig:
         """The configuration with the number format that ``precision: auto`` means in this sweep.
@@ -88,12 +88,12 @@ class TrialLedger:
             path = path.removesuffix(".safetensors") + f".{found}.safetensors"
         return dataclasses.replace(config, precision=found, state_path=path)
 
-    def leased(self, notice: Mapping[str, Any]) -> None:
-        """A slot has taken a job; called from the thread that listens to the board."""
+    def leased(self, notification: Mapping[str, Any]) -> None:
+        """A slot has taken a job; called from the thread that listens to the coordinator."""
         with self._lock:
-            running = self._running.get(notice["job"])
+            running = self._running.get(notification["job"])
             if running is not None:
-                self._begin(running, notice)
+                self._begin(running, notification)
 
     def _begin(self, running: _Running, lease: Mapping[str, Any]) -> None:
         """Record the start of a trial, once for each lease."""
@@ -179,12 +179,12 @@ class TrialLedger:
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:
             _drop_states(Path(config.state_path))
-        answer(self._board.forget.remote(trial_id))
+        answer(self._coordinator.forget.remote(trial_id))
         return result
 
     def cancel(self, trial_id: str) -> None:
         """Stop the job of a trial."""
-        answer(self._board.cancel.remote(trial_id))
+        answer(self._coordinator.cancel.remote(trial_id))
 
 
 class SearchLedger(Ledger):
@@ -214,7 +214,7 @@ class SearchLedger(Ledger):
         self._ids: dict[tuple[str, int], str] = {}
 
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
-        """Put the job of a suggested trial on the board."""
+        """Submit the job of a suggested trial to the coordinator."""
         config = self._configure(self._cells[label], number, params)
         self._ids[label, number] = config.trial_id
         self._trials.launch(config, tuple(params), self._key)

@@ -27,7 +27,7 @@ from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher_cache import TeacherCache, finish_task, with_known_parts
 from raykd.training.device import Ability
-from raykd.trial.board import RAY_THREAD, answer
+from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
 
@@ -72,7 +72,7 @@ class Teachers:
     Args:
         spec: The sweep.
         gathered: Tasks by name.
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         log: The event log.
         run: The run folder.
         cache: The cache of teachers.
@@ -85,7 +85,7 @@ class Teachers:
         self,
         spec: SweepSpec,
         gathered: Mapping[str, Gathered],
-        board: Any,
+        coordinator: Any,
         log: EventLog,
         run: Path,
         cache: TeacherCache,
@@ -94,7 +94,7 @@ class Teachers:
         ability: Ability | None = None,
     ) -> None:
         self._gathered = gathered
-        self._board = board
+        self._coordinator = coordinator
         self._log = log
         self._run = run
         self._cache = cache
@@ -109,7 +109,7 @@ class Teachers:
         self._turn = ""
 
     def request(self) -> None:
-        """Look what is in the cache, and put a job on the board for each teacher that lacks parts.
+        """Look what is in the cache, and submit a job for each teacher that lacks parts.
 
         One that another process makes at this time is waited for when its turn comes.
         """
@@ -147,13 +147,13 @@ class Teachers:
         if work.error is not None:
             raise work.error
         if work.found.missing and work.made is None:
-            return None  # the board was closed
+            return None  # the coordinator was closed
         if task not in self._ready:
             self._publish(task, work)
         return self._ready[task]
 
     def _ask(self, task: str) -> bool:
-        """Look for a teacher, and put what is missing on the board; whether there is a job."""
+        """Look for a teacher, and submit a job for what is missing; whether there is a job."""
         planned = self._planned[task]
         work = self._look(task)
         if not work.found.missing:
@@ -172,7 +172,9 @@ class Teachers:
             self._note(said)
         ref = ray.put(with_known_parts(planned.inputs, work.found))
         self._inputs.append(ref)
-        answer(self._board.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries))
+        answer(
+            self._coordinator.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries)
+        )
         return True
 
     def _look(self, task: str) -> _Work:
@@ -185,7 +187,7 @@ class Teachers:
         """Follow the jobs of teachers; what is made is kept at once."""
         jobs = {_job(task): task for task in tasks}
         try:
-            follow(self._board, jobs, lambda job, event: self._on_event(jobs[job], event))
+            follow(self._coordinator, jobs, lambda job, event: self._on_event(jobs[job], event))
         except BaseException as exc:  # handed to the waiting thread
             for task in jobs.values():
                 self._work[task].error = self._work[task].error or exc
@@ -236,7 +238,7 @@ class Teachers:
         found = self._cache.look_up(work.planned.inputs, work.planned.keys)
         if not found.missing:
             work.found, work.made, work.blocks = found, None, ()
-            answer(self._board.drop.remote(work.planned.inputs.fingerprint))
+            answer(self._coordinator.delete.remote(work.planned.inputs.fingerprint))
 
     def _make_room(self) -> None:
         if not self._cache.writable or self._cache.folder is None:
@@ -276,8 +278,8 @@ class Teachers:
         else:
             blocks = iter(())
         handle = object_store.publish(bare, self._gathered[task].task, blocks, version)
-        answer(self._board.share.remote(handle.fingerprint, handle))
-        answer(self._board.drop.remote(f"{handle.fingerprint}/prepared"))
+        answer(self._coordinator.publish.remote(handle.fingerprint, handle))
+        answer(self._coordinator.delete.remote(f"{handle.fingerprint}/prepared"))
         return bare, handle
 
     def again(self, fingerprint: str, version: int) -> None:
@@ -301,7 +303,7 @@ class Teachers:
     def release(self, task: str) -> None:
         """Free the object store of a task that is done."""
         handle = self._ready.pop(task)
-        answer(self._board.drop.remote(handle.fingerprint))
+        answer(self._coordinator.delete.remote(handle.fingerprint))
 
     def close(self) -> None:
         """Let other processes have what this one holds of the cache."""

@@ -13,7 +13,7 @@ from raykd.teachers.open_teacher import open_offline, open_variant, record_outpu
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_variants import variant_key
-from raykd.trial import board as boards
+from raykd.trial.coordinator import MINE, READY, answer
 
 if TYPE_CHECKING:
     from raykd.trial.worker import Slot
@@ -44,25 +44,25 @@ class DerivedTeachers:
         made, seconds = 0, 0.0
         while True:
             state, kept = self._claim(key)
-            if state == boards.READY:
+            if state == READY:
                 cached_outputs = self._read(key, kept)
                 if cached_outputs is not None:
                     rows = made * len(prepared.splits["train"])
-                    self._tell(variant, made=made, rows=rows, seconds=seconds)
+                    self._notify(variant, made=made, rows=rows, seconds=seconds)
                     return open_offline(prepared, cached_outputs, world)
-            elif state == boards.MINE:
+            elif state == MINE:
                 seconds += self._make(key, variant, output_spec)
                 made += 1
 
     def _claim(self, key: str) -> tuple[str, Any]:
-        """Rank 0 claims; what was kept is read from the board by every rank."""
-        board, slot = self._slot.board, self._slot.slot
+        """Rank 0 claims; what was kept is read from the coordinator by every rank."""
+        coordinator, slot = self._slot.coordinator, self._slot.slot
         state, kept = "", None
         if self._slot.world.rank == 0:
-            state, kept = boards.answer(board.claim.remote(key, slot, WAIT_S))
+            state, kept = answer(coordinator.claim.remote(key, slot, WAIT_S))
         state = self._slot.world.broadcast(state)
-        if state == boards.READY and self._slot.world.rank != 0:
-            kept = boards.answer(board.read.remote(key))
+        if state == READY and self._slot.world.rank != 0:
+            kept = answer(coordinator.read.remote(key))
         return state, kept
 
     def _read(self, key: str, kept: tuple[Any, ...]) -> CachedOutputs | None:
@@ -70,7 +70,7 @@ class DerivedTeachers:
         try:
             cached_outputs: CachedOutputs = ray.get(kept[0])
         except (ray.exceptions.ObjectLostError, ray.exceptions.OwnerDiedError):
-            self._retract(key)
+            self._invalidate(key)
             return None
         return cached_outputs
 
@@ -82,20 +82,20 @@ class DerivedTeachers:
                 made = record_outputs_of_variant(
                     self._prepared, variant, output_spec, self._slot.world
                 )
-                boards.answer(self._slot.board.keep.remote(key, made))
+                answer(self._slot.coordinator.put.remote(key, made))
             except BaseException:
-                self._retract(key)
+                self._invalidate(key)
                 raise
         return time.monotonic() - began
 
-    def _retract(self, key: str) -> None:
+    def _invalidate(self, key: str) -> None:
         if self._slot.world.rank == 0:
-            boards.answer(self._slot.board.retract.remote(key, self._slot.slot))
+            answer(self._slot.coordinator.invalidate.remote(key, self._slot.slot))
 
-    def _tell(self, variant: TeacherVariant, **facts: Any) -> None:
+    def _notify(self, variant: TeacherVariant, **facts: Any) -> None:
         if self._slot.world.rank == 0:
             what = {
                 "task": self._prepared.task, "trial_id": self._trial,
                 "key": variant.key, "about": variant.about, "by": variant.by, **facts,
             }  # fmt: skip
-            boards.answer(self._slot.board.tell.remote("derived_teacher", what))
+            answer(self._slot.coordinator.notify.remote("derived_teacher", what))

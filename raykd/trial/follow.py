@@ -1,4 +1,4 @@
-"""Follows several jobs on the board at once."""
+"""Follows several jobs at once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 import ray
 
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.lease import PULL_S
 
 ENDS = ("done", "failed", "cancelled")
 
 
 def follow(
-    board: Any, jobs: Iterable[str], on_event: Callable[[str, Mapping[str, Any]], None]
+    coordinator: Any, jobs: Iterable[str], on_event: Callable[[str, Mapping[str, Any]], None]
 ) -> None:
     """Call `on_event` with every event of every job until all of them are over.
 
     Args:
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         jobs: Ids of submitted jobs.
         on_event: Called with the job's id and the event, in the order of each job's events.
     """
     cursors = dict.fromkeys(jobs, 0)
-    asked = {board.pull.remote(job, 0, PULL_S): job for job in cursors}
+    asked = {coordinator.pull.remote(job, 0, PULL_S): job for job in cursors}
     while asked:
         ready, _ = ray.wait(list(asked), num_returns=1)
         job = asked.pop(ready[0])
@@ -33,4 +33,4 @@ def follow(
         for event in events:
             on_event(job, event)
         if not events or events[-1]["kind"] not in ENDS:
-            asked[board.pull.remote(job, cursors[job], PULL_S)] = job
+            asked[coordinator.pull.remote(job, cursors[job], PULL_S)] = job

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from raykd.trial.board import NODE_LABEL, answer
+from raykd.trial.coordinator import NODE_LABEL, answer
 from raykd.trial.slot import CLOSE_S, KILL_S, SlotPool
 
 JOIN_S = CLOSE_S + KILL_S + 5.0
@@ -24,16 +24,16 @@ class SlotHosts:
     """Starts slots where they belong and ends them.
 
     Args:
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         pool: Makes a pool of slots from the folder for what Ray Train writes about them; called
             here, and on other nodes without a folder.
         storage: That folder, for slots of this node.
     """
 
     def __init__(
-        self, board: Any, pool: Callable[[str | None], SlotPool], storage: str | None
+        self, coordinator: Any, pool: Callable[[str | None], SlotPool], storage: str | None
     ) -> None:
-        self._board = board
+        self._coordinator = coordinator
         self._make = pool
         self._here: str = ray.get_runtime_context().get_node_id()
         self._local = pool(storage)
@@ -53,7 +53,7 @@ class SlotHosts:
             numbers = list(range(self._next, self._next + count))
             self._next += count
             self._slots |= dict.fromkeys(numbers, node)
-        answer(self._board.expect.remote(numbers))
+        answer(self._coordinator.add_slots.remote(numbers))
         if node in ("", self._here):
             self._local.start(numbers, node)
         else:
@@ -77,7 +77,7 @@ class SlotHosts:
             for slot in gone:
                 del self._slots[slot]
         self._remote.pop(node, None)
-        answer(self._board.unexpect.remote(gone, "its node was lost"))
+        answer(self._coordinator.remove_slots.remote(gone, "its node was lost"))
         return gone
 
     def close(self) -> bool:

@@ -1,7 +1,7 @@
-"""What a Ray Tune trial is here: a thin function that follows a job on the board.
+"""What a Ray Tune trial is here: a thin function that follows a job of the coordinator.
 
-The searcher puts the job on the board when it suggests the trial, so a free slot can begin at once;
-this function passes the job's events on to Tune, whose scheduler decides about stopping.
+The searcher submits the job to the coordinator when it suggests the trial, so a free slot can begin
+at once; this function passes the job's events on to Tune, whose scheduler decides about stopping.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 
 PULL_S = 1.0
 """Tune waits 2 s for the function of a reused actor to end, so no call here may take longer."""
@@ -22,13 +22,13 @@ def lease(config: dict[str, Any]) -> None:
     """Follow one job until it is over; each event is reported as one JSON text.
 
     Args:
-        config: ``board`` and ``namespace`` of the actor, ``job`` (its id).
+        config: ``coordinator`` and ``namespace`` of the actor, ``job`` (its id).
     """
-    board: Any = ray.get_actor(config["board"], namespace=config["namespace"])
+    coordinator: Any = ray.get_actor(config["coordinator"], namespace=config["namespace"])
     cursor = 0
     try:
         while True:
-            events = answer(board.pull.remote(config["job"], cursor, PULL_S))
+            events = answer(coordinator.pull.remote(config["job"], cursor, PULL_S))
             cursor += len(events)
             for event in events:
                 if event["kind"] == "cancelled":
@@ -38,4 +38,4 @@ def lease(config: dict[str, Any]) -> None:
                 if event["kind"] in ("done", "failed"):
                     return
     finally:
-        answer(board.cancel.remote(config["job"]))
+        answer(coordinator.cancel.remote(config["job"]))

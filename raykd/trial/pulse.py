@@ -10,7 +10,7 @@ from typing import Self
 
 import ray
 
-from raykd.trial import board as boards
+from raykd.trial.coordinator import STOP
 
 BEAT_S = 5.0
 
@@ -23,16 +23,17 @@ class JobLost(BaseException):
 
 
 class Pulse:
-    """Tells the board from another thread that a job is alive; a context manager around the job.
+    """Tells the coordinator from another thread that a job is alive; a context manager.
 
-    Where the board says stop, the code inside `interruptible` is interrupted with `JobLost`, also a
-    loop that never reports.
+    Where the coordinator says stop, the code inside `interruptible` is interrupted with `JobLost`,
+    also a loop that never reports.
 
     Args:
-        ask: Tells the board, which waits up to so many seconds for a reason to stop; its answer.
+        ask: Tells the coordinator, which waits up to so many seconds for a reason to stop; its
+            answer.
         interrupts: Whether to interrupt. Several ranks stop together or not at all: they learn it
             with their next report.
-        every_s: How long the board may wait.
+        every_s: How long the coordinator may wait.
     """
 
     def __init__(
@@ -78,9 +79,9 @@ class Pulse:
         while not self._over.is_set():
             try:
                 said = self._ask(self._every_s)
-            except ray.exceptions.RayActorError:  # the board is gone, and its driver with it
-                said = boards.STOP
-            if said == boards.STOP:
+            except ray.exceptions.RayActorError:  # the coordinator is gone, and its driver with it
+                said = STOP
+            if said == STOP:
                 self._interrupt()
                 self._over.wait(self._every_s)
 

@@ -1,8 +1,8 @@
 """Slots share the recording of a teacher: whoever is free takes the next block of rows.
 
-The slot that prepared the teacher puts a job on the board for every block and works on the blocks
-itself; each is claimed, so that nobody does it twice, and kept by the board, so that it outlives
-the process that made it. Without other slots, the preparing one does it all.
+The slot that prepared the teacher submits a job to the coordinator for every block and works on the
+blocks itself; each is claimed, so that nobody does it twice, and held by the coordinator, so that
+it outlives the process that made it. Without other slots, the preparing one does it all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import missing_outputs
 from raykd.teachers.recording import Recording
-from raykd.trial import board as boards
+from raykd.trial.coordinator import MINE, READY, answer
 
 WAIT_S = 1.0
 
@@ -61,26 +61,26 @@ class OpenRecording:
     rows: tuple[Array, ...]
     device: torch.device
 
-    def share(self, board: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
+    def share(self, coordinator: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
         """Record a block unless another slot does; True when it is there."""
-        state, _ = boards.answer(board.claim.remote(self._name(number), slot, wait_s))
-        if state != boards.MINE:
-            return bool(state == boards.READY)
+        state, _ = answer(coordinator.claim.remote(self._name(number), slot, wait_s))
+        if state != MINE:
+            return bool(state == READY)
         try:
             found = self.recording.run(self.model, self.rows[number], self.device)
             (block,) = found.chunks()
             about = found.with_chunks(())
-            boards.answer(board.keep.remote(f"{self._name(number)}/about", about))
-            boards.answer(board.keep.remote(self._name(number), block))
+            answer(coordinator.put.remote(f"{self._name(number)}/about", about))
+            answer(coordinator.put.remote(self._name(number), block))
         except BaseException:
-            boards.answer(board.retract.remote(self._name(number), slot))
+            answer(coordinator.invalidate.remote(self._name(number), slot))
             raise
         return True
 
-    def read(self, board: Any, number: int) -> tuple[Any, CachedOutputs]:
+    def read(self, coordinator: Any, number: int) -> tuple[Any, CachedOutputs]:
         """The reference to a block that is there, and the block."""
-        (about,) = boards.answer(board.read.remote(f"{self._name(number)}/about"))
-        (ref,) = boards.answer(board.read.remote(self._name(number)))
+        (about,) = answer(coordinator.read.remote(f"{self._name(number)}/about"))
+        (ref,) = answer(coordinator.read.remote(self._name(number)))
         empty: CachedOutputs = ray.get(about)
         return ref, empty.with_chunks([ray.get(ref)])
 
@@ -108,7 +108,7 @@ class SharedRecorder:
     """The `raykd.teachers.prepare.Recorder` of a slot.
 
     Args:
-        board: Handle of the board actor.
+        coordinator: Handle of the coordinator actor.
         slot: Number of this slot.
         inputs: What is prepared.
         where: A reference to it.
@@ -119,9 +119,15 @@ class SharedRecorder:
     """
 
     def __init__(
-        self, board: Any, slot: int, inputs: TaskInputs, where: tuple[Any, ...], *, alone: bool
+        self,
+        coordinator: Any,
+        slot: int,
+        inputs: TaskInputs,
+        where: tuple[Any, ...],
+        *,
+        alone: bool,
     ) -> None:
-        self._board = board
+        self._coordinator = coordinator
         self._slot = slot
         self._key = inputs.fingerprint
         self._where = where
@@ -145,12 +151,12 @@ class SharedRecorder:
         done, wait_s = 0, 0.0
         while left:
             for number in list(left):
-                if here.share(self._board, self._slot, number, wait_s):
+                if here.share(self._coordinator, self._slot, number, wait_s):
                     del left[number]
                     done += len(here.rows[number])
                     progress(done)
             wait_s = WAIT_S  # what is left is being made by others
-        found = [here.read(self._board, number) for number in range(len(here.rows))]
+        found = [here.read(self._coordinator, number) for number in range(len(here.rows))]
         self.blocks = tuple(ref for ref, _ in found)
         return joined([piece for _, piece in found])
 
@@ -162,4 +168,4 @@ class SharedRecorder:
         for number in range(1, count):
             job = RecordJob(key=self._key, number=number, inputs=self._where, teacher=teacher)
             name = f"record.{self._key}.{number}"
-            boards.answer(self._board.submit.remote(name, job, 0))
+            answer(self._coordinator.submit.remote(name, job, 0))

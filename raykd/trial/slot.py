@@ -19,7 +19,7 @@ from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2.api.callback import RayTrainCallback
 
-from raykd.trial.board import NODE_LABEL, RAY_THREAD, answer
+from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
 from raykd.trial.worker import slot_loop
 
 GROUP_RESTARTS = 3
@@ -113,8 +113,8 @@ class SlotPool:
     """Starts slots, keeps them alive, ends them.
 
     Args:
-        board: Handle of the board actor.
-        board_name: Its name.
+        coordinator: Handle of the coordinator actor.
+        coordinator_name: Its name.
         namespace: Its namespace.
         shape: What each slot holds.
         recycle_after: Jobs after which a slot starts afresh; 1 isolates every trial in new
@@ -124,16 +124,16 @@ class SlotPool:
 
     def __init__(
         self,
-        board: Any,
-        board_name: str,
+        coordinator: Any,
+        coordinator_name: str,
         namespace: str,
         shape: SlotShape,
         recycle_after: int | None,
         storage: str | None = None,
     ) -> None:
-        self._board = board
+        self._coordinator = coordinator
         self._settings = {
-            "board": board_name,
+            "coordinator": coordinator_name,
             "namespace": namespace,
             "threads": max(1, int(shape.cpus)),
             "recycle_after": recycle_after,
@@ -166,8 +166,10 @@ class SlotPool:
             Whether no thread of this pool calls Ray any more.
         """
         self._closing.set()
-        with contextlib.suppress(ray.exceptions.RayActorError):  # the board may be what is lost
-            answer(self._board.close.remote())
+        with contextlib.suppress(
+            ray.exceptions.RayActorError
+        ):  # the coordinator may be what is lost
+            answer(self._coordinator.close.remote())
         self._join(timeout_s)
         if any(thread.is_alive() for thread in self._threads):
             for trainer in list(self._trainers.values()):
@@ -185,7 +187,7 @@ class SlotPool:
     def _supervise(self, slot: int, node: str) -> None:
         with contextlib.suppress(
             ray.exceptions.RayActorError
-        ):  # the board is gone: so is the sweep
+        ):  # the coordinator is gone: so is the sweep
             self._keep_alive(slot, node)
 
     def _keep_alive(self, slot: int, node: str) -> None:
@@ -195,7 +197,7 @@ class SlotPool:
             try:
                 self._trainers[slot] = self._trainer(slot, node)
                 self._trainers[slot].fit()
-                if answer(self._board.is_closed.remote()):
+                if answer(self._coordinator.is_closed.remote()):
                     return  # its workers were sent home; others go for new ones
                 fruitless = 0
             except Exception as exc:
@@ -204,11 +206,11 @@ class SlotPool:
                     return
                 # The first line says that it failed, the last one why.
                 last_error = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
-                had_work = answer(self._board.slot_failed.remote(slot, last_error))
+                had_work = answer(self._coordinator.slot_failed.remote(slot, last_error))
                 fruitless = 0 if had_work else fruitless + 1
         if not self._closing.is_set():
             reason = f"no slot could be kept alive; the last error was: {last_error}"
-            answer(self._board.given_up.remote(slot, reason))
+            answer(self._coordinator.slot_given_up.remote(slot, reason))
 
     def _trainer(self, slot: int, node: str) -> _Trainer:
         shape = self._shape

@@ -1,6 +1,6 @@
-"""The train loop of a slot: take a job from the board, run it, report, take the next.
+"""The train loop of a slot: take a job from the coordinator, run it, report, take the next.
 
-Every rank of a slot runs `slot_loop`; rank 0 talks to the board and tells the others.
+Every rank of a slot runs `slot_loop`; rank 0 talks to the coordinator and tells the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
-from raykd.trial import board as boards
+from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived import DerivedTeachers
 from raykd.trial.pulse import JobLost, Pulse
 from raykd.trial.recording import OpenRecording, RecordJob, SharedRecorder, open_recording
@@ -53,7 +53,7 @@ class PrepareJob:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrialJob:
-    """Train one student; `key` names the teacher handle on the board."""
+    """Train one student; `key` names the published teacher handle."""
 
     config: TrialConfig
     key: str
@@ -63,7 +63,7 @@ class Slot:
     """One rank of a slot.
 
     Args:
-        settings: ``board``, ``namespace``, ``slot``, ``threads``, ``recycle_after``.
+        settings: ``coordinator``, ``namespace``, ``slot``, ``threads``, ``recycle_after``.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -73,7 +73,9 @@ class Slot:
             size=context.get_world_size(),
             device=train.torch.get_device(),
         )
-        self.board: Any = ray.get_actor(settings["board"], namespace=settings["namespace"])
+        self.coordinator: Any = ray.get_actor(
+            settings["coordinator"], namespace=settings["namespace"]
+        )
         self.slot: int = settings["slot"]
         self.recycle_after: int | None = settings["recycle_after"]
         self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
@@ -81,10 +83,10 @@ class Slot:
         self._recording: tuple[str, OpenRecording] | None = None
 
     def serve(self) -> None:
-        """Run jobs until the board sends the slot home.
+        """Run jobs until the coordinator sends the slot home.
 
         Raises:
-            TrialError: The device cannot be used; the board knows the reason.
+            TrialError: The device cannot be used; the coordinator knows the reason.
         """
         done = 0
         if self.world.device.type == "cuda" and not torch.cuda.is_available():
@@ -93,15 +95,15 @@ class Slot:
                 f"but torch {torch.__version__} cannot use it"
             )
             hint = "compare the driver's CUDA (nvidia-smi) with torch's, or set gpus_per_worker: 0"
-            boards.answer(self.board.given_up.remote(self.slot, reason, hint))
+            answer(self.coordinator.slot_given_up.remote(self.slot, reason, hint))
             raise TrialError(reason, hint=hint)
-        self.ask(lambda: self.board.hello.remote(self.slot, self.node))
+        self.ask(lambda: self.coordinator.register.remote(self.slot, self.node))
         while self.recycle_after is None or done < self.recycle_after:
             job_id, attempt, payload = self._take()
-            if job_id == boards.CLOSE:
-                self.ask(lambda: self.board.goodbye.remote(self.slot))
+            if job_id == CLOSE:
+                self.ask(lambda: self.coordinator.unregister.remote(self.slot))
                 return
-            if job_id == boards.IDLE:
+            if job_id == IDLE:
                 continue
             self._run(job_id, attempt, payload)
             done += 1
@@ -110,34 +112,34 @@ class Slot:
         payload: Any = None
         taken = ("", 0)
         if self.world.rank == 0:
-            job_id, attempt, payload = boards.answer(
-                self.board.take.remote(self.slot, self.node, POLL_S)
+            job_id, attempt, payload = answer(
+                self.coordinator.take.remote(self.slot, self.node, POLL_S)
             )
             taken = (job_id, attempt)
         job_id, attempt = self.world.broadcast(taken)
-        if self.world.rank != 0 and job_id not in (boards.IDLE, boards.CLOSE):
-            payload = boards.answer(self.board.payload.remote(job_id))
+        if self.world.rank != 0 and job_id not in (IDLE, CLOSE):
+            payload = answer(self.coordinator.payload.remote(job_id))
         return job_id, attempt, payload
 
     def ask(self, request: Callable[[], Any]) -> Any:
-        """Ask the board on rank 0 and tell every rank the answer.
+        """Ask the coordinator on rank 0 and tell every rank the answer.
 
         The answer must not hold references to objects: a rank of another node could not find what
         they stand for, as only Ray itself passes on who owns it.
         """
-        answer = boards.answer(request()) if self.world.rank == 0 else None
-        return self.world.broadcast(answer)
+        reply = answer(request()) if self.world.rank == 0 else None
+        return self.world.broadcast(reply)
 
     def _run(self, job_id: str, attempt: int, payload: PrepareJob | RecordJob | TrialJob) -> None:
         def push(event: dict[str, Any]) -> str:
-            return str(boards.answer(self.board.push.remote(job_id, attempt, event)))
+            return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
         with self._pulse(job_id, attempt) as pulse:
             try:
                 with pulse.interruptible():
                     end = self._work(payload, attempt, push)
             except JobLost as exc:
-                boards.answer(self.board.disclaim.remote(self.slot))
+                answer(self.coordinator.release_claims.remote(self.slot))
                 if self.world.size > 1:  # the others wait for this rank
                     raise TrialError("the job was taken from this slot") from exc
                 end = None
@@ -161,7 +163,7 @@ class Slot:
             return NoPulse()
         return Pulse(
             lambda timeout_s: str(
-                boards.answer(self.board.beat.remote(job_id, attempt, timeout_s))
+                answer(self.coordinator.heartbeat.remote(job_id, attempt, timeout_s))
             ),
             interrupts=self.world.size == 1,
         )
@@ -194,19 +196,19 @@ class Slot:
             event = {
                 "kind": "progress", "phase": phase, "done": done, "total": total, "detail": detail
             }  # fmt: skip
-            if push(event) == boards.STOP:
+            if push(event) == STOP:
                 raise JobLost
 
         self._recording = None
         recorder = SharedRecorder(
-            self.board, self.slot, inputs, job.inputs, alone=self.recycle_after is not None
+            self.coordinator, self.slot, inputs, job.inputs, alone=self.recycle_after is not None
         )
         made = make(inputs, self.world, progress, recorder)
         if made is None:
             return None
         key = f"{inputs.fingerprint}/prepared"
-        boards.answer(self.board.keep.remote(key, made.bare()))
-        kept = boards.answer(self.board.read.remote(key))
+        answer(self.coordinator.put.remote(key, made.bare()))
+        kept = answer(self.coordinator.read.remote(key))
         return {"kind": "done", "result": kept, "blocks": recorder.blocks}
 
     def _record(self, job: RecordJob) -> dict[str, Any] | None:
@@ -216,7 +218,7 @@ class Slot:
         if self._recording is None or self._recording[0] != job.key:
             self._recording = None
             self._recording = (job.key, open_recording(job, self.world.device))
-        self._recording[1].share(self.board, self.slot, job.number)
+        self._recording[1].share(self.coordinator, self.slot, job.number)
         return {"kind": "done"}
 
     def _trial(
@@ -227,7 +229,7 @@ class Slot:
 
         def on_evaluation(evaluation: Evaluation) -> bool:
             event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
-            return push(event) == boards.STOP
+            return push(event) == STOP
 
         outcome = run_trial(
             _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
@@ -245,8 +247,8 @@ class Slot:
         if outcome.student is not None:
             # The run folder may be out of reach from here: the driver writes it.
             key = f"{job.config.trial_id}/student"
-            boards.answer(self.board.keep.remote(key, outcome.student))
-            student = boards.answer(self.board.read.remote(key))
+            answer(self.coordinator.put.remote(key, outcome.student))
+            student = answer(self.coordinator.read.remote(key))
         return {
             "kind": "done",
             "student": student,
@@ -265,14 +267,14 @@ class Slot:
 
     def _fetch(self, key: str) -> tuple[TeacherHandle, PreparedTask]:
         """Read a prepared task; one that is lost is asked for again and waited for."""
-        handle: TeacherHandle = boards.answer(self.board.read.remote(key))
+        handle: TeacherHandle = answer(self.coordinator.read.remote(key))
         until = time.monotonic() + LOST_S
         while True:
             try:
                 return handle, object_store.fetch(handle)
             except ray.exceptions.ObjectLostError as exc:
                 lost = handle.version
-                boards.answer(self.board.lost.remote(key, lost))
+                answer(self.coordinator.report_lost.remote(key, lost))
                 while handle.version == lost:
                     if time.monotonic() > until:
                         raise TrialError(
@@ -280,11 +282,11 @@ class Slot:
                             hint="raykd sweep --resume publishes it again",
                         ) from exc
                     time.sleep(POLL_S / 4)
-                    handle = boards.answer(self.board.read.remote(key))
+                    handle = answer(self.coordinator.read.remote(key))
 
 
 class NoPulse:
-    """In place of a `Pulse` on ranks that do not talk to the board."""
+    """In place of a `Pulse` on ranks that do not talk to the coordinator."""
 
     def __enter__(self) -> Self:
         return self

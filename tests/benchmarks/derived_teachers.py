@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.derived_teachers``. StarK on the generated task: `TRIALS` trials that
 read `MASKS` different sparse teachers, in one slot. The baseline makes and records the sparse
-teacher in every trial, which is what a trial does without a board.
+teacher in every trial, which is what a trial does without a coordinator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raykd import registry
 from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task, run_here
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from tests.integration.conftest import TASK, open_bench, tiny_spec, trial_config
 
@@ -64,8 +64,8 @@ def main() -> None:
                 if end["kind"] != "done":
                     raise RuntimeError(end["error"])
             shared = time.monotonic() - began
-            notices = answer(bench.board.notices.remote(0, 0.0))
-        told = [n for n in notices if n["kind"] == "derived_teacher"]
+            notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
+        told = [n for n in notifications if n["kind"] == "derived_teacher"]
         forwards = sum(n["rows"] for n in told)
         task = registry.load("tasks", TASK)
         began = time.monotonic()

@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.search_overhead [TRIALS]`` (10,000 unless given). The CKD arm of
 `search_spaces/ckd_glue.yaml` is searched through the driver's own parts: study on disk, scheduler,
-ledger, event log, board. Scores are drawn at random in place of trials, and Ray Tune is left out:
-what it keeps of a trial is not in these figures. Between the marks a random sampler fills the
+ledger, event log, coordinator. Scores are drawn at random in place of trials, and Ray Tune is left
+out: what it keeps of a trial is not in these figures. Between the marks a random sampler fills the
 study. At a mark suggestions are timed with the sampler of the search space and, as the baseline,
 with the same one looking at every trial: the least of several, which a busy machine disturbs least.
 """
@@ -35,7 +35,7 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage
-from raykd.trial.board import open_board
+from raykd.trial.coordinator import start_coordinator
 from tests.benchmarks._meter import private_bytes
 from tests.synthetic_run import METRIC, spec, write_run
 
@@ -43,7 +43,7 @@ SPACE = Path(__file__).parents[2] / "search_spaces" / "ckd_glue.yaml"
 MARKS = (10, 100, 1_000, 5_000, 10_000)
 TIMED = 30
 EPOCHS = 4
-BOARD = "search-overhead"
+COORDINATOR = "search-overhead"
 
 
 class Search:
@@ -58,14 +58,14 @@ class Search:
         search_space = load_spec(SPACE, [f"search.trials={trials}", "tasks=[glue/rte]"])
         cell = next(c for c in cells(search_space) if c.arm.label == "ckd")
         namespace = ray.get_runtime_context().namespace
-        board = open_board(BOARD, namespace)
+        coordinator = start_coordinator(COORDINATOR, namespace)
         log = EventLog(run / "events.jsonl", lambda event: None)
         ledger = SearchLedger(
-            TrialLedger(board, log, run, 1.0, 2),
+            TrialLedger(coordinator, log, run, 1.0, 2),
             {"ckd": cell},
             lambda c, number, chosen: search_trial(search_space, run, c, number, chosen),
             "key",
-            {"board": BOARD, "namespace": namespace},
+            {"coordinator": COORDINATOR, "namespace": namespace},
         )
         arm = make_arm(search_space, cell, open_storage(run))
         self.study = arm.study.study

@@ -1,13 +1,16 @@
-"""Where a sweep saturates as it gets more slots: the board, and the search with Ray Tune's loop.
+"""Where a sweep saturates as it gets more slots: the coordinator, and the search with Ray Tune's
+loop.
 
-``python -m tests.benchmarks.simulated_slots [--board 10 100 1000] [--search 4 16 48]``. A simulated
-slot takes jobs from the real board, reports at a realistic rate and ends them, without training.
+``python -m tests.benchmarks.simulated_slots [--coordinator 10 100 1000] [--search 4 16 48]``. A
+simulated slot takes jobs from the real coordinator, reports at a realistic rate and ends them,
+without training.
 
-*The board alone*: how long a report waits for its answer, and which part of a core the board takes,
-with a report per slot and second (a real slot sends a sign of life every five seconds and an
-evaluation every ten or more). *The search*: suggestions, schedulers, event log and Ray Tune as in a
-sweep, trials of a fixed length; how long slots wait for their next trial, what the driver computes
-per trial, and the memory of the driver and of the processes that Tune keeps, one for each trial.
+*The coordinator alone*: how long a report waits for its answer, and which part of a core the
+coordinator takes, with a report per slot and second (a real slot sends a sign of life every five
+seconds and an evaluation every ten or more). *The search*: suggestions, schedulers, event log and
+Ray Tune as in a sweep, trials of a fixed length; how long slots wait for their next trial, what the
+driver computes per trial, and the memory of the driver and of the processes that Tune keeps, one
+for each trial.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from raykd.sweep.events import EventLog
 from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage, search
-from raykd.trial.board import CLOSE, IDLE, STOP, answer, open_board
+from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, start_coordinator
 from tests.benchmarks._meter import private_bytes
 from tests.synthetic_run import METRIC
 
@@ -47,17 +50,17 @@ class Slots:
     """Many simulated slots in one process.
 
     Args:
-        board: Handle of the board.
+        coordinator: Handle of the coordinator.
         epoch_s: Seconds between two reports.
     """
 
-    def __init__(self, board: Any, epoch_s: float) -> None:
-        self._board = board
+    def __init__(self, coordinator: Any, epoch_s: float) -> None:
+        self._coordinator = coordinator
         self._epoch_s = epoch_s
         self._random = random.Random(0)
 
     async def run(self, numbers: list[int]) -> tuple[list[float], list[float]]:
-        """Serve until the board closes; seconds between jobs, and of every report."""
+        """Serve until the coordinator closes; seconds between jobs, and of every report."""
         waits: list[float] = []
         answers: list[float] = []
         await asyncio.gather(*(self._slot(n, waits, answers) for n in numbers))
@@ -67,7 +70,7 @@ class Slots:
         ended = 0.0
         await asyncio.sleep(self._random.random() * self._epoch_s)
         while True:
-            job, attempt, _ = await self._board.take.remote(slot, "node", 2.0)
+            job, attempt, _ = await self._coordinator.take.remote(slot, "node", 2.0)
             if job == CLOSE:
                 return
             if job == IDLE:
@@ -77,7 +80,7 @@ class Slots:
             for epoch in range(1, EPOCHS + 1):
                 await asyncio.sleep(self._epoch_s)
                 began = time.monotonic()
-                verdict = await self._board.push.remote(job, attempt, self._event(epoch))
+                verdict = await self._coordinator.push.remote(job, attempt, self._event(epoch))
                 answers.append(time.monotonic() - began)
                 if verdict == STOP:
                     break
@@ -93,31 +96,32 @@ class Slots:
         }  # fmt: skip
 
 
-def simulated(board: Any, count: int, epoch_s: float) -> list[Any]:
+def simulated(coordinator: Any, count: int, epoch_s: float) -> list[Any]:
     """Start slots, 100 in a process at most; references to what they measured."""
     numbers = list(range(count))
     actor = ray.remote(Slots).options(num_cpus=0, max_concurrency=1000)
     return [
-        actor.remote(board, epoch_s).run.remote(numbers[k : k + 100]) for k in range(0, count, 100)
+        actor.remote(coordinator, epoch_s).run.remote(numbers[k : k + 100])
+        for k in range(0, count, 100)
     ]
 
 
-def board_figures(count: int) -> None:
-    """The board with jobs that are all there from the start."""
-    name = f"board-{count}"
-    board = open_board(name, ray.get_runtime_context().namespace)
+def coordinator_figures(count: int) -> None:
+    """The coordinator with jobs that are all there from the start."""
+    name = f"coordinator-{count}"
+    coordinator = start_coordinator(name, ray.get_runtime_context().namespace)
     jobs = [f"job-{k}" for k in range(count * 6)]
-    ray.get([board.submit.remote(job, None, 2) for job in jobs])
-    pid = next(_pids("ray::BoardState"))
+    ray.get([coordinator.submit.remote(job, None, 2) for job in jobs])
+    pid = next(_pids("ray::CoordinatorState"))
     busy, began = _cpu_seconds(pid), time.monotonic()
-    found = simulated(board, count, 1.0)
+    found = simulated(coordinator, count, 1.0)
     time.sleep(WATCHED_S)
     used = (_cpu_seconds(pid) - busy) / (time.monotonic() - began)
-    answer(board.close.remote())
+    answer(coordinator.close.remote())
     answers = [s for _, part in ray.get(found) for s in part]
-    ray.kill(board)
+    ray.kill(coordinator)
     print(
-        f"board, {count:5,} slots: {len(answers) / WATCHED_S:7,.0f} reports/s, answered in "
+        f"coordinator, {count:5,} slots: {len(answers) / WATCHED_S:7,.0f} reports/s, answered in "
         f"{statistics.median(answers) * 1e3:6.1f} ms (median), "
         f"{sorted(answers)[int(0.99 * len(answers))] * 1e3:7.1f} ms (99 %), "
         f"{used:4.0%} of a core",
@@ -135,17 +139,19 @@ def search_figures(count: int) -> None:
         )
         chosen = {c.arm.label: c for c in cells(spec) if c.arm.label in LABELS}
         name, namespace = f"search-{count}", ray.get_runtime_context().namespace
-        board = open_board(name, namespace)
+        coordinator = start_coordinator(name, namespace)
         ledger = SearchLedger(
-            TrialLedger(board, EventLog(run / "events.jsonl", lambda event: None), run, 1.0, 2),
+            TrialLedger(
+                coordinator, EventLog(run / "events.jsonl", lambda event: None), run, 1.0, 2
+            ),
             chosen,
             lambda c, number, params: search_trial(spec, run, c, number, params),
             "key",
-            {"board": name, "namespace": namespace},
+            {"coordinator": name, "namespace": namespace},
         )
         storage = open_storage(run)
         arms = {label: make_arm(spec, cell, storage) for label, cell in chosen.items()}
-        found = simulated(board, count, EPOCH_S)
+        found = simulated(coordinator, count, EPOCH_S)
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()
         search(
@@ -153,9 +159,9 @@ def search_figures(count: int) -> None:
             stop=threading.Event(), note=print,
         )  # fmt: skip
         wall, used = time.monotonic() - began, time.process_time() - busy
-        answer(board.close.remote())
+        answer(coordinator.close.remote())
         waits = [s for part, _ in ray.get(found) for s in part]
-        ray.kill(board)
+        ray.kill(coordinator)
         total = trials * len(arms)
         length = EPOCHS * EPOCH_S
         print(
@@ -208,12 +214,12 @@ def _cpu_seconds(pid: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--board", type=int, nargs="*", default=[10, 100, 300, 1000])
+    parser.add_argument("--coordinator", type=int, nargs="*", default=[10, 100, 300, 1000])
     parser.add_argument("--search", type=int, nargs="*", default=[4, 16, 48])
     args = parser.parse_args()
     with connected(None):
-        for count in args.board:
-            board_figures(count)
+        for count in args.coordinator:
+            coordinator_figures(count)
         for count in args.search:
             search_figures(count)
 

@@ -91,11 +91,11 @@ def one_size(rows: int) -> dict[str, float]:
         cluster = survey(spec)
         log = EventLog(run / "events.jsonl", lambda event: None)
         with slots(spec, cluster, run, log) as fleet:
-            board = fleet.board
+            coordinator = fleet.coordinator
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
                 teachers = Teachers(
-                    spec, gathered, board, log, run, folder / "cache", CACHE_BYTES,
+                    spec, gathered, coordinator, log, run, folder / "cache", CACHE_BYTES,
                     cluster.store_bytes,
                 )  # fmt: skip
                 teachers.request()

@@ -17,7 +17,7 @@ from raykd.sweep.cluster import connected
 from raykd.sweep.local import prepare_task
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.board import answer, open_board
+from raykd.trial.coordinator import answer, start_coordinator
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 from raykd.trial.slot import SlotPool, SlotShape
@@ -74,20 +74,20 @@ def prepared(cache_folder: Path) -> PreparedTask:
 
 @dataclass
 class Bench:
-    """A board with slots, and the means to run trials on it."""
+    """A coordinator with slots, and the means to run trials on it."""
 
-    board: Any
+    coordinator: Any
     handle: object_store.TeacherHandle
 
     def submit(self, config: TrialConfig, max_failures: int = 0) -> str:
         job = f"{config.trial_id}-{uuid.uuid4().hex[:6]}"
         payload = TrialJob(config=config, key=self.handle.fingerprint)
-        answer(self.board.submit.remote(job, payload, max_failures))
+        answer(self.coordinator.submit.remote(job, payload, max_failures))
         return job
 
     def events(self, job: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        follow(self.board, [job], lambda _, event: found.append(dict(event)))
+        follow(self.coordinator, [job], lambda _, event: found.append(dict(event)))
         return found
 
     def run(self, config: TrialConfig, max_failures: int = 0) -> list[dict[str, Any]]:
@@ -99,15 +99,15 @@ def open_bench(
 ) -> Iterator[Bench]:
     name = f"bench-{uuid.uuid4().hex[:8]}"
     namespace = ray.get_runtime_context().namespace
-    board = open_board(name, namespace)
+    coordinator = start_coordinator(name, namespace)
     shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
-    pool = SlotPool(board, name, namespace, shape, None, str(folder))
+    pool = SlotPool(coordinator, name, namespace, shape, None, str(folder))
     pool.start(range(slots))
     handle = object_store.publish(prepared, registry.load("tasks", prepared.task))
-    answer(board.share.remote(handle.fingerprint, handle))
-    yield Bench(board, handle)
+    answer(coordinator.publish.remote(handle.fingerprint, handle))
+    yield Bench(coordinator, handle)
     pool.close()
-    ray.kill(board)
+    ray.kill(coordinator)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.local import prepare_task, run_here
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
 
@@ -37,8 +37,8 @@ def config(factor: float, name: str):
 
 
 def told(bench: Bench) -> list[dict]:
-    notices = answer(bench.board.notices.remote(0, 0.0))
-    return [n for n in notices if n["kind"] == "derived_teacher"]
+    notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
+    return [n for n in notifications if n["kind"] == "derived_teacher"]
 
 
 def test_trials_with_the_same_choice_share_one_teacher(
@@ -51,7 +51,7 @@ def test_trials_with_the_same_choice_share_one_teacher(
     def note(job: str, event: dict) -> None:
         ends[jobs[job]] = event
 
-    follow(bench.board, list(jobs), note)
+    follow(bench.coordinator, list(jobs), note)
     assert {end["kind"] for end in ends.values()} == {"done"}, ends
     assert ends["a"]["metrics"] == ends["b"]["metrics"] == ends["d"]["metrics"]
     seen = told(bench)
@@ -70,7 +70,7 @@ def test_trials_with_the_same_choice_share_one_teacher(
     assert np.isclose(ends["c"]["metrics"]["accuracy"], local.metrics["accuracy"])
 
 
-def test_the_local_form_needs_no_board(prepared: PreparedTask) -> None:
+def test_the_local_form_needs_no_coordinator(prepared: PreparedTask) -> None:
     task = registry.load("tasks", TASK)
     outcome = run_here(config(2.0, "alone"), prepared, task, lambda evaluation: None)
     assert outcome.metrics["accuracy"] >= 0

@@ -28,7 +28,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
 from tests.integration.test_slot import worker_pids
@@ -56,7 +56,7 @@ def bench(
 def done(bench: Bench, inputs: TaskInputs) -> tuple[PreparedTask, list[Any]]:
     """What came out of a preparation on the slots, and its blocks."""
     ref = ray.put(inputs)
-    answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
     made = ray.get(end["result"][0])
@@ -68,8 +68,8 @@ def done(bench: Bench, inputs: TaskInputs) -> tuple[PreparedTask, list[Any]]:
 
 def leases(bench: Bench) -> dict[str, int]:
     """Which slot took which job."""
-    notices = answer(bench.board.notices.remote(0, 0.0))
-    return {n["job"]: n["slot"] for n in notices if n["kind"] == "leased"}
+    notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
+    return {n["job"]: n["slot"] for n in notifications if n["kind"] == "leased"}
 
 
 def alone(inputs: TaskInputs) -> PreparedTask:
@@ -80,8 +80,8 @@ def alone(inputs: TaskInputs) -> PreparedTask:
 
 def wait_for_slots(bench: Bench, count: int) -> None:
     def ready() -> int:
-        notices = answer(bench.board.notices.remote(0, 1.0))
-        return sum(n["kind"] == "slot" and n["state"] == "ready" for n in notices)
+        notifications = answer(bench.coordinator.notifications.remote(0, 1.0))
+        return sum(n["kind"] == "slot" and n["state"] == "ready" for n in notifications)
 
     until = time.monotonic() + 120
     while ready() < count:
@@ -109,7 +109,7 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
     wait_for_slots(bench, 2)
     other = replace(inputs, fingerprint="killed")
     ref = ray.put(other)
-    answer(bench.board.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
     while not any(job.startswith("record.") for job in leases(bench)):
         time.sleep(0.05)
     helper = {slot for job, slot in leases(bench).items() if job.startswith("record.")}
@@ -143,20 +143,20 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     lost = replace(prepared, fingerprint="lost")
     owner: Any = Owner.remote()  # type: ignore[attr-defined]
     handle = ray.get(owner.publish.remote(lost))
-    answer(bench.board.share.remote("lost", handle))
+    answer(bench.coordinator.publish.remote("lost", handle))
     ray.kill(owner)
     time.sleep(1.0)
-    job = Bench(bench.board, handle).submit(trial_config())
+    job = Bench(bench.coordinator, handle).submit(trial_config())
     told: list[dict[str, Any]] = []
     while not told:
-        notices = answer(bench.board.notices.remote(0, 1.0))
-        told = [n for n in notices if n["kind"] == "lost"]
+        notifications = answer(bench.coordinator.notifications.remote(0, 1.0))
+        told = [n for n in notifications if n["kind"] == "lost"]
     assert (told[0]["key"], told[0]["version"]) == ("lost", 0)
     _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
     assert cached
     again = object_store.publish(replace(kept, fingerprint="lost"), handle.task, version=1)
     assert again.checksum == handle.checksum == checksum(object_store.arrays(lost))
-    answer(bench.board.share.remote("lost", again))
+    answer(bench.coordinator.publish.remote("lost", again))
     assert bench.events(job)[-1]["kind"] == "done"
 
 
@@ -169,17 +169,17 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     run = runfolder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    teachers = Teachers(spec, gathered, bench.board, log, run, cache, 1 << 40, 1 << 30)
+    teachers = Teachers(spec, gathered, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None
     teachers.again(first.fingerprint, first.version)
-    second = answer(bench.board.read.remote(first.fingerprint))
+    second = answer(bench.coordinator.read.remote(first.fingerprint))
     assert (first.version, second.version) == (0, 1)
     assert second.checksum == first.checksum
     assert not set(first.refs) & set(second.refs)
     assert "published again" in (run / "events.jsonl").read_text()
-    assert Bench(bench.board, second).run(trial_config())[-1]["kind"] == "done"
+    assert Bench(bench.coordinator, second).run(trial_config())[-1]["kind"] == "done"
     teachers.release(TASK)
     with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
-        answer(bench.board.read.remote(first.fingerprint))
+        answer(bench.coordinator.read.remote(first.fingerprint))

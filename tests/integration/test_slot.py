@@ -17,7 +17,7 @@ import torch
 from raykd import registry
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.board import answer
+from raykd.trial.coordinator import answer
 from tests.integration.conftest import Bench, trial_config
 
 COLD = """
@@ -63,10 +63,10 @@ def test_cold_first_and_tenth_trial_of_a_slot_are_bit_identical(
 def test_cancelled_trial_makes_room_for_the_next_at_once(bench: Bench) -> None:
     endless = trial_config(train={"epochs": 100_000, "batch_size": 32, "lr": 1e-3})
     job = bench.submit(endless)
-    while not answer(bench.board.pull.remote(job, 0, 1.0)):
+    while not answer(bench.coordinator.pull.remote(job, 0, 1.0)):
         pass
     began = time.monotonic()
-    answer(bench.board.cancel.remote(job))
+    answer(bench.coordinator.cancel.remote(job))
     assert bench.run(trial_config())[-1]["kind"] == "done"
     assert bench.events(job)[-1]["kind"] == "cancelled"
     assert time.monotonic() - began < 20
@@ -78,7 +78,7 @@ def test_a_trial_that_never_reports_is_stopped_too(bench: Bench) -> None:
     job = bench.submit(stuck)
     time.sleep(2.0)
     began = time.monotonic()
-    answer(bench.board.cancel.remote(job))
+    answer(bench.coordinator.cancel.remote(job))
     assert bench.run(trial_config())[-1]["kind"] == "done"
     assert time.monotonic() - began < 20
 
@@ -119,8 +119,8 @@ def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench)
 def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: PreparedTask) -> None:
     own = replace(prepared, fingerprint="to-be-spoilt")
     handle = object_store.publish(own, registry.load("tasks", own.task))
-    answer(bench.board.share.remote(handle.fingerprint, handle))
-    spoilt = Bench(bench.board, handle)
+    answer(bench.coordinator.publish.remote(handle.fingerprint, handle))
+    spoilt = Bench(bench.coordinator, handle)
     assert spoilt.run(trial_config())[-1]["kind"] == "done"
     # NumPy refuses to write to the store's memory; torch does not look.
     shared = object_store.fetch(handle).cached_outputs
@@ -136,7 +136,7 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
 def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
     long = trial_config(train={"epochs": 400, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
     job = bench.submit(long, max_failures=1)
-    while not (seen := answer(bench.board.pull.remote(job, 0, 1.0))):
+    while not (seen := answer(bench.coordinator.pull.remote(job, 0, 1.0))):
         pass
     assert seen[0]["lease"]["attempt"] == 1
     (pid,) = worker_pids()

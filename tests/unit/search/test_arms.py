@@ -315,7 +315,7 @@ def test_what_was_pruned_before_a_restart_still_counts_at_its_rung(tmp_path):
     assert tune.train("e", [0.58] * 2) == Status.COMPLETED
 
 
-def test_the_searcher_is_saved_without_studies_and_board(tmp_path):
+def test_the_searcher_is_saved_without_studies_and_coordinator(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     assert tune.search.__getstate__() == {}
     assert tune.scheduler.__getstate__() == {}

@@ -14,7 +14,7 @@ import ray
 from raykd.errors import SetupError
 from raykd.sweep import fleet
 from raykd.sweep.background import Background
-from raykd.trial.board import RAY_THREAD
+from raykd.trial.coordinator import RAY_THREAD
 
 SOON_S = 30.0
 

@@ -1,4 +1,4 @@
-"""The records of trials, with a board that only listens."""
+"""The records of trials, with a coordinator that only listens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raykd.sweep.plan import cells, search_trial
 from tests.unit.sweep.specs import spec
 
 
-class Board:
+class Coordinator:
     """Every method of the actor does nothing."""
 
     def __getattr__(self, name):
@@ -37,7 +37,7 @@ def trial(run, number=0):
 
 def ledger_of(run, cut_short=frozenset()):
     log = EventLog(run / "events.jsonl", lambda event: None)
-    return TrialLedger(Board(), log, run, 1.0, 2, cut_short)
+    return TrialLedger(Coordinator(), log, run, 1.0, 2, cut_short)
 
 
 LEASE = {"slot": 0, "node": "n", "attempt": 1, "time": 5.0}

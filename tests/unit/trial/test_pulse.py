@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from raykd.trial.board import GO, STOP
+from raykd.trial.coordinator import GO, STOP
 from raykd.trial.pulse import JobLost, Pulse
 
 EVERY_S = 0.05
 
 
 class Answers:
-    """What the board says: goes on until it is told to stop, then says so at once."""
+    """What the coordinator says: goes on until it is told to stop, then says so at once."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()

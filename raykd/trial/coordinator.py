@@ -1,9 +1,10 @@
-"""The board: one queue of jobs, leased to slots, with heartbeats and stop flags.
+"""The coordinator of a sweep: a queue of jobs leased to slots, heartbeats and stop flags.
 
 Drivers submit a job and pull its events; the rank-0 worker of a slot takes a job, pushes events and
 learns from every answer whether to go on. Nothing here waits without a limit: a worker that falls
 silent loses its lease and what it claimed, and the job goes to another slot. The loss counts once
-the worker was heard of; before, it may have died while the board still waited with its question.
+the worker was heard of; before, it may have died while the coordinator still waited with its
+question.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 
 import ray
 
-from raykd.trial import shared
-from raykd.trial.shared import Shared, wait
+from raykd.trial import shared_objects
+from raykd.trial.shared_objects import SharedObjects, wait
 
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives every node."""
@@ -33,7 +34,7 @@ UNHEARD_LOSSES = 3
 """Times in a row that a job may be lost before its worker is heard of; then it counts as failed."""
 
 CLOSE, IDLE, GO, STOP = "close", "idle", "go", "stop"
-READY, MINE, WAIT = shared.READY, shared.MINE, shared.WAIT
+READY, MINE, WAIT = shared_objects.READY, shared_objects.MINE, shared_objects.WAIT
 
 
 @dataclass(slots=True)
@@ -53,25 +54,25 @@ class _Job:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class BoardState(Shared):
-    """The board itself; made an actor by `open_board`, so that it can be tested without Ray.
+class CoordinatorState(SharedObjects):
+    """The coordinator without Ray, for tests; `start_coordinator` makes an actor of it.
 
     Args:
-        silence_s: Seconds without a sign of life after which a lease is given to another slot.
-        put: Lays a value down where every node can read it, and returns a reference.
+        silence_s: Seconds without a heartbeat after which a lease is given to another slot.
+        store: Stores a value where every node can read it and returns a reference.
     """
 
     def __init__(
-        self, silence_s: float = LEASE_SILENCE_S, put: Callable[[Any], Any] = lambda value: value
+        self, silence_s: float = LEASE_SILENCE_S, store: Callable[[Any], Any] = lambda value: value
     ) -> None:
-        super().__init__(put)
+        super().__init__(store)
         self._silence_s = silence_s
         self._jobs: dict[str, _Job] = {}
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
         self._lost: set[tuple[str, int]] = set()
-        self._notices: list[dict[str, Any]] = []
-        self._noticed = asyncio.Event()
+        self._notifications: list[dict[str, Any]] = []
+        self._notified = asyncio.Event()
         self._closed = False
         self._refusal: dict[str, Any] | None = None
         self._worked: set[int] = set()
@@ -87,7 +88,7 @@ class BoardState(Shared):
 
         Where nobody is left to run it, the job is over at once, or its driver would wait for ever.
         """
-        self._begin_to_watch()
+        self._start_watching()
         if job_id in self._jobs:
             return
         self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures)
@@ -117,51 +118,51 @@ class BoardState(Shared):
             job.payload = None
             job.events = job.events[-1:]
 
-    async def notices(self, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
+    async def notifications(self, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
         """What happened to slots and leases, from position `cursor` on."""
-        if len(self._notices) <= cursor:
-            self._noticed.clear()
-            await wait(self._noticed, timeout_s)
-        return self._notices[cursor:]
+        if len(self._notifications) <= cursor:
+            self._notified.clear()
+            await wait(self._notified, timeout_s)
+        return self._notifications[cursor:]
 
     async def close(self) -> None:
-        """Send every worker home and end every job."""
+        """Shut down: stop the workers and cancel the jobs."""
         self._closed = True
         self._queued.set()
         self._refuse({"kind": "cancelled"})
 
     async def is_closed(self) -> bool:
-        """Whether workers are sent home."""
+        """Whether the workers are told to stop."""
         return self._closed
 
     async def slot_failed(self, slot: int, reason: str) -> bool:
-        """A supervisor's word that a slot is gone; its job goes to another one.
+        """A supervisor reports that a slot is lost; its job goes to another one.
 
         Returns:
             Whether the slot had taken a job since it was last lost.
         """
-        self._notice("slot", slot=slot, state="lost", reason=reason)
+        self._add_notification("slot", slot=slot, state="lost", reason=reason)
         self._release(slot, "the slot was lost")
         had_work = slot in self._worked
         self._worked.discard(slot)
         return had_work
 
-    async def expect(self, slots: list[int]) -> None:
-        """Slots are being started; where others were given up before, jobs are taken again."""
+    async def add_slots(self, slots: list[int]) -> None:
+        """Note that slots are being started; after a total loss, jobs are accepted again."""
         self._expected |= set(slots)
         if slots and not self._closed:
             self._refusal = None
 
-    async def unexpect(self, slots: list[int], why: str) -> None:
-        """Slots are gone for a reason that is not theirs; others may come."""
+    async def remove_slots(self, slots: list[int], why: str) -> None:
+        """Write off slots that are lost with their node; others may join."""
         for slot in slots:
             self._expected.discard(slot)
             self._seen.pop(slot, None)
-            self._notice("slot", slot=slot, state="lost", reason=why)
+            self._add_notification("slot", slot=slot, state="lost", reason=why)
             self._release(slot, why)
 
-    async def given_up(self, slot: int, reason: str, hint: str = "") -> None:
-        """A slot cannot be kept alive. Where none is left, every job ends with the reason."""
+    async def slot_given_up(self, slot: int, reason: str, hint: str = "") -> None:
+        """A slot cannot be kept alive; if it was the last, every job fails with the reason."""
         self._expected.discard(slot)
         self._seen.pop(slot, None)
         if not self._expected:
@@ -169,12 +170,12 @@ class BoardState(Shared):
 
     # What workers call -------------------------------------------------------------------------
 
-    async def hello(self, slot: int, node: str) -> None:
-        """A worker group is up. If it held a job before, it died under it."""
-        self._begin_to_watch()
+    async def register(self, slot: int, node: str) -> None:
+        """A worker group is ready. A job that it held before was lost with its workers."""
+        self._start_watching()
         self._release(slot, "its worker was restarted")
         self._seen[slot] = time.monotonic()
-        self._notice("slot", slot=slot, state="ready", node=node)
+        self._add_notification("slot", slot=slot, state="ready", node=node)
 
     async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
         """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
@@ -198,7 +199,7 @@ class BoardState(Shared):
                     "slot": slot, "node": node, "attempt": job.attempt, "time": time.time()
                 }  # fmt: skip
                 self._worked.add(slot)
-                self._notice("leased", job=job_id, **job.lease)
+                self._add_notification("leased", job=job_id, **job.lease)
                 return job_id, job.attempt, job.payload
         return IDLE, 0, None
 
@@ -206,15 +207,15 @@ class BoardState(Shared):
         """What is to be done in a job, for ranks that did not take it themselves."""
         return self._jobs[job_id].payload
 
-    async def lost(self, key: str, version: int) -> None:
-        """What the driver laid down cannot be read any more; it is told once for each version."""
+    async def report_lost(self, key: str, version: int) -> None:
+        """A published object cannot be read any more; the driver is notified once per version."""
         if (key, version) not in self._lost:
             self._lost.add((key, version))
-            self._notice("lost", key=key, version=version)
+            self._add_notification("lost", key=key, version=version)
 
-    async def tell(self, kind: str, what: dict[str, Any]) -> None:
-        """Something a worker wants the driver to know."""
-        self._notice(kind, **what)
+    async def notify(self, kind: str, what: dict[str, Any]) -> None:
+        """Notify the driver of something that a worker did."""
+        self._add_notification(kind, **what)
 
     async def push(self, job_id: str, attempt: int, event: dict[str, Any]) -> str:
         """An event of a running job; answers `GO` or `STOP`."""
@@ -228,8 +229,8 @@ class BoardState(Shared):
             job.arrived.set()
         return GO
 
-    async def beat(self, job_id: str, attempt: int, timeout_s: float = 0.0) -> str:
-        """A sign of life; answers `STOP` as soon as the job is not the caller's, else `GO`.
+    async def heartbeat(self, job_id: str, attempt: int, timeout_s: float = 0.0) -> str:
+        """Renew a lease; answers `STOP` as soon as the job is not the caller's, else `GO`.
 
         Args:
             job_id: The job.
@@ -247,10 +248,10 @@ class BoardState(Shared):
             self._seen[known.lease["slot"]] = time.monotonic()  # stopped, and not yet done with it
         return STOP
 
-    async def goodbye(self, slot: int) -> None:
+    async def unregister(self, slot: int) -> None:
         """A worker group ends on purpose."""
         self._seen.pop(slot, None)
-        self._notice("slot", slot=slot, state="ended")
+        self._add_notification("slot", slot=slot, state="ended")
 
     # Inside ------------------------------------------------------------------------------------
 
@@ -285,12 +286,12 @@ class BoardState(Shared):
     def _release(self, slot: int, why: str) -> None:
         """A slot's workers are gone, with what they held, claimed or still asked for."""
         self._lives[slot] = self._lives.get(slot, 0) + 1
-        self._drop_claims(slot)
+        self._release_claims_of(slot)
         for job_id, job in self._jobs.items():
             if job.slot == slot and not job.over:
-                self._give_back(job_id, why)
+                self._requeue(job_id, why)
 
-    def _give_back(self, job_id: str, why: str) -> None:
+    def _requeue(self, job_id: str, why: str) -> None:
         job = self._jobs[job_id]
         job.slot = None
         # The worker of the lost attempt learns it; one of the next attempt waits on another event.
@@ -306,15 +307,15 @@ class BoardState(Shared):
             )
             self._end(job_id, {"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
             return
-        self._notice("requeued", job=job_id, why=why)
+        self._add_notification("requeued", job=job_id, why=why)
         self._queue.appendleft(job_id)
         self._queued.set()
 
-    def _notice(self, kind: str, **what: Any) -> None:
-        self._notices.append({"kind": kind, "time": time.time(), **what})
-        self._noticed.set()
+    def _add_notification(self, kind: str, **what: Any) -> None:
+        self._notifications.append({"kind": kind, "time": time.time(), **what})
+        self._notified.set()
 
-    def _begin_to_watch(self) -> None:
+    def _start_watching(self) -> None:
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_leases())
 
@@ -322,21 +323,21 @@ class BoardState(Shared):
         while not self._closed:
             await asyncio.sleep(min(1.0, self._silence_s / 4))
             now = time.monotonic()
-            why = f"no sign of life for {self._silence_s:.0f} s"
+            why = f"no heartbeat for {self._silence_s:.0f} s"
             for job_id, job in list(self._jobs.items()):
                 if job.slot is not None and not job.over and now - job.heard > self._silence_s:
                     self._seen.pop(job.slot, None)
-                    self._drop_claims(job.slot)
-                    self._give_back(job_id, why)
+                    self._release_claims_of(job.slot)
+                    self._requeue(job_id, why)
             for slot, seen in list(self._seen.items()):
                 if now - seen > self._silence_s:
                     del self._seen[slot]  # told once, until it is seen again
-                    self._notice("slot", slot=slot, state="silent", reason=why)
+                    self._add_notification("slot", slot=slot, state="silent", reason=why)
 
 
-def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:
-    """Start the board of a sweep as a named actor that takes no resources."""
-    actor = ray.remote(BoardState).options(
+def start_coordinator(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:
+    """Start the coordinator of a sweep as a named actor that takes no resources."""
+    actor = ray.remote(CoordinatorState).options(
         name=name, namespace=namespace, num_cpus=0, max_concurrency=10_000,
         # With the driver: the two are lost together or not at all.
         label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
@@ -344,7 +345,7 @@ def open_board(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) ->
     return actor.remote(silence_s, ray.put)
 
 
-def answer(request: Any) -> Any:  # what the board's method returns
-    """Wait for the board's answer to ``board.method.remote(...)``."""
-    found: Any = ray.get(request)
-    return found
+def answer(request: Any) -> Any:  # what the coordinator's method returns
+    """Wait for the answer to ``coordinator.method.remote(...)``."""
+    reply: Any = ray.get(request)
+    return reply
