@@ -33,7 +33,7 @@ from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived import DerivedTeachers
-from raykd.trial.pulse import JobLost, Pulse
+from raykd.trial.heartbeat import Heartbeat, JobLost
 from raykd.trial.recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 from raykd.trial.run import TrialConfig, run_trial
 
@@ -134,9 +134,9 @@ class Slot:
         def push(event: dict[str, Any]) -> str:
             return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
-        with self._pulse(job_id, attempt) as pulse:
+        with self._heartbeat(job_id, attempt) as heartbeat:
             try:
-                with pulse.interruptible():
+                with heartbeat.interruptible():
                     end = self._work(payload, attempt, push)
             except JobLost as exc:
                 answer(self.coordinator.release_claims.remote(self.slot))
@@ -158,10 +158,10 @@ class Slot:
         if self.world.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _pulse(self, job_id: str, attempt: int) -> Pulse | NoPulse:
+    def _heartbeat(self, job_id: str, attempt: int) -> Heartbeat | NoHeartbeat:
         if self.world.rank != 0:
-            return NoPulse()
-        return Pulse(
+            return NoHeartbeat()
+        return Heartbeat(
             lambda timeout_s: str(
                 answer(self.coordinator.heartbeat.remote(job_id, attempt, timeout_s))
             ),
@@ -285,8 +285,8 @@ class Slot:
                     handle = answer(self.coordinator.read.remote(key))
 
 
-class NoPulse:
-    """In place of a `Pulse` on ranks that do not talk to the coordinator."""
+class NoHeartbeat:
+    """In place of a `Heartbeat` on ranks that do not talk to the coordinator."""
 
     def __enter__(self) -> Self:
         return self

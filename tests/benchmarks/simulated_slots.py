@@ -6,7 +6,7 @@ simulated slot takes jobs from the real coordinator, reports at a realistic rate
 without training.
 
 *The coordinator alone*: how long a report waits for its answer, and which part of a core the
-coordinator takes, with a report per slot and second (a real slot sends a sign of life every five
+coordinator takes, with a report per slot and second (a real slot sends a heartbeat every five
 seconds and an evaluation every ten or more). *The search*: suggestions, schedulers, event log and
 Ray Tune as in a sweep, trials of a fixed length; how long slots wait for their next trial, what the
 driver computes per trial, and the memory of the driver and of the processes that Tune keeps, one

@@ -1,4 +1,4 @@
-"""The sign of life of a job, and how its worker learns, wherever it is, that the job is lost."""
+"""The heartbeat of a job, and how its worker is interrupted when the job is lost."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import ray
 
 from raykd.trial.coordinator import STOP
 
-BEAT_S = 5.0
+HEARTBEAT_S = 5.0
 
 
 class JobLost(BaseException):
     """The job was cancelled, given to another slot, or its driver is gone: nobody wants the result.
 
-    No `Exception`, so that the code of a method does not take it for one of its own.
+    Not an `Exception`, so that the code of a method does not catch it as one of its own.
     """
 
 
-class Pulse:
+class Heartbeat:
     """Tells the coordinator from another thread that a job is alive; a context manager.
 
     Where the coordinator says stop, the code inside `interruptible` is interrupted with `JobLost`,
     also a loop that never reports.
 
     Args:
-        ask: Tells the coordinator, which waits up to so many seconds for a reason to stop; its
-            answer.
+        ask: Sends a heartbeat; the coordinator waits up to so many seconds for a reason to stop
+            and answers.
         interrupts: Whether to interrupt. Several ranks stop together or not at all: they learn it
             with their next report.
         every_s: How long the coordinator may wait.
     """
 
     def __init__(
-        self, ask: Callable[[float], str], *, interrupts: bool, every_s: float = BEAT_S
+        self, ask: Callable[[float], str], *, interrupts: bool, every_s: float = HEARTBEAT_S
     ) -> None:
         self._ask = ask
         self._interrupts = interrupts
@@ -46,7 +46,7 @@ class Pulse:
         self._lock = threading.Lock()
         self._lost = False
         self._worker: int | None = None
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -75,7 +75,7 @@ class Pulse:
                 self._worker = None
             _raise_in(me, None)  # what came too late to be raised
 
-    def _beat(self) -> None:
+    def _run(self) -> None:
         while not self._over.is_set():
             try:
                 said = self._ask(self._every_s)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from raykd.trial.coordinator import GO, STOP
-from raykd.trial.pulse import JobLost, Pulse
+from raykd.trial.heartbeat import Heartbeat, JobLost
 
 EVERY_S = 0.05
 
@@ -38,14 +38,17 @@ def for_ever():
 
 def test_a_job_that_is_not_lost_is_not_disturbed():
     answers = Answers()
-    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse, pulse.interruptible():
+    with (
+        Heartbeat(answers, interrupts=True, every_s=EVERY_S) as heartbeat,
+        heartbeat.interruptible(),
+    ):
         time.sleep(4 * EVERY_S)
     assert answers.asked >= 3
 
 
 def test_the_first_sign_of_life_comes_at_once():
     answers = Answers()
-    with Pulse(answers, interrupts=True, every_s=60.0):
+    with Heartbeat(answers, interrupts=True, every_s=60.0):
         time.sleep(0.05)
         assert answers.asked == 1
         answers.stop.set()
@@ -55,8 +58,8 @@ def test_a_loop_that_never_reports_is_interrupted():
     answers = Answers()
     stop_soon(answers)
     began = time.monotonic()
-    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
-        with pytest.raises(JobLost), pulse.interruptible():
+    with Heartbeat(answers, interrupts=True, every_s=EVERY_S) as heartbeat:
+        with pytest.raises(JobLost), heartbeat.interruptible():
             for_ever()
         # Code after it runs as ever.
         assert sum(range(100_000)) == 4_999_950_000
@@ -77,17 +80,17 @@ def test_code_that_swallows_it_is_interrupted_again():
                 if len(swallowed) == 2:
                     raise
 
-    pulse = Pulse(answers, interrupts=True, every_s=EVERY_S)
-    with pulse, pytest.raises(JobLost), pulse.interruptible():
+    heartbeat = Heartbeat(answers, interrupts=True, every_s=EVERY_S)
+    with heartbeat, pytest.raises(JobLost), heartbeat.interruptible():
         stubborn()
     assert len(swallowed) == 2
 
 
 def test_an_exception_of_the_job_stays_what_it_is():
     with (
-        Pulse(Answers(), interrupts=True, every_s=EVERY_S) as pulse,
+        Heartbeat(Answers(), interrupts=True, every_s=EVERY_S) as heartbeat,
         pytest.raises(ZeroDivisionError),
-        pulse.interruptible(),
+        heartbeat.interruptible(),
     ):
         _ = 1 / 0
 
@@ -95,16 +98,19 @@ def test_an_exception_of_the_job_stays_what_it_is():
 def test_what_is_lost_before_it_begins_does_not_begin():
     answers = Answers()
     answers.stop.set()
-    with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
+    with Heartbeat(answers, interrupts=True, every_s=EVERY_S) as heartbeat:
         time.sleep(0.1)
-        with pytest.raises(JobLost), pulse.interruptible():
+        with pytest.raises(JobLost), heartbeat.interruptible():
             pytest.fail("it began")
 
 
 def test_one_of_several_ranks_is_not_interrupted():
     answers = Answers()
     answers.stop.set()
-    with Pulse(answers, interrupts=False, every_s=EVERY_S) as pulse, pulse.interruptible():
+    with (
+        Heartbeat(answers, interrupts=False, every_s=EVERY_S) as heartbeat,
+        heartbeat.interruptible(),
+    ):
         time.sleep(4 * EVERY_S)
     assert answers.asked >= 3, "it stays alive until its next report"
 
@@ -114,9 +120,9 @@ def test_many_jobs_that_end_as_they_are_lost_leave_nothing_behind():
     for k in range(200):
         answers = Answers()
         stop_soon(answers, after_s=k / 100_000)
-        with Pulse(answers, interrupts=True, every_s=EVERY_S) as pulse:
+        with Heartbeat(answers, interrupts=True, every_s=EVERY_S) as heartbeat:
             try:
-                with pulse.interruptible():
+                with heartbeat.interruptible():
                     sum(range(k * 50))
             except JobLost:
                 continue
