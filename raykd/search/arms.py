@@ -29,7 +29,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
-        """Submit the job of a trial; returns the config of `raykd.trial.lease`."""
+        """Submit the job of a trial; returns the config of `raykd.trial.tune_trainable`."""
 
     @abstractmethod
     def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:

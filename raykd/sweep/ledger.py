@@ -195,7 +195,7 @@ class SearchLedger(Ledger):
         cells: Cells of the task by label.
         configure: Makes the configuration of a trial from cell, number and searched parameters.
         key: Fingerprint under which workers find the teacher.
-        lease: Part of the Tune config that is the same for every trial.
+        trainable_config: Part of the Tune config that is the same for every trial.
     """
 
     def __init__(
@@ -204,13 +204,13 @@ class SearchLedger(Ledger):
         cells: Mapping[str, Cell],
         configure: Callable[[Cell, int, Mapping[str, Scalar]], TrialConfig],
         key: str,
-        lease: Mapping[str, str],
+        trainable_config: Mapping[str, str],
     ) -> None:
         self._trials = trials
         self._cells = cells
         self._configure = configure
         self._key = key
-        self._lease = dict(lease)
+        self._trainable_config = dict(trainable_config)
         self._ids: dict[tuple[str, int], str] = {}
 
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class SearchLedger(Ledger):
         config = self._configure(self._cells[label], number, params)
         self._ids[label, number] = config.trial_id
         self._trials.launch(config, tuple(params), self._key)
-        return {**self._lease, "job": config.trial_id}
+        return {**self._trainable_config, "job": config.trial_id}
 
     def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
         """Record an evaluation."""

@@ -25,16 +25,16 @@ from raykd.spec.schema import Named, SweepSpec
 from raykd.sweep.journal import Journal
 from raykd.sweep.plan import Cell, cell_space, max_epochs
 from raykd.training.seeding import derive_seed
-from raykd.trial.lease import lease
+from raykd.trial.tune_trainable import tune_trainable
 
 JOURNAL = "studies.journal"
-# Tune passes credentials on to the processes of trials, and Ray writes them into a log; a lease
-# needs none.
+# Tune passes credentials on to the processes of trials, and Ray writes them into a log; a
+# trainable needs none.
 class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
     {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 )
 
-LEASE = {"node:__internal_head__": 0.0001}
+TRAINABLE_RESOURCES = {"node:__internal_head__": 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 
@@ -129,7 +129,7 @@ def search(
     watcher.start()
     try:
         tune.Tuner(
-            tune.with_resources(lease, LEASE),
+            tune.with_resources(tune_trainable, TRAINABLE_RESOURCES),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=ArmsScheduler(searcher),

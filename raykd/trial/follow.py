@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from raykd.trial.coordinator import answer
-from raykd.trial.lease import PULL_S
+from raykd.trial.tune_trainable import PULL_S
 
 ENDS = ("done", "failed", "cancelled")
 

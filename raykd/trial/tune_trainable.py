@@ -1,4 +1,4 @@
-"""What a Ray Tune trial is here: a thin function that follows a job of the coordinator.
+"""The trainable of Ray Tune: a thin function that follows one job of the coordinator.
 
 The searcher submits the job to the coordinator when it suggests the trial, so a free slot can begin
 at once; this function passes the job's events on to Tune, whose scheduler decides about stopping.
@@ -18,7 +18,7 @@ PULL_S = 1.0
 """Tune waits 2 s for the function of a reused actor to end, so no call here may take longer."""
 
 
-def lease(config: dict[str, Any]) -> None:
+def tune_trainable(config: dict[str, Any]) -> None:
     """Follow one job until it is over; each event is reported as one JSON text.
 
     Args:
