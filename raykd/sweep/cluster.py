@@ -29,7 +29,7 @@ from raykd.sweep.processes import descendants, kill
 from raykd.training.device import built_for_gpus
 from raykd.trial.coordinator import RAY_THREAD, start_coordinator
 from raykd.trial.hosts import SlotHosts
-from raykd.trial.slot import SlotPool, SlotShape
+from raykd.trial.slot_pool import SlotPool, SlotShape
 
 START_TRIES = 3
 """Times that a local cluster is started before it is given up."""

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from raykd.errors import SetupError
-from raykd.trial.slot import SlotShape
+from raykd.trial.slot_pool import SlotShape
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """Where ``ray up`` leaves the cluster file on the head."""

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from raykd.trial.coordinator import NODE_LABEL, answer
-from raykd.trial.slot import CLOSE_S, KILL_S, SlotPool
+from raykd.trial.slot_pool import CLOSE_S, KILL_S, SlotPool
 
 JOIN_S = CLOSE_S + KILL_S + 5.0
 """Other nodes have this long to end their slots."""
@@ -81,7 +81,7 @@ class SlotHosts:
         return gone
 
     def close(self) -> bool:
-        """Send every slot home and wait for them.
+        """Stop every slot and wait for them.
 
         Returns:
             Whether no thread of this process calls Ray for a slot any more.
@@ -118,5 +118,5 @@ class _Host:
         self._pool.start(slots, node)
 
     def close(self) -> None:
-        """Send them home."""
+        """Stop them."""
         self._pool.close()

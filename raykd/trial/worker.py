@@ -32,13 +32,12 @@ from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
-from raykd.trial.derived import DerivedTeachers
+from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
-from raykd.trial.recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 from raykd.trial.run import TrialConfig, run_trial
+from raykd.trial.shared_recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 
 POLL_S = 2.0
-
 
 LOST_S = 600.0
 """A trial waits this long for the driver to publish a lost teacher again."""
@@ -59,8 +58,8 @@ class TrialJob:
     key: str
 
 
-class Slot:
-    """One rank of a slot.
+class SlotWorker:
+    """One rank of a slot: takes jobs, runs them and reports.
 
     Args:
         settings: ``coordinator``, ``namespace``, ``slot``, ``threads``, ``recycle_after``.
@@ -83,7 +82,7 @@ class Slot:
         self._recording: tuple[str, OpenRecording] | None = None
 
     def serve(self) -> None:
-        """Run jobs until the coordinator sends the slot home.
+        """Run jobs until the coordinator closes.
 
         Raises:
             TrialError: The device cannot be used; the coordinator knows the reason.
@@ -218,7 +217,7 @@ class Slot:
         if self._recording is None or self._recording[0] != job.key:
             self._recording = None
             self._recording = (job.key, open_recording(job, self.world.device))
-        self._recording[1].share(self.coordinator, self.slot, job.number)
+        self._recording[1].record_block(self.coordinator, self.slot, job.number)
         return {"kind": "done"}
 
     def _trial(
@@ -344,4 +343,4 @@ def slot_loop(settings: dict[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(settings["threads"])
-    Slot(settings).serve()
+    SlotWorker(settings).serve()

@@ -20,7 +20,7 @@ from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer, start_coordinator
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
-from raykd.trial.slot import SlotPool, SlotShape
+from raykd.trial.slot_pool import SlotPool, SlotShape
 from raykd.trial.worker import TrialJob
 
 TASK = "toy/sentiment"

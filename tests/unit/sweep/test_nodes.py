@@ -5,7 +5,7 @@ import pytest
 from raykd.errors import SetupError
 from raykd.sweep.fleet import _spread
 from raykd.sweep.nodes import Node, addable
-from raykd.trial.slot import SlotShape
+from raykd.trial.slot_pool import SlotShape
 
 FILE = """
 max_workers: 3

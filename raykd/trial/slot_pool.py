@@ -34,12 +34,6 @@ CLOSE_S = 15.0
 KILL_S = 10.0
 """The threads of slots that were killed have this long to notice."""
 
-CLOSE_S = 15.0
-"""Slots have this long to end by themselves; then their controllers are killed."""
-
-KILL_S = 10.0
-"""The threads of slots that were killed have this long to notice."""
-
 COLLECTIVE_TIMEOUT_S = 4 * 3600
 """Ranks wait this long for rank 0, which prepares teachers alone."""
 
@@ -160,7 +154,7 @@ class SlotPool:
             self._threads.append(thread)
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
-        """Send every slot home and wait for them, at most `timeout_s` in all; then kill them.
+        """Stop every slot and wait for them, at most `timeout_s` in all; then kill them.
 
         Returns:
             Whether no thread of this pool calls Ray any more.
@@ -198,7 +192,7 @@ class SlotPool:
                 self._trainers[slot] = self._trainer(slot, node)
                 self._trainers[slot].fit()
                 if answer(self._coordinator.is_closed.remote()):
-                    return  # its workers were sent home; others go for new ones
+                    return  # its workers were told to stop; others go for new ones
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.

@@ -61,7 +61,7 @@ class OpenRecording:
     rows: tuple[Array, ...]
     device: torch.device
 
-    def share(self, coordinator: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
+    def record_block(self, coordinator: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
         """Record a block unless another slot does; True when it is there."""
         state, _ = answer(coordinator.claim.remote(self._name(number), slot, wait_s))
         if state != MINE:
@@ -77,7 +77,7 @@ class OpenRecording:
             raise
         return True
 
-    def read(self, coordinator: Any, number: int) -> tuple[Any, CachedOutputs]:
+    def read_block(self, coordinator: Any, number: int) -> tuple[Any, CachedOutputs]:
         """The reference to a block that is there, and the block."""
         (about,) = answer(coordinator.read.remote(f"{self._name(number)}/about"))
         (ref,) = answer(coordinator.read.remote(self._name(number)))
@@ -151,12 +151,12 @@ class SharedRecorder:
         done, wait_s = 0, 0.0
         while left:
             for number in list(left):
-                if here.share(self._coordinator, self._slot, number, wait_s):
+                if here.record_block(self._coordinator, self._slot, number, wait_s):
                     del left[number]
                     done += len(here.rows[number])
                     progress(done)
             wait_s = WAIT_S  # what is left is being made by others
-        found = [here.read(self._coordinator, number) for number in range(len(here.rows))]
+        found = [here.read_block(self._coordinator, number) for number in range(len(here.rows))]
         self.blocks = tuple(ref for ref, _ in found)
         return joined([piece for _, piece in found])
 

@@ -16,7 +16,7 @@ from raykd.teachers.teacher_variants import variant_key
 from raykd.trial.coordinator import MINE, READY, answer
 
 if TYPE_CHECKING:
-    from raykd.trial.worker import Slot
+    from raykd.trial.worker import SlotWorker
 
 WAIT_S = 2.0
 
@@ -30,7 +30,7 @@ class DerivedTeachers:
         prepared: The task.
     """
 
-    def __init__(self, slot: Slot, trial: str, prepared: PreparedTask) -> None:
+    def __init__(self, slot: SlotWorker, trial: str, prepared: PreparedTask) -> None:
         self._slot = slot
         self._trial = trial
         self._prepared = prepared
