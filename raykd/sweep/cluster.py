@@ -22,13 +22,13 @@ from raykd.errors import Problem, SetupError, SpecError
 from raykd.spec.resources import check_resources
 from raykd.spec.schema import ResourceSpec, SweepSpec
 from raykd.sweep import nodes
+from raykd.sweep.autoscaling import SlotAutoscaler
 from raykd.sweep.events import EventLog
-from raykd.sweep.fleet import Fleet
 from raykd.sweep.nodes import Node
 from raykd.sweep.processes import descendants, kill
 from raykd.training.device import built_for_gpus
 from raykd.trial.coordinator import RAY_THREAD, start_coordinator
-from raykd.trial.hosts import SlotHosts
+from raykd.trial.node_agents import NodeAgents
 from raykd.trial.slot_pool import SlotPool, SlotShape
 
 START_TRIES = 3
@@ -248,7 +248,7 @@ def slots(
     run: Path,
     log: EventLog,
     closing: threading.Event | None = None,
-) -> Iterator[Fleet]:
+) -> Iterator[SlotAutoscaler]:
     """A coordinator and started slots, which follow the nodes as they come and go.
 
     Args:
@@ -275,15 +275,15 @@ def slots(
         message = f"torch was built without CUDA: {count:g} GPUs are not used"
         if count:
             log.emit("note", message=message)
-    hosts = SlotHosts(coordinator, pool, str((run / "ray").resolve()))
-    fleet = Fleet(cluster, hosts, coordinator, where, log)
+    agents = NodeAgents(coordinator, pool, str((run / "ray").resolve()))
+    autoscaler = SlotAutoscaler(cluster, agents, coordinator, where, log)
     try:
-        fleet.start()
-        yield fleet
+        autoscaler.start()
+        yield autoscaler
     finally:
         if closing is not None:
             closing.set()
         # The coordinator or the head may be lost: that has been told, or is what ended the block.
         with contextlib.suppress(ray.exceptions.RayError):
-            fleet.close()
+            autoscaler.close()
         ray.kill(coordinator)

@@ -17,11 +17,11 @@ from raykd.models.tokenizers import save_tokenizer
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.abilities import ability_of, student_width
+from raykd.sweep.autoscaling import SlotAutoscaler
 from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
-from raykd.sweep.fleet import Fleet
 from raykd.sweep.gather import Gathered
 from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.paths import cache_bytes, open_cache, without_cache
@@ -119,8 +119,8 @@ class Driver:
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of(cluster)
         widths = {task: student_width(found) for task, found in self._gathered.items()}
-        with slots(self._spec, cluster, self._run, self._log, self._closing) as fleet:
-            coordinator = fleet.coordinator
+        with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
+            coordinator = autoscaler.coordinator
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
@@ -131,12 +131,12 @@ class Driver:
                 cluster.store_bytes, ability,
             )  # fmt: skip
             listener = self._listen(coordinator, ledger, teachers)
-            work = Background(lambda: self._work(teachers, fleet, ledger), "work")
+            work = Background(lambda: self._work(teachers, autoscaler, ledger), "work")
             try:
                 while not work.wait(LOOK_S):
                     listener.check()
-                    if fleet.watcher is not None:
-                        fleet.watcher.check()
+                    if autoscaler.watcher is not None:
+                        autoscaler.watcher.check()
             except BaseException as exc:
                 self._halt(coordinator, work, exc)
                 conclude(exc)
@@ -153,11 +153,11 @@ class Driver:
             answer(coordinator.close.remote())
         work.end(HALT_S)  # what it ends with now follows from `why`
 
-    def _work(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
+    def _work(self, teachers: Teachers, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
         with contextlib.closing(teachers):
-            self._tasks(teachers, fleet, ledger)
+            self._tasks(teachers, autoscaler, ledger)
 
-    def _tasks(self, teachers: Teachers, fleet: Fleet, ledger: TrialLedger) -> None:
+    def _tasks(self, teachers: Teachers, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
         teachers.request()
         for task in self._spec.tasks:
             handle = teachers.wait(task, self._stop.is_set)
@@ -169,12 +169,12 @@ class Driver:
             if self._resumed:
                 settle(self._run, of_task, arms)
             if not self._stop.is_set():
-                self._search(work, fleet, ledger)
+                self._search(work, autoscaler, ledger)
             if not self._stop.is_set() and self._with_confirm:
-                self._confirm(work, fleet.coordinator, ledger)
+                self._confirm(work, autoscaler.coordinator, ledger)
             teachers.release(task)
 
-    def _search(self, work: _TaskWork, fleet: Fleet, ledger: TrialLedger) -> None:
+    def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
         self._log.emit("stage", stage="search", task=work.name)
 
         def configure(cell: Cell, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
@@ -183,8 +183,8 @@ class Driver:
         by_label = {c.arm.label: c for c in work.cells}
         search(
             work.arms,
-            SearchLedger(ledger, by_label, configure, work.key, fleet.where),
-            slots=fleet.count,
+            SearchLedger(ledger, by_label, configure, work.key, autoscaler.trainable_config),
+            slots=autoscaler.count,
             run=self._run,
             name=work.name.replace("/", "-"),
             deadline=self._deadline,

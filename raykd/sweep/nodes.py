@@ -106,7 +106,7 @@ def _of_types(config: Mapping[str, Any]) -> Sequence[Node]:
     return sorted(found, key=lambda n: (-n.gpus, -n.cpus))[:most]
 
 
-def ask_for(shape: SlotShape, count: int, labels: Mapping[str, str]) -> None:
+def request_nodes(shape: SlotShape, count: int, labels: Mapping[str, str]) -> None:
     """Ask the autoscaler for nodes that hold so many slots; 0 takes the request back."""
     from ray.autoscaler.sdk import request_resources
 

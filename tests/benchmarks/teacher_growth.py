@@ -90,8 +90,8 @@ def one_size(rows: int) -> dict[str, float]:
         run = runfolder.create(folder / "runs", spec, "", "", "")
         cluster = survey(spec)
         log = EventLog(run / "events.jsonl", lambda event: None)
-        with slots(spec, cluster, run, log) as fleet:
-            coordinator = fleet.coordinator
+        with slots(spec, cluster, run, log) as autoscaler:
+            coordinator = autoscaler.coordinator
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
                 teachers = Teachers(

@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from raykd.errors import SetupError
-from raykd.sweep import fleet
+from raykd.sweep import autoscaling
 from raykd.sweep.background import Background
 from raykd.trial.coordinator import RAY_THREAD
 
@@ -64,29 +64,29 @@ class Nodes:
             raise ray.exceptions.RaySystemError("the head does not answer")
         return ()
 
-    def ask_for(self, *wanted):
+    def request_nodes(self, *wanted):
         """Nothing is added here."""
 
 
 def watched(monkeypatch, failures):
     nodes = Nodes(failures)
-    monkeypatch.setattr(fleet, "nodes", nodes)
-    monkeypatch.setattr(fleet, "LOOK_S", 0.002)
+    monkeypatch.setattr(autoscaling, "nodes", nodes)
+    monkeypatch.setattr(autoscaling, "POLL_S", 0.002)
     cluster = SimpleNamespace(nodes=(), elastic=True, slots=1, shape=SimpleNamespace(
         workers=1, labels={}, cpus=1.0, gpus=0.0))  # fmt: skip
-    hosts = SimpleNamespace(count=lambda: 0, close=lambda: True, on=lambda node: [])
+    agents = SimpleNamespace(count=lambda: 0, close=lambda: True, on=lambda node: [])
     log = SimpleNamespace(emit=lambda event, **what: None)
-    return fleet.Fleet(cluster, hosts, None, {}, log), nodes
+    return autoscaling.SlotAutoscaler(cluster, agents, None, {}, log), nodes
 
 
 def test_nodes_are_followed_on_after_a_head_did_not_answer(monkeypatch):
-    made, nodes = watched(monkeypatch, failures=fleet.MISSES - 1)
+    made, nodes = watched(monkeypatch, failures=autoscaling.MAX_FAILED_POLLS - 1)
     made.start()
     until = time.monotonic() + SOON_S
-    while nodes.looks < fleet.MISSES + 5 and time.monotonic() < until:
+    while nodes.looks < autoscaling.MAX_FAILED_POLLS + 5 and time.monotonic() < until:
         made.watcher.check()
         time.sleep(0.005)
-    assert nodes.looks >= fleet.MISSES + 5
+    assert nodes.looks >= autoscaling.MAX_FAILED_POLLS + 5
     made.close()
 
 

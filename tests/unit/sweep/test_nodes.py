@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raykd.errors import SetupError
-from raykd.sweep.fleet import _spread
+from raykd.sweep.autoscaling import _spread_evenly
 from raykd.sweep.nodes import Node, addable
 from raykd.trial.slot_pool import SlotShape
 
@@ -57,7 +57,7 @@ def test_a_cluster_file_that_is_none_is_one_message(text, tmp_path):
 
 
 def test_slots_are_spread_evenly_as_far_as_there_is_room():
-    assert _spread({"a": 3, "b": 1, "c": 0}, 3) == {"a": 2, "b": 1}
-    assert _spread({"a": 1, "b": 1}, 5) == {"a": 1, "b": 1}
-    assert _spread({"a": 1}, 0) == {}
-    assert _spread({"a": 1}, -2) == {}
+    assert _spread_evenly({"a": 3, "b": 1, "c": 0}, 3) == {"a": 2, "b": 1}
+    assert _spread_evenly({"a": 1, "b": 1}, 5) == {"a": 1, "b": 1}
+    assert _spread_evenly({"a": 1}, 0) == {}
+    assert _spread_evenly({"a": 1}, -2) == {}

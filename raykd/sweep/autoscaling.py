@@ -1,4 +1,4 @@
-"""The slots of a sweep as nodes come and go: each is told of, filled, and written off."""
+"""Follows the nodes of a cluster: starts slots on new nodes, writes off those of lost nodes."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from raykd.errors import SetupError
 from raykd.sweep import nodes
 from raykd.sweep.background import Background
 from raykd.sweep.events import EventLog
-from raykd.trial.hosts import SlotHosts
+from raykd.trial.node_agents import NodeAgents
 
 if TYPE_CHECKING:
     from raykd.sweep.cluster import Cluster
 
-LOOK_S = 2.0
-"""How often it is looked which nodes there are."""
+POLL_S = 2.0
+"""How often the list of nodes is read."""
 
-MISSES = 15
-"""Looks in a row that may fail before the sweep ends."""
+MAX_FAILED_POLLS = 15
+"""Polls in a row that may fail before the sweep ends."""
 
 CLOSE_S = 10.0
-"""A look that is under way when the sweep ends has this long."""
+"""A poll that is under way when the sweep ends has this long."""
 
 
-class Fleet:
-    """Keeps as many slots as fit and are wanted.
+class SlotAutoscaler:
+    """Keeps as many slots running as are wanted and fit on the nodes.
 
     A slot of one rank is pinned to a node. Slots of several ranks may span nodes, so that they are
     started wherever there is room, and Ray Train starts them anew when they lose a rank.
 
     Args:
         cluster: What there is at the start, and how many slots are wanted.
-        hosts: Starts and ends slots.
+        agents: Starts and ends slots.
         coordinator: Handle of the coordinator actor.
-        where: How workers find the coordinator.
+        trainable_config: What a Tune trial needs to find the coordinator.
         log: Told of nodes and slots.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        hosts: SlotHosts,
+        agents: NodeAgents,
         coordinator: Any,
-        where: Mapping[str, str],
+        trainable_config: Mapping[str, str],
         log: EventLog,
     ) -> None:
         self.coordinator = coordinator
-        self.where = where
+        self.trainable_config = trainable_config
         self._cluster = cluster
-        self._hosts = hosts
+        self._agents = agents
         self._log = log
         self._nodes = {node.id: node for node in cluster.nodes}
         self._over = threading.Event()
@@ -61,15 +61,15 @@ class Fleet:
     def start(self) -> None:
         """Start the first slots, and ask for nodes where there are too few."""
         self._fill()
-        self._tell()
+        self._log_cluster()
         if self._cluster.elastic:
             if self.count() < self._cluster.slots:
-                self._ask()
+                self._request_nodes()
             self.watcher = Background(self._watch, "watcher")
 
     def count(self) -> int:
         """Slots there are; at least one, as a trial may wait for the first."""
-        return max(1, self._hosts.count())
+        return max(1, self._agents.count())
 
     def close(self) -> None:
         """End every slot."""
@@ -77,21 +77,21 @@ class Fleet:
         if self.watcher is not None:
             self.watcher.end(CLOSE_S)
         if self._cluster.elastic:
-            nodes.ask_for(self._cluster.shape, 0, {})
-        self._hosts.close()
+            nodes.request_nodes(self._cluster.shape, 0, {})
+        self._agents.close()
 
     def _fill(self) -> dict[str, list[int]]:
-        """Start slots that are wanted and fit; their numbers by node."""
-        shape, wanted = self._cluster.shape, self._cluster.slots - self._hosts.count()
+        """Start the missing slots where they fit; returns their numbers by node."""
+        shape, wanted = self._cluster.shape, self._cluster.slots - self._agents.count()
         started: dict[str, list[int]] = {}
         if shape.workers > 1:
             room = sum(n.ranks(shape) for n in self._nodes.values()) // shape.workers
-            more = min(wanted, max(room, 1) - self._hosts.count())
+            more = min(wanted, max(room, 1) - self._agents.count())
             if more > 0:
-                started[""] = self._hosts.start(more)
+                started[""] = self._agents.start(more)
         else:
-            for node, more in _spread(self._free(), wanted).items():
-                started[node] = self._hosts.start(more, node)
+            for node, more in _spread_evenly(self._free(), wanted).items():
+                started[node] = self._agents.start(more, node)
         for node, numbers in started.items():
             address = self._nodes[node].address if node else ""
             for slot in numbers:
@@ -99,36 +99,36 @@ class Fleet:
         return started
 
     def _free(self) -> dict[str, int]:
-        """Slots that fit on every node beside those it has."""
+        """How many more slots fit on each node."""
         shape = self._cluster.shape
         return {
-            node.id: max(0, node.ranks(shape) - len(self._hosts.on(node.id)))
+            node.id: max(0, node.ranks(shape) - len(self._agents.on(node.id)))
             for node in self._nodes.values()
         }
 
-    def _tell(self) -> None:
-        """What the sweep runs on now."""
+    def _log_cluster(self) -> None:
+        """Log what the sweep runs on now."""
         found = self._nodes.values()
         self._log.emit(
             "cluster",
             nodes=len(found),
             cpus=sum(n.cpus for n in found),
             gpus=sum(n.gpus for n in found),
-            slots=self._hosts.count(),
+            slots=self._agents.count(),
             wanted=self._cluster.slots,
             where=[
                 {"node": n.address, "cpus": n.cpus, "gpus": n.gpus,
-                 "slots": len(self._hosts.on(n.id))}
+                 "slots": len(self._agents.on(n.id))}
                 for n in found
             ],
         )  # fmt: skip
 
-    def _ask(self) -> None:
-        """Ask the autoscaler for what is missing, and say so."""
+    def _request_nodes(self) -> None:
+        """Ask the cluster's autoscaler for the missing nodes, and log it."""
         shape = self._cluster.shape
-        nodes.ask_for(shape, self._cluster.slots, shape.labels)
+        nodes.request_nodes(shape, self._cluster.slots, shape.labels)
         each = f"{shape.cpus:g} CPUs" + (f" and {shape.gpus:g} GPUs" if shape.gpus else "")
-        missing = self._cluster.slots - self._hosts.count()
+        missing = self._cluster.slots - self._agents.count()
         self._log.emit(
             "waiting",
             slots=missing,
@@ -144,19 +144,19 @@ class Fleet:
             SetupError: The log cannot be written, or the nodes cannot be seen any more.
         """
         missed = 0
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(POLL_S):
             try:
-                self._look()
+                self._poll()
                 missed = 0
             except (ray.exceptions.RayError, ConnectionError) as exc:
                 missed += 1
-                if missed == MISSES:
+                if missed == MAX_FAILED_POLLS:
                     raise SetupError(
                         f"the nodes of the cluster cannot be seen any more: {exc}",
                         hint="is its head alive? raykd sweep --resume continues",
                     ) from exc
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         labels = self._cluster.shape.labels
         now = {n.id: n for n in nodes.alive() if n.has(labels)}
         gone = [node for key, node in self._nodes.items() if key not in now]
@@ -165,19 +165,19 @@ class Fleet:
             return
         self._nodes = now
         for node in gone:
-            slots = self._hosts.lost(node.id)
+            slots = self._agents.lost(node.id)
             self._log.emit("node", node=node.address, state="lost", slots=slots)
         started = self._fill()
         for node in new:
             slots = started.get(node.id, [])
             self._log.emit("node", node=node.address, state="joined", slots=slots)
-        self._tell()
-        if gone and self._hosts.count() < self._cluster.slots:
-            self._ask()
+        self._log_cluster()
+        if gone and self._agents.count() < self._cluster.slots:
+            self._request_nodes()
 
 
-def _spread(free: Mapping[str, int], wanted: int) -> dict[str, int]:
-    """So many slots over nodes with room, each time to the one that got fewest."""
+def _spread_evenly(free: Mapping[str, int], wanted: int) -> dict[str, int]:
+    """Distribute `wanted` slots over nodes with room, always to the one that got fewest."""
     left, found = dict(free), dict.fromkeys(free, 0)
     for _ in range(max(0, min(wanted, sum(left.values())))):
         node = min((n for n in left if left[n]), key=lambda n: (found[n], -left[n]))

@@ -1,4 +1,4 @@
-"""Slots on the nodes of a cluster: each node has a process that looks after its own slots.
+"""Node agents: one process on each node that starts and supervises the slots there.
 
 The controller of a trainer lives where `fit` is called and takes some 300 MiB, so that those of a
 large cluster must not all be in the driver. A node that is lost takes its slots with it, and
@@ -20,8 +20,8 @@ JOIN_S = CLOSE_S + KILL_S + 5.0
 """Other nodes have this long to end their slots."""
 
 
-class SlotHosts:
-    """Starts slots where they belong and ends them.
+class NodeAgents:
+    """Starts slots on their nodes and stops them.
 
     Args:
         coordinator: Handle of the coordinator actor.
@@ -57,7 +57,7 @@ class SlotHosts:
         if node in ("", self._here):
             self._local.start(numbers, node)
         else:
-            self._host(node).start.remote(numbers, node)
+            self._agent(node).start.remote(numbers, node)
         return numbers
 
     def on(self, node: str) -> list[int]:
@@ -86,25 +86,25 @@ class SlotHosts:
         Returns:
             Whether no thread of this process calls Ray for a slot any more.
         """
-        ends = [host.close.remote() for host in self._remote.values()]
+        ends = [agent.close.remote() for agent in self._remote.values()]
         quiet = self._local.close()
         if ends:
             ray.wait(ends, num_returns=len(ends), timeout=JOIN_S)
-        for host in self._remote.values():
-            ray.kill(host)
+        for agent in self._remote.values():
+            ray.kill(agent)
         return quiet
 
-    def _host(self, node: str) -> Any:
+    def _agent(self, node: str) -> Any:
         if node not in self._remote:
-            actor = ray.remote(_Host).options(
+            actor = ray.remote(_NodeAgent).options(
                 num_cpus=0, max_concurrency=8, label_selector={NODE_LABEL: node}
             )
             self._remote[node] = actor.remote(self._make)
         return self._remote[node]
 
 
-class _Host:
-    """Looks after the slots of another node.
+class _NodeAgent:
+    """Supervises the slots of another node.
 
     Args:
         pool: Makes the pool.
