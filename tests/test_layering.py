@@ -82,7 +82,7 @@ LAYERS = {
         packages={"pydantic", "ruamel"},
     ),
     "search": Layer(
-        # The ledger of a search speaks of the status of a trial.
+        # What records a search is told the status of a trial.
         raykd={"params", "spec.domains", "spec.schema", "results.records"},
         packages={"numpy", "optuna", "ray.tune"},
     ),

@@ -24,8 +24,8 @@ PENDING_TRIALS = 1
 """Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
 
 
-class Ledger(ABC):
-    """What the sweep does when a trial is suggested, evaluated or over."""
+class ArmsRecorder(ABC):
+    """Called when a trial is suggested, evaluated or over: launches its job, records the rest."""
 
     @abstractmethod
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -74,16 +74,16 @@ class ArmsSearch(Searcher):
 
     Args:
         arms: By label.
-        ledger: Keeps the records.
+        recorder: Launches and records trials.
         max_concurrent: Trials at the same time; it may change.
     """
 
     def __init__(
-        self, arms: Mapping[str, Arm], ledger: Ledger, max_concurrent: Callable[[], int]
+        self, arms: Mapping[str, Arm], recorder: ArmsRecorder, max_concurrent: Callable[[], int]
     ) -> None:
         super().__init__()
         self.arms = dict(arms)
-        self.ledger = ledger
+        self.recorder = recorder
         self.live: dict[str, _Live] = {}
         self._max_concurrent = max_concurrent
         self._started = {label: arm.study.counted() for label, arm in arms.items()}
@@ -117,7 +117,7 @@ class ArmsSearch(Searcher):
         chosen = self.arms[label].study.suggest(trial_id)
         self._started[label] += 1
         self.live[trial_id] = _Live(label, chosen["number"])
-        return self.ledger.launch(label, chosen["number"], chosen["params"])
+        return self.recorder.launch(label, chosen["number"], chosen["params"])
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: `ArmsScheduler` sees every result first, also the one that stops a trial."""
@@ -137,24 +137,24 @@ class ArmsSearch(Searcher):
             if not finite:
                 event["error"] = f"the objective is not a number: {values}"
             status = Status.COMPLETED if finite else Status.FAILED
-            self.ledger.finished(live.label, live.number, status, event)
+            self.recorder.finished(live.label, live.number, status, event)
             study.complete(trial_id, values)
         elif kind == "failed":
-            self.ledger.finished(live.label, live.number, Status.FAILED, event)
+            self.recorder.finished(live.label, live.number, Status.FAILED, event)
             study.fail(trial_id)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
-            self.ledger.cancel(live.label, live.number)
+            self.recorder.cancel(live.label, live.number)
             lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
-            self.ledger.finished(live.label, live.number, Status.FAILED, lost)
+            self.recorder.finished(live.label, live.number, Status.FAILED, lost)
             study.fail(trial_id)
         elif live.stopped:
-            self.ledger.finished(live.label, live.number, Status.PRUNED, event)
+            self.recorder.finished(live.label, live.number, Status.PRUNED, event)
             study.prune(trial_id)
         else:
             # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
-            self.ledger.finished(live.label, live.number, Status.INTERRUPTED, event)
+            self.recorder.finished(live.label, live.number, Status.INTERRUPTED, event)
             study.abandon(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class ArmsScheduler(FIFOScheduler):
         arm = self._search.arms[live.label]
         evaluation = event["evaluation"]
         live.objective = _value(evaluation["metrics"], arm.metrics[0])
-        self._search.ledger.evaluated(live.label, live.number, event)
+        self._search.recorder.evaluated(live.label, live.number, event)
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
         if len(arm.metrics) > 1 or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
@@ -209,7 +209,7 @@ class ArmsScheduler(FIFOScheduler):
         if event["kind"] == "done" or verdict != TrialScheduler.STOP:
             return str(TrialScheduler.CONTINUE)
         live.stopped = True
-        self._search.ledger.cancel(live.label, live.number)
+        self._search.recorder.cancel(live.label, live.number)
         return str(TrialScheduler.STOP)
 
     def debug_string(self) -> str:

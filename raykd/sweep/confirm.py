@@ -15,8 +15,8 @@ from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.ledger import TrialLedger
 from raykd.sweep.plan import Cell, confirm_trial
+from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
@@ -47,7 +47,7 @@ def to_confirm(
 
 def confirm(
     jobs: Sequence[tuple[TrialConfig, tuple[str, ...]]],
-    ledger: TrialLedger,
+    recorder: TrialRecorder,
     coordinator: Any,
     *,
     key: str,
@@ -58,32 +58,32 @@ def confirm(
 
     Args:
         jobs: What to run.
-        ledger: Keeps the records.
+        recorder: Launches and records trials.
         coordinator: Handle of the coordinator actor.
         key: Fingerprint under which workers find the teacher.
         metric: The objective.
         on_saved: Called with the folder of a student that was saved.
     """
     for config, searched in jobs:
-        ledger.launch(config, searched, key)
+        recorder.launch(config, searched, key)
     configs = {config.trial_id: config for config, _ in jobs}
 
     def on_event(job: str, event: Mapping[str, Any]) -> None:
         kind = event["kind"]
         if kind in ("evaluation", "done"):
-            ledger.evaluated(job, event, metric)
+            recorder.evaluated(job, event, metric)
         if kind == "done":
             # The student first: a trial on record as finished is not run again for it.
             folder = configs[job].save_path
             if folder is not None:
                 weights.save(ray.get(event["student"][0]), Path(folder))
                 on_saved(folder)
-            ledger.finished(job, Status.COMPLETED, event, metric)
+            recorder.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
                 answer(coordinator.delete.remote(f"{job}/student"))
         elif kind == "failed":
-            ledger.finished(job, Status.FAILED, event, metric)
+            recorder.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":
-            ledger.finished(job, Status.INTERRUPTED, event, metric)
+            recorder.finished(job, Status.INTERRUPTED, event, metric)
 
     follow(coordinator, configs, on_event)

@@ -23,12 +23,12 @@ from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
-from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.paths import cache_bytes, open_cache, without_cache
 from raykd.sweep.plan import Cell, cells, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.teachers import Teachers
+from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
@@ -124,14 +124,14 @@ class Driver:
             retries = self._spec.resources.max_failures
             devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
-            ledger = TrialLedger(coordinator, self._log, self._run, devices, retries, again)
-            ledger.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
+            recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
+            recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             teachers = Teachers(
                 self._spec, self._gathered, coordinator, self._log, self._run, cache, room,
                 cluster.store_bytes, ability,
             )  # fmt: skip
-            listener = self._listen(coordinator, ledger, teachers)
-            work = Background(lambda: self._work(teachers, autoscaler, ledger), "work")
+            listener = self._listen(coordinator, recorder, teachers)
+            work = Background(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:
                 while not work.wait(LOOK_S):
                     listener.check()
@@ -153,11 +153,15 @@ class Driver:
             answer(coordinator.close.remote())
         work.end(HALT_S)  # what it ends with now follows from `why`
 
-    def _work(self, teachers: Teachers, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
+    def _work(
+        self, teachers: Teachers, autoscaler: SlotAutoscaler, recorder: TrialRecorder
+    ) -> None:
         with contextlib.closing(teachers):
-            self._tasks(teachers, autoscaler, ledger)
+            self._tasks(teachers, autoscaler, recorder)
 
-    def _tasks(self, teachers: Teachers, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
+    def _tasks(
+        self, teachers: Teachers, autoscaler: SlotAutoscaler, recorder: TrialRecorder
+    ) -> None:
         teachers.request()
         for task in self._spec.tasks:
             handle = teachers.wait(task, self._stop.is_set)
@@ -169,12 +173,12 @@ class Driver:
             if self._resumed:
                 settle(self._run, of_task, arms)
             if not self._stop.is_set():
-                self._search(work, autoscaler, ledger)
+                self._search(work, autoscaler, recorder)
             if not self._stop.is_set() and self._with_confirm:
-                self._confirm(work, autoscaler.coordinator, ledger)
+                self._confirm(work, autoscaler.coordinator, recorder)
             teachers.release(task)
 
-    def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, ledger: TrialLedger) -> None:
+    def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, recorder: TrialRecorder) -> None:
         self._log.emit("stage", stage="search", task=work.name)
 
         def configure(cell: Cell, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
@@ -183,7 +187,7 @@ class Driver:
         by_label = {c.arm.label: c for c in work.cells}
         search(
             work.arms,
-            SearchLedger(ledger, by_label, configure, work.key, autoscaler.trainable_config),
+            SearchRecorder(recorder, by_label, configure, work.key, autoscaler.trainable_config),
             slots=autoscaler.count,
             run=self._run,
             name=work.name.replace("/", "-"),
@@ -192,7 +196,7 @@ class Driver:
             note=lambda message: self._log.emit("note", message=message),
         )
 
-    def _confirm(self, work: _TaskWork, coordinator: Any, ledger: TrialLedger) -> None:
+    def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
         done = finished_confirmations(self._run) if self._resumed else {}
         jobs = to_confirm(self._spec, self._run, work.cells, work.arms)
         jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
@@ -202,14 +206,14 @@ class Driver:
         tokenizer = self._gathered[work.name].tokens.student
         confirm(
             jobs,
-            ledger,
+            recorder,
             coordinator,
             key=work.key,
             metric=work.cells[0].metrics[0],
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 
-    def _listen(self, coordinator: Any, ledger: TrialLedger, teachers: Teachers) -> Background:
+    def _listen(self, coordinator: Any, recorder: TrialRecorder, teachers: Teachers) -> Background:
         """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
@@ -228,15 +232,15 @@ class Driver:
                     ) from exc
                 cursor += len(notifications)
                 for notification in notifications:
-                    self._on_notification(notification, ledger, teachers)
+                    self._on_notification(notification, recorder, teachers)
 
         return Background(listen, "listener")
 
     def _on_notification(
-        self, notification: Mapping[str, Any], ledger: TrialLedger, teachers: Teachers
+        self, notification: Mapping[str, Any], recorder: TrialRecorder, teachers: Teachers
     ) -> None:
         if notification["kind"] == "leased":
-            ledger.leased(notification)
+            recorder.leased(notification)
         elif notification["kind"] == "slot":
             what = {
                 k: notification[k] for k in ("slot", "state", "node", "reason") if k in notification

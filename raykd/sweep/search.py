@@ -17,7 +17,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 
 from raykd import params, registry
 from raykd.errors import RaykdError
-from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
+from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
 from raykd.search.memory import SamplerMemory
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
@@ -88,7 +88,7 @@ def _params(kind: str, named: Named) -> Any:
 
 def search(
     arms: Mapping[str, Arm],
-    ledger: Ledger,
+    recorder: ArmsRecorder,
     *,
     slots: Callable[[], int],
     run: Path,
@@ -101,7 +101,7 @@ def search(
 
     Args:
         arms: By label.
-        ledger: Keeps the records.
+        recorder: Launches and records trials.
         slots: Trials that run at the same time; it may change.
         run: Run folder.
         name: Name of the stage, unique in the run.
@@ -109,7 +109,7 @@ def search(
         stop: Set from outside to suggest nothing more.
         note: Called with things worth telling.
     """
-    searcher = ArmsSearch(arms, ledger, slots)
+    searcher = ArmsSearch(arms, recorder, slots)
     if searcher.remaining() == 0:
         return
     over = threading.Event()

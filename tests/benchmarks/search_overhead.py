@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.search_overhead [TRIALS]`` (10,000 unless given). The CKD arm of
 `search_spaces/ckd_glue.yaml` is searched through the driver's own parts: study on disk, scheduler,
-ledger, event log, coordinator. Scores are drawn at random in place of trials, and Ray Tune is left
+recorder, event log, coordinator. Scores are drawn at random in place of trials, and Ray Tune is
+left
 out: what it keeps of a trial is not in these figures. Between the marks a random sampler fills the
 study. At a mark suggestions are timed with the sampler of the search space and, as the baseline,
 with the same one looking at every trial: the least of several, which a busy machine disturbs least.
@@ -32,9 +33,9 @@ from raykd.search.space import domains_of
 from raykd.spec.load import load_spec
 from raykd.sweep.cluster import connected
 from raykd.sweep.events import EventLog
-from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage
+from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import start_coordinator
 from tests.benchmarks._meter import private_bytes
 from tests.synthetic_run import METRIC, spec, write_run
@@ -60,8 +61,8 @@ class Search:
         namespace = ray.get_runtime_context().namespace
         coordinator = start_coordinator(COORDINATOR, namespace)
         log = EventLog(run / "events.jsonl", lambda event: None)
-        ledger = SearchLedger(
-            TrialLedger(coordinator, log, run, 1.0, 2),
+        recorder = SearchRecorder(
+            TrialRecorder(coordinator, log, run, 1.0, 2),
             {"ckd": cell},
             lambda c, number, chosen: search_trial(search_space, run, c, number, chosen),
             "key",
@@ -71,7 +72,7 @@ class Search:
         self.study = arm.study.study
         self.domains = domains_of(cell.arm, search_space.train)
         self.ended = 0
-        self._searcher = ArmsSearch({"ckd": arm}, ledger, lambda: 2)
+        self._searcher = ArmsSearch({"ckd": arm}, recorder, lambda: 2)
         self._scheduler = ArmsScheduler(self._searcher)
         self._random = random.Random(0)
 

@@ -32,9 +32,9 @@ import ray
 from raykd.spec.load import load_spec
 from raykd.sweep.cluster import connected
 from raykd.sweep.events import EventLog
-from raykd.sweep.ledger import SearchLedger, TrialLedger
 from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, start_coordinator
 from tests.benchmarks._meter import private_bytes
 from tests.synthetic_run import METRIC
@@ -140,8 +140,8 @@ def search_figures(count: int) -> None:
         chosen = {c.arm.label: c for c in cells(spec) if c.arm.label in LABELS}
         name, namespace = f"search-{count}", ray.get_runtime_context().namespace
         coordinator = start_coordinator(name, namespace)
-        ledger = SearchLedger(
-            TrialLedger(
+        recorder = SearchRecorder(
+            TrialRecorder(
                 coordinator, EventLog(run / "events.jsonl", lambda event: None), run, 1.0, 2
             ),
             chosen,
@@ -155,7 +155,7 @@ def search_figures(count: int) -> None:
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()
         search(
-            arms, ledger, slots=lambda: count, run=run, name=name, deadline=None,
+            arms, recorder, slots=lambda: count, run=run, name=name, deadline=None,
             stop=threading.Event(), note=print,
         )  # fmt: skip
         wall, used = time.monotonic() - began, time.process_time() - busy

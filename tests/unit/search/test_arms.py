@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from raykd.results.records import Status
-from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch, Ledger
+from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
 from raykd.search.schedulers import asha
 from raykd.search.study import reopen
 from tests.unit.search.studies import study
@@ -22,7 +22,7 @@ HALVING = asha.Params(grace_period=1, reduction_factor=2)
 
 
 @dataclass
-class Notebook(Ledger):
+class Notebook(ArmsRecorder):
     """Writes down what happens."""
 
     lines: list[tuple] = field(default_factory=list)

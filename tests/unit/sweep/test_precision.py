@@ -10,8 +10,8 @@ import pytest
 from raykd import registry
 from raykd.sweep.abilities import student_width
 from raykd.sweep.gather import gather
-from raykd.sweep.ledger import TrialLedger
 from raykd.sweep.local import run_here
+from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.run import TrialConfig
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 from tests.unit.teachers import tiny
@@ -24,9 +24,9 @@ CONFIG = TrialConfig(
 
 
 def resolved(config: TrialConfig, found: str) -> TrialConfig:
-    ledger = TrialLedger(None, None, Path("run"), 1.0, 0)
-    ledger.precision = lambda asked, task: found if asked == "auto" else asked
-    return ledger._resolved(config)
+    recorder = TrialRecorder(None, None, Path("run"), 1.0, 0)
+    recorder.precision = lambda asked, task: found if asked == "auto" else asked
+    return recorder._resolved(config)
 
 
 @pytest.mark.parametrize("found", ["fp32", "bf16"])

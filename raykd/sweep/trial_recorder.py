@@ -1,4 +1,4 @@
-"""Keeps the record of every trial: what was launched, how it went, how it ended."""
+"""Launches the jobs of trials and records how they start, are evaluated and end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from raykd.params import Scalar
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import from_dict, to_dict
-from raykd.search.arms import Ledger
+from raykd.search.arms import ArmsRecorder
 from raykd.sweep.events import EventLog
 from raykd.sweep.plan import Cell
 from raykd.trial.coordinator import answer
@@ -34,7 +34,7 @@ class _Running:
     history: list[Evaluation] = dataclasses.field(default_factory=list)
 
 
-class TrialLedger:
+class TrialRecorder:
     """Launches jobs and turns their events into `TrialResult` records in the event log.
 
     Args:
@@ -187,11 +187,11 @@ class TrialLedger:
         answer(self._coordinator.cancel.remote(trial_id))
 
 
-class SearchLedger(Ledger):
-    """The ledger as the search over the arms of one task sees it.
+class SearchRecorder(ArmsRecorder):
+    """Records the trials of a search over the arms of one task.
 
     Args:
-        trials: Keeps the records.
+        trials: Records single trials.
         cells: Cells of the task by label.
         configure: Makes the configuration of a trial from cell, number and searched parameters.
         key: Fingerprint under which workers find the teacher.
@@ -200,7 +200,7 @@ class SearchLedger(Ledger):
 
     def __init__(
         self,
-        trials: TrialLedger,
+        trials: TrialRecorder,
         cells: Mapping[str, Cell],
         configure: Callable[[Cell, int, Mapping[str, Scalar]], TrialConfig],
         key: str,

@@ -12,8 +12,8 @@ from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.sweep import runfolder
 from raykd.sweep.events import EventLog
-from raykd.sweep.ledger import TrialLedger
 from raykd.sweep.plan import cells, search_trial
+from raykd.sweep.trial_recorder import TrialRecorder
 from tests.unit.sweep.specs import spec
 
 
@@ -26,7 +26,7 @@ class Coordinator:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr("raykd.sweep.ledger.answer", lambda request: request)
+    monkeypatch.setattr("raykd.sweep.trial_recorder.answer", lambda request: request)
     return runfolder.create(tmp_path, spec(), "", "", "none")
 
 
@@ -35,9 +35,9 @@ def trial(run, number=0):
     return search_trial(spec(), run, cell, number, {"alpha": 0.3, "lr": 1e-3})
 
 
-def ledger_of(run, cut_short=frozenset()):
+def recorder_of(run, cut_short=frozenset()):
     log = EventLog(run / "events.jsonl", lambda event: None)
-    return TrialLedger(Coordinator(), log, run, 1.0, 2, cut_short)
+    return TrialRecorder(Coordinator(), log, run, 1.0, 2, cut_short)
 
 
 LEASE = {"slot": 0, "node": "n", "attempt": 1, "time": 5.0}
@@ -53,23 +53,23 @@ def evaluation(step):
 
 def test_a_trial_that_repeats_one_that_was_cut_says_so_in_the_log(run):
     first, second = trial(run, 0), trial(run, 1)
-    ledger = ledger_of(run, frozenset({first.trial_id}))
+    recorder = recorder_of(run, frozenset({first.trial_id}))
     for config in (first, second):
-        ledger.launch(config, ("alpha",), "key")
-        ledger.leased({"job": config.trial_id, **LEASE})
+        recorder.launch(config, ("alpha",), "key")
+        recorder.leased({"job": config.trial_id, **LEASE})
     started = [e for e in read_events(run / "events.jsonl")[0] if e["event"] == "trial_started"]
     assert [e.get("retry_of") for e in started] == [first.trial_id, None]
 
 
 def test_a_training_that_reports_its_evaluations_again_has_each_of_them_once(run):
     config = trial(run)
-    ledger = ledger_of(run)
-    ledger.launch(config, ("alpha",), "key")
+    recorder = recorder_of(run)
+    recorder.launch(config, ("alpha",), "key")
     for step in (1, 2, 1, 2, 3):  # it went on from a state after the second
-        ledger.evaluated(config.trial_id, evaluation(step), "accuracy")
+        recorder.evaluated(config.trial_id, evaluation(step), "accuracy")
     (cut,) = load_results(run).trials
     assert (cut.status, [e.step for e in cut.history]) == (Status.INTERRUPTED, [1, 2, 3])
-    made = ledger.finished(config.trial_id, Status.PRUNED, None, "accuracy")
+    made = recorder.finished(config.trial_id, Status.PRUNED, None, "accuracy")
     assert [e.step for e in made.history] == [1, 2, 3]
     assert load_results(run).trials == (made,)
 
@@ -80,23 +80,23 @@ def test_the_states_of_a_trial_that_is_over_are_gone(run, status):
         dataclasses.replace(one, train={**one.train, "precision": "fp32"})
         for one in (trial(run, 100), trial(run, 1000))
     )
-    ledger = ledger_of(run)
+    recorder = recorder_of(run)
     for one in (config, other):
-        ledger.launch(one, ("alpha",), "key")
+        recorder.launch(one, ("alpha",), "key")
         for attempt in (1, 2):
             path = Path(one.state_path)
             path.with_name(f"{path.stem}.{attempt}{path.suffix}").write_text("state")
-    ledger.finished(config.trial_id, status, None, "accuracy")
+    recorder.finished(config.trial_id, status, None, "accuracy")
     left = {p.name.split(".")[2] for p in (run / "state").iterdir()}
     assert left == {"s1000"}
-    ledger.finished(other.trial_id, Status.INTERRUPTED, None, "accuracy")
+    recorder.finished(other.trial_id, Status.INTERRUPTED, None, "accuracy")
     assert len(list((run / "state").iterdir())) == 2, "it goes on from them"
 
 
 def test_a_failure_keeps_the_hint(run):
     config = trial(run)
-    ledger = ledger_of(run)
-    ledger.launch(config, ("alpha",), "key")
+    recorder = recorder_of(run)
+    recorder.launch(config, ("alpha",), "key")
     event = {"kind": "failed", "error": "the loss became NaN", "hint": "lower lr", "lease": LEASE}
-    made = ledger.finished(config.trial_id, Status.FAILED, event, "accuracy")
+    made = recorder.finished(config.trial_id, Status.FAILED, event, "accuracy")
     assert made.error == "the loss became NaN = lower lr"
