@@ -49,9 +49,9 @@ def test_sweep_is_the_function_also_after_the_package_of_that_name_was_imported(
     code = """
 import raykd
 from raykd import sweep
-from raykd.sweep import plan
+from raykd.sweep import arm_studies
 
-assert raykd.sweep.plan is plan
+assert raykd.sweep.arm_studies is arm_studies
 for run in (sweep, raykd.sweep):
     try:
         run("no_such_file.yaml")

@@ -99,8 +99,8 @@ def show_plan(
         output.record(made)
     if output.is_json or output.quiet:
         return
-    cells = made["cells"]
-    arms = f"{len(spec.tasks)} x {len(spec.methods)} = {len(cells)} cells (task x arm)"
+    studies = made["studies"]
+    arms = f"{len(spec.tasks)} x {len(spec.methods)} = {len(studies)} studies (task x arm)"
     output.text(
         f"{file}: valid; {arms}, {made['trials']} trials, {made['confirm_runs']} confirm runs"
     )
@@ -108,7 +108,7 @@ def show_plan(
     output.text("")
     columns = ("task", "metric", "arm", "method", "trials", "confirm")
     names = ("task", "metric", "label", "method", "trials", "confirm_runs")
-    output.table(columns, [[str(cell[name]) for name in names] for cell in cells])
+    output.table(columns, [[str(study[name]) for name in names] for study in studies])
     output.text("")
     output.table(("arm", "parameter", "value"), _parameter_rows(spec))
 
@@ -129,15 +129,15 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
     """What a sweep runs, as plain data.
 
     Returns:
-        ``file``, ``name``, ``trials``, ``confirm_runs``, ``cells`` (one per task and arm with
+        ``file``, ``name``, ``trials``, ``confirm_runs``, ``studies`` (one per task and arm with
         ``searched`` and ``fixed`` parameters as text), ``setup`` (everything else in words) and
         ``rows`` (by task and role; null for a task that was not looked at).
     """
     runs = spec.confirm_runs
-    cells = []
+    studies = []
     for task in spec.tasks:
         for label, arm in spec.methods.items():
-            cells.append(
+            studies.append(
                 {
                     "task": task,
                     "metric": _objectives(spec, task),
@@ -152,9 +152,9 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
     return {
         "file": file,
         "name": spec.name,
-        "trials": spec.search.trials * len(cells),
-        "confirm_runs": runs * len(cells),
-        "cells": cells,
+        "trials": spec.search.trials * len(studies),
+        "confirm_runs": runs * len(studies),
+        "studies": studies,
         "setup": _setup(spec, seen),
         "rows": {one.task: dict(one.rows) or None for one in seen or ()},
     }

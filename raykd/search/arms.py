@@ -59,7 +59,7 @@ class Arm:
     """One arm: its study and its scheduler.
 
     Attributes:
-        study: The searcher of the cell.
+        study: The searcher of an arm.
         scheduler: Early stopping among the trials of this arm.
         metrics: Objectives, the first one drives the scheduler.
     """

@@ -1,4 +1,4 @@
-"""One cell's Optuna study behind Ray Tune's searcher interface; the only resumable truth.
+"""The Optuna study of one arm behind Ray Tune's searcher interface; the only resumable truth.
 
 Differs from `OptunaSearch` where that one misleads a sampler or a restart: a trial stopped early is
 told PRUNED (there: COMPLETE with its short-run value), a NaN objective is a failed trial (there: a
@@ -30,8 +30,8 @@ Only in studies that an earlier raykd wrote: now the trial itself is asked for a
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CellSpace:
-    """What one cell searches.
+class StudySpace:
+    """What one study searches.
 
     Attributes:
         study_name: Unique in the storage.
@@ -51,7 +51,7 @@ class CellSpace:
 
 
 class StudySearch(OptunaSearch):
-    """The searcher of one cell.
+    """The searcher of an arm.
 
     Args:
         space: What to search.
@@ -64,7 +64,7 @@ class StudySearch(OptunaSearch):
 
     def __init__(
         self,
-        space: CellSpace,
+        space: StudySpace,
         storage: optuna.storages.BaseStorage,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
         memory: SamplerMemory | None = None,
@@ -163,7 +163,7 @@ class StudySearch(OptunaSearch):
         """Read nothing: the study is the state."""
 
 
-def _existing(space: CellSpace, storage: optuna.storages.BaseStorage) -> list[FrozenTrial]:
+def _existing(space: StudySpace, storage: optuna.storages.BaseStorage) -> list[FrozenTrial]:
     names = optuna.get_all_study_names(storage)
     if space.study_name not in names:
         return []
@@ -180,7 +180,7 @@ def reopen(
     their values and what they reported, so that they run as if nothing had happened.
 
     Args:
-        study: The study of a cell.
+        study: The study of an arm.
         settled: By number, the trials whose end is on record (the driver died between recording
             and telling): their values, or the state they ended in.
 

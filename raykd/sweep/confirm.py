@@ -15,7 +15,7 @@ from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.plan import Cell, confirm_trial
+from raykd.sweep.arm_studies import ArmStudy, confirm_trial
 from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
@@ -31,16 +31,16 @@ def best(study: optuna.Study, count: int) -> list[Mapping[str, Scalar]]:
 
 
 def to_confirm(
-    spec: SweepSpec, run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]
+    spec: SweepSpec, run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]
 ) -> list[tuple[TrialConfig, tuple[str, ...]]]:
     """Every confirm trial of a task with its searched names; seeds of all arms side by side."""
     jobs = []
     for seed in spec.confirm.seeds:
-        for cell in cells:
+        for arm_study in arm_studies:
             for rank, chosen in enumerate(
-                best(arms[cell.arm.label].study.study, spec.confirm.top_k)
+                best(arms[arm_study.arm.label].study.study, spec.confirm.top_k)
             ):
-                config = confirm_trial(spec, run, cell, rank, seed, chosen)
+                config = confirm_trial(spec, run, arm_study, rank, seed, chosen)
                 jobs.append((config, tuple(chosen)))
     return jobs
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
+from raykd.sweep.arm_studies import objectives
 from raykd.sweep.chance import constant_scores
 from raykd.sweep.formatting import describe_model, describe_splits, describe_student
 from raykd.sweep.gather import Gathered
-from raykd.sweep.plan import objectives
 from raykd.sweep.serving import Planned, finetuned
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask

@@ -17,6 +17,7 @@ from raykd.models.tokenizers import save_tokenizer
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.abilities import ability_of, student_width
+from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.autoscaling import SlotAutoscaler
 from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
@@ -24,7 +25,6 @@ from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
 from raykd.sweep.gather import Gathered
 from raykd.sweep.paths import cache_bytes, open_cache, without_cache
-from raykd.sweep.plan import Cell, cells, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.teachers import Teachers
@@ -48,13 +48,13 @@ class _TaskWork:
 
     Attributes:
         name: Its name.
-        cells: Its arms.
+        arm_studies: Its arms.
         arms: Studies and schedulers by label.
         key: Fingerprint under which workers find the teacher.
     """
 
     name: str
-    cells: Sequence[Cell]
+    arm_studies: Sequence[ArmStudy]
     arms: Mapping[str, Arm]
     key: str
 
@@ -167,9 +167,9 @@ class Driver:
             handle = teachers.wait(task, self._stop.is_set)
             if handle is None:
                 return
-            of_task = [c for c in cells(self._spec) if c.task == task]
+            of_task = [c for c in arm_studies(self._spec) if c.task == task]
             arms = {c.arm.label: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
-            work = _TaskWork(name=task, cells=of_task, arms=arms, key=handle.fingerprint)
+            work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
             if self._resumed:
                 settle(self._run, of_task, arms)
             if not self._stop.is_set():
@@ -181,10 +181,10 @@ class Driver:
     def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, recorder: TrialRecorder) -> None:
         self._log.emit("stage", stage="search", task=work.name)
 
-        def configure(cell: Cell, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
-            return search_trial(self._spec, self._run, cell, number, chosen)
+        def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
+            return search_trial(self._spec, self._run, arm_study, number, chosen)
 
-        by_label = {c.arm.label: c for c in work.cells}
+        by_label = {c.arm.label: c for c in work.arm_studies}
         search(
             work.arms,
             SearchRecorder(recorder, by_label, configure, work.key, autoscaler.trainable_config),
@@ -198,7 +198,7 @@ class Driver:
 
     def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
         done = finished_confirmations(self._run) if self._resumed else {}
-        jobs = to_confirm(self._spec, self._run, work.cells, work.arms)
+        jobs = to_confirm(self._spec, self._run, work.arm_studies, work.arms)
         jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
         if not jobs:
             return
@@ -209,7 +209,7 @@ class Driver:
             recorder,
             coordinator,
             key=work.key,
-            metric=work.cells[0].metrics[0],
+            metric=work.arm_studies[0].metrics[0],
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 

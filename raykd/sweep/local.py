@@ -20,9 +20,9 @@ from raykd.results.records import Evaluation
 from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.gather import Gathered, gather, worth_telling
 from raykd.sweep.paths import open_cache, without_cache
-from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
@@ -177,30 +177,30 @@ def trial_of(
             f"the file has no task '{task}'",
             hint=suggestion(task, spec.tasks) or f"tasks: {', '.join(spec.tasks)}",
         )
-    cell = next((c for c in cells(spec) if (c.task, c.arm.label) == (task, label)), None)
-    if cell is None:
+    arm_study = next((c for c in arm_studies(spec) if (c.task, c.arm.label) == (task, label)), None)
+    if arm_study is None:
         raise SpecError(
             f"the file has no arm '{label}'",
             hint=suggestion(label, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
-    coefficients = registry.params_of("methods", cell.arm.method)
+    coefficients = registry.params_of("methods", arm_study.arm.method)
     known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
     for name, value in given.items():
         if name in known and (wrong := known[name].problem(value)):
             raise SpecError(wrong)
         if name not in known:
             raise SpecError(
-                f"neither method '{cell.arm.method}' nor training has a parameter '{name}'",
+                f"neither method '{arm_study.arm.method}' nor training has a parameter '{name}'",
                 hint=suggestion(name, tuple(known)),
             )
-    domains = domains_of(cell.arm, spec.train)
-    fixed = {**cell.arm.fixed, **spec.train.fixed, **given}
+    domains = domains_of(arm_study.arm, spec.train)
+    fixed = {**arm_study.arm.fixed, **spec.train.fixed, **given}
     chosen: dict[str, Scalar] = {}
     for name in ordered(domains):
         if name not in given and domains[name].active({**fixed, **chosen}):
             chosen[name] = middle(domains[name])
-    config = search_trial(spec, run, cell, 0, chosen)
+    config = search_trial(spec, run, arm_study, 0, chosen)
     own = {k: v for k, v in given.items() if k not in in_training}
     training = {k: v for k, v in given.items() if k in in_training}
     return replace(

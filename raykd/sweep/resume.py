@@ -12,12 +12,12 @@ from raykd.results.records import Status, TrialResult
 from raykd.results.store import load_results
 from raykd.search.arms import Arm
 from raykd.search.study import reopen
-from raykd.sweep.plan import Cell
+from raykd.sweep.arm_studies import ArmStudy
 
 _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
-def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
+def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) -> int:
     """Tell the studies what the event log knows, and put what was cut short back into the queue.
 
     Returns:
@@ -25,13 +25,13 @@ def settle(run: Path, cells: Sequence[Cell], arms: Mapping[str, Arm]) -> int:
     """
     results = load_results(run)
     again = 0
-    for cell in cells:
+    for arm_study in arm_studies:
         settled: dict[int, Sequence[float] | TrialState] = {}
-        for trial in results.of(cell.task, cell.arm.label, "search"):
-            end = _end(trial, cell.metrics)
+        for trial in results.of(arm_study.task, arm_study.arm.label, "search"):
+            end = _end(trial, arm_study.metrics)
             if end is not None:
                 settled[trial.number] = end
-        again += len(reopen(arms[cell.arm.label].study.study, settled))
+        again += len(reopen(arms[arm_study.arm.label].study.study, settled))
     return again
 
 

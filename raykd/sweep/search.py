@@ -22,8 +22,8 @@ from raykd.search.memory import SamplerMemory
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.spec.schema import Named, SweepSpec
+from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
 from raykd.sweep.journal import Journal
-from raykd.sweep.plan import Cell, cell_space, max_epochs
 from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable
 
@@ -47,38 +47,40 @@ def open_storage(run: Path) -> JournalStorage:
     return JournalStorage(Journal(run / JOURNAL))
 
 
-def make_arm(spec: SweepSpec, cell: Cell, storage: JournalStorage, run: Path | None = None) -> Arm:
-    """Study and scheduler of a cell, continued where an earlier driver left them.
+def make_arm(
+    spec: SweepSpec, arm_study: ArmStudy, storage: JournalStorage, run: Path | None = None
+) -> Arm:
+    """Study and scheduler of an arm, continued where an earlier driver left them.
 
     Args:
         spec: The sweep.
-        cell: Which one.
+        arm_study: Which one.
         storage: The storage of the run.
         run: The run folder, where it is kept how far the sampler's generators are; None for none.
     """
-    domains = domains_of(cell.arm, spec.train)
+    domains = domains_of(arm_study.arm, spec.train)
     algorithm = spec.search.algorithm
     build_sampler = registry.load("algorithms", algorithm.name)
     settings = _params("algorithms", algorithm)
 
     def sampler(existing: int) -> optuna.samplers.BaseSampler:
-        seed = derive_seed(spec.search.seed, cell.study_name, "sampler", existing)
+        seed = derive_seed(spec.search.seed, arm_study.study_name, "sampler", existing)
         made: optuna.samplers.BaseSampler = build_sampler(settings, domains, seed)
         return made
 
     scheduler = registry.load("schedulers", spec.search.scheduler.name)(
         _params("schedulers", spec.search.scheduler),
-        mode=cell.modes[0],
+        mode=arm_study.modes[0],
         max_epochs=max_epochs(spec),
     )
     memory = None
     if run is not None:
-        name = f"{cell.task.replace('/', '-')}.{cell.arm.label}.json"
+        name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.label}.json"
         memory = SamplerMemory(run / "samplers" / name)
     return Arm(
-        study=StudySearch(cell_space(spec, cell), storage, sampler, memory),
+        study=StudySearch(study_space(spec, arm_study), storage, sampler, memory),
         scheduler=scheduler,
-        metrics=cell.metrics,
+        metrics=arm_study.metrics,
     )
 
 

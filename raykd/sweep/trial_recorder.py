@@ -16,8 +16,8 @@ from raykd.params import Scalar
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
+from raykd.sweep.arm_studies import ArmStudy
 from raykd.sweep.events import EventLog
-from raykd.sweep.plan import Cell
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob
@@ -192,8 +192,8 @@ class SearchRecorder(ArmsRecorder):
 
     Args:
         trials: Records single trials.
-        cells: Cells of the task by label.
-        configure: Makes the configuration of a trial from cell, number and searched parameters.
+        arm_studies: Studies of the task by label.
+        configure: Makes the configuration of a trial from study, number and searched parameters.
         key: Fingerprint under which workers find the teacher.
         trainable_config: Part of the Tune config that is the same for every trial.
     """
@@ -201,13 +201,13 @@ class SearchRecorder(ArmsRecorder):
     def __init__(
         self,
         trials: TrialRecorder,
-        cells: Mapping[str, Cell],
-        configure: Callable[[Cell, int, Mapping[str, Scalar]], TrialConfig],
+        arm_studies: Mapping[str, ArmStudy],
+        configure: Callable[[ArmStudy, int, Mapping[str, Scalar]], TrialConfig],
         key: str,
         trainable_config: Mapping[str, str],
     ) -> None:
         self._trials = trials
-        self._cells = cells
+        self._arm_studies = arm_studies
         self._configure = configure
         self._key = key
         self._trainable_config = dict(trainable_config)
@@ -215,21 +215,21 @@ class SearchRecorder(ArmsRecorder):
 
     def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
         """Submit the job of a suggested trial to the coordinator."""
-        config = self._configure(self._cells[label], number, params)
+        config = self._configure(self._arm_studies[label], number, params)
         self._ids[label, number] = config.trial_id
         self._trials.launch(config, tuple(params), self._key)
         return {**self._trainable_config, "job": config.trial_id}
 
     def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
         """Record an evaluation."""
-        metric = self._cells[label].metrics[0]
+        metric = self._arm_studies[label].metrics[0]
         self._trials.evaluated(self._ids[label, number], event, metric)
 
     def finished(
         self, label: str, number: int, status: Status, event: Mapping[str, Any] | None
     ) -> None:
         """Record the end of a trial."""
-        metric = self._cells[label].metrics[0]
+        metric = self._arm_studies[label].metrics[0]
         self._trials.finished(self._ids.pop((label, number)), status, event, metric)
 
     def cancel(self, label: str, number: int) -> None:

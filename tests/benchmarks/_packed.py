@@ -1,4 +1,4 @@
-"""Several students of one cell in one process: one after the other, interleaved, or stacked.
+"""Several students of one case in one process: one after the other, interleaved, or stacked.
 
 All of them have one shape, one seed and one order of batches, and differ in their coefficients and
 learning rates. The two packed forms pad a batch once and look the teacher up once for all students.
@@ -25,7 +25,7 @@ from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, build_method
-from tests.benchmarks._packed_student import Cell, Student
+from tests.benchmarks._packed_student import PackingCase, Student
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,48 +48,48 @@ class TrainedTeacher:
         return self.rows / self.seconds
 
 
-Form = Callable[[Cell, Sequence[TrialConfig]], TrainedTeacher]
+Form = Callable[[PackingCase, Sequence[TrialConfig]], TrainedTeacher]
 """A way to train several students."""
 
 
-def sequential(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
+def sequential(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """One training after the other, as trials in a slot."""
     seconds, rows = 0.0, 0
     terms: list[tuple[Mapping[str, float], ...]] = []
     for config in configs:
         seed_everything(config.seed)
         settings = build(TrainSettings, config.train)
-        method = build_method(config, cell.prepared, cell.task)
+        method = build_method(config, case.prepared, case.task)
         marks: list[float] = []
 
         def on_evaluation(evaluation: Evaluation, marks: list[float] = marks) -> bool:
-            marks.append(cell.clock())
+            marks.append(case.clock())
             return False
 
         result = train_model(
             TrainJob(
-                model=cell.prepared.student.build(config.seed).to(cell.world.device),
+                model=case.prepared.student.build(config.seed).to(case.world.device),
                 method=method,
-                task=cell.task,
-                train=cell.prepared.splits["train"],
+                task=case.task,
+                train=case.prepared.splits["train"],
                 select=None,  # scoring is the same in all forms, and not what is measured
-                teacher=cell.teacher.outputs_fn(method.teacher_outputs()),
+                teacher=case.teacher.outputs_fn(method.teacher_outputs()),
                 settings=settings,
-                collator=cell.collator(method.teacher_outputs().context_padding),
+                collator=case.collator(method.teacher_outputs().context_padding),
                 seed=config.seed,
-                world=cell.world,
+                world=case.world,
                 on_evaluation=on_evaluation,
             )
         )
         seconds += marks[-1] - marks[0]
-        rows += (len(marks) - 1) * len(cell.prepared.splits["train"])
+        rows += (len(marks) - 1) * len(case.prepared.splits["train"])
         terms.append(tuple(evaluation.terms for evaluation in result.history))
     return TrainedTeacher(seconds=seconds, rows=rows, terms=tuple(terms))
 
 
-def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
+def interleaved(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """Every batch through one student after the other."""
-    students = [Student(cell, config) for config in configs]
+    students = [Student(case, config) for config in configs]
 
     def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
         found = []
@@ -102,12 +102,12 @@ def interleaved(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
             student.join()
             student.note(values, number)
 
-    return _train(cell, students, step)
+    return _train(case, students, step)
 
 
-def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
+def stacked(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTeacher:
     """One forward and one backward of all students at once, their weights stacked."""
-    students = [Student(cell, config) for config in configs]
+    students = [Student(case, config) for config in configs]
     stack = _Stack(students)
 
     def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
@@ -122,7 +122,7 @@ def stacked(cell: Cell, configs: Sequence[TrialConfig]) -> TrainedTeacher:
             student.optimizer.step(number)
             student.note(values, number)
 
-    return _train(cell, students, step)
+    return _train(case, students, step)
 
 
 class _Stack:
@@ -187,7 +187,9 @@ class _Plain(nn.Module):
 
 
 def _train(
-    cell: Cell, students: Sequence[Student], step: Callable[[Batch, TeacherOutputsFn, int], None]
+    case: PackingCase,
+    students: Sequence[Student],
+    step: Callable[[Batch, TeacherOutputsFn, int], None],
 ) -> TrainedTeacher:
     """All epochs; what is computed for a batch before its first student is shared."""
     first = students[0]
@@ -196,21 +198,21 @@ def _train(
         if (student.seed, student.settings.epochs) != (first.seed, first.settings.epochs):
             raise ValueError("students of a pack have one seed and one number of epochs")
         output_spec = output_spec.union(student.method.teacher_outputs())
-    read, collate = cell.teacher.outputs_fn(output_spec), cell.collator(output_spec.context_padding)
-    train, number = cell.prepared.splits["train"], 0
+    read, collate = case.teacher.outputs_fn(output_spec), case.collator(output_spec.context_padding)
+    train, number = case.prepared.splits["train"], 0
     marks: list[float] = []
     terms: list[list[Mapping[str, float]]] = [[] for _ in students]
     for epoch in range(first.settings.epochs):
         for student in students:
             student.method.at_epoch(epoch, student.settings.epochs)
         rows = first.batches.epoch(epoch)
-        for batch, _ in stream(rows, train, collate, device=cell.world.device):
+        for batch, _ in stream(rows, train, collate, device=case.world.device):
             said = read(batch)
             step(batch, lambda batch, said=said: said, number)  # type: ignore[misc]
             number += 1
         for student, seen in zip(students, terms, strict=True):
             seen.append(student.ledger.means(number))
-        marks.append(cell.clock())
+        marks.append(case.clock())
     done = (len(marks) - 1) * len(train) * len(students)
     return TrainedTeacher(
         seconds=marks[-1] - marks[0], rows=done, terms=tuple(tuple(seen) for seen in terms)

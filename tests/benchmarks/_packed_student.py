@@ -1,4 +1,4 @@
-"""One student of a cell, taken apart so that steps of several can be mixed."""
+"""One student of a case, taken apart so that steps of several can be mixed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from raykd.trial.run import TrialConfig, build_method
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class PackingCase:
     """What all students share.
 
     Attributes:
@@ -47,7 +47,7 @@ class Cell:
     clock: Callable[[], float]
 
     def collator(self, context_padding: int) -> Collator:
-        """The collator that a trial of this cell gets."""
+        """The collator that a trial of this case gets."""
         return Collator(
             self.prepared.pad_id,
             max_length=self.prepared.max_length,
@@ -58,30 +58,30 @@ class Cell:
 class Student:
     """One training: what `fit` holds, with its steps left to the caller."""
 
-    def __init__(self, cell: Cell, config: TrialConfig) -> None:
+    def __init__(self, case: PackingCase, config: TrialConfig) -> None:
         seed_everything(config.seed)
         self.seed = config.seed
         self.settings = build(TrainSettings, config.train)
-        self.method = build_method(config, cell.prepared, cell.task)
+        self.method = build_method(config, case.prepared, case.task)
         if self.method.modules() is not None:
             raise ValueError(f"method {config.method} trains modules of its own")
-        self.model: Any = cell.prepared.student.build(config.seed).to(cell.world.device).train()
+        self.model: Any = case.prepared.student.build(config.seed).to(case.world.device).train()
         if self.settings.dropout is not None:
             set_dropout(self.model, self.settings.dropout)
-        self.precision = choose_precision(self.settings.precision, cell.world.device, self.model)
-        rows = cell.prepared.splits["train"].lengths()
+        self.precision = choose_precision(self.settings.precision, case.world.device, self.model)
+        rows = case.prepared.splits["train"].lengths()
         self.batches = LengthGroupedBatches(
             lengths=rows, batch_size=self.settings.batch_size, seed=config.seed
         )
         total = self.settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.model, self.settings, total)
-        self.loss_tracker = LossTracker(cell.world)
+        self.loss_tracker = LossTracker(case.world)
         layers = self.method.student_outputs().hidden_states
         assert layers != "all"
         self.layers = layers
-        self._task = cell.task
+        self._task = case.task
         self._found: StepTerms | None = None
-        self._cuda = cell.world.device if cell.world.device.type == "cuda" else None
+        self._cuda = case.world.device if case.world.device.type == "cuda" else None
         stream: Any = torch.cuda.Stream
         self._stream = stream(self._cuda) if self._cuda is not None else None
         seed_everything(derive_seed(config.seed, "train", 0))

@@ -1,4 +1,4 @@
-"""Students of one cell packed into one process, against the same students one after the other.
+"""Students of one case packed into one process, against the same students one after the other.
 
 ``python -m tests.benchmarks.packing [--device cuda]``. All students of a pack have one shape and
 one order of batches, and differ in coefficients and learning rate. The baseline trains them one
@@ -35,7 +35,7 @@ from raykd.training.batches import LengthGroupedBatches, stream
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialConfig, build_method
 from tests.benchmarks._packed import Form, TrainedTeacher, interleaved, sequential, stacked
-from tests.benchmarks._packed_student import Cell
+from tests.benchmarks._packed_student import PackingCase
 from tests.benchmarks.step_rate import prepared_with
 from tests.integration.conftest import TASK, trial_config
 
@@ -83,30 +83,30 @@ def difference(one: TrainedTeacher, two: TrainedTeacher) -> float:
     )
 
 
-def data_seconds(cell: Cell, config: TrialConfig) -> float:
+def data_seconds(case: PackingCase, config: TrialConfig) -> float:
     """Seconds to pad all train rows once and to look their teacher up."""
-    method = build_method(config, cell.prepared, cell.task)
-    read, train = cell.teacher.outputs_fn(method.teacher_outputs()), cell.prepared.splits["train"]
+    method = build_method(config, case.prepared, case.task)
+    read, train = case.teacher.outputs_fn(method.teacher_outputs()), case.prepared.splits["train"]
     order = LengthGroupedBatches(lengths=train.lengths(), batch_size=BATCH, seed=SEED)
-    collate = cell.collator(method.teacher_outputs().context_padding)
+    collate = case.collator(method.teacher_outputs().context_padding)
     seen = []
     for epoch in range(3):
-        began = cell.clock()
-        for batch, _ in stream(order.epoch(epoch), train, collate, device=cell.world.device):
+        began = case.clock()
+        for batch, _ in stream(order.epoch(epoch), train, collate, device=case.world.device):
             read(batch)
-        seen.append(cell.clock() - began)
+        seen.append(case.clock() - began)
     return min(seen)
 
 
-def check(cell: Cell, method: str) -> bool:
+def check(case: PackingCase, method: str) -> bool:
     """Whether packed students learn what they would learn alone."""
     configs = pack(method, 2, epochs=2, dropout=0.0, precision="fp32")
-    alone = sequential(cell, configs)
-    found = {name: difference(form(cell, configs), alone) for name, form in PACKED.items()}
+    alone = sequential(case, configs)
+    found = {name: difference(form(case, configs), alone) for name, form in PACKED.items()}
     # Stacked students draw their dropout together, so only the interleaved ones can be compared.
     configs = pack(method, 2, epochs=2, precision="fp32")
-    alone = sequential(cell, configs)
-    found["interleaved with dropout"] = difference(interleaved(cell, configs), alone)
+    alone = sequential(case, configs)
+    found["interleaved with dropout"] = difference(interleaved(case, configs), alone)
     fine = all(value <= TOLERANCE for value in found.values())
     told = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
     print(f"  {method}: losses differ from those alone by {told}{'' if fine else '  TOO MUCH'}")
@@ -114,19 +114,19 @@ def check(cell: Cell, method: str) -> bool:
 
 
 def compare(
-    cell: Cell, name: str, method: str, counts: Sequence[int], given: argparse.Namespace
+    case: PackingCase, name: str, method: str, counts: Sequence[int], given: argparse.Namespace
 ) -> None:
     """Print the rows of the table that belong to one student and method."""
     for count in counts:
         configs = pack(method, count, epochs=given.epochs, precision=given.precision)
         rates: dict[str, list[float]] = {"sequential": [], **{form: [] for form in PACKED}}
         for _ in range(given.rounds):
-            rates["sequential"].append(sequential(cell, configs).rate)
+            rates["sequential"].append(sequential(case, configs).rate)
             for form, train in PACKED.items():
-                rates[form].append(train(cell, configs).rate)
+                rates[form].append(train(case, configs).rate)
         rate = {form: statistics.median(seen) for form, seen in rates.items()}
         base = rate["sequential"]
-        share = data_seconds(cell, configs[0]) * base / len(cell.prepared.splits["train"])
+        share = data_seconds(case, configs[0]) * base / len(case.prepared.splits["train"])
         ratios = [rate[form] / base for form in PACKED]
         print(
             f"{name:>6} {method:>6} {count:>2} {base:>10.0f} {rate['interleaved']:>11.0f} "
@@ -169,7 +169,7 @@ def main() -> int:
         for name in given.students:
             prepared = prepared_with(*STUDENTS[name], given.methods, Path(folder) / name)
             world = DistributedContext(device=device)
-            cell = Cell(
+            case = PackingCase(
                 prepared=prepared,
                 task=registry.load("tasks", TASK),
                 teacher=open_teacher(prepared, world),
@@ -178,14 +178,14 @@ def main() -> int:
             )
             lengths = prepared.splits["train"].lengths()
             print(f"student {name}, {len(lengths)} rows of {lengths.mean():.1f} tokens")
-            fine = all([check(cell, method) for method in given.methods]) and fine
+            fine = all([check(case, method) for method in given.methods]) and fine
             print(
                 "  size method  K sequential interleaved  stacked interleaved ratio "
                 "stacked ratio data share",
                 flush=True,
             )
             for method in given.methods:
-                compare(cell, name, method, given.counts, given)
+                compare(case, name, method, given.counts, given)
     return 0 if fine else 1
 
 

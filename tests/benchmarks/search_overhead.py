@@ -31,9 +31,9 @@ from raykd.results.store import load_results, write_trials
 from raykd.search.arms import ArmsScheduler, ArmsSearch
 from raykd.search.space import domains_of
 from raykd.spec.load import load_spec
+from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.cluster import connected
 from raykd.sweep.events import EventLog
-from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import start_coordinator
@@ -57,20 +57,20 @@ class Search:
 
     def __init__(self, run: Path, trials: int) -> None:
         search_space = load_spec(SPACE, [f"search.trials={trials}", "tasks=[glue/rte]"])
-        cell = next(c for c in cells(search_space) if c.arm.label == "ckd")
+        arm_study = next(c for c in arm_studies(search_space) if c.arm.label == "ckd")
         namespace = ray.get_runtime_context().namespace
         coordinator = start_coordinator(COORDINATOR, namespace)
         log = EventLog(run / "events.jsonl", lambda event: None)
         recorder = SearchRecorder(
             TrialRecorder(coordinator, log, run, 1.0, 2),
-            {"ckd": cell},
+            {"ckd": arm_study},
             lambda c, number, chosen: search_trial(search_space, run, c, number, chosen),
             "key",
             {"coordinator": COORDINATOR, "namespace": namespace},
         )
-        arm = make_arm(search_space, cell, open_storage(run))
+        arm = make_arm(search_space, arm_study, open_storage(run))
         self.study = arm.study.study
-        self.domains = domains_of(cell.arm, search_space.train)
+        self.domains = domains_of(arm_study.arm, search_space.train)
         self.ended = 0
         self._searcher = ArmsSearch({"ckd": arm}, recorder, lambda: 2)
         self._scheduler = ArmsScheduler(self._searcher)

@@ -30,9 +30,9 @@ from typing import Any
 import ray
 
 from raykd.spec.load import load_spec
+from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.cluster import connected
 from raykd.sweep.events import EventLog
-from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, start_coordinator
@@ -137,7 +137,7 @@ def search_figures(count: int) -> None:
         spec = load_spec(
             SPACE, [f"search.trials={trials}", "tasks=[glue/rte]", "search.scheduler=none"]
         )
-        chosen = {c.arm.label: c for c in cells(spec) if c.arm.label in LABELS}
+        chosen = {c.arm.label: c for c in arm_studies(spec) if c.arm.label in LABELS}
         name, namespace = f"search-{count}", ray.get_runtime_context().namespace
         coordinator = start_coordinator(name, namespace)
         recorder = SearchRecorder(
@@ -150,7 +150,7 @@ def search_figures(count: int) -> None:
             {"coordinator": name, "namespace": namespace},
         )
         storage = open_storage(run)
-        arms = {label: make_arm(spec, cell, storage) for label, cell in chosen.items()}
+        arms = {label: make_arm(spec, arm_study, storage) for label, arm_study in chosen.items()}
         found = simulated(coordinator, count, EPOCH_S)
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()

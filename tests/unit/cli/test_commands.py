@@ -18,7 +18,7 @@ def test_validate_shows_the_plan(tmp_path, capsys):
     path = write(tmp_path, HEAD + ARMS + "    alpha: {uniform: [0, 1]}\n    scale: 2\n")
     assert main(["validate", str(path), "--set", "search.trials=4"]) == 0
     out = capsys.readouterr().out
-    assert "1 x 2 = 2 cells (task x arm), 8 trials, 10 confirm runs" in out
+    assert "1 x 2 = 2 studies (task x arm), 8 trials, 10 confirm runs" in out
     assert "uniform [0, 1]" in out
     assert "loguniform [1e-05, 0.0001]" in out
 
@@ -27,10 +27,10 @@ def test_validate_in_json(tmp_path, capsys):
     path = write(tmp_path, HEAD + ARMS + "    alpha: {uniform: [0, 1]}\n    scale: 2\n")
     assert main(["validate", str(path), "--format", "json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    cell = plan["cells"][0]
-    assert (cell["task"], cell["label"], cell["metric"]) == ("toy/sentiment", "one", "accuracy")
-    assert cell["searched"] == {"alpha": "uniform [0, 1]", "lr": "loguniform [1e-05, 0.0001]"}
-    assert cell["fixed"] == {"scale": "2"}
+    study = plan["studies"][0]
+    assert (study["task"], study["label"], study["metric"]) == ("toy/sentiment", "one", "accuracy")
+    assert study["searched"] == {"alpha": "uniform [0, 1]", "lr": "loguniform [1e-05, 0.0001]"}
+    assert study["fixed"] == {"scale": "2"}
 
 
 def test_a_valid_file_is_shown_beside_a_broken_one(tmp_path, capsys):

@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from raykd.search.study import CellSpace, StudySearch
+from raykd.search.study import StudySearch, StudySpace
 from raykd.spec.domains import Domain
 
 DOMAINS = {
@@ -30,8 +30,8 @@ def space(
     budget: int = 4,
     start: tuple[Mapping[str, object], ...] = (),
     directions: tuple[str, ...] = ("maximize",),
-) -> CellSpace:
-    return CellSpace(
+) -> StudySpace:
+    return StudySpace(
         study_name=name, domains=domains, fixed={}, directions=directions, start=start,
         budget=budget,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import to_dict
 from raykd.sweep import runfolder
+from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
 from raykd.sweep.events import EventLog
-from raykd.sweep.plan import cells, confirm_trial, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage
 from tests.unit.sweep.specs import TASK, spec
@@ -27,19 +27,21 @@ class Driver:
 
     def __init__(self, run, sweep):
         self.run, self.spec = run, sweep
-        self.cells = [c for c in cells(sweep) if c.task == TASK]
-        self.arms = {c.arm.label: make_arm(sweep, c, open_storage(run), run) for c in self.cells}
+        self.arm_studies = [c for c in arm_studies(sweep) if c.task == TASK]
+        self.arms = {
+            c.arm.label: make_arm(sweep, c, open_storage(run), run) for c in self.arm_studies
+        }
         self.log = EventLog(run / "events.jsonl", lambda event: None)
         self.log.emit("sweep_resumed")
 
-    def cell(self, label):
-        return next(c for c in self.cells if c.arm.label == label)
+    def arm_study(self, label):
+        return next(c for c in self.arm_studies if c.arm.label == label)
 
     def start(self, label):
         """A trial that was suggested and began."""
         asked = self.arms[label].study.suggest(label)
         config = search_trial(
-            self.spec, self.run, self.cell(label), asked["number"], asked["params"]
+            self.spec, self.run, self.arm_study(label), asked["number"], asked["params"]
         )
         self.begin(config)
         return config
@@ -63,7 +65,7 @@ class Driver:
         self.log.emit("trial_finished", result=to_dict(result))
 
     def settle(self):
-        return settle(self.run, self.cells, self.arms)
+        return settle(self.run, self.arm_studies, self.arms)
 
     def states(self, label):
         return [t.state for t in self.arms[label].study.study.get_trials()]
@@ -202,9 +204,9 @@ def test_a_failure_for_want_of_a_number_is_a_failure(run):
 
 def test_confirm_trials_on_record_are_known_with_their_parameters(run):
     driver = Driver(run, spec())
-    cell = driver.cell("kd")
+    arm_study = driver.arm_study("kd")
     done, failed, cut_short = (
-        confirm_trial(driver.spec, run, cell, 0, seed, {"alpha": 0.3, "lr": 1e-3})
+        confirm_trial(driver.spec, run, arm_study, 0, seed, {"alpha": 0.3, "lr": 1e-3})
         for seed in (1, 2, 3)
     )
     for config in (done, failed, cut_short):
@@ -219,9 +221,9 @@ def test_confirm_trials_on_record_are_known_with_their_parameters(run):
 
 def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
     sweep = spec()
-    cell = next(c for c in cells(sweep) if c.arm.label == "kd")
+    arm_study = next(c for c in arm_studies(sweep) if c.arm.label == "kd")
     one, same, other = (
-        confirm_trial(sweep, Path("run"), cell, 0, 1, {"alpha": alpha, "lr": 1e-3})
+        confirm_trial(sweep, Path("run"), arm_study, 0, 1, {"alpha": alpha, "lr": 1e-3})
         for alpha in (0.3, 0.3, 0.4)
     )
     assert one.trial_id == other.trial_id
@@ -230,7 +232,9 @@ def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
 
 def test_a_confirm_trial_whose_student_is_not_there_runs_again(run):
     driver = Driver(run, spec())
-    config = confirm_trial(driver.spec, run, driver.cell("kd"), 0, 1, {"alpha": 0.3, "lr": 1e-3})
+    config = confirm_trial(
+        driver.spec, run, driver.arm_study("kd"), 0, 1, {"alpha": 0.3, "lr": 1e-3}
+    )
     assert config.save_path is not None
     driver.begin(config)
     driver.record(config, Status.COMPLETED, accuracy=0.5)

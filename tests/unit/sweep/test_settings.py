@@ -15,8 +15,8 @@ import pytest
 from raykd.data.hold_out import fingerprint
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
+from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
 from raykd.sweep.gather import gather
-from raykd.sweep.plan import cell_space, cells, confirm_trial, search_trial
 from raykd.sweep.serving import inputs_of
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
@@ -80,7 +80,7 @@ ELSEWHERE = {
     "data.label_type": "sweep/test_rationales.py::test_labels_of_a_model_are_those_of_train_alone",
     "teacher.checkpoint": "sweep/test_gather.py::test_a_checkpoint_is_known_by_its_weights",
     "student.from_teacher.weights": "sweep/test_gather.py::test_pretrained_layers_of_a",
-    "confirm.top_k": "sweep/test_plan.py::test_one_student_of_each_arm_is_kept",
+    "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
     "report.baseline": "spec/test_load.py::test_what_a_file_means",
 }
 
@@ -90,7 +90,7 @@ def picture(**changes: Any) -> dict[str, Any]:
     made = spec(**changes)
     gathered = gather(made, TASK)
     inputs = inputs_of(made, gathered, 1 << 30).inputs
-    cell = cells(made)[-1]
+    arm_study = arm_studies(made)[-1]
     splits = {**gathered.teacher_splits, "s": gathered.student_splits["train"]}
     return {
         "rows": {role: fingerprint({"x": rows}) for role, rows in gathered.rows.items()},
@@ -99,9 +99,9 @@ def picture(**changes: Any) -> dict[str, Any]:
             gathered.student, "random_init") else gathered.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
         "serving": (inputs.mode, inputs.dtype),
-        "search": (cell_space(made, cell).budget, cell.metrics, cell.modes,
-                   search_trial(made, Path("r"), cell, 0, {}).seed),
-        "confirm": [confirm_trial(made, Path("r"), cell, 0, seed, {}).seed
+        "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
+                   search_trial(made, Path("r"), arm_study, 0, {}).seed),
+        "confirm": [confirm_trial(made, Path("r"), arm_study, 0, seed, {}).seed
                     for seed in made.confirm.seeds],
     }  # fmt: skip
 

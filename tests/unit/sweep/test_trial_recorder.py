@@ -11,8 +11,8 @@ import pytest
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.sweep import runfolder
+from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.events import EventLog
-from raykd.sweep.plan import cells, search_trial
 from raykd.sweep.trial_recorder import TrialRecorder
 from tests.unit.sweep.specs import spec
 
@@ -31,8 +31,8 @@ def run(tmp_path, monkeypatch):
 
 
 def trial(run, number=0):
-    cell = next(c for c in cells(spec()) if c.arm.label == "kd")
-    return search_trial(spec(), run, cell, number, {"alpha": 0.3, "lr": 1e-3})
+    arm_study = next(c for c in arm_studies(spec()) if c.arm.label == "kd")
+    return search_trial(spec(), run, arm_study, number, {"alpha": 0.3, "lr": 1e-3})
 
 
 def recorder_of(run, cut_short=frozenset()):

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from raykd.sweep.plan import (
-    cell_space,
-    cells,
+from raykd.sweep.arm_studies import (
+    arm_studies,
     confirm_trial,
     max_epochs,
     objectives,
     search_trial,
+    study_space,
     trial_id,
 )
 from tests.unit.sweep.specs import TASK, spec
@@ -20,11 +20,11 @@ CHOSEN = {"alpha": 0.3, "lr": 2e-3}
 
 
 def by_label(sweep, task=TASK):
-    return {c.arm.label: c for c in cells(sweep) if c.task == task}
+    return {c.arm.label: c for c in arm_studies(sweep) if c.task == task}
 
 
 def test_cells_are_every_arm_on_every_task_task_by_task():
-    made = cells(spec(tasks=["glue/rte", TASK]))
+    made = arm_studies(spec(tasks=["glue/rte", TASK]))
     assert [(c.task, c.arm.label) for c in made] == [
         (task, label) for task in ("glue/rte", TASK) for label in ("none", "kd", "hot")
     ]
@@ -32,7 +32,7 @@ def test_cells_are_every_arm_on_every_task_task_by_task():
 
 
 def test_a_task_brings_its_own_metric():
-    made = cells(spec(tasks=["glue/mrpc", "glue/rte"]))
+    made = arm_studies(spec(tasks=["glue/mrpc", "glue/rte"]))
     assert {c.task: (c.metrics, c.modes) for c in made} == {
         "glue/mrpc": (("f1",), ("max",)),
         "glue/rte": (("accuracy",), ("max",)),
@@ -42,10 +42,10 @@ def test_a_task_brings_its_own_metric():
 def test_latency_is_minimised_and_measured():
     two = [{"metric": "auto"}, {"metric": "latency_ms"}]
     sweep = spec(search__objective=two)
-    cell = by_label(sweep)["kd"]
-    assert (cell.metrics, cell.modes) == (("accuracy", "latency_ms"), ("max", "min"))
-    assert cell_space(sweep, cell).directions == ("maximize", "minimize")
-    assert search_trial(sweep, RUN, cell, 0, CHOSEN).latency
+    arm_study = by_label(sweep)["kd"]
+    assert (arm_study.metrics, arm_study.modes) == (("accuracy", "latency_ms"), ("max", "min"))
+    assert study_space(sweep, arm_study).directions == ("maximize", "minimize")
+    assert search_trial(sweep, RUN, arm_study, 0, CHOSEN).latency
     assert not search_trial(spec(), RUN, by_label(spec())["kd"], 0, CHOSEN).latency
 
 
@@ -63,12 +63,12 @@ def cells_task():
 
 def test_a_cell_searches_the_arm_and_the_training():
     sweep = spec()
-    space = cell_space(sweep, by_label(sweep)["hot"])
+    space = study_space(sweep, by_label(sweep)["hot"])
     assert list(space.domains) == ["alpha", "lr"]
     assert space.fixed == {"temperature": 8.0, "epochs": 2}
     assert space.start == ({"alpha": 0.5},)
     assert (space.budget, space.directions) == (4, ("maximize",))
-    assert list(cell_space(sweep, by_label(sweep)["none"]).domains) == ["lr"]
+    assert list(study_space(sweep, by_label(sweep)["none"]).domains) == ["lr"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_chosen_values_go_to_the_method_or_to_training():
 
 def test_every_search_trial_has_a_seed_of_its_own():
     sweep = spec(tasks=["glue/rte", TASK])
-    seeds = [search_trial(sweep, RUN, c, k, {}).seed for c in cells(sweep) for k in range(5)]
+    seeds = [search_trial(sweep, RUN, c, k, {}).seed for c in arm_studies(sweep) for k in range(5)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -111,8 +111,8 @@ def test_seeds_depend_on_the_seed_of_the_sweep_only():
 def test_arms_share_the_seeds_of_the_confirm_stage():
     sweep = spec()
     seeds = {
-        label: [confirm_trial(sweep, RUN, cell, 0, seed, {}).seed for seed in (1, 2, 3)]
-        for label, cell in by_label(sweep).items()
+        label: [confirm_trial(sweep, RUN, arm_study, 0, seed, {}).seed for seed in (1, 2, 3)]
+        for label, arm_study in by_label(sweep).items()
     }
     assert seeds["none"] == seeds["kd"] == seeds["hot"]
     assert len(set(seeds["kd"])) == 3
@@ -120,9 +120,9 @@ def test_arms_share_the_seeds_of_the_confirm_stage():
 
 def test_confirm_seeds_are_fresh_and_the_same_for_every_rank():
     sweep = spec()
-    cell = by_label(sweep)["kd"]
-    searched = {search_trial(sweep, RUN, cell, k, {}).seed for k in range(100)}
-    ranks = [confirm_trial(sweep, RUN, cell, rank, 1, {}).seed for rank in (0, 1)]
+    arm_study = by_label(sweep)["kd"]
+    searched = {search_trial(sweep, RUN, arm_study, k, {}).seed for k in range(100)}
+    ranks = [confirm_trial(sweep, RUN, arm_study, rank, 1, {}).seed for rank in (0, 1)]
     assert ranks[0] == ranks[1]
     assert not searched & set(ranks)
 
@@ -137,16 +137,16 @@ def test_tasks_have_confirm_seeds_of_their_own():
 
 def test_only_the_confirm_stage_scores_the_report_split():
     sweep = spec()
-    cell = by_label(sweep)["kd"]
-    assert confirm_trial(sweep, RUN, cell, 0, 1, {}).report
-    assert not search_trial(sweep, RUN, cell, 0, {}).report
+    arm_study = by_label(sweep)["kd"]
+    assert confirm_trial(sweep, RUN, arm_study, 0, 1, {}).report
+    assert not search_trial(sweep, RUN, arm_study, 0, {}).report
 
 
 def test_one_student_of_each_arm_is_kept():
     sweep = spec(confirm={"seeds": [4, 2], "top_k": 2})
-    cell = by_label(sweep)["kd"]
+    arm_study = by_label(sweep)["kd"]
     saved = {
-        (rank, seed): confirm_trial(sweep, RUN, cell, rank, seed, {}).save_path
+        (rank, seed): confirm_trial(sweep, RUN, arm_study, rank, seed, {}).save_path
         for rank in (0, 1) for seed in (4, 2)
     }  # fmt: skip
     assert [key for key, path in saved.items() if path] == [(0, 4)]
@@ -155,10 +155,10 @@ def test_one_student_of_each_arm_is_kept():
 
 def test_identifiers_are_unique_and_name_files():
     sweep = spec(tasks=["glue/rte", TASK])
-    trials = [search_trial(sweep, RUN, c, k, {}) for c in cells(sweep) for k in (0, 11)]
+    trials = [search_trial(sweep, RUN, c, k, {}) for c in arm_studies(sweep) for k in (0, 11)]
     trials += [
         confirm_trial(sweep, RUN, c, rank, seed, {})
-        for c in cells(sweep) for rank in (0, 1) for seed in (1, 11)
+        for c in arm_studies(sweep) for rank in (0, 1) for seed in (1, 11)
     ]  # fmt: skip
     names = [t.trial_id for t in trials]
     assert len(set(names)) == len(names)
@@ -170,6 +170,6 @@ def test_identifiers_are_unique_and_name_files():
 def test_identifiers_tell_task_arm_and_number():
     assert trial_id("glue/rte", "ckd", "s007") == "glue-rte.ckd.s007"
     sweep = spec()
-    cell = by_label(sweep)["kd"]
-    assert search_trial(sweep, RUN, cell, 7, {}).trial_id == "toy-sentiment.kd.s007"
-    assert confirm_trial(sweep, RUN, cell, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"
+    arm_study = by_label(sweep)["kd"]
+    assert search_trial(sweep, RUN, arm_study, 7, {}).trial_id == "toy-sentiment.kd.s007"
+    assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"

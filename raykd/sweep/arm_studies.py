@@ -1,4 +1,4 @@
-"""From a search space to cells and trial configurations: pure bookkeeping."""
+"""The study of every arm on every task, and the configurations of its trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from raykd.data.base import Task
 from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
-from raykd.search.study import CellSpace
+from raykd.search.study import StudySpace
 from raykd.spec.schema import MethodSpec, SweepSpec
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
@@ -20,7 +20,7 @@ LATENCY = "latency_ms"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class ArmStudy:
     """One arm on one task: one Optuna study.
 
     Attributes:
@@ -38,10 +38,10 @@ class Cell:
     modes: tuple[str, ...]
 
 
-def cells(spec: SweepSpec) -> tuple[Cell, ...]:
+def arm_studies(spec: SweepSpec) -> tuple[ArmStudy, ...]:
     """Every arm on every task, task by task."""
     return tuple(
-        Cell(
+        ArmStudy(
             task=task,
             arm=arm,
             study_name=f"{task} {label}",
@@ -65,14 +65,14 @@ def objectives(spec: SweepSpec, task: Task) -> tuple[tuple[str, str], ...]:
     return tuple(resolved)
 
 
-def cell_space(spec: SweepSpec, cell: Cell) -> CellSpace:
-    """What the study of a cell searches."""
-    return CellSpace(
-        study_name=cell.study_name,
-        domains=domains_of(cell.arm, spec.train),
-        fixed={**cell.arm.fixed, **spec.train.fixed},
-        directions=tuple("maximize" if m == "max" else "minimize" for m in cell.modes),
-        start=cell.arm.start,
+def study_space(spec: SweepSpec, arm_study: ArmStudy) -> StudySpace:
+    """What a study searches."""
+    return StudySpace(
+        study_name=arm_study.study_name,
+        domains=domains_of(arm_study.arm, spec.train),
+        fixed={**arm_study.arm.fixed, **spec.train.fixed},
+        directions=tuple("maximize" if m == "max" else "minimize" for m in arm_study.modes),
+        start=arm_study.arm.start,
         budget=spec.search.trials,
     )
 
@@ -95,32 +95,37 @@ def trial_id(task: str, label: str, name: str) -> str:
 
 
 def search_trial(
-    spec: SweepSpec, run: Path, cell: Cell, number: int, chosen: Mapping[str, Scalar]
+    spec: SweepSpec, run: Path, arm_study: ArmStudy, number: int, chosen: Mapping[str, Scalar]
 ) -> TrialConfig:
     """The configuration of a search trial."""
-    identifier = trial_id(cell.task, cell.arm.label, f"s{number:03d}")
+    identifier = trial_id(arm_study.task, arm_study.arm.label, f"s{number:03d}")
     return _config(
-        spec, run, cell, identifier, chosen, number,
+        spec, run, arm_study, identifier, chosen, number,
         stage="search",
-        seed=derive_seed(spec.search.seed, cell.task, cell.arm.label, "search", number),
+        seed=derive_seed(spec.search.seed, arm_study.task, arm_study.arm.label, "search", number),
     )  # fmt: skip
 
 
 def confirm_trial(
-    spec: SweepSpec, run: Path, cell: Cell, rank: int, seed: int, chosen: Mapping[str, Scalar]
+    spec: SweepSpec,
+    run: Path,
+    arm_study: ArmStudy,
+    rank: int,
+    seed: int,
+    chosen: Mapping[str, Scalar],
 ) -> TrialConfig:
     """The configuration of a confirm trial.
 
     Arms share the seeds: with the same seed they begin with the same weights and see the rows in
     the same order, so that differences can be paired.
     """
-    identifier = trial_id(cell.task, cell.arm.label, f"c{rank}.{seed}")
-    saved = run / "checkpoints" / cell.task.replace("/", "-") / cell.arm.label / "best"
+    identifier = trial_id(arm_study.task, arm_study.arm.label, f"c{rank}.{seed}")
+    saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.label / "best"
     is_kept = rank == 0 and seed == spec.confirm.seeds[0]
     return _config(
-        spec, run, cell, identifier, chosen, rank,
+        spec, run, arm_study, identifier, chosen, rank,
         stage="confirm",
-        seed=derive_seed(spec.search.seed, cell.task, "confirm", seed),
+        seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),
         save_path=str(saved.resolve()) if is_kept else None,
     )  # fmt: skip
 
@@ -128,7 +133,7 @@ def confirm_trial(
 def _config(
     spec: SweepSpec,
     run: Path,
-    cell: Cell,
+    arm_study: ArmStudy,
     identifier: str,
     chosen: Mapping[str, Scalar],
     number: int,
@@ -143,16 +148,16 @@ def _config(
     decisive = derive_seed(repr(sorted(chosen.items())))
     return TrialConfig(
         trial_id=identifier,
-        task=cell.task,
-        label=cell.arm.label,
-        method=cell.arm.method,
+        task=arm_study.task,
+        label=arm_study.arm.label,
+        method=arm_study.arm.method,
         number=number,
         stage=stage,
-        coefficients={**cell.arm.fixed, **coefficients},
+        coefficients={**arm_study.arm.fixed, **coefficients},
         train={**spec.train.fixed, **train},
         seed=seed,
         report=stage == "confirm",
-        latency=LATENCY in cell.metrics,
+        latency=LATENCY in arm_study.metrics,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
         save_path=save_path,
     )
