@@ -185,10 +185,8 @@ def search_space(folder: Path) -> Path:
 def test_the_method_of_the_document_trains(own_method):
     spec = load_spec(search_space(own_method), TINY)
     config = trial_of(spec, own_method / "run", "toy/sentiment", "match", {"alpha": 0.9})
-    gathered, prepared, _ = prepare_task(
-        spec, "toy/sentiment", own_method / "cache", lambda *_: None
-    )
-    outcome = run_here(config, prepared, gathered.task, lambda evaluation: None)
+    setup, prepared, _ = prepare_task(spec, "toy/sentiment", own_method / "cache", lambda *_: None)
+    outcome = run_here(config, prepared, setup.task, lambda evaluation: None)
     assert set(outcome.evaluation.terms) == {"task", "match", "loss"}
     assert outcome.evaluation.terms["match"] > 0
     assert 0 <= outcome.metrics["report/accuracy"] <= 1

@@ -71,7 +71,7 @@ def trial(
         output.note(_line(evaluation))
 
     try:
-        gathered, prepared, _ = prepare_task(
+        setup, prepared, _ = prepare_task(
             spec, task, None, progress, lambda said: output.note(f"note: {said}")
         )
     except (SpecError, DataError) as exc:
@@ -79,7 +79,7 @@ def trial(
             raise
         found = [placed(problem, source, override or ()) for problem in exc.problems()]
         raise exc.with_problems(found) from exc
-    outcome = run_here(config, prepared, gathered.task, on_evaluation)
+    outcome = run_here(config, prepared, setup.task, on_evaluation)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
                        "metrics": dict(outcome.metrics), "seconds": outcome.seconds})  # fmt: skip

@@ -9,8 +9,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykd.errors import SetupError
 from raykd.sweep.cluster import Cluster
-from raykd.sweep.gather import Gathered
 from raykd.sweep.nodes import Node
+from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability, choose_device
 
@@ -67,9 +67,9 @@ def _can(kind: str) -> bool:
     return has_bf16(torch.device(kind))
 
 
-def student_width(gathered: Gathered) -> int:
+def student_width(setup: TaskSetup) -> int:
     """The width of the hidden states of a task's students."""
-    student = gathered.student
+    student = setup.student
     if isinstance(student, StudentFromTeacher):
-        return student.dims(gathered.teacher.dims).hidden
+        return student.dims(setup.teacher.dims).hidden
     return student.dims.hidden

@@ -9,23 +9,23 @@ from typing import Any
 
 from raykd.errors import SpecError
 from raykd.models.model_factory import ModelFactory
-from raykd.sweep.gather import Gathered
+from raykd.sweep.task_setup import TaskSetup
 
 Identity = Mapping[str, str]
 
 
-def identity(gathered: Gathered) -> Identity:
+def identity(setup: TaskSetup) -> Identity:
     """Hashes of what lies outside of the search space and decides the results of a task.
 
     Settings are not among it: a resumed run keeps those it began with.
     """
     splits = {
-        "teacher's tokens": gathered.teacher_splits,
-        "student's tokens": gathered.student_splits,
+        "teacher's tokens": setup.teacher_splits,
+        "student's tokens": setup.student_splits,
     }
-    found = {"data rows": gathered.data_fingerprint, "teacher": _of_model(gathered.teacher)}
-    if isinstance(gathered.student, ModelFactory):
-        found["student"] = _of_model(gathered.student)
+    found = {"data rows": setup.data_fingerprint, "teacher": _of_model(setup.teacher)}
+    if isinstance(setup.student, ModelFactory):
+        found["student"] = _of_model(setup.student)
     for name, of in splits.items():
         ids = hashlib.sha256()
         for role in sorted(of):

@@ -8,50 +8,50 @@ from raykd.results.scales import unit_of
 from raykd.sweep.arm_studies import objectives
 from raykd.sweep.chance import constant_scores
 from raykd.sweep.formatting import describe_model, describe_splits, describe_student
-from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, finetuned
+from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher_text import TEACHER_TEXT
 
 
-def task_record(gathered: Gathered, prepared: PreparedTask) -> TaskRecord:
+def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
     """The task as the report shows it."""
-    metric, mode = objectives(gathered.spec, gathered.task)[0]
-    data = gathered.spec.data
+    metric, mode = objectives(setup.spec, setup.task)[0]
+    data = setup.spec.data
     select_on, report_on = describe_splits(data.select_on, data.report_on)
     student = prepared.student.build(seed=0)
     return TaskRecord(
-        name=gathered.task.name,
+        name=setup.task.name,
         metric=metric,
         mode=mode,
-        metrics=gathered.task.metrics,
+        metrics=setup.task.metrics,
         rows={
-            "teacher": len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
-            **{role: len(gathered.rows[role]) for role in ("train", "select", "report")},
-            **_explained(gathered, prepared),
+            "teacher": len(setup.rows["finetune"]) if finetuned(setup.spec) else 0,
+            **{role: len(setup.rows[role]) for role in ("train", "select", "report")},
+            **_explained(setup, prepared),
         },
         select_on=select_on,
         report_on=report_on,
-        data_fingerprint=gathered.data_fingerprint,
-        truncated=gathered.student_splits["train"].truncated,
-        student=describe_student(gathered.spec),
+        data_fingerprint=setup.data_fingerprint,
+        truncated=setup.student_splits["train"].truncated,
+        student=describe_student(setup.spec),
         student_parameters=sum(p.numel() for p in student.parameters()),
-        units={name: unit for name in gathered.task.metrics if (unit := _unit(gathered, name))},
+        units={name: unit for name in setup.task.metrics if (unit := _unit(setup, name))},
         constant={
-            role: constant_scores(gathered.task, gathered.student_splits[role], metric)
+            role: constant_scores(setup.task, setup.student_splits[role], metric)
             for role in ("select", "report")
         },
-        shared=gathered.shared,
+        shared=setup.shared,
     )
 
 
-def _unit(gathered: Gathered, metric: str) -> str:
+def _unit(setup: TaskSetup, metric: str) -> str:
     """What a metric is, as the task says, or as is known of those of the package."""
-    return unit_of(metric, gathered.task.units) or unit_of(metric)
+    return unit_of(metric, setup.task.units) or unit_of(metric)
 
 
-def _explained(gathered: Gathered, prepared: PreparedTask) -> dict[str, int]:
+def _explained(setup: TaskSetup, prepared: PreparedTask) -> dict[str, int]:
     """Train rows with a rationale, and those left out as no model gave them a label."""
     found = {}
     if (view := prepared.splits["train"].views.get(PREDICT)) is not None:
@@ -59,13 +59,13 @@ def _explained(gathered: Gathered, prepared: PreparedTask) -> dict[str, int]:
         found["with a rationale"] = int((counts > 0).sum())
     if (teacher_text := prepared.splits.get(TEACHER_TEXT)) is not None and teacher_text.truncated:
         found["with a cut response of the teacher"] = teacher_text.truncated
-    if left_out := gathered.rows["train"].left_out:
+    if left_out := setup.rows["train"].left_out:
         found["left out without a label"] = left_out
     return found
 
 
 def teacher_record(
-    gathered: Gathered,
+    setup: TaskSetup,
     prepared: PreparedTask,
     handle: TeacherHandle,
     *,
@@ -81,10 +81,10 @@ def teacher_record(
             a.nbytes for f in prepared.analysis_results.values() for a in f.arrays.values()
         )
     return TeacherRecord(
-        task=gathered.task.name,
-        model=describe_model(gathered.spec.teacher.checkpoint or gathered.spec.teacher.model),
+        task=setup.task.name,
+        model=describe_model(setup.spec.teacher.checkpoint or setup.spec.teacher.model),
         fingerprint=prepared.fingerprint,
-        rows=len(gathered.rows["finetune"]) if finetuned(gathered.spec) else 0,
+        rows=len(setup.rows["finetune"]) if finetuned(setup.spec) else 0,
         metrics=prepared.metrics,
         parameters=prepared.parameters,
         forwards=prepared.forwards,
@@ -94,7 +94,7 @@ def teacher_record(
         seconds=prepared.seconds,
         cached=cached,
         serving=planned.serving,
-        precision=planned.inputs.precision if finetuned(gathered.spec) else "",
+        precision=planned.inputs.precision if finetuned(setup.spec) else "",
         weights=planned.keys.teacher,
         rounding=dict(prepared.cached_outputs.error())
         if prepared.cached_outputs is not None

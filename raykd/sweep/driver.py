@@ -23,10 +23,10 @@ from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import Gathered
 from raykd.sweep.paths import cache_bytes, open_cache, without_cache
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.task_setup import TaskSetup
 from raykd.sweep.teachers import Teachers
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.training.device import resolve_precision
@@ -66,7 +66,7 @@ class Driver:
         spec: What to run.
         run: The run folder.
         log: The event log.
-        gathered: Tasks by name.
+        setups: Tasks by name.
         cache: Folder of prepared teachers, None for the usual one.
         resumed: Whether an earlier driver worked on this run folder.
         with_confirm: Whether to run the confirm stage.
@@ -78,7 +78,7 @@ class Driver:
         spec: SweepSpec,
         run: Path,
         log: EventLog,
-        gathered: Mapping[str, Gathered],
+        setups: Mapping[str, TaskSetup],
         *,
         cache: Path | None,
         resumed: bool,
@@ -88,7 +88,7 @@ class Driver:
         self._spec = spec
         self._run = run
         self._log = log
-        self._gathered = gathered
+        self._setups = setups
         self._cache = cache
         self._resumed = resumed
         self._with_confirm = with_confirm
@@ -118,7 +118,7 @@ class Driver:
             self._log.emit("note", message=without_cache(cache, why))
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of(cluster)
-        widths = {task: student_width(found) for task, found in self._gathered.items()}
+        widths = {task: student_width(found) for task, found in self._setups.items()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
             retries = self._spec.resources.max_failures
@@ -127,7 +127,7 @@ class Driver:
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             teachers = Teachers(
-                self._spec, self._gathered, coordinator, self._log, self._run, cache, room,
+                self._spec, self._setups, coordinator, self._log, self._run, cache, room,
                 cluster.store_bytes, ability,
             )  # fmt: skip
             listener = self._listen(coordinator, recorder, teachers)
@@ -203,7 +203,7 @@ class Driver:
         if not jobs:
             return
         self._log.emit("stage", stage="confirm", task=work.name)
-        tokenizer = self._gathered[work.name].tokens.student
+        tokenizer = self._setups[work.name].tokens.student
         confirm(
             jobs,
             recorder,

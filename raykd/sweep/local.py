@@ -21,9 +21,9 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.gather import Gathered, gather, worth_telling
 from raykd.sweep.paths import open_cache, without_cache
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
@@ -85,7 +85,7 @@ def prepare_task(
     folder: Path | None,
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
-) -> tuple[Gathered, PreparedTask, bool]:
+) -> tuple[TaskSetup, PreparedTask, bool]:
     """Take the teacher of a task from the cache, or prepare here what is missing.
 
     Args:
@@ -96,14 +96,14 @@ def prepare_task(
         note: Told what is worth knowing.
 
     Returns:
-        The gathered task, the prepared task, and whether all of it was in the cache.
+        The setup of the task, the prepared task, and whether all of it was in the cache.
     """
     cache, why = open_cache(folder)
     if why is not None:
         note(without_cache(cache, why))
     with contextlib.closing(cache):
-        gathered, _, prepared, cached = _prepared(spec, task, cache, progress, note)
-    return gathered, prepared, cached
+        setup, _, prepared, cached = _prepared(spec, task, cache, progress, note)
+    return setup, prepared, cached
 
 
 def _prepared(
@@ -115,12 +115,12 @@ def _prepared(
     *,
     must_keep: bool = False,
     refusal: SetupError | None = None,
-) -> tuple[Gathered, Planned, PreparedTask, bool]:
+) -> tuple[TaskSetup, Planned, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
-    gathered = gather(spec, task)
-    for message, _ in worth_telling(gathered):
+    setup = set_up_task(spec, task)
+    for message, _ in setup_notes(setup):
         note(message)
-    planned = inputs_of(spec, gathered, free_memory())
+    planned = inputs_of(spec, setup, free_memory())
     inputs, keys = planned.inputs, planned.keys
     found, made = cache.look_up(inputs, keys), None
     if found.missing and refusal is not None:
@@ -136,14 +136,14 @@ def _prepared(
         made = make(with_known_parts(inputs, found), DistributedContext(), progress)
         assert made is not None
         try:
-            tokenizer = functools.partial(save_tokenizer, gathered.tokens.teacher)
+            tokenizer = functools.partial(save_tokenizer, setup.tokens.teacher)
             cache.store(inputs, keys, found, made, tokenizer)
         except SetupError as exc:
             if must_keep:
                 raise
             note(f"the teacher of {task} is not kept for the next time: {exc}")
     prepared, blocks = finish_task(inputs, found, made)
-    return gathered, planned, with_values(prepared, made, blocks), made is None
+    return setup, planned, with_values(prepared, made, blocks), made is None
 
 
 def free_memory() -> int:

@@ -10,8 +10,8 @@ from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_data
-from raykd.sweep.gather import gather, rows_of, worth_telling
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
 from raykd.sweep.tasks import task_of
 
 ROOM = 1 << 40
@@ -38,7 +38,7 @@ class Seen:
 
 
 def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
-    """Gather every task as a sweep does, and go on where one cannot be.
+    """Set up every task as a sweep does, and go on where one cannot be.
 
     What lies on a hub that cannot be reached is no fault of the search space.
 
@@ -60,16 +60,16 @@ def _look(spec: SweepSpec, task: str) -> Seen:
     """One task: its rows and models, or only its rows, or neither."""
     source = describe_data(spec, task)
     try:
-        gathered = gather(spec, task)
-        inputs_of(spec, gathered, ROOM)
+        setup = set_up_task(spec, task)
+        inputs_of(spec, setup, ROOM)
     except Unreachable as exc:
         missing = exc.message
     else:
-        notes = tuple(message for message, _ in worth_telling(gathered))
-        return Seen(task=task, source=source, rows=_counts(gathered.rows), notes=notes)
+        notes = tuple(message for message, _ in setup_notes(setup))
+        return Seen(task=task, source=source, rows=_counts(setup.rows), notes=notes)
     try:
         with listening() as heard:
-            rows = rows_of(task_of(spec, task), spec, task)
+            rows = load_roles(task_of(spec, task), spec, task)
     except Unreachable as exc:
         return Seen(task=task, source=source, rows={}, missing=exc.message)
     return Seen(task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing)

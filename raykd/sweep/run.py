@@ -21,7 +21,7 @@ from raykd.sweep.began import identity
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
-from raykd.sweep.gather import Gathered, gather, worth_telling
+from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -87,8 +87,8 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: See `sweep`; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    gathered = {task: gather(spec, task) for task in spec.tasks}
-    inputs = {task: identity(found) for task, found in gathered.items()}
+    setups = {task: set_up_task(spec, task) for task in spec.tasks}
+    inputs = {task: identity(found) for task, found in setups.items()}
     run = options.resume
     if run is None:
         baseline = spec.report.baseline or ""
@@ -99,11 +99,11 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _announce(spec, run, log)
         else:
             _resume(spec, run, log, listener, inputs, options)
-        _warn(gathered, log)
+        _warn(setups, log)
         conclusion = Conclusion(spec, run, log)
         with conclusion, connected(options.address):
             Driver(
-                spec, run, log, gathered, cache=options.cache,
+                spec, run, log, setups, cache=options.cache,
                 resumed=options.resume is not None, with_confirm=options.confirm,
                 elastic=options.address is not None,
             ).drive(conclusion.write)  # fmt: skip
@@ -222,13 +222,13 @@ def _replay(run: Path, listener: Listener) -> None:
             listener({**event, "replayed": True})
 
 
-def _warn(gathered: Mapping[str, Gathered], log: EventLog) -> None:
+def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:
     """Say at the start what was seen of models and rows.
 
     Rows that stand in two splits are a caveat of the report.
     """
-    for task, of in gathered.items():
-        for message, is_caveat in worth_telling(of):
+    for task, setup in setups.items():
+        for message, is_caveat in setup_notes(setup):
             caveat = {"caveat": True} if is_caveat else {}
             log.emit("note", message=f"{task}: {message}", **caveat)
 

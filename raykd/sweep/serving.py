@@ -13,7 +13,7 @@ from raykd.methods.base import OutputSpec
 from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.gather import Gathered, shared_ids
+from raykd.sweep.task_setup import TaskSetup, shared_ids
 from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.inputs import TaskInputs
@@ -43,21 +43,21 @@ class Planned:
 
 
 def inputs_of(
-    spec: SweepSpec, gathered: Gathered, store_bytes: int, ability: Ability | None = None
+    spec: SweepSpec, setup: TaskSetup, store_bytes: int, ability: Ability | None = None
 ) -> Planned:
     """Decide how the teacher is served, and name the whole by its fingerprint.
 
     Args:
         spec: The sweep.
-        gathered: The task.
+        setup: The task.
         store_bytes: Capacity that cached outputs may use part of.
         ability: What the devices can do that the teacher is prepared on; None: this process's.
     """
     ability = ability or Ability.of(choose_device())
-    gathered, cached = _with_cache(spec, gathered)
-    output_spec, needed, compared = _smaller(spec, gathered)
+    setup, cached = _with_cache(spec, setup)
+    output_spec, needed, compared = _smaller(spec, setup)
     room = int(store_bytes * STORE_SHARE)
-    needs_online = gathered.output_spec.weights
+    needs_online = setup.output_spec.weights
     mode = spec.teacher.serve
     if mode == "auto":
         mode = "outputs" if needed <= room and not needs_online else "weights"
@@ -69,33 +69,33 @@ def inputs_of(
         )
         raise SpecError(found=[found])
     settings = finetune_settings(spec)
-    precision = resolve_precision(settings.precision, ability, gathered.teacher.dims.hidden)
+    precision = resolve_precision(settings.precision, ability, setup.teacher.dims.hidden)
     inputs = TaskInputs(
-        task=gathered.task,
-        teacher_splits=gathered.teacher_splits,
-        student_splits=gathered.student_splits,
-        teacher=gathered.teacher,
-        teacher_pad=gathered.tokens.teacher.pad_token_id,
+        task=setup.task,
+        teacher_splits=setup.teacher_splits,
+        student_splits=setup.student_splits,
+        teacher=setup.teacher,
+        teacher_pad=setup.tokens.teacher.pad_token_id,
         finetune=replace(settings, precision=precision) if finetuned(spec) else None,
         finetune_seed=_finetune_seed(spec),
         explain=spec.teacher.explain,
-        student=gathered.student,
-        student_pad=gathered.tokens.student.pad_token_id,
-        same_tokens=gathered.tokens.same,
+        student=setup.student,
+        student_pad=setup.tokens.student.pad_token_id,
+        same_tokens=setup.tokens.same,
         max_length=spec.data.max_length,
-        vocabulary=shared_ids(gathered.tokens),
+        vocabulary=shared_ids(setup.tokens),
         output_spec=output_spec,
-        teacher_analyses=gathered.teacher_analyses,
+        teacher_analyses=setup.teacher_analyses,
         mode=mode,
         dtype=spec.teacher.dtype,
         precision=precision,
-        rationale_generation=gathered.rationale_generation,
+        rationale_generation=setup.rationale_generation,
         fingerprint="",
     )
-    keys = cache_keys_of(inputs, gathered.tokens.teacher)
+    keys = cache_keys_of(inputs, setup.tokens.teacher)
     return Planned(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
-        serving=_describe(spec, gathered, mode, needed, room)
+        serving=_describe(spec, setup, mode, needed, room)
         + (compared + cached if mode == "outputs" else _unused(spec))
         + _padded(inputs)
         + _bounded(spec, inputs),
@@ -150,31 +150,31 @@ def _cut_short(who: str, asked: TokenizedDataset, wanted: int, positions: int | 
     )
 
 
-def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
+def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
     """The task with what is recorded of distributions over a vocabulary, and why.
 
     Raises:
         SpecError: What the file asks for cannot serve one of its methods.
     """
-    if gathered.task.kind not in TEXT_KINDS or not gathered.output_spec.logits:
-        return gathered, ""
+    if setup.task.kind not in TEXT_KINDS or not setup.output_spec.logits:
+        return setup, ""
     wanted = spec.teacher.cache
-    needed = [of for _, of in gathered.divergences]
+    needed = [of for _, of in setup.divergences]
     if wanted == "auto":
         name, why = choose(
-            gathered.teacher.dims, needed, reads_scores=gathered.reads_scores,
+            setup.teacher.dims, needed, reads_scores=setup.reads_scores,
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
     else:
         name = f"{wanted}:{spec.teacher.cache_size}" if wanted in ("sampled", "top_k") else wanted
         why = "as teacher.cache says"
     if name == DENSE:
-        return gathered, f"; of the vocabulary all scores are kept: {why}"
+        return setup, f"; of the vocabulary all scores are kept: {why}"
     cache = vocab_cache_of(name)
     refused = [
-        (label, why_not) for label, of in gathered.divergences if (why_not := cache.refusal(of))
+        (label, why_not) for label, of in setup.divergences if (why_not := cache.refusal(of))
     ]
-    if gathered.reads_scores and wanted in ("sampled", "top_k"):
+    if setup.reads_scores and wanted in ("sampled", "top_k"):
         refused.append(("", "a method of this file reads the scores of the whole vocabulary"))
     if refused:
         label, reason = refused[0]
@@ -184,10 +184,10 @@ def _with_cache(spec: SweepSpec, gathered: Gathered) -> tuple[Gathered, str]:
         )
         raise SpecError(found=[found])
     kept = {
-        which: replace(getattr(gathered, which), vocab_cache=name)
+        which: replace(getattr(setup, which), vocab_cache=name)
         for which in ("output_spec", "transformed")
     }
-    return replace(gathered, **kept), f"; of the vocabulary {name} is kept: {why}"
+    return replace(setup, **kept), f"; of the vocabulary {name} is kept: {why}"
 
 
 def _unused(spec: SweepSpec) -> str:
@@ -197,23 +197,23 @@ def _unused(spec: SweepSpec) -> str:
     return f"; teacher.cache: {spec.teacher.cache} has no effect, as nothing of it is recorded"
 
 
-def _smaller(spec: SweepSpec, gathered: Gathered) -> tuple[OutputSpec, int, str]:
+def _smaller(spec: SweepSpec, setup: TaskSetup) -> tuple[OutputSpec, int, str]:
     """Hidden states or their feature transforms: what is smaller, its bytes, and the comparison."""
 
     def size(output_spec: OutputSpec) -> int:
         return estimate_bytes(
-            gathered.teacher_splits["train"], output_spec, gathered.teacher.dims, gathered.task,
+            setup.teacher_splits["train"], output_spec, setup.teacher.dims, setup.task,
             wide=spec.teacher.dtype == "fp32",
         )  # fmt: skip
 
-    plain, transformed = size(gathered.output_spec), size(gathered.transformed)
-    if not gathered.transformed.feature_transforms:
-        return gathered.output_spec, plain, ""
+    plain, transformed = size(setup.output_spec), size(setup.transformed)
+    if not setup.transformed.feature_transforms:
+        return setup.output_spec, plain, ""
     comparison = (
         f"; hidden states would take {_mib(plain)}, with their inner products in place of them "
         f"{_mib(transformed)}: the smaller is kept"
     )
-    chosen = gathered.transformed if transformed < plain else gathered.output_spec
+    chosen = setup.transformed if transformed < plain else setup.output_spec
     return chosen, min(plain, transformed), comparison
 
 
@@ -230,9 +230,9 @@ def what_is_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: Cach
     return f"the teacher of {task} is in the cache; what is missing is made: {missing}"
 
 
-def _describe(spec: SweepSpec, gathered: Gathered, mode: str, needed: int, room: int) -> str:
+def _describe(spec: SweepSpec, setup: TaskSetup, mode: str, needed: int, room: int) -> str:
     """The decision and its arithmetic."""
-    rows = len(gathered.teacher_splits["train"])
+    rows = len(setup.teacher_splits["train"])
     text = (
         f"served by its {mode}: its outputs on {rows:,} rows take {_mib(needed)}, "
         f"the object store has room for {_mib(room)}"

@@ -18,8 +18,8 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep import runfolder
 from raykd.sweep.describe import task_record, teacher_record
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import Gathered
 from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
@@ -71,7 +71,7 @@ class Teachers:
 
     Args:
         spec: The sweep.
-        gathered: Tasks by name.
+        setups: Tasks by name.
         coordinator: Handle of the coordinator actor.
         log: The event log.
         run: The run folder.
@@ -84,7 +84,7 @@ class Teachers:
     def __init__(
         self,
         spec: SweepSpec,
-        gathered: Mapping[str, Gathered],
+        setups: Mapping[str, TaskSetup],
         coordinator: Any,
         log: EventLog,
         run: Path,
@@ -93,7 +93,7 @@ class Teachers:
         store_bytes: int,
         ability: Ability | None = None,
     ) -> None:
-        self._gathered = gathered
+        self._setups = setups
         self._coordinator = coordinator
         self._log = log
         self._run = run
@@ -101,7 +101,7 @@ class Teachers:
         self._cache_bytes = cache_bytes
         self._retries = spec.resources.max_failures
         plan = functools.partial(inputs_of, spec, store_bytes=store_bytes, ability=ability)
-        self._planned = {task: plan(gathered=g) for task, g in gathered.items()}
+        self._planned = {task: plan(setup=g) for task, g in setups.items()}
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
@@ -222,7 +222,7 @@ class Teachers:
         """Write what a slot made to the cache, block by block; the sweep goes on without it."""
         assert work.made is not None
         planned = work.planned
-        tokenizer = functools.partial(save_tokenizer, self._gathered[task].tokens.teacher)
+        tokenizer = functools.partial(save_tokenizer, self._setups[task].tokens.teacher)
         try:
             self._cache.store(
                 planned.inputs, planned.keys, work.found, work.made, tokenizer, work.block
@@ -256,13 +256,13 @@ class Teachers:
         """Lay a teacher down for the trials of its task."""
         bare, handle = self._published(task, work)
         teacher = teacher_record(
-            self._gathered[task],
+            self._setups[task],
             bare,
             handle,
             cached=not work.fresh,
             planned=work.planned,
         )
-        record = task_record(self._gathered[task], bare)
+        record = task_record(self._setups[task], bare)
         runfolder.write_teacher(self._run, task, teacher, record)
         self._log.emit("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))
         self._ready[task] = handle
@@ -277,7 +277,7 @@ class Teachers:
             blocks = (object_store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
         else:
             blocks = iter(())
-        handle = object_store.publish(bare, self._gathered[task].task, blocks, version)
+        handle = object_store.publish(bare, self._setups[task].task, blocks, version)
         answer(self._coordinator.publish.remote(handle.fingerprint, handle))
         answer(self._coordinator.delete.remote(f"{handle.fingerprint}/prepared"))
         return bare, handle

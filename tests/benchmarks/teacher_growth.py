@@ -27,7 +27,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep import runfolder
 from raykd.sweep.cluster import connected, slots, survey
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import gather
+from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teachers import Teachers
 
 ROWS = (10_000, 100_000, 400_000)
@@ -83,9 +83,9 @@ def one_size(rows: int) -> dict[str, float]:
         spec = space(folder)
         peak = _Peak()
         began = time.monotonic()
-        gathered = {"generated": gather(spec, "generated")}
+        setups = {"generated": set_up_task(spec, "generated")}
         found = {"read": time.monotonic() - began}
-        encoded = gathered["generated"].teacher_splits["train"]
+        encoded = setups["generated"].teacher_splits["train"]
         found["row bytes"] = encoded.input_ids.nbytes + encoded.token_type_ids.nbytes
         run = runfolder.create(folder / "runs", spec, "", "", "")
         cluster = survey(spec)
@@ -95,7 +95,7 @@ def one_size(rows: int) -> dict[str, float]:
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
                 teachers = Teachers(
-                    spec, gathered, coordinator, log, run, folder / "cache", CACHE_BYTES,
+                    spec, setups, coordinator, log, run, folder / "cache", CACHE_BYTES,
                     cluster.store_bytes,
                 )  # fmt: skip
                 teachers.request()

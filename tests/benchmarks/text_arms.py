@@ -86,10 +86,10 @@ def _speed(rows: int, folder: Path) -> None:
     for arm, values in ARMS.items():
         # Each arm alone, so that its teacher is served as it would be without the others.
         spec = space({arm: values}, rows, epochs=2, evaluations=1, folder=folder)
-        gathered, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
+        setup, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
         trial = dataclasses.replace(trial_of(spec, folder, TASK, arm, {}), report=False)
         began = time.perf_counter()
-        run_here(trial, prepared, gathered.task, lambda evaluation: None)
+        run_here(trial, prepared, setup.task, lambda evaluation: None)
         seconds = time.perf_counter() - began
         tokens = 2 * int((prepared.splits["train"].labels != NO_LABEL).sum())
         served = "outputs" if prepared.cached_outputs is not None else "weights"
@@ -109,7 +109,7 @@ def _over_steps(rows: int, steps: int, folder: Path) -> None:
     spec = space(
         {"minillm": ARMS["minillm"], "sft": {}}, rows, epochs, evaluations=4, folder=folder
     )
-    gathered, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
+    setup, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
     seen: list[tuple[Any, int]] = []
 
     def look(evaluation: Evaluation) -> None:
@@ -117,7 +117,7 @@ def _over_steps(rows: int, steps: int, folder: Path) -> None:
 
     ends = {}
     for arm in ("minillm", "sft"):
-        outcome = run_here(trial_of(spec, folder, TASK, arm, {}), prepared, gathered.task, look)
+        outcome = run_here(trial_of(spec, folder, TASK, arm, {}), prepared, setup.task, look)
         ends[arm] = outcome.metrics
         if arm == "sft":
             break

@@ -97,14 +97,14 @@ def main(argv: list[str] | None = None) -> None:
         results: dict[str, list[tuple[float, float]]] = {}
         for cache in args.caches:
             spec = space(checkpoint, cache, args.rows, args.held_out, root, folder)
-            gathered, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
+            setup, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
             if cache == args.caches[0]:
-                results["no teacher"] = _students(spec, "sft", gathered, prepared, args.seeds)
+                results["no teacher"] = _students(spec, "sft", setup, prepared, args.seeds)
                 _show("no teacher", 0.0, math.nan, results["no teacher"])
             size = _bytes(prepared)
             if cache.startswith("distillkit"):
                 prepared, size = _as_distillkit(prepared, zero=cache.endswith("zero"))
-            results[cache] = _students(spec, "kd", gathered, prepared, args.seeds)
+            results[cache] = _students(spec, "kd", setup, prepared, args.seeds)
             _show(cache, size, _restored(first, prepared), results[cache])
     base = statistics.mean(loss for loss, _ in results[args.caches[0]])
     for cache, found in results.items():
@@ -113,12 +113,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _students(
-    spec: Any, label: str, gathered: Any, prepared: PreparedTask, seeds: int
+    spec: Any, label: str, setup: Any, prepared: PreparedTask, seeds: int
 ) -> list[tuple[float, float]]:
     """Loss and divergence from the teacher on held-out rows, by seed."""
     found = []
     # Text would be written for the report, which is not what is asked here.
-    task = dataclasses.replace(gathered.task, max_new_tokens=1)
+    task = dataclasses.replace(setup.task, max_new_tokens=1)
     for seed in range(seeds):
         trial = trial_of(spec, Path("."), TASK, label, {})
         trial = dataclasses.replace(trial, seed=seed)

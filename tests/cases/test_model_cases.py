@@ -1,6 +1,6 @@
 """Models as people bring them: each is read right, or refused with what to do, before training.
 
-Every case writes a small model to a folder and hands it to `gather`, as ``raykd sweep`` does.
+Every case writes a small model to a folder and hands it to `set_up_task`, as ``raykd sweep`` does.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from raykd.errors import DataError, RaykdError, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.layer_selection import select_layers
 from raykd.models.tokenizers import save_tokenizer
-from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.local import prepare_task
+from raykd.sweep.task_setup import TaskSetup, set_up_task
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from raykd.training.text_metrics import log_likelihoods
@@ -76,9 +76,9 @@ def reviews(
     student: str = FIRST_LAYER,
     labels: str = "neg, pos",
     max_length: int = 32,
-) -> Gathered:
+) -> TaskSetup:
     text = REVIEWS.format(teacher=teacher, student=student, labels=labels, max_length=max_length)
-    return gather(spec_of(place, text), "own")
+    return set_up_task(spec_of(place, text), "own")
 
 
 def refused(call: Any, kind: type[RaykdError] = RaykdError) -> tuple[str, str]:
@@ -93,7 +93,7 @@ def refused(call: Any, kind: type[RaykdError] = RaykdError) -> tuple[str, str]:
     )
 
 
-def same_weights(found: Gathered, model: torch.nn.Module) -> bool:
+def same_weights(found: TaskSetup, model: torch.nn.Module) -> bool:
     state = found.teacher.state
     assert state is not None
     own = model.state_dict()
@@ -624,9 +624,9 @@ def writing(
     student: str = "{model: student}",
     methods: str = "kd: {kd_ratio: 0.5}",
     max_length: int = 192,
-) -> Gathered:
+) -> TaskSetup:
     text = WRITING.format(teacher=teacher, student=student, methods=methods, max_length=max_length)
-    return gather(spec_of(place, text), "dolly")
+    return set_up_task(spec_of(place, text), "dolly")
 
 
 @pytest.mark.parametrize("sizes", [(448, 420), (420, 448)])

@@ -11,8 +11,8 @@ from raykd.cli.main import main
 from raykd.data.notes import listening, note
 from raykd.spec.load import load_spec
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import gather, worth_telling
 from raykd.sweep.run import _warn
+from raykd.sweep.task_setup import set_up_task, setup_notes
 from tests import synthetic_run
 from tests.cases.data_case import csv, jsonl
 
@@ -65,8 +65,8 @@ def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command
 
 def test_a_sweep_keeps_them_among_its_events(folder):
     log: list[dict[str, object]] = []
-    gathered = {"own": gather(load_spec("f.yaml"), "own")}
-    _warn(gathered, EventLog(folder / "events.jsonl", log.append))
+    setups = {"own": set_up_task(load_spec("f.yaml"), "own")}
+    _warn(setups, EventLog(folder / "events.jsonl", log.append))
     assert f"own: {NO_ROW}" in [event["message"] for event in log]
     assert all(event["event"] == "note" for event in log)
 
@@ -74,7 +74,7 @@ def test_a_sweep_keeps_them_among_its_events(folder):
 def test_rows_of_train_that_are_scored_are_told_before_a_sweep(folder):
     text = (folder / "data/train.jsonl").read_text()
     (folder / "data/validation.jsonl").write_text(text)
-    told = worth_telling(gather(load_spec("f.yaml"), "own"))
+    told = setup_notes(set_up_task(load_spec("f.yaml"), "own"))
     assert any("11 of 12 report rows (92 %) occur among" in m for m, caveat in told if caveat)
 
 
@@ -83,7 +83,7 @@ def test_a_column_of_one_score_is_told(folder):
     (folder / "f.yaml").write_text(space)
     for split in ("train", "validation"):
         (folder / f"data/{split}.jsonl").write_text(jsonl([(f"{split} {k}", 1) for k in range(9)]))
-    notes = gather(load_spec("f.yaml"), "own").notes
+    notes = set_up_task(load_spec("f.yaml"), "own").notes
     assert (
         "data/train.jsonl: every row has the score 1: a correlation with it is undefined, and "
         "given as 0"
@@ -95,7 +95,7 @@ def test_quotes_around_fields_of_a_tsv_are_told(folder):
         (folder / f"data/{split}.jsonl").unlink()
         rows = [(f'"he said ""{split} {k}"""', ("no", "yes")[k % 2]) for k in range(9)]
         (folder / f"data/{split}.tsv").write_text(csv(rows).replace(",", "\t"))
-    notes = gather(load_spec("f.yaml"), "own").notes
+    notes = set_up_task(load_spec("f.yaml"), "own").notes
     assert any(
         n.startswith("data/train.tsv: 9 rows have a field that begins and ends with a quote, "
                      "first: line 2") for n in notes

@@ -20,8 +20,8 @@ from raykd.results.store import load_results, read_events
 from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep import began, cluster, runfolder
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import gather
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
+from raykd.sweep.task_setup import set_up_task
 from tests.synthetic_run import Builder
 from tests.unit.sweep.specs import TASK, spec
 
@@ -173,7 +173,7 @@ def own(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(OWN.format(data=data))
     sweep = load_spec(file)
-    inputs = {"mood": began.identity(gather(sweep, "mood"))}
+    inputs = {"mood": began.identity(set_up_task(sweep, "mood"))}
     run = runfolder.create(tmp_path, sweep, "", "raykd sweep", "none", inputs)
     EventLog(run / "events.jsonl", lambda event: None).emit(
         "sweep_started", name="own", run=run.name, tasks=["mood"], labels=["none"], trials=2

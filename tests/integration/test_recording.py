@@ -17,10 +17,10 @@ import torch
 from raykd import registry
 from raykd.sweep import abilities, nodes, runfolder
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import gather
 from raykd.sweep.local import prepare_task
 from raykd.sweep.paths import open_cache
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teachers import Teachers
 from raykd.teachers import object_store
 from raykd.teachers.cached_outputs import checksum
@@ -43,7 +43,7 @@ def inputs() -> TaskInputs:
         data={**plain["data"], "limit": None, "student_rows": ROWS},
         teacher={**plain["teacher"], "finetune": {"epochs": 1, "rows": 64}},
     )
-    return inputs_of(spec, gather(spec, TASK), 1 << 30).inputs
+    return inputs_of(spec, set_up_task(spec, TASK), 1 << 30).inputs
 
 
 @pytest.fixture
@@ -165,11 +165,11 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     bench: Bench, prepared: PreparedTask, cache_folder: Path, tmp_path: Path
 ) -> None:
     spec = tiny_spec()
-    gathered = {TASK: gather(spec, TASK)}
+    setups = {TASK: set_up_task(spec, TASK)}
     run = runfolder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    teachers = Teachers(spec, gathered, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
+    teachers = Teachers(spec, setups, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None

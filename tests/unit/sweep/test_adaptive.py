@@ -20,9 +20,9 @@ def test_parts_are_trained_and_scored(tmp_path):
         },
         methods={"adaptive": arm},
     )
-    gathered, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *p: None)
+    setup, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *p: None)
     config = trial_of(spec, tmp_path / "run", TASK, "adaptive", {})
-    outcome = run_here(config, prepared, gathered.task, lambda e: None)
+    outcome = run_here(config, prepared, setup.task, lambda e: None)
     parts = {name for name in outcome.metrics if name.startswith("report/accuracy@")}
     widths, depths = (1, 0.75, 0.5), (1, 0.75, 0.5)
     assert parts == {

@@ -29,9 +29,9 @@ def root(tmp_path: Path) -> Path:
 def trial(spec, task: str, label: str, folder: Path, save: Path | None = None, **given):
     config = trial_of(spec, folder / "run", task, label, given)
     config = dataclasses.replace(config, save_path=str(save) if save else None)
-    gathered, prepared, _ = prepare_task(spec, task, folder / "cache", lambda *p: None)
-    outcome = run_here(config, prepared, gathered.task, lambda e: None)
-    return gathered, prepared, outcome
+    setup, prepared, _ = prepare_task(spec, task, folder / "cache", lambda *p: None)
+    outcome = run_here(config, prepared, setup.task, lambda e: None)
+    return setup, prepared, outcome
 
 
 @pytest.mark.parametrize(("alpha", "serve"), [(0.0, "outputs"), (0.5, "outputs"), (0.5, "weights")])
@@ -49,7 +49,7 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
         methods={"ckd": arm},
     )  # fmt: skip
     folder = tmp_path / "student"
-    gathered, prepared, outcome = trial(general, "text", "ckd", tmp_path, save=folder)
+    setup, prepared, outcome = trial(general, "text", "ckd", tmp_path, save=folder)
     assert (prepared.cached_outputs is None) == (serve == "weights")
     if prepared.cached_outputs is not None:
         assert (prepared.cached_outputs.logits is None) == (alpha == 0.0)
@@ -58,7 +58,7 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     assert 0 <= prepared.metrics["report/masked_accuracy"] <= 1
     assert outcome.student is not None
     save(outcome.student, folder)
-    save_tokenizer(gathered.tokens.student, folder)
+    save_tokenizer(setup.tokens.student, folder)
     specific = spec_from_dict({**plain, "student": {"model": str(folder)}})
     _, _, end = trial(specific, TASK, "none", tmp_path)
     assert 0 <= end.metrics["report/accuracy"] <= 1

@@ -15,8 +15,8 @@ from raykd.results.serialization import from_dict, to_dict
 from raykd.results.store import read_events
 from raykd.sweep.describe import task_record
 from raykd.sweep.events import EventLog
-from raykd.sweep.gather import gather
 from raykd.sweep.run import _warn
+from raykd.sweep.task_setup import set_up_task
 from tests.unit.sweep.specs import TASK, spec
 
 HALVES = {"split": "validation", "fraction": 0.5}
@@ -24,7 +24,7 @@ WHOLE = {"split": "validation"}
 
 
 def described(**changes) -> TaskRecord:
-    found = gather(spec(**changes), TASK)
+    found = set_up_task(spec(**changes), TASK)
     prepared = SimpleNamespace(student=found.student, splits=found.student_splits)
     return task_record(found, prepared)
 
@@ -50,7 +50,7 @@ def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
     assert {k: tuple(v) for k, v in record.shared.items()} == {"report in select": (120, 120)}
     said = []
     log = EventLog(tmp_path / "events.jsonl", said.append)
-    _warn({TASK: gather(spec(**changes), TASK)}, log)
+    _warn({TASK: set_up_task(spec(**changes), TASK)}, log)
     assert [e["message"] for e in said] == [
         f"{TASK}: 120 of 120 report rows (100 %) occur in the select split, too."
     ]

@@ -9,8 +9,8 @@ import pytest
 
 from raykd import registry
 from raykd.sweep.abilities import student_width
-from raykd.sweep.gather import gather
 from raykd.sweep.local import run_here
+from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.run import TrialConfig
 from tests.unit.sweep.specs import SHAPE, TASK, spec
@@ -45,10 +45,10 @@ def test_what_was_asked_for_stays():
 
 
 def test_the_width_that_decides_is_the_students():
-    assert student_width(gather(spec(), TASK)) == 8
+    assert student_width(set_up_task(spec(), TASK)) == 8
     cut = {"from_teacher": {"layers": [0], "weights": "finetuned"}}
     wide = spec(teacher__model={**SHAPE, "hidden": 32}, student=cut)
-    assert student_width(gather(wide, TASK)) == 32
+    assert student_width(set_up_task(wide, TASK)) == 32
 
 
 def test_a_trial_computes_in_the_format_of_its_sweep():

@@ -1,4 +1,4 @@
-"""Rationales from where a search space says: as rows are gathered, and as a teacher writes them."""
+"""Rationales from where a search space says: as rows are read, and as a teacher writes them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
 from raykd.data.rationales import rationales_as_input
 from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
-from raykd.sweep.gather import Gathered, gather
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.task_setup import TaskSetup, set_up_task
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
@@ -44,13 +44,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gathered(
+def setup_of(
     root: Path, family: str, finetune: dict[str, Any] | None = None,
     sbs: dict[str, Any] | None = None, **data: Any,
-) -> Gathered:  # fmt: skip
+) -> TaskSetup:  # fmt: skip
     model = {**SHAPE, "family": family}
     more = {**data, "rationales": RationaleSpec(**data.get("rationales", {})).model_dump()}
-    return gather(
+    return set_up_task(
         spec(
             tasks=[NAME],
             data={
@@ -71,7 +71,7 @@ def gathered(
     )  # fmt: skip
 
 
-def prepared(found: Gathered) -> PreparedTask:
+def prepared(found: TaskSetup) -> PreparedTask:
     inputs = inputs_of(found.spec, found, 1 << 30).inputs
     made = prepare(inputs, DistributedContext(device=torch.device("cpu")), lambda *args: None)
     assert made is not None
@@ -82,7 +82,7 @@ def explain(train: TokenizedDataset) -> TokenizedDataset:
     return train.views["predict"].views["explain"]
 
 
-def told(found: Gathered, encoded: TokenizedDataset) -> list[str]:
+def told(found: TaskSetup, encoded: TokenizedDataset) -> list[str]:
     """The labels of every row as text."""
     borders = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
     rows = [encoded.labels[a:b] for a, b in itertools.pairwise(borders)]
@@ -95,7 +95,7 @@ def told(found: Gathered, encoded: TokenizedDataset) -> list[str]:
 def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer(
     family, source, root
 ):
-    found = gathered(root, family, rationales={"source": source, "max_new_tokens": 8})
+    found = setup_of(root, family, rationales={"source": source, "max_new_tokens": 8})
     one, two = prepared(found), prepared(found)
     plain = explain(found.student_splits["train"])
     written = explain(one.splits["train"])
@@ -121,7 +121,7 @@ def test_what_the_teacher_is_asked_is_part_of_the_identity(root):
         {}, {"source": "teacher"}, {"source": "teacher_posthoc"},
         {"source": "teacher", "max_new_tokens": 9},
     ):  # fmt: skip
-        found = gathered(root, "t5", rationales=rationales)
+        found = setup_of(root, "t5", rationales=rationales)
         prints.add(inputs_of(found.spec, found, 1 << 30).inputs.fingerprint)
     assert len(prints) == 4
 
@@ -129,7 +129,7 @@ def test_what_the_teacher_is_asked_is_part_of_the_identity(root):
 def test_rationales_of_a_file_take_the_place_of_those_of_the_data(root, tmp_path):
     path = tmp_path / "why.jsonl"
     path.write_text(json.dumps({"id": 3, "rationale": "Three."}) + "\n")
-    found = gathered(root, "t5", rationales={"source": str(path)})
+    found = setup_of(root, "t5", rationales={"source": str(path)})
     told_now = [text for text in told(found, explain(found.student_splits["train"])) if text]
     in_train = "How many are 3?" in found.rows["train"].texts[0]
     assert told_now == (["Three."] if in_train else [])
@@ -137,13 +137,13 @@ def test_rationales_of_a_file_take_the_place_of_those_of_the_data(root, tmp_path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rationales_in_prompts_are_there_in_every_role(family, root):
-    found = gathered(root, family, rationales={"as_input": True})
+    found = setup_of(root, family, rationales={"as_input": True})
     for rows in found.rows.values():
         assert all("\nNumber " in prompt for prompt in rows.texts[0])
 
 
 def test_labels_of_a_model_are_those_of_train_alone(root):
-    found = gathered(root, "t5", label_type="llm")
+    found = setup_of(root, "t5", label_type="llm")
     assert set(found.rows["train"].texts[1]) == {"( 2 )"}
     assert set(found.rows["report"].texts[1]) == {"( 1 )"}
     assert found.rows["train"].left_out + len(found.rows["train"]) == len(found.rows["finetune"])
@@ -152,7 +152,7 @@ def test_labels_of_a_model_are_those_of_train_alone(root):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_teacher_that_learns_to_explain_reads_the_names_of_the_tasks(family, root):
     same = {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"}
-    found = gathered(root, family, finetune={"explain": 0.5}, sbs=same)
+    found = setup_of(root, family, finetune={"explain": 0.5}, sbs=same)
     for role, encoded in found.teacher_splits.items():
         assert "predict: " in found.tokens.teacher.decode(encoded.prompt(0)), role
     assert "predict: " not in found.tokens.student.decode(found.student_splits["train"].prompt(0))
@@ -167,10 +167,10 @@ def test_a_teacher_that_learns_to_explain_reads_the_names_of_the_tasks(family, r
 
 def test_shares_that_the_teacher_cannot_give_are_refused(root):
     with pytest.raises(SpecError) as info:
-        gathered(root, "t5", sbs={"kappa_r": 0.5})
+        setup_of(root, "t5", sbs={"kappa_r": 0.5})
     assert "teacher_prompt: same" in str(info.value.problems()[0].hint)
     with pytest.raises(SpecError) as info:
-        gathered(root, "t5", sbs={"kappa_l": 0.5, "teacher_prompt": "same"})
+        setup_of(root, "t5", sbs={"kappa_l": 0.5, "teacher_prompt": "same"})
     assert "finetune.explain" in str(info.value.problems()[0].hint)
 
 

@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd.errors import DataError
-from raykd.sweep.gather import Gathered, gather
+from raykd.sweep.task_setup import TaskSetup, set_up_task
 from tests.unit.sweep.specs import spec
 
 SHAPE = {"heads": 2, "layers": 1, "vocabulary": 300, "max_positions": 128, "dropout": 0.0}
 FAMILIES = ("gpt2", "t5")
 
 
-def gathered(task: str, family: str, root: Path | None = None, **sinkd: Any) -> Gathered:
+def setup_of(task: str, family: str, root: Path | None = None, **sinkd: Any) -> TaskSetup:
     model = {**SHAPE, "family": family}
-    return gather(
+    return set_up_task(
         spec(
             tasks=[task],
             data={
@@ -55,7 +55,7 @@ def copa(root: Path, second: str) -> Path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
-    found = gathered("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
+    found = setup_of("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
     assert found.output_spec.choices
     for splits in (found.teacher_splits, found.student_splits):
         assert (splits["train"].choice_at > 0).all()
@@ -67,16 +67,16 @@ def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
 def test_equal_choices_are_refused_and_named(family, tmp_path):
     root = copa(tmp_path, "She got wet.")
     with pytest.raises(DataError, match=r"row 0 of train has .* same token.*She got wet\., She"):
-        gathered("super_glue_prompts/copa", family, root)
-    found = gathered("super_glue_prompts/copa", family, root, view="tokens")
+        setup_of("super_glue_prompts/copa", family, root)
+    found = setup_of("super_glue_prompts/copa", family, root, view="tokens")
     assert not found.output_spec.choices
 
 
 def test_rows_without_choices_are_refused_unless_tokens_are_viewed():
     with pytest.raises(DataError, match="rows of toy_text/replies have no answer choices") as info:
-        gathered("toy_text/replies", "gpt2")
+        setup_of("toy_text/replies", "gpt2")
     assert "view: tokens" in str(info.value.hint)
-    assert gathered("toy_text/replies", "gpt2", view="tokens").reads_scores
+    assert setup_of("toy_text/replies", "gpt2", view="tokens").reads_scores
 
 
 def explained(root: Path, answer: str, rationale: str = "Because.") -> Path:
@@ -91,9 +91,9 @@ def explained(root: Path, answer: str, rationale: str = "Because.") -> Path:
     return root
 
 
-def step_by_step(root: Path, family: str, length: int) -> Gathered:
+def step_by_step(root: Path, family: str, length: int) -> TaskSetup:
     model = {**SHAPE, "family": family, "vocabulary": 262, "max_positions": 512}
-    return gather(
+    return set_up_task(
         spec(
             tasks=["step_by_step/svamp"],
             data={

@@ -16,8 +16,8 @@ from raykd.data.hold_out import fingerprint
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
-from raykd.sweep.gather import gather
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.task_setup import set_up_task
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
 ROOT = Path(__file__).parents[3]
@@ -78,8 +78,8 @@ ELSEWHERE = {
     "data.rationales.as_input": "sweep/test_rationales.py::test_rationales_in_prompts_are_there",
     "data.rationales.max_new_tokens": "sweep/test_rationales.py::test_what_the_teacher_is_asked",
     "data.label_type": "sweep/test_rationales.py::test_labels_of_a_model_are_those_of_train_alone",
-    "teacher.checkpoint": "sweep/test_gather.py::test_a_checkpoint_is_known_by_its_weights",
-    "student.from_teacher.weights": "sweep/test_gather.py::test_pretrained_layers_of_a",
+    "teacher.checkpoint": "sweep/test_task_setup.py::test_a_checkpoint_is_known_by_its_weights",
+    "student.from_teacher.weights": "sweep/test_task_setup.py::test_pretrained_layers_of_a",
     "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
     "report.baseline": "spec/test_load.py::test_what_a_file_means",
 }
@@ -88,15 +88,15 @@ ELSEWHERE = {
 def picture(**changes: Any) -> dict[str, Any]:
     """What is prepared and run, by what a key may change of it."""
     made = spec(**changes)
-    gathered = gather(made, TASK)
-    inputs = inputs_of(made, gathered, 1 << 30).inputs
+    setup = set_up_task(made, TASK)
+    inputs = inputs_of(made, setup, 1 << 30).inputs
     arm_study = arm_studies(made)[-1]
-    splits = {**gathered.teacher_splits, "s": gathered.student_splits["train"]}
+    splits = {**setup.teacher_splits, "s": setup.student_splits["train"]}
     return {
-        "rows": {role: fingerprint({"x": rows}) for role, rows in gathered.rows.items()},
+        "rows": {role: fingerprint({"x": rows}) for role, rows in setup.rows.items()},
         "tokens": {role: split.input_ids.tolist() for role, split in splits.items()},
-        "models": repr((inputs.teacher.random_init, gathered.student if not hasattr(
-            gathered.student, "random_init") else gathered.student.random_init)),
+        "models": repr((inputs.teacher.random_init, setup.student if not hasattr(
+            setup.student, "random_init") else setup.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
         "serving": (inputs.mode, inputs.dtype),
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,

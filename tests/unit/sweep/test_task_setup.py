@@ -21,9 +21,9 @@ from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.load import load_spec
 from raykd.sweep.formatting import describe_student
-from raykd.sweep.gather import gather
 from raykd.sweep.rows import roles
 from raykd.sweep.serving import inputs_of
+from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
@@ -50,7 +50,7 @@ def texts(rows: Examples) -> set[str]:
 
 def planned(room: int = ROOM, **changes):
     sweep = spec(**changes)
-    return inputs_of(sweep, gather(sweep, TASK), room)
+    return inputs_of(sweep, set_up_task(sweep, TASK), room)
 
 
 def fingerprint(**changes) -> str:
@@ -167,8 +167,8 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
 
 def test_rows_in_two_splits_are_counted():
     sweep = spec(data__select_on=VALIDATION, data__report_on=VALIDATION)
-    assert gather(sweep, TASK).shared == {"report in select": (120, 120)}
-    assert gather(spec(), TASK).shared == {}
+    assert set_up_task(sweep, TASK).shared == {"report in select": (120, 120)}
+    assert set_up_task(spec(), TASK).shared == {}
 
 
 def test_the_seed_decides_which_rows():
@@ -178,7 +178,7 @@ def test_the_seed_decides_which_rows():
 
 def test_a_gathered_task_fits_together():
     sweep = spec()
-    found = gather(sweep, TASK)
+    found = set_up_task(sweep, TASK)
     assert found.output_spec == OutputSpec(logits=True)
     assert found.tokens.same
     assert found.teacher.dims.layers == 2
@@ -192,7 +192,7 @@ def test_a_gathered_task_fits_together():
 
 def test_outputs_are_those_of_all_arms_together():
     methods = {**spec().as_dict()["methods"], "ckd": CKD}
-    output_spec = gather(spec(methods=methods), TASK).output_spec
+    output_spec = set_up_task(spec(methods=methods), TASK).output_spec
     assert output_spec.logits
     assert output_spec.hidden_states
     assert output_spec.hidden_states != "all"
@@ -203,7 +203,7 @@ def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number()
     names = ("alpha", "temperature", "wrdist", "wrangle")
     methods = {"ckd": {**CKD, "fixed": NO_LAYERS, "domains": dict.fromkeys(names, nine)}}
     assert not is_complete(spec(methods=methods).methods["ckd"])
-    assert gather(spec(methods=methods), TASK).output_spec.hidden_states == (0, 1, 2)
+    assert set_up_task(spec(methods=methods), TASK).output_spec.hidden_states == (0, 1, 2)
 
 
 def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
@@ -213,7 +213,7 @@ def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
     }
     sweep = spec(methods=methods, student={"model": {**SHAPE, "hidden": 32}})
     with pytest.raises(SpecError) as caught:
-        gather(sweep, TASK)
+        set_up_task(sweep, TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "methods.mine"
     assert problem.message == (
@@ -224,7 +224,7 @@ def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
 def test_layers_that_the_teacher_does_not_have_are_refused():
     sweep = spec(student={"from_teacher": {"layers": [0, 2], "weights": "finetuned"}})
     with pytest.raises(SpecError) as caught:
-        gather(sweep, TASK)
+        set_up_task(sweep, TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "student.from_teacher.layers"
     assert problem.message == "the teacher has layers 0 to 1, got 2"
@@ -233,14 +233,14 @@ def test_layers_that_the_teacher_does_not_have_are_refused():
 def test_pretrained_layers_of_a_random_teacher_are_refused_before_training():
     sweep = spec(student={"from_teacher": {"layers": [0], "weights": "pretrained"}})
     with pytest.raises(SpecError) as caught:
-        gather(sweep, TASK)
+        set_up_task(sweep, TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "student.from_teacher.weights"
 
 
 def test_a_student_cut_from_the_teacher():
     sweep = spec(student={"from_teacher": {"layers": [1], "weights": "finetuned"}})
-    found = gather(sweep, TASK)
+    found = set_up_task(sweep, TASK)
     assert found.student == StudentFromTeacher(layers=(1,), weights="finetuned")
 
 
@@ -248,7 +248,7 @@ def test_a_student_pruned_from_the_teacher():
     eights = {**SHAPE, "hidden": 16, "heads": 2}
     pruned = {"from_teacher": {"sparsity": 70, "weights": "finetuned"}}
     sweep = spec(teacher__model=eights, student=pruned)
-    found = gather(sweep, TASK)
+    found = set_up_task(sweep, TASK)
     assert found.student == StudentFromTeacher(sparsity=70.0, weights="finetuned")
     assert describe_student(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
 
@@ -259,7 +259,7 @@ def test_a_teacher_whose_widths_cannot_be_rounded_is_not_pruned():
         student={"from_teacher": {"sparsity": 70, "weights": "finetuned"}},
     )
     with pytest.raises(SpecError) as caught:
-        gather(sweep, TASK)
+        set_up_task(sweep, TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "student.from_teacher.sparsity"
     assert problem.message.startswith("the teacher has heads of width 4, which is not a multiple")
@@ -286,7 +286,7 @@ def checkpoint(tmp_path):
 def test_a_checkpoint_without_a_head_cannot_serve_as_it_is(checkpoint):
     assert planned(teacher={"checkpoint": checkpoint("full")}).inputs.finetune is None
     with pytest.raises(SpecError) as caught:
-        gather(spec(teacher={"checkpoint": checkpoint("bare", head=False)}), TASK)
+        set_up_task(spec(teacher={"checkpoint": checkpoint("bare", head=False)}), TASK)
     (problem,) = caught.value.problems()
     assert problem.path == "teacher.checkpoint"
     assert "no head with 3 outputs" in problem.message
@@ -337,7 +337,7 @@ def test_the_identity_says_what_differs():
 def test_a_precision_that_devices_have_is_part_of_the_teacher():
     wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
     sweep = spec(**wide)
-    found = gather(sweep, TASK)
+    found = set_up_task(sweep, TASK)
     one, two = (inputs_of(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
     assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
     assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
@@ -444,13 +444,13 @@ def test_changed_labels_are_other_data(tmp_path):
         for split in ("train", "validation"):
             pq.write_table(table, folder / f"{split}.parquet")
         sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
-        found.append(inputs_of(sweep, gather(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+        found.append(inputs_of(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
     assert found[0] == found[1] != found[2]
 
 
 def test_the_fingerprint_is_the_same_in_another_process():
     code = (
-        "from tests.unit.sweep.test_gather import fingerprint\n"
+        "from tests.unit.sweep.test_task_setup import fingerprint\n"
         "import json\nprint(json.dumps(fingerprint()))"
     )
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Collects what a task's preparation needs, and checks that it fits together.
+"""Sets up a task: reads its rows and models, and checks that they fit together.
 
 Runs in the driver, before anything is started: what is wrong with data, models or methods is said
 before the first second of training.
@@ -32,8 +32,8 @@ from raykd.teachers.teacher_text import RationaleGeneration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gathered:
-    """A task with its rows and models, ready to be prepared.
+class TaskSetup:
+    """A task with its rows, tokenizers and models, ready to be prepared.
 
     Attributes:
         task: The task.
@@ -75,7 +75,7 @@ class Gathered:
     notes: tuple[str, ...] = ()
 
 
-def gather(spec: SweepSpec, name: str) -> Gathered:
+def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
     """Read rows and models of a task and check that every arm can work on them.
 
     Raises:
@@ -84,26 +84,26 @@ def gather(spec: SweepSpec, name: str) -> Gathered:
         SetupError: Data or models cannot be reached.
     """
     with listening() as heard:
-        gathered = _gathered(spec, name)
-    return replace(gathered, notes=tuple(dict.fromkeys((*heard, *gathered.notes))))
+        setup = _set_up(spec, name)
+    return replace(setup, notes=tuple(dict.fromkeys((*heard, *setup.notes))))
 
 
-def worth_telling(of: Gathered) -> list[tuple[str, bool]]:
+def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
     """What a user should know of rows and models before anything is started.
 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
     """
-    told = [(message, False) for message in of.notes]
-    for what, (count, total) in of.shared.items():
+    notes = [(message, False) for message in setup.notes]
+    for what, (count, total) in setup.shared.items():
         if what != CONTRADICTORY:
-            told.append((describe_shared_rows(what, count, total), True))
-    return told
+            notes.append((describe_shared_rows(what, count, total), True))
+    return notes
 
 
-def _gathered(spec: SweepSpec, name: str) -> Gathered:
+def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
     task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
-    rows = rows_of(task, spec, name)
+    rows = load_roles(task, spec, name)
     pair = pair_of(spec, task, rows)
     teacher, tokens = pair.teacher, pair.tokens
     context = _context(spec, task, pair)
@@ -130,7 +130,7 @@ def _gathered(spec: SweepSpec, name: str) -> Gathered:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
     if output_spec.choices:
         check_choices(name, rows["train"], student_splits["train"])
-    return Gathered(
+    return TaskSetup(
         task=task,
         spec=spec,
         rows=rows,
@@ -175,7 +175,7 @@ def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
     return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
-def rows_of(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
+def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
     """Rows by role, as `roles` gives them.
 
     Raises:
