@@ -203,7 +203,7 @@ class Driver:
         if not jobs:
             return
         self._log.emit("stage", stage="confirm", task=work.name)
-        tokenizer = self._setups[work.name].tokens.student
+        tokenizer = self._setups[work.name].tokenizers.student
         confirm(
             jobs,
             recorder,

@@ -136,7 +136,7 @@ def _prepared(
         made = make(with_known_parts(inputs, found), DistributedContext(), progress)
         assert made is not None
         try:
-            tokenizer = functools.partial(save_tokenizer, setup.tokens.teacher)
+            tokenizer = functools.partial(save_tokenizer, setup.tokenizers.teacher)
             cache.store(inputs, keys, found, made, tokenizer)
         except SetupError as exc:
             if must_keep:

@@ -33,8 +33,8 @@ def check_readings(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
     """
     for role, plain in splits.items():
         for view, encoded in plain.views.items():
-            ours, theirs = (e.labels[e.labels != NO_LABEL] for e in (encoded, plain))
-            if not np.array_equal(ours, theirs):
+            labels, plain_labels = (e.labels[e.labels != NO_LABEL] for e in (encoded, plain))
+            if not np.array_equal(labels, plain_labels):
                 raise DataError(
                     f"{name}: some responses of the {role} rows are cut in other places when their "
                     f"prompts begin with '{view}: '",

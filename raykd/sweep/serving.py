@@ -75,15 +75,15 @@ def inputs_of(
         teacher_splits=setup.teacher_splits,
         student_splits=setup.student_splits,
         teacher=setup.teacher,
-        teacher_pad=setup.tokens.teacher.pad_token_id,
+        teacher_pad=setup.tokenizers.teacher.pad_token_id,
         finetune=replace(settings, precision=precision) if finetuned(spec) else None,
         finetune_seed=_finetune_seed(spec),
         explain=spec.teacher.explain,
         student=setup.student,
-        student_pad=setup.tokens.student.pad_token_id,
-        same_tokens=setup.tokens.same,
+        student_pad=setup.tokenizers.student.pad_token_id,
+        same_tokens=setup.tokenizers.same,
         max_length=spec.data.max_length,
-        vocabulary=shared_ids(setup.tokens),
+        vocabulary=shared_ids(setup.tokenizers),
         output_spec=output_spec,
         teacher_analyses=setup.teacher_analyses,
         mode=mode,
@@ -92,7 +92,7 @@ def inputs_of(
         rationale_generation=setup.rationale_generation,
         fingerprint="",
     )
-    keys = cache_keys_of(inputs, setup.tokens.teacher)
+    keys = cache_keys_of(inputs, setup.tokenizers.teacher)
     return Planned(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_describe(spec, setup, mode, needed, room)

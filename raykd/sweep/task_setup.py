@@ -23,7 +23,7 @@ from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_model, describe_student
-from raykd.sweep.pair import Pair, Tokens, pair_of, teacher_family, teacher_name
+from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.rows import roles
 from raykd.sweep.tasks import task_of
@@ -39,7 +39,7 @@ class TaskSetup:
         task: The task.
         spec: The sweep it belongs to.
         rows: Rows by role: ``finetune``, ``train``, ``select``, ``report``.
-        tokens: The tokenizers.
+        tokenizers: The tokenizers.
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
         output_spec: What the methods read from the teacher.
@@ -59,7 +59,7 @@ class TaskSetup:
     task: Task
     spec: SweepSpec
     rows: Mapping[str, Examples]
-    tokens: Tokens
+    tokenizers: TokenizerPair
     teacher: ModelFactory
     student: ModelFactory | StudentFromTeacher
     output_spec: OutputSpec
@@ -104,15 +104,15 @@ def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
 def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
     task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
     rows = load_roles(task, spec, name)
-    pair = pair_of(spec, task, rows)
-    teacher, tokens = pair.teacher, pair.tokens
+    pair = load_pair(spec, task, rows)
+    teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = _numbered(union_of_outputs(spec, context), teacher.dims.layers)
     length = spec.data.max_length
     rationale_generation = (
-        _explaining(task, spec, rows["train"], tokens) if output_spec.rationales else None
+        _explaining(task, spec, rows["train"], tokenizers) if output_spec.rationales else None
     )
     if output_spec.rationales and rationale_generation is None:
         check_rationales(name, rows["train"])
@@ -120,10 +120,10 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
     if explains:
         check_rationales(name, rows["finetune"])
     more = output_spec.rationales or explains
-    teacher_splits = _encoded(task, rows, tokens.teacher, length, more=more)
+    teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
     student_splits = teacher_splits
-    if not tokens.same:
-        student_splits = _encoded(task, rows, tokens.student, length, more=more)
+    if not tokenizers.same:
+        student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
     if more:
         check_readings(name, student_splits)
     if explains:
@@ -134,7 +134,7 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
         task=task,
         spec=spec,
         rows=rows,
-        tokens=tokens,
+        tokenizers=tokenizers,
         teacher=teacher,
         student=pair.student,
         output_spec=output_spec,
@@ -153,16 +153,16 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
     )
 
 
-def _context(spec: SweepSpec, task: Task, pair: Pair) -> DistillationContext:
+def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContext:
     """The pair as methods see it."""
-    tokens = pair.tokens
+    tokenizers = pair.tokenizers
     return DistillationContext(
         teacher=pair.teacher.dims,
         student=pair.student_dims(),
         kind=task.kind,
         num_labels=task.num_labels,
-        same_tokens=tokens.same,
-        vocabulary=shared_ids(tokens) if tokens.same else id_count(tokens.student),
+        same_tokens=tokenizers.same,
+        vocabulary=shared_ids(tokenizers) if tokenizers.same else id_count(tokenizers.student),
         teacher_view=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=describe_model(teacher_name(spec)),
@@ -189,7 +189,7 @@ def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
 
 
 def _explaining(
-    task: Task, spec: SweepSpec, train: Examples, tokens: Tokens
+    task: Task, spec: SweepSpec, train: Examples, tokenizers: TokenizerPair
 ) -> RationaleGeneration | None:
     """The prompts for the rationales of the teacher, where they come from it."""
     wanted = spec.data.rationales
@@ -197,9 +197,9 @@ def _explaining(
         return None
     length = spec.data.max_length
     return RationaleGeneration(
-        prompts=task.teacher_prompts(train, tokens.student, length),
+        prompts=task.teacher_prompts(train, tokenizers.student, length),
         teacher_prompts=task.teacher_prompts(
-            train, tokens.teacher, length, with_response=wanted.source == "teacher_posthoc"
+            train, tokenizers.teacher, length, with_response=wanted.source == "teacher_posthoc"
         ),
         # A prompt has half of the length; the rest is for what is written.
         max_new_tokens=min(wanted.max_new_tokens, length // 2),
@@ -227,10 +227,10 @@ def _encoded(
     return {role: done[id(part)] for role, part in rows.items()}
 
 
-def shared_ids(tokens: Tokens) -> int:
+def shared_ids(tokenizers: TokenizerPair) -> int:
     """Token ids that the teacher's tokenizer can give, and the student's too if they are alike."""
-    theirs = id_count(tokens.teacher)
-    return min(theirs, id_count(tokens.student)) if tokens.same else theirs
+    teacher = id_count(tokenizers.teacher)
+    return min(teacher, id_count(tokenizers.student)) if tokenizers.same else teacher
 
 
 def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:

@@ -222,7 +222,7 @@ class Teachers:
         """Write what a slot made to the cache, block by block; the sweep goes on without it."""
         assert work.made is not None
         planned = work.planned
-        tokenizer = functools.partial(save_tokenizer, self._setups[task].tokens.teacher)
+        tokenizer = functools.partial(save_tokenizer, self._setups[task].tokenizers.teacher)
         try:
             self._cache.store(
                 planned.inputs, planned.keys, work.found, work.made, tokenizer, work.block

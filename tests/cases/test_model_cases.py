@@ -551,10 +551,10 @@ def test_101_102_tokenizers_of_sentence_pieces_alone(place, model_type, file):
         named = {"tokenizer_class": "T5Tokenizer"}
         (place / "m/tokenizer_config.json").write_text(json.dumps(named))
     found = reviews(place)
-    assert found.tokens.teacher.is_fast
+    assert found.tokenizers.teacher.is_fast
     split = found.teacher_splits["train"]
     first = split.input_ids[split.offsets[0] : split.offsets[1]]
-    text = found.tokens.teacher.decode(first, skip_special_tokens=True)
+    text = found.tokenizers.teacher.decode(first, skip_special_tokens=True)
     assert text.strip() == "the film was bad"
 
 
@@ -635,7 +635,7 @@ def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
     write_decoder(place / "teacher", tokenizer, vocab_size=sizes[0])
     write_decoder(place / "student", tokenizer, vocab_size=sizes[1])
     found = writing(place)
-    assert found.tokens.same
+    assert found.tokenizers.same
     assert (found.teacher.dims.vocabulary, found.student.dims.vocabulary) == sizes
     assert found.notes == ()
 
@@ -645,12 +645,12 @@ def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, t
     write_decoder(place / "student", byte_pairs(texts))
     found = writing(place)
     (note,) = found.notes
-    last = len(found.tokens.student) - 1
+    last = len(found.tokenizers.student) - 1
     assert f"texts end with '<|im_end|>' ({last}), as those of the teacher do" in note
     assert f"not with '<|endoftext|>' ({last - 2})" in note
     student = weights.capture(found.student.build(0))
     weights.save(student, place / "best")
-    save_tokenizer(found.tokens.student, place / "best")
+    save_tokenizer(found.tokenizers.student, place / "best")
     opened = AutoModelForCausalLM.from_pretrained(place / "best")
     tokenizer = AutoTokenizer.from_pretrained(place / "best")
     ends = (opened.generation_config.eos_token_id, opened.config.eos_token_id)
@@ -665,7 +665,7 @@ def test_text_02_a_student_by_sizes_pads_and_ends_as_its_tokenizer_does(place, t
     """The vector of a token that only stands in for padding would not be trained."""
     write_decoder(place / "teacher", byte_pairs(texts))
     found = writing(place, student=f"{{model: {SMALL.format(512)}}}".replace("gpt2", family))
-    tokenizer = found.tokens.student
+    tokenizer = found.tokenizers.student
     student = found.student.build(0)
     assert student.get_input_embeddings().padding_idx is None
     weights.save(weights.capture(student), place / "best")
@@ -783,11 +783,11 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
     change_config(place / "teacher", **edit)
     found = writing(place, student="{model: teacher}")
     rows = DOLLY.load("validation", DataSettings(root="texts"))
-    encoded = DOLLY.encode(rows, found.tokens.teacher, 512)
+    encoded = DOLLY.encode(rows, found.tokenizers.teacher, 512)
     assert encoded.truncated == 0
     ours = log_likelihoods(
         found.teacher.build(0), encoded, TrainSettings(),
-        Collator(found.tokens.teacher.pad_token_id, max_length=512), DistributedContext(),
+        Collator(found.tokenizers.teacher.pad_token_id, max_length=512), DistributedContext(),
     )  # fmt: skip
     plain = AutoModelForCausalLM.from_pretrained(place / "teacher", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(place / "teacher")
@@ -838,7 +838,7 @@ def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, te
     write_decoder(place / "teacher", byte_pairs(texts), vocab_size=420)
     write_decoder(place / "student", more, vocab_size=420)
     found = writing(place)
-    assert found.tokens.same
+    assert found.tokenizers.same
     assert found.notes == ()
     words = byte_pairs(texts)
     words.add_tokens(["colour"])
@@ -854,8 +854,8 @@ def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place
     write_decoder(place / "teacher", more, vocab_size=420)
     write_decoder(place / "student", byte_pairs(texts))
     found = writing(place)
-    assert found.tokens.same
-    assert len(found.tokens.teacher) == len(more) - 1 == found.student.dims.vocabulary
+    assert found.tokenizers.same
+    assert len(found.tokenizers.teacher) == len(more) - 1 == found.student.dims.vocabulary
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     assert 0 <= prepared.metrics["report/masked_accuracy"] <= 1
     assert outcome.student is not None
     save(outcome.student, folder)
-    save_tokenizer(setup.tokens.student, folder)
+    save_tokenizer(setup.tokenizers.student, folder)
     specific = spec_from_dict({**plain, "student": {"model": str(folder)}})
     _, _, end = trial(specific, TASK, "none", tmp_path)
     assert 0 <= end.metrics["report/accuracy"] <= 1

@@ -87,7 +87,8 @@ def told(found: TaskSetup, encoded: TokenizedDataset) -> list[str]:
     borders = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
     rows = [encoded.labels[a:b] for a, b in itertools.pairwise(borders)]
     return [
-        found.tokens.student.decode(row[row != NO_LABEL], skip_special_tokens=True) for row in rows
+        found.tokenizers.student.decode(row[row != NO_LABEL], skip_special_tokens=True)
+        for row in rows
     ]
 
 
@@ -111,7 +112,7 @@ def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer
     assert np.array_equal(ours, theirs)
     asked = found.rationale_generation
     assert asked is not None
-    text = found.tokens.teacher.decode(asked.teacher_prompts.prompt(0))
+    text = found.tokenizers.teacher.decode(asked.teacher_prompts.prompt(0))
     assert ("( 1 )" in text) == (source == "teacher_posthoc")
 
 
@@ -154,8 +155,10 @@ def test_a_teacher_that_learns_to_explain_reads_the_names_of_the_tasks(family, r
     same = {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"}
     found = setup_of(root, family, finetune={"explain": 0.5}, sbs=same)
     for role, encoded in found.teacher_splits.items():
-        assert "predict: " in found.tokens.teacher.decode(encoded.prompt(0)), role
-    assert "predict: " not in found.tokens.student.decode(found.student_splits["train"].prompt(0))
+        assert "predict: " in found.tokenizers.teacher.decode(encoded.prompt(0)), role
+    assert "predict: " not in found.tokenizers.student.decode(
+        found.student_splits["train"].prompt(0)
+    )
     ready = prepared(found)
     assert ready.teacher is not None
     terms = ready.history[-1].terms

@@ -180,14 +180,14 @@ def test_a_gathered_task_fits_together():
     sweep = spec()
     found = set_up_task(sweep, TASK)
     assert found.output_spec == OutputSpec(logits=True)
-    assert found.tokens.same
+    assert found.tokenizers.same
     assert found.teacher.dims.layers == 2
     assert found.student.dims.hidden == 8
     assert {r: len(e) for r, e in found.teacher_splits.items()} == {
         "select": 12, "report": 120, "finetune": 80, "train": 30,
     }  # fmt: skip
     assert set(found.student_splits) == {"train", "select", "report"}
-    assert len(found.tokens.teacher) <= SHAPE["vocabulary"]
+    assert len(found.tokenizers.teacher) <= SHAPE["vocabulary"]
 
 
 def test_outputs_are_those_of_all_arms_together():

@@ -1,4 +1,4 @@
-"""A teacher and a student: how they begin, and how each of them splits text."""
+"""A teacher and a student with their tokenizers: found, read and checked against each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from raykd.teachers.inputs import StudentFromTeacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tokens:
+class TokenizerPair:
     """The tokenizers of a pair.
 
     Attributes:
@@ -48,19 +48,19 @@ class Tokens:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class ModelPair:
     """A teacher and a student.
 
     Attributes:
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.
-        tokens: Their tokenizers.
+        tokenizers: Their tokenizers.
         notes: What a user should know of how they were read.
     """
 
     teacher: ModelFactory
     student: ModelFactory | StudentFromTeacher
-    tokens: Tokens
+    tokenizers: TokenizerPair
     notes: tuple[str, ...] = ()
 
     def student_dims(self) -> ModelDims:
@@ -70,7 +70,7 @@ class Pair:
         return self.student.dims(self.teacher.dims)
 
 
-def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Pair:
+def load_pair(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
     """The models of a sweep, set up for a task.
 
     Args:
@@ -95,8 +95,8 @@ def pair_of(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Pair:
             notes += [said] if said else []
         check_tokens(teacher_tokens, teacher.dims.vocabulary, describe_model(named))
     check_positions(teacher, spec.data.max_length, describe_model(named), key)
-    tokens, student = _student(spec, task, teacher, teacher_tokens, notes)
-    return Pair(teacher=teacher, student=student, tokens=tokens, notes=tuple(notes))
+    tokenizers, student = _student(spec, task, teacher, teacher_tokens, notes)
+    return ModelPair(teacher=teacher, student=student, tokenizers=tokenizers, notes=tuple(notes))
 
 
 def teacher_name(spec: SweepSpec) -> str | RandomInitSpec:
@@ -170,8 +170,8 @@ def _padding(tokenizer: Any, kind: str) -> int | None:
 
 def _student(
     spec: SweepSpec, task: Task, teacher: ModelFactory, teacher_tokens: Any, notes: list[str]
-) -> tuple[Tokens, ModelFactory | StudentFromTeacher]:
-    same = Tokens(teacher=teacher_tokens, student=teacher_tokens, same=True)
+) -> tuple[TokenizerPair, ModelFactory | StudentFromTeacher]:
+    same = TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True)
     from_teacher, model = spec.student.from_teacher, spec.student.model
     if from_teacher is not None:
         check_from_teacher(from_teacher, teacher)
@@ -195,14 +195,14 @@ def _student(
         check_tokens(shared or own, rows, name)
     check_positions(factory, length, name, "student.model")
     if shared is None:
-        return Tokens(teacher=teacher_tokens, student=own, same=False), factory
+        return TokenizerPair(teacher=teacher_tokens, student=own, same=False), factory
     if task.kind in TEXT_KINDS and shared.eos_token_id != own.eos_token_id:
         notes.append(
             f"student.model: texts end with '{shared.eos_token}' ({shared.eos_token_id}), as those "
             f"of the teacher do, and not with '{own.eos_token}' ({own.eos_token_id}), as '{name}' "
             "says; the student learns it, and is saved with it"
         )
-    return Tokens(teacher=shared, student=shared, same=True), factory
+    return TokenizerPair(teacher=shared, student=shared, same=True), factory
 
 
 def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> Any:
