@@ -8,7 +8,7 @@ from raykd.results.scales import unit_of
 from raykd.sweep.arm_studies import objectives
 from raykd.sweep.chance import constant_scores
 from raykd.sweep.formatting import describe_model, describe_splits, describe_student
-from raykd.sweep.serving import Planned, finetuned
+from raykd.sweep.serving_plan import ServingPlan, finetunes_teacher
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
@@ -27,7 +27,7 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
         mode=mode,
         metrics=setup.task.metrics,
         rows={
-            "teacher": len(setup.rows["finetune"]) if finetuned(setup.spec) else 0,
+            "teacher": len(setup.rows["finetune"]) if finetunes_teacher(setup.spec) else 0,
             **{role: len(setup.rows[role]) for role in ("train", "select", "report")},
             **_explained(setup, prepared),
         },
@@ -70,7 +70,7 @@ def teacher_record(
     handle: TeacherHandle,
     *,
     cached: bool,
-    planned: Planned,
+    plan: ServingPlan,
 ) -> TeacherRecord:
     """The teacher as the report shows it."""
     stored = dict(handle.stored)
@@ -84,7 +84,7 @@ def teacher_record(
         task=setup.task.name,
         model=describe_model(setup.spec.teacher.checkpoint or setup.spec.teacher.model),
         fingerprint=prepared.fingerprint,
-        rows=len(setup.rows["finetune"]) if finetuned(setup.spec) else 0,
+        rows=len(setup.rows["finetune"]) if finetunes_teacher(setup.spec) else 0,
         metrics=prepared.metrics,
         parameters=prepared.parameters,
         forwards=prepared.forwards,
@@ -93,9 +93,9 @@ def teacher_record(
         stored=stored,
         seconds=prepared.seconds,
         cached=cached,
-        serving=planned.serving,
-        precision=planned.inputs.precision if finetuned(setup.spec) else "",
-        weights=planned.keys.teacher,
+        serving=plan.serving,
+        precision=plan.inputs.precision if finetunes_teacher(setup.spec) else "",
+        weights=plan.keys.teacher,
         rounding=dict(prepared.cached_outputs.error())
         if prepared.cached_outputs is not None
         else {},

@@ -22,7 +22,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.paths import open_cache, without_cache
-from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
@@ -67,15 +67,15 @@ def prepared_teacher(
     """
     cache, why = open_cache()
     with contextlib.closing(cache):
-        _, planned, prepared, cached = _prepared(
+        _, plan, prepared, cached = _prepared(
             spec, task, cache, progress, note, must_keep=True, refusal=why
         )
     folder = spec.teacher.checkpoint
     if folder is None:
         assert cache.folder is not None
-        folder = str(cache.folder / planned.keys.teacher / TEACHER)
+        folder = str(cache.folder / plan.keys.teacher / TEACHER)
     return PreparedTeacher(
-        folder=folder, fingerprint=planned.keys.teacher, metrics=prepared.metrics, cached=cached
+        folder=folder, fingerprint=plan.keys.teacher, metrics=prepared.metrics, cached=cached
     )
 
 
@@ -115,13 +115,13 @@ def _prepared(
     *,
     must_keep: bool = False,
     refusal: SetupError | None = None,
-) -> tuple[TaskSetup, Planned, PreparedTask, bool]:
+) -> tuple[TaskSetup, ServingPlan, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
     setup = set_up_task(spec, task)
     for message, _ in setup_notes(setup):
         note(message)
-    planned = inputs_of(spec, setup, free_memory())
-    inputs, keys = planned.inputs, planned.keys
+    plan = plan_serving(spec, setup, free_memory())
+    inputs, keys = plan.inputs, plan.keys
     found, made = cache.look_up(inputs, keys), None
     if found.missing and refusal is not None:
         raise refusal
@@ -131,7 +131,7 @@ def _prepared(
     if found.missing:
         found = cache.look_up(inputs, keys)
     if found.missing:
-        if said := what_is_missing(cache, task, keys, found):
+        if said := describe_missing(cache, task, keys, found):
             note(said)
         made = make(with_known_parts(inputs, found), DistributedContext(), progress)
         assert made is not None
@@ -143,7 +143,7 @@ def _prepared(
                 raise
             note(f"the teacher of {task} is not kept for the next time: {exc}")
     prepared, blocks = finish_task(inputs, found, made)
-    return setup, planned, with_values(prepared, made, blocks), made is None
+    return setup, plan, with_values(prepared, made, blocks), made is None
 
 
 def free_memory() -> int:

@@ -10,7 +10,7 @@ from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_data
-from raykd.sweep.serving import inputs_of
+from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
 from raykd.sweep.tasks import task_of
 
@@ -61,7 +61,7 @@ def _look(spec: SweepSpec, task: str) -> Seen:
     source = describe_data(spec, task)
     try:
         setup = set_up_task(spec, task)
-        inputs_of(spec, setup, ROOM)
+        plan_serving(spec, setup, ROOM)
     except Unreachable as exc:
         missing = exc.message
     else:

@@ -18,7 +18,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep import runfolder
 from raykd.sweep.describe import task_record, teacher_record
 from raykd.sweep.events import EventLog
-from raykd.sweep.serving import Planned, inputs_of, what_is_missing
+from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
@@ -40,7 +40,7 @@ class _Work:
     """How far the teacher of a task is.
 
     Attributes:
-        planned: What is wanted.
+        plan: What is wanted.
         found: What was in the cache.
         made: What a slot made of the rest, without the values of what it recorded.
         blocks: References to these values, block by block.
@@ -49,7 +49,7 @@ class _Work:
         fresh: Whether anything was made now.
     """
 
-    planned: Planned
+    plan: ServingPlan
     found: CacheLookup
     fresh: bool = False
     made: PreparedParts | None = None
@@ -100,8 +100,8 @@ class Teachers:
         self._cache = cache
         self._cache_bytes = cache_bytes
         self._retries = spec.resources.max_failures
-        plan = functools.partial(inputs_of, spec, store_bytes=store_bytes, ability=ability)
-        self._planned = {task: plan(setup=g) for task, g in setups.items()}
+        plan = functools.partial(plan_serving, spec, store_bytes=store_bytes, ability=ability)
+        self._plans = {task: plan(setup=g) for task, g in setups.items()}
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
@@ -113,7 +113,7 @@ class Teachers:
 
         One that another process makes at this time is waited for when its turn comes.
         """
-        asked = [task for task in self._planned if self._ask(task)]
+        asked = [task for task in self._plans if self._ask(task)]
         if asked:
             threading.Thread(
                 target=self._collect, args=(asked,), daemon=True, name=f"{RAY_THREAD} teachers"
@@ -133,9 +133,9 @@ class Teachers:
             SetupError: A disk is full.
         """
         self._turn = task
-        planned, work = self._planned[task], self._work[task]
+        plan, work = self._plans[task], self._work[task]
         if task in self._elsewhere:
-            if not self._cache.wait(planned.keys, stop):
+            if not self._cache.wait(plan.keys, stop):
                 return None
             self._elsewhere.discard(task)
             if self._ask(task):
@@ -154,23 +154,23 @@ class Teachers:
 
     def _ask(self, task: str) -> bool:
         """Look for a teacher, and submit a job for what is missing; whether there is a job."""
-        planned = self._planned[task]
+        plan = self._plans[task]
         work = self._look(task)
         if not work.found.missing:
             work.over.set()
-            self._cache.release(planned.keys)
+            self._cache.release(plan.keys)
             return False
-        if not self._cache.claim(planned.keys):
-            who = self._cache.holder(planned.keys)
+        if not self._cache.claim(plan.keys):
+            who = self._cache.holder(plan.keys)
             self._note(f"the teacher of {task} is being made by {who}: it is waited for")
             self._elsewhere.add(task)
             return False
         work = self._look(task)  # another process may have been at it until now
         if not work.found.missing:
             return self._ask(task)
-        if said := what_is_missing(self._cache, task, planned.keys, work.found):
+        if said := describe_missing(self._cache, task, plan.keys, work.found):
             self._note(said)
-        ref = ray.put(with_known_parts(planned.inputs, work.found))
+        ref = ray.put(with_known_parts(plan.inputs, work.found))
         self._inputs.append(ref)
         answer(
             self._coordinator.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries)
@@ -178,8 +178,8 @@ class Teachers:
         return True
 
     def _look(self, task: str) -> _Work:
-        planned = self._planned[task]
-        work = _Work(planned=planned, found=self._cache.look_up(planned.inputs, planned.keys))
+        plan = self._plans[task]
+        work = _Work(plan=plan, found=self._cache.look_up(plan.inputs, plan.keys))
         self._work[task] = work
         return work
 
@@ -193,7 +193,7 @@ class Teachers:
                 self._work[task].error = self._work[task].error or exc
         finally:
             for task in jobs.values():
-                self._cache.release(self._planned[task].keys)
+                self._cache.release(self._plans[task].keys)
                 self._work[task].over.set()
 
     def _on_event(self, task: str, event: Mapping[str, Any]) -> None:
@@ -215,18 +215,16 @@ class Teachers:
                 hint=event.get("hint", "") or "try it alone: raykd teacher FILE -v",
             )
         if event["kind"] in ("done", "failed", "cancelled"):
-            self._cache.release(work.planned.keys)
+            self._cache.release(work.plan.keys)
             work.over.set()
 
     def _keep(self, task: str, work: _Work) -> None:
         """Write what a slot made to the cache, block by block; the sweep goes on without it."""
         assert work.made is not None
-        planned = work.planned
+        plan = work.plan
         tokenizer = functools.partial(save_tokenizer, self._setups[task].tokenizers.teacher)
         try:
-            self._cache.store(
-                planned.inputs, planned.keys, work.found, work.made, tokenizer, work.block
-            )
+            self._cache.store(plan.inputs, plan.keys, work.found, work.made, tokenizer, work.block)
             self._make_room()
             if task != self._turn and self._cache.writable:
                 self._leave_to_the_cache(work)
@@ -235,15 +233,15 @@ class Teachers:
 
     def _leave_to_the_cache(self, work: _Work) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
-        found = self._cache.look_up(work.planned.inputs, work.planned.keys)
+        found = self._cache.look_up(work.plan.inputs, work.plan.keys)
         if not found.missing:
             work.found, work.made, work.blocks = found, None, ()
-            answer(self._coordinator.delete.remote(work.planned.inputs.fingerprint))
+            answer(self._coordinator.delete.remote(work.plan.inputs.fingerprint))
 
     def _make_room(self) -> None:
         if not self._cache.writable or self._cache.folder is None:
             return
-        needed = {planned.keys.teacher for planned in self._planned.values()}
+        needed = {plan.keys.teacher for plan in self._plans.values()}
         gone = cache_index.prune(self._cache.folder, self._cache_bytes, needed)
         if gone:
             freed = sum(entry.nbytes for entry in gone) / 2**30
@@ -260,7 +258,7 @@ class Teachers:
             bare,
             handle,
             cached=not work.fresh,
-            planned=work.planned,
+            plan=work.plan,
         )
         record = task_record(self._setups[task], bare)
         runfolder.write_teacher(self._run, task, teacher, record)
@@ -270,7 +268,7 @@ class Teachers:
     def _published(
         self, task: str, work: _Work, version: int = 0
     ) -> tuple[PreparedTask, object_store.TeacherHandle]:
-        bare, values = finish_task(work.planned.inputs, work.found, work.made, work.block)
+        bare, values = finish_task(work.plan.inputs, work.found, work.made, work.block)
         if values is not None:
             blocks = object_store.put_blocks(values)
         elif bare.cached_outputs is not None:

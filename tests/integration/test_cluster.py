@@ -65,7 +65,7 @@ def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def check_complete(events: list[dict[str, Any]]) -> None:
-    """Every planned trial is there once, and has completed."""
+    """Every plan trial is there once, and has completed."""
     (result,) = of(events, "result")
     assert len({name for name, _, _ in result["trials"]}) == len(result["trials"])
     assert len(result["trials"]) == ARMS * (TRIALS + CONFIRM)

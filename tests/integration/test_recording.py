@@ -19,7 +19,7 @@ from raykd.sweep import abilities, nodes, runfolder
 from raykd.sweep.events import EventLog
 from raykd.sweep.local import prepare_task
 from raykd.sweep.paths import open_cache
-from raykd.sweep.serving import inputs_of
+from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teachers import Teachers
 from raykd.teachers import object_store
@@ -43,7 +43,7 @@ def inputs() -> TaskInputs:
         data={**plain["data"], "limit": None, "student_rows": ROWS},
         teacher={**plain["teacher"], "finetune": {"epochs": 1, "rows": 64}},
     )
-    return inputs_of(spec, set_up_task(spec, TASK), 1 << 30).inputs
+    return plan_serving(spec, set_up_task(spec, TASK), 1 << 30).inputs
 
 
 @pytest.fixture

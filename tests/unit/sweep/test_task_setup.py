@@ -22,7 +22,7 @@ from raykd.spec.arms import is_complete
 from raykd.spec.load import load_spec
 from raykd.sweep.formatting import describe_student
 from raykd.sweep.rows import roles
-from raykd.sweep.serving import inputs_of
+from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
@@ -48,13 +48,13 @@ def texts(rows: Examples) -> set[str]:
     return found
 
 
-def planned(room: int = ROOM, **changes):
+def plan_of(room: int = ROOM, **changes):
     sweep = spec(**changes)
-    return inputs_of(sweep, set_up_task(sweep, TASK), room)
+    return plan_serving(sweep, set_up_task(sweep, TASK), room)
 
 
 def fingerprint(**changes) -> str:
-    return planned(**changes).inputs.fingerprint
+    return plan_of(**changes).inputs.fingerprint
 
 
 def test_carved_parts_are_unseen_by_teacher_and_student():
@@ -284,7 +284,7 @@ def checkpoint(tmp_path):
 
 
 def test_a_checkpoint_without_a_head_cannot_serve_as_it_is(checkpoint):
-    assert planned(teacher={"checkpoint": checkpoint("full")}).inputs.finetune is None
+    assert plan_of(teacher={"checkpoint": checkpoint("full")}).inputs.finetune is None
     with pytest.raises(SpecError) as caught:
         set_up_task(spec(teacher={"checkpoint": checkpoint("bare", head=False)}), TASK)
     (problem,) = caught.value.problems()
@@ -301,8 +301,8 @@ def test_a_checkpoint_is_known_by_its_weights_and_configuration_not_by_its_place
 
 
 def test_the_teacher_is_served_by_its_outputs_where_they_fit():
-    assert planned().inputs.mode == "outputs"
-    small = planned(room=100)
+    assert plan_of().inputs.mode == "outputs"
+    small = plan_of(room=100)
     assert small.inputs.mode == "weights"
     assert "served by its weights" in small.serving
 
@@ -310,19 +310,19 @@ def test_the_teacher_is_served_by_its_outputs_where_they_fit():
 @pytest.mark.parametrize(("width", "smaller"), [(512, True), (8, False)])
 def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width, smaller):
     teacher = {"model": {**SHAPE, "hidden": width}, "finetune": {"epochs": 1}}
-    plan = planned(methods={"ckd": CKD}, teacher=teacher)
+    plan = plan_of(methods={"ckd": CKD}, teacher=teacher)
     read = plan.inputs.output_spec
     assert (bool(read.feature_transforms), read.hidden_states == ()) == (smaller, smaller)
     assert "the smaller is kept" in plan.serving
     # Where another method reads the states anyhow, they serve both.
     tinybert = {"label": "t", "method": "tinybert"}
-    both = planned(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
+    both = plan_of(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
     assert (both.hidden_states, both.feature_transforms) == ((0, 2), ())
 
 
 def differing(**changes) -> set[str]:
     """Which entries of the teacher's identity change."""
-    one, two = planned().keys.identity, planned(**changes).keys.identity
+    one, two = plan_of().keys.identity, plan_of(**changes).keys.identity
     return {name for name, value in one.items() if two.get(name) != value}
 
 
@@ -338,22 +338,23 @@ def test_a_precision_that_devices_have_is_part_of_the_teacher():
     wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
     sweep = spec(**wide)
     found = set_up_task(sweep, TASK)
-    one, two = (inputs_of(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
+    one, two = (plan_serving(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
     assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
     assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
     assert one.keys.teacher != two.keys.teacher
     assert (
-        inputs_of(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher == two.keys.teacher
+        plan_serving(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
+        == two.keys.teacher
     )
 
 
 @pytest.mark.parametrize("mode", ["outputs", "weights"])
 def test_how_the_teacher_is_served_can_be_chosen(mode):
-    assert planned(room=100, teacher__serve=mode).inputs.mode == mode
+    assert plan_of(room=100, teacher__serve=mode).inputs.mode == mode
 
 
 def test_fine_tuning_settings_reach_the_teacher():
-    inputs = planned(teacher__finetune={"lr": 3e-4, "epochs": 2, "seed": 9, "rows": 50}).inputs
+    inputs = plan_of(teacher__finetune={"lr": 3e-4, "epochs": 2, "seed": 9, "rows": 50}).inputs
     assert (inputs.finetune.lr, inputs.finetune.epochs, inputs.finetune_seed) == (3e-4, 2, 9)
     assert len(inputs.teacher_splits["finetune"]) == 50
 
@@ -400,7 +401,7 @@ ANOTHER = {
 
 @pytest.mark.parametrize("change", NOTHING)
 def test_the_teacher_and_its_parts_are_the_same_whatever_else_changes(change):
-    one, two = planned().keys, planned(**NOTHING[change]).keys
+    one, two = plan_of().keys, plan_of(**NOTHING[change]).keys
     assert one.teacher == two.teacher
     assert set(two.parts.items()) <= set(one.parts.items())
 
@@ -408,7 +409,7 @@ def test_the_teacher_and_its_parts_are_the_same_whatever_else_changes(change):
 @pytest.mark.parametrize("change", MORE)
 def test_what_is_read_more_of_a_teacher_is_a_part_more(change):
     changes, new = MORE[change]
-    one, two = planned().keys, planned(**changes).keys
+    one, two = plan_of().keys, plan_of(**changes).keys
     assert one.teacher == two.teacher
     found = {name for name, key in two.parts.items() if one.parts.get(name) != key}
     assert found
@@ -417,7 +418,7 @@ def test_what_is_read_more_of_a_teacher_is_a_part_more(change):
 
 @pytest.mark.parametrize("change", ANOTHER)
 def test_another_teacher_has_another_name(change):
-    one, two = planned().keys, planned(**ANOTHER[change]).keys
+    one, two = plan_of().keys, plan_of(**ANOTHER[change]).keys
     assert one.teacher != two.teacher
 
 
@@ -444,7 +445,7 @@ def test_changed_labels_are_other_data(tmp_path):
         for split in ("train", "validation"):
             pq.write_table(table, folder / f"{split}.parquet")
         sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
-        found.append(inputs_of(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+        found.append(plan_serving(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
     assert found[0] == found[1] != found[2]
 
 

@@ -1,4 +1,4 @@
-"""How the teacher of a task is served, and the identity of what is prepared for it."""
+"""Plans how the teacher of a task is served, and names what is prepared for it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ STORE_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """A task's inputs with the decision how its teacher is served.
+class ServingPlan:
+    """What is to be prepared of a task, and how its teacher is served.
 
     Attributes:
         inputs: What a worker prepares.
         serving: The decision and its arithmetic, in words.
-        keys: Under which names the cache keeps the teacher and what is made of it.
+        keys: Names under which the cache keeps the teacher and what is made of it.
     """
 
     inputs: TaskInputs
@@ -42,9 +42,9 @@ class Planned:
     keys: CacheKeys
 
 
-def inputs_of(
+def plan_serving(
     spec: SweepSpec, setup: TaskSetup, store_bytes: int, ability: Ability | None = None
-) -> Planned:
+) -> ServingPlan:
     """Decide how the teacher is served, and name the whole by its fingerprint.
 
     Args:
@@ -76,7 +76,7 @@ def inputs_of(
         student_splits=setup.student_splits,
         teacher=setup.teacher,
         teacher_pad=setup.tokenizers.teacher.pad_token_id,
-        finetune=replace(settings, precision=precision) if finetuned(spec) else None,
+        finetune=replace(settings, precision=precision) if finetunes_teacher(spec) else None,
         finetune_seed=_finetune_seed(spec),
         explain=spec.teacher.explain,
         student=setup.student,
@@ -93,31 +93,31 @@ def inputs_of(
         fingerprint="",
     )
     keys = cache_keys_of(inputs, setup.tokenizers.teacher)
-    return Planned(
+    return ServingPlan(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_describe(spec, setup, mode, needed, room)
-        + (compared + cached if mode == "outputs" else _unused(spec))
-        + _padded(inputs)
-        + _bounded(spec, inputs),
+        + (compared + cached if mode == "outputs" else _describe_unused_cache(spec))
+        + _describe_padding(inputs)
+        + _describe_text_limits(spec, inputs),
         keys=keys,
     )
 
 
-def _padded(inputs: TaskInputs) -> str:
-    """That padded vocabularies are compared, where that is so."""
+def _describe_padding(inputs: TaskInputs) -> str:
+    """The note that padded vocabularies are compared; empty if none is padded."""
     context = inputs.context()
     shared = context.compared_vocabulary
-    ours, theirs = context.student.vocabulary, context.teacher.vocabulary
-    if shared is None or not context.same_tokens or max(ours, theirs) == shared:
+    student, teacher = context.student.vocabulary, context.teacher.vocabulary
+    if shared is None or not context.same_tokens or max(student, teacher) == shared:
         return ""
     return (
-        f"; the vocabularies of teacher ({theirs:,}) and student ({ours:,}) are padded: the first "
-        f"{shared:,} entries are compared and written"
+        f"; the vocabularies of teacher ({teacher:,}) and student ({student:,}) are padded: the "
+        f"first {shared:,} entries are compared and written"
     )
 
 
-def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
-    """That text ends where the positions of a model do, where prompts leave too few of them."""
+def _describe_text_limits(spec: SweepSpec, inputs: TaskInputs) -> str:
+    """The note that prompts leave too few positions for the text that is generated."""
     context = inputs.context()
     if context.kind not in TEXT_KINDS:
         return ""
@@ -126,16 +126,18 @@ def _bounded(spec: SweepSpec, inputs: TaskInputs) -> str:
     asked = inputs.teacher_splits["train"]
     teacher = context.teacher.positions
     students = context.positions if inputs.same_rows else teacher
-    found.append(_cut_short("the teacher", asked, wanted, students))
+    found.append(_describe_short_room("the teacher", asked, wanted, students))
     wanted = max(
         method.new_tokens() for arm in spec.methods.values() for method in built(arm, context)
     )
     asked = inputs.student_splits["train"]
-    found.append(_cut_short("the student", asked, wanted, context.positions))
+    found.append(_describe_short_room("the student", asked, wanted, context.positions))
     return "".join(found)
 
 
-def _cut_short(who: str, asked: TokenizedDataset, wanted: int, positions: int | None) -> str:
+def _describe_short_room(
+    who: str, asked: TokenizedDataset, wanted: int, positions: int | None
+) -> str:
     """How many prompts leave fewer positions than are wanted for what is written after them."""
     if positions is None or not wanted:
         return ""
@@ -190,8 +192,8 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
     return replace(setup, **kept), f"; of the vocabulary {name} is kept: {why}"
 
 
-def _unused(spec: SweepSpec) -> str:
-    """That a choice of what is recorded has no effect where nothing is recorded."""
+def _describe_unused_cache(spec: SweepSpec) -> str:
+    """The note that ``teacher.cache`` has no effect where nothing is recorded."""
     if spec.teacher.cache == "auto":
         return ""
     return f"; teacher.cache: {spec.teacher.cache} has no effect, as nothing of it is recorded"
@@ -217,8 +219,8 @@ def _smaller(spec: SweepSpec, setup: TaskSetup) -> tuple[OutputSpec, int, str]:
     return chosen, min(plain, transformed), comparison
 
 
-def what_is_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
-    """Why a teacher in the cache does not do as it is, or empty where there is none."""
+def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
+    """Why the cached teacher is not enough as it is; empty where there is none."""
     if found.damaged:
         return f"the prepared teacher of {task} in the cache is damaged and made again"
     if found.is_new:
@@ -255,7 +257,7 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def finetuned(spec: SweepSpec) -> bool:
+def finetunes_teacher(spec: SweepSpec) -> bool:
     """Whether the teacher is fine-tuned here; a checkpoint is used as it is."""
     return spec.teacher.checkpoint is None
 
