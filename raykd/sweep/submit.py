@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import SetupError
-from raykd.results.parcel import unpack
+from raykd.results.run_archive import unpack
 from raykd.sweep.events import Listener
 
 FILE = "search_space.yaml"
@@ -132,7 +132,7 @@ class Submission:
     def fetch(self, run: str, out: Path) -> Path:
         """Bring a run folder here; returns where it is."""
         job = self._client.submit_job(
-            entrypoint=f"python -m raykd.results.parcel {shlex.quote(run)}"
+            entrypoint=f"python -m raykd.results.run_archive {shlex.quote(run)}"
         )
         self._ended(job)
         return unpack(self._client.get_job_logs(job), out)

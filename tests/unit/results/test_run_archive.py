@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raykd.errors import SetupError
-from raykd.results.parcel import BEGIN, END, pack, unpack
+from raykd.results.run_archive import BEGIN, END, pack, unpack
 
 
 def run_folder(folder: Path) -> Path:

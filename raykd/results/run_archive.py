@@ -1,6 +1,6 @@
 """A run folder as lines of text, for where nothing but a log can be read from afar.
 
-``python -m raykd.results.parcel RUN`` prints it; `unpack` makes a folder of it again. Trained
+``python -m raykd.results.run_archive RUN`` prints it; `unpack` makes a folder of it again. Trained
 students and states stay where they are: they are large, and the report needs neither.
 """
 
