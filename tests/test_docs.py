@@ -18,7 +18,7 @@ from typer.main import get_command
 from raykd import registry
 from raykd.cli.main import _app
 from raykd.spec.load import load_spec
-from raykd.sweep.local import prepare_task, run_here, trial_of
+from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from tests import method_tables
 from tests.contracts import test_methods as contract
 from tests.test_layering import LAYERS
@@ -186,7 +186,7 @@ def test_the_method_of_the_document_trains(own_method):
     spec = load_spec(search_space(own_method), TINY)
     config = trial_of(spec, own_method / "run", "toy/sentiment", "match", {"alpha": 0.9})
     setup, prepared, _ = prepare_task(spec, "toy/sentiment", own_method / "cache", lambda *_: None)
-    outcome = run_here(config, prepared, setup.task, lambda evaluation: None)
+    outcome = run_in_process(config, prepared, setup.task, lambda evaluation: None)
     assert set(outcome.evaluation.terms) == {"task", "match", "loss"}
     assert outcome.evaluation.terms["match"] > 0
     assert 0 <= outcome.metrics["report/accuracy"] <= 1

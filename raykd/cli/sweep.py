@@ -94,7 +94,7 @@ def sweep(
         )
     spec, source = _read(file, resume, overrides)
     if resume is not None and trials is not None:
-        from raykd.sweep.runfolder import with_budget
+        from raykd.sweep.run_folder import with_budget
 
         spec = with_budget(resume, spec, trials)
     if dry_run:
@@ -242,7 +242,7 @@ def _read(file: Path | None, resume: Path | None, overrides: list[str]) -> tuple
             f"a resumed run keeps its settings, got {overrides[0]}",
             hint="leave the options out, or start a new sweep",
         )
-    from raykd.sweep.runfolder import reopen
+    from raykd.sweep.run_folder import reopen
 
     return reopen(resume)[0], ""
 

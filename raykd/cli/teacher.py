@@ -40,12 +40,12 @@ def teacher(
 
 def _shelve(output: Output, prune: float | None) -> None:
     """List the cache, after deleting what was asked for."""
-    from raykd.sweep.paths import cache_folder, cached_beside, cached_teachers, prune_teachers
+    from raykd.sweep.user_cache import cache_folder, cached_extras, cached_teachers, prune_teachers
 
     if prune is not None:
         for gone in prune_teachers(int(prune * 1e9)):
             output.note(f"deleted {gone.name} ({_mb(gone.nbytes)}): {gone.path.name}")
-    found, beside = cached_teachers(), cached_beside()
+    found, beside = cached_teachers(), cached_extras()
     if output.is_json:
         for entry in found:
             output.record({
@@ -88,7 +88,7 @@ def _day(stamp: float) -> str:
 
 def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
     from raykd.spec.load import load_spec, placed
-    from raykd.sweep.local import prepared_teacher
+    from raykd.sweep.in_process import prepared_teacher
 
     spec = load_spec(file, override)
 

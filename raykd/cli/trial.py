@@ -43,8 +43,8 @@ def trial(
     import dataclasses
 
     from raykd.spec.load import load_spec, placed
-    from raykd.sweep.local import prepare_task, run_here, trial_of
-    from raykd.sweep.runfolder import reopen
+    from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
+    from raykd.sweep.run_folder import reopen
 
     given = _parameters(param or ())
     if again is not None:
@@ -79,7 +79,7 @@ def trial(
             raise
         found = [placed(problem, source, override or ()) for problem in exc.problems()]
         raise exc.with_problems(found) from exc
-    outcome = run_here(config, prepared, setup.task, on_evaluation)
+    outcome = run_in_process(config, prepared, setup.task, on_evaluation)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
                        "metrics": dict(outcome.metrics), "seconds": outcome.seconds})  # fmt: skip

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from raykd.params import Scalar
     from raykd.spec.schema import Arm, DataSpec, FromTeacher, RandomInitSpec, SweepSpec
-    from raykd.sweep.look import Seen
+    from raykd.sweep.preflight import TaskPreflight
 
 
 def validate(
@@ -46,7 +46,7 @@ def validate(
 
 def look_at(
     file: str, spec: SweepSpec, overrides: Sequence[str]
-) -> tuple[list[Seen], list[RaykdError]]:
+) -> tuple[list[TaskPreflight], list[RaykdError]]:
     """Look at data and models as a sweep does.
 
     Args:
@@ -60,9 +60,9 @@ def look_at(
     from pathlib import Path
 
     from raykd.spec.load import placed
-    from raykd.sweep.look import look
+    from raykd.sweep.preflight import preflight
 
-    seen, errors = look(spec)
+    seen, errors = preflight(spec)
     if Path(file).is_file():
         errors = [
             error.with_problems([placed(problem, file, overrides) for problem in error.problems()])
@@ -81,7 +81,7 @@ def raise_all(errors: Sequence[RaykdError]) -> None:
 
 
 def show_plan(
-    file: str, spec: SweepSpec, output: Output, seen: Sequence[Seen] | None = None
+    file: str, spec: SweepSpec, output: Output, seen: Sequence[TaskPreflight] | None = None
 ) -> None:
     """Print what a sweep of this file runs.
 
@@ -125,7 +125,7 @@ def _parameter_rows(spec: SweepSpec) -> list[tuple[str, str, str]]:
     return rows
 
 
-def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict[str, Any]:
+def plan(file: str, spec: SweepSpec, seen: Sequence[TaskPreflight] | None = None) -> dict[str, Any]:
     """What a sweep runs, as plain data.
 
     Returns:
@@ -160,7 +160,7 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[Seen] | None = None) -> dict
     }
 
 
-def _setup(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
+def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, str]:
     from raykd.sweep.formatting import describe_splits
 
     search, resources = spec.search, spec.resources
@@ -199,7 +199,7 @@ def _data(data: DataSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _sources(spec: SweepSpec, seen: Sequence[Seen] | None) -> dict[str, str]:
+def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, str]:
     """Where the rows of each task come from, and how many there are."""
     from raykd.sweep.formatting import describe_data
 

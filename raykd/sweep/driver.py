@@ -23,12 +23,12 @@ from raykd.sweep.background import Background
 from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.events import EventLog
-from raykd.sweep.paths import cache_bytes, open_cache, without_cache
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.task_setup import TaskSetup
-from raykd.sweep.teachers import Teachers
+from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
+from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
@@ -60,7 +60,7 @@ class _TaskWork:
 
 
 class Driver:
-    """The moving parts of one sweep.
+    """Runs one sweep: teachers, search and confirm, task by task.
 
     Args:
         spec: What to run.
@@ -126,7 +126,7 @@ class Driver:
             again = cut_short(self._run) if self._resumed else frozenset()
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
-            teachers = Teachers(
+            teachers = TeacherProvider(
                 self._spec, self._setups, coordinator, self._log, self._run, cache, room,
                 cluster.store_bytes, ability,
             )  # fmt: skip
@@ -154,13 +154,13 @@ class Driver:
         work.end(HALT_S)  # what it ends with now follows from `why`
 
     def _work(
-        self, teachers: Teachers, autoscaler: SlotAutoscaler, recorder: TrialRecorder
+        self, teachers: TeacherProvider, autoscaler: SlotAutoscaler, recorder: TrialRecorder
     ) -> None:
         with contextlib.closing(teachers):
             self._tasks(teachers, autoscaler, recorder)
 
     def _tasks(
-        self, teachers: Teachers, autoscaler: SlotAutoscaler, recorder: TrialRecorder
+        self, teachers: TeacherProvider, autoscaler: SlotAutoscaler, recorder: TrialRecorder
     ) -> None:
         teachers.request()
         for task in self._spec.tasks:
@@ -213,7 +213,9 @@ class Driver:
             on_saved=lambda folder: save_tokenizer(tokenizer, Path(folder)),
         )
 
-    def _listen(self, coordinator: Any, recorder: TrialRecorder, teachers: Teachers) -> Background:
+    def _listen(
+        self, coordinator: Any, recorder: TrialRecorder, teachers: TeacherProvider
+    ) -> Background:
         """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
@@ -237,7 +239,7 @@ class Driver:
         return Background(listen, "listener")
 
     def _on_notification(
-        self, notification: Mapping[str, Any], recorder: TrialRecorder, teachers: Teachers
+        self, notification: Mapping[str, Any], recorder: TrialRecorder, teachers: TeacherProvider
     ) -> None:
         if notification["kind"] == "leased":
             recorder.leased(notification)
@@ -253,7 +255,7 @@ class Driver:
             what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
         elif notification["kind"] == "lost":
-            teachers.again(notification["key"], notification["version"])
+            teachers.republish(notification["key"], notification["version"])
         elif notification["kind"] == "requeued":
             message = f"{notification['job']} goes to another slot: {notification['why']}"
             self._log.emit("note", message=message)

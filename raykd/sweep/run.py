@@ -16,11 +16,11 @@ from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.spec.yaml_loader import read_text
-from raykd.sweep import began, runfolder
-from raykd.sweep.began import identity
+from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
 from raykd.sweep.events import EventLog, Listener
+from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
@@ -88,12 +88,12 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
     setups = {task: set_up_task(spec, task) for task in spec.tasks}
-    inputs = {task: identity(found) for task, found in setups.items()}
+    inputs = {task: hash_inputs(found) for task, found in setups.items()}
     run = options.resume
     if run is None:
         baseline = spec.report.baseline or ""
-        run = runfolder.create(options.out, spec, source, options.command, baseline, inputs)
-    with runfolder.lock(run):
+        run = run_folder.create(options.out, spec, source, options.command, baseline, inputs)
+    with run_folder.lock(run):
         log = EventLog(run / "events.jsonl", listener)
         if options.resume is None:
             _announce(spec, run, log)
@@ -117,7 +117,7 @@ def _resume(
     run: Path,
     log: EventLog,
     listener: Listener,
-    inputs: Mapping[str, began.Identity],
+    inputs: Mapping[str, input_hashes.InputHashes],
     options: SweepOptions,
 ) -> None:
     """Check that a run can go on; only then write to its folder.
@@ -126,17 +126,19 @@ def _resume(
         RaykdError: It cannot, and is as it was.
     """
     load_results(run)
-    before = runfolder.began_with(run)
-    changed = began.other_inputs(before, inputs)
+    before = run_folder.recorded_inputs(run)
+    changed = input_hashes.changed_inputs(before, inputs)
     if not options.allow_changes:
-        began.refuse_others(changed, str(run))
-    versions = began.other_versions(runfolder.last_environment(run), runfolder.environment("", ""))
+        input_hashes.refuse_changed_inputs(changed, str(run))
+    versions = input_hashes.changed_versions(
+        run_folder.last_environment(run), run_folder.environment("", "")
+    )
     if changed:
         # States and generators belong to what the run began with.
         for part in ("state", "samplers"):
             shutil.rmtree(run / part, ignore_errors=True)
             (run / part).mkdir()
-    runfolder.write_resumption(run, spec, options.command, inputs)
+    run_folder.write_resumption(run, spec, options.command, inputs)
     _replay(run, listener)
     log.emit("sweep_resumed", folder=str(run), changed=list(changed), versions=list(versions))
     if changed:

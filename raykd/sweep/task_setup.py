@@ -25,7 +25,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.formatting import describe_model, describe_student
 from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
 from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
-from raykd.sweep.rows import roles
+from raykd.sweep.row_roles import load_row_roles
 from raykd.sweep.tasks import task_of
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_text import RationaleGeneration
@@ -176,14 +176,14 @@ def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
 
 
 def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
-    """Rows by role, as `roles` gives them.
+    """Rows by role, as `load_row_roles` gives them.
 
     Raises:
-        DataError: As `roles`, with the place of the task in the file.
+        DataError: As `load_row_roles`, with the place of the task in the file.
         SetupError: Data cannot be reached.
     """
     try:
-        return roles(task, spec)
+        return load_row_roles(task, spec)
     except DataError as exc:
         raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from raykd import registry
 from raykd.sweep.cluster import connected
-from raykd.sweep.local import prepare_task, run_here
+from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
@@ -70,7 +70,7 @@ def main() -> None:
         task = registry.load("tasks", TASK)
         began = time.monotonic()
         for number in range(TRIALS):
-            run_here(config(number), prepared, task, lambda evaluation: None)
+            run_in_process(config(number), prepared, task, lambda evaluation: None)
         alone = time.monotonic() - began
     print(f"{TRIALS} trials, {len(SPARSITIES)} masks, {rows:,} train rows")
     print(f"shared: {forwards:,} rows through sparse teachers, {shared:.1f} s")

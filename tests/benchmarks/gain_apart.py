@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from raykd import registry
-from raykd.sweep.local import prepare_task, run_here
+from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.run import TrialConfig
 from tests.benchmarks._by_hand import Job, online, served, train_one
@@ -52,7 +52,7 @@ def in_raykd(
     )  # fmt: skip
     began = time.perf_counter()
     task = registry.load("tasks", prepared.task)
-    outcome = run_here(config, prepared, task, lambda evaluation: None)
+    outcome = run_in_process(config, prepared, task, lambda evaluation: None)
     return time.perf_counter() - began, outcome.metrics["accuracy"]
 
 

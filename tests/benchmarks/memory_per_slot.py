@@ -26,7 +26,7 @@ import numpy as np
 
 from raykd.data.base import Array, TokenizedDataset
 from raykd.sweep.cluster import connected
-from raykd.sweep.local import prepare_task
+from raykd.sweep.in_process import prepare_task
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.ragged import joined, one_chunk
 from raykd.teachers.recording import BLOCK_BYTES

@@ -33,7 +33,7 @@ from raykd.results.records import TrialResult
 from raykd.results.store import load_results
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.local import prepare_task
+from raykd.sweep.in_process import prepare_task
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.benchmarks import _meter
 from tests.benchmarks._by_hand import Job, nested_trainers, one_process

@@ -33,7 +33,7 @@ from raykd.models.forward import forward
 from raykd.params import build
 from raykd.spec.schema import RandomInitSpec
 from raykd.sweep.cluster import connected
-from raykd.sweep.local import prepare_task
+from raykd.sweep.in_process import prepare_task
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.batches import LengthGroupedBatches

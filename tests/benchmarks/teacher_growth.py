@@ -24,11 +24,11 @@ import numpy as np
 
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
-from raykd.sweep import runfolder
+from raykd.sweep import run_folder
 from raykd.sweep.cluster import connected, slots, survey
 from raykd.sweep.events import EventLog
 from raykd.sweep.task_setup import set_up_task
-from raykd.sweep.teachers import Teachers
+from raykd.sweep.teacher_provider import TeacherProvider
 
 ROWS = (10_000, 100_000, 400_000)
 WORDS = 2_000
@@ -87,14 +87,14 @@ def one_size(rows: int) -> dict[str, float]:
         found = {"read": time.monotonic() - began}
         encoded = setups["generated"].teacher_splits["train"]
         found["row bytes"] = encoded.input_ids.nbytes + encoded.token_type_ids.nbytes
-        run = runfolder.create(folder / "runs", spec, "", "", "")
+        run = run_folder.create(folder / "runs", spec, "", "", "")
         cluster = survey(spec)
         log = EventLog(run / "events.jsonl", lambda event: None)
         with slots(spec, cluster, run, log) as autoscaler:
             coordinator = autoscaler.coordinator
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
-                teachers = Teachers(
+                teachers = TeacherProvider(
                     spec, setups, coordinator, log, run, folder / "cache", CACHE_BYTES,
                     cluster.store_bytes,
                 )  # fmt: skip

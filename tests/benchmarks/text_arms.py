@@ -24,7 +24,7 @@ import numpy as np
 from raykd.data.base import NO_LABEL
 from raykd.results.records import Evaluation
 from raykd.spec.load import load_spec
-from raykd.sweep.local import prepare_task, run_here, trial_of
+from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 
 TASK = "toy_text/replies"
 ARMS: dict[str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ def _speed(rows: int, folder: Path) -> None:
         setup, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
         trial = dataclasses.replace(trial_of(spec, folder, TASK, arm, {}), report=False)
         began = time.perf_counter()
-        run_here(trial, prepared, setup.task, lambda evaluation: None)
+        run_in_process(trial, prepared, setup.task, lambda evaluation: None)
         seconds = time.perf_counter() - began
         tokens = 2 * int((prepared.splits["train"].labels != NO_LABEL).sum())
         served = "outputs" if prepared.cached_outputs is not None else "weights"
@@ -117,7 +117,7 @@ def _over_steps(rows: int, steps: int, folder: Path) -> None:
 
     ends = {}
     for arm in ("minillm", "sft"):
-        outcome = run_here(trial_of(spec, folder, TASK, arm, {}), prepared, setup.task, look)
+        outcome = run_in_process(trial_of(spec, folder, TASK, arm, {}), prepared, setup.task, look)
         ends[arm] = outcome.metrics
         if arm == "sft":
             break

@@ -32,7 +32,7 @@ from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import TopKTeacherTarget
 from raykd.methods.base import OutputSpec
 from raykd.spec.load import load_spec
-from raykd.sweep.local import prepare_task, run_here, trial_of
+from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
@@ -122,7 +122,7 @@ def _students(
     for seed in range(seeds):
         trial = trial_of(spec, Path("."), TASK, label, {})
         trial = dataclasses.replace(trial, seed=seed)
-        outcome = run_here(trial, prepared, task, lambda evaluation: None)
+        outcome = run_in_process(trial, prepared, task, lambda evaluation: None)
         found.append(
             (-outcome.metrics["report/log_likelihood"], outcome.metrics["report/teacher_kl"])
         )

@@ -16,7 +16,7 @@ from ray.train.torch import TorchTrainer
 
 from raykd import registry
 from raykd.sweep.cluster import connected
-from raykd.sweep.local import prepare_task, run_here
+from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.benchmarks._prepared import hand_over, handed_over
 from tests.integration.conftest import TASK, tiny_spec, trial_config
@@ -47,7 +47,7 @@ def nested_trial(config: dict[str, Any]) -> None:
     def loop(settings: dict[str, str]) -> None:
         prepared = handed_over(settings["task"])
         own = trial_config(train={**TRAIN, "lr": 1e-3})
-        outcome = run_here(own, prepared, registry.load("tasks", own.task), lambda e: None)
+        outcome = run_in_process(own, prepared, registry.load("tasks", own.task), lambda e: None)
         train.report({"accuracy": outcome.metrics["accuracy"]})
 
     TorchTrainer(

@@ -24,7 +24,7 @@ from raykd.errors import DataError, RaykdError, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.layer_selection import select_layers
 from raykd.models.tokenizers import save_tokenizer
-from raykd.sweep.local import prepare_task
+from raykd.sweep.in_process import prepare_task
 from raykd.sweep.task_setup import TaskSetup, set_up_task
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings

@@ -18,7 +18,7 @@ from raykd.results.diagnose import diagnose
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.spec.load import load_spec, to_yaml
-from raykd.sweep import began, cluster, runfolder
+from raykd.sweep import cluster, input_hashes, run_folder
 from raykd.sweep.events import EventLog
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
 from raykd.sweep.task_setup import set_up_task
@@ -51,8 +51,8 @@ def written(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def run_folder(tmp_path, inputs=None, **changes):
-    run = runfolder.create(tmp_path, spec(**changes), "", "raykd sweep", "none", inputs)
+def new_run(tmp_path, inputs=None, **changes):
+    run = run_folder.create(tmp_path, spec(**changes), "", "raykd sweep", "none", inputs)
     log = EventLog(run / "events.jsonl", lambda event: None)
     log.emit("sweep_started", name="tiny", run=run.name, tasks=[TASK], labels=["none"], trials=4)
     return run
@@ -69,19 +69,19 @@ def options(tmp_path, run, **more):
 def test_a_resumption_with_no_budget_is_refused_and_leaves_the_run_as_it_was(
     tmp_path, capsys, trials, wanted
 ):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     before = written(run)
     assert main(["sweep", "--resume", str(run), "--trials", trials]) == 2
     said = capsys.readouterr().err
     assert f"--trials: 'trials' must be {wanted}" in said
     assert "bug" not in said
     assert written(run) == before
-    assert runfolder.reopen(run)[0] == spec()
+    assert run_folder.reopen(run)[0] == spec()
 
 
 def test_a_larger_budget_is_taken(tmp_path):
-    run = run_folder(tmp_path)
-    assert runfolder.with_budget(run, spec(), 9) == spec(search__trials=9)
+    run = new_run(tmp_path)
+    assert run_folder.with_budget(run, spec(), 9) == spec(search__trials=9)
 
 
 def test_a_search_space_cannot_be_given_a_budget_that_is_none():
@@ -90,11 +90,11 @@ def test_a_search_space_cannot_be_given_a_budget_that_is_none():
 
 
 def test_nothing_is_written_that_could_not_be_read_again(tmp_path):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     before = written(run)
     unchecked = spec().search.model_copy(update={"trials": 0})
     with pytest.raises(ValueError, match="greater than or equal to 1"):
-        runfolder.write_spec(run, spec().model_copy(update={"search": unchecked}))
+        run_folder.write_spec(run, spec().model_copy(update={"search": unchecked}))
     assert written(run) == before
 
 
@@ -102,7 +102,7 @@ def test_nothing_is_written_that_could_not_be_read_again(tmp_path):
 
 
 def test_a_run_folder_of_another_version_is_refused_and_left_as_it_was(tmp_path, capsys):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     env = json.loads((run / "env.json").read_text())
     (run / "env.json").write_text(json.dumps({**env, "version": 2}))
     before = written(run)
@@ -123,7 +123,7 @@ def test_a_run_folder_of_another_version_is_refused_and_left_as_it_was(tmp_path,
 def test_a_value_of_a_run_folder_that_cannot_be_read_is_named(
     tmp_path, capsys, place, value, named
 ):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     plain = json.loads((run / "resolved.json").read_text())
     inner = plain
     for key in place[:-1]:
@@ -138,7 +138,7 @@ def test_a_value_of_a_run_folder_that_cannot_be_read_is_named(
 
 
 def test_a_run_folder_that_is_something_else_altogether_is_told(tmp_path, capsys):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     for content in ("[]", "3", '{"name": 1}'):
         (run / "resolved.json").write_text(content)
         assert main(["sweep", "--resume", str(run)]) == 2
@@ -146,7 +146,7 @@ def test_a_run_folder_that_is_something_else_altogether_is_told(tmp_path, capsys
 
 
 def test_an_event_log_that_cannot_be_read_is_told_before_anything_is_written(tmp_path):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     (run / "events.jsonl").write_text("something else\n")
     before = written(run)
     with pytest.raises(Exception, match="expected a JSON object"):
@@ -173,8 +173,8 @@ def own(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(OWN.format(data=data))
     sweep = load_spec(file)
-    inputs = {"mood": began.identity(set_up_task(sweep, "mood"))}
-    run = runfolder.create(tmp_path, sweep, "", "raykd sweep", "none", inputs)
+    inputs = {"mood": input_hashes.hash_inputs(set_up_task(sweep, "mood"))}
+    run = run_folder.create(tmp_path, sweep, "", "raykd sweep", "none", inputs)
     EventLog(run / "events.jsonl", lambda event: None).emit(
         "sweep_started", name="own", run=run.name, tasks=["mood"], labels=["none"], trials=2
     )
@@ -239,9 +239,13 @@ def test_a_resumption_on_changed_rows_goes_on_where_the_user_says_so(tmp_path, o
 
 def test_another_teacher_is_refused():
     before = {"t": {"data rows": "1", "teacher": "2", "student": "3"}}
-    assert began.other_inputs(before, {"t": {**before["t"], "teacher": "4"}}) == ("teacher of t",)
-    assert began.other_inputs(before, before) == ()
-    assert began.other_inputs({}, before) == (), "a run of an earlier raykd has nothing to compare"
+    assert input_hashes.changed_inputs(before, {"t": {**before["t"], "teacher": "4"}}) == (
+        "teacher of t",
+    )
+    assert input_hashes.changed_inputs(before, before) == ()
+    assert input_hashes.changed_inputs({}, before) == (), (
+        "a run of an earlier raykd has nothing to compare"
+    )
 
 
 def test_other_versions_are_a_note(tmp_path, own, monkeypatch):
@@ -301,7 +305,7 @@ def test_a_trial_that_was_cut_twice_keeps_the_evaluations_of_both(tmp_path):
 
 
 def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     log = EventLog(run / "events.jsonl", lambda event: None)
     Conclusion(spec(), run, log).write(SetupError("no room\nfor anything"))
     assert [n.partition(";")[0] for n in load_results(run).notes] == [
@@ -324,7 +328,7 @@ def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
 
 
 def test_the_end_is_written_once(tmp_path):
-    run = run_folder(tmp_path)
+    run = new_run(tmp_path)
     conclusion = Conclusion(spec(), run, EventLog(run / "events.jsonl", lambda event: None))
 
     def ended_twice():

@@ -26,7 +26,7 @@ from raykd.models.bpe import train_bpe
 from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import RationaleSpec
-from raykd.sweep.local import run_here, trial_of
+from raykd.sweep.in_process import run_in_process, trial_of
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.prepare import prepare
@@ -107,7 +107,7 @@ class Place:
         found = {}
         for label in methods:
             config = trial_of(of, self.root / "run", TASK, label, {})
-            found[label] = run_here(config, made[0], setup.task, lambda evaluation: None)
+            found[label] = run_in_process(config, made[0], setup.task, lambda evaluation: None)
         return made[0], plan.serving, found
 
     def refused(self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any):

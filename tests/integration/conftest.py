@@ -14,7 +14,7 @@ from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.cluster import connected
-from raykd.sweep.local import prepare_task
+from raykd.sweep.in_process import prepare_task
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer, start_coordinator

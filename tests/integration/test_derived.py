@@ -7,7 +7,7 @@ import pytest
 
 from raykd import registry
 from raykd.spec.load import spec_from_dict
-from raykd.sweep.local import prepare_task, run_here
+from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
@@ -63,7 +63,7 @@ def test_trials_with_the_same_choice_share_one_teacher(
         made = [n for n in seen if n["key"] == key and n["made"]]
         assert [n["rows"] for n in made] == [rows]
     task = registry.load("tasks", TASK)
-    local = run_here(config(3.0, "local"), prepared, task, lambda evaluation: None)
+    local = run_in_process(config(3.0, "local"), prepared, task, lambda evaluation: None)
     # This process has as many threads as there are cores, the slot has one.
     terms = dict(local.evaluation.terms)
     assert ends["c"]["evaluation"]["terms"] == pytest.approx(terms, rel=1e-6)
@@ -72,5 +72,5 @@ def test_trials_with_the_same_choice_share_one_teacher(
 
 def test_the_local_form_needs_no_coordinator(prepared: PreparedTask) -> None:
     task = registry.load("tasks", TASK)
-    outcome = run_here(config(2.0, "alone"), prepared, task, lambda evaluation: None)
+    outcome = run_in_process(config(2.0, "alone"), prepared, task, lambda evaluation: None)
     assert outcome.metrics["accuracy"] >= 0

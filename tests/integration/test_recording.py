@@ -15,13 +15,13 @@ import ray
 import torch
 
 from raykd import registry
-from raykd.sweep import abilities, nodes, runfolder
+from raykd.sweep import abilities, nodes, run_folder
 from raykd.sweep.events import EventLog
-from raykd.sweep.local import prepare_task
-from raykd.sweep.paths import open_cache
+from raykd.sweep.in_process import prepare_task
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
-from raykd.sweep.teachers import Teachers
+from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.sweep.user_cache import open_cache
 from raykd.teachers import object_store
 from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import TaskInputs
@@ -166,14 +166,14 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
 ) -> None:
     spec = tiny_spec()
     setups = {TASK: set_up_task(spec, TASK)}
-    run = runfolder.create(tmp_path, spec, "", "", "")
+    run = run_folder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    teachers = Teachers(spec, setups, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
+    teachers = TeacherProvider(spec, setups, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None
-    teachers.again(first.fingerprint, first.version)
+    teachers.republish(first.fingerprint, first.version)
     second = answer(bench.coordinator.read.remote(first.fingerprint))
     assert (first.version, second.version) == (0, 1)
     assert second.checksum == first.checksum

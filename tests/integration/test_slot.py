@@ -24,7 +24,7 @@ COLD = """
 import json, sys, torch
 from pathlib import Path
 from raykd import registry
-from raykd.sweep.local import prepare_task, run_here
+from raykd.sweep.in_process import prepare_task, run_in_process
 from tests.integration.conftest import tiny_spec, trial_config
 torch.set_num_threads(1)
 folder, name = sys.argv[1:]
@@ -32,7 +32,7 @@ history = []
 task = registry.load("tasks", name)
 _, prepared, cached = prepare_task(tiny_spec(), name, Path(folder), lambda *progress: None)
 assert cached
-outcome = run_here(trial_config(), prepared, task, history.append)
+outcome = run_in_process(trial_config(), prepared, task, history.append)
 history.append(outcome.evaluation)
 print(json.dumps([[e.step, dict(e.metrics), dict(e.terms)] for e in history]))
 """

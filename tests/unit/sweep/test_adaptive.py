@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.sweep.local import prepare_task, run_here, trial_of
+from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from tests.integration.conftest import TASK, tiny_spec
 
 
@@ -22,7 +22,7 @@ def test_parts_are_trained_and_scored(tmp_path):
     )
     setup, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *p: None)
     config = trial_of(spec, tmp_path / "run", TASK, "adaptive", {})
-    outcome = run_here(config, prepared, setup.task, lambda e: None)
+    outcome = run_in_process(config, prepared, setup.task, lambda e: None)
     parts = {name for name in outcome.metrics if name.startswith("report/accuracy@")}
     widths, depths = (1, 0.75, 0.5), (1, 0.75, 0.5)
     assert parts == {

@@ -10,7 +10,7 @@ import pytest
 from raykd.models.tokenizers import save_tokenizer
 from raykd.models.weights import save
 from raykd.spec.load import spec_from_dict
-from raykd.sweep.local import prepare_task, run_here, trial_of
+from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from tests.integration.conftest import TASK, tiny_spec
 
 WORDS = ("cat", "dog", "fox", "hen")
@@ -30,7 +30,7 @@ def trial(spec, task: str, label: str, folder: Path, save: Path | None = None, *
     config = trial_of(spec, folder / "run", task, label, given)
     config = dataclasses.replace(config, save_path=str(save) if save else None)
     setup, prepared, _ = prepare_task(spec, task, folder / "cache", lambda *p: None)
-    outcome = run_here(config, prepared, setup.task, lambda e: None)
+    outcome = run_in_process(config, prepared, setup.task, lambda e: None)
     return setup, prepared, outcome
 
 

@@ -13,9 +13,9 @@ from raykd.results.records import TaskRecord
 from raykd.results.replay import Replay
 from raykd.results.serialization import from_dict, to_dict
 from raykd.results.store import read_events
-from raykd.sweep.describe import task_record
 from raykd.sweep.events import EventLog
 from raykd.sweep.run import _warn
+from raykd.sweep.task_records import task_record
 from raykd.sweep.task_setup import set_up_task
 from tests.unit.sweep.specs import TASK, spec
 

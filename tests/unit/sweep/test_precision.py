@@ -9,7 +9,7 @@ import pytest
 
 from raykd import registry
 from raykd.sweep.abilities import student_width
-from raykd.sweep.local import run_here
+from raykd.sweep.in_process import run_in_process
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.run import TrialConfig
@@ -56,6 +56,6 @@ def test_a_trial_computes_in_the_format_of_its_sweep():
     plain = replace(CONFIG, state_path=None, train={"epochs": 1, "lr": 1e-3})
     asked = replace(plain, train={**plain.train, "precision": "fp32"})
     told = replace(plain, train={**plain.train, "precision": "bf16"}, precision="fp32")
-    one, two = (run_here(c, prepared, task, lambda e: None) for c in (asked, told))
+    one, two = (run_in_process(c, prepared, task, lambda e: None) for c in (asked, told))
     assert one.evaluation.terms == two.evaluation.terms
     assert one.metrics == two.metrics

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import to_dict
-from raykd.sweep import runfolder
+from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
 from raykd.sweep.events import EventLog
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
@@ -80,7 +80,7 @@ def save(config):
 
 @pytest.fixture
 def run(tmp_path):
-    return runfolder.create(tmp_path, spec(), "", "", "none")
+    return run_folder.create(tmp_path, spec(), "", "", "none")
 
 
 def test_ends_on_record_are_told_and_the_others_run_again(run):
@@ -114,7 +114,7 @@ def test_a_resumed_search_draws_what_an_uninterrupted_one_would_have(tmp_path, a
     sweep = spec(
         search__trials=10, search__algorithm={"name": algorithm, "params": PARAMS[algorithm]}
     )
-    runs = [runfolder.create(tmp_path / name, sweep, "", "", "none") for name in ("whole", "cut")]
+    runs = [run_folder.create(tmp_path / name, sweep, "", "", "none") for name in ("whole", "cut")]
     drawn = {}
     for run in runs:
         driver = Driver(run, sweep)
@@ -186,7 +186,7 @@ def test_drivers_killed_again_and_again_lose_and_repeat_nothing(run):
 
 def test_two_objectives_are_told_in_order(tmp_path):
     sweep = spec(search__objective=[{"metric": "auto"}, {"metric": "latency_ms"}])
-    run = runfolder.create(tmp_path, sweep, "", "", "none")
+    run = run_folder.create(tmp_path, sweep, "", "", "none")
     first = Driver(run, sweep)
     first.record(first.start("kd"), Status.COMPLETED, latency_ms=3.5, accuracy=0.75)
     second = Driver(run, sweep)

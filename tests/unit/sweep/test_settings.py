@@ -71,8 +71,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 ELSEWHERE = {
     "data.root": "data/test_classification.py::test_all_rows_come_in_file_order",
-    "data.augment": "sweep/test_augmenting.py::test_only_the_students_train_rows_grow",
-    "data.augment.vectors": "sweep/test_augmenting.py::test_rows_are_made_once_and_then_read",
+    "data.augment": "sweep/test_augmented_rows.py::test_only_the_students_train_rows_grow",
+    "data.augment.vectors": "sweep/test_augmented_rows.py::test_rows_are_made_once_and_then_read",
     "data.rationales": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
     "data.rationales.source": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
     "data.rationales.as_input": "sweep/test_rationales.py::test_rationales_in_prompts_are_there",

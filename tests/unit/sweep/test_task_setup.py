@@ -21,7 +21,7 @@ from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.load import load_spec
 from raykd.sweep.formatting import describe_student
-from raykd.sweep.rows import roles
+from raykd.sweep.row_roles import load_row_roles
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.inputs import StudentFromTeacher
@@ -38,7 +38,7 @@ VALIDATION = {"split": "validation"}
 
 
 def rows_of(**changes) -> dict[str, Examples]:
-    return roles(registry.load("tasks", TASK), spec(**changes))
+    return load_row_roles(registry.load("tasks", TASK), spec(**changes))
 
 
 def texts(rows: Examples) -> set[str]:
@@ -158,7 +158,7 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
     """Hashes of before parts of one split were made disjoint: splits of their own have no parts."""
     folder = Path(__file__).parents[3] / "search_spaces"
     sweep = load_spec(folder / "quickstart.yaml")
-    found = roles(registry.load("tasks", sweep.tasks[0]), sweep)
+    found = load_row_roles(registry.load("tasks", sweep.tasks[0]), sweep)
     assert {role: data_hash({role: part}) for role, part in found.items()} == {
         "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
         "select": "88733118274ae4ea", "report": "8fe52a2899732d0f",

@@ -10,7 +10,7 @@ import pytest
 
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
-from raykd.sweep import runfolder
+from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.events import EventLog
 from raykd.sweep.trial_recorder import TrialRecorder
@@ -27,7 +27,7 @@ class Coordinator:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr("raykd.sweep.trial_recorder.answer", lambda request: request)
-    return runfolder.create(tmp_path, spec(), "", "", "none")
+    return run_folder.create(tmp_path, spec(), "", "", "none")
 
 
 def trial(run, number=0):

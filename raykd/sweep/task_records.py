@@ -1,4 +1,4 @@
-"""The records of a task and its teacher, as the report shows them."""
+"""Makes the records of a task and its teacher that the report shows."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from raykd.data.base import Examples
 from raykd.errors import SpecError
 from raykd.spec.load import load_spec
 from raykd.spec.schema import AugmentSpec
-from raykd.sweep.augmenting import augmented
-from raykd.sweep.rows import roles
+from raykd.sweep.augmented_rows import augmented
+from raykd.sweep.row_roles import load_row_roles
 from tests.integration.conftest import TASK, tiny_spec
 from tests.unit.spec.files import ARMS, HEAD, only, write
 
@@ -44,8 +44,8 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     plain = tiny_spec()
     data = plain.data.model_copy(update={"augment": how})
-    found = roles(TASKS, plain.model_copy(update={"data": data}))
-    before = roles(TASKS, plain)
+    found = load_row_roles(TASKS, plain.model_copy(update={"data": data}))
+    before = load_row_roles(TASKS, plain)
     assert len(found["train"]) > len(before["train"])
     for role in ("finetune", "select", "report"):
         assert found[role].texts == before[role].texts

@@ -21,7 +21,7 @@ from raykd.results.serialization import to_dict
 from raykd.results.store import load_results
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.began import Identity
+from raykd.sweep.input_hashes import InputHashes
 
 FORMAT = 1
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
@@ -34,7 +34,7 @@ def create(
     source: str,
     command: str,
     baseline: str,
-    inputs: Mapping[str, Identity] | None = None,
+    inputs: Mapping[str, InputHashes] | None = None,
 ) -> Path:
     """Make a new run folder with what was asked, what that means, and where it runs.
 
@@ -44,7 +44,7 @@ def create(
         source: The file as it was given.
         command: The command line.
         baseline: Label that the arms are compared with.
-        inputs: What it begins with, by task (`raykd.sweep.began`).
+        inputs: What it begins with, by task (`raykd.sweep.input_hashes`).
 
     Raises:
         SetupError: The folder cannot be written.
@@ -109,7 +109,7 @@ def write_spec(run: Path, spec: SweepSpec) -> None:
 
 
 def write_resumption(
-    run: Path, spec: SweepSpec, command: str, inputs: Mapping[str, Identity]
+    run: Path, spec: SweepSpec, command: str, inputs: Mapping[str, InputHashes]
 ) -> None:
     """Note that a run goes on: with what budget, on what machine, with what versions and inputs.
 
@@ -180,9 +180,9 @@ def last_environment(run: Path) -> Mapping[str, Any]:
     return last
 
 
-def began_with(run: Path) -> Mapping[str, Identity]:
+def recorded_inputs(run: Path) -> Mapping[str, InputHashes]:
     """What a run began, or was continued, with; of an earlier raykd's runs what is known of it."""
-    found: Mapping[str, Identity] = last_environment(run).get("inputs") or {
+    found: Mapping[str, InputHashes] = last_environment(run).get("inputs") or {
         task.name: {"data rows": task.data_fingerprint} for task in load_results(run).tasks
     }
     return found

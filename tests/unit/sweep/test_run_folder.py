@@ -7,14 +7,14 @@ import pytest
 from raykd.errors import SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.spec.load import load_spec
-from raykd.sweep import runfolder
+from raykd.sweep import run_folder
 from tests.unit.sweep.specs import spec
 
 SOURCE = "name: tiny  # as typed\n"
 
 
 def made(folder, **changes):
-    return runfolder.create(folder, spec(**changes), SOURCE, "raykd sweep tiny.yaml", "none")
+    return run_folder.create(folder, spec(**changes), SOURCE, "raykd sweep tiny.yaml", "none")
 
 
 def test_a_run_folder_tells_what_was_asked_what_it_means_and_where_it_runs(tmp_path):
@@ -25,8 +25,8 @@ def test_a_run_folder_tells_what_was_asked_what_it_means_and_where_it_runs(tmp_p
     assert load_spec(run / "resolved.yaml") == spec()
     env = json.loads((run / "env.json").read_text())
     assert (env["command"], env["baseline"]) == ("raykd sweep tiny.yaml", "none")
-    assert env["version"] == runfolder.FORMAT
-    assert set(runfolder.PACKAGES) == set(env["packages"])
+    assert env["version"] == run_folder.FORMAT
+    assert set(run_folder.PACKAGES) == set(env["packages"])
     assert env["cpus"] > 0
     assert sorted(p.name for p in run.iterdir() if p.is_dir()) == [
         "checkpoints", "state", "teachers",
@@ -40,7 +40,7 @@ def test_two_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path):
 
 def test_a_run_folder_is_opened_again_as_it_was_made(tmp_path):
     run = made(tmp_path, search__trials=9)
-    again, env = runfolder.reopen(run)
+    again, env = run_folder.reopen(run)
     assert again == spec(search__trials=9)
     assert env["baseline"] == "none"
 
@@ -55,7 +55,7 @@ def test_what_is_no_run_folder_is_told(tmp_path, damage):
     else:
         (run / "resolved.json").write_text('{"name": ')
     with pytest.raises(SpecError, match="is not a run folder") as caught:
-        runfolder.reopen(run)
+        run_folder.reopen(run)
     assert "run:" in caught.value.hint
 
 
@@ -70,28 +70,28 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path, place):
 def test_a_second_sweep_on_a_run_folder_is_refused_while_the_first_lives(tmp_path):
     run = made(tmp_path)
     with (
-        runfolder.lock(run),
+        run_folder.lock(run),
         pytest.raises(SetupError, match="another sweep is writing"),
-        runfolder.lock(run),
+        run_folder.lock(run),
     ):
         pass
-    with runfolder.lock(run):
+    with run_folder.lock(run):
         pass
 
 
 def test_a_lock_that_cannot_be_written_is_told(tmp_path):
     with (
         pytest.raises(SetupError, match=r"cannot write to .*: No such file"),
-        runfolder.lock(tmp_path / "gone"),
+        run_folder.lock(tmp_path / "gone"),
     ):
         pass
 
 
 def test_a_lock_is_released_by_an_error(tmp_path):
     run = made(tmp_path)
-    with pytest.raises(KeyboardInterrupt), runfolder.lock(run):
+    with pytest.raises(KeyboardInterrupt), run_folder.lock(run):
         raise KeyboardInterrupt
-    with runfolder.lock(run):
+    with run_folder.lock(run):
         pass
 
 
@@ -107,7 +107,7 @@ def test_the_teacher_of_a_task_is_kept(tmp_path):
         select_on="10% of train", report_on="validation", data_fingerprint="d", truncated=0,
         student="s", student_parameters=4,
     )  # fmt: skip
-    runfolder.write_teacher(run, "glue/rte", teacher, record)
+    run_folder.write_teacher(run, "glue/rte", teacher, record)
     plain = json.loads((run / "teachers" / "glue-rte.json").read_text())
     assert plain["teacher"]["metrics"] == {"select/accuracy": 0.5}
     assert plain["record"]["select_on"] == "10% of train"

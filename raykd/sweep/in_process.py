@@ -1,4 +1,4 @@
-"""Preparing teachers and running one trial in this process, without Ray: for debugging."""
+"""Prepares a teacher or runs one trial in this process, without Ray, for debugging."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.paths import open_cache, without_cache
 from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
+from raykd.sweep.user_cache import open_cache, without_cache
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
@@ -228,7 +228,7 @@ def middle(domain: Domain) -> Scalar:
     return round(value) if domain.kind in ("int", "logint") else value
 
 
-def run_here(
+def run_in_process(
     config: TrialConfig,
     prepared: PreparedTask,
     task: Task,

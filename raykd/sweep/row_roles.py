@@ -1,4 +1,4 @@
-"""Which rows play which role in a sweep."""
+"""Reads the rows of a task and splits them into roles: train, select, report, finetune."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from raykd.data.rationales import from_file, rationales_as_input, relabelled, wi
 from raykd.errors import SpecError
 from raykd.spec.schema import RationaleSpec, SweepSpec
 from raykd.spec.splits import split_problems
-from raykd.sweep.augmenting import augmented
-from raykd.sweep.paths import open_cache
+from raykd.sweep.augmented_rows import augmented
+from raykd.sweep.user_cache import open_cache
 
 
-def roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
+def load_row_roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
     """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
 
     Companions of the report split, where they can be reached, are ``report_<suffix>``.

@@ -95,7 +95,7 @@ def cached_teachers() -> tuple[CacheEntry, ...]:
     return cache_index.entries(cache_folder())
 
 
-def cached_beside() -> tuple[CacheItem, ...]:
+def cached_extras() -> tuple[CacheItem, ...]:
     """What lies in the cache beside teachers: augmented rows, and what was left half written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The teachers of a sweep: from the cache or prepared in a slot, published for every trial."""
+"""Provides the teachers of a sweep: from the cache or prepared in a slot, then published."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.serialization import to_dict
 from raykd.spec.schema import SweepSpec
-from raykd.sweep import runfolder
-from raykd.sweep.describe import task_record, teacher_record
+from raykd.sweep import run_folder
 from raykd.sweep.events import EventLog
 from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
+from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
@@ -32,7 +32,7 @@ from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
 @dataclass(slots=True)
@@ -63,8 +63,8 @@ class _Work:
         return values
 
 
-class Teachers:
-    """Has every teacher prepared at once and gives them out task by task.
+class TeacherProvider:
+    """Has all teachers prepared at once and publishes them task by task.
 
     What a slot made is written to the cache as soon as it is there, in a thread, so that another
     sweep that waits for the same teacher goes on.
@@ -113,7 +113,7 @@ class Teachers:
 
         One that another process makes at this time is waited for when its turn comes.
         """
-        asked = [task for task in self._plans if self._ask(task)]
+        asked = [task for task in self._plans if self._request_missing(task)]
         if asked:
             threading.Thread(
                 target=self._collect, args=(asked,), daemon=True, name=f"{RAY_THREAD} teachers"
@@ -138,10 +138,10 @@ class Teachers:
             if not self._cache.wait(plan.keys, stop):
                 return None
             self._elsewhere.discard(task)
-            if self._ask(task):
+            if self._request_missing(task):
                 self._collect([task])
             work = self._work[task]
-        while not work.over.wait(_LOOK_S):
+        while not work.over.wait(_POLL_S):
             if stop():
                 return None
         if work.error is not None:
@@ -152,10 +152,10 @@ class Teachers:
             self._publish(task, work)
         return self._ready[task]
 
-    def _ask(self, task: str) -> bool:
+    def _request_missing(self, task: str) -> bool:
         """Look for a teacher, and submit a job for what is missing; whether there is a job."""
         plan = self._plans[task]
-        work = self._look(task)
+        work = self._look_up(task)
         if not work.found.missing:
             work.over.set()
             self._cache.release(plan.keys)
@@ -165,9 +165,9 @@ class Teachers:
             self._note(f"the teacher of {task} is being made by {who}: it is waited for")
             self._elsewhere.add(task)
             return False
-        work = self._look(task)  # another process may have been at it until now
+        work = self._look_up(task)  # another process may have been at it until now
         if not work.found.missing:
-            return self._ask(task)
+            return self._request_missing(task)
         if said := describe_missing(self._cache, task, plan.keys, work.found):
             self._note(said)
         ref = ray.put(with_known_parts(plan.inputs, work.found))
@@ -177,7 +177,7 @@ class Teachers:
         )
         return True
 
-    def _look(self, task: str) -> _Work:
+    def _look_up(self, task: str) -> _Work:
         plan = self._plans[task]
         work = _Work(plan=plan, found=self._cache.look_up(plan.inputs, plan.keys))
         self._work[task] = work
@@ -251,7 +251,7 @@ class Teachers:
             )
 
     def _publish(self, task: str, work: _Work) -> None:
-        """Lay a teacher down for the trials of its task."""
+        """Publish a teacher for the trials of its task."""
         bare, handle = self._published(task, work)
         teacher = teacher_record(
             self._setups[task],
@@ -261,7 +261,7 @@ class Teachers:
             plan=work.plan,
         )
         record = task_record(self._setups[task], bare)
-        runfolder.write_teacher(self._run, task, teacher, record)
+        run_folder.write_teacher(self._run, task, teacher, record)
         self._log.emit("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))
         self._ready[task] = handle
 
@@ -280,7 +280,7 @@ class Teachers:
         answer(self._coordinator.delete.remote(f"{handle.fingerprint}/prepared"))
         return bare, handle
 
-    def again(self, fingerprint: str, version: int) -> None:
+    def republish(self, fingerprint: str, version: int) -> None:
         """Publish a teacher that was lost from the object store, from the cache.
 
         Args:
@@ -290,7 +290,7 @@ class Teachers:
         task = next((t for t, h in self._ready.items() if h.fingerprint == fingerprint), None)
         if task is None:
             return
-        work = self._look(task)
+        work = self._look_up(task)
         work.over.set()
         if work.found.missing:
             self._note(f"the teacher of {task} is lost, from the object store and from the cache")

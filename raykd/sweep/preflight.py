@@ -1,4 +1,4 @@
-"""Looks at data and models of a whole sweep before anything is started."""
+"""Checks the data and models of a whole sweep before anything is started."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
 from raykd.sweep.tasks import task_of
 
-ROOM = 1 << 40
+ASSUMED_STORE_BYTES = 1 << 40
 """Bytes for cached outputs: what a cluster has room for is not known before there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class TaskPreflight:
     """What was found of a task.
 
     Attributes:
@@ -37,7 +37,7 @@ class Seen:
     missing: str = ""
 
 
-def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
+def preflight(spec: SweepSpec) -> tuple[list[TaskPreflight], list[RaykdError]]:
     """Set up every task as a sweep does, and go on where one cannot be.
 
     What lies on a hub that cannot be reached is no fault of the search space.
@@ -45,34 +45,36 @@ def look(spec: SweepSpec) -> tuple[list[Seen], list[RaykdError]]:
     Returns:
         What was found of each task, and every error.
     """
-    seen: list[Seen] = []
+    seen: list[TaskPreflight] = []
     errors: list[RaykdError] = []
     for task in spec.tasks:
         try:
-            seen.append(_look(spec, task))
+            seen.append(_check_task(spec, task))
         except RaykdError as exc:
             if not any(str(exc) == str(other) for other in errors):
                 errors.append(exc)
     return seen, errors
 
 
-def _look(spec: SweepSpec, task: str) -> Seen:
+def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
     """One task: its rows and models, or only its rows, or neither."""
     source = describe_data(spec, task)
     try:
         setup = set_up_task(spec, task)
-        plan_serving(spec, setup, ROOM)
+        plan_serving(spec, setup, ASSUMED_STORE_BYTES)
     except Unreachable as exc:
         missing = exc.message
     else:
         notes = tuple(message for message, _ in setup_notes(setup))
-        return Seen(task=task, source=source, rows=_counts(setup.rows), notes=notes)
+        return TaskPreflight(task=task, source=source, rows=_counts(setup.rows), notes=notes)
     try:
         with listening() as heard:
             rows = load_roles(task_of(spec, task), spec, task)
     except Unreachable as exc:
-        return Seen(task=task, source=source, rows={}, missing=exc.message)
-    return Seen(task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing)
+        return TaskPreflight(task=task, source=source, rows={}, missing=exc.message)
+    return TaskPreflight(
+        task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing
+    )
 
 
 def _counts(rows: Mapping[str, Examples]) -> dict[str, int]:

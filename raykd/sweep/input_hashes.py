@@ -1,4 +1,4 @@
-"""What a run began with, so that a resumption on other data or models is not taken for the same."""
+"""Hashes of the inputs of a run: a resumption on other data or models is refused."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from raykd.errors import SpecError
 from raykd.models.model_factory import ModelFactory
 from raykd.sweep.task_setup import TaskSetup
 
-Identity = Mapping[str, str]
+InputHashes = Mapping[str, str]
 
 
-def identity(setup: TaskSetup) -> Identity:
+def hash_inputs(setup: TaskSetup) -> InputHashes:
     """Hashes of what lies outside of the search space and decides the results of a task.
 
     Settings are not among it: a resumed run keeps those it began with.
@@ -51,8 +51,10 @@ def _of_model(factory: ModelFactory) -> str:
     return found.hexdigest()[:12]
 
 
-def other_inputs(before: Mapping[str, Identity], now: Mapping[str, Identity]) -> tuple[str, ...]:
-    """What differs between two beginnings, in words; tasks that one of them lacks are not compared.
+def changed_inputs(
+    before: Mapping[str, InputHashes], now: Mapping[str, InputHashes]
+) -> tuple[str, ...]:
+    """Which inputs differ, in words; tasks that one side lacks are not compared.
 
     Args:
         before: What the run began with, by task.
@@ -67,8 +69,8 @@ def other_inputs(before: Mapping[str, Identity], now: Mapping[str, Identity]) ->
     )
 
 
-def refuse_others(changed: tuple[str, ...], run: str) -> None:
-    """Refuse to go on with other data or models.
+def refuse_changed_inputs(changed: tuple[str, ...], run: str) -> None:
+    """Refuse to resume with other data or models.
 
     Raises:
         SpecError: Something differs.
@@ -83,8 +85,8 @@ def refuse_others(changed: tuple[str, ...], run: str) -> None:
     )
 
 
-def other_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between two environments (`runfolder.environment`), in words."""
+def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which versions differ between two environments (`run_folder.environment`), in words."""
     old, new = dict(before.get("packages", {})), dict(now.get("packages", {}))
     for name in ("raykd", "git", "python"):
         old[name], new[name] = before.get(name, ""), now.get(name, "")

@@ -1,4 +1,4 @@
-"""Train rows with more rows made of them, kept on disk so that the next sweep has them at once."""
+"""Adds augmented train rows, which are cached on disk for the next sweep."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def augmented(task: Task, rows: Examples, how: AugmentSpec, folder: Path | None)
     identity = [FORMAT, fingerprint({"train": rows}), how.model_dump(), _stamp(how.vectors)]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     path = None if folder is None else folder / AUGMENTED / f"{name}.json"
-    if path is not None and (kept := _kept(path, rows)) is not None:
+    if path is not None and (kept := _read(path, rows)) is not None:
         return kept
     made = augment(
         rows,
@@ -57,11 +57,11 @@ def augmented(task: Task, rows: Examples, how: AugmentSpec, folder: Path | None)
         Augmentation(copies=how.copies, probability=float(how.probability), seed=how.seed),
     )
     if folder is not None and path is not None:
-        _keep(made, path, folder)
+        _write(made, path, folder)
     return made
 
 
-def _kept(path: Path, like: Examples) -> Examples | None:
+def _read(path: Path, like: Examples) -> Examples | None:
     """Rows that were made before, None where they are not there or damaged."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def _kept(path: Path, like: Examples) -> Examples | None:
     return Examples(texts=texts, labels=labels)
 
 
-def _keep(made: Examples, path: Path, folder: Path) -> None:
+def _write(made: Examples, path: Path, folder: Path) -> None:
     """Write rows, whole or not at all; where they cannot be kept, the next sweep makes them."""
     plain = json.dumps({"texts": made.texts, "labels": made.labels.tolist()})
     with contextlib.suppress(OSError), CacheLocks(folder).atomic_write(path, is_file=True) as draft:
