@@ -93,6 +93,16 @@ LAYERS = {
         # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
+    "clusters": Layer(
+        # Rules for cluster files are found like other extensions. Slots are started on the nodes of
+        # a cluster, and the events of a job that was sent to one are those of a sweep.
+        raykd={"errors", "registry", "results.event_log", "results.run_archive", "spec.resources",
+               "spec.schema", "training.device", "trial"},
+        packages={"ray", "yaml"},
+        # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
+        # node computes with is asked on the node.
+        later={"click", "jsonschema", "torch"},
+    ),
     "report": Layer(
         raykd={"errors", "params", "registry", "results"},
         packages={"optuna", "plotly", "jinja2", "markupsafe"},
@@ -101,17 +111,10 @@ LAYERS = {
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "losses.targets", "data", "models",
                "methods.base", "training.device", "training.seeding", "training.settings",
-               "teachers", "trial", "spec", "search", "results", "report"},
+               "teachers", "trial", "clusters", "spec", "search", "results", "report"},
         packages={"numpy", "optuna", "ray", "ray.tune"},
-        # The names of the GPUs, for the record; the cluster file on a head.
-        later={"torch", "yaml"},
-    ),
-    "clusters": Layer(
-        # Rules are found like other extensions.
-        raykd={"errors", "registry"},
-        packages={"yaml"},
-        # Ray's own loader and schema; it reports mistakes as errors of its command line.
-        later={"click", "jsonschema", "ray"},
+        # The names of the GPUs, for the record.
+        later={"torch"},
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
@@ -272,7 +275,7 @@ def test_the_check_can_fail(source, refused):
 
 # Where the surroundings are read: the command line, the start of a sweep, and the process of a
 # worker, which sets what its libraries read.
-MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "trial/worker.py"}
+MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "clusters", "trial/worker.py"}
 
 
 def test_only_the_edges_read_the_environment():

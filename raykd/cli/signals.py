@@ -9,8 +9,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from raykd.clusters.processes import descendants, kill
 from raykd.errors import Stopped
-from raykd.sweep.processes import descendants, kill
 
 STDERR = 2
 

@@ -212,7 +212,7 @@ def _submit(
     """Run the search space as a job of a cluster; returns what it ended with there."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
-    from raykd.sweep.submit import submit
+    from raykd.clusters.job_submission import submit
 
     report = Path(spec.report.path.format(name=spec.name))
     with open_console(output) as console:

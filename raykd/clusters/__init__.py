@@ -1,1 +1,1 @@
-"""Cluster files: what Ray would make of them, what is wrong with them, what they hold and cost."""
+"""Ray: connecting, nodes and the slots on them, job submission; cluster files, rules and cost."""

@@ -12,20 +12,20 @@ from typing import Any
 
 import ray
 
+from raykd.clusters.autoscaling import SlotAutoscaler
+from raykd.clusters.background_thread import BackgroundThread
+from raykd.clusters.node_capabilities import ability_of_nodes
+from raykd.clusters.ray_cluster import slots, survey
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
+from raykd.results.event_log import EventLog
 from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.abilities import ability_of, student_width
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
-from raykd.sweep.autoscaling import SlotAutoscaler
-from raykd.sweep.background import Background
-from raykd.sweep.cluster import slots, survey
 from raykd.sweep.confirm import confirm, to_confirm
-from raykd.sweep.events import EventLog
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
-from raykd.sweep.task_setup import TaskSetup
+from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
@@ -117,7 +117,7 @@ class Driver:
         if why is not None:
             self._log.emit("note", message=without_cache(cache, why))
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
-        ability = ability_of(cluster)
+        ability = ability_of_nodes(cluster)
         widths = {task: student_width(found) for task, found in self._setups.items()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
@@ -131,7 +131,7 @@ class Driver:
                 cluster.store_bytes, ability,
             )  # fmt: skip
             listener = self._listen(coordinator, recorder, teachers)
-            work = Background(lambda: self._work(teachers, autoscaler, recorder), "work")
+            work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:
                 while not work.wait(LOOK_S):
                     listener.check()
@@ -143,7 +143,7 @@ class Driver:
                 raise
             conclude(None)
 
-    def _halt(self, coordinator: Any, work: Background, why: BaseException) -> None:
+    def _halt(self, coordinator: Any, work: BackgroundThread, why: BaseException) -> None:
         """End what runs, so that its end is on record."""
         if isinstance(why, KeyboardInterrupt):
             message = "stopped by the user; results so far are kept (once more ends it at once)"
@@ -215,7 +215,7 @@ class Driver:
 
     def _listen(
         self, coordinator: Any, recorder: TrialRecorder, teachers: TeacherProvider
-    ) -> Background:
+    ) -> BackgroundThread:
         """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
@@ -236,7 +236,7 @@ class Driver:
                 for notification in notifications:
                     self._on_notification(notification, recorder, teachers)
 
-        return Background(listen, "listener")
+        return BackgroundThread(listen, "listener")
 
     def _on_notification(
         self, notification: Mapping[str, Any], recorder: TrialRecorder, teachers: TeacherProvider

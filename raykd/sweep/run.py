@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from raykd.clusters.ray_cluster import connected
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
+from raykd.results.event_log import EventLog, Listener
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results, read_events, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.spec.yaml_loader import read_text
 from raykd.sweep import input_hashes, run_folder
-from raykd.sweep.cluster import connected
 from raykd.sweep.driver import Driver
-from raykd.sweep.events import EventLog, Listener
 from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 

@@ -257,3 +257,11 @@ def _numbered(output_spec: OutputSpec, layers: int) -> OutputSpec:
         hidden_states=tuple(range(layers + 1)) if hidden == "all" else hidden,
         attentions=tuple(range(layers)) if attentions == "all" else attentions,
     )
+
+
+def student_width(setup: TaskSetup) -> int:
+    """The width of the hidden states of a task's students."""
+    student = setup.student
+    if isinstance(student, StudentFromTeacher):
+        return student.dims(setup.teacher.dims).hidden
+    return student.dims.hidden

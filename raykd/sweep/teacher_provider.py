@@ -13,10 +13,10 @@ import ray
 
 from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
+from raykd.results.event_log import EventLog
 from raykd.results.serialization import to_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.events import EventLog
 from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from raykd.params import Scalar
+from raykd.results.event_log import EventLog
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
-from raykd.sweep.events import EventLog
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob

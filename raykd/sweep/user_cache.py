@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raykd.clusters.home_folder import home
 from raykd.errors import SetupError
-from raykd.sweep.home import home
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import CacheEntry, CacheItem
 from raykd.teachers.locks import CacheLocks

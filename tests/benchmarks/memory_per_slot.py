@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from raykd.clusters.ray_cluster import connected
 from raykd.data.base import Array, TokenizedDataset
-from raykd.sweep.cluster import connected
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.ragged import joined, one_chunk

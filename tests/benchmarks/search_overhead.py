@@ -26,14 +26,14 @@ import optuna
 import ray
 
 from raykd import params, registry
+from raykd.clusters.ray_cluster import connected
 from raykd.report.build import build_report
+from raykd.results.event_log import EventLog
 from raykd.results.store import load_results, write_trials
 from raykd.search.arms import ArmsScheduler, ArmsSearch
 from raykd.search.space import domains_of
 from raykd.spec.load import load_spec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.cluster import connected
-from raykd.sweep.events import EventLog
 from raykd.sweep.search import make_arm, open_storage
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import start_coordinator

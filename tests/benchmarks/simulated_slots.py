@@ -29,10 +29,10 @@ from typing import Any
 
 import ray
 
+from raykd.clusters.ray_cluster import connected
+from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.cluster import connected
-from raykd.sweep.events import EventLog
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, start_coordinator

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd import registry
+from raykd.clusters.ray_cluster import connected
 from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec
@@ -32,7 +33,6 @@ from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.params import build
 from raykd.spec.schema import RandomInitSpec
-from raykd.sweep.cluster import connected
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from raykd.clusters.ray_cluster import connected, slots, survey
+from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.cluster import connected, slots, survey
-from raykd.sweep.events import EventLog
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_provider import TeacherProvider
 

@@ -9,8 +9,8 @@ import pytest
 
 from raykd.cli.main import main
 from raykd.data.notes import listening, note
+from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
-from raykd.sweep.events import EventLog
 from raykd.sweep.run import _warn
 from raykd.sweep.task_setup import set_up_task, setup_notes
 from tests import synthetic_run

@@ -13,13 +13,14 @@ import time
 import pytest
 
 from raykd.cli.main import main
+from raykd.clusters import ray_cluster
 from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
+from raykd.results.event_log import EventLog
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.spec.load import load_spec, to_yaml
-from raykd.sweep import cluster, input_hashes, run_folder
-from raykd.sweep.events import EventLog
+from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
 from raykd.sweep.task_setup import set_up_task
 from tests.synthetic_run import Builder
@@ -359,7 +360,7 @@ def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(
 HELD = """
 import os, signal, subprocess, sys, time
 from raykd.cli.signals import Signals
-from raykd.sweep.processes import descendants
+from raykd.clusters.processes import descendants
 from raykd.errors import Stopped
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
@@ -450,10 +451,10 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
             begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(cluster.ray, "init", init)
-    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(cluster, "START_PAUSE_S", 0.0)
-    with cluster.connected(None):
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_cluster, "START_PAUSE_S", 0.0)
+    with ray_cluster.connected(None):
         assert tries == ["local"] * 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
@@ -463,14 +464,14 @@ def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monk
     def init(**given):
         raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(cluster.ray, "init", init)
-    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(cluster, "START_PAUSE_S", 0.0)
-    with pytest.raises(SetupError, match="tried 3 times") as caught, cluster.connected(None):
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_cluster, "START_PAUSE_S", 0.0)
+    with pytest.raises(SetupError, match="tried 3 times") as caught, ray_cluster.connected(None):
         pass
     assert "busy" in caught.value.hint
     assert "--address" not in caught.value.hint
-    with pytest.raises(SetupError) as caught, cluster.connected("10.0.0.1:6379"):
+    with pytest.raises(SetupError) as caught, ray_cluster.connected("10.0.0.1:6379"):
         pass
     assert "ray status --address 10.0.0.1:6379" in caught.value.hint
 
@@ -481,10 +482,10 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
 
     mine = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: mine.append(number))
-    monkeypatch.setattr(cluster.ray, "init", init)
-    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
     try:
-        with cluster.connected(None):
+        with ray_cluster.connected(None):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -11,9 +11,9 @@ import pytest
 import ray
 
 from raykd import registry
+from raykd.clusters.ray_cluster import connected
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.cluster import connected
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask

@@ -15,8 +15,9 @@ import ray
 import torch
 
 from raykd import registry
-from raykd.sweep import abilities, nodes, run_folder
-from raykd.sweep.events import EventLog
+from raykd.clusters import node_capabilities, nodes
+from raykd.results.event_log import EventLog
+from raykd.sweep import run_folder
 from raykd.sweep.in_process import prepare_task
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
@@ -126,7 +127,7 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
 
 def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
     found = nodes.alive()
-    assert abilities._asked(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
+    assert node_capabilities._asked(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
 
 
 @ray.remote(num_cpus=0)

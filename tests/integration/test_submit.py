@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from raykd.cli.main import main
+from raykd.clusters.job_submission import Submission
 from raykd.errors import SetupError
 from raykd.results.records import Status
 from raykd.results.store import load_results
-from raykd.sweep.submit import Submission
 
 HEAD = """
 import sys, time, ray

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from raykd.results.data_caveats import describe_shared_rows
+from raykd.results.event_log import EventLog
 from raykd.results.records import TaskRecord
 from raykd.results.replay import Replay
 from raykd.results.serialization import from_dict, to_dict
 from raykd.results.store import read_events
-from raykd.sweep.events import EventLog
 from raykd.sweep.run import _warn
 from raykd.sweep.task_records import task_record
 from raykd.sweep.task_setup import set_up_task

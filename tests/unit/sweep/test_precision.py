@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from raykd import registry
-from raykd.sweep.abilities import student_width
 from raykd.sweep.in_process import run_in_process
-from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.task_setup import set_up_task, student_width
 from raykd.sweep.trial_recorder import TrialRecorder
 from raykd.trial.run import TrialConfig
 from tests.unit.sweep.specs import SHAPE, TASK, spec

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from raykd.results.event_log import EventLog
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
-from raykd.sweep.events import EventLog
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage
 from tests.unit.sweep.specs import TASK, spec

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from raykd.results.event_log import EventLog
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.events import EventLog
 from raykd.sweep.trial_recorder import TrialRecorder
 from tests.unit.sweep.specs import spec
 

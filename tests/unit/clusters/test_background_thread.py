@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import ray
 
+from raykd.clusters import autoscaling
+from raykd.clusters.background_thread import BackgroundThread
 from raykd.errors import SetupError
-from raykd.sweep import autoscaling
-from raykd.sweep.background import Background
 from raykd.trial.coordinator import RAY_THREAD
 
 SOON_S = 30.0
@@ -23,7 +23,7 @@ def test_the_error_of_a_thread_is_raised_where_it_is_waited_for():
     def fail():
         raise SetupError("the disk is full")
 
-    work = Background(fail, "work")
+    work = BackgroundThread(fail, "work")
     with pytest.raises(SetupError, match="the disk is full"):
         work.wait(SOON_S)
     with pytest.raises(SetupError, match="the disk is full"):
@@ -33,7 +33,7 @@ def test_the_error_of_a_thread_is_raised_where_it_is_waited_for():
 
 def test_a_wait_is_bounded():
     over = threading.Event()
-    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    work = BackgroundThread(lambda: over.wait(SOON_S) and None, "work")
     began = time.monotonic()
     assert not work.wait(0.05)
     work.check()
@@ -44,7 +44,7 @@ def test_a_wait_is_bounded():
 
 def test_threads_that_call_ray_are_known_by_their_name():
     over = threading.Event()
-    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    work = BackgroundThread(lambda: over.wait(SOON_S) and None, "work")
     names = {t.name for t in threading.enumerate()}
     assert f"{RAY_THREAD} work" in names
     over.set()
@@ -100,7 +100,7 @@ def test_a_head_that_never_answers_ends_the_sweep(monkeypatch):
 
 def test_a_wait_that_a_signal_broke_off_does_not_take_the_thread_for_ended():
     over = threading.Event()
-    work = Background(lambda: over.wait(SOON_S) and None, "work")
+    work = BackgroundThread(lambda: over.wait(SOON_S) and None, "work")
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         work.wait(SOON_S)

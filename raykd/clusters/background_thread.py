@@ -1,4 +1,4 @@
-"""A function in a thread of its own whose error is not lost: whoever waits for it gets it."""
+"""Runs a function in a thread of its own and raises its error where it is waited for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from raykd.trial.coordinator import RAY_THREAD
 
 
-class Background:
+class BackgroundThread:
     """Runs a function in a thread; the main thread stays free for Ctrl-C.
 
     Args:

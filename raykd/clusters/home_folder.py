@@ -1,4 +1,4 @@
-"""The home folder of the user, and one for the process where there is none.
+"""The user's home folder, and a temporary one where there is none.
 
 Container runtimes start programs under a user that the system does not know. Ray and other
 libraries ask for the home folder when they are imported, and fail.

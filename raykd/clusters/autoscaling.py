@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from raykd.clusters import nodes
+from raykd.clusters.background_thread import BackgroundThread
+from raykd.clusters.node_agents import NodeAgents
 from raykd.errors import SetupError
-from raykd.sweep import nodes
-from raykd.sweep.background import Background
-from raykd.sweep.events import EventLog
-from raykd.trial.node_agents import NodeAgents
+from raykd.results.event_log import EventLog
 
 if TYPE_CHECKING:
-    from raykd.sweep.cluster import Cluster
+    from raykd.clusters.ray_cluster import Cluster
 
 POLL_S = 2.0
 """How often the list of nodes is read."""
@@ -56,7 +56,7 @@ class SlotAutoscaler:
         self._log = log
         self._nodes = {node.id: node for node in cluster.nodes}
         self._over = threading.Event()
-        self.watcher: Background | None = None
+        self.watcher: BackgroundThread | None = None
 
     def start(self) -> None:
         """Start the first slots, and ask for nodes where there are too few."""
@@ -65,7 +65,7 @@ class SlotAutoscaler:
         if self._cluster.elastic:
             if self.count() < self._cluster.slots:
                 self._request_nodes()
-            self.watcher = Background(self._watch, "watcher")
+            self.watcher = BackgroundThread(self._watch, "watcher")
 
     def count(self) -> int:
         """Slots there are; at least one, as a trial may wait for the first."""

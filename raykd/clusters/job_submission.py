@@ -1,4 +1,4 @@
-"""A sweep as a job of a cluster: sent there, followed from here, its run folder fetched."""
+"""Submits a sweep as a job of a cluster, follows it, and fetches its run folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import SetupError
+from raykd.results.event_log import Listener
 from raykd.results.run_archive import unpack
-from raykd.sweep.events import Listener
 
 FILE = "search_space.yaml"
 FOLDER = "runs"

@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from raykd.errors import SetupError
+from raykd.results.event_log import EventLog
 from raykd.results.store import read_events
-from raykd.sweep.events import EventLog
 
 
 def ignore(event):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from raykd.clusters.autoscaling import _spread_evenly
+from raykd.clusters.nodes import Node, addable
 from raykd.errors import SetupError
-from raykd.sweep.autoscaling import _spread_evenly
-from raykd.sweep.nodes import Node, addable
 from raykd.trial.slot_pool import SlotShape
 
 FILE = """

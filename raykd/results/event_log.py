@@ -1,4 +1,4 @@
-"""The event log: every event is appended to ``events.jsonl`` and shown, in one order."""
+"""The event log: appends every event to ``events.jsonl`` and passes it to a listener, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the nodes of a sweep can compute with, asked once, so that every trial does the same."""
+"""Asks the nodes once which number formats they have, so that every trial uses the same."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Sequence
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raykd.clusters.nodes import Node
+from raykd.clusters.ray_cluster import Cluster
 from raykd.errors import SetupError
-from raykd.sweep.cluster import Cluster
-from raykd.sweep.nodes import Node
-from raykd.sweep.task_setup import TaskSetup
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability, choose_device
 
 ASK_S = 120.0
 """A node that does not answer in this time is taken as one that can."""
 
 
-def ability_of(cluster: Cluster) -> Ability:
+def ability_of_nodes(cluster: Cluster) -> Ability:
     """What the devices of all nodes that hold slots can do.
 
     Nodes that come later do the same; one without the instructions computes it more slowly, or
@@ -65,11 +63,3 @@ def _can(kind: str) -> bool:
     if kind == "cuda" and not torch.cuda.is_available():
         return True  # no trial can run here, and the slot will say why
     return has_bf16(torch.device(kind))
-
-
-def student_width(setup: TaskSetup) -> int:
-    """The width of the hidden states of a task's students."""
-    student = setup.student
-    if isinstance(student, StudentFromTeacher):
-        return student.dims(setup.teacher.dims).hidden
-    return student.dims.hidden

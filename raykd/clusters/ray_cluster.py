@@ -1,4 +1,4 @@
-"""The Ray cluster of a sweep: connecting, what it holds, the coordinator and the slots."""
+"""The Ray cluster of a sweep: the connection, its capacity, the coordinator and the slots."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pathlib import Path
 
 import ray
 
+from raykd.clusters import nodes
+from raykd.clusters.autoscaling import SlotAutoscaler
+from raykd.clusters.node_agents import NodeAgents
+from raykd.clusters.nodes import Node
+from raykd.clusters.processes import descendants, kill
 from raykd.errors import Problem, SetupError, SpecError
+from raykd.results.event_log import EventLog
 from raykd.spec.resources import check_resources
 from raykd.spec.schema import ResourceSpec, SweepSpec
-from raykd.sweep import nodes
-from raykd.sweep.autoscaling import SlotAutoscaler
-from raykd.sweep.events import EventLog
-from raykd.sweep.nodes import Node
-from raykd.sweep.processes import descendants, kill
 from raykd.training.device import built_for_gpus
 from raykd.trial.coordinator import RAY_THREAD, start_coordinator
-from raykd.trial.node_agents import NodeAgents
 from raykd.trial.slot_pool import SlotPool, SlotShape
 
 START_TRIES = 3
