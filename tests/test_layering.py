@@ -83,7 +83,7 @@ LAYERS = {
     ),
     "search": Layer(
         # What records a search is told the status of a trial.
-        raykd={"params", "spec.domains", "spec.schema", "results.records"},
+        raykd={"errors", "params", "spec.domains", "spec.schema", "results.records"},
         packages={"numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(

@@ -161,7 +161,7 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[TaskPreflight] | None = None
 
 
 def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, str]:
-    from raykd.sweep.formatting import describe_splits
+    from raykd.spec.descriptions import describe_splits
 
     search, resources = spec.search, spec.resources
     select_on, report_on = describe_splits(spec.data.select_on, spec.data.report_on)
@@ -201,7 +201,7 @@ def _data(data: DataSpec) -> str:
 
 def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, str]:
     """Where the rows of each task come from, and how many there are."""
-    from raykd.sweep.formatting import describe_data
+    from raykd.spec.descriptions import describe_data
 
     found = {one.task: one for one in seen or ()}
     words = {}

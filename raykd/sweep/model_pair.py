@@ -20,8 +20,8 @@ from raykd.models.tokenizers import (
     same_tokens,
     train_tokenizer,
 )
+from raykd.spec.descriptions import describe_model
 from raykd.spec.schema import RandomInitSpec, SweepSpec
-from raykd.sweep.formatting import describe_model
 from raykd.sweep.pair_checks import (
     check_checkpoint,
     check_from_teacher,

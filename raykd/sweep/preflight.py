@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from raykd.data.base import Examples
 from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
+from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.formatting import describe_data
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
 from raykd.sweep.tasks import task_of

@@ -21,9 +21,9 @@ from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
 from raykd.search.memory import SamplerMemory
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
+from raykd.search.study_journal import StudyJournal
 from raykd.spec.schema import Named, SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
-from raykd.sweep.journal import Journal
 from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable
 
@@ -44,7 +44,7 @@ def open_storage(run: Path) -> JournalStorage:
     `optuna-dashboard` opens the same file.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return JournalStorage(Journal(run / JOURNAL))
+    return JournalStorage(StudyJournal(run / JOURNAL))
 
 
 def make_arm(

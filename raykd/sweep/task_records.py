@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from raykd.data.base import EXPLAIN, PREDICT
+from raykd.data.chance_level import constant_scores
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
+from raykd.spec.descriptions import describe_model, describe_splits, describe_student
 from raykd.sweep.arm_studies import objectives
-from raykd.sweep.chance import constant_scores
-from raykd.sweep.formatting import describe_model, describe_splits, describe_student
 from raykd.sweep.serving_plan import ServingPlan, finetunes_teacher
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.object_store import TeacherHandle

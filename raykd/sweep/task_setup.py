@@ -14,6 +14,7 @@ from raykd.data.base import PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.hold_out import fingerprint
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
+from raykd.data.row_checks import check_choices, check_rationales, check_readings
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
@@ -21,10 +22,9 @@ from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
+from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.formatting import describe_model, describe_student
 from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
-from raykd.sweep.row_checks import check_choices, check_rationales, check_readings
 from raykd.sweep.row_roles import load_row_roles
 from raykd.sweep.tasks import task_of
 from raykd.teachers.inputs import StudentFromTeacher

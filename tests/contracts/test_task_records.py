@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from raykd.data.chance_level import constant_scores
 from raykd.data.shared_rows import digests, shared
 from raykd.results.scales import scale_named, unit_of
-from raykd.sweep.chance import constant_scores
 from tests.contracts.test_tasks import encoded, rows, task  # noqa: F401  # fixtures
 
 

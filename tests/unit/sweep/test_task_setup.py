@@ -19,8 +19,8 @@ from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
+from raykd.spec.descriptions import describe_student
 from raykd.spec.load import load_spec
-from raykd.sweep.formatting import describe_student
 from raykd.sweep.row_roles import load_row_roles
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
@@ -141,8 +141,8 @@ def test_all_of_train_is_refused_for_what_judges(key):
 
 
 def test_the_words_for_splits_say_what_is_left():
+    from raykd.spec.descriptions import describe_split, describe_splits
     from raykd.spec.schema import SplitRef
-    from raykd.sweep.formatting import describe_split, describe_splits
 
     half, whole = SplitRef(split="validation", fraction=0.5), SplitRef(split="validation")
     assert describe_split(half) == "50% of validation"

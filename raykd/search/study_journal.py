@@ -1,4 +1,4 @@
-"""The journal of the studies: whole lines only, whatever a full disk or a kill left of the last."""
+"""The journal of the studies, without lines that a full disk or a kill cut off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raykd.errors import SetupError
 _BEGINS = b'{"op_code":'
 
 
-class Journal(JournalFileBackend):
+class StudyJournal(JournalFileBackend):
     """Optuna's journal file, repaired when it is opened and put back when a line does not fit.
 
     Optuna appends after what is there. To a line that was cut it would append the next one, and no

@@ -12,13 +12,15 @@ from optuna.storages import JournalStorage
 
 from raykd.errors import SetupError
 from raykd.search.study import StudySearch
-from raykd.sweep.journal import Journal, repair
+from raykd.search.study_journal import StudyJournal, repair
 from tests.unit.search.studies import space
 
 
 def opened(path):
     return StudySearch(
-        space(), JournalStorage(Journal(path)), lambda existing: optuna.samplers.RandomSampler(0)
+        space(),
+        JournalStorage(StudyJournal(path)),
+        lambda existing: optuna.samplers.RandomSampler(0),
     )
 
 

@@ -1,4 +1,4 @@
-"""What predictions that are the same for every row would score: the level that knows nothing."""
+"""Chance level: what a constant prediction for every row would score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from raykd.data.base import Task, TokenizedDataset
 
-MOST = 5  # responses that are tried, of those that are accepted most often
+MAX_RESPONSES = 5  # responses that are tried, of those that are accepted most often
 
 
 def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple[float, ...]:
@@ -41,6 +41,6 @@ def _of_responses(task: Task, encoded: TokenizedDataset, metric: str) -> tuple[f
     if references is None or not references.answers:
         return ()
     counts = Counter(of for accepted in references.answers for of in set(accepted))
-    common = [text for text, count in counts.most_common(MOST) if count > 1]
+    common = [text for text, count in counts.most_common(MAX_RESPONSES) if count > 1]
     size = len(references.answers)
     return tuple(float(task.score_texts([text] * size, references)[metric]) for text in common)

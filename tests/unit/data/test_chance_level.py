@@ -9,7 +9,7 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import EvalReferences, TokenizedDataset
-from raykd.sweep.chance import constant_scores
+from raykd.data.chance_level import constant_scores
 
 
 def encoded(labels: list[int]) -> TokenizedDataset:

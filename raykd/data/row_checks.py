@@ -1,4 +1,4 @@
-"""Refuses methods that learn from something that the rows of a task do not have."""
+"""Checks that rows have what methods learn from: rationales, other prompts, answer choices."""
 
 from __future__ import annotations
 
