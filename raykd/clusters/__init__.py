@@ -1,1 +1,5 @@
 """Ray: connecting, nodes and the slots on them, job submission; cluster files, rules and cost."""
+
+from raykd.clusters.home_folder import stand_in
+
+stand_in()  # before Ray is imported

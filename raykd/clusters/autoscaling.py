@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
 from raykd.clusters import nodes
 from raykd.clusters.background_thread import BackgroundThread
+from raykd.clusters.capacity import Cluster
 from raykd.clusters.node_agents import NodeAgents
 from raykd.errors import SetupError
 from raykd.results.event_log import EventLog
-
-if TYPE_CHECKING:
-    from raykd.clusters.ray_cluster import Cluster
 
 POLL_S = 2.0
 """How often the list of nodes is read."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raykd.clusters.capacity import Cluster
 from raykd.clusters.nodes import Node
-from raykd.clusters.ray_cluster import Cluster
 from raykd.errors import SetupError
 from raykd.training.device import Ability, choose_device
 

@@ -14,8 +14,9 @@ import ray
 
 from raykd.clusters.autoscaling import SlotAutoscaler
 from raykd.clusters.background_thread import BackgroundThread
+from raykd.clusters.capacity import survey
 from raykd.clusters.node_capabilities import ability_of_nodes
-from raykd.clusters.ray_cluster import slots, survey
+from raykd.clusters.slots import slots
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
 from raykd.results.event_log import EventLog, Listener

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
@@ -13,10 +13,8 @@ from raykd.teachers.open_teacher import open_offline, open_variant, record_outpu
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_variants import variant_key
+from raykd.training.device import DistributedContext
 from raykd.trial.coordinator import MINE, READY, answer
-
-if TYPE_CHECKING:
-    from raykd.trial.worker import SlotWorker
 
 WAIT_S = 2.0
 
@@ -25,19 +23,30 @@ class DerivedTeachers:
     """Opens derived teachers for one trial; call it with the variant and what is read of it.
 
     Args:
-        slot: The rank that runs the trial.
+        coordinator: Handle of the coordinator actor.
+        slot: Number of the slot that runs the trial.
+        world: The rank among those of the slot.
         trial: Id of the trial.
         prepared: The task.
     """
 
-    def __init__(self, slot: SlotWorker, trial: str, prepared: PreparedTask) -> None:
+    def __init__(
+        self,
+        coordinator: Any,
+        slot: int,
+        world: DistributedContext,
+        trial: str,
+        prepared: PreparedTask,
+    ) -> None:
+        self._coordinator = coordinator
         self._slot = slot
+        self._world = world
         self._trial = trial
         self._prepared = prepared
 
     def __call__(self, variant: TeacherVariant, output_spec: OutputSpec) -> Teacher:
         """The derived teacher, recorded by this slot or another one."""
-        prepared, world = self._prepared, self._slot.world
+        prepared, world = self._prepared, self._world
         if prepared.cached_outputs is None:
             return open_variant(prepared, variant, output_spec, world)
         key = variant_key(prepared.fingerprint, variant, output_spec)
@@ -56,12 +65,12 @@ class DerivedTeachers:
 
     def _claim(self, key: str) -> tuple[str, Any]:
         """Rank 0 claims; what was kept is read from the coordinator by every rank."""
-        coordinator, slot = self._slot.coordinator, self._slot.slot
+        coordinator, slot = self._coordinator, self._slot
         state, kept = "", None
-        if self._slot.world.rank == 0:
+        if self._world.rank == 0:
             state, kept = answer(coordinator.claim.remote(key, slot, WAIT_S))
-        state = self._slot.world.broadcast(state)
-        if state == READY and self._slot.world.rank != 0:
+        state = self._world.broadcast(state)
+        if state == READY and self._world.rank != 0:
             kept = answer(coordinator.read.remote(key))
         return state, kept
 
@@ -77,25 +86,23 @@ class DerivedTeachers:
     def _make(self, key: str, variant: TeacherVariant, output_spec: OutputSpec) -> float:
         """Rank 0 makes and keeps it; the others hear of it with their next claim."""
         began = time.monotonic()
-        if self._slot.world.rank == 0:
+        if self._world.rank == 0:
             try:
-                made = record_outputs_of_variant(
-                    self._prepared, variant, output_spec, self._slot.world
-                )
-                answer(self._slot.coordinator.put.remote(key, made))
+                made = record_outputs_of_variant(self._prepared, variant, output_spec, self._world)
+                answer(self._coordinator.put.remote(key, made))
             except BaseException:
                 self._invalidate(key)
                 raise
         return time.monotonic() - began
 
     def _invalidate(self, key: str) -> None:
-        if self._slot.world.rank == 0:
-            answer(self._slot.coordinator.invalidate.remote(key, self._slot.slot))
+        if self._world.rank == 0:
+            answer(self._coordinator.invalidate.remote(key, self._slot))
 
     def _notify(self, variant: TeacherVariant, **facts: Any) -> None:
-        if self._slot.world.rank == 0:
+        if self._world.rank == 0:
             what = {
                 "task": self._prepared.task, "trial_id": self._trial,
                 "key": variant.key, "about": variant.about, "by": variant.by, **facts,
             }  # fmt: skip
-            answer(self._slot.coordinator.notify.remote("derived_teacher", what))
+            answer(self._coordinator.notify.remote("derived_teacher", what))

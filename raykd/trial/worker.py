@@ -237,7 +237,7 @@ class SlotWorker:
             self.world,
             on_evaluation,
             teacher,
-            DerivedTeachers(self, job.config.trial_id, prepared),
+            DerivedTeachers(self.coordinator, self.slot, self.world, job.config.trial_id, prepared),
         )
         object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd import registry
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.data.base import Array, TokenizedDataset
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers.prepared_task import PreparedTask

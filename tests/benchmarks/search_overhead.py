@@ -26,7 +26,7 @@ import optuna
 import ray
 
 from raykd import params, registry
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.report.build import build_report
 from raykd.results.event_log import EventLog
 from raykd.results.store import load_results, write_trials

@@ -29,7 +29,7 @@ from typing import Any
 
 import ray
 
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.sweep.arm_studies import arm_studies, search_trial

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd import registry
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec

@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from raykd.clusters.ray_cluster import connected, slots, survey
+from raykd.clusters.capacity import survey
+from raykd.clusters.connection import connected
+from raykd.clusters.slots import slots
 from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec

@@ -15,7 +15,7 @@ from ray import train, tune
 from ray.train.torch import TorchTrainer
 
 from raykd import registry
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.sweep.in_process import prepare_task, run_in_process
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.benchmarks._prepared import hand_over, handed_over

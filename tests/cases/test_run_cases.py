@@ -13,7 +13,7 @@ import time
 import pytest
 
 from raykd.cli.main import main
-from raykd.clusters import ray_cluster
+from raykd.clusters import connection
 from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.event_log import EventLog
@@ -451,10 +451,10 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
             begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(ray_cluster.ray, "init", init)
-    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_cluster, "START_PAUSE_S", 0.0)
-    with ray_cluster.connected(None):
+    monkeypatch.setattr(connection.ray, "init", init)
+    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
+    with connection.connected(None):
         assert tries == ["local"] * 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
@@ -464,14 +464,14 @@ def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monk
     def init(**given):
         raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(ray_cluster.ray, "init", init)
-    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_cluster, "START_PAUSE_S", 0.0)
-    with pytest.raises(SetupError, match="tried 3 times") as caught, ray_cluster.connected(None):
+    monkeypatch.setattr(connection.ray, "init", init)
+    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
+    with pytest.raises(SetupError, match="tried 3 times") as caught, connection.connected(None):
         pass
     assert "busy" in caught.value.hint
     assert "--address" not in caught.value.hint
-    with pytest.raises(SetupError) as caught, ray_cluster.connected("10.0.0.1:6379"):
+    with pytest.raises(SetupError) as caught, connection.connected("10.0.0.1:6379"):
         pass
     assert "ray status --address 10.0.0.1:6379" in caught.value.hint
 
@@ -482,10 +482,10 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
 
     mine = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: mine.append(number))
-    monkeypatch.setattr(ray_cluster.ray, "init", init)
-    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection.ray, "init", init)
+    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     try:
-        with ray_cluster.connected(None):
+        with connection.connected(None):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

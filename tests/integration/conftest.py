@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from raykd import registry
-from raykd.clusters.ray_cluster import connected
+from raykd.clusters.connection import connected
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task
