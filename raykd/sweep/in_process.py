@@ -21,14 +21,20 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
+from raykd.sweep.serving_plan import ServingPlan, plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 from raykd.sweep.user_cache import open_cache, without_cache
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.teacher_cache import TeacherCache, finish_task, with_known_parts, with_values
+from raykd.teachers.teacher_cache import (
+    TeacherCache,
+    describe_missing,
+    finish_task,
+    with_known_parts,
+    with_values,
+)
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial

@@ -15,10 +15,8 @@ from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.task_setup import TaskSetup, shared_ids
 from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
-from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.recording import estimate_bytes
-from raykd.teachers.teacher_cache import TeacherCache
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.training.device import Ability, choose_device, resolve_precision
 from raykd.training.settings import TrainSettings
@@ -217,19 +215,6 @@ def _smaller(spec: SweepSpec, setup: TaskSetup) -> tuple[OutputSpec, int, str]:
     )
     chosen = setup.transformed if transformed < plain else setup.output_spec
     return chosen, min(plain, transformed), comparison
-
-
-def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
-    """Why the cached teacher is not enough as it is; empty where there is none."""
-    if found.damaged:
-        return f"the prepared teacher of {task} in the cache is damaged and made again"
-    if found.is_new:
-        differ = ", ".join(cache.differences(task, keys))
-        if not differ:
-            return ""
-        return f"the prepared teacher of {task} in the cache does not fit: {differ} differ"
-    missing = ", ".join(name.replace("/", " of ", 1) for name in found.missing)
-    return f"the teacher of {task} is in the cache; what is missing is made: {missing}"
 
 
 def _describe(spec: SweepSpec, setup: TaskSetup, mode: str, needed: int, room: int) -> str:

@@ -17,7 +17,7 @@ from raykd.results.event_log import EventLog
 from raykd.results.serialization import to_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.serving_plan import ServingPlan, describe_missing, plan_serving
+from raykd.sweep.serving_plan import ServingPlan, plan_serving
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
@@ -25,7 +25,12 @@ from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.teacher_cache import TeacherCache, finish_task, with_known_parts
+from raykd.teachers.teacher_cache import (
+    TeacherCache,
+    describe_missing,
+    finish_task,
+    with_known_parts,
+)
 from raykd.training.device import Ability
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow

@@ -281,3 +281,16 @@ def _new_signals(
         for name, signal in split_signals(made.test_outputs).items():
             found[TEST_OUTPUTS + name] = (signal, blocks)
     return {name: pair for name, pair in found.items() if name in missing}
+
+
+def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
+    """Why the cached teacher is not enough as it is; empty where there is none."""
+    if found.damaged:
+        return f"the prepared teacher of {task} in the cache is damaged and made again"
+    if found.is_new:
+        differ = ", ".join(cache.differences(task, keys))
+        if not differ:
+            return ""
+        return f"the prepared teacher of {task} in the cache does not fit: {differ} differ"
+    missing = ", ".join(name.replace("/", " of ", 1) for name in found.missing)
+    return f"the teacher of {task} is in the cache; what is missing is made: {missing}"
