@@ -14,6 +14,13 @@ from raykd.models.bpe import train_bpe
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.model_factory import ModelFactory, factory_from_random_init, factory_from_state
+from raykd.models.pair_checks import (
+    check_checkpoint,
+    check_from_teacher,
+    check_positions,
+    check_tokens,
+    under,
+)
 from raykd.models.resolve import read_config, resolve
 from raykd.models.tokenizers import (
     load_tokenizer,
@@ -22,13 +29,6 @@ from raykd.models.tokenizers import (
 )
 from raykd.spec.descriptions import describe_model
 from raykd.spec.schema import RandomInitSpec, SweepSpec
-from raykd.sweep.pair_checks import (
-    check_checkpoint,
-    check_from_teacher,
-    check_positions,
-    check_tokens,
-    under,
-)
 from raykd.teachers.inputs import StudentFromTeacher
 
 
@@ -174,7 +174,12 @@ def _student(
     same = TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True)
     from_teacher, model = spec.student.from_teacher, spec.student.model
     if from_teacher is not None:
-        check_from_teacher(from_teacher, teacher)
+        check_from_teacher(
+            teacher,
+            layers=from_teacher.layers,
+            sparsity=from_teacher.sparsity,
+            weights=from_teacher.weights,
+        )
         if from_teacher.sparsity is not None:
             return same, StudentFromTeacher(
                 sparsity=float(from_teacher.sparsity), weights="finetuned"
