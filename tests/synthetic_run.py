@@ -14,9 +14,9 @@ from raykd.results.serialization import to_dict
 from raykd.results.store import write_trials
 from raykd.spec.domains import Domain
 from raykd.spec.schema import (
-    Arm,
+    ArmSpec,
     ConfirmSpec,
-    MethodSpec,
+    ParameterSpec,
     ReportSpec,
     SearchSpec,
     StudentSpec,
@@ -38,8 +38,8 @@ def spec(name: str = "ckd_glue", trials: int = 12) -> SweepSpec:
     """Three arms on two tasks, with a conditional domain and every kind of distribution."""
     log = {"kind": "loguniform", "low": 0.1, "high": 1000.0}
     methods = {
-        "none": MethodSpec(label="none", method="none"),
-        "kd": MethodSpec(
+        "none": ArmSpec(label="none", method="none"),
+        "kd": ArmSpec(
             label="kd",
             method="kd",
             domains={
@@ -47,7 +47,7 @@ def spec(name: str = "ckd_glue", trials: int = 12) -> SweepSpec:
                 "temperature": Domain(kind="choice", choices=(1, 2, 4, 8)),
             },
         ),
-        "ckd": MethodSpec(
+        "ckd": ArmSpec(
             label="ckd",
             method="ckd",
             fixed={"layers": HOSTILE},
@@ -66,7 +66,7 @@ def spec(name: str = "ckd_glue", trials: int = 12) -> SweepSpec:
         tasks=("glue/rte", "glue/mrpc"),
         teacher=TeacherSpec(model="tiny"),
         student=StudentSpec(model="tinier"),
-        train=Arm(
+        train=ParameterSpec(
             fixed={"epochs": EPOCHS},
             domains={"lr": Domain(kind="loguniform", low=1e-5, high=1e-4)},
         ),

@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raykd.cli.progress import Arm, Progress, Running, about, duration, parameters
+from raykd.cli.progress import ArmProgress, Progress, Running, about, duration, parameters
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
@@ -89,7 +89,7 @@ def _arms(state: Progress) -> Table:
     return table
 
 
-def _arm_cells(state: Progress, label: str, arm: Arm) -> list[Text]:
+def _arm_cells(state: Progress, label: str, arm: ArmProgress) -> list[Text]:
     failed = Text(str(arm.failed), style="bold red" if arm.failed else "")
     cells = [
         Text(f"  {label}"),

@@ -21,7 +21,7 @@ _WORDS = {
 
 
 @dataclass(slots=True)
-class Arm:
+class ArmProgress:
     """One arm on one task.
 
     Attributes:
@@ -107,7 +107,7 @@ class Progress:
     stage: str = ""
     started: float = 0.0
     trials_started: float = 0.0
-    arms: dict[tuple[str, str], Arm] = field(default_factory=dict)
+    arms: dict[tuple[str, str], ArmProgress] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     preparation: Preparation | None = None
     teachers: dict[str, float | None] = field(default_factory=dict)
@@ -117,9 +117,9 @@ class Progress:
     slots: dict[int, str] = field(default_factory=dict)
     finished: str = ""
 
-    def arm(self, task: str, label: str) -> Arm:
+    def arm(self, task: str, label: str) -> ArmProgress:
         """The state of one arm."""
-        return self.arms.setdefault((task, label), Arm())
+        return self.arms.setdefault((task, label), ArmProgress())
 
     def score(self, task: str, value: float | None) -> str:
         """A score of a task in its unit, as the report writes it; ``-`` when there is none."""
@@ -212,7 +212,7 @@ class Progress:
             arm.best, arm.since = value, 0
             arm.best_params = {k: result["params"][k] for k in result["searched"]}
 
-    def _better(self, result: Mapping[str, Any], arm: Arm) -> bool:
+    def _better(self, result: Mapping[str, Any], arm: ArmProgress) -> bool:
         if arm.best is None:
             return True
         smaller = self.modes.get(result["task"]) == "min"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raykd.params import Scalar
-    from raykd.spec.schema import Arm, DataSpec, FromTeacher, RandomInitSpec, SweepSpec
+    from raykd.spec.schema import DataSpec, FromTeacher, ParameterSpec, RandomInitSpec, SweepSpec
     from raykd.sweep.preflight import TaskPreflight
 
 
@@ -250,7 +250,7 @@ def _named(name: str, params: Mapping[str, Scalar]) -> str:
     return f"{name} ({_pairs(_constants(params))})" if params else name
 
 
-def _texts(arm: Arm) -> dict[str, str]:
+def _texts(arm: ParameterSpec) -> dict[str, str]:
     from raykd.params import show
 
     texts = {}

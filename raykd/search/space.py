@@ -8,10 +8,10 @@ import optuna
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
-from raykd.spec.schema import Arm, MethodSpec
+from raykd.spec.schema import ArmSpec, ParameterSpec
 
 
-def domains_of(method: MethodSpec, train: Arm) -> dict[str, Domain]:
+def domains_of(method: ArmSpec, train: ParameterSpec) -> dict[str, Domain]:
     """Everything an arm searches: its own coefficients, then those of training."""
     return {**method.domains, **train.domains}
 

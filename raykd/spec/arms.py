@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from raykd import registry
 from raykd.params import Scalar, build
 from raykd.spec.domains import Domain
-from raykd.spec.schema import MethodSpec, SweepSpec
+from raykd.spec.schema import ArmSpec, SweepSpec
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
@@ -24,7 +24,7 @@ _WITHIN = 0.01
 """How far from its ends a domain is looked at where the ends themselves do not count."""
 
 
-def combinations(arm: MethodSpec, *, ends: bool = True) -> Iterator[Mapping[str, Scalar]]:
+def combinations(arm: ArmSpec, *, ends: bool = True) -> Iterator[Mapping[str, Scalar]]:
     """Parameter sets an arm can reach: enough of them to see all that its trials may need.
 
     Every choice is met with every other. Numbers are moved together: all at their high end, all at
@@ -54,7 +54,7 @@ def combinations(arm: MethodSpec, *, ends: bool = True) -> Iterator[Mapping[str,
             yield found
 
 
-def _plan(arm: MethodSpec) -> tuple[list[str], list[str]]:
+def _plan(arm: ArmSpec) -> tuple[list[str], list[str]]:
     """Parameters with choices, and those that are numbers."""
     listed = [name for name, domain in arm.domains.items() if domain.kind == "choice"]
     return listed, [name for name in arm.domains if name not in listed]
@@ -114,7 +114,7 @@ def _without_inactive(
         values = {name: value for name, value in values.items() if name not in off}
 
 
-def is_complete(arm: MethodSpec) -> bool:
+def is_complete(arm: ArmSpec) -> bool:
     """Whether `combinations` is not cut off."""
     listed, moved = _plan(arm)
     points = len(_points([arm.domains[name] for name in moved], True))
@@ -131,7 +131,7 @@ def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method'
 
 
 def built(
-    arm: MethodSpec, context: DistillationContext, *, ends: bool = True
+    arm: ArmSpec, context: DistillationContext, *, ends: bool = True
 ) -> Iterator[Method[Any]]:
     """The method of an arm, once per combination."""
     method = registry.load("methods", arm.method)
@@ -213,7 +213,7 @@ def refusals(spec: SweepSpec, context: DistillationContext) -> list[tuple[str, s
     return refused
 
 
-def _endless(arm: MethodSpec, context: DistillationContext) -> str:
+def _endless(arm: ArmSpec, context: DistillationContext) -> str:
     """That every trial would derive teachers in a way of its own, or empty.
 
     How teachers are derived is found out once, before the search, for values that can be listed.

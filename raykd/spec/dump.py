@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
-from raykd.spec.schema import Arm, MethodSpec, Named, SearchSpec, Section, SweepSpec
+from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec, Section, SweepSpec
 
 
 def to_yaml(spec: SweepSpec) -> str:
@@ -62,12 +62,12 @@ def _flow(value: Any) -> Any:
     return value
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
+def _arm(arm: ParameterSpec) -> dict[str, Any]:
     domains = {name: _domain(domain) for name, domain in arm.domains.items()}
     return dict(arm.fixed) | domains
 
 
-def _method(arm: MethodSpec) -> dict[str, Any]:
+def _method(arm: ArmSpec) -> dict[str, Any]:
     head = {} if arm.method == arm.label else {"method": arm.method}
     start = {"start": [_flow(point) for point in arm.start]} if arm.start else {}
     return head | _arm(arm) | start

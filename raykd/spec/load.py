@@ -15,7 +15,7 @@ from raykd import registry
 from raykd.errors import Problem, SpecError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
-from raykd.spec.method_section import as_arm, read_methods, read_train
+from raykd.spec.method_section import as_params, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.names import name_problem
 from raykd.spec.nodes import Entry, Findings, Mark, Node
@@ -23,9 +23,9 @@ from raykd.spec.overrides import apply_overrides
 from raykd.spec.reach import check_reach
 from raykd.spec.report_path import path_problem
 from raykd.spec.schema import (
+    ArmSpec,
     ConfirmSpec,
     DataSpec,
-    MethodSpec,
     RationaleSpec,
     ReportSpec,
     ResourceSpec,
@@ -129,14 +129,14 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
     if search is not None and "methods" in entries:
-        check_reach(methods, as_arm(train), search, entries, findings)
+        check_reach(methods, as_params(train), search, entries, findings)
     if findings.problems:
         return None
     return SweepSpec.model_validate(
         {
             "name": name, "description": description, "tasks": tuple(tasks.names),
             "own_tasks": tasks.own, "data": data,
-            "teacher": teacher, "student": student, "train": as_arm(train), "methods": methods,
+            "teacher": teacher, "student": student, "train": as_params(train), "methods": methods,
             "search": search, "confirm": confirm, "resources": resources, "report": report,
         }
     )  # fmt: skip
@@ -225,7 +225,7 @@ def _read_resources(entry: Entry | None, findings: Findings) -> ResourceSpec | N
 def _read_report(
     entry: Entry | None,
     blocks: Entry | None,
-    methods: Mapping[str, MethodSpec],
+    methods: Mapping[str, ArmSpec],
     findings: Findings,
 ) -> ReportSpec | None:
     """The ``report`` section with the baseline filled in."""

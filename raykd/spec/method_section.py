@@ -12,7 +12,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER, suggestion
 from raykd.spec.domains import same_value
 from raykd.spec.names import name_problem
 from raykd.spec.nodes import Entry, Findings, Node, join
-from raykd.spec.schema import Arm, MethodSpec
+from raykd.spec.schema import ArmSpec, ParameterSpec
 from raykd.spec.searched import Values, check_conditions, check_constant, read_value
 from raykd.spec.sections import is_section, unknown_keys
 from raykd.training.settings import TrainSettings
@@ -41,7 +41,7 @@ def read_train(entry: Entry, findings: Findings) -> Values:
     return values
 
 
-def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, MethodSpec]:
+def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, ArmSpec]:
     """Read the ``methods`` section; an arm without teacher is added when the file has none.
 
     An arm whose value is ``false`` is left out.
@@ -51,7 +51,7 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
         train: The ``train`` section; start points may name what it searches.
         findings: Receives the problems.
     """
-    arms: dict[str, MethodSpec] = {}
+    arms: dict[str, ArmSpec] = {}
     if not entry.node.entries:
         words = "must name at least one method"
         if entry.node.value is not None and not isinstance(entry.node.value, dict):
@@ -73,7 +73,7 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, M
             if METHODS_WITHOUT_TEACHER[0] not in entry.node.entries
             else "no-teacher"
         )
-        arms[label] = MethodSpec(label=label, method=METHODS_WITHOUT_TEACHER[0])
+        arms[label] = ArmSpec(label=label, method=METHODS_WITHOUT_TEACHER[0])
     return arms
 
 
@@ -84,7 +84,7 @@ def _as_mapping(node: Node) -> str:
     return f"for example methods: {{{shown}}}"
 
 
-def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> MethodSpec | None:
+def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> ArmSpec | None:
     path = join("methods", label)
     if wrong := name_problem(label):
         findings.add(block.mark, path, f"a label {wrong}")
@@ -106,7 +106,7 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Me
     start = _read_start(label, method, block, values, train, infos, findings)
     if findings.told > before:
         return None
-    return MethodSpec(
+    return ArmSpec(
         label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
     )
 
@@ -233,7 +233,7 @@ def _check_active(
                 findings.add(entries[name].mark, join(place, name), message)
 
 
-def _check_together(arm: MethodSpec, block: Entry, most: int, findings: Findings) -> None:
+def _check_together(arm: ArmSpec, block: Entry, most: int, findings: Findings) -> None:
     """Let the method's own checks see every combination of choices, or the first `most`."""
     from raykd.spec.arms import combinations, parameters
 
@@ -248,6 +248,6 @@ def _check_together(arm: MethodSpec, block: Entry, most: int, findings: Findings
             return
 
 
-def as_arm(values: Values) -> Arm:
+def as_params(values: Values) -> ParameterSpec:
     """The ``train`` section as the schema holds it."""
-    return Arm(fixed=values.fixed, domains=values.domains)
+    return ParameterSpec(fixed=values.fixed, domains=values.domains)

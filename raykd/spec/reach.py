@@ -14,7 +14,7 @@ from raykd import registry
 from raykd.params import Scalar, build, show
 from raykd.spec.domains import Domain, same_value
 from raykd.spec.nodes import Entry, Findings, join
-from raykd.spec.schema import Arm, MethodSpec, Named, SearchSpec
+from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec
 
 MOST_COMBINATIONS = 100_000
 """Combinations of an arm that an algorithm with fixed points may have to list."""
@@ -23,8 +23,8 @@ _Points = Callable[[Domain], Sequence[Scalar]]
 
 
 def check_reach(
-    methods: Mapping[str, MethodSpec],
-    train: Arm,
+    methods: Mapping[str, ArmSpec],
+    train: ParameterSpec,
     search: SearchSpec,
     sections: Mapping[str, Entry],
     findings: Findings,
@@ -59,7 +59,7 @@ def _points_of(algorithm: Named) -> _Points | None:
 
 
 def _check_conditions(
-    arm: Arm, block: Entry, path: str, points: _Points | None, findings: Findings
+    arm: ParameterSpec, block: Entry, path: str, points: _Points | None, findings: Findings
 ) -> None:
     for name, domain in arm.domains.items():
         conditions = block.node.entries[name].node.entries.get("when")
@@ -74,7 +74,9 @@ def _check_conditions(
                 break
 
 
-def _never(arm: Arm, name: str, wanted: Scalar, points: _Points | None) -> tuple[str, str] | None:
+def _never(
+    arm: ParameterSpec, name: str, wanted: Scalar, points: _Points | None
+) -> tuple[str, str] | None:
     """Why a parameter never has a value, and what to do; None when it may."""
     if name in arm.fixed:
         if same_value(arm.fixed[name], wanted):
@@ -96,7 +98,7 @@ def _never(arm: Arm, name: str, wanted: Scalar, points: _Points | None) -> tuple
     return why, f"search '{name}' with choice"
 
 
-def _contradiction(arm: Arm, name: str, through: str) -> tuple[str, str]:
+def _contradiction(arm: ParameterSpec, name: str, through: str) -> tuple[str, str]:
     """Whether conditions of a parameter, and of those it depends on, exclude each other."""
     asked: dict[str, Scalar] = {}
     waiting, seen = [name], {name}
@@ -114,8 +116,8 @@ def _contradiction(arm: Arm, name: str, through: str) -> tuple[str, str]:
 
 def _check_size(
     label: str,
-    arm: MethodSpec,
-    train: Arm,
+    arm: ArmSpec,
+    train: ParameterSpec,
     points: _Points | None,
     block: Entry,
     search: SearchSpec,
@@ -134,7 +136,9 @@ def _check_size(
         findings.add(block.mark, join("methods", label), message, hint)
 
 
-def _check_epochs(train: Arm, search: SearchSpec, block: Entry, findings: Findings) -> None:
+def _check_epochs(
+    train: ParameterSpec, search: SearchSpec, block: Entry, findings: Findings
+) -> None:
     """Early stopping compares trials after equally many epochs, so they must train equally long."""
     domain = train.domains.get("epochs")
     stopping = search.scheduler.name

@@ -171,14 +171,14 @@ class StudentSpec(Section):
     from_teacher: FromTeacher | None = None
 
 
-class Arm(Section):
-    """Parameters of one side of a trial: constants, and domains to search."""
+class ParameterSpec(Section):
+    """Constants and search domains, of training or of one arm."""
 
     fixed: Mapping[str, Scalar] = Field(default_factory=dict)
     domains: Mapping[str, Domain] = Field(default_factory=dict)
 
 
-class MethodSpec(Arm):
+class ArmSpec(ParameterSpec):
     """One arm of the comparison."""
 
     label: str
@@ -250,8 +250,8 @@ class SweepSpec(Section):
     data: DataSpec = DataSpec()
     teacher: TeacherSpec
     student: StudentSpec
-    train: Arm
-    methods: Mapping[str, MethodSpec]
+    train: ParameterSpec
+    methods: Mapping[str, ArmSpec]
     search: SearchSpec = SearchSpec()
     confirm: ConfirmSpec = ConfirmSpec()
     resources: ResourceSpec = ResourceSpec()

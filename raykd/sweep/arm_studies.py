@@ -10,7 +10,7 @@ from raykd.data.base import Task
 from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
-from raykd.spec.schema import MethodSpec, SweepSpec
+from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
@@ -32,7 +32,7 @@ class ArmStudy:
     """
 
     task: str
-    arm: MethodSpec
+    arm: ArmSpec
     study_name: str
     metrics: tuple[str, ...]
     modes: tuple[str, ...]

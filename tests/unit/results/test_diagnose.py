@@ -162,11 +162,11 @@ def test_the_same_value_with_every_seed(builder: Builder):
 
 
 def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
-    from raykd.spec.schema import MethodSpec
+    from raykd.spec.schema import ArmSpec
     from tests.synthetic_run import spec
 
-    arms = {"kd": MethodSpec(label="kd", method="kd")}
-    arms |= {f"kd{k}": MethodSpec(label=f"kd{k}", method="kd") for k in range(5)}
+    arms = {"kd": ArmSpec(label="kd", method="kd")}
+    arms |= {f"kd{k}": ArmSpec(label=f"kd{k}", method="kd") for k in range(5)}
     builder = Builder(tmp_path / "run", spec().model_copy(update={"methods": arms}))
     builder.start()
     builder.teacher(TASK)

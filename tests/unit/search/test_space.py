@@ -5,7 +5,7 @@ import pytest
 
 from raykd.search.space import domains_of, ordered, suggest
 from raykd.spec.domains import Domain
-from raykd.spec.schema import Arm, MethodSpec
+from raykd.spec.schema import ArmSpec, ParameterSpec
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -99,6 +99,6 @@ def test_conditions_in_a_circle_are_refused():
 
 
 def test_an_arm_searches_its_own_coefficients_and_those_of_training():
-    arm = MethodSpec(label="kd", method="kd", domains={"alpha": Domain(**UNIT)})
-    train = Arm(domains={"lr": EVERY_KIND["loguniform"]})
+    arm = ArmSpec(label="kd", method="kd", domains={"alpha": Domain(**UNIT)})
+    train = ParameterSpec(domains={"lr": EVERY_KIND["loguniform"]})
     assert list(domains_of(arm, train)) == ["alpha", "lr"]
