@@ -11,7 +11,7 @@ from typing import Any
 
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
 from raykd.results.serialization import to_dict
-from raykd.results.store import write_trials
+from raykd.results.store import VERSION, write_trials
 from raykd.spec.domains import Domain
 from raykd.spec.schema import (
     ArmSpec,
@@ -30,7 +30,7 @@ SEEDS = (11, 12, 13, 14, 15)
 METRIC = "accuracy"
 EPOCHS = 4
 
-# label -> (confirmed mean per task, spread of the search)
+# arm -> (confirmed mean per task, spread of the search)
 QUALITY = {"none": (0.660, 0.81), "kd": (0.694, 0.835), "ckd": (0.712, 0.841)}
 
 
@@ -38,9 +38,9 @@ def spec(name: str = "ckd_glue", trials: int = 12) -> SweepSpec:
     """Three arms on two tasks, with a conditional domain and every kind of distribution."""
     log = {"kind": "loguniform", "low": 0.1, "high": 1000.0}
     methods = {
-        "none": ArmSpec(label="none", method="none"),
+        "none": ArmSpec(name="none", method="none"),
         "kd": ArmSpec(
-            label="kd",
+            name="kd",
             method="kd",
             domains={
                 "alpha": Domain(kind="uniform", low=0.1, high=0.9),
@@ -48,7 +48,7 @@ def spec(name: str = "ckd_glue", trials: int = 12) -> SweepSpec:
             },
         ),
         "ckd": ArmSpec(
-            label="ckd",
+            name="ckd",
             method="ckd",
             fixed={"layers": HOSTILE},
             domains={
@@ -100,7 +100,7 @@ class Builder:
         (folder / "resolved.yaml").write_text(f"name: {self.spec.name}  # {HOSTILE}\n")
         (folder / "spec.yaml").write_text(f"name: {self.spec.name}\n")
         plain = {
-            "version": 1,
+            "version": VERSION,
             "command": f"raykd sweep search_spaces/{self.spec.name}.yaml",
             "baseline": "kd",
             "started": START,
@@ -122,7 +122,7 @@ class Builder:
     def start(self) -> None:
         """The sweep begins and two slots come up."""
         self.event("sweep_started", name=self.spec.name, run=self.folder.name,
-                   tasks=list(self.spec.tasks), labels=list(self.spec.methods),
+                   tasks=list(self.spec.tasks), arms=list(self.spec.methods),
                    trials=self.spec.search.trials, confirm_runs=len(SEEDS))  # fmt: skip
         self.event("cluster", nodes=1, cpus=4, gpus=1, slots=2)
         for slot in (0, 1):
@@ -151,10 +151,10 @@ class Builder:
         path = self.folder / "teachers" / f"{task.replace('/', '-')}.json"
         path.write_text(json.dumps({"teacher": to_dict(teacher), "record": to_dict(record)}))
 
-    def draw(self, label: str) -> dict[str, Any]:
+    def draw(self, arm: str) -> dict[str, Any]:
         """Parameters from the domains of an arm, conditions respected."""
         values: dict[str, Any] = dict(self.spec.train.fixed)
-        for name, d in {**self.spec.train.domains, **self.spec.methods[label].domains}.items():
+        for name, d in {**self.spec.train.domains, **self.spec.methods[arm].domains}.items():
             if not d.active(values):
                 continue
             if d.kind == "choice":
@@ -165,12 +165,12 @@ class Builder:
                 values[name] = math.exp(self.random.uniform(math.log(d.low), math.log(d.high)))
             else:
                 values[name] = self.random.uniform(d.low, d.high)
-        return {**values, **self.spec.methods[label].fixed}
+        return {**values, **self.spec.methods[arm].fixed}
 
     def trial(
         self,
         task: str,
-        label: str,
+        arm: str,
         number: int,
         status: Status = Status.COMPLETED,
         objective: float | None = 0.7,
@@ -182,12 +182,12 @@ class Builder:
         """One trial from its start to its end, with its evaluations."""
         confirm = confirm_seed is not None
         tail = f"c{number}.{confirm_seed}" if confirm else f"s{number:03d}"
-        trial_id = f"{task.replace('/', '-')}.{label}.{tail}"
+        trial_id = f"{task.replace('/', '-')}.{arm}.{tail}"
         stage, slot = ("confirm" if confirm else "search"), number % 2
         if params is None and confirm:  # all seeds of a configuration have its parameters
-            params = self.confirmed.setdefault((task, label, number), self.draw(label))
-        values = dict(params if params is not None else self.draw(label))
-        self.event("trial_started", trial_id=trial_id, task=task, label=label, number=number,
+            params = self.confirmed.setdefault((task, arm, number), self.draw(arm))
+        values = dict(params if params is not None else self.draw(arm))
+        self.event("trial_started", trial_id=trial_id, task=task, arm=arm, number=number,
                    stage=stage, params=values, slot=slot)  # fmt: skip
         epochs = {Status.COMPLETED: EPOCHS, Status.PRUNED: 2}.get(status, 1)
         history = tuple(self._evaluation(e, objective) for e in range(1, epochs + 1))
@@ -196,7 +196,7 @@ class Builder:
                 "trial_report",
                 trial_id=trial_id,
                 task=task,
-                label=label,
+                arm=arm,
                 stage=stage,
                 objective=evaluation.metrics[METRIC],
                 evaluation=to_dict(evaluation),
@@ -204,9 +204,9 @@ class Builder:
         metrics = dict(history[-1].metrics)
         if report is not None:
             metrics[f"report/{METRIC}"] = report
-        domains = {**self.spec.train.domains, **self.spec.methods[label].domains}
+        domains = {**self.spec.train.domains, **self.spec.methods[arm].domains}
         fields = {
-            "sweep": self.folder.name, "task": task, "label": label, "method": label,
+            "sweep": self.folder.name, "task": task, "arm": arm, "method": arm,
             "trial_id": trial_id, "number": number, "stage": stage, "status": status,
             "params": values, "searched": tuple(n for n in domains if n in values),
             "seed": confirm_seed or 1000 + number,
@@ -243,38 +243,38 @@ def write_run(folder: Path, search_space: SweepSpec | None = None, **env: Any) -
     builder.start()
     for place, task in enumerate(builder.spec.tasks):
         builder.teacher(task, score=(0.726, 0.85)[place])
-        for label in builder.spec.methods:
-            _search(builder, task, label, place)
+        for arm in builder.spec.methods:
+            _search(builder, task, arm, place)
         builder.event("stage", stage="confirm", task=task)
-        for label in builder.spec.methods:
-            _confirm(builder, task, label, place)
+        for arm in builder.spec.methods:
+            _confirm(builder, task, arm, place)
     builder.event("note", message=f"a setting was ignored {HOSTILE}")
     builder.finish()
     return builder
 
 
-def _search(builder: Builder, task: str, label: str, place: int) -> None:
-    mean = QUALITY[label][place]
+def _search(builder: Builder, task: str, arm: str, place: int) -> None:
+    mean = QUALITY[arm][place]
     for number in range(builder.spec.search.trials):
         score = mean + builder.random.gauss(-0.015, 0.02)
         if number % 4 == 3:
-            builder.trial(task, label, number, Status.PRUNED, score - 0.05)
-        elif label == "ckd" and number in (5, 9):
+            builder.trial(task, arm, number, Status.PRUNED, score - 0.05)
+        elif arm == "ckd" and number in (5, 9):
             error = f"RuntimeError: CUDA out of memory at step {number} {HOSTILE}"
-            builder.trial(task, label, number, Status.FAILED, None, error=error,
+            builder.trial(task, arm, number, Status.FAILED, None, error=error,
                           traceback=f"Traceback (most recent call last):\n{error}")  # fmt: skip
         else:
-            builder.trial(task, label, number, objective=score)
+            builder.trial(task, arm, number, objective=score)
 
 
-def _confirm(builder: Builder, task: str, label: str, place: int) -> None:
-    mean = QUALITY[label][place]
+def _confirm(builder: Builder, task: str, arm: str, place: int) -> None:
+    mean = QUALITY[arm][place]
     best = max(
-        (t for t in builder.trials if (t.task, t.label, t.status) == (task, label, "completed")),
+        (t for t in builder.trials if (t.task, t.arm, t.status) == (task, arm, "completed")),
         key=lambda t: t.objective or 0.0,
     )
     for k, seed in enumerate(SEEDS):
         shared = (-0.012, 0.004, 0.010, -0.006, 0.003)[k]
         value = mean + shared + builder.random.gauss(0, 0.004)
-        builder.trial(task, label, 0, objective=value, params=best.params, confirm_seed=seed,
+        builder.trial(task, arm, 0, objective=value, params=best.params, confirm_seed=seed,
                       report=value)  # fmt: skip

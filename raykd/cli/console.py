@@ -112,10 +112,10 @@ class Lines(Console):
         kind = event["event"]
         if kind == "sweep_started":
             self._summary_at = event["time"]
-            tasks, labels = len(event["tasks"]), ", ".join(event["labels"])
+            tasks, arms = len(event["tasks"]), ", ".join(event["arms"])
             return [
                 f"run: {event.get('folder', event.get('run', ''))}",
-                f"{event['name']}: {tasks} tasks, arms {labels}, {self._state.planned} trials",
+                f"{event['name']}: {tasks} tasks, arms {arms}, {self._state.planned} trials",
             ]
         if kind == "sweep_resumed":
             return [f"run: {event.get('folder', event.get('run', ''))}, resumed"]
@@ -152,7 +152,7 @@ class Lines(Console):
 
 def _finished(state: Progress, event: Event) -> str:
     result = event["result"]
-    arm = state.arm(result["task"], result["label"])
+    arm = state.arm(result["task"], result["arm"])
     done = f"{arm.done}/{state.trials}"
     if result["stage"] == "confirm":
         done = f"{arm.confirmed}/{state.confirm_runs} confirmed"
@@ -163,7 +163,7 @@ def _finished(state: Progress, event: Event) -> str:
         if result["status"] == "failed"
         else state.score(result["task"], result["objective"]),
         parameters(searched),
-        f"({result['label']} {done})",
+        f"({result['arm']} {done})",
     ]
     return visible("  ".join(part for part in parts if part))
 
@@ -178,8 +178,8 @@ def _summary(state: Progress, now: float) -> str:
         amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""
         parts.append(made.words() + amount)
     parts += [
-        f"{label} best {state.score(task, arm.best)}"
-        for (task, label), arm in state.arms.items()
+        f"{name} best {state.score(task, arm.best)}"
+        for (task, name), arm in state.arms.items()
         if task == state.task and arm.best is not None
     ]
     left = state.seconds_left(now)

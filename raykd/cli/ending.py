@@ -38,7 +38,7 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
         lost = f" ({len(arm.lost)} lost)" if arm.lost else ""
         rows.append(
             (
-                arm.label,
+                arm.name,
                 scale.show(sure.mean) if sure else "n/a",
                 f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure and known else "n/a",
                 f"{len(arm.seeds)}{lost}",

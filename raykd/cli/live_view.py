@@ -11,7 +11,7 @@ from raykd.cli.progress import ArmProgress, Progress, Running, about, duration, 
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
-LABEL_WIDTH = 20
+ARM_WIDTH = 20
 """Characters of an arm's name that are shown."""
 
 
@@ -76,7 +76,7 @@ def _preparation(state: Progress) -> RenderableType:
 def _arms(state: Progress) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False, expand=True)
     # Counts and names keep their width; the parameters take what is left and are cut.
-    longest = min(max((len(label) for label in state.labels), default=0), LABEL_WIDTH)
+    longest = min(max((len(name) for name in state.arm_names), default=0), ARM_WIDTH)
     table.add_column("  arm", no_wrap=True, overflow="ellipsis", width=max(longest, 3) + 2)
     titles = ["trials", "pruned", "failed", "best (select)", "since"]
     if state.stage == "confirm":
@@ -84,15 +84,15 @@ def _arms(state: Progress) -> Table:
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("best parameters", overflow="ellipsis", no_wrap=True, ratio=1)
-    for label in state.labels:
-        table.add_row(*_arm_cells(state, label, state.arm(state.task, label)))
+    for name in state.arm_names:
+        table.add_row(*_arm_cells(state, name, state.arm(state.task, name)))
     return table
 
 
-def _arm_cells(state: Progress, label: str, arm: ArmProgress) -> list[Text]:
+def _arm_cells(state: Progress, name: str, arm: ArmProgress) -> list[Text]:
     failed = Text(str(arm.failed), style="bold red" if arm.failed else "")
     cells = [
-        Text(f"  {label}"),
+        Text(f"  {name}"),
         Text(f"{arm.done}/{state.trials}"),
         Text(str(arm.pruned)),
         failed,
@@ -115,7 +115,7 @@ def _running(state: Progress) -> Text:
 
 
 def _trial(state: Progress, trial: Running) -> str:
-    parts = [f"#{trial.number} {trial.label}"]
+    parts = [f"#{trial.number} {trial.arm}"]
     if trial.epoch is not None:
         epochs = trial.params.get("epochs")
         parts.append(f"epoch {trial.epoch:g}" + (f"/{epochs}" if epochs is not None else ""))

@@ -81,8 +81,8 @@ def _describe_run(run: Path) -> str:
 
     try:
         result = load_results(run)
-    except RaykdError:
-        return "cannot be read"
+    except RaykdError as exc:
+        return f"cannot be read: {exc.message}"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.started))
     ended = "interrupted" if result.interrupted else "done" if result.finished else "not finished"
     found = [f"{task.name}: {verdict(result, task.name).headline}" for task in result.tasks]

@@ -44,7 +44,7 @@ def runs(incomplete: str) -> list[str]:
     return [run for run in names_of("runs", spelled=True) if run.startswith(incomplete)]
 
 
-def labels(context: typer.Context, incomplete: str) -> list[str]:
+def arms(context: typer.Context, incomplete: str) -> list[str]:
     """The arms of the search space that the command line names."""
     from raykd.errors import RaykdError
     from raykd.spec.load import load_spec

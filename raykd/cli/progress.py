@@ -49,7 +49,7 @@ class ArmProgress:
 class Running:
     """A trial that runs now."""
 
-    label: str
+    arm: str
     number: int
     stage: str
     params: Mapping[str, Scalar]
@@ -80,14 +80,14 @@ class Progress:
     Attributes:
         name: Name of the search space.
         tasks: Tasks in order.
-        labels: Arms in order.
+        arm_names: Arms in order.
         trials: Search trials per task and arm.
         confirm_runs: Confirm runs per task and arm.
         task: The task at work.
         stage: ``search`` or ``confirm``; empty before.
         started: When the sweep began, seconds since the epoch.
         trials_started: When the first trial began, 0 before.
-        arms: By task and label.
+        arms: By task and arm.
         running: By trial id.
         preparation: The teacher at work, None when there is none.
         teachers: The objective of each prepared teacher on the select split, None when unknown.
@@ -100,7 +100,7 @@ class Progress:
 
     name: str = ""
     tasks: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
+    arm_names: tuple[str, ...] = ()
     trials: int = 0
     confirm_runs: int = 0
     task: str = ""
@@ -117,9 +117,9 @@ class Progress:
     slots: dict[int, str] = field(default_factory=dict)
     finished: str = ""
 
-    def arm(self, task: str, label: str) -> ArmProgress:
+    def arm(self, task: str, name: str) -> ArmProgress:
         """The state of one arm."""
-        return self.arms.setdefault((task, label), ArmProgress())
+        return self.arms.setdefault((task, name), ArmProgress())
 
     def score(self, task: str, value: float | None) -> str:
         """A score of a task in its unit, as the report writes it; ``-`` when there is none."""
@@ -140,7 +140,7 @@ class Progress:
     @property
     def planned(self) -> int:
         """All search trials and confirm runs."""
-        return (self.trials + self.confirm_runs) * len(self.tasks) * len(self.labels)
+        return (self.trials + self.confirm_runs) * len(self.tasks) * len(self.arm_names)
 
     def seconds_left(self, now: float) -> float | None:
         """A guess from the pace so far; None before the first trial ended."""
@@ -151,7 +151,7 @@ class Progress:
 
     def _sweep_started(self, event: Event) -> None:
         self.name = event["name"]
-        self.tasks, self.labels = tuple(event["tasks"]), tuple(event["labels"])
+        self.tasks, self.arm_names = tuple(event["tasks"]), tuple(event["arms"])
         self.trials, self.confirm_runs = event["trials"], event["confirm_runs"]
         self.started = event["time"]
         self.task = self.tasks[0] if self.tasks else ""
@@ -185,7 +185,7 @@ class Progress:
         self.trials_started = self.trials_started or event["time"]
         self.task, self.stage = event["task"], event["stage"]
         self.running[event["trial_id"]] = Running(
-            event["label"], event["number"], event["stage"], event["params"]
+            event["arm"], event["number"], event["stage"], event["params"]
         )
 
     def _trial_report(self, event: Event) -> None:
@@ -196,7 +196,7 @@ class Progress:
     def _trial_finished(self, event: Event) -> None:
         result = event["result"]
         self.running.pop(result["trial_id"], None)
-        arm = self.arm(result["task"], result["label"])
+        arm = self.arm(result["task"], result["arm"])
         if result["status"] == "interrupted":
             return
         if result["stage"] == "confirm":

@@ -252,6 +252,6 @@ def _exit_code(run: str) -> int:
     from raykd.results.store import load_results
 
     result = load_results(run)
-    done = {(t.task, t.label) for t in result.trials if t.status == "completed"}
-    every = {(task.name, label) for task in result.tasks for label in result.labels}
+    done = {(t.task, t.arm) for t in result.trials if t.status == "completed"}
+    every = {(task.name, arm) for task in result.tasks for arm in result.arms}
     return 0 if every <= done else 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raykd.cli.names import labels
+from raykd.cli.names import arms
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 
@@ -21,9 +21,7 @@ def trial(
     source: Annotated[
         Path, typer.Argument(metavar="FILE|RUN", help="A search space, or a run folder.")
     ],
-    label: Annotated[
-        str | None, typer.Option("--label", help="The arm.", autocompletion=labels)
-    ] = None,
+    arm: Annotated[str | None, typer.Option("--arm", help="The arm.", autocompletion=arms)] = None,
     task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None,
     param: Annotated[
         list[str] | None,
@@ -50,15 +48,15 @@ def trial(
     if again is not None:
         spec, _ = reopen(source)
         earlier = _earlier(source, again)
-        task, label = earlier.task, earlier.label
+        task, arm = earlier.task, earlier.arm
         given = {**earlier.params, **given}
         seed = earlier.seed if seed is None else seed
     else:
         spec = load_spec(source, override or ())
-    if label is None:
-        raise SpecError("--label is missing", hint=f"one of: {', '.join(spec.methods)}")
+    if arm is None:
+        raise SpecError("--arm is missing", hint=f"one of: {', '.join(spec.methods)}")
     task = task or spec.tasks[0]
-    config = trial_of(spec, Path("runs"), task, label, given)
+    config = trial_of(spec, Path("runs"), task, arm, given)
     if seed is not None:
         config = dataclasses.replace(config, seed=seed)
     if again is not None:

@@ -107,7 +107,7 @@ def show_plan(
     output.facts(made["setup"])
     output.text("")
     columns = ("task", "metric", "arm", "method", "trials", "confirm")
-    names = ("task", "metric", "label", "method", "trials", "confirm_runs")
+    names = ("task", "metric", "arm", "method", "trials", "confirm_runs")
     output.table(columns, [[str(study[name]) for name in names] for study in studies])
     output.text("")
     output.table(("arm", "parameter", "value"), _parameter_rows(spec))
@@ -116,12 +116,12 @@ def show_plan(
 def _parameter_rows(spec: SweepSpec) -> list[tuple[str, str, str]]:
     """What each arm sets and searches, then what training does for all of them."""
     rows: list[tuple[str, str, str]] = []
-    for label, arm in [*spec.methods.items(), ("every arm", spec.train)]:
+    for owner, arm in [*spec.methods.items(), ("every arm", spec.train)]:
         texts = _texts(arm) | _constants(arm.fixed)
         for k, (name, text) in enumerate(texts.items()):
-            rows.append((label if k == 0 else "", name, text))
+            rows.append((owner if k == 0 else "", name, text))
         if not texts:
-            rows.append((label, "", "nothing set or searched"))
+            rows.append((owner, "", "nothing set or searched"))
     return rows
 
 
@@ -136,12 +136,12 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[TaskPreflight] | None = None
     runs = spec.confirm_runs
     studies = []
     for task in spec.tasks:
-        for label, arm in spec.methods.items():
+        for name, arm in spec.methods.items():
             studies.append(
                 {
                     "task": task,
                     "metric": _objectives(spec, task),
-                    "label": label,
+                    "arm": name,
                     "method": arm.method,
                     "trials": spec.search.trials,
                     "confirm_runs": runs,

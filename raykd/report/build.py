@@ -120,7 +120,7 @@ def render_sections(result: SweepResult) -> list[RenderedSection]:
 
 def _facts(result: SweepResult) -> str:
     parts = [f"{len(result.tasks)} task{'s' * (len(result.tasks) != 1)}"]
-    parts += [f"{len(result.labels)} arms", f"{len(result.trials)} trials"]
+    parts += [f"{len(result.arms)} arms", f"{len(result.trials)} trials"]
     if result.started:
         began = datetime.datetime.fromtimestamp(result.started, tz=datetime.UTC)
         parts.append(f"started {began:%Y-%m-%d %H:%M} UTC")

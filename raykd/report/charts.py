@@ -67,19 +67,19 @@ class Style:
     pattern: str
 
 
-def arm_styles(labels: Sequence[str]) -> dict[str, Style]:
+def arm_styles(arms: Sequence[str]) -> dict[str, Style]:
     """A style per arm in the order of the file; the arm without teacher is grey.
 
     Of 36 arms no two have the same colour and dash, nor the same colour and pattern.
     """
     styles: dict[str, Style] = {}
     seen = {True: 0, False: 0}
-    for i, label in enumerate(labels):
-        is_none = label.rpartition("/")[2] in METHODS_WITHOUT_TEACHER
+    for i, arm in enumerate(arms):
+        is_none = arm.rpartition("/")[2] in METHODS_WITHOUT_TEACHER
         k = seen[is_none]
         seen[is_none] += 1
         lap = k if is_none else k + k // len(_COLOURS)  # a colour comes again with another dash
-        styles[label] = Style(
+        styles[arm] = Style(
             colour=GREY if is_none else _COLOURS[k % len(_COLOURS)],
             symbol=_SYMBOLS[i % len(_SYMBOLS)],
             dash=_DASHES[lap % len(_DASHES)],

@@ -41,12 +41,12 @@ class _Trial(FrozenTrial):
 
 
 def studies_of(result: SweepResult, task: str) -> dict[str, optuna.Study]:
-    """The searches of the arms that completed a trial, by label."""
-    studies = {label: study_of(result, task, label) for label in result.labels}
-    return {label: study for label, study in studies.items() if num_completed(study)}
+    """The searches of the arms that completed a trial, by name."""
+    studies = {arm: study_of(result, task, arm) for arm in result.arms}
+    return {arm: study for arm, study in studies.items() if num_completed(study)}
 
 
-def study_of(result: SweepResult, task: str, label: str) -> optuna.Study:
+def study_of(result: SweepResult, task: str, arm: str) -> optuna.Study:
     """The search of one arm as an in-memory study; objectives are in the units of the report.
 
     Pruned trials are in it as such, with their intermediate values. Interrupted ones are left out.
@@ -54,10 +54,10 @@ def study_of(result: SweepResult, task: str, label: str) -> optuna.Study:
     metric, mode = metric_of(result, task)
     factor = scale_of(result, task).factor
     distributions = {
-        name: distribution_of(domain) for name, domain in domains_of(result, label).items()
+        name: distribution_of(domain) for name, domain in domains_of(result, arm).items()
     }
-    study = quiet_study(plain(label), [mode])
-    for trial in sorted(result.of(task, label, "search"), key=lambda t: t.number):
+    study = quiet_study(plain(arm), [mode])
+    for trial in sorted(result.of(task, arm, "search"), key=lambda t: t.number):
         if trial.status in _STATES:
             study.add_trial(_frozen(trial, distributions, metric, factor))
     return study

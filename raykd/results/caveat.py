@@ -14,11 +14,11 @@ class Caveat:
         message: What was found, with its numbers.
         hint: What to do about it.
         task: Task it concerns, empty for the whole sweep.
-        label: Arm it concerns, empty for all.
+        arm: Arm it concerns, empty for all.
     """
 
     code: str
     message: str
     hint: str = ""
     task: str = ""
-    label: str = ""
+    arm: str = ""

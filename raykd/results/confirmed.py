@@ -34,7 +34,7 @@ def confirm_seed(trial: TrialResult) -> int:
     """The seed the user listed, which pairs arms.
 
     It is the last part of the trial id (``glue-rte.ckd.c0.11``); `TrialResult.seed` may be a hash
-    of it with the label, which would pair nothing.
+    of it with the arm, which would pair nothing.
     """
     tail = trial.trial_id.rpartition(".")[2]
     return int(tail) if tail.lstrip("-").isdigit() else trial.seed

@@ -42,7 +42,7 @@ def _few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
     short = [a for a in arms if len(a.seeds) < MIN_SEEDS]
     if not short:
         return
-    counts = ", ".join(f"{named(a.label)} {len(a.seeds)}" for a in short)
+    counts = ", ".join(f"{named(a.name)} {len(a.seeds)}" for a in short)
     yield Caveat(
         code="few-seeds",
         task=task,
@@ -54,7 +54,7 @@ def _few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     scale = scale_of(result, task)
     found = [
-        (arm.label, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
+        (arm.name, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
         for arm in arms
         if arm.versus is not None and arm.versus.undecided
         for e in [arm.versus.estimate]
@@ -65,7 +65,7 @@ def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
         "added until zero is left out find differences that are not there"
     )
     if len(found) > MAX_SINGLE:
-        together = ", ".join(f"{named(label)} ({interval})" for label, interval in found)
+        together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in found)
         yield Caveat(
             code="interval-contains-zero",
             task=task,
@@ -74,13 +74,13 @@ def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
             hint=hint,
         )
         return
-    for label, interval in found:
+    for arm, interval in found:
         yield Caveat(
             code="interval-contains-zero",
             task=task,
-            label=label,
+            arm=arm,
             message=(
-                f"{named(label, first=True)} and {named(result.baseline)} cannot be told apart: "
+                f"{named(arm, first=True)} and {named(result.baseline)} cannot be told apart: "
                 f"the interval of the difference, {interval}, contains zero."
             ),
             hint=hint,
@@ -91,15 +91,15 @@ def _at_edge(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> It
     for arm in arms:
         if arm.best is None:
             continue
-        for name, domain in domains_of(result, arm.label).items():
+        for name, domain in domains_of(result, arm.name).items():
             edge = near_edge(domain, arm.best.params.get(name))
             if edge:
                 yield Caveat(
                     code="best-at-edge",
                     task=task,
-                    label=arm.label,
+                    arm=arm.name,
                     message=(
-                        f"The best {name} of {named(arm.label)}, "
+                        f"The best {name} of {named(arm.name)}, "
                         f"{_short(arm.best.params[name])}, lies at the {edge} edge of its domain "
                         f"[{_short(domain['low'])}, {_short(domain['high'])}]."
                     ),
@@ -107,10 +107,10 @@ def _at_edge(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> It
                 )
 
 
-def domains_of(result: SweepResult, label: str) -> dict[str, Mapping[str, Any]]:
+def domains_of(result: SweepResult, arm: str) -> dict[str, Mapping[str, Any]]:
     """The searched domains of an arm by parameter, those of training included, as plain data."""
     train = result.spec["train"].get("domains", {})
-    own = result.spec["methods"].get(label, {}).get("domains", {})
+    own = result.spec["methods"].get(arm, {}).get("domains", {})
     return {**train, **own}
 
 
@@ -135,7 +135,7 @@ def near_edge(domain: Mapping[str, Any], value: object) -> str:
 def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     _, mode = metric_of(result, task)
     for arm in arms:
-        trials = sorted(result.of(task, arm.label, "search"), key=lambda t: t.number)
+        trials = sorted(result.of(task, arm.name, "search"), key=lambda t: t.number)
         best = best_trial(tuple(trials), mode)
         if best is None or len(trials) < MIN_TRIALS_FOR_LATE:
             continue
@@ -144,9 +144,9 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
             yield Caveat(
                 code="still-improving",
                 task=task,
-                label=arm.label,
+                arm=arm.name,
                 message=(
-                    f"{named(arm.label, first=True)} found its best in trial {place} of "
+                    f"{named(arm.name, first=True)} found its best in trial {place} of "
                     f"{len(trials)}: more of them may find a better one."
                 ),
                 hint="continue with more: raykd sweep --resume RUN --trials N",
@@ -154,9 +154,9 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 
 
 def _unequal(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    counts = {a.label: a.num_search for a in arms}
+    counts = {a.name: a.num_search for a in arms}
     if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{named(label)} {n}" for label, n in counts.items())
+        listed = ", ".join(f"{named(arm)} {n}" for arm, n in counts.items())
         yield Caveat(
             code="unequal-trials",
             task=task,
@@ -172,8 +172,8 @@ def _failures(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
             yield Caveat(
                 code="many-failed",
                 task=task,
-                label=arm.label,
-                message=f"{failed} of {arm.num_search} search trials of {named(arm.label)} failed.",
+                arm=arm.name,
+                message=f"{failed} of {arm.num_search} search trials of {named(arm.name)} failed.",
                 hint="see what failed below; a region of the space may have been lost",
             )
 
@@ -190,9 +190,9 @@ def _lost_confirm(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) 
         yield Caveat(
             code="lost-confirm-runs",
             task=task,
-            label=arm.label,
+            arm=arm.name,
             message=(
-                f"{named(arm.label, first=True)} lost {len(arm.lost)} of {runs} confirm runs "
+                f"{named(arm.name, first=True)} lost {len(arm.lost)} of {runs} confirm runs "
                 f"({why})."
             ),
             hint="its mean is that of the seeds it survived, so it is not the arm to take; "
@@ -206,9 +206,9 @@ def _other_runs(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
             yield Caveat(
                 code="other-configuration",
                 task=task,
-                label=arm.label,
+                arm=arm.name,
                 message=(
-                    f"{arm.other_runs} confirm runs of {named(arm.label)} had another "
+                    f"{arm.other_runs} confirm runs of {named(arm.name)} had another "
                     "configuration than the one that is shown, and are left out."
                 ),
                 hint="the best of the search changed between them; raykd sweep --resume RUN "
@@ -217,9 +217,9 @@ def _other_runs(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 
 
 def _missing(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    short = {a.label: len(a.missing) for a in arms if a.missing}
+    short = {a.name: len(a.missing) for a in arms if a.missing}
     if short:
-        listed = ", ".join(f"{named(label)} {count}" for label, count in short.items())
+        listed = ", ".join(f"{named(arm)} {count}" for arm, count in short.items())
         yield Caveat(
             code="unfinished-confirm",
             task=task,
@@ -239,9 +239,9 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
             yield Caveat(
                 code="one-class",
                 task=task,
-                label=arm.label,
+                arm=arm.name,
                 message=(
-                    f"{named(arm.label, first=True)} scores in {len(flat)} of {len(values)} "
+                    f"{named(arm.name, first=True)} scores in {len(flat)} of {len(values)} "
                     f"confirm runs exactly what the same answer for every row scores ({shown}): "
                     "it has probably learnt nothing there."
                 ),
@@ -251,8 +251,8 @@ def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
             yield Caveat(
                 code="same-value",
                 task=task,
-                label=arm.label,
-                message=f"{named(arm.label, first=True)} has {scale.show(values[0])} with every "
+                arm=arm.name,
+                message=f"{named(arm.name, first=True)} has {scale.show(values[0])} with every "
                 "seed.",
                 hint="equal scores are no certainty; see whether seeds and training did anything",
             )

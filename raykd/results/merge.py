@@ -1,4 +1,4 @@
-"""Several runs as one comparison: records side by side, labels told apart, differences kept."""
+"""Several runs as one comparison: records side by side, arms kept apart, differences kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raykd.results.records import SweepResult
 def merge(results: Sequence[SweepResult]) -> SweepResult:
     """One result from several; a single one is returned as it is.
 
-    A label that several runs have is written ``run/label``. The baseline and the arm without
+    An arm that several runs have is written ``run/arm``. The baseline and the arm without
     teacher are those of the first run. `SweepResult.env` gets ``merged``: per run its packages,
     training settings, data and teacher fingerprints, for `raykd.results.diagnose`.
 
@@ -28,10 +28,10 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     if len(results) == 1:
         return results[0]
     results = _distinct_names(results)
-    counts = Counter(label for r in results for label in r.labels)
-    parts = [_relabelled(r, counts, keep_references=i == 0) for i, r in enumerate(results)]
+    counts = Counter(arm for r in results for arm in r.arms)
+    parts = [_renamed(r, counts, keep_references=i == 0) for i, r in enumerate(results)]
     first = parts[0]
-    methods = {label: m for p in parts for label, m in p.spec["methods"].items()}
+    methods = {name: m for p in parts for name, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
     teachers = {t.task: t for p in reversed(parts) for t in p.teachers}
     spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}}
@@ -69,25 +69,23 @@ def _distinct_names(results: Sequence[SweepResult]) -> list[SweepResult]:
     return named
 
 
-def _relabelled(
-    result: SweepResult, counts: Mapping[str, int], keep_references: bool
-) -> SweepResult:
-    """A run with labels, trial ids and domains that stand next to those of other runs."""
+def _renamed(result: SweepResult, counts: Mapping[str, int], keep_references: bool) -> SweepResult:
+    """A run with arms, trial ids and domains that stand next to those of other runs."""
 
-    def name(label: str) -> str:
-        is_reference = keep_references and label in (result.baseline, *METHODS_WITHOUT_TEACHER)
-        return label if counts[label] == 1 or is_reference else f"{result.run}/{label}"
+    def name(arm: str) -> str:
+        is_reference = keep_references and arm in (result.baseline, *METHODS_WITHOUT_TEACHER)
+        return arm if counts[arm] == 1 or is_reference else f"{result.run}/{arm}"
 
     train = result.spec["train"]
     methods: dict[str, Any] = {}
-    for label, method in result.spec["methods"].items():
+    for arm, method in result.spec["methods"].items():
         # Training domains may differ from run to run, so each arm carries its own from here on.
         both = {
             part: {**train.get(part, {}), **method.get(part, {})} for part in ("fixed", "domains")
         }
-        methods[name(label)] = {**method, **both}
+        methods[name(arm)] = {**method, **both}
     trials = tuple(
-        dataclasses.replace(t, label=name(t.label), trial_id=f"{result.run}/{t.trial_id}")
+        dataclasses.replace(t, arm=name(t.arm), trial_id=f"{result.run}/{t.trial_id}")
         for t in result.trials
     )
     return dataclasses.replace(result, spec={**result.spec, "methods": methods}, trials=trials)

@@ -19,12 +19,12 @@ def mixed_precision(
         by_format: dict[str, list[str]] = {}
         for trial in trials:
             if trial.stage == stage and trial.status is Status.COMPLETED:
-                by_format.setdefault(trial.precision, []).append(trial.label)
+                by_format.setdefault(trial.precision, []).append(trial.arm)
         if len(by_format) < 2:
             continue
         counts = "; ".join(
-            f"{name}: " + ", ".join(f"{named(a)} {labels.count(a)}" for a in dict.fromkeys(labels))
-            for name, labels in sorted(by_format.items())
+            f"{name}: " + ", ".join(f"{named(a)} {names.count(a)}" for a in dict.fromkeys(names))
+            for name, names in sorted(by_format.items())
         )
         yield Caveat(
             code="mixed-precision",

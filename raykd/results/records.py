@@ -47,7 +47,7 @@ class TrialResult:
     Attributes:
         sweep: Name of the run folder.
         task: Task name.
-        label: Arm.
+        arm: Arm.
         method: Method name.
         trial_id: Unique in the sweep: ``glue-rte.ckd.s007`` (search), ``glue-rte.ckd.c0.11``.
         number: Number of the trial in its study; the rank of the configuration in confirm.
@@ -74,7 +74,7 @@ class TrialResult:
 
     sweep: str
     task: str
-    label: str
+    arm: str
     method: str
     trial_id: str
     number: int
@@ -221,7 +221,7 @@ class SweepResult:
         spec_text: The resolved search space as YAML.
         command: The command line that repeats it.
         env: Versions, host, devices, git commit, package versions.
-        baseline: Label that the arms are compared with.
+        baseline: Arm that the others are compared with.
         tasks: Tasks in order.
         teachers: One per task.
         trials: Search and confirm trials in order of start.
@@ -254,13 +254,13 @@ class SweepResult:
     worked: float = 0.0
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         """Arms in the order of the file."""
         return tuple(self.spec["methods"])
 
-    def of(self, task: str, label: str, stage: str) -> tuple[TrialResult, ...]:
+    def of(self, task: str, arm: str, stage: str) -> tuple[TrialResult, ...]:
         """The trials of one arm in one stage."""
-        return tuple(t for t in self.trials if (t.task, t.label, t.stage) == (task, label, stage))
+        return tuple(t for t in self.trials if (t.task, t.arm, t.stage) == (task, arm, stage))
 
     def task(self, name: str) -> TaskRecord:
         """The record of one task."""

@@ -205,16 +205,16 @@ class Replay:
 
     def _cut_short(self, event: Event) -> TrialResult:
         """The record of a trial that started and never ended."""
-        trial, label = str(event["trial_id"]), str(event["label"])
-        method = self.spec["methods"].get(label, {})
+        trial, arm = str(event["trial_id"]), str(event["arm"])
+        method = self.spec["methods"].get(arm, {})
         domains = {**self.spec["train"]["domains"], **method.get("domains", {})}
         history = tuple(self._reports.get(trial, ()))
         slot = int(event.get("slot", -1))
         return TrialResult(
             sweep=self.run,
             task=str(event["task"]),
-            label=label,
-            method=str(method.get("method", label)),
+            arm=arm,
+            method=str(method.get("method", arm)),
             trial_id=trial,
             number=int(event["number"]),
             stage=str(event["stage"]),

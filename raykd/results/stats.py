@@ -233,21 +233,21 @@ def share_at_least(values: Sequence[float], bar: float, mode: str) -> float | No
 
 
 def mean_ranks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> dict[str, float]:
-    """Mean rank of each label over tasks (1 = best, ties share the mean of their places).
+    """Mean rank of each arm over tasks (1 = best, ties share the mean of their places).
 
-    Only labels scored on every task are ranked.
+    Only arms scored on every task are ranked.
 
     Args:
-        scores: Per task, label to score.
+        scores: Per task, arm to score.
         mode: Per task, ``max`` or ``min``.
     """
     if not scores:
         return {}
-    labels = [name for name in scores[0] if all(name in s for s in scores)]
-    ranks: dict[str, list[float]] = {name: [] for name in labels}
+    arms = [name for name in scores[0] if all(name in s for s in scores)]
+    ranks: dict[str, list[float]] = {name: [] for name in arms}
     for task, direction in zip(scores, mode, strict=True):
         sign = 1.0 if direction == "min" else -1.0
-        ordered = sorted(labels, key=lambda name: sign * task[name])
+        ordered = sorted(arms, key=lambda name: sign * task[name])
         place = 0
         for _, tied in itertools.groupby(ordered, key=lambda name: task[name]):
             group = list(tied)

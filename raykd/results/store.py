@@ -23,7 +23,7 @@ from raykd.results.serialization import from_dict, json_safe, to_dict
 
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
-VERSION = 1
+VERSION = 2
 _DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
 
 
@@ -126,7 +126,7 @@ def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
     return target
 
 
-_TEXT = ("sweep", "task", "label", "method", "trial_id", "stage", "status", "params", "metrics",
+_TEXT = ("sweep", "task", "arm", "method", "trial_id", "stage", "status", "params", "metrics",
          "node", "precision", "error", "traceback", "checkpoint")  # fmt: skip
 _SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in _TEXT]
@@ -176,9 +176,9 @@ def _command(env: Mapping[str, Any]) -> str:
 
 
 def _baseline(env: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    labels = tuple(spec["methods"])
+    arms = tuple(spec["methods"])
     wanted = (env.get("baseline"), (spec.get("report") or {}).get("baseline"), *_DEFAULT_BASELINES)
-    return next((str(w) for w in wanted if w in labels), labels[0] if labels else "")
+    return next((str(w) for w in wanted if w in arms), arms[0] if arms else "")
 
 
 def _check_version(folder: Path, env: Mapping[str, Any]) -> None:

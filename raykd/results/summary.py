@@ -28,7 +28,7 @@ class ArmSummary:
 
     Attributes:
         task: Task name.
-        label: Arm.
+        name: Name of the arm.
         method: Method name.
         confirmed: Mean over confirm seeds of the chosen configuration on the report split.
         seeds: Confirm seed to value.
@@ -48,7 +48,7 @@ class ArmSummary:
     """
 
     task: str
-    label: str
+    name: str
     method: str
     confirmed: Estimate | None
     seeds: Mapping[int, float]
@@ -171,18 +171,17 @@ def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None
 
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
-    labels = _labels_of(result, task)
     measure = measure_of(result, task)
-    arms = {label: _alone(result, task, label, measure) for label in labels}
+    arms = {name: _alone(result, task, name, measure) for name in _arms_of(result, task)}
     none = without_teacher(tuple(arms.values()))
     base = arms.get(result.baseline)
     teacher = teacher_score(result, task)
-    for label, arm in arms.items():
+    for name, arm in arms.items():
         versus = None
         if base is not None and arm is not base:
             versus = compared(measure, arm, base)
         gap = _gap(arm, none, teacher, measure.mode) if none and teacher is not None else None
-        arms[label] = dataclasses.replace(arm, versus=versus, gap=gap)
+        arms[name] = dataclasses.replace(arm, versus=versus, gap=gap)
     adjusted = holm([a.versus.p if a.versus else None for a in arms.values()])
     return tuple(
         dataclasses.replace(arm, p_holm=p) for arm, p in zip(arms.values(), adjusted, strict=True)
@@ -202,15 +201,15 @@ def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
     return next((arm for arm in arms if arm.method in METHODS_WITHOUT_TEACHER), None)
 
 
-def named(label: str, *, first: bool = False) -> str:
+def named(arm: str, *, first: bool = False) -> str:
     """An arm in a sentence, where ``none`` would be read as nobody.
 
     Args:
-        label: The arm.
+        arm: The arm.
         first: Whether the sentence begins with it.
     """
-    if label != METHODS_WITHOUT_TEACHER[0]:
-        return label
+    if arm != METHODS_WITHOUT_TEACHER[0]:
+        return arm
     return "The student without a teacher" if first else "no teacher"
 
 
@@ -225,25 +224,25 @@ def ranked(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:
     if not scored:
         return ()
     most = max(len(a.seeds) for a in scored)
-    thin = {a.label for a in scored if 2 * len(a.seeds) < most}
-    shared = set.intersection(*(set(a.seeds) for a in scored if a.label not in thin))
+    thin = {a.name for a in scored if 2 * len(a.seeds) < most}
+    shared = set.intersection(*(set(a.seeds) for a in scored if a.name not in thin))
 
     def place(arm: ArmSummary) -> tuple[bool, float]:
         seeds = [s for s in arm.seeds if s in shared] or list(arm.seeds)
-        return arm.label in thin, sign * math.fsum(arm.seeds[s] for s in seeds) / len(seeds)
+        return arm.name in thin, sign * math.fsum(arm.seeds[s] for s in seeds) / len(seeds)
 
     return tuple(sorted(scored, key=place))
 
 
-def _labels_of(result: SweepResult, task: str) -> tuple[str, ...]:
+def _arms_of(result: SweepResult, task: str) -> tuple[str, ...]:
     """Arms of a task; in a comparison of several runs not every arm ran on every task."""
-    ran = {t.label for t in result.trials if t.task == task}
-    return tuple(name for name in result.labels if name in ran) or result.labels
+    ran = {t.arm for t in result.trials if t.task == task}
+    return tuple(name for name in result.arms if name in ran) or result.arms
 
 
-def _alone(result: SweepResult, task: str, label: str, measure: Measure) -> ArmSummary:
+def _alone(result: SweepResult, task: str, name: str, measure: Measure) -> ArmSummary:
     """The summary of an arm before it is compared with others."""
-    search, confirm = result.of(task, label, "search"), result.of(task, label, "confirm")
+    search, confirm = result.of(task, name, "search"), result.of(task, name, "confirm")
     best = best_trial(search, measure.mode)
     found = confirmed(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
@@ -251,8 +250,8 @@ def _alone(result: SweepResult, task: str, label: str, measure: Measure) -> ArmS
     mean = estimate(list(found.seeds.values()), least_sd=measure.least_sd)
     return ArmSummary(
         task=task,
-        label=label,
-        method=str(result.spec["methods"].get(label, {}).get("method", label)),
+        name=name,
+        method=str(result.spec["methods"].get(name, {}).get("method", name)),
         confirmed=measure.scale.cut(mean) if mean else None,
         seeds=found.seeds,
         lost=found.lost,

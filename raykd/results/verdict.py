@@ -68,15 +68,15 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     scale = measure.scale
     leader, others = order[0], order[1:]
     if not others:
-        head = f"{leader.label} is the only confirmed arm: {scale.show(leader.score)}"
+        head = f"{leader.name} is the only confirmed arm: {scale.show(leader.score)}"
         return Verdict(task=task, headline=f"{head}{_interval(leader, scale)}.",
-                       details=tuple(_gap(result, task, leader, arms, scale)), leader=leader.label,
-                       decided=False, leading=(leader.label,), seeds=len(leader.seeds))  # fmt: skip
-    found = {a.label: compared(measure, leader, a) for a in others}
-    close = tuple(a for a in others if not _is_better(found[a.label]))
+                       details=tuple(_gap(result, task, leader, arms, scale)), leader=leader.name,
+                       decided=False, leading=(leader.name,), seeds=len(leader.seeds))  # fmt: skip
+    found = {a.name: compared(measure, leader, a) for a in others}
+    close = tuple(a for a in others if not _is_better(found[a.name]))
     rival = _rival(result, leader, close or others)
     leading = (leader, *close)
-    base = next((a for a in arms if a.label == result.baseline), None)
+    base = next((a for a in arms if a.name == result.baseline), None)
     details = [
         *_beaten(measure, leader, rival, (base, without_teacher(arms))),
         *_gap(result, task, leader, arms, scale),
@@ -85,11 +85,11 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     decided = not close and not leader.lost
     return Verdict(
         task=task,
-        headline=_compare(leader, rival, found[rival.label], scale),
+        headline=_compare(leader, rival, found[rival.name], scale),
         details=tuple(details),
-        leader=leader.label,
+        leader=leader.name,
         decided=decided,
-        leading=tuple(a.label for a in leading),
+        leading=tuple(a.name for a in leading),
         lead=_least_lead(found, scale) if decided else "",
         seeds=len(leader.seeds),
         compared=len(order),
@@ -102,13 +102,13 @@ def _is_better(d: Difference | None) -> bool:
 
 def _rival(result: SweepResult, leader: ArmSummary, among: tuple[ArmSummary, ...]) -> ArmSummary:
     """The arm that the headline compares the leader with: the baseline, if it is among them."""
-    return next((a for a in among if a.label == result.baseline), among[0])
+    return next((a for a in among if a.name == result.baseline), among[0])
 
 
 def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale: Scale) -> str:
     """Two arms in one sentence, which says "beats" only where that is sure."""
     means = f"{scale.show(leader.score)} against {scale.show(rival.score)}"
-    both = f"{leader.label} and {rival.label}"
+    both = f"{leader.name} and {rival.name}"
     clause = _which_is_none(leader, rival)
     if d is None:
         return f"{both} share no confirm seed, so they cannot be compared ({means}){clause}."
@@ -121,13 +121,13 @@ def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale:
     by = f"{_size(scale, abs(e.mean))} {scale.unit}"
     ci = f"95 % CI {_ends(scale, e)}, {e.n} seeds"
     if d.better and not leader.lost:
-        return f"{leader.label} beats {rival.label} by {by} ({ci}){clause}."
-    ahead = f"{leader.label if e.mean > 0 else rival.label} is ahead by {by}"
+        return f"{leader.name} beats {rival.name} by {by} ({ci}){clause}."
+    ahead = f"{leader.name if e.mean > 0 else rival.name} is ahead by {by}"
     if abs(e.mean) < _ROUNDING:
         return f"{both} cannot be told apart: their means are equal ({ci}){clause}."
     if d.better:
         runs = len(leader.lost) + len(leader.seeds)
-        why = f"{leader.label} lost {len(leader.lost)} of its {runs} confirm runs ({ci})"
+        why = f"{leader.name} lost {len(leader.lost)} of its {runs} confirm runs ({ci})"
     elif e.n < MIN_SEEDS:
         why = f"fewer than {MIN_SEEDS} seeds decide nothing ({ci})"
     elif e.low <= 0.0 <= e.high:
@@ -140,8 +140,8 @@ def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale:
 
 
 def _which_is_none(*arms: ArmSummary) -> str:
-    """What ``none`` is, for a sentence that names it by its label."""
-    found = next((a.label for a in arms if named(a.label) != a.label), "")
+    """What ``none`` is, for a sentence that gives it by name."""
+    found = next((a.name for a in arms if named(a.name) != a.name), "")
     return f"; {found} is the student without a teacher" if found else ""
 
 
@@ -162,15 +162,15 @@ def _beaten(
 ) -> list[str]:
     """The leader against the baseline and no teacher, where that is sure and not said yet."""
     scale, sentences = measure.scale, []
-    for arm in dict.fromkeys(a.label for a in others if a is not None):
-        other = next(a for a in others if a is not None and a.label == arm)
-        if arm in (leader.label, rival.label) or other.confirmed is None or leader.lost:
+    for arm in dict.fromkeys(a.name for a in others if a is not None):
+        other = next(a for a in others if a is not None and a.name == arm)
+        if arm in (leader.name, rival.name) or other.confirmed is None or leader.lost:
             continue
         d = compared(measure, leader, other)
         if d is not None and d.better:
             by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
             sentences.append(
-                f"{named(leader.label, first=True)} beats {named(arm)} by {by} "
+                f"{named(leader.name, first=True)} beats {named(arm)} by {by} "
                 f"(95 % CI {_ends(scale, d.estimate)}, {d.estimate.n} seeds)."
             )
     return sentences
@@ -186,12 +186,12 @@ def _ends(scale: Scale, e: Estimate) -> str:
 
 def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
     """``1.2 points over kd, 0.3 to 2.1``."""
-    label, d = min(
+    name, d = min(
         ((name, d) for name, d in found.items() if d is not None),
         key=lambda pair: pair[1].estimate.mean,
     )
     e = d.estimate
-    return f"{_size(scale, e.mean)} {scale.unit} over {named(label)}, {_ends(scale, e)}"
+    return f"{_size(scale, e.mean)} {scale.unit} over {named(name)}, {_ends(scale, e)}"
 
 
 def _gap(
@@ -208,21 +208,21 @@ def _gap(
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
     if leader.gap is None:
         return [f"The gap between {span} is too small or negative, so no share of it is given."]
-    if leader.label == none.label:
+    if leader.name == none.name:
         return [f"No arm with a teacher is ahead of the one without; the gap is between {span}."]
     share = f"{leader.gap:.0%}".replace("%", " %")
     return [
-        f"{leader.label} recovers {share} of the gap between {span}, as far as one run of the "
+        f"{leader.name} recovers {share} of the gap between {span}, as far as one run of the "
         "teacher can say."
     ]
 
 
 def _ties(leader: ArmSummary, rival: ArmSummary, close: tuple[ArmSummary, ...]) -> list[str]:
     """Arms that the leader cannot be told apart from, beside the one in the headline."""
-    others = [named(a.label) for a in close if a.label != rival.label]
+    others = [named(a.name) for a in close if a.name != rival.name]
     if not others:
         return []
-    first = named(leader.label, first=True)
+    first = named(leader.name, first=True)
     return [f"{first} cannot be told apart from {listed(others)} either."]
 
 
@@ -231,9 +231,9 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
     _, mode = metric_of(result, task)
     scale = scale_of(result, task)
     best = {
-        label: found
-        for label in result.labels
-        if (found := best_trial(result.of(task, label, "search"), mode)) is not None
+        arm: found
+        for arm in result.arms
+        if (found := best_trial(result.of(task, arm, "search"), mode)) is not None
     }
     if not best:
         count = sum(t.task == task for t in result.trials)
@@ -243,7 +243,7 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
     winner = best_trial(tuple(best.values()), mode)
     assert winner is not None
     scores = ", ".join(f"{named(n)} {scale.show(t.objective)}" for n, t in best.items())
-    who = f"{named(winner.label, first=True)} had the best search trial."
+    who = f"{named(winner.arm, first=True)} had the best search trial."
     return Verdict(
         task=task,
         headline=f"Not decided: nothing was confirmed on fresh seeds. {who}",
@@ -251,7 +251,7 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
             f"Best search trial per arm, on the select split: {scores}. Each is the best of many "
             "tries on the split that chose it, so it is too high, and it has no interval.",
         ),
-        leader=winner.label,
+        leader=winner.arm,
         decided=False,
     )
 

@@ -28,27 +28,27 @@ class ArmsRecorder(ABC):
     """Called when a trial is suggested, evaluated or over: launches its job, records the rest."""
 
     @abstractmethod
-    def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
+    def launch(self, arm: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
         """Submit the job of a trial; returns the config of `raykd.trial.tune_trainable`."""
 
     @abstractmethod
-    def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
+    def evaluated(self, arm: str, number: int, event: Mapping[str, Any]) -> None:
         """Record the evaluation in an event."""
 
     @abstractmethod
     def finished(
-        self, label: str, number: int, status: Status, event: Mapping[str, Any] | None
+        self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
     ) -> None:
         """Record the end of a trial, before the study is told."""
 
     @abstractmethod
-    def cancel(self, label: str, number: int) -> None:
+    def cancel(self, arm: str, number: int) -> None:
         """Stop the job of a trial."""
 
 
 @dataclass(slots=True)
 class _Live:
-    label: str
+    arm: str
     number: int
     objective: float = math.nan
     stopped: bool = False
@@ -73,7 +73,7 @@ class ArmsSearch(Searcher):
     """Suggests trials of all arms in turn, so that no arm is ahead of another.
 
     Args:
-        arms: By label.
+        arms: By name.
         recorder: Launches and records trials.
         max_concurrent: Trials at the same time; it may change.
     """
@@ -86,7 +86,7 @@ class ArmsSearch(Searcher):
         self.recorder = recorder
         self.live: dict[str, _Live] = {}
         self._max_concurrent = max_concurrent
-        self._started = {label: arm.study.counted() for label, arm in arms.items()}
+        self._started = {name: arm.study.counted() for name, arm in arms.items()}
         self._ending = False
 
     def set_search_properties(
@@ -102,8 +102,7 @@ class ArmsSearch(Searcher):
     def remaining(self) -> int:
         """Trials not yet suggested."""
         return sum(
-            max(0, arm.study.space.budget - self._started[label])
-            for label, arm in self.arms.items()
+            max(0, arm.study.space.budget - self._started[name]) for name, arm in self.arms.items()
         )
 
     def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
@@ -113,11 +112,11 @@ class ArmsSearch(Searcher):
         if len(self.live) >= self._max_concurrent() + PENDING_TRIALS:
             return None
         open_arms = [n for n, a in self.arms.items() if self._started[n] < a.study.space.budget]
-        label = min(open_arms, key=lambda n: self._started[n] / self.arms[n].study.space.budget)
-        chosen = self.arms[label].study.suggest(trial_id)
-        self._started[label] += 1
-        self.live[trial_id] = _Live(label, chosen["number"])
-        return self.recorder.launch(label, chosen["number"], chosen["params"])
+        arm = min(open_arms, key=lambda n: self._started[n] / self.arms[n].study.space.budget)
+        chosen = self.arms[arm].study.suggest(trial_id)
+        self._started[arm] += 1
+        self.live[trial_id] = _Live(arm, chosen["number"])
+        return self.recorder.launch(arm, chosen["number"], chosen["params"])
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: `ArmsScheduler` sees every result first, also the one that stops a trial."""
@@ -128,33 +127,33 @@ class ArmsSearch(Searcher):
         """Record the end of a trial and tell its study."""
         live = self.live.pop(trial_id)
         event = json.loads(result["event"]) if result and "event" in result else None
-        study = self.arms[live.label].study
+        study = self.arms[live.arm].study
         kind = event["kind"] if event else ""
         if kind == "done":
             assert event is not None
-            values = [_value(event["metrics"], m) for m in self.arms[live.label].metrics]
+            values = [_value(event["metrics"], m) for m in self.arms[live.arm].metrics]
             finite = all(math.isfinite(v) for v in values)
             if not finite:
                 event["error"] = f"the objective is not a number: {values}"
             status = Status.COMPLETED if finite else Status.FAILED
-            self.recorder.finished(live.label, live.number, status, event)
+            self.recorder.finished(live.arm, live.number, status, event)
             study.complete(trial_id, values)
         elif kind == "failed":
-            self.recorder.finished(live.label, live.number, Status.FAILED, event)
+            self.recorder.finished(live.arm, live.number, Status.FAILED, event)
             study.fail(trial_id)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
-            self.recorder.cancel(live.label, live.number)
+            self.recorder.cancel(live.arm, live.number)
             lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
-            self.recorder.finished(live.label, live.number, Status.FAILED, lost)
+            self.recorder.finished(live.arm, live.number, Status.FAILED, lost)
             study.fail(trial_id)
         elif live.stopped:
-            self.recorder.finished(live.label, live.number, Status.PRUNED, event)
+            self.recorder.finished(live.arm, live.number, Status.PRUNED, event)
             study.prune(trial_id)
         else:
             # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
-            self.recorder.finished(live.label, live.number, Status.INTERRUPTED, event)
+            self.recorder.finished(live.arm, live.number, Status.INTERRUPTED, event)
             study.abandon(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -186,8 +185,8 @@ class ArmsScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Hand a new trial to the scheduler of its arm."""
-        label = self._search.live[trial.trial_id].label
-        self._search.arms[label].scheduler.on_trial_add(tune_controller, trial)
+        arm = self._search.live[trial.trial_id].arm
+        self._search.arms[arm].scheduler.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record an evaluation and ask the arm's scheduler whether to go on."""
@@ -197,10 +196,10 @@ class ArmsScheduler(FIFOScheduler):
         if event["kind"] not in ("evaluation", "done"):
             return str(TrialScheduler.CONTINUE)
         live = self._search.live[trial.trial_id]
-        arm = self._search.arms[live.label]
+        arm = self._search.arms[live.arm]
         evaluation = event["evaluation"]
         live.objective = _value(evaluation["metrics"], arm.metrics[0])
-        self._search.recorder.evaluated(live.label, live.number, event)
+        self._search.recorder.evaluated(live.arm, live.number, event)
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
         if len(arm.metrics) > 1 or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
@@ -209,7 +208,7 @@ class ArmsScheduler(FIFOScheduler):
         if event["kind"] == "done" or verdict != TrialScheduler.STOP:
             return str(TrialScheduler.CONTINUE)
         live.stopped = True
-        self._search.recorder.cancel(live.label, live.number)
+        self._search.recorder.cancel(live.arm, live.number)
         return str(TrialScheduler.STOP)
 
     def debug_string(self) -> str:

@@ -179,14 +179,14 @@ def vocabulary_needs(
     """What trials may need of the teacher's distributions over a vocabulary.
 
     Returns:
-        Divergences, each with its label; and whether some trial reads the scores themselves.
+        Divergences, each with its arm; and whether some trial reads the scores themselves.
     """
     found: dict[tuple[str, Divergence], None] = {}
     reads = False
-    for label, arm in spec.methods.items():
+    for name, arm in spec.methods.items():
         for method in built(arm, context):
             needed = method.divergences()
-            found |= dict.fromkeys((label, of) for of in needed)
+            found |= dict.fromkeys((name, of) for of in needed)
             reads = reads or (method.teacher_outputs().logits and not needed)
     return tuple(found), reads
 
@@ -203,13 +203,13 @@ def teacher_analyses(spec: SweepSpec, context: DistillationContext) -> tuple[Tea
 
 
 def refusals(spec: SweepSpec, context: DistillationContext) -> list[tuple[str, str]]:
-    """Labels that cannot work on this pair and task, each with the reason in the user's words."""
+    """Arms that cannot work on this pair and task, each with the reason in the user's words."""
     refused: list[tuple[str, str]] = []
-    for label, arm in spec.methods.items():
+    for name, arm in spec.methods.items():
         reason = next((r for m in built(arm, context, ends=False) if (r := m.refusal())), "")
         reason = reason or _endless(arm, context)
         if reason:
-            refused.append((label, reason))
+            refused.append((name, reason))
     return refused
 
 

@@ -24,7 +24,7 @@ def to_yaml(spec: SweepSpec) -> str:
         "teacher": _section(spec.teacher),
         "student": _section(spec.student),
         "train": _arm(spec.train),
-        "methods": {label: _method(arm) for label, arm in spec.methods.items()},
+        "methods": {name: _method(arm) for name, arm in spec.methods.items()},
         "search": _search(spec.search),
         "confirm": _section(spec.confirm),
         "resources": _section(spec.resources),
@@ -68,7 +68,7 @@ def _arm(arm: ParameterSpec) -> dict[str, Any]:
 
 
 def _method(arm: ArmSpec) -> dict[str, Any]:
-    head = {} if arm.method == arm.label else {"method": arm.method}
+    head = {} if arm.method == arm.name else {"method": arm.method}
     start = {"start": [_flow(point) for point in arm.start]} if arm.start else {}
     return head | _arm(arm) | start
 

@@ -237,18 +237,18 @@ def _read_report(
         if wrong:
             node = entry.node.entries["path"].node
             findings.add(node.mark, "report.path", f"'path' {wrong}, got {node.typed()}", hint)
-    labels = [*(blocks.node.entries if blocks is not None else ()), *methods]
+    names = [*(blocks.node.entries if blocks is not None else ()), *methods]
     if made.baseline is None:
         without = next(
-            (m.label for m in methods.values() if m.method in METHODS_WITHOUT_TEACHER),
+            (m.name for m in methods.values() if m.method in METHODS_WITHOUT_TEACHER),
             METHODS_WITHOUT_TEACHER[0],
         )
-        baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else without
+        baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in names else without
         return made.model_copy(update={"baseline": baseline})
     assert entry is not None
-    if made.baseline not in labels and blocks is not None:
+    if made.baseline not in names and blocks is not None:
         node = entry.node.entries["baseline"].node
-        message = f"'baseline' must be one of the labels, got {made.baseline}"
-        hint = registry.suggestion(made.baseline, labels) or f"labels: {', '.join(labels)}"
+        message = f"'baseline' must be one of the arms, got {made.baseline}"
+        hint = registry.suggestion(made.baseline, names) or f"arms: {', '.join(names)}"
         findings.add(node.mark, "report.baseline", message, hint)
     return made

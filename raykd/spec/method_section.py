@@ -59,21 +59,21 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, A
         message = f"'methods' {words}, got {entry.node.typed()}"
         findings.add(entry.node.mark, "methods", message, _as_mapping(entry.node))
         return arms
-    for label, block in entry.node.entries.items():
+    for name, block in entry.node.entries.items():
         if block.node.value is False:  # switched off, e.g. by --set methods.kd=false
             continue
-        arm = _read_arm(label, block, train, findings)
+        arm = _read_arm(name, block, train, findings)
         if arm is not None:
-            arms[label] = arm
-    for label, arm in arms.items():
-        _check_together(arm, entry.node.entries[label], MOST_BUILT // len(arms), findings)
+            arms[name] = arm
+    for name, arm in arms.items():
+        _check_together(arm, entry.node.entries[name], MOST_BUILT // len(arms), findings)
     if not any(arm.method in METHODS_WITHOUT_TEACHER for arm in arms.values()):
-        label = (
+        name = (
             METHODS_WITHOUT_TEACHER[0]
             if METHODS_WITHOUT_TEACHER[0] not in entry.node.entries
             else "no-teacher"
         )
-        arms[label] = ArmSpec(label=label, method=METHODS_WITHOUT_TEACHER[0])
+        arms[name] = ArmSpec(name=name, method=METHODS_WITHOUT_TEACHER[0])
     return arms
 
 
@@ -84,14 +84,14 @@ def _as_mapping(node: Node) -> str:
     return f"for example methods: {{{shown}}}"
 
 
-def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> ArmSpec | None:
-    path = join("methods", label)
-    if wrong := name_problem(label):
-        findings.add(block.mark, path, f"a label {wrong}")
+def _read_arm(arm: str, block: Entry, train: Values, findings: Findings) -> ArmSpec | None:
+    path = join("methods", arm)
+    if wrong := name_problem(arm):
+        findings.add(block.mark, path, f"the name of an arm {wrong}")
         return None
     if not is_section(block, path, findings):
         return None
-    method = _method_of(label, block, path, findings)
+    method = _method_of(arm, block, path, findings)
     if method is None:
         return None
     before = findings.told
@@ -102,19 +102,17 @@ def _read_arm(label: str, block: Entry, train: Values, findings: Findings) -> Ar
             read_value(name, entry, path, infos[name], values, findings)
         elif name not in RESERVED:
             meant |= _unknown_parameter(name, entry, method, path, infos, findings)
-    check_conditions(values, infos, label, path, meant, findings)
-    start = _read_start(label, method, block, values, train, infos, findings)
+    check_conditions(values, infos, arm, path, meant, findings)
+    start = _read_start(arm, method, block, values, train, infos, findings)
     if findings.told > before:
         return None
-    return ArmSpec(
-        label=label, method=method, fixed=values.fixed, domains=values.domains, start=start
-    )
+    return ArmSpec(name=arm, method=method, fixed=values.fixed, domains=values.domains, start=start)
 
 
-def _method_of(label: str, block: Entry, path: str, findings: Findings) -> str | None:
+def _method_of(arm: str, block: Entry, path: str, findings: Findings) -> str | None:
     """The method of an arm, when there is one of that name."""
     named = block.node.entries.get("method")
-    method, mark, place = label, block.mark, path
+    method, mark, place = arm, block.mark, path
     if named is not None:
         mark, place = named.node.mark, join(path, "method")
         if not isinstance(named.node.value, str):
@@ -158,7 +156,7 @@ def _unknown_parameter(
 
 
 def _read_start(
-    label: str,
+    arm: str,
     method: str,
     block: Entry,
     values: Values,
@@ -170,7 +168,7 @@ def _read_start(
     entry = block.node.entries.get("start")
     if entry is None or entry.node.value is None:
         return ()
-    path = f"methods.{label}.start"
+    path = f"methods.{arm}.start"
     if entry.node.value == []:
         return ()
     if not all(isinstance(node.value, dict) for node in entry.node.items) or not entry.node.items:
@@ -187,7 +185,7 @@ def _read_start(
             if name not in both:
                 _unknown_parameter(name, value, method, place, infos, findings)
             elif check_constant(value.node, join(place, name), both[name], findings):
-                _check_point(name, value, place, label, side, findings)
+                _check_point(name, value, place, arm, side, findings)
                 point[name] = value.node.scalar()
         _check_active(point, node.entries, values, place, findings)
         points.append(point)
@@ -195,7 +193,7 @@ def _read_start(
 
 
 def _check_point(
-    name: str, entry: Entry, place: str, label: str, side: Values, findings: Findings
+    name: str, entry: Entry, place: str, arm: str, side: Values, findings: Findings
 ) -> None:
     where, value = join(place, name), entry.node.scalar()
     if name in side.domains:
@@ -210,7 +208,7 @@ def _check_point(
             findings.add(entry.node.mark, where, message, "search it, or leave it out of the point")
     elif name not in side.entries:
         message = f"'{name}' is not searched, so a start point cannot set it"
-        findings.add(entry.mark, where, message, f"give {label} a domain for it, or set it")
+        findings.add(entry.mark, where, message, f"give {arm} a domain for it, or set it")
 
 
 def _check_active(
@@ -237,7 +235,7 @@ def _check_together(arm: ArmSpec, block: Entry, most: int, findings: Findings) -
     """Let the method's own checks see every combination of choices, or the first `most`."""
     from raykd.spec.arms import combinations, parameters
 
-    path = join("methods", arm.label)
+    path = join("methods", arm.name)
     for values in itertools.islice(combinations(arm, ends=False), max(most, 1)):
         try:
             parameters(arm.method, values)

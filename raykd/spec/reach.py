@@ -39,11 +39,11 @@ def check_reach(
         findings: Receives the problems.
     """
     points = _points_of(search.algorithm)
-    for label, arm in methods.items():
-        block = sections["methods"].node.entries.get(label)
+    for name, arm in methods.items():
+        block = sections["methods"].node.entries.get(name)
         if block is not None:
-            _check_conditions(arm, block, join("methods", label), points, findings)
-            _check_size(label, arm, train, points, block, search, findings)
+            _check_conditions(arm, block, join("methods", name), points, findings)
+            _check_size(arm, train, points, block, search, findings)
     if "train" in sections:
         _check_conditions(train, sections["train"], "train", points, findings)
         _check_epochs(train, search, sections["train"], findings)
@@ -115,7 +115,6 @@ def _contradiction(arm: ParameterSpec, name: str, through: str) -> tuple[str, st
 
 
 def _check_size(
-    label: str,
     arm: ArmSpec,
     train: ParameterSpec,
     points: _Points | None,
@@ -130,10 +129,10 @@ def _check_size(
     size = math.prod(len(points(domain)) for domain in searched)
     if size > MOST_COMBINATIONS:
         name = search.algorithm.name
-        message = f"{name} has {size:.3g} combinations of {label} to list, "
+        message = f"{name} has {size:.3g} combinations of {arm.name} to list, "
         message += f"{MOST_COMBINATIONS:,} are the most"
         hint = "search fewer parameters or coarser ranges, or use algorithm: tpe"
-        findings.add(block.mark, join("methods", label), message, hint)
+        findings.add(block.mark, join("methods", arm.name), message, hint)
 
 
 def _check_epochs(

@@ -181,7 +181,7 @@ class ParameterSpec(Section):
 class ArmSpec(ParameterSpec):
     """One arm of the comparison."""
 
-    label: str
+    name: str
     method: str
     start: tuple[Mapping[str, Scalar], ...] = ()
 

@@ -25,7 +25,7 @@ class ArmStudy:
 
     Attributes:
         task: Task name.
-        arm: What the user wrote for the label.
+        arm: What the file says of the arm.
         study_name: Name of its study in the run's storage.
         metrics: Objectives; the first one decides.
         modes: ``max`` or ``min`` for each.
@@ -44,12 +44,12 @@ def arm_studies(spec: SweepSpec) -> tuple[ArmStudy, ...]:
         ArmStudy(
             task=task,
             arm=arm,
-            study_name=f"{task} {label}",
+            study_name=f"{task} {name}",
             metrics=tuple(name for name, _ in objectives(spec, task_of(spec, task))),
             modes=tuple(mode for _, mode in objectives(spec, task_of(spec, task))),
         )
         for task in spec.tasks
-        for label, arm in spec.methods.items()
+        for name, arm in spec.methods.items()
     )
 
 
@@ -89,20 +89,20 @@ def max_epochs(spec: SweepSpec) -> int:
     return epochs
 
 
-def trial_id(task: str, label: str, name: str) -> str:
+def trial_id(task: str, arm: str, name: str) -> str:
     """Identifier of a trial, usable as a file name."""
-    return f"{task.replace('/', '-')}.{label}.{name}"
+    return f"{task.replace('/', '-')}.{arm}.{name}"
 
 
 def search_trial(
     spec: SweepSpec, run: Path, arm_study: ArmStudy, number: int, chosen: Mapping[str, Scalar]
 ) -> TrialConfig:
     """The configuration of a search trial."""
-    identifier = trial_id(arm_study.task, arm_study.arm.label, f"s{number:03d}")
+    identifier = trial_id(arm_study.task, arm_study.arm.name, f"s{number:03d}")
     return _config(
         spec, run, arm_study, identifier, chosen, number,
         stage="search",
-        seed=derive_seed(spec.search.seed, arm_study.task, arm_study.arm.label, "search", number),
+        seed=derive_seed(spec.search.seed, arm_study.task, arm_study.arm.name, "search", number),
     )  # fmt: skip
 
 
@@ -119,8 +119,8 @@ def confirm_trial(
     Arms share the seeds: with the same seed they begin with the same weights and see the rows in
     the same order, so that differences can be paired.
     """
-    identifier = trial_id(arm_study.task, arm_study.arm.label, f"c{rank}.{seed}")
-    saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.label / "best"
+    identifier = trial_id(arm_study.task, arm_study.arm.name, f"c{rank}.{seed}")
+    saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / "best"
     is_kept = rank == 0 and seed == spec.confirm.seeds[0]
     return _config(
         spec, run, arm_study, identifier, chosen, rank,
@@ -149,7 +149,7 @@ def _config(
     return TrialConfig(
         trial_id=identifier,
         task=arm_study.task,
-        label=arm_study.arm.label,
+        arm=arm_study.arm.name,
         method=arm_study.arm.method,
         number=number,
         stage=stage,

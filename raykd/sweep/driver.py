@@ -50,7 +50,7 @@ class _TaskWork:
     Attributes:
         name: Its name.
         arm_studies: Its arms.
-        arms: Studies and schedulers by label.
+        arms: Studies and schedulers by arm.
         key: Fingerprint under which workers find the teacher.
     """
 
@@ -169,7 +169,7 @@ class Driver:
             if handle is None:
                 return
             of_task = [c for c in arm_studies(self._spec) if c.task == task]
-            arms = {c.arm.label: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
+            arms = {c.arm.name: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
             work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
             if self._resumed:
                 settle(self._run, of_task, arms)
@@ -185,10 +185,10 @@ class Driver:
         def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
             return search_trial(self._spec, self._run, arm_study, number, chosen)
 
-        by_label = {c.arm.label: c for c in work.arm_studies}
+        by_arm = {c.arm.name: c for c in work.arm_studies}
         search(
             work.arms,
-            SearchRecorder(recorder, by_label, configure, work.key, autoscaler.trainable_config),
+            SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
             slots=autoscaler.count,
             run=self._run,
             name=work.name.replace("/", "-"),

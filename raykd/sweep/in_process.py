@@ -161,7 +161,7 @@ def free_memory() -> int:
 
 
 def trial_of(
-    spec: SweepSpec, run: Path, task: str, label: str, given: Mapping[str, Scalar]
+    spec: SweepSpec, run: Path, task: str, arm: str, given: Mapping[str, Scalar]
 ) -> TrialConfig:
     """The configuration of one trial of an arm.
 
@@ -172,7 +172,7 @@ def trial_of(
         spec: The search space.
         run: Folder for what the trial keeps.
         task: Task name.
-        label: Arm.
+        arm: Arm.
         given: Parameters of the method or of training, searched or not.
 
     Raises:
@@ -183,11 +183,11 @@ def trial_of(
             f"the file has no task '{task}'",
             hint=suggestion(task, spec.tasks) or f"tasks: {', '.join(spec.tasks)}",
         )
-    arm_study = next((c for c in arm_studies(spec) if (c.task, c.arm.label) == (task, label)), None)
+    arm_study = next((c for c in arm_studies(spec) if (c.task, c.arm.name) == (task, arm)), None)
     if arm_study is None:
         raise SpecError(
-            f"the file has no arm '{label}'",
-            hint=suggestion(label, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
+            f"the file has no arm '{arm}'",
+            hint=suggestion(arm, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
         )
     in_training = {i.name for i in params.describe(TrainSettings)}
     coefficients = registry.params_of("methods", arm_study.arm.method)

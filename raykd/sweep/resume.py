@@ -27,11 +27,11 @@ def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) 
     again = 0
     for arm_study in arm_studies:
         settled: dict[int, Sequence[float] | TrialState] = {}
-        for trial in results.of(arm_study.task, arm_study.arm.label, "search"):
+        for trial in results.of(arm_study.task, arm_study.arm.name, "search"):
             end = _end(trial, arm_study.metrics)
             if end is not None:
                 settled[trial.number] = end
-        again += len(reopen(arms[arm_study.arm.label].study.study, settled))
+        again += len(reopen(arms[arm_study.arm.name].study.study, settled))
     return again
 
 

@@ -242,7 +242,7 @@ def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
         run=run.name,
         folder=str(run),
         tasks=list(spec.tasks),
-        labels=list(spec.methods),
+        arms=list(spec.methods),
         trials=spec.search.trials,
         confirm_runs=spec.confirm_runs,
     )

@@ -18,12 +18,11 @@ import raykd
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.serialization import to_dict
-from raykd.results.store import load_results
+from raykd.results.store import VERSION, load_results
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
 
-FORMAT = 1
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
             "numpy", "scipy", "plotly")  # fmt: skip
 
@@ -43,7 +42,7 @@ def create(
         spec: What is run.
         source: The file as it was given.
         command: The command line.
-        baseline: Label that the arms are compared with.
+        baseline: Arm that the others are compared with.
         inputs: What it begins with, by task (`raykd.sweep.input_hashes`).
 
     Raises:
@@ -149,10 +148,10 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
             f"'{run}' is not a run folder: {exc}",
             hint="give the folder that raykd printed as 'run:', e.g. runs/quickstart-20260114-0930",
         ) from exc
-    version = env.get("version", FORMAT) if isinstance(env, dict) else None
-    if version != FORMAT:
+    version = env.get("version", VERSION) if isinstance(env, dict) else None
+    if version != VERSION:
         raise SpecError(
-            f"{run} is a run folder of version {version}, this raykd goes on with {FORMAT}",
+            f"{run} is a run folder of version {version}, this raykd goes on with {VERSION}",
             hint="go on with the version of raykd that its env.json names",
         )
     try:
@@ -216,7 +215,7 @@ def lock(run: Path) -> Iterator[None]:
 def environment(command: str, baseline: str) -> dict[str, Any]:
     """What a later reader needs to repeat the run: command, versions, machine."""
     return {
-        "version": FORMAT,
+        "version": VERSION,
         "command": command,
         "baseline": baseline,
         "started": time.time(),

@@ -75,7 +75,7 @@ def make_arm(
     )
     memory = None
     if run is not None:
-        name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.label}.json"
+        name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"
         memory = SamplerMemory(run / "samplers" / name)
     return Arm(
         study=StudySearch(study_space(spec, arm_study), storage, sampler, memory),
@@ -102,7 +102,7 @@ def search(
     """Run every arm to its budget.
 
     Args:
-        arms: By label.
+        arms: By name.
         recorder: Launches and records trials.
         slots: Trials that run at the same time; it may change.
         run: Run folder.

@@ -171,14 +171,12 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
     if name == DENSE:
         return setup, f"; of the vocabulary all scores are kept: {why}"
     cache = vocab_cache_of(name)
-    refused = [
-        (label, why_not) for label, of in setup.divergences if (why_not := cache.refusal(of))
-    ]
+    refused = [(arm, why_not) for arm, of in setup.divergences if (why_not := cache.refusal(of))]
     if setup.reads_scores and wanted in ("sampled", "top_k"):
         refused.append(("", "a method of this file reads the scores of the whole vocabulary"))
     if refused:
-        label, reason = refused[0]
-        where = f"methods.{label} with teacher.cache: {wanted}: " if label else ""
+        arm, reason = refused[0]
+        where = f"methods.{arm} with teacher.cache: {wanted}: " if arm else ""
         found = Problem(
             path="teacher.cache", message=where + reason, hint="use auto, hidden or dense"
         )

@@ -46,7 +46,7 @@ class TaskSetup:
         transformed: The same, with feature transforms in place of hidden states where methods allow
             it.
         teacher_analyses: How they derive other teachers from it.
-        divergences: Divergences over a vocabulary that they compute, each with its label.
+        divergences: Divergences over a vocabulary that they compute, each with its arm.
         reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
@@ -240,11 +240,11 @@ def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
         SpecError: One problem per arm.
     """
     found = []
-    for label, why in refusals(spec, context):
+    for arm, why in refusals(spec, context):
         reason, _, hint = why.partition("\n")
-        message = f"on {task}: {spec.methods[label].method} {reason}"
-        hint = hint or f"or leave it out: --set methods.{label}=false"
-        found.append(Problem(path=f"methods.{label}", message=message, hint=hint))
+        message = f"on {task}: {spec.methods[arm].method} {reason}"
+        hint = hint or f"or leave it out: --set methods.{arm}=false"
+        found.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
     if found:
         raise SpecError(found=found)
 

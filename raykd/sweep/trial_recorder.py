@@ -105,7 +105,7 @@ class TrialRecorder:
             "trial_started",
             trial_id=config.trial_id,
             task=config.task,
-            label=config.label,
+            arm=config.arm,
             number=config.number,
             stage=config.stage,
             params={**config.coefficients, **config.train},
@@ -130,7 +130,7 @@ class TrialRecorder:
             "trial_report",
             trial_id=trial_id,
             task=config.task,
-            label=config.label,
+            arm=config.arm,
             stage=config.stage,
             objective=entry.metrics.get(metric),
             evaluation=to_dict(entry),
@@ -153,7 +153,7 @@ class TrialRecorder:
         result = TrialResult(
             sweep=self._run.name,
             task=config.task,
-            label=config.label,
+            arm=config.arm,
             method=config.method,
             trial_id=trial_id,
             number=config.number,
@@ -192,7 +192,7 @@ class SearchRecorder(ArmsRecorder):
 
     Args:
         trials: Records single trials.
-        arm_studies: Studies of the task by label.
+        arm_studies: Studies of the task by arm.
         configure: Makes the configuration of a trial from study, number and searched parameters.
         key: Fingerprint under which workers find the teacher.
         trainable_config: Part of the Tune config that is the same for every trial.
@@ -213,28 +213,28 @@ class SearchRecorder(ArmsRecorder):
         self._trainable_config = dict(trainable_config)
         self._ids: dict[tuple[str, int], str] = {}
 
-    def launch(self, label: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
+    def launch(self, arm: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
         """Submit the job of a suggested trial to the coordinator."""
-        config = self._configure(self._arm_studies[label], number, params)
-        self._ids[label, number] = config.trial_id
+        config = self._configure(self._arm_studies[arm], number, params)
+        self._ids[arm, number] = config.trial_id
         self._trials.launch(config, tuple(params), self._key)
         return {**self._trainable_config, "job": config.trial_id}
 
-    def evaluated(self, label: str, number: int, event: Mapping[str, Any]) -> None:
+    def evaluated(self, arm: str, number: int, event: Mapping[str, Any]) -> None:
         """Record an evaluation."""
-        metric = self._arm_studies[label].metrics[0]
-        self._trials.evaluated(self._ids[label, number], event, metric)
+        metric = self._arm_studies[arm].metrics[0]
+        self._trials.evaluated(self._ids[arm, number], event, metric)
 
     def finished(
-        self, label: str, number: int, status: Status, event: Mapping[str, Any] | None
+        self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
     ) -> None:
         """Record the end of a trial."""
-        metric = self._arm_studies[label].metrics[0]
-        self._trials.finished(self._ids.pop((label, number)), status, event, metric)
+        metric = self._arm_studies[arm].metrics[0]
+        self._trials.finished(self._ids.pop((arm, number)), status, event, metric)
 
-    def cancel(self, label: str, number: int) -> None:
+    def cancel(self, arm: str, number: int) -> None:
         """Stop the job of a trial."""
-        self._trials.cancel(self._ids[label, number])
+        self._trials.cancel(self._ids[arm, number])
 
 
 def _drop_states(path: Path) -> None:

@@ -23,7 +23,7 @@ def derive_seed(*parts: str | int | float) -> int:
     """A seed fixed by what it is for, independent of process, platform and call order.
 
     Args:
-        parts: What the seed is for, e.g. ``(sweep seed, task, label, trial number)``.
+        parts: What the seed is for, e.g. ``(sweep seed, task, arm, trial number)``.
 
     Returns:
         A whole number in ``[0, 2**32)``.

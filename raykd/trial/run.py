@@ -37,7 +37,7 @@ class TrialConfig:
     Attributes:
         trial_id: Unique in the sweep.
         task: Task name.
-        label: Arm.
+        arm: Arm.
         method: Method name.
         number: Trial number in its study, or rank of the configuration in confirm.
         stage: ``search`` or ``confirm``.
@@ -54,7 +54,7 @@ class TrialConfig:
 
     trial_id: str
     task: str
-    label: str
+    arm: str
     method: str
     number: int
     stage: str

@@ -33,7 +33,7 @@ def prepared_in(folder: Path) -> PreparedTask:
         data={**plain["data"], "limit": None, "student_rows": 2000},
         teacher={"model": shape, "finetune": {"epochs": 1, "lr": 1e-3, "batch_size": 64}},
         student={"from_teacher": {"layers": [0, 1], "weights": "finetuned"}},
-        methods={"stark": {"label": "stark", "method": "stark", "fixed": {"trial_epochs": 1}}},
+        methods={"stark": {"name": "stark", "method": "stark", "fixed": {"trial_epochs": 1}}},
     )
     return prepare_task(spec, TASK, folder, lambda *progress: None)[1]
 

@@ -42,7 +42,7 @@ def in_raykd(
     """Seconds and accuracy of the trial in raykd's loop, in this process."""
     torch.set_num_threads(threads)
     config = TrialConfig(
-        trial_id="t", task=prepared.task, label="kd", method="kd", number=0, stage="search",
+        trial_id="t", task=prepared.task, arm="kd", method="kd", number=0, stage="search",
         coefficients={"alpha": TRIAL["alpha"], "temperature": TRIAL["temperature"]},
         train={
             "epochs": EPOCHS, "batch_size": BATCH, "lr": TRIAL["lr"], "precision": precision,

@@ -66,7 +66,7 @@ def prepared_in(folder: Path, size: int) -> PreparedTask:
             "finetune": {"epochs": 1, "lr": 1e-3, "batch_size": 64},
         },
         student={"model": {**shape, "hidden": WIDTH, "layers": 3}},
-        methods={"pkd": {"label": "pkd", "method": "pkd"}},
+        methods={"pkd": {"name": "pkd", "method": "pkd"}},
     )
     prepared = prepare_task(spec, TASK, folder, lambda *progress: None)[1]
     cached_outputs = prepared.cached_outputs
@@ -111,7 +111,7 @@ def trained(prepared: PreparedTask, slots: int, folder: Path, *, method: str) ->
     for bench in open_bench(prepared, 1, folder, slots):
         configs = [
             trial_config(
-                trial_id=f"{method}{k}", method=method, label=method, seed=k,
+                trial_id=f"{method}{k}", method=method, arm=method, seed=k,
                 coefficients={}, train=TRAIN,
             )
             for k in range(slots)

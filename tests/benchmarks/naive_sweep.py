@@ -72,7 +72,7 @@ def space(
                 "fixed": {"epochs": EPOCHS, "batch_size": BATCH},
                 "domains": {"lr": {"kind": "loguniform", "low": 5e-5, "high": 3e-4}},
             },
-            "methods": {"kd": {"label": "kd", "method": "kd", "domains": domains}},
+            "methods": {"kd": {"name": "kd", "method": "kd", "domains": domains}},
             "search": {"trials": trials, "algorithm": {"name": "random"}},
             "confirm": {"seeds": []},
         }

@@ -63,7 +63,7 @@ def pack(method: str, count: int, **train: Scalar) -> list[TrialConfig]:
     """The configurations of some students."""
     return [
         trial_config(
-            label=method,
+            arm=method,
             method=method,
             coefficients=coefficients(method, k, count),
             train={"batch_size": BATCH, "lr": 5e-5 * (k + 1), **train},

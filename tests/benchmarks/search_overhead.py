@@ -57,7 +57,7 @@ class Search:
 
     def __init__(self, run: Path, trials: int) -> None:
         search_space = load_spec(SPACE, [f"search.trials={trials}", "tasks=[glue/rte]"])
-        arm_study = next(c for c in arm_studies(search_space) if c.arm.label == "ckd")
+        arm_study = next(c for c in arm_studies(search_space) if c.arm.name == "ckd")
         namespace = ray.get_runtime_context().namespace
         coordinator = start_coordinator(COORDINATOR, namespace)
         log = EventLog(run / "events.jsonl", lambda event: None)

@@ -40,7 +40,7 @@ from tests.benchmarks._meter import private_bytes
 from tests.synthetic_run import METRIC
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "ckd_glue.yaml"
-LABELS = ("none", "kd", "ckd")
+ARMS = ("none", "kd", "ckd")
 EPOCHS, EPOCH_S = 4, 2.5
 PER_SLOT = 3
 WATCHED_S = 20
@@ -133,11 +133,11 @@ def search_figures(count: int) -> None:
     """A whole search with the driver's own parts."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
-        trials = max(1, count * PER_SLOT // len(LABELS))
+        trials = max(1, count * PER_SLOT // len(ARMS))
         spec = load_spec(
             SPACE, [f"search.trials={trials}", "tasks=[glue/rte]", "search.scheduler=none"]
         )
-        chosen = {c.arm.label: c for c in arm_studies(spec) if c.arm.label in LABELS}
+        chosen = {c.arm.name: c for c in arm_studies(spec) if c.arm.name in ARMS}
         name, namespace = f"search-{count}", ray.get_runtime_context().namespace
         coordinator = start_coordinator(name, namespace)
         recorder = SearchRecorder(
@@ -150,7 +150,7 @@ def search_figures(count: int) -> None:
             {"coordinator": name, "namespace": namespace},
         )
         storage = open_storage(run)
-        arms = {label: make_arm(spec, arm_study, storage) for label, arm_study in chosen.items()}
+        arms = {arm: make_arm(spec, arm_study, storage) for arm, arm_study in chosen.items()}
         found = simulated(coordinator, count, EPOCH_S)
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()

@@ -71,7 +71,7 @@ def prepared_with(
             "serve": "outputs",
         },
         student={"model": {"family": "bert", "layers": layers, "hidden": hidden, "heads": heads}},
-        methods={m: {"label": m, "method": m, "fixed": METHODS[m]} for m in methods},
+        methods={m: {"name": m, "method": m, "fixed": METHODS[m]} for m in methods},
     )
     prepared = prepare_task(spec, TASK, folder, lambda *progress: None)[1]
     # Evaluations are not what is measured.

@@ -113,14 +113,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _students(
-    spec: Any, label: str, setup: Any, prepared: PreparedTask, seeds: int
+    spec: Any, arm: str, setup: Any, prepared: PreparedTask, seeds: int
 ) -> list[tuple[float, float]]:
     """Loss and divergence from the teacher on held-out rows, by seed."""
     found = []
     # Text would be written for the report, which is not what is asked here.
     task = dataclasses.replace(setup.task, max_new_tokens=1)
     for seed in range(seeds):
-        trial = trial_of(spec, Path("."), TASK, label, {})
+        trial = trial_of(spec, Path("."), TASK, arm, {})
         trial = dataclasses.replace(trial, seed=seed)
         outcome = run_in_process(trial, prepared, task, lambda evaluation: None)
         found.append(

@@ -29,7 +29,7 @@ TRAIN = {"epochs": 1, "batch_size": 32, "precision": "fp32"}
 def sweep_seconds(trials: int, folder: Path) -> float:
     """Wall time of a sweep of one arm, slot start and report included."""
     spec = tiny_spec(
-        methods={"none": {"label": "none", "method": "none"}},
+        methods={"none": {"name": "none", "method": "none"}},
         search={"trials": trials, "algorithm": {"name": "random"}},
         train={"fixed": TRAIN, "domains": tiny_spec().as_dict()["train"]["domains"]},
         confirm={"seeds": []},

@@ -22,12 +22,12 @@ def sweep(
 ) -> SweepResult:
     """A sweep with one search trial and the given confirm scores of each arm."""
     trials = []
-    for label, scores in arms.items():
+    for arm, scores in arms.items():
         first = next(s for s in scores if s is not None)
-        trials.append(trial(label, "search", "s000", first, {metric: first}))
+        trials.append(trial(arm, "search", "s000", first, {metric: first}))
         for seed, value in enumerate(scores, start=11):
             metrics = {} if value is None else {metric: value, f"report/{metric}": value}
-            done = trial(label, "confirm", f"c0.{seed}", value, metrics)
+            done = trial(arm, "confirm", f"c0.{seed}", value, metrics)
             if value is None:
                 done = dataclasses.replace(done, status=Status.FAILED, error="loss is not finite")
             trials.append(done)
@@ -41,7 +41,7 @@ def sweep(
         metrics={f"report/{metric}": teacher, f"select/{metric}": teacher}, store_bytes=1,
         stored={}, seconds=1.0, cached=False,
     )  # fmt: skip
-    methods = {label: {"method": label, "fixed": {}, "domains": {}} for label in arms}
+    methods = {arm: {"method": arm, "fixed": {}, "domains": {}} for arm in arms}
     spec = {"name": "s", "tasks": [TASK], "data": {}, "methods": methods,
             "train": {"fixed": {}, "domains": {}}}  # fmt: skip
     baseline = "kd" if "kd" in arms else "none"
@@ -52,10 +52,10 @@ def sweep(
 
 
 def trial(
-    label: str, stage: str, tail: str, value: float | None, metrics: Mapping[str, float]
+    arm: str, stage: str, tail: str, value: float | None, metrics: Mapping[str, float]
 ) -> TrialResult:
     return TrialResult(
-        sweep="s", task=TASK, label=label, method=label, trial_id=f"glue-rte.{label}.{tail}",
+        sweep="s", task=TASK, arm=arm, method=arm, trial_id=f"glue-rte.{arm}.{tail}",
         number=0, stage=stage, status=Status.COMPLETED, params={}, objective=value, metrics=metrics,
         seconds=10.0, device_seconds=20.0 if stage == "search" else 300.0,
     )  # fmt: skip

@@ -107,7 +107,7 @@ def test_a_cache_that_cannot_be_written_is_told_before_the_work_whose_purpose_it
 @pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
 def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monkeypatch, place):
     monkeypatch.setenv("RAYKD_CACHE", place)
-    code, said = raykd(capsys, "trial", "base.yaml", "--label", "kd")
+    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
     assert code == 0
     assert "teachers are not kept" in said
     assert said.index("teachers are not kept") < said.index("finetune 1/2")
@@ -115,7 +115,7 @@ def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monke
 
 
 def test_without_a_home_the_teachers_are_not_kept_and_that_is_said(folder, capsys, homeless):
-    code, said = raykd(capsys, "trial", "base.yaml", "--label", "none")
+    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "none")
     assert code == 0
     assert "there is no home folder to keep prepared teachers in; teachers are not kept" in said
     code, said = raykd(capsys, "teacher", "base.yaml")
@@ -148,7 +148,7 @@ def test_a_folder_below_no_home_is_one_that_is_not_there(
         if change.startswith("data")
         else BASE
     )
-    code, said = raykd(capsys, "trial", "base.yaml", "--label", "none", "--set", change)
+    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "none", "--set", change)
     assert code in (2, 3, 4), said
     assert change.partition("=")[2] in said
     assert "bug" not in said
@@ -161,7 +161,7 @@ def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
         "def unknown(uid): raise KeyError(uid)\n"
         "pwd.getpwuid = unknown\n"
         "from raykd.cli.main import main\n"
-        "raise SystemExit(main(['trial', 'base.yaml', '--label', 'none']))\n"
+        "raise SystemExit(main(['trial', 'base.yaml', '--arm', 'none']))\n"
     )
     env = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME", STAND_IN)}
     (folder / "tmp").mkdir()
@@ -188,7 +188,7 @@ def test_a_home_that_is_no_place_is_none(folder, capsys, homeless, monkeypatch, 
 
 def test_a_disk_that_fills_up_costs_the_cache_and_not_the_trial(folder, capsys):
     with disk_full(30_000):
-        code, said = raykd(capsys, "trial", "base.yaml", "--label", "kd")
+        code, said = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
     assert code == 0, said
     assert "is not kept for the next time: cannot write the prepared teacher" in said
     with disk_full(30_000):
@@ -206,12 +206,12 @@ def test_a_second_run_and_one_more_arm_do_nothing_again(folder, capsys):
     assert "own: from the cache" in said
     assert not trained(said)
     (folder / "more.yaml").write_text(BASE.replace("kd: {alpha: 0.5, temperature: 2}}", MORE))
-    code, said = raykd(capsys, "trial", "more.yaml", "--label", "ckd")
+    code, said = raykd(capsys, "trial", "more.yaml", "--arm", "ckd")
     assert code == 0
     assert not trained(said)
     assert "what is missing is made: recorded of hidden_states/0, recorded of hidden" in said
     code, said = raykd(
-        capsys, "trial", "more.yaml", "--label", "kd", "--set", "student.model.hidden=4",
+        capsys, "trial", "more.yaml", "--arm", "kd", "--set", "student.model.hidden=4",
         "--set", "teacher.serve=weights",
     )  # fmt: skip
     assert code == 0
@@ -250,7 +250,7 @@ def test_a_configuration_with_lists_is_read_again(folder, capsys, family):
     )
     found = []
     for _ in range(2):
-        code, said = raykd(capsys, "trial", "text.yaml", "--label", "kd", "--seed", "3")
+        code, said = raykd(capsys, "trial", "text.yaml", "--arm", "kd", "--seed", "3")
         assert code == 0, said
         found.append((trained(said), said[said.index("epoch 1 ") :]))
     assert [again for again, _ in found] == [True, False]
@@ -279,10 +279,10 @@ def test_arms_that_read_no_scores_of_tokens_run_a_second_time(folder, capsys, ta
         f"train: {{epochs: 1, lr: 1e-3}}\nmethods: {{{method}}}\n"
         "search: {trials: 1}\nconfirm: {seeds: [1]}\n"
     )
-    label = method.partition(":")[0]
+    arm = method.partition(":")[0]
     found = []
     for _ in range(2):
-        code, said = raykd(capsys, "trial", "text.yaml", "--label", label, "--seed", "3")
+        code, said = raykd(capsys, "trial", "text.yaml", "--arm", arm, "--seed", "3")
         assert code == 0, said
         assert not re.search(r"record .* train", said)
         found.append(("finetune 1/1" in said, said[said.index("epoch 1 ") :]))

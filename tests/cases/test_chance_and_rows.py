@@ -16,7 +16,7 @@ def test_one_class_for_every_row_is_known_by_its_scores():
     result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
     result = with_record(result, constant={"report": [0.485, 0.515], "select": [0.5, 0.5]})
     found = caveats(result)["one-class"]
-    assert found.label == "kd"
+    assert found.arm == "kd"
     assert "3 of 3" in found.message
     assert "48.5, 51.5" in found.message
     assert "51.5" in verdict_section.record(result).tasks[0].measure

@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("command", "said"),
     [(["validate", "f.yaml"], f"note: own: {NO_ROW}"),
      (["sweep", "f.yaml", "--dry-run"], f"note: own: {NO_ROW}"),
-     (["trial", "f.yaml", "--label", "none"], f"note: {NO_ROW}"),
+     (["trial", "f.yaml", "--arm", "none"], f"note: {NO_ROW}"),
      (["teacher", "f.yaml"], f"note: {NO_ROW}")],
 )  # fmt: skip
 def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command, said):
@@ -114,7 +114,7 @@ def test_nobody_listens_outside_and_the_log_has_it(caplog):
 
 @pytest.mark.parametrize(
     "command",
-    [["validate", "f.yaml"], ["trial", "f.yaml", "--label", "none"], ["teacher", "f.yaml"]],
+    [["validate", "f.yaml"], ["trial", "f.yaml", "--arm", "none"], ["teacher", "f.yaml"]],
 )
 def test_every_command_shows_the_place_in_the_file(folder, capsys, command):
     (folder / "f.yaml").write_text(SPACE.replace("texts: [text]", "texts: [body]"))
@@ -131,7 +131,7 @@ def test_sizes_that_cannot_be_are_shown_where_they_stand(folder, capsys):
 
 
 def test_a_task_that_is_not_in_the_file(folder, capsys):
-    assert main(["trial", "f.yaml", "--label", "none", "--task", "owl"]) == 2
+    assert main(["trial", "f.yaml", "--arm", "none", "--task", "owl"]) == 2
     err = capsys.readouterr().err
     assert "the file has no task 'owl'" in err
     assert "did you mean 'own'?" in err

@@ -55,7 +55,7 @@ def written(folder):
 def new_run(tmp_path, inputs=None, **changes):
     run = run_folder.create(tmp_path, spec(**changes), "", "raykd sweep", "none", inputs)
     log = EventLog(run / "events.jsonl", lambda event: None)
-    log.emit("sweep_started", name="tiny", run=run.name, tasks=[TASK], labels=["none"], trials=4)
+    log.emit("sweep_started", name="tiny", run=run.name, tasks=[TASK], arms=["none"], trials=4)
     return run
 
 
@@ -105,11 +105,29 @@ def test_nothing_is_written_that_could_not_be_read_again(tmp_path):
 def test_a_run_folder_of_another_version_is_refused_and_left_as_it_was(tmp_path, capsys):
     run = new_run(tmp_path)
     env = json.loads((run / "env.json").read_text())
-    (run / "env.json").write_text(json.dumps({**env, "version": 2}))
+    (run / "env.json").write_text(json.dumps({**env, "version": 99}))
     before = written(run)
     assert main(["sweep", "--resume", str(run)]) == 2
-    assert "run folder of version 2" in capsys.readouterr().err
+    assert "run folder of version 99" in capsys.readouterr().err
     assert written(run) == before
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["sweep", "--resume"], ["trial", "--trial", "t"], ["ls", "runs"]]
+)
+def test_runs_from_before_the_columns_had_their_names_are_refused_in_one_line(
+    tmp_path, capsys, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    run = run_folder(tmp_path / "runs").relative_to(tmp_path)
+    env = json.loads((run / "env.json").read_text())
+    (run / "env.json").write_text(json.dumps({**env, "version": 1}))
+    code = main([*command, *([] if command[0] == "ls" else [str(run)])])
+    out, err = capsys.readouterr()
+    assert (code == 0) == (command[0] == "ls")
+    said = [line for line in (out + err).splitlines() if "is a run folder of" in line]
+    assert len(said) == 1
+    assert f"{run} is a run folder of version 1, this raykd" in said[0]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +195,7 @@ def own(tmp_path):
     inputs = {"mood": input_hashes.hash_inputs(set_up_task(sweep, "mood"))}
     run = run_folder.create(tmp_path, sweep, "", "raykd sweep", "none", inputs)
     EventLog(run / "events.jsonl", lambda event: None).emit(
-        "sweep_started", name="own", run=run.name, tasks=["mood"], labels=["none"], trials=2
+        "sweep_started", name="own", run=run.name, tasks=["mood"], arms=["none"], trials=2
     )
     return sweep, run, data
 
@@ -269,9 +287,9 @@ def test_other_versions_are_a_note(tmp_path, own, monkeypatch):
 def test_a_trial_that_ran_again_is_one_trial_and_no_caveat(tmp_path):
     builder = Builder(tmp_path)
     builder.teacher("glue/rte")
-    for label in ("none", "kd", "ckd"):
+    for arm in ("none", "kd", "ckd"):
         for number in range(2):
-            builder.trial("glue/rte", label, number)
+            builder.trial("glue/rte", arm, number)
     lines = (builder.folder / "events.jsonl").read_text().splitlines()
     cut = next(
         k for k, line in enumerate(lines)

@@ -80,7 +80,7 @@ class Place:
     def spec(
         self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any
     ) -> Any:
-        arms = {m: {"label": m, "method": m, "fixed": fixed} for m, fixed in methods.items()}
+        arms = {m: {"name": m, "method": m, "fixed": fixed} for m, fixed in methods.items()}
         return spec(
             tasks=[TASK],
             data={
@@ -105,9 +105,9 @@ class Place:
         made = prepare(plan.inputs, DistributedContext(), lambda *progress: None)
         assert made is not None
         found = {}
-        for label in methods:
-            config = trial_of(of, self.root / "run", TASK, label, {})
-            found[label] = run_in_process(config, made[0], setup.task, lambda evaluation: None)
+        for arm in methods:
+            config = trial_of(of, self.root / "run", TASK, arm, {})
+            found[arm] = run_in_process(config, made[0], setup.task, lambda evaluation: None)
         return made[0], plan.serving, found
 
     def refused(self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any):
@@ -150,8 +150,8 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     labels = prepared.splits[TEACHER_TEXT].labels
     assert labels.max() < tokens.vocabulary
     assert len(np.unique(labels)) > 20  # the teacher draws all over its vocabulary
-    for label, outcome in found.items():
-        assert np.isfinite(outcome.metrics["report/log_likelihood"]), label
+    for arm, outcome in found.items():
+        assert np.isfinite(outcome.metrics["report/log_likelihood"]), arm
         assert outcome.metrics["report/teacher_kl"] > 0
 
 

@@ -33,7 +33,7 @@ HARD_SEED = {
 
 def test_an_arm_that_lost_a_hard_seed_is_ranked_without_that_seed():
     result = sweep(**HARD_SEED)
-    order = [a.label for a in ranked(arm_summaries(result, TASK), "max")]
+    order = [a.name for a in ranked(arm_summaries(result, TASK), "max")]
     assert order == ["kd", "arm2", "none"]  # although the mean of arm2 alone is higher
     v = verdict(result, TASK)
     assert v.leader == "kd"
@@ -63,8 +63,8 @@ def test_whatever_is_lost_who_is_taken_is_better_than_everyone():
         gaps = (rng.random((count, seeds)) < 0.15) & (rng.random((count, 1)) < 0.4)
         gaps[:, 0] = False
         table = {
-            label: [None if gone else float(v) for v, gone in zip(row, lost, strict=True)]
-            for label, row, lost in zip(("none", "kd", "a", "b", "c"), scores, gaps, strict=False)
+            arm: [None if gone else float(v) for v, gone in zip(row, lost, strict=True)]
+            for arm, row, lost in zip(("none", "kd", "a", "b", "c"), scores, gaps, strict=False)
         }
         result = sweep(**table)
         v = verdict(result, TASK)
@@ -74,10 +74,10 @@ def test_whatever_is_lost_who_is_taken_is_better_than_everyone():
             taken += 1
             own = table[v.leader]
             assert None not in own
-            for label, other in table.items():
+            for arm, other in table.items():
                 pairs = [(x, y) for x, y in zip(own, other, strict=True) if y is not None]
-                assert label == v.leader or len(pairs) >= 3
-                assert label == v.leader or sum(x - y for x, y in pairs) > 0
+                assert arm == v.leader or len(pairs) >= 3
+                assert arm == v.leader or sum(x - y for x, y in pairs) > 0
     assert taken > 20
 
 
@@ -93,7 +93,7 @@ def test_an_arm_that_diverges_on_some_seeds_is_not_the_one_to_take():
     assert "beats" not in v.headline
     assert not heading(result).startswith("Take")
     lost = caveats(result)["lost-confirm-runs"]
-    assert lost.label == "arm2"
+    assert lost.arm == "arm2"
     assert "2 of 5" in lost.message
     assert "seeds 13, 14: loss is not finite" in lost.message
     table = arms_section.record(result).tasks[0]
@@ -110,7 +110,7 @@ def test_an_arm_that_lost_every_run_is_counted_and_left_out():
     )
     spec = {**result.spec, "methods": {**result.spec["methods"], "arm2": {"method": "kd"}}}
     result = dataclasses.replace(result, trials=(*result.trials, gone), spec=spec)
-    assert caveats(result)["lost-confirm-runs"].label == "arm2"
+    assert caveats(result)["lost-confirm-runs"].arm == "arm2"
     assert verdict(result, TASK).decided
 
 
@@ -232,9 +232,9 @@ def test_three_arms_that_are_alike_are_all_named():
 # --------------------------------------------------------------------------- configurations
 
 
-def confirm(builder: Builder, label: str, alpha: float, seeds: Sequence[int], value: float) -> None:
+def confirm(builder: Builder, arm: str, alpha: float, seeds: Sequence[int], value: float) -> None:
     for seed in seeds:
-        builder.trial(TASK, label, 0, objective=value, report=value + seed / 10_000,
+        builder.trial(TASK, arm, 0, objective=value, report=value + seed / 10_000,
                       params={"alpha": alpha}, confirm_seed=seed)  # fmt: skip
 
 

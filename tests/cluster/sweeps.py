@@ -14,7 +14,7 @@ from tests.cluster.host import CommandFailed, Host, wait_for
 
 DASHBOARD = "http://127.0.0.1:8265"
 SEEDS = (1, 2)
-LABELS = ("none", "kd")
+ARMS = ("none", "kd")
 
 SPACE = f"""\
 name: lan
@@ -125,10 +125,8 @@ class SubmittedSweep:
     def assert_complete(self) -> None:
         """Every trial of the plan was recorded once, none failed, and the report is written."""
         ends = Counter(e["result"]["trial_id"] for e in self._events("trial_finished"))
-        search = [
-            f"toy-sentiment.{label}.s{n:03d}" for label in LABELS for n in range(self._trials)
-        ]
-        confirm = [f"toy-sentiment.{label}.c0.{seed}" for label in LABELS for seed in SEEDS]
+        search = [f"toy-sentiment.{arm}.s{n:03d}" for arm in ARMS for n in range(self._trials)]
+        confirm = [f"toy-sentiment.{arm}.c0.{seed}" for arm in ARMS for seed in SEEDS]
         assert ends == Counter(search + confirm), str(self)
         result = self.result()
         assert {t.status for t in result.trials} == {Status.COMPLETED}, str(self)

@@ -43,9 +43,9 @@ def tiny_spec(**changes: Any) -> SweepSpec:
             "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}},
         },
         "methods": {
-            "none": {"label": "none", "method": "none"},
+            "none": {"name": "none", "method": "none"},
             "kd": {
-                "label": "kd", "method": "kd",
+                "name": "kd", "method": "kd",
                 "domains": {"alpha": {"kind": "uniform", "low": 0.1, "high": 0.9}},
             },
         },
@@ -128,7 +128,7 @@ def trial_config(**changes: Any) -> TrialConfig:
     plain: dict[str, Any] = {
         "trial_id": "toy-sentiment.kd.s000",
         "task": TASK,
-        "label": "kd",
+        "arm": "kd",
         "method": "kd",
         "number": 0,
         "stage": "search",

@@ -18,8 +18,8 @@ METHOD = "tests.integration.scaled_teacher"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
-    arm = {"label": "scaled", "method": METHOD, "fixed": {"factor": 2.0}}
-    spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
+    arm = {"name": "scaled", "method": METHOD, "fixed": {"factor": 2.0}}
+    spec = tiny_spec(methods={"none": {"name": "none", "method": "none"}, "scaled": arm})
     folder = tmp_path_factory.mktemp("cache")
     return prepare_task(spec_from_dict(spec.as_dict()), TASK, folder, lambda *p: None)[1]
 

@@ -21,9 +21,9 @@ SEARCH = {"trials": 4, "algorithm": {"name": "tpe"}, "max_concurrent": 1}
 def _busy(tmp_path: Path, how: str, slots: int) -> Path:
     """A sweep whose second arm never comes back from a step."""
     stuck = {
-        "label": "stuck", "method": "tests.integration.stuck_method", "fixed": {"how": how},
+        "name": "stuck", "method": "tests.integration.stuck_method", "fixed": {"how": how},
     }  # fmt: skip
-    methods = {"none": {"label": "none", "method": "none"}, "stuck": stuck}
+    methods = {"none": {"name": "none", "method": "none"}, "stuck": stuck}
     return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots})
 
 
@@ -33,7 +33,7 @@ def _until_stuck(process: subprocess.Popen[str]) -> None:
     missing = {"trial_finished", "trial_started"}
     for line in process.stdout:
         event = json.loads(line) if line.startswith("{") else {"event": ""}
-        if event["event"] == "trial_finished" or event.get("label") == "stuck":
+        if event["event"] == "trial_finished" or event.get("arm") == "stuck":
             missing.discard(event["event"])
         if not missing:
             return

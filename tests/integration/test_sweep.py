@@ -41,7 +41,7 @@ def stopped_early(
     methods = {
         **tiny_spec().as_dict()["methods"],
         "mine": {
-            "label": "mine", "method": "tests.integration.foreign_method",
+            "name": "mine", "method": "tests.integration.foreign_method",
             "domains": {"pull": {"kind": "loguniform", "low": 0.1, "high": 10.0}},
         },
     }  # fmt: skip
@@ -56,8 +56,8 @@ def test_early_stopping_on_one_slot_never_blocks_the_next_trial(
     stopped_early: tuple[SweepResult, Path],
 ) -> None:
     result, _ = stopped_early
-    for label in ("none", "kd", "mine"):
-        trials = result.of("toy/sentiment", label, "search")
+    for arm in ("none", "kd", "mine"):
+        trials = result.of("toy/sentiment", arm, "search")
         assert len(trials) == 5, "every arm has the same budget"
         assert {t.status for t in trials} <= {Status.COMPLETED, Status.PRUNED}
     searched = [t for t in result.trials if t.stage == "search"]
@@ -72,9 +72,9 @@ def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult,
     result, folder = stopped_early
     run = folder / "runs" / result.run
     told = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
-    for label in ("none", "kd", "mine"):
-        study = optuna.load_study(study_name=f"toy/sentiment {label}", storage=open_storage(run))
-        trials = {t.number: t for t in result.of("toy/sentiment", label, "search")}
+    for arm in ("none", "kd", "mine"):
+        study = optuna.load_study(study_name=f"toy/sentiment {arm}", storage=open_storage(run))
+        trials = {t.number: t for t in result.of("toy/sentiment", arm, "search")}
         assert len(study.trials) == 5
         for trial in study.trials:
             ours = trials[trial.number]
@@ -139,7 +139,7 @@ def test_one_arm_more_records_what_is_missing_and_trains_no_teacher_again(
     first = stopped_early[0].teachers[0]
     shape = {"family": "bert", "heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 64}
     methods = {
-        "pkd": {"label": "pkd", "method": "pkd"}, **tiny_spec().as_dict()["methods"],
+        "pkd": {"name": "pkd", "method": "pkd"}, **tiny_spec().as_dict()["methods"],
     }  # fmt: skip
     result = _run(
         tmp_path, cache_folder, methods=methods, confirm={"seeds": [1]},
@@ -233,15 +233,15 @@ def test_killed_driver_loses_nothing_and_repeats_nothing(
     assert set(finished.values()) == {1}, "nothing that ended ran again"
     after = {t.trial_id: t for t in result.trials}
     assert {k: after[k] for k in before} == before
-    for label in ("none", "kd"):
-        study = optuna.load_study(study_name=f"toy/sentiment {label}", storage=open_storage(run))
+    for arm in ("none", "kd"):
+        study = optuna.load_study(study_name=f"toy/sentiment {arm}", storage=open_storage(run))
         assert not [t for t in study.trials if not t.state.is_finished()]
         counted = [
-            t for t in result.of("toy/sentiment", label, "search")
+            t for t in result.of("toy/sentiment", arm, "search")
             if t.status in (Status.COMPLETED, Status.PRUNED)
         ]  # fmt: skip
         assert len(counted) == 5
-        assert len(result.of("toy/sentiment", label, "confirm")) == 2
+        assert len(result.of("toy/sentiment", arm, "confirm")) == 2
 
 
 def test_interrupt_keeps_results_and_writes_the_report(

@@ -28,7 +28,7 @@ def test_every_arm_of_the_quickstart_is_trained_scored_and_reported(
     spec = load_spec(FILE, overrides=sets)
     options = SweepOptions(out=tmp_path / "runs", cache=cache_folder)
     result = load_results(run_sweep(spec, FILE.read_text(), options, lambda event: None))
-    assert {t.label for t in result.trials} == {
+    assert {t.arm for t in result.trials} == {
         "sft", "kd", "skew_kl", "minillm", "seqkd", "gkd",
     }  # fmt: skip
     assert all(t.status is Status.COMPLETED for t in result.trials)

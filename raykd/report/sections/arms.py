@@ -111,7 +111,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
         caption=_caption(info.mode, arms, has_p=has_p),
         rows=tuple(
-            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.label, ""))
+            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.name, ""))
             for a in arms
         ),
         costs=tuple(_costs(a, scale) for a in arms),
@@ -159,7 +159,7 @@ def _runs(arm: ArmSummary) -> str:
 def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tuple[str, ...]:
     e, d = arm.confirmed, arm.versus
     interval = f"{scale.show(e.low)} to {scale.show(e.high)}" if e and e.has_interval else "n/a"
-    if arm.label == baseline:
+    if arm.name == baseline:
         difference = "baseline"
     elif d is None:
         difference = "n/a"
@@ -169,7 +169,7 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tupl
         ends = f" ({ends}{sure})" if d.estimate.has_interval else " (one seed)"
         difference = scale.signed(d.estimate.mean) + ends
     return (
-        arm.label,
+        arm.name,
         scale.show(arm.score),
         interval,
         scale.signed(e.sd).lstrip("+") if e else "n/a",
@@ -182,7 +182,7 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tupl
 
 def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
     return (
-        arm.label,
+        arm.name,
         scale.show(arm.best.objective) if arm.best else "n/a",
         str(arm.counts.get(Status.COMPLETED, 0)),
         str(arm.counts.get(Status.PRUNED, 0)),
@@ -195,23 +195,23 @@ def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
 
 def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str) -> Figure:
     """Means with intervals as bars, seeds as dots; the teacher as a line."""
-    scale, styles = scale_of(result, task), arm_styles(result.labels)
+    scale, styles = scale_of(result, task), arm_styles(result.arms)
     metric, mode = metric_of(result, task)
     chart = go.Figure()
     for arm in reversed(ranked(arms, mode)):
-        e, style = arm.confirmed, styles[arm.label]
+        e, style = arm.confirmed, styles[arm.name]
         assert e is not None
         ends = (e.high - e.mean, e.mean - e.low) if e.has_interval else (0.0, 0.0)
         above, below = (max(end, 0.0) * scale.factor for end in ends)
         chart.add_scatter(
-            x=[v * scale.factor for v in arm.seeds.values()], y=[plain(arm.label)] * e.n,
+            x=[v * scale.factor for v in arm.seeds.values()], y=[plain(arm.name)] * e.n,
             mode="markers", showlegend=False, hovertemplate="seed %{customdata}: %{x:.4g}",
-            customdata=[str(s) for s in arm.seeds], name=plain(arm.label),
+            customdata=[str(s) for s in arm.seeds], name=plain(arm.name),
             marker={"symbol": f"{style.symbol}-open", "size": 8, "color": style.colour},
         )  # fmt: skip
         chart.add_scatter(
-            x=[e.mean * scale.factor], y=[plain(arm.label)], mode="markers", showlegend=False,
-            name=plain(arm.label), hovertemplate="mean %{x:.4g}",
+            x=[e.mean * scale.factor], y=[plain(arm.name)], mode="markers", showlegend=False,
+            name=plain(arm.name), hovertemplate="mean %{x:.4g}",
             marker={"symbol": style.symbol, "size": 13, "color": style.colour},
             error_x={"array": [above], "arrayminus": [below], "symmetric": False,
                      "color": style.colour, "thickness": 2.5},
@@ -242,7 +242,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         columns=("arm", "mean", "low", "high", "seeds"),
         rows=[
             (
-                a.label,
+                a.name,
                 scale.show(a.score),
                 scale.show(a.confirmed.low),
                 scale.show(a.confirmed.high),
@@ -257,7 +257,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
 
 def _ranks(result: SweepResult) -> dict[str, float]:
     scores = [
-        {a.label: a.score for a in arm_summaries(result, t.name) if a.score is not None}
+        {a.name: a.score for a in arm_summaries(result, t.name) if a.score is not None}
         for t in result.tasks
     ]
     return mean_ranks(scores, [t.mode for t in result.tasks])
@@ -266,15 +266,15 @@ def _ranks(result: SweepResult) -> dict[str, float]:
 def _matrix(
     result: SweepResult, ranks: dict[str, float]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    tables = {t.name: {a.label: a for a in arm_summaries(result, t.name)} for t in result.tasks}
+    tables = {t.name: {a.name: a for a in arm_summaries(result, t.name)} for t in result.tasks}
     rows = []
-    for label in result.labels:
+    for arm in result.arms:
         cells = [
-            scale_of(result, task).show(arms[label].score) if label in arms else "n/a"
+            scale_of(result, task).show(arms[arm].score) if arm in arms else "n/a"
             for task, arms in tables.items()
         ]
-        rank = f"{ranks[label]:.2f}" if label in ranks else "n/a"
-        rows.append((label, *cells, rank))
+        rank = f"{ranks[arm]:.2f}" if arm in ranks else "n/a"
+        rows.append((arm, *cells, rank))
     teacher = [scale_of(result, t).show(teacher_score(result, t)) for t in tables]
     rows.append(("(teacher)", *teacher, ""))
     return ("arm", *tables, "mean rank"), tuple(rows)
@@ -284,8 +284,8 @@ def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
     if not ranks:
         return "No arm was confirmed on fresh seeds yet"
     if len(result.tasks) > 1:
-        order_by = sorted(ranks, key=lambda label: ranks[label])[:MAX_NAMED]
-        listed = ", ".join(f"{named(label)} {ranks[label]:.2f}" for label in order_by)
+        order_by = sorted(ranks, key=lambda arm: ranks[arm])[:MAX_NAMED]
+        listed = ", ".join(f"{named(arm)} {ranks[arm]:.2f}" for arm in order_by)
         return (
             f"Mean ranks over {len(result.tasks)} tasks: {listed} "
             f"(of {len(ranks)} arms; {(len(ranks) + 1) / 2:g} if all were alike)"
@@ -293,7 +293,7 @@ def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
     task = result.tasks[0].name
     scale = scale_of(result, task)
     order = ranked(arm_summaries(result, task), result.tasks[0].mode)
-    listed = ", ".join(f"{named(a.label)} {scale.show(a.score)}" for a in order)
+    listed = ", ".join(f"{named(a.name)} {scale.show(a.score)}" for a in order)
     teacher = teacher_score(result, task)
     return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
 

@@ -35,21 +35,21 @@ def record(result: SweepResult) -> BudgetRecord | None:
     still: list[str] = []
     for index, task in enumerate(t.name for t in result.tasks):
         studies = studies_of(result, task)
-        labels = list(studies)
-        if labels:
+        arms = list(studies)
+        if arms:
             charts = (
                 _by_trials(result, task, studies, index),
-                _by_time(result, task, labels, index),
+                _by_time(result, task, arms, index),
             )
             shown.append((task, charts))
             still += [
                 f"{named(n)} on {task}" if len(result.tasks) > 1 else named(n)
-                for n in labels
+                for n in arms
                 if _improved_late(result, task, n)
             ]
     if not shown:
         return None
-    counts = {n: len(search_trials(result, task, n)) for task, _ in shown for n in result.labels}
+    counts = {n: len(search_trials(result, task, n)) for task, _ in shown for n in result.arms}
     return BudgetRecord(heading=_heading(list(counts.values()), still), tasks=tuple(shown))
 
 
@@ -70,17 +70,17 @@ def render(r: BudgetRecord) -> str:
     return template("figures", r)
 
 
-def search_trials(result: SweepResult, task: str, label: str) -> list[TrialResult]:
+def search_trials(result: SweepResult, task: str, arm: str) -> list[TrialResult]:
     """Search trials of an arm by number."""
-    return sorted(result.of(task, label, "search"), key=lambda t: t.number)
+    return sorted(result.of(task, arm, "search"), key=lambda t: t.number)
 
 
 def _scores(trials: list[TrialResult]) -> list[float | None]:
     return [t.objective if t.status is Status.COMPLETED else None for t in trials]
 
 
-def _improved_late(result: SweepResult, task: str, label: str) -> bool:
-    trials = search_trials(result, task, label)
+def _improved_late(result: SweepResult, task: str, arm: str) -> bool:
+    trials = search_trials(result, task, arm)
     best = best_so_far(_scores(trials), metric_of(result, task)[1])
     quarter = best[max(0, len(best) * 3 // 4 - 1)]
     return len(best) >= MIN_TRIALS and quarter != best[-1]
@@ -90,15 +90,15 @@ def _by_trials(
     result: SweepResult, task: str, studies: Mapping[str, optuna.Study], index: int
 ) -> Figure:
     """Optuna's history of all arms in one chart, in the style of the page."""
-    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    styles, scale = arm_styles(result.arms), scale_of(result, task)
     metric, mode = metric_of(result, task)
-    labels = list(studies)
+    arms = list(studies)
     chart = optuna.visualization.plot_optimization_history(
         list(studies.values()), target_name=metric
     )
     kept = []
     for trace in chart.data:
-        owner = next((n for n in labels if (trace.name or "").endswith(f" of {plain(n)}")), None)
+        owner = next((n for n in arms if (trace.name or "").endswith(f" of {plain(n)}")), None)
         if owner is None or not len(trace.x or ()):
             continue
         style = styles[owner]
@@ -114,10 +114,10 @@ def _by_trials(
     chart = go.Figure(data=kept)
     chart.update_layout(xaxis_title="trial", yaxis_title=scale.axis(metric))
     rows = []
-    for label in labels:
-        best = best_so_far(_scores(search_trials(result, task, label)), mode)
+    for arm in arms:
+        best = best_so_far(_scores(search_trials(result, task, arm)), mode)
         marks = sorted({len(best) // 4, len(best) // 2, len(best) * 3 // 4, len(best)} - {0})
-        rows += [(label, str(n), scale.show(best[n - 1])) for n in marks]
+        rows += [(arm, str(n), scale.show(best[n - 1])) for n in marks]
     return figure(
         chart,
         key=f"history-{index}",
@@ -128,22 +128,22 @@ def _by_trials(
     )
 
 
-def _by_time(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
-    styles, scale = arm_styles(result.labels), scale_of(result, task)
+def _by_time(result: SweepResult, task: str, arms: list[str], index: int) -> Figure:
+    styles, scale = arm_styles(result.arms), scale_of(result, task)
     metric, mode = metric_of(result, task)
     chart = go.Figure()
     rows = []
-    for label in labels:
-        trials = search_trials(result, task, label)
+    for arm in arms:
+        trials = search_trials(result, task, arm)
         hours = [s / 3600 for s in itertools.accumulate(t.device_seconds for t in trials)]
         best = best_so_far(_scores(trials), mode)
         points = [(h, b) for h, b in zip(hours, best, strict=True) if b is not None]
         points = points[:: max(1, len(points) // MAX_POINTS)]
         chart.add_trace(
-            line([h for h, _ in points], [b * scale.factor for _, b in points], label,
-                 styles[label], line={"shape": "hv"})
+            line([h for h, _ in points], [b * scale.factor for _, b in points], arm,
+                 styles[arm], line={"shape": "hv"})
         )  # fmt: skip
-        rows.append((label, f"{hours[-1]:.3f}", scale.show(best[-1])))
+        rows.append((arm, f"{hours[-1]:.3f}", scale.show(best[-1])))
     chart.update_layout(xaxis_title="device hours", yaxis_title=scale.axis(metric))
     return figure(
         chart,

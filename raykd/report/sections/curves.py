@@ -28,14 +28,14 @@ def record(result: SweepResult) -> CurvesRecord | None:
     """None when no trial was ever evaluated."""
     shown = []
     for index, task in enumerate(t.name for t in result.tasks):
-        trials = [t for n in result.labels for t in result.of(task, n, "search") if t.history]
+        trials = [t for n in result.arms for t in result.of(task, n, "search") if t.history]
         if not trials:
             continue
         figures = [_curves(result, task, trials, index)]
-        for place, label in enumerate(result.labels):
-            best = best_trial(result.of(task, label, "search"), metric_of(result, task)[1])
+        for place, arm in enumerate(result.arms):
+            best = best_trial(result.of(task, arm, "search"), metric_of(result, task)[1])
             if best is not None and any(e.terms for e in best.history):
-                figures.append(_terms(best, label, f"terms-{index}-{place}"))
+                figures.append(_terms(best, arm, f"terms-{index}-{place}"))
         shown.append((task, tuple(figures)))
     if not shown:
         return None
@@ -56,7 +56,7 @@ def render(r: CurvesRecord) -> str:
 def _curves(result: SweepResult, task: str, trials: list[TrialResult], index: int) -> Figure:
     """Every trial grey in one trace, the best of each arm in its colour, early stops marked."""
     metric, mode = metric_of(result, task)
-    scale, styles = scale_of(result, task), arm_styles(result.labels)
+    scale, styles = scale_of(result, task), arm_styles(result.arms)
 
     def points(trial: TrialResult) -> list[tuple[float, float]]:
         return [
@@ -86,16 +86,16 @@ def _curves(result: SweepResult, task: str, trials: list[TrialResult], index: in
             hovertemplate="%{customdata}<extra>stopped early</extra>",
         )  # fmt: skip
     rows = []
-    for label in result.labels:
-        best = best_trial(result.of(task, label, "search"), mode)
+    for arm in result.arms:
+        best = best_trial(result.of(task, arm, "search"), mode)
         if best is None:
             continue
         at = points(best)
         chart.add_trace(
-            line([p[0] for p in at], [p[1] for p in at], label, styles[label],
+            line([p[0] for p in at], [p[1] for p in at], arm, styles[arm],
                  customdata=[plain(best.trial_id)] * len(at))
         )  # fmt: skip
-        rows += [(label, best.trial_id, f"{x:g}", f"{y:.4g}") for x, y in at]
+        rows += [(arm, best.trial_id, f"{x:g}", f"{y:.4g}") for x, y in at]
     chart.update_layout(xaxis_title="epoch", yaxis_title=scale.axis(metric))
     return figure(
         chart,
@@ -107,7 +107,7 @@ def _curves(result: SweepResult, task: str, trials: list[TrialResult], index: in
     )
 
 
-def _terms(best: TrialResult, label: str, key: str) -> Figure:
+def _terms(best: TrialResult, arm: str, key: str) -> Figure:
     """Each loss term on a log axis; terms that are not positive are left to the table."""
     names = list(dict.fromkeys(n for e in best.history for n in e.terms))
     chart = go.Figure()
@@ -124,7 +124,7 @@ def _terms(best: TrialResult, label: str, key: str) -> Figure:
     return figure(
         chart,
         key=key,
-        title=f"Loss terms of the best trial of {label}",
+        title=f"Loss terms of the best trial of {arm}",
         finding=f"Trial {best.trial_id}; a term far above the others decides the training.",
         columns=("term", "epoch", "mean"),
         rows=rows,

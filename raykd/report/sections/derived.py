@@ -66,16 +66,16 @@ def _row(derived: DerivedTeacher) -> tuple[str, ...]:
 def _maps(result: SweepResult) -> Sequence[Figure]:
     """A map for every task and arm whose derived teachers depend on two parameters."""
     figures = []
-    for task, label in itertools.product((t.name for t in result.tasks), result.labels):
+    for task, arm in itertools.product((t.name for t in result.tasks), result.arms):
         trials = [
-            t for t in result.of(task, label, "search")
+            t for t in result.of(task, arm, "search")
             if t.status is Status.COMPLETED and t.objective is not None
         ]  # fmt: skip
         ids = {t.trial_id for t in trials}
         by = next((d.by for d in result.derived if d.task == task and ids & set(d.trials)), ())
         axes = [name for name in by if all(_is_number(t.params.get(name)) for t in trials)]
         if len(axes) > 1:
-            figures.append(_map(result, task, label, trials, (axes[0], axes[1])))
+            figures.append(_map(result, task, arm, trials, (axes[0], axes[1])))
     return figures
 
 
@@ -84,7 +84,7 @@ def _is_number(value: object) -> bool:
 
 
 def _map(
-    result: SweepResult, task: str, label: str, trials: list[TrialResult], axes: tuple[str, str]
+    result: SweepResult, task: str, arm: str, trials: list[TrialResult], axes: tuple[str, str]
 ) -> Figure:
     metric, mode = metric_of(result, task)
     scale = scale_of(result, task)
@@ -109,8 +109,8 @@ def _map(
     chart.update_yaxes(title_text=y)
     return figure(
         chart,
-        key=f"derived-{task}-{label}",
-        title=f"{label} on {task}: {metric} by {x} and {y}",
+        key=f"derived-{task}-{arm}",
+        title=f"{arm} on {task}: {metric} by {x} and {y}",
         finding=f"best at {x} {short(top[0])}, {y} {short(top[1])}: {best[top]:.1f} "
         "on the select split; of several trials at one place the best is shown",
         columns=(x, y, metric),

@@ -36,12 +36,12 @@ def record(result: SweepResult) -> EaseRecord | None:
     findings = []
     for index, task in enumerate(t.name for t in result.tasks):
         studies = studies_of(result, task)
-        labels = list(studies)
-        if labels:
+        arms = list(studies)
+        if arms:
             shown.append(
-                (task, (_edf(result, task, studies, index), _expected(result, task, labels, index)))
+                (task, (_edf(result, task, studies, index), _expected(result, task, arms, index)))
             )
-            findings.append(_finding(result, task, labels))
+            findings.append(_finding(result, task, arms))
     if not shown:
         return None
     return EaseRecord(heading="; ".join(f for f in findings if f), tasks=tuple(shown))  # fmt: skip
@@ -52,26 +52,26 @@ def render(r: EaseRecord) -> str:
     return template("figures", r)
 
 
-def scores(result: SweepResult, task: str, label: str) -> list[float]:
+def scores(result: SweepResult, task: str, arm: str) -> list[float]:
     """Objectives of the completed search trials of an arm."""
-    trials = result.of(task, label, "search")
+    trials = result.of(task, arm, "search")
     return [t.objective for t in trials if t.status is Status.COMPLETED and t.objective is not None]
 
 
-def shares(result: SweepResult, task: str, labels: list[str]) -> dict[str, float]:
+def shares(result: SweepResult, task: str, arms: list[str]) -> dict[str, float]:
     """Share of completed trials at least as good as the baseline's best one."""
     _, mode = metric_of(result, task)
     bar = best_trial(result.of(task, result.baseline, "search"), mode)
     if bar is None or bar.objective is None:
         return {}
-    found = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in labels}
+    found = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in arms}
     return {n: s for n, s in found.items() if s is not None}
 
 
-def _finding(result: SweepResult, task: str, labels: list[str]) -> str:
+def _finding(result: SweepResult, task: str, arms: list[str]) -> str:
     """Medians of the completed search trials, where every arm has enough of them."""
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
-    found = {n: scores(result, task, n) for n in labels}
+    found = {n: scores(result, task, n) for n in arms}
     if min(len(s) for s in found.values()) < MIN_TRIALS:
         return f"{task}: too few completed trials to tell ({MIN_TRIALS} an arm are needed)"
     order = sorted(found, key=lambda n: median(found[n]), reverse=mode != "min")
@@ -88,19 +88,19 @@ def _drawn_by(result: SweepResult) -> str:
 
 
 def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], index: int) -> Figure:
-    styles, scale = arm_styles(result.labels), scale_of(result, task)
+    styles, scale = arm_styles(result.arms), scale_of(result, task)
     metric, mode = metric_of(result, task)
-    labels = list(studies)
+    arms = list(studies)
     chart = optuna.visualization.plot_edf(list(studies.values()), target_name=metric)
-    for label in labels:
-        style = styles[label]
+    for arm in arms:
+        style = styles[arm]
         chart.update_traces(
             line={"color": style.colour, "dash": style.dash, "width": 2.5},
-            selector={"name": plain(label)},
+            selector={"name": plain(arm)},
         )
     chart.update_layout(xaxis_title=scale.axis(metric), yaxis_title="share of trials at or below")
     better = "left" if mode == "min" else "right"
-    reach = shares(result, task, labels)
+    reach = shares(result, task, arms)
     finding = f"Further to the {better} is better. Completed trials only"
     by = _drawn_by(result)
     finding += f", which {by} drew where scores were good: no random sample." if by else "."
@@ -113,23 +113,23 @@ def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], in
         rows=[
             (n, str(len(s := scores(result, task, n))), scale.show(min(s)), scale.show(max(s)),
              f"{reach[n] * 100:.0f} %" if n in reach else "n/a")
-            for n in labels
+            for n in arms
         ],
     )  # fmt: skip
 
 
-def _expected(result: SweepResult, task: str, labels: list[str], index: int) -> Figure:
-    styles, scale = arm_styles(result.labels), scale_of(result, task)
+def _expected(result: SweepResult, task: str, arms: list[str], index: int) -> Figure:
+    styles, scale = arm_styles(result.arms), scale_of(result, task)
     metric, mode = metric_of(result, task)
     chart, by = go.Figure(), _drawn_by(result)
     rows = []
-    for label in labels:
-        curve = expected_best(scores(result, task, label), mode)
+    for arm in arms:
+        curve = expected_best(scores(result, task, arm), mode)
         numbers = list(range(1, len(curve) + 1))
         values = [v * scale.factor for v in curve]
-        chart.add_trace(line(numbers, values, label, styles[label], mode="lines"))
+        chart.add_trace(line(numbers, values, arm, styles[arm], mode="lines"))
         marks = sorted({1, len(curve) // 2, len(curve)} - {0})
-        rows += [(label, str(n), scale.show(curve[n - 1])) for n in marks]
+        rows += [(arm, str(n), scale.show(curve[n - 1])) for n in marks]
     chart.update_layout(xaxis_title="trials", yaxis_title=f"expected best {scale.axis(metric)}")
     return figure(
         chart,

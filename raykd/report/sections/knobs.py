@@ -66,16 +66,16 @@ def record(result: SweepResult) -> KnobsRecord | None:
     findings: list[str] = []
     enough = False
     for task in result.tasks:
-        for label in result.labels:
-            study = study_of(result, task.name, label)
-            if not domains_of(result, label) or not num_completed(study):
+        for arm in result.arms:
+            study = study_of(result, task.name, arm)
+            if not domains_of(result, arm) or not num_completed(study):
                 continue
             weights = importances(study)
             where = f" on {task.name}" if len(result.tasks) > 1 else ""
             enough = enough or num_completed(study) >= MIN_TRIALS_TO_NAME
             if top := _stands_out(study, weights):
-                findings.append(f"{top} for {named(label)}{where}")
-            arms.append(_arm(result, task.name, label, study, weights))
+                findings.append(f"{top} for {named(arm)}{where}")
+            arms.append(_arm(result, task.name, arm, study, weights))
     if not arms:
         return None
     first = next((i for i, arm in enumerate(arms) if len(arm.figures) >= _ALL_FIGURES), 0)
@@ -107,14 +107,14 @@ def render(r: KnobsRecord) -> str:
 def _arm(
     result: SweepResult,
     task: str,
-    label: str,
+    arm: str,
     study: optuna.Study,
     weights: dict[str, float],
 ) -> ArmKnobs:
-    style = arm_styles(result.labels)[label]
+    style = arm_styles(result.arms)[arm]
     metric, mode = metric_of(result, task)
     unit = scale_of(result, task).axis(metric)
-    key = f"{result.tasks.index(result.task(task))}-{result.labels.index(label)}"
+    key = f"{result.tasks.index(result.task(task))}-{result.arms.index(arm)}"
     figures = []
     finding = f"{num_completed(study)} completed trials are too few to rank the knobs."
     if len(weights) == 1:
@@ -124,13 +124,13 @@ def _arm(
         finding = f"{top} carries {share * 100:.0f} % of the importance"
         count = num_completed(study)
         finding += f", as far as {count} trials can say." if count < MIN_TRIALS_TO_NAME else "."
-        figures.append(_importance(study, weights, style, f"importance-{key}", label))
+        figures.append(_importance(study, weights, style, f"importance-{key}", arm))
     if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
-        figures += _slices(study, style, unit, f"slice-{key}", label)
-        figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", label))
-    columns, best = _best(result, task, label, mode)
+        figures += _slices(study, style, unit, f"slice-{key}", arm)
+        figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", arm))
+    columns, best = _best(result, task, arm, mode)
     return ArmKnobs(
-        title=f"{label} on {task}",
+        title=f"{arm} on {task}",
         finding=finding,
         figures=tuple(figures),
         columns=columns,
@@ -139,7 +139,7 @@ def _arm(
 
 
 def _importance(
-    study: optuna.Study, weights: dict[str, float], style: Style, key: str, label: str
+    study: optuna.Study, weights: dict[str, float], style: Style, key: str, arm: str
 ) -> Figure:
     chart = optuna.visualization.plot_param_importances(study)
     chart.update_traces(marker={"color": style.colour}, showlegend=False)
@@ -149,7 +149,7 @@ def _importance(
     return figure(
         chart,
         key=key,
-        title=f"Importance of the searched parameters of {label}",
+        title=f"Importance of the searched parameters of {arm}",
         finding="Shares by PED-ANOVA; from few trials they are rough.",
         columns=("parameter", "importance"),
         rows=[(name, f"{w * 100:.0f} %") for name, w in weights.items()],
@@ -157,7 +157,7 @@ def _importance(
     )
 
 
-def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) -> Iterator[Figure]:
+def _slices(study: optuna.Study, style: Style, unit: str, key: str, arm: str) -> Iterator[Figure]:
     """Optuna's slice plot, a few parameters at a time so that each stays wide enough to read."""
     trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     names = sorted({name for t in trials for name in t.params})
@@ -175,7 +175,7 @@ def _slices(study: optuna.Study, style: Style, unit: str, key: str, label: str) 
         yield figure(
             chart,
             key=f"{key}-{start}",
-            title=f"Score of {label} against {', '.join(part)}",
+            title=f"Score of {arm} against {', '.join(part)}",
             finding="One mark per completed trial; a slope or a hump is a knob worth turning.",
             columns=("parameter", "value", unit),
             rows=sorted(
@@ -198,7 +198,7 @@ def _name_log_ticks(chart: go.Figure) -> None:
 
 
 def _parallel(
-    study: optuna.Study, style: Style, unit: str, mode: str, key: str, label: str
+    study: optuna.Study, style: Style, unit: str, mode: str, key: str, arm: str
 ) -> Figure:
     """Optuna's chart with the best trials in the arm's colour and the others grey."""
     completed = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
@@ -226,7 +226,7 @@ def _parallel(
     return figure(
         chart,
         key=key,
-        title=f"{'All completed' if every else 'Completed'} trials of {label}",
+        title=f"{'All completed' if every else 'Completed'} trials of {arm}",
         finding=f"{number}; the {len(best)} best are coloured.",
         columns=("trial", unit, *names),
         rows=[
@@ -250,16 +250,16 @@ def _drawn(trials: Sequence[optuna.trial.FrozenTrial], mode: str) -> list[optuna
 
 
 def _best(
-    result: SweepResult, task: str, label: str, mode: str
+    result: SweepResult, task: str, arm: str, mode: str
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     sign = 1.0 if mode == "min" else -1.0
     done = [
         t
-        for t in result.of(task, label, "search")
+        for t in result.of(task, arm, "search")
         if t.status is Status.COMPLETED and t.objective is not None
     ]
     done = sorted(done, key=lambda t: (sign * (t.objective or 0.0), t.number))[:NUM_BEST]
-    names = list(domains_of(result, label))
+    names = list(domains_of(result, arm))
     scale = scale_of(result, task)
     rows = []
     for t in done:

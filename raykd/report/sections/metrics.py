@@ -74,11 +74,11 @@ def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[
         values = {name: teacher.metrics.get(PREFIX + name, math.nan) for name in names}
         rows.append(("teacher", *(_shown(scales[name], [v]) for name, v in values.items())))
     for arm in arm_summaries(result, task):
-        chosen = [t for t in result.of(task, arm.label, "confirm") if _speaks(t, dict(arm.chosen))]
+        chosen = [t for t in result.of(task, arm.name, "confirm") if _speaks(t, dict(arm.chosen))]
         cells = (
             _shown(scales[n], [t.metrics.get(PREFIX + n, math.nan) for t in chosen]) for n in names
         )
-        rows.append((arm.label, *cells))
+        rows.append((arm.name, *cells))
     return rows
 
 

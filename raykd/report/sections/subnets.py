@@ -29,12 +29,12 @@ def record(result: SweepResult) -> PartsRecord | None:
         metric, _ = metric_of(result, task)
         for arm in arm_summaries(result, task):
             chosen = [
-                t for t in result.of(task, arm.label, "confirm")
+                t for t in result.of(task, arm.name, "confirm")
                 if t.status is Status.COMPLETED and dict(t.params) == dict(arm.chosen)
             ]  # fmt: skip
             values = _values(chosen, metric)
             if len(values) > 1:
-                tables.append((f"{arm.label} on {task}: {metric}", *_table(result, task, values)))
+                tables.append((f"{arm.name} on {task}: {metric}", *_table(result, task, values)))
     if not tables:
         return None
     return PartsRecord(heading="What the subnets of a student score", tables=tuple(tables))

@@ -82,9 +82,9 @@ def _chart(
         _add_spans(chart, spans, axis)
     if moments:
         _add_moments(chart, moments, axis)
-    for label in result.labels:
-        if own := [t for t in trials if t.label == label]:
-            _add_trials(chart, result, label, own, axis)
+    for arm in result.arms:
+        if own := [t for t in trials if t.arm == arm]:
+            _add_trials(chart, result, arm, own, axis)
     shown = [*spans, *moments]
     lanes = sorted({t.slot for t in trials} | {int(s.get("slot", -1)) for s in shown}, reverse=True)
     chart.update_layout(barmode="overlay", xaxis_title=f"{axis.unit} since the first of these")
@@ -162,12 +162,12 @@ def _add_moments(chart: go.Figure, moments: list[Mapping[str, Any]], axis: _Axis
 
 
 def _add_trials(
-    chart: go.Figure, result: SweepResult, label: str, trials: list[TrialResult], axis: _Axis
+    chart: go.Figure, result: SweepResult, arm: str, trials: list[TrialResult], axis: _Axis
 ) -> None:
-    style = arm_styles(result.labels)[label]
+    style = arm_styles(result.arms)[arm]
     chart.add_bar(
         base=[axis.at(t.started) for t in trials], x=[t.seconds / axis.per for t in trials],
-        y=[_lane(t.slot) for t in trials], orientation="h", name=plain(label),
+        y=[_lane(t.slot) for t in trials], orientation="h", name=plain(arm),
         customdata=[plain(t.trial_id) for t in trials],
         hovertemplate=axis.hover(""),
         marker={

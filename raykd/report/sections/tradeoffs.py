@@ -84,31 +84,29 @@ def _finding(result: SweepResult, task: str, price: str) -> str:
     of arms with enough trials, and only where the better one is sure to be better.
     """
     medians = {
-        a.label: median([_cost(t, price) for t in own])
+        a.name: median([_cost(t, price) for t in own])
         for a in arm_summaries(result, task)
-        if len(own := [t for t in _usable(result, task, price) if t.label == a.label]) >= MIN_TRIALS
+        if len(own := [t for t in _usable(result, task, price) if t.arm == a.name]) >= MIN_TRIALS
     }
     order = [a for a in ranked(arm_summaries(result, task), metric_of(result, task)[1])
-             if a.label in medians]  # fmt: skip
+             if a.name in medians]  # fmt: skip
     if len(order) < 2:
         return f"Too few trials to tell whether a better arm costs more ({MIN_TRIALS} an arm)"
     best = order[0]
-    cheapest = min(order, key=lambda a: medians[a.label])
-    cost, least = medians[best.label], medians[cheapest.label]
+    cheapest = min(order, key=lambda a: medians[a.name])
+    cost, least = medians[best.name], medians[cheapest.name]
     shown = f"{_priced(cost, price)} against {_priced(least, price)}"
     if best is cheapest or cost < MIN_COST_RATIO * least:
-        return f"No arm is better at a price: {named(best.label)} has the best score, and " + (
+        return f"No arm is better at a price: {named(best.name)} has the best score, and " + (
             "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
         )
     d = compared(measure_of(result, task), best, cheapest)
     if d is None or not d.better:
         return (
-            f"{named(best.label)} costs more than {named(cheapest.label)} ({shown}), and cannot "
+            f"{named(best.name)} costs more than {named(cheapest.name)} ({shown}), and cannot "
             "be told apart from it"
         )
-    return (
-        f"A better score costs more: {named(best.label)} takes {shown} of {named(cheapest.label)}"
-    )
+    return f"A better score costs more: {named(best.name)} takes {shown} of {named(cheapest.name)}"
 
 
 def _priced(cost: float, price: str) -> str:
@@ -133,7 +131,7 @@ def _cost(trial: TrialResult, cost: str) -> float:
 def _usable(result: SweepResult, task: str, cost: str) -> list[TrialResult]:
     return [
         t
-        for n in result.labels
+        for n in result.arms
         for t in result.of(task, n, "search")
         if t.status is Status.COMPLETED and t.objective is not None and _cost(t, cost) > 0
     ]
@@ -153,7 +151,7 @@ def _front(
 ) -> Figure:
     """Optuna's Pareto chart, drawn arm by arm so that each keeps its mark."""
     metric, mode = metric_of(result, task)
-    scale, styles = scale_of(result, task), arm_styles(result.labels)
+    scale, styles = scale_of(result, task), arm_styles(result.arms)
     unit, price = scale.axis(metric), _NAMES.get(cost, cost.replace("_", " "))
     study = quiet_study("trade-offs", ["min", mode])
     for t in trials:
@@ -161,12 +159,12 @@ def _front(
         study.add_trial(create_trial(state=TrialState.COMPLETE, values=values))
     chart = optuna.visualization.plot_pareto_front(study, target_names=[price, unit])
     chart.data = ()
-    for label in result.labels:
-        own = [t for t in trials if t.label == label]
+    for arm in result.arms:
+        own = [t for t in trials if t.arm == arm]
         chart.add_scatter(
             x=[_cost(t, cost) for t in own], y=[(t.objective or 0) * scale.factor for t in own],
-            mode="markers", name=plain(label), customdata=[plain(t.trial_id) for t in own],
-            marker={"color": styles[label].colour, "symbol": styles[label].symbol, "size": 8},
+            mode="markers", name=plain(arm), customdata=[plain(t.trial_id) for t in own],
+            marker={"color": styles[arm].colour, "symbol": styles[arm].symbol, "size": 8},
         )  # fmt: skip
     chart.add_scatter(
         x=[_cost(t, cost) for t in front], y=[(t.objective or 0) * scale.factor for t in front],
@@ -179,9 +177,7 @@ def _front(
         finding="No search trial is both better and cheaper than one on the dotted front. Its "
         "trials are picked by their luck, too: compare arms by where most of their trials lie.",
         columns=("arm", "trial", price, metric),
-        rows=[
-            (t.label, t.trial_id, f"{_cost(t, cost):.4g}", scale.show(t.objective)) for t in front
-        ],
+        rows=[(t.arm, t.trial_id, f"{_cost(t, cost):.4g}", scale.show(t.objective)) for t in front],
     )
 
 

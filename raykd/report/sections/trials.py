@@ -64,7 +64,7 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
     scores = (trial.objective, trial.metrics.get(f"report/{metric}"))
     epochs = trial.history[-1].epoch if trial.history else 0.0
     searched = ", ".join(f"{n} {v}" for n, v in shown_params(trial))
-    texts = (trial.trial_id, trial.task, trial.label, trial.stage, str(trial.status.value))
+    texts = (trial.trial_id, trial.task, trial.arm, trial.stage, str(trial.status.value))
     shown = [scale.show(v) if v is not None else "" for v in scores]
     raw = [repr(v) if v is not None and math.isfinite(v) else "" for v in scores]
     curve = [e.metrics.get(metric, math.nan) for e in trial.history]

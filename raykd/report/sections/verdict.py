@@ -64,14 +64,14 @@ def as_yaml(arm: ArmSummary) -> str:
     """The chosen configuration of an arm as a search-space file takes it, searched values only."""
     names = arm.best.searched if arm.best else ()
     own = [f"    {n}: {show(arm.chosen[n])}" for n in names if n in arm.chosen]
-    head = f"methods:\n  {_quoted(arm.label)}:"
-    method = [f"    method: {_quoted(arm.method)}"] if arm.method != arm.label else []
+    head = f"methods:\n  {_quoted(arm.name)}:"
+    method = [f"    method: {_quoted(arm.method)}"] if arm.method != arm.name else []
     return "\n".join([head, *method, *own] if own or method else [head + " {}"])
 
 
 def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
     found = verdict(result, task)
-    leader = next((a for a in arm_summaries(result, task) if a.label == found.leader), None)
+    leader = next((a for a in arm_summaries(result, task) if a.name == found.leader), None)
     return TaskVerdict(
         verdict=found,
         measure=_measure(result, task),
@@ -113,8 +113,8 @@ def _heading(cards: tuple[TaskVerdict, ...]) -> str:
     return f"A clear winner on {len(leaders)} of {len(cards)} tasks: {parts}"
 
 
-def _take(label: str) -> str:
-    return f"Take {label}" if named(label) == label else "Take the student without a teacher"
+def _take(arm: str) -> str:
+    return f"Take {arm}" if named(arm) == arm else "Take the student without a teacher"
 
 
 def _alone(v: Verdict) -> str:
@@ -128,7 +128,7 @@ def _alone(v: Verdict) -> str:
         why = "it lost confirm runs" if len(v.leading) == 1 and v.seeds >= MIN_SEEDS else why
         ahead = f"{named(v.leader)} is ahead"
         return f"No winner yet; {ahead}, but {why}" if v.leading else f"No winner yet; {why}"
-    names = [named(label) for label in v.leading]
+    names = [named(arm) for arm in v.leading]
     shown = listed(names[:MAX_NAMED])
     if len(names) > MAX_NAMED:
         shown = f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} more"

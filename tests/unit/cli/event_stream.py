@@ -11,9 +11,9 @@ def event(kind: str, after: float, **what: Any) -> dict[str, Any]:
     return {"event": kind, "time": START + after, **what}
 
 
-def result(label: str, number: int, status: str, objective: float | None, **other: Any) -> dict:
+def result(arm: str, number: int, status: str, objective: float | None, **other: Any) -> dict:
     return {
-        "task": "glue/rte", "label": label, "trial_id": f"glue-rte.{label}.s{number:03}",
+        "task": "glue/rte", "arm": arm, "trial_id": f"glue-rte.{arm}.s{number:03}",
         "number": number, "stage": "search", "status": status, "searched": ["alpha"],
         "params": {"alpha": 0.71234, "epochs": 4}, "objective": objective, "error": "", **other,
     }  # fmt: skip
@@ -21,7 +21,7 @@ def result(label: str, number: int, status: str, objective: float | None, **othe
 
 BEGIN = [
     event("sweep_started", 0, name="small", run="small-1", folder="runs/small-1",
-          tasks=["glue/rte"], labels=["kd", "none"], trials=2, confirm_runs=1),
+          tasks=["glue/rte"], arms=["kd", "none"], trials=2, confirm_runs=1),
     event("cluster", 1, nodes=1, cpus=8, gpus=0, slots=2),
     event("slot", 2, slot=0, state="ready", node="n1"),
     event("slot", 2, slot=1, state="ready", node="n1"),
@@ -37,9 +37,9 @@ READY = [
           teacher={"metrics": {"select/accuracy": 0.726}, "cached": False},
           record={"metric": "accuracy", "mode": "max"}),
     event("stage", 10, stage="search", task="glue/rte"),
-    event("trial_started", 10, trial_id="glue-rte.kd.s000", task="glue/rte", label="kd", number=0,
+    event("trial_started", 10, trial_id="glue-rte.kd.s000", task="glue/rte", arm="kd", number=0,
           stage="search", params={"alpha": 0.71234, "epochs": 4}, slot=0),
-    event("trial_report", 15, trial_id="glue-rte.kd.s000", task="glue/rte", label="kd",
+    event("trial_report", 15, trial_id="glue-rte.kd.s000", task="glue/rte", arm="kd",
           stage="search", objective=0.65,
           evaluation={"step": 5, "epoch": 2.0, "seconds": 5.0, "metrics": {}, "terms": {}}),
 ]  # fmt: skip

@@ -41,7 +41,7 @@ def test_one_row_per_arm():
 
 def test_running_trials_and_how_many_more():
     more = [
-        event("trial_started", 20, trial_id=f"t{k}", task="glue/rte", label="kd", number=k,
+        event("trial_started", 20, trial_id=f"t{k}", task="glue/rte", arm="kd", number=k,
               stage="search", params={}, slot=0)
         for k in range(1, 5)
     ]  # fmt: skip
@@ -88,20 +88,20 @@ def test_a_lost_slot_is_told():
 def test_names_and_counts_are_whole_on_a_narrow_terminal(width, stage):
     """The parameters of the best trial give way, not how many trials there were."""
     params = {"alpha": 0.51481234, "temperature": 4, "lr": 3.2e-5, "wrdist": 123.4, "ltrdist": 0.71}
-    labels = ["none", "one_to_one", "tinybert"]
-    begin = [event("sweep_started", 0, name="bake", run="r", tasks=["glue/rte"], labels=labels,
+    arms = ["none", "one_to_one", "tinybert"]
+    begin = [event("sweep_started", 0, name="bake", run="r", tasks=["glue/rte"], arms=arms,
                    trials=2000, confirm_runs=3)]  # fmt: skip
     ended = [
-        {**event("trial_finished", 9), "result": {**result(label, 0, "completed", 0.6512),
+        {**event("trial_finished", 9), "result": {**result(arm, 0, "completed", 0.6512),
          "params": params, "searched": tuple(params)}}
-        for label in labels
+        for arm in arms
     ]  # fmt: skip
     more = [event("stage", 60, stage="confirm", task="glue/rte")] if stage == "confirm" else []
     lines = drawn(begin, ended, more, width=width)
     [head] = [line for line in lines if line.startswith("  arm")]
     assert head.split()[:7] == ["arm", "trials", "pruned", "failed", "best", "(select)", "since"]
     assert ("confirmed" in head) == (stage == "confirm")
-    for label in labels:
-        [row] = [line for line in lines if line.startswith(f"  {label} ")]
+    for arm in arms:
+        [row] = [line for line in lines if line.startswith(f"  {arm} ")]
         assert row.split()[1:5] == ["1/2000", "0", "0", "0.6512"]
         assert len(row) <= width

@@ -42,7 +42,7 @@ OPTIONS = {
     },
     "cluster check": COMMON,
     "teacher": {"--set", "--list", "--prune", *COMMON},
-    "trial": {"--label", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
+    "trial": {"--arm", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
 }
 
 

@@ -31,7 +31,7 @@ def test_records_go_to_stdout(run: Path, capsys: pytest.CaptureFixture[str]):
     assert json.loads(capsys.readouterr().out)["trials"][0]["trial_id"] == "glue-rte.kd.s000"
     assert main(["report", str(run), "--format", "csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert row["label"] == "kd"
+    assert row["arm"] == "kd"
 
 
 def test_records_go_to_a_file(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -30,8 +30,8 @@ def setup_of(task: str, family: str, root: Path | None = None, **sinkd: Any) -> 
             teacher={"model": {**model, "hidden": 16}, "finetune": {"epochs": 1}},
             student={"model": {**model, "hidden": 8}},
             methods={
-                "sft": {"label": "sft", "method": "sft"},
-                "sinkd": {"label": "sinkd", "method": "sinkd", "fixed": sinkd},
+                "sft": {"name": "sft", "method": "sft"},
+                "sinkd": {"name": "sinkd", "method": "sinkd", "fixed": sinkd},
             },
             report={"baseline": "sft"},
         ),
@@ -103,8 +103,8 @@ def step_by_step(root: Path, family: str, length: int) -> TaskSetup:
             teacher={"model": {**model, "hidden": 16}, "finetune": {"epochs": 1}},
             student={"model": {**model, "hidden": 8}},
             methods={
-                "sft": {"label": "sft", "method": "sft"},
-                "sbs": {"label": "sbs", "method": "step_by_step"},
+                "sft": {"name": "sft", "method": "sft"},
+                "sbs": {"name": "sbs", "method": "step_by_step"},
             },
             report={"baseline": "sft"},
         ),

@@ -157,7 +157,7 @@ def test_a_killed_run_renders_with_an_honest_verdict(tmp_path: Path):
     for n in range(3):
         builder.trial("glue/rte", "kd", n, objective=0.7)
     builder.trial("glue/rte", "ckd", 0, Status.FAILED, None, error="boom")
-    builder.event("trial_started", trial_id="glue-rte.ckd.s001", task="glue/rte", label="ckd",
+    builder.event("trial_started", trial_id="glue-rte.ckd.s001", task="glue/rte", arm="ckd",
                   number=1, stage="search", params={"lr": 1e-5}, slot=0)  # fmt: skip
     text = render_page(load_results(builder.folder), "directory")
     assert "Not decided: nothing was confirmed on fresh seeds" in text

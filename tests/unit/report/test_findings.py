@@ -27,24 +27,24 @@ def builder(tmp_path: Path) -> Builder:
     return made
 
 
-def search(builder: Builder, label: str, score: float, cost: float, count: int = 6) -> None:
+def search(builder: Builder, arm: str, score: float, cost: float, count: int = 6) -> None:
     for n in range(count):
-        builder.trial(TASK, label, n, objective=score + n / 1000, device_seconds=cost + n)
+        builder.trial(TASK, arm, n, objective=score + n / 1000, device_seconds=cost + n)
 
 
-def confirm(builder: Builder, label: str, score: float) -> None:
+def confirm(builder: Builder, arm: str, score: float) -> None:
     for k, seed in enumerate(SEEDS):
         value = score + (0.004, -0.003, 0.0, 0.005, -0.004)[k]
-        builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
 
 
 def tradeoff(builder: Builder, kd: tuple[float, float], ckd: tuple[float, float]) -> str:
     """The heading where two arms have these scores and costs."""
-    for label, (score, cost) in (("kd", kd), ("ckd", ckd)):
-        search(builder, label, score, cost)
+    for arm, (score, cost) in (("kd", kd), ("ckd", ckd)):
+        search(builder, arm, score, cost)
     builder.trial(TASK, "kd", 50, objective=0.1, device_seconds=0.5)  # so that there is a front
-    for label, (score, _) in (("kd", kd), ("ckd", ckd)):
-        confirm(builder, label, score)
+    for arm, (score, _) in (("kd", kd), ("ckd", ckd)):
+        confirm(builder, arm, score)
     record = tradeoffs.record(load_results(builder.folder))
     assert record is not None
     return record.heading
@@ -98,13 +98,13 @@ def test_a_knob_is_named_when_it_stands_out_among_enough_trials(builder: Builder
 
 
 def test_no_two_arms_look_the_same():
-    labels = ["none", "kd", "pkd", "tinybert", "sinkd", "one_to_one", "ckd", "stark"]
-    labels += [f"arm{k}" for k in range(25)] + ["sft"]
-    styles = arm_styles(labels)
-    assert len({(s.colour, s.dash) for s in styles.values()}) == len(labels)
-    assert len({(s.colour, s.pattern) for s in styles.values()}) == len(labels)
+    arms = ["none", "kd", "pkd", "tinybert", "sinkd", "one_to_one", "ckd", "stark"]
+    arms += [f"arm{k}" for k in range(25)] + ["sft"]
+    styles = arm_styles(arms)
+    assert len({(s.colour, s.dash) for s in styles.values()}) == len(arms)
+    assert len({(s.colour, s.pattern) for s in styles.values()}) == len(arms)
     # neighbours differ in the dash as well: never by colour alone
-    assert all(styles[a].dash != styles[b].dash for a, b in itertools.pairwise(labels[1:7]))
+    assert all(styles[a].dash != styles[b].dash for a, b in itertools.pairwise(arms[1:7]))
 
 
 def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Builder):

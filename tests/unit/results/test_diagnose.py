@@ -14,9 +14,9 @@ def codes(builder: Builder) -> set[str]:
     return {c.code for c in diagnose(load_results(builder.folder))}
 
 
-def confirm(builder: Builder, label: str, values: list[float]) -> None:
+def confirm(builder: Builder, arm: str, values: list[float]) -> None:
     for seed, value in enumerate(values, start=11):
-        builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
 
 
 def test_few_seeds(builder: Builder):
@@ -60,7 +60,7 @@ def test_best_at_edge_names_the_edge_to_widen(builder: Builder):
     builder.trial(TASK, "kd", 1, objective=0.9, params={**SAFE, "lr": 9.99e-5})
     (caveat,) = (c for c in diagnose(load_results(builder.folder)) if c.code == "best-at-edge")
     assert "widen the upper edge of lr" in caveat.hint
-    assert caveat.label == "kd"
+    assert caveat.arm == "kd"
 
 
 @pytest.mark.parametrize(("place", "found"), [(9, True), (8, False)])
@@ -124,7 +124,7 @@ def test_unfinished_trials(builder: Builder):
     builder.teacher(TASK)
     builder.trial(TASK, "kd", 0, params=SAFE)
     assert "unfinished-trials" not in codes(builder)
-    builder.event("trial_started", trial_id="glue-rte.kd.s001", task=TASK, label="kd", number=1,
+    builder.event("trial_started", trial_id="glue-rte.kd.s001", task=TASK, arm="kd", number=1,
                   stage="search", params=SAFE, slot=0)  # fmt: skip
     assert "unfinished-trials" in codes(builder)
 
@@ -136,13 +136,13 @@ def merged_caveats(tmp_path, **second) -> tuple[list[Caveat], tuple[str, ...]]:
     two.teacher(TASK, **second)
     two.trial(TASK, "ckd", 0)
     result = merge([load_results(one.folder), load_results(two.folder)])
-    return [c for c in diagnose(result) if c.code.startswith("mixed-")], result.labels
+    return [c for c in diagnose(result) if c.code.startswith("mixed-")], result.arms
 
 
 def test_merged_runs_with_the_same_data_and_versions(tmp_path):
-    caveats, labels = merged_caveats(tmp_path)
+    caveats, arms = merged_caveats(tmp_path)
     assert caveats == []
-    assert labels == ("none", "kd", "one/ckd", "two/none", "two/kd", "two/ckd")
+    assert arms == ("none", "kd", "one/ckd", "two/none", "two/kd", "two/ckd")
 
 
 def test_merged_runs_that_differ_say_in_what(tmp_path):
@@ -157,7 +157,7 @@ def test_the_same_value_with_every_seed(builder: Builder):
     confirm(builder, "ckd", [0.5, 0.5, 0.5])
     confirm(builder, "kd", [0.5, 0.5, 0.6])
     found = [c for c in diagnose(load_results(builder.folder)) if c.code == "same-value"]
-    assert [c.label for c in found] == ["ckd"]
+    assert [c.arm for c in found] == ["ckd"]
     assert "50.0 with every seed" in found[0].message
 
 
@@ -165,13 +165,13 @@ def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
     from raykd.spec.schema import ArmSpec
     from tests.synthetic_run import spec
 
-    arms = {"kd": ArmSpec(label="kd", method="kd")}
-    arms |= {f"kd{k}": ArmSpec(label=f"kd{k}", method="kd") for k in range(5)}
+    arms = {"kd": ArmSpec(name="kd", method="kd")}
+    arms |= {f"kd{k}": ArmSpec(name=f"kd{k}", method="kd") for k in range(5)}
     builder = Builder(tmp_path / "run", spec().model_copy(update={"methods": arms}))
     builder.start()
     builder.teacher(TASK)
-    for k, label in enumerate(arms):
-        confirm(builder, label, [0.70 + 0.001 * k, 0.71, 0.69])
+    for k, arm in enumerate(arms):
+        confirm(builder, arm, [0.70 + 0.001 * k, 0.71, 0.69])
     found = [c for c in diagnose(load_results(builder.folder)) if c.code.startswith("interval")]
     assert len(found) == 1
     assert all(f"kd{k} (" in found[0].message for k in range(5))
@@ -179,10 +179,10 @@ def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
 
 def test_trials_in_different_number_formats(builder: Builder):
     builder.teacher(TASK)
-    for label in ("kd", "ckd"):
+    for arm in ("kd", "ckd"):
         for seed in (11, 12, 13):
-            precision = "bf16" if (label, seed) == ("ckd", 13) else "fp32"
-            builder.trial(TASK, label, 0, confirm_seed=seed, report=0.7, precision=precision)
+            precision = "bf16" if (arm, seed) == ("ckd", 13) else "fp32"
+            builder.trial(TASK, arm, 0, confirm_seed=seed, report=0.7, precision=precision)
     (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "mixed-precision"]
     assert "confirm trials" in found.message
     assert "bf16: ckd 1; fp32: kd 3, ckd 2" in found.message

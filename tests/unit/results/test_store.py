@@ -36,7 +36,7 @@ def test_a_finished_run_is_read_back_whole(full_run: Builder):
     result = load_results(full_run.folder)
     assert sorted(t.trial_id for t in result.trials) == sorted(t.trial_id for t in full_run.trials)
     assert [t.name for t in result.tasks] == ["glue/rte", "glue/mrpc"]
-    assert result.labels == ("none", "kd", "ckd")
+    assert result.arms == ("none", "kd", "ckd")
     assert result.baseline == "kd"
     assert result.finished > result.started > 0
     assert not result.interrupted
@@ -136,6 +136,6 @@ def test_export_has_every_trial(full_run: Builder):
     result = load_results(full_run.folder)
     assert len(json.loads(as_json(result))["trials"]) == len(result.trials)
     lines = as_csv(result).splitlines()
-    assert lines[0].startswith("task,label,method")
+    assert lines[0].startswith("task,arm,method")
     assert "params.wrangle" in lines[0]
     assert len(lines) > len(result.trials)

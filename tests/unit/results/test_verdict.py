@@ -13,11 +13,11 @@ def confirmed(builder: Builder, **values: list[float]):
     """A run in which each arm has one search trial and the given confirm values."""
     # Rows enough that an interval is that of the seeds, not that of one row.
     builder.teacher(TASK, rows={"teacher": 1, "train": 1, "select": 249, "report": 27_700})
-    for label in values:
-        builder.trial(TASK, label, 0, objective=0.65)
-    for label, scores in values.items():
+    for arm in values:
+        builder.trial(TASK, arm, 0, objective=0.65)
+    for arm, scores in values.items():
         for seed, value in enumerate(scores, start=11):
-            builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
     builder.finish()
     return load_results(builder.folder)
 
@@ -70,10 +70,10 @@ def test_without_trials_nothing_was_measured(builder: Builder):
 
 def test_a_metric_to_minimise_prefers_the_lower_arm(builder: Builder):
     builder.teacher(TASK, score=0.9, mode="min")
-    for label, base in (("kd", 2.0), ("ckd", 1.5)):
+    for arm, base in (("kd", 2.0), ("ckd", 1.5)):
         for seed in (11, 12, 13):
-            value = base + seed / 1000 * (1 + (label == "kd"))  # the differences differ, too
-            builder.trial(TASK, label, 0, objective=value, confirm_seed=seed, report=value)
+            value = base + seed / 1000 * (1 + (arm == "kd"))  # the differences differ, too
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
     result = load_results(builder.folder)
     v = verdict(result, TASK)
     assert v.headline.startswith("ckd beats kd by 0.512 accuracy")

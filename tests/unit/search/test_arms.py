@@ -28,22 +28,22 @@ class Notebook(ArmsRecorder):
     lines: list[tuple] = field(default_factory=list)
     events: dict[tuple[str, int], dict | None] = field(default_factory=dict)
 
-    def launch(self, label, number, params):
-        self.lines.append(("launch", label, number))
-        return {"job": f"{label}.{number}"}
+    def launch(self, arm, number, params):
+        self.lines.append(("launch", arm, number))
+        return {"job": f"{arm}.{number}"}
 
-    def evaluated(self, label, number, event):
-        self.lines.append(("evaluated", label, number))
+    def evaluated(self, arm, number, event):
+        self.lines.append(("evaluated", arm, number))
 
-    def finished(self, label, number, status, event):
-        self.lines.append(("finished", label, number, status))
-        self.events[label, number] = event
+    def finished(self, arm, number, status, event):
+        self.lines.append(("finished", arm, number, status))
+        self.events[arm, number] = event
 
-    def cancel(self, label, number):
-        self.lines.append(("cancel", label, number))
+    def cancel(self, arm, number):
+        self.lines.append(("cancel", arm, number))
 
     def launched(self):
-        return [label for kind, label, *_ in self.lines if kind == "launch"]
+        return [arm for kind, arm, *_ in self.lines if kind == "launch"]
 
 
 class Tune:
@@ -81,16 +81,16 @@ class Tune:
         return self.notebook.lines[-1][-1]
 
 
-def arm(folder, label="one", *, scheduler=None, metrics=("accuracy",), **changes):
+def arm(folder, name="one", *, scheduler=None, metrics=("accuracy",), **changes):
     return Arm(
-        study=study(folder, name=label, **changes),
+        study=study(folder, name=name, **changes),
         scheduler=scheduler or FIFOScheduler(),
         metrics=metrics,
     )
 
 
-def halving(folder, label="one", **changes):
-    return arm(folder, label, scheduler=asha.build(HALVING, mode="max", max_epochs=4), **changes)
+def halving(folder, name="one", **changes):
+    return arm(folder, name, scheduler=asha.build(HALVING, mode="max", max_epochs=4), **changes)
 
 
 def states(made: Arm):

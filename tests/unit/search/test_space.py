@@ -99,6 +99,6 @@ def test_conditions_in_a_circle_are_refused():
 
 
 def test_an_arm_searches_its_own_coefficients_and_those_of_training():
-    arm = ArmSpec(label="kd", method="kd", domains={"alpha": Domain(**UNIT)})
+    arm = ArmSpec(name="kd", method="kd", domains={"alpha": Domain(**UNIT)})
     train = ParameterSpec(domains={"lr": EVERY_KIND["loguniform"]})
     assert list(domains_of(arm, train)) == ["alpha", "lr"]

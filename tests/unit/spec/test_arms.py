@@ -143,8 +143,8 @@ def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
 
     assert found("{choice: [1, 2]}") == []
     assert found("{choice: [1, 2]}, sparsity: {int: [0, 90]}, lam: {uniform: [0, 1]}") == []
-    [(label, reason)] = found("{uniform: [1, 2]}")
-    assert label == "stark"
+    [(arm, reason)] = found("{uniform: [1, 2]}")
+    assert arm == "stark"
     assert "every value of 'score_temperature', which is searched in uniform [1, 2]" in reason
 
 
@@ -176,7 +176,7 @@ def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkey
 def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
     spec = spec_of(tmp_path, f"    layers: {layers}\n")
     found = refusals(spec, replace(CONTEXT, same_tokens=False))
-    assert [label for label, _ in found] == (["one"] if refused else [])
+    assert [arm for arm, _ in found] == (["one"] if refused else [])
     assert all("split text differently" in reason for _, reason in found)
     assert refusals(spec, CONTEXT) == []
 
@@ -193,7 +193,7 @@ def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
 )
 def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(methods, online):
     """Two methods, of which one reads its text and one its distributions, are no such method."""
-    arms = {m: {"label": m.split(".")[-1], "method": m} for m in methods}
+    arms = {m: {"name": m.split(".")[-1], "method": m} for m in methods}
     of = spec(methods=arms, report={"baseline": methods[0]})
     output_spec = union_of_outputs(of, replace(CONTEXT, kind="causal_lm"))
     assert output_spec.weights == online

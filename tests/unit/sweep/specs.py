@@ -29,10 +29,10 @@ PLAIN: Mapping[str, Any] = {
         "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}},
     },
     "methods": {
-        "none": {"label": "none", "method": "none"},
-        "kd": {"label": "kd", "method": "kd", "domains": {"alpha": ALPHA}},
+        "none": {"name": "none", "method": "none"},
+        "kd": {"name": "kd", "method": "kd", "domains": {"alpha": ALPHA}},
         "hot": {
-            "label": "hot", "method": "kd", "fixed": {"temperature": 8.0},
+            "name": "hot", "method": "kd", "fixed": {"temperature": 8.0},
             "domains": {"alpha": ALPHA}, "start": [{"alpha": 0.5}],
         },
     },

@@ -9,7 +9,7 @@ from tests.integration.conftest import TASK, tiny_spec
 def test_parts_are_trained_and_scored(tmp_path):
     plain = tiny_spec().as_dict()
     arm = {
-        "label": "adaptive", "method": "ckd_adaptive",
+        "name": "adaptive", "method": "ckd_adaptive",
         "fixed": {"alpha": 0.5, "ltrdist": 0.0, "ltrangle": 0.0, "window": 5},
     }  # fmt: skip
     shape = {**plain["teacher"]["model"], "layers": 2}

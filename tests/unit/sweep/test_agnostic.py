@@ -26,8 +26,8 @@ def root(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def trial(spec, task: str, label: str, folder: Path, save: Path | None = None, **given):
-    config = trial_of(spec, folder / "run", task, label, given)
+def trial(spec, task: str, arm: str, folder: Path, save: Path | None = None, **given):
+    config = trial_of(spec, folder / "run", task, arm, given)
     config = dataclasses.replace(config, save_path=str(save) if save else None)
     setup, prepared, _ = prepare_task(spec, task, folder / "cache", lambda *p: None)
     outcome = run_in_process(config, prepared, setup.task, lambda e: None)
@@ -38,7 +38,7 @@ def trial(spec, task: str, label: str, folder: Path, save: Path | None = None, *
 def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     plain = tiny_spec().as_dict()
     arm = {
-        "label": "ckd", "method": "ckd",
+        "name": "ckd", "method": "ckd",
         "fixed": {"alpha": alpha, "ltrdist": 0.0, "ltrangle": 0.0, "window": 5},
     }  # fmt: skip
     general = tiny_spec(

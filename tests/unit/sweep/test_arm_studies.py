@@ -19,13 +19,13 @@ RUN = Path("runs/tiny")
 CHOSEN = {"alpha": 0.3, "lr": 2e-3}
 
 
-def by_label(sweep, task=TASK):
-    return {c.arm.label: c for c in arm_studies(sweep) if c.task == task}
+def by_arm(sweep, task=TASK):
+    return {c.arm.name: c for c in arm_studies(sweep) if c.task == task}
 
 
 def test_cells_are_every_arm_on_every_task_task_by_task():
     made = arm_studies(spec(tasks=["glue/rte", TASK]))
-    assert [(c.task, c.arm.label) for c in made] == [
+    assert [(c.task, c.arm.name) for c in made] == [
         (task, label) for task in ("glue/rte", TASK) for label in ("none", "kd", "hot")
     ]
     assert len({c.study_name for c in made}) == 6
@@ -42,16 +42,16 @@ def test_a_task_brings_its_own_metric():
 def test_latency_is_minimised_and_measured():
     two = [{"metric": "auto"}, {"metric": "latency_ms"}]
     sweep = spec(search__objective=two)
-    arm_study = by_label(sweep)["kd"]
+    arm_study = by_arm(sweep)["kd"]
     assert (arm_study.metrics, arm_study.modes) == (("accuracy", "latency_ms"), ("max", "min"))
     assert study_space(sweep, arm_study).directions == ("maximize", "minimize")
     assert search_trial(sweep, RUN, arm_study, 0, CHOSEN).latency
-    assert not search_trial(spec(), RUN, by_label(spec())["kd"], 0, CHOSEN).latency
+    assert not search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).latency
 
 
 def test_a_mode_that_was_given_stands():
     sweep = spec(search__objective=[{"metric": "accuracy", "mode": "min"}])
-    assert by_label(sweep)["kd"].modes == ("min",)
+    assert by_arm(sweep)["kd"].modes == ("min",)
     assert objectives(sweep, cells_task()) == (("accuracy", "min"),)
 
 
@@ -63,12 +63,12 @@ def cells_task():
 
 def test_a_cell_searches_the_arm_and_the_training():
     sweep = spec()
-    space = study_space(sweep, by_label(sweep)["hot"])
+    space = study_space(sweep, by_arm(sweep)["hot"])
     assert list(space.domains) == ["alpha", "lr"]
     assert space.fixed == {"temperature": 8.0, "epochs": 2}
     assert space.start == ({"alpha": 0.5},)
     assert (space.budget, space.directions) == (4, ("maximize",))
-    assert list(study_space(sweep, by_label(sweep)["none"]).domains) == ["lr"]
+    assert list(study_space(sweep, by_arm(sweep)["none"]).domains) == ["lr"]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_the_longest_training_is_known(train, epochs):
 
 def test_chosen_values_go_to_the_method_or_to_training():
     sweep = spec()
-    trial = search_trial(sweep, RUN, by_label(sweep)["hot"], 7, CHOSEN)
+    trial = search_trial(sweep, RUN, by_arm(sweep)["hot"], 7, CHOSEN)
     assert trial.coefficients == {"temperature": 8.0, "alpha": 0.3}
     assert trial.train == {"epochs": 2, "lr": 2e-3}
-    assert (trial.method, trial.label, trial.stage, trial.number) == ("kd", "hot", "search", 7)
+    assert (trial.method, trial.arm, trial.stage, trial.number) == ("kd", "hot", "search", 7)
     assert trial.save_path is None
     assert not trial.report
 
@@ -103,7 +103,7 @@ def test_every_search_trial_has_a_seed_of_its_own():
 def test_seeds_depend_on_the_seed_of_the_sweep_only():
     one, two, other = spec(), spec(name="renamed"), spec(search__seed=6)
     first, again, else_where = (
-        search_trial(s, Path(s.name), by_label(s)["kd"], 3, CHOSEN).seed for s in (one, two, other)
+        search_trial(s, Path(s.name), by_arm(s)["kd"], 3, CHOSEN).seed for s in (one, two, other)
     )
     assert first == again != else_where
 
@@ -112,7 +112,7 @@ def test_arms_share_the_seeds_of_the_confirm_stage():
     sweep = spec()
     seeds = {
         label: [confirm_trial(sweep, RUN, arm_study, 0, seed, {}).seed for seed in (1, 2, 3)]
-        for label, arm_study in by_label(sweep).items()
+        for label, arm_study in by_arm(sweep).items()
     }
     assert seeds["none"] == seeds["kd"] == seeds["hot"]
     assert len(set(seeds["kd"])) == 3
@@ -120,7 +120,7 @@ def test_arms_share_the_seeds_of_the_confirm_stage():
 
 def test_confirm_seeds_are_fresh_and_the_same_for_every_rank():
     sweep = spec()
-    arm_study = by_label(sweep)["kd"]
+    arm_study = by_arm(sweep)["kd"]
     searched = {search_trial(sweep, RUN, arm_study, k, {}).seed for k in range(100)}
     ranks = [confirm_trial(sweep, RUN, arm_study, rank, 1, {}).seed for rank in (0, 1)]
     assert ranks[0] == ranks[1]
@@ -129,7 +129,7 @@ def test_confirm_seeds_are_fresh_and_the_same_for_every_rank():
 
 def test_tasks_have_confirm_seeds_of_their_own():
     sweep = spec(tasks=["glue/rte", TASK])
-    one, two = (by_label(sweep, task)["kd"] for task in sweep.tasks)
+    one, two = (by_arm(sweep, task)["kd"] for task in sweep.tasks)
     assert confirm_trial(sweep, RUN, one, 0, 1, {}).seed != (
         confirm_trial(sweep, RUN, two, 0, 1, {}).seed
     )
@@ -137,14 +137,14 @@ def test_tasks_have_confirm_seeds_of_their_own():
 
 def test_only_the_confirm_stage_scores_the_report_split():
     sweep = spec()
-    arm_study = by_label(sweep)["kd"]
+    arm_study = by_arm(sweep)["kd"]
     assert confirm_trial(sweep, RUN, arm_study, 0, 1, {}).report
     assert not search_trial(sweep, RUN, arm_study, 0, {}).report
 
 
 def test_one_student_of_each_arm_is_kept():
     sweep = spec(confirm={"seeds": [4, 2], "top_k": 2})
-    arm_study = by_label(sweep)["kd"]
+    arm_study = by_arm(sweep)["kd"]
     saved = {
         (rank, seed): confirm_trial(sweep, RUN, arm_study, rank, seed, {}).save_path
         for rank in (0, 1) for seed in (4, 2)
@@ -170,6 +170,6 @@ def test_identifiers_are_unique_and_name_files():
 def test_identifiers_tell_task_arm_and_number():
     assert trial_id("glue/rte", "ckd", "s007") == "glue-rte.ckd.s007"
     sweep = spec()
-    arm_study = by_label(sweep)["kd"]
+    arm_study = by_arm(sweep)["kd"]
     assert search_trial(sweep, RUN, arm_study, 7, {}).trial_id == "toy-sentiment.kd.s007"
     assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"

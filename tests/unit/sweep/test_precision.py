@@ -16,7 +16,7 @@ from tests.unit.sweep.specs import SHAPE, TASK, spec
 from tests.unit.teachers import tiny
 
 CONFIG = TrialConfig(
-    trial_id="toy-sentiment.none.s000", task=TASK, label="none", method="none", number=0,
+    trial_id="toy-sentiment.none.s000", task=TASK, arm="none", method="none", number=0,
     stage="search", coefficients={}, train={"epochs": 1}, seed=3,
     state_path="/run/state/toy-sentiment.none.s000.1a.safetensors",
 )  # fmt: skip

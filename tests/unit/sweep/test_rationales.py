@@ -62,8 +62,8 @@ def setup_of(
                      "finetune": {"epochs": 1, "batch_size": 4, **(finetune or {})}},
             student={"model": {**model, "hidden": 8}},
             methods={
-                "seqkd": {"label": "seqkd", "method": "seqkd"},
-                "sbs": {"label": "sbs", "method": "step_by_step", "fixed": sbs or {}},
+                "seqkd": {"name": "seqkd", "method": "seqkd"},
+                "sbs": {"name": "sbs", "method": "step_by_step", "fixed": sbs or {}},
             },
             report={"baseline": "seqkd"},
         ),

@@ -29,26 +29,26 @@ class Driver:
         self.run, self.spec = run, sweep
         self.arm_studies = [c for c in arm_studies(sweep) if c.task == TASK]
         self.arms = {
-            c.arm.label: make_arm(sweep, c, open_storage(run), run) for c in self.arm_studies
+            c.arm.name: make_arm(sweep, c, open_storage(run), run) for c in self.arm_studies
         }
         self.log = EventLog(run / "events.jsonl", lambda event: None)
         self.log.emit("sweep_resumed")
 
-    def arm_study(self, label):
-        return next(c for c in self.arm_studies if c.arm.label == label)
+    def arm_study(self, arm):
+        return next(c for c in self.arm_studies if c.arm.name == arm)
 
-    def start(self, label):
+    def start(self, arm):
         """A trial that was suggested and began."""
-        asked = self.arms[label].study.suggest(label)
+        asked = self.arms[arm].study.suggest(arm)
         config = search_trial(
-            self.spec, self.run, self.arm_study(label), asked["number"], asked["params"]
+            self.spec, self.run, self.arm_study(arm), asked["number"], asked["params"]
         )
         self.begin(config)
         return config
 
     def begin(self, config):
         self.log.emit(
-            "trial_started", trial_id=config.trial_id, task=config.task, label=config.label,
+            "trial_started", trial_id=config.trial_id, task=config.task, arm=config.arm,
             number=config.number, stage=config.stage, slot=0,
             params={**config.coefficients, **config.train},
         )  # fmt: skip
@@ -56,7 +56,7 @@ class Driver:
     def record(self, config, status, **metrics):
         """Its end in the log; the driver dies before it tells the study."""
         result = TrialResult(
-            sweep=self.run.name, task=config.task, label=config.label, method=config.method,
+            sweep=self.run.name, task=config.task, arm=config.arm, method=config.method,
             trial_id=config.trial_id, number=config.number, stage=config.stage, status=status,
             params={**config.coefficients, **config.train}, metrics=metrics,
             history=(Evaluation(step=1, epoch=1.0, seconds=1.0, metrics=metrics, terms={}),),
@@ -67,8 +67,8 @@ class Driver:
     def settle(self):
         return settle(self.run, self.arm_studies, self.arms)
 
-    def states(self, label):
-        return [t.state for t in self.arms[label].study.study.get_trials()]
+    def states(self, arm):
+        return [t.state for t in self.arms[arm].study.study.get_trials()]
 
 
 def save(config):
@@ -221,7 +221,7 @@ def test_confirm_trials_on_record_are_known_with_their_parameters(run):
 
 def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
     sweep = spec()
-    arm_study = next(c for c in arm_studies(sweep) if c.arm.label == "kd")
+    arm_study = next(c for c in arm_studies(sweep) if c.arm.name == "kd")
     one, same, other = (
         confirm_trial(sweep, Path("run"), arm_study, 0, 1, {"alpha": alpha, "lr": 1e-3})
         for alpha in (0.3, 0.3, 0.4)

@@ -6,6 +6,7 @@ import pytest
 
 from raykd.errors import SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.results.store import VERSION
 from raykd.spec.load import load_spec
 from raykd.sweep import run_folder
 from tests.unit.sweep.specs import spec
@@ -25,7 +26,7 @@ def test_a_run_folder_tells_what_was_asked_what_it_means_and_where_it_runs(tmp_p
     assert load_spec(run / "resolved.yaml") == spec()
     env = json.loads((run / "env.json").read_text())
     assert (env["command"], env["baseline"]) == ("raykd sweep tiny.yaml", "none")
-    assert env["version"] == run_folder.FORMAT
+    assert env["version"] == VERSION
     assert set(run_folder.PACKAGES) == set(env["packages"])
     assert env["cpus"] > 0
     assert sorted(p.name for p in run.iterdir() if p.is_dir()) == [

@@ -32,7 +32,7 @@ from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
 ROOM = 1 << 30
 # A student of one layer has no relations between layers.
 NO_LAYERS = {"ltrdist": 0, "ltrangle": 0}
-CKD = {"label": "ckd", "method": "ckd", "fixed": NO_LAYERS}
+CKD = {"name": "ckd", "method": "ckd", "fixed": NO_LAYERS}
 TRAIN_10 = {"split": "train", "fraction": 0.1}
 VALIDATION = {"split": "validation"}
 
@@ -208,8 +208,8 @@ def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number()
 
 def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
     methods = {
-        "kd": {"label": "kd", "method": "kd"},
-        "mine": {"label": "mine", "method": "tests.unit.sweep.picky_method"},
+        "kd": {"name": "kd", "method": "kd"},
+        "mine": {"name": "mine", "method": "tests.unit.sweep.picky_method"},
     }
     sweep = spec(methods=methods, student={"model": {**SHAPE, "hidden": 32}})
     with pytest.raises(SpecError) as caught:
@@ -315,7 +315,7 @@ def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width
     assert (bool(read.feature_transforms), read.hidden_states == ()) == (smaller, smaller)
     assert "the smaller is kept" in plan.serving
     # Where another method reads the states anyhow, they serve both.
-    tinybert = {"label": "t", "method": "tinybert"}
+    tinybert = {"name": "t", "method": "tinybert"}
     both = plan_of(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
     assert (both.hidden_states, both.feature_transforms) == ((0, 2), ())
 
@@ -359,7 +359,7 @@ def test_fine_tuning_settings_reach_the_teacher():
     assert len(inputs.teacher_splits["finetune"]) == 50
 
 
-HOT = {"label": "hot", "method": "kd", "fixed": {"temperature": 2.0}, "domains": {"alpha": ALPHA}}
+HOT = {"name": "hot", "method": "kd", "fixed": {"temperature": 2.0}, "domains": {"alpha": ALPHA}}
 
 
 def with_arms(**arms) -> dict:
@@ -370,8 +370,8 @@ SWAPPED = dict(reversed(spec().as_dict()["methods"].items()))
 # What neither trains nor scores the teacher again, nor records anything anew.
 NOTHING = {
     "a coefficient": with_arms(hot=HOT),
-    "one arm more of the same kind": with_arms(more={"label": "more", "method": "kd"}),
-    "one arm less": {"methods": {"none": {"label": "none", "method": "none"}}},
+    "one arm more of the same kind": with_arms(more={"name": "more", "method": "kd"}),
+    "one arm less": {"methods": {"none": {"name": "none", "method": "none"}}},
     "the order of arms": {"methods": SWAPPED},
     "settings of the student's training": {"train": {"fixed": {"epochs": 9}}},
     "budget": {"search__trials": 99},

@@ -31,7 +31,7 @@ def run(tmp_path, monkeypatch):
 
 
 def trial(run, number=0):
-    arm_study = next(c for c in arm_studies(spec()) if c.arm.label == "kd")
+    arm_study = next(c for c in arm_studies(spec()) if c.arm.name == "kd")
     return search_trial(spec(), run, arm_study, number, {"alpha": 0.3, "lr": 1e-3})
 
 

@@ -134,11 +134,11 @@ def test_arms_tell_which_derivations_they_reach():
     from tests.integration.conftest import tiny_spec
 
     arm = {
-        "label": "scaled", "method": "tests.integration.scaled_teacher",
+        "name": "scaled", "method": "tests.integration.scaled_teacher",
         "domains": {"factor": {"kind": "choice", "choices": [1.0, 2.0, 3.0]},
                     "rows": {"kind": "choice", "choices": [4, 8]}},
     }  # fmt: skip
-    spec = tiny_spec(methods={"none": {"label": "none", "method": "none"}, "scaled": arm})
+    spec = tiny_spec(methods={"none": {"name": "none", "method": "none"}, "scaled": arm})
     context = DistillationContext(
         teacher=tiny.given().teacher.dims, student=tiny.given().student.dims,
         kind="classification", num_labels=3,

@@ -11,7 +11,7 @@ from raykd.trial.worker import _failure, _with_own_state
 
 def config(folder, name="toy.kd.s001"):
     return TrialConfig(
-        trial_id=name, task="toy", label="kd", method="kd", number=1, stage="search",
+        trial_id=name, task="toy", arm="kd", method="kd", number=1, stage="search",
         coefficients={}, train={}, seed=1,
         state_path=str(folder / "state" / f"{name}.00c0ffee.safetensors"),
     )  # fmt: skip

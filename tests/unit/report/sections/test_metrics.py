@@ -28,7 +28,7 @@ def test_every_metric_is_named_for_every_arm(result: SweepResult):
     assert not others
     assert task == "glue/rte"
     assert columns == ("arm", f"{METRIC} (decides)", "f1", "accuracy_mismatched")
-    assert [row[0] for row in rows] == ["teacher", *result.labels]
+    assert [row[0] for row in rows] == ["teacher", *result.arms]
     assert rows[0][1:] == ("72.6", "n/a", "n/a")
     assert all(row[2:] == ("50.0 ± 0.0", "25.0 ± 0.0") for row in rows[1:])
     assert "accuracy_mismatched" in render(found)
