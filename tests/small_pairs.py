@@ -141,7 +141,7 @@ class SmallPair:
         own = {name: changes.pop(name) for name in list(changes) if name in names}
         train = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", **changes}
         job = TrainJob(
-            model=model, method=method, task=self.task, train=self.read_by(method), select=None,
+            model=model, method=method, task=self.task, train=self.read_by(method), validation=None,
             teacher=self.outputs_fn(method), settings=TrainSettings(**train),
             collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
         )  # fmt: skip

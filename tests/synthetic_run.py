@@ -136,14 +136,14 @@ class Builder:
         self.clock += 90
         record = TaskRecord(**{
             "name": task, "metric": METRIC, "mode": "max", "metrics": (METRIC, "f1"),
-            "rows": {"teacher": 10_000, "train": 1_000, "select": 249, "report": 277},
+            "rows": {"teacher": 10_000, "train": 1_000, "validation": 249, "test": 277},
             "select_on": "10 % of train", "report_on": "validation", "data_fingerprint": "d4ta",
             "truncated": 3, "student": "bert 6x384", "student_parameters": 11_000_000,
             **{k: v for k, v in changes.items() if k != "fingerprint"},
         })  # fmt: skip
         teacher = TeacherRecord(
             task=task, model=f"BERT {HOSTILE}", fingerprint=changes.get("fingerprint", "feed"),
-            rows=10_000, metrics={f"report/{METRIC}": score, f"select/{METRIC}": score + 0.01},
+            rows=10_000, metrics={f"test/{METRIC}": score, f"validation/{METRIC}": score + 0.01},
             parameters=110_000_000, forwards=1249, distinct=1249, store_bytes=5_400_000,
             stored={"logits": 20_000, "hidden_states": 5_380_000}, seconds=80.0, cached=False,
         )  # fmt: skip
@@ -176,7 +176,7 @@ class Builder:
         objective: float | None = 0.7,
         params: Mapping[str, Any] | None = None,
         confirm_seed: int | None = None,
-        report: float | None = None,
+        test: float | None = None,
         **changes: Any,
     ) -> TrialResult:
         """One trial from its start to its end, with its evaluations."""
@@ -202,8 +202,8 @@ class Builder:
                 evaluation=to_dict(evaluation),
             )
         metrics = dict(history[-1].metrics)
-        if report is not None:
-            metrics[f"report/{METRIC}"] = report
+        if test is not None:
+            metrics[f"test/{METRIC}"] = test
         domains = {**self.spec.train.domains, **self.spec.methods[arm].domains}
         fields = {
             "sweep": self.folder.name, "task": task, "arm": arm, "method": arm,
@@ -277,4 +277,4 @@ def _confirm(builder: Builder, task: str, arm: str, place: int) -> None:
         shared = (-0.012, 0.004, 0.010, -0.006, 0.003)[k]
         value = mean + shared + builder.random.gauss(0, 0.004)
         builder.trial(task, arm, 0, objective=value, params=best.params, confirm_seed=seed,
-                      report=value)  # fmt: skip
+                      test=value)  # fmt: skip

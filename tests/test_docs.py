@@ -189,7 +189,7 @@ def test_the_method_of_the_document_trains(own_method):
     outcome = run_in_process(config, prepared, setup.task, lambda evaluation: None)
     assert set(outcome.evaluation.terms) == {"task", "match", "loss"}
     assert outcome.evaluation.terms["match"] > 0
-    assert 0 <= outcome.metrics["report/accuracy"] <= 1
+    assert 0 <= outcome.metrics["test/accuracy"] <= 1
 
 
 def test_the_test_of_the_document_passes(own_method):

@@ -78,7 +78,7 @@ def _arms(state: Progress) -> Table:
     # Counts and names keep their width; the parameters take what is left and are cut.
     longest = min(max((len(name) for name in state.arm_names), default=0), ARM_WIDTH)
     table.add_column("  arm", no_wrap=True, overflow="ellipsis", width=max(longest, 3) + 2)
-    titles = ["trials", "pruned", "failed", "best (select)", "since"]
+    titles = ["trials", "pruned", "failed", "best (validation)", "since"]
     if state.stage == "confirm":
         titles.append("confirmed")
     for title in titles:

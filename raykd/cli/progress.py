@@ -90,7 +90,7 @@ class Progress:
         arms: By task and arm.
         running: By trial id.
         preparation: The teacher at work, None when there is none.
-        teachers: The objective of each prepared teacher on the select split, None when unknown.
+        teachers: The objective of each prepared teacher on the validation split, None when unknown.
         modes: ``max`` or ``min`` by task.
         scales: How scores are written, by task.
         cluster: The last cluster event.
@@ -173,7 +173,7 @@ class Progress:
         metric = record["metric"]
         unit = unit_of(metric, record.get("units") or {}) or unit_of(metric)
         self.scales[task] = scale_named(unit, metric)
-        self.teachers[task] = event["teacher"]["metrics"].get(f"select/{record['metric']}")
+        self.teachers[task] = event["teacher"]["metrics"].get(f"validation/{record['metric']}")
 
     def _slot(self, event: Event) -> None:
         self.slots[event["slot"]] = event["state"]

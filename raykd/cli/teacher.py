@@ -65,7 +65,7 @@ def _shelve(output: Output, prune: float | None) -> None:
             f"{len(entry.parts)}, {_mb(entry.recordings)}",
             _day(entry.used),
             ", ".join(
-                f"{k} {v:.4f}" for k, v in entry.about.metrics.items() if k.startswith("report")
+                f"{k} {v:.4f}" for k, v in entry.about.metrics.items() if k.startswith("test/")
             ),
         )
         for entry in found

@@ -31,21 +31,24 @@ def shared(
 
     Args:
         task: Says what a model reads of a row.
-        splits: Rows by role: ``select``, ``report`` and its extra splits, and what is trained on.
+        splits: Rows by role: ``validation``, ``test`` and its extra splits, and what is trained on.
         trained: Roles that a teacher or a student is trained on.
 
     Returns:
-        Rows that are shared and rows there are, by ``report in train``, ``select in train`` and
-        ``report in select``; only where there are any. ``train with another label`` counts the
+        Rows that are shared and rows there are, by ``test in train``, ``validation in train`` and
+        ``test in validation``; only where there are any. ``train with another label`` counts the
         train rows of a classification that contradict another one.
     """
-    scored = [role for role in splits if role == "select" or role.partition("_")[0] == "report"]
+    scored = [role for role in splits if role == "validation" or role.partition("_")[0] == "test"]
     done: dict[int, list[bytes]] = {}
     for role in (*scored, *trained):
         if id(splits[role]) not in done:
             done[id(splits[role])] = digests(task, splits[role])
     of = {role: done[id(splits[role])] for role in (*scored, *trained)}
-    places = {"train": {d for role in trained for d in of[role]}, "select": set(of["select"])}
+    places = {
+        "train": {d for role in trained for d in of[role]},
+        "validation": set(of["validation"]),
+    }
     found: dict[str, tuple[int, int]] = {}
     for place, seen in places.items():
         for role in scored:

@@ -239,7 +239,7 @@ class AnalysisContext(Protocol):
         ...
 
     def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
-        """Batches of ``train`` or ``select`` in file order; `rows` of them, a seeded sample."""
+        """Batches of ``train`` or ``validation`` in file order; `rows` of them, a seeded sample."""
         ...
 
     def run(self, model: nn.Module, batch: Batch) -> Outputs:

@@ -61,9 +61,9 @@ class Params:
         0.5, low=0.0, high=1.0, help="Weight of distillation; the task loss gets 1 - soft_weight."
     )
     score_split: str = param(
-        "select",
-        choices=("select", "train"),
-        help="Rows that heads and neurons are scored on; the authors took those that also select.",
+        "validation",
+        choices=("validation", "train"),
+        help="Rows that heads and neurons are scored on; the authors took the validation rows.",
     )
     score_rows: int | None = param(
         2000, low=1, help="Rows sampled for scoring with score_split train; null = all."
@@ -90,7 +90,7 @@ class Scoring(TeacherAnalysis):
     epoch. Its weights are not used otherwise: trials begin with the initial student.
 
     Attributes:
-        split: ``select`` or ``train``.
+        split: ``validation`` or ``train``.
         rows: Rows sampled of it, None = all.
         batch_size: Rows per batch.
         temperature: Of the scoring and of the trial distillation.

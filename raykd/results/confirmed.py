@@ -17,7 +17,7 @@ class Confirmed:
 
     Attributes:
         runs: Its completed runs, one per seed.
-        seeds: Confirm seed to value on the report split.
+        seeds: Confirm seed to value on the test split.
         lost: Confirm seed to the reason why it has no value although it was run.
         missing: Planned seeds that were not run to their end, or not yet.
         others: Completed runs of other configurations under the same number, which are left out.
@@ -48,7 +48,7 @@ def confirmed(
     Runs of different parameters are never put together, even where they bear the same number: a
     resumed search may find a better configuration after the first one was confirmed. Of each
     number the newest configuration counts that has all of its runs, or else the one with most.
-    Among numbers, the best mean on the *select* split decides: choosing by the report split would
+    Among numbers, the best mean on the *validation* split decides: choosing by the test split would
     make the reported number a maximum, and so too good.
 
     Args:
@@ -94,7 +94,7 @@ def _of_group(group: Mapping[int, TrialResult], metric: str, planned: Sequence[i
     seeds: dict[int, float] = {}
     lost: dict[int, str] = {}
     for seed, trial in sorted(group.items()):
-        value = trial.metrics.get(f"report/{metric}", math.nan)
+        value = trial.metrics.get(f"test/{metric}", math.nan)
         if trial.status is Status.COMPLETED and math.isfinite(value):
             runs.append(trial)
             seeds[seed] = value

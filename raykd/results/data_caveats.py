@@ -23,14 +23,14 @@ _ORDER = "compare id2label in its config.json with the task's labels"
 
 
 def same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    """Whether the search saw the rows of the report."""
+    """Whether the search saw the rows of the test split."""
     record = result.task(task)
-    count, of = record.shared.get("report in select", (0, 0))
+    count, of = record.shared.get("test in validation", (0, 0))
     if record.select_on == record.report_on or 0 < of == count:
         yield Caveat(
-            code="select-is-report",
+            code="validation-is-test",
             task=task,
-            message=f"The search and the report use the same rows ({record.report_on}).",
+            message=f"Validation and test split are the same rows ({record.report_on}).",
             hint="the numbers are too high; give data.select_on and data.report_on other splits",
         )
 
@@ -41,12 +41,12 @@ def shared_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
     whole = record.select_on == record.report_on
     for what, (count, of) in record.shared.items():
         split, _, place = what.partition(" in ")
-        if not place or (what == "report in select" and (whole or count == of)):
+        if not place or (what == "test in validation" and (whole or count == of)):
             continue  # said by the caveat on equal splits, or below
         why = "part of the score is memory"
-        if split == "select":
+        if split == "validation":
             why = "the search prefers what learnt these rows by heart"
-        elif place == "select":
+        elif place == "validation":
             why = "rows that chose the winner judge it, too"
         yield Caveat(
             code=f"{split.replace('_', '-')}-in-{place}",
@@ -70,7 +70,7 @@ def _percent(share: float) -> str:
 
 
 def describe_shared_rows(what: str, count: int, of: int) -> str:
-    """The sentence: ``12 of 277 report rows (4.3 %) occur among the rows that are trained on``.
+    """The sentence: ``12 of 277 test rows (4.3 %) occur among the rows that are trained on``.
 
     Args:
         what: A key of `TaskRecord.shared`.
@@ -81,7 +81,10 @@ def describe_shared_rows(what: str, count: int, of: int) -> str:
     if what == CONTRADICTORY:
         return f"{share[0]} train rows ({share[1]}) occur again with another label."
     split, _, place = what.partition(" in ")
-    places = {"train": "among the rows that are trained on", "select": "in the select split"}
+    places = {
+        "train": "among the rows that are trained on",
+        "validation": "in the validation split",
+    }
     return f"{share[0]} {split} rows ({share[1]}) occur {places[place]}, too."
 
 
@@ -89,7 +92,7 @@ def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
     """A teacher that knows no more than a student without one, or has its classes mixed up."""
     none = without_teacher(arms)
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
-    split = "report" if none is not None and none.confirmed else "select"
+    split = "test" if none is not None and none.confirmed else "validation"
     teacher = teacher_score(result, task, split)
     if teacher is None:
         return

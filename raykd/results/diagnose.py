@@ -230,7 +230,7 @@ def _missing(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> It
 
 def _same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     scale = scale_of(result, task)
-    constant = result.task(task).constant.get("report", ())
+    constant = result.task(task).constant.get("test", ())
     for arm in arms:
         values = list(arm.seeds.values())
         flat = [v for v in values if any(math.isclose(v, c, abs_tol=1e-9) for c in constant)]

@@ -78,9 +78,9 @@ def as_csv(result: SweepResult) -> str:
 def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[str]:
     """The score of a trial in the unit of the report, and what it is."""
     metric, _ = metric_of(result, trial.task)
-    confirmed = trial.metrics.get(f"report/{metric}") if trial.stage == "confirm" else None
+    confirmed = trial.metrics.get(f"test/{metric}") if trial.stage == "confirm" else None
     value = trial.objective if confirmed is None else confirmed
-    split = "report" if confirmed is not None else "select"
+    split = "test" if confirmed is not None else "validation"
     if value is None or not math.isfinite(value):
         return [metric, split, "", scale.unit]
     return [metric, split, repr(round(scale.factor * value, 10)), scale.unit]

@@ -23,13 +23,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """One evaluation of a student on the select split.
+    """One evaluation of a student on the validation split.
 
     Attributes:
         step: Optimizer steps done.
         epoch: Passes done, may be fractional.
         seconds: Since the trial began.
-        metrics: Metric name to value; metrics of the select split carry no prefix.
+        metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
     """
 
@@ -56,8 +56,8 @@ class TrialResult:
         params: Searched and fixed parameters of method and training that were set or searched.
         searched: Names among `params` that were searched.
         seed: Seed of the trial.
-        objective: Value of the first objective on the select split (last evaluation), or None.
-        metrics: Last metrics on the select split; in confirm also ``report/<metric>`` ones.
+        objective: Value of the first objective on the validation split (last evaluation), or None.
+        metrics: Last metrics on the validation split; in confirm also ``test/<metric>`` ones.
         history: Every evaluation.
         started: Wall-clock time, seconds since the epoch.
         seconds: Wall time in the slot.
@@ -107,7 +107,7 @@ class TeacherRecord:
         model: What the user named.
         fingerprint: Identity of teacher, rows, tokenizer, length, precision and outputs.
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
-        metrics: ``select/<metric>`` and ``report/<metric>``.
+        metrics: ``validation/<metric>`` and ``test/<metric>``.
         parameters: Number of weights.
         forwards: Examples passed through it to record outputs and scores, in all preparations
             that made what is read of it now.
@@ -178,20 +178,20 @@ class TaskRecord:
         metric: The objective.
         mode: ``max`` or ``min``.
         metrics: All metrics.
-        rows: Rows per role: ``teacher``, ``train``, ``select``, ``report``; of train, those
+        rows: Rows per role: ``teacher``, ``train``, ``validation``, ``test``; of train, those
             ``with a rationale`` and those ``left out without a label``, where that is so.
-        select_on: The select split in words.
-        report_on: The report split in words.
+        select_on: The validation split in words.
+        report_on: The test split in words.
         data_fingerprint: Hash of the rows.
         truncated: Rows of train that were cut to the maximum length.
         student: The student in words.
         student_parameters: Number of weights.
         units: What each metric is: a key of `raykd.results.scales.UNITS`.
         constant: What the metric that decides is for predictions that are the same for every row,
-            on ``select`` and ``report``: one value per class, or for the commonest responses; empty
-            where nothing can be said.
-        shared: How many rows of a split occur elsewhere, and of how many: ``report in train``,
-            ``report in select`` and the like; of train, those that occur ``with another label``.
+            on ``validation`` and ``test``: one value per class, or for the commonest responses;
+            empty where nothing can be said.
+        shared: How many rows of a split occur elsewhere, and of how many: ``test in train``,
+            ``test in validation`` and the like; of train, those that occur ``with another label``.
     """
 
     name: str

@@ -88,13 +88,13 @@ KNOWN: Mapping[str, str] = {
 def unit_of(metric: str, said: Mapping[str, str] = KNOWN) -> str:
     """The key of `UNITS` that belongs to a metric, empty when nobody said what it is.
 
-    A metric keeps its unit in another split or part: ``report/accuracy_mismatched``, ``f1@w0.5d1``.
+    A metric keeps its unit in another split or part: ``test/accuracy_mismatched``, ``f1@w0.5d1``.
 
     Args:
         metric: Its name.
         said: What is known, by name.
     """
-    name = metric.removeprefix("report/").removeprefix("select/").partition("@")[0]
+    name = metric.removeprefix("test/").removeprefix("validation/").partition("@")[0]
     if name not in said and name.endswith("_ms"):
         return "milliseconds"
     fitting = [known for known in said if name == known or name.startswith(f"{known}_")]

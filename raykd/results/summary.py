@@ -30,7 +30,7 @@ class ArmSummary:
         task: Task name.
         name: Name of the arm.
         method: Method name.
-        confirmed: Mean over confirm seeds of the chosen configuration on the report split.
+        confirmed: Mean over confirm seeds of the chosen configuration on the test split.
         seeds: Confirm seed to value.
         lost: Confirm seed to the reason why its run left no value.
         missing: Planned confirm seeds that were not run to their end.
@@ -84,7 +84,7 @@ class Measure:
         metric: Its name.
         mode: ``max`` or ``min``.
         scale: How its values are written, and what they can be.
-        least_sd: The least spread over seeds that the report split can tell from none.
+        least_sd: The least spread over seeds that the test split can tell from none.
     """
 
     metric: str
@@ -114,7 +114,7 @@ def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
     metrics are known, and of others those to be maximised with all values in [-1, 1] are shares.
     """
     decisive, mode = metric_of(result, task)
-    metric = metric.removeprefix("report/").removeprefix("select/") or decisive
+    metric = metric.removeprefix("test/").removeprefix("validation/") or decisive
     record = next((t for t in result.tasks if t.name == task), None)
     said = record.units if isinstance(record, TaskRecord) else {}
     scale = scale_named(unit_of(metric, said) or unit_of(metric, KNOWN), metric)
@@ -144,14 +144,14 @@ def _gap(arm: ArmSummary, none: ArmSummary, teacher: float, mode: str) -> float 
     return gap_recovered(own.mean, alone, teacher, mode)
 
 
-def rows_of(result: SweepResult, task: str, split: str = "report") -> int | None:
+def rows_of(result: SweepResult, task: str, split: str = "test") -> int | None:
     """Rows of a split of a task, None where that was not recorded."""
     record = next((t for t in result.tasks if t.name == task), None)
     return record.rows.get(split) if record else None
 
 
-def teacher_score(result: SweepResult, task: str, split: str = "report") -> float | None:
-    """The teacher's value of the task's metric on the ``report`` or ``select`` split."""
+def teacher_score(result: SweepResult, task: str, split: str = "test") -> float | None:
+    """The teacher's value of the task's metric on the ``test`` or ``validation`` split."""
     teacher = result.teacher(task)
     metric, _ = metric_of(result, task)
     value = teacher.metrics.get(f"{split}/{metric}") if teacher else None

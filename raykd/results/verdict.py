@@ -248,7 +248,7 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
         task=task,
         headline=f"Not decided: nothing was confirmed on fresh seeds. {who}",
         details=(
-            f"Best search trial per arm, on the select split: {scores}. Each is the best of many "
+            f"Best search trial per arm (validation split): {scores}. Each is the best of many "
             "tries on the split that chose it, so it is too high, and it has no interval.",
         ),
         leader=winner.arm,

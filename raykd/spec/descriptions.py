@@ -18,10 +18,10 @@ def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
     return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
 
 
-def describe_splits(select: SplitRef, report: SplitRef) -> tuple[str, str]:
-    """What the search and the report have, each with what the other leaves of it."""
-    before = report if select.fraction is None else None
-    return describe_split(select, before), describe_split(report, select)
+def describe_splits(validation: SplitRef, test: SplitRef) -> tuple[str, str]:
+    """The validation and the test split, each with what the other leaves of it."""
+    before = test if validation.fraction is None else None
+    return describe_split(validation, before), describe_split(test, validation)
 
 
 def describe_model(model: str | RandomInitSpec | None) -> str:

@@ -9,7 +9,7 @@ from raykd.spec.schema import DataSpec
 def split_problems(data: DataSpec) -> list[Problem]:
     """What leaves no rows that a role could have to itself.
 
-    The search and the report may both have the whole of a split, which is a caveat of the report.
+    Validation and test may both be the whole of one split, which is a caveat in the report.
     Where one has a part of a split and the other one names all of it, that one has the rest.
     """
     return [

@@ -156,7 +156,7 @@ def _config(
         coefficients={**arm_study.arm.fixed, **coefficients},
         train={**spec.train.fixed, **train},
         seed=seed,
-        report=stage == "confirm",
+        score_test=stage == "confirm",
         latency=LATENCY in arm_study.metrics,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
         save_path=save_path,

@@ -213,7 +213,7 @@ def trial_of(
         config,
         coefficients={**config.coefficients, **own},
         train={**config.train, **training},
-        report=True,
+        score_test=True,
         state_path=None,
     )
 

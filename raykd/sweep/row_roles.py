@@ -1,4 +1,4 @@
-"""Reads the rows of a task and splits them into roles: train, select, report, finetune."""
+"""Reads the rows of a task and splits them into roles: train, validation, test, finetune."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from raykd.sweep.user_cache import open_cache
 
 
 def load_row_roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
-    """Rows by role: ``finetune``, ``train``, ``select``, ``report``; the first two may share rows.
+    """Rows by role: ``finetune`` and ``train``, which may share rows, ``validation``, ``test``.
 
-    Companions of the report split, where they can be reached, are ``report_<suffix>``.
+    Companions of the test split, where they can be reached, are ``test_<suffix>``.
 
     Parts that are held out from a split are disjoint. What is trained on is what they leave of
     train; likewise, a role that names all of a split has what a part of it leaves. Roles that have
@@ -36,7 +36,7 @@ def load_row_roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
     whole = {"train": _load(task, "train", settings, data.rationales)}
     left = {"train": np.arange(len(whole["train"]))}
     found: dict[str, Examples] = {}
-    refs = {"select": data.select_on, "report": data.report_on}
+    refs = {"validation": data.select_on, "test": data.report_on}
     for role, ref in refs.items():
         if ref.split not in whole:
             whole[ref.split] = _load(task, ref.split, settings, data.rationales)
@@ -53,7 +53,7 @@ def load_row_roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
         reachable = task.splits(settings)
         for suffix, split in task.extra_eval_splits.items():
             if split in reachable:
-                found[f"report_{suffix}"] = _load(task, split, settings, data.rationales)
+                found[f"test_{suffix}"] = _load(task, split, settings, data.rationales)
     train = whole["train"]
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)

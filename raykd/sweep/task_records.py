@@ -28,7 +28,7 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
         metrics=setup.task.metrics,
         rows={
             "teacher": len(setup.rows["finetune"]) if finetunes_teacher(setup.spec) else 0,
-            **{role: len(setup.rows[role]) for role in ("train", "select", "report")},
+            **{role: len(setup.rows[role]) for role in ("train", "validation", "test")},
             **_explained(setup, prepared),
         },
         select_on=select_on,
@@ -40,7 +40,7 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
         units={name: unit for name in setup.task.metrics if (unit := _unit(setup, name))},
         constant={
             role: constant_scores(setup.task, setup.student_splits[role], metric)
-            for role in ("select", "report")
+            for role in ("validation", "test")
         },
         shared=setup.shared,
     )

@@ -38,7 +38,7 @@ class TaskSetup:
     Attributes:
         task: The task.
         spec: The sweep it belongs to.
-        rows: Rows by role: ``finetune``, ``train``, ``select``, ``report``.
+        rows: Rows by role: ``finetune``, ``train``, ``validation``, ``test``.
         tokenizers: The tokenizers.
         teacher: How the teacher begins.
         student: How the student begins, or which blocks of the teacher it is.

@@ -67,7 +67,7 @@ def cache_keys_of(inputs: TaskInputs, tokenizer: Any) -> CacheKeys:
     }
     parts = {name: digest(value) for name, value in _parts(inputs, rows).items()}
     return CacheKeys(
-        teacher=digest(identity), identity=identity, parts=parts, rows=rows.digest("select")
+        teacher=digest(identity), identity=identity, parts=parts, rows=rows.digest("validation")
     )
 
 
@@ -154,7 +154,7 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
             found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
     if inputs.records_test_outputs():
         name = TOKENS + HiddenCache().name
-        found[TEST_OUTPUTS + name] = [ran, rows.digest("report"), _recording(inputs, name)]
+        found[TEST_OUTPUTS + name] = [ran, rows.digest("test"), _recording(inputs, name)]
     if inputs.output_spec.generation:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
@@ -165,10 +165,10 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
         how = [inputs.text_settings(wanted.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
-        found[STUDENT] = [ran, inputs.student, rows.digest("select")]
+        found[STUDENT] = [ran, inputs.student, rows.digest("validation")]
     for analysis in inputs.teacher_analyses:
         # Students may be trained to find out what they can follow.
-        looked = [rows.digest("train"), rows.digest("select"), _student(inputs, found),
+        looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, found),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
         found[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
     return found

@@ -113,7 +113,7 @@ def _made(
         n.removeprefix(TEST_OUTPUTS): p for n, p in signals.items() if n.startswith(TEST_OUTPUTS)
     }
     if told:
-        recording = inputs.recording("report", TEST_OUTPUT_SPEC)
+        recording = inputs.recording("test", TEST_OUTPUT_SPEC)
         bare, blocks = merge_signals(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
         test_outputs = bare.with_chunks(blocks)
     return PreparedParts(

@@ -63,7 +63,7 @@ def finetune(
             method=method,
             task=task,
             train=inputs.teacher_splits["finetune"],
-            select=inputs.teacher_splits["select"],
+            validation=inputs.teacher_splits["validation"],
             teacher=lambda batch: Outputs(),
             settings=settings,
             collator=Collator(

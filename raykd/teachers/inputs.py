@@ -50,9 +50,9 @@ class TaskInputs:
 
     Attributes:
         task: The task.
-        teacher_splits: Rows as the teacher reads them: ``train``, ``select``, ``report``, and
+        teacher_splits: Rows as the teacher reads them: ``train``, ``validation``, ``test``, and
             ``finetune`` when it is fine-tuned.
-        student_splits: ``train``, ``select``, ``report`` as the student reads them.
+        student_splits: ``train``, ``validation``, ``test`` as the student reads them.
         teacher: Builds the teacher before fine-tuning.
         teacher_pad: Padding token of the teacher.
         finetune: Settings of fine-tuning, None for a teacher that is used as it is.
@@ -130,12 +130,12 @@ class TaskInputs:
         )
 
     def _student_tokens(self) -> PlainTokenizer | None:
-        references = self.student_splits["select"].references
+        references = self.student_splits["validation"].references
         return references.tokens if references is not None else None
 
     def text_settings(self, max_new_tokens: int) -> TeacherTextSettings:
         """How the teacher generates text for students, of at most so many of its tokens."""
-        scored = self.teacher_splits["select"].references
+        scored = self.teacher_splits["validation"].references
         assert scored is not None
         assert scored.tokens is not None
         context = self.context()
@@ -163,13 +163,13 @@ class TaskInputs:
         return bool(signal_names(self.train_output_spec(), token_labels=token_labels))
 
     def records_test_outputs(self) -> bool:
-        """Whether the report split is recorded, to tell how far written text is from it."""
+        """Whether the test split is recorded, to tell how far written text is from it."""
         return self.task.kind in TEXT_KINDS and self.same_tokens
 
     def writes_for(self, role: str) -> bool:
         """Whether the teacher writes text to score the rows of a role."""
         decides = self.task.metric in self.task.text_metrics
-        return bool(self.task.text_metrics) and (decides or role != "select")
+        return bool(self.task.text_metrics) and (decides or role != "validation")
 
     def eval_batch_size(self) -> int:
         """Rows per forward where nothing is trained."""
@@ -215,6 +215,6 @@ class TaskInputs:
 
 
 def scored_roles(splits: Collection[str]) -> tuple[str, ...]:
-    """``select``, ``report``, and the extra evaluation splits ``report_<suffix>`` there are."""
-    extra_eval_splits = (role for role in splits if role.startswith("report_"))
-    return ("select", "report", *extra_eval_splits)
+    """``validation``, ``test``, and the extra evaluation splits ``test_<suffix>`` there are."""
+    extra_eval_splits = (role for role in splits if role.startswith("test_"))
+    return ("validation", "test", *extra_eval_splits)

@@ -50,7 +50,7 @@ to call with the number of rows done."""
 
 
 TEST_OUTPUT_SPEC = OutputSpec(logits=True, vocab_cache=HiddenCache().name)
-"""What is recorded of the text of the report split."""
+"""What is recorded of the text of the test split."""
 
 
 def record_here(
@@ -242,8 +242,8 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
 
 
 def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
-    """What the teacher says of the text of the report split."""
-    return record(model, inputs.recording("report", TEST_OUTPUT_SPEC), world.device)
+    """What the teacher says of the text of the test split."""
+    return record(model, inputs.recording("test", TEST_OUTPUT_SPEC), world.device)
 
 
 def _teacher_texts(

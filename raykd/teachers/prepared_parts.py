@@ -23,7 +23,7 @@ class PreparedParts:
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
         cached_outputs: Its outputs on the train rows.
-        test_outputs: Its cached outputs on the text of the report split.
+        test_outputs: Its cached outputs on the text of the test split.
         teacher_texts: The train rows with texts of the teacher, by what they are.
         analysis_results: What analyses found out, by
             `raykd.teachers.teacher_variants.analysis_name`.

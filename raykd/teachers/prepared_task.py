@@ -21,7 +21,7 @@ class PreparedTask:
     Attributes:
         task: Task name.
         fingerprint: Identity of everything it was made from.
-        splits: ``train``, ``select``, ``report``, and extra splits ``report_<suffix>``, as the
+        splits: ``train``, ``validation``, ``test``, and extra splits ``test_<suffix>``, as the
             student reads them.
         pad_id: Padding token of the student.
         end_id: The token that ends a text of the student, 0 where it writes none.
@@ -37,14 +37,14 @@ class PreparedTask:
         cached_outputs: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
-        test_outputs: Cached outputs on the text of the report split, to tell how far students are
+        test_outputs: Cached outputs on the text of the test split, to tell how far students are
             from the teacher; None where no text is written.
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
         output_bias: What is added to these scores, or None.
         analysis_results: What analyses found out about it, by
             `raykd.teachers.teacher_variants.analysis_name`.
-        metrics: The teacher's scores: ``select/<metric>``, ``report/<metric>``.
+        metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
         history: Evaluations during fine-tuning.
         parameters: The teacher's number of weights.
         forwards: Rows passed through the teacher after fine-tuning, over all preparations that

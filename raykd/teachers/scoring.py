@@ -52,7 +52,7 @@ def score_teacher(
 
 
 def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Metrics by role as they are named in reports: ``select/<metric>``, ``report/<metric>``."""
+    """Metrics by role as they are named in reports: ``validation/<metric>``, ``test/<metric>``."""
     metrics: dict[str, float] = {}
     for role in scored_roles(scores):
         stage, _, suffix = role.partition("_")

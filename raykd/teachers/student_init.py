@@ -37,7 +37,7 @@ def student_init(
     if derived.sparsity is not None:
         state = prune(
             teacher,
-            inputs.teacher_splits["select"],
+            inputs.teacher_splits["validation"],
             inputs.task,
             sparsity=derived.sparsity,
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
@@ -57,7 +57,7 @@ def student_init(
     if derived.sort_by_importance:
         state = sort_units(
             state,
-            inputs.teacher_splits["select"],
+            inputs.teacher_splits["validation"],
             inputs.task,
             collator=Collator(inputs.teacher_pad, max_length=inputs.max_length),
             device=device,

@@ -277,7 +277,7 @@ def _new_signals(
         for name, signal in split_signals(made.cached_outputs, block).items():
             found[RECORDED + name] = (signal, blocks)
     if made.test_outputs is not None:
-        blocks = inputs.recording("report", TEST_OUTPUT_SPEC).blocks()
+        blocks = inputs.recording("test", TEST_OUTPUT_SPEC).blocks()
         for name, signal in split_signals(made.test_outputs).items():
             found[TEST_OUTPUTS + name] = (signal, blocks)
     return {name: pair for name, pair in found.items() if name in missing}

@@ -68,7 +68,7 @@ class TeacherAnalysisContext:
         task: Gives the task loss.
         model: The fine-tuned teacher, on the device of `world`.
         factory: How a student begins.
-        splits: ``train`` and ``select``, as both models read them.
+        splits: ``train`` and ``validation``, as both models read them.
         read: The teacher's logits on the train rows.
         pad_id: Token that pads.
         max_length: Longest padded row.
@@ -106,7 +106,7 @@ class TeacherAnalysisContext:
                 method=kd(of, self.distillation),
                 task=self.task,
                 train=self.splits["train"],
-                select=None,
+                validation=None,
                 teacher=self.read,
                 settings=params.build(TrainSettings, {"precision": self.precision, **train}),
                 collator=self._collator(),

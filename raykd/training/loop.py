@@ -50,7 +50,7 @@ class TrainJob:
         method: What is minimised; its modules are trained along.
         task: Gives the task loss and the metrics.
         train: Rows to learn from.
-        select: Rows to evaluate on, or None: evaluations then carry loss terms only.
+        validation: Rows to evaluate on, or None: evaluations then carry loss terms only.
         teacher: The teacher's outputs for a batch. `Batch.index` is on the CPU, the rest of the
             batch and the outputs are on the device. For training without teacher: a callable giving
             `Outputs()`.
@@ -70,7 +70,7 @@ class TrainJob:
     method: Method[Any]  # a method's parameters are its own affair
     task: Task
     train: TokenizedDataset
-    select: TokenizedDataset | None
+    validation: TokenizedDataset | None
     teacher: TeacherOutputsFn
     settings: TrainSettings
     collator: Collate
@@ -126,7 +126,7 @@ class _Training:
         if self.world.device.type == "cpu":
             with_cheap_dropout(job.model)
         precision = choose_precision(settings.precision, self.world.device, job.model)
-        read = [job.train] + ([job.select] if job.select is not None else [])
+        read = [job.train] + ([job.validation] if job.validation is not None else [])
         # What a model writes may be any token of the vocabulary.
         writes = job.task.kind in TEXT_KINDS
         self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
@@ -213,13 +213,13 @@ class _Training:
             score(
                 job.model,
                 job.task,
-                job.select,
+                job.validation,
                 job.settings,
                 job.collator,
                 self.world,
                 texts=job.task.metric in job.task.text_metrics,
             )
-            if job.select is not None
+            if job.validation is not None
             else {}
         )
         evaluation = Evaluation(

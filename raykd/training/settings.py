@@ -40,5 +40,7 @@ class TrainSettings:
     length_grouping: bool = param(
         True, help="Batch rows of similar length (order of batches is shuffled), to pad less."
     )
-    evals_per_epoch: int = param(1, low=1, help="Evaluations on select_on in each epoch.")
+    evals_per_epoch: int = param(
+        1, low=1, help="Evaluations on the validation split in each epoch."
+    )
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")

@@ -44,7 +44,7 @@ class TrialConfig:
         coefficients: Parameters of the method.
         train: Parameters of training.
         seed: Decides initial weights, dropout and the order of rows.
-        report: Whether to score the report split at the end.
+        score_test: Whether to score the test split at the end.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the driver saves the trained student, or None.
@@ -61,7 +61,7 @@ class TrialConfig:
     coefficients: Mapping[str, Scalar]
     train: Mapping[str, Scalar]
     seed: int
-    report: bool = False
+    score_test: bool = False
     latency: bool = False
     state_path: str | None = None
     save_path: str | None = None
@@ -73,8 +73,8 @@ class TrialOutcome:
     """What a trial that was not stopped ends with.
 
     Attributes:
-        evaluation: The last evaluation on the select split.
-        metrics: Its metrics, with ``report/<metric>`` where the report split was scored.
+        evaluation: The last evaluation on the validation split.
+        metrics: Its metrics, with ``test/<metric>`` where the test split was scored.
         seconds: Wall time.
         stopped: Whether `on_evaluation` asked to stop.
         student: The trained student, where it is to be saved.
@@ -180,7 +180,7 @@ def run_trial(
             method=method,
             task=task,
             train=splits["train"],
-            select=splits["select"],
+            validation=splits["validation"],
             teacher=teacher.outputs_fn(method.teacher_outputs(), method.feature_transforms()),
             settings=settings,
             collator=collator,
@@ -236,27 +236,27 @@ def _ending(
     metrics: dict[str, float] = {}
     for subnet in method.subnets():
         at = f"@w{subnet.width:g}d{subnet.depth:g}"
-        metrics |= {f"{name}{at}": v for name, v in student.score("select", subnet).items()}
-        if config.report:
-            values = student.score("report", subnet)
-            metrics |= {f"report/{name}{at}": v for name, v in values.items()}
-    if config.report:
+        metrics |= {f"{name}{at}": v for name, v in student.score("validation", subnet).items()}
+        if config.score_test:
+            values = student.score("test", subnet)
+            metrics |= {f"test/{name}{at}": v for name, v in values.items()}
+    if config.score_test:
         for role in student.splits:
             stage, _, suffix = role.partition("_")
-            if stage == "report":
+            if stage == "test":
                 end = f"_{suffix}" if suffix else ""
-                metrics |= {f"report/{name}{end}": v for name, v in student.score(role).items()}
+                metrics |= {f"test/{name}{end}": v for name, v in student.score(role).items()}
     model, settings, collator, world = (
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
-    if config.report and prepared.test_outputs is not None:
+    if config.score_test and prepared.test_outputs is not None:
         read = open_offline(prepared, prepared.test_outputs, world).outputs_fn(
             OutputSpec(logits=True)
         )
-        metrics["report/teacher_kl"] = teacher_divergence(
-            model, read, student.splits["report"], settings, collator, world
+        metrics["test/teacher_kl"] = teacher_divergence(
+            model, read, student.splits["test"], settings, collator, world
         )
     if config.latency:
-        rows = student.splits["select"]
+        rows = student.splits["validation"]
         metrics["latency_ms"] = latency_ms(model, rows, settings, collator, world)
     return metrics

@@ -131,7 +131,7 @@ def train_one(
     *,
     fixed_length: int | None,
 ) -> float:
-    """Train one student; its accuracy on the select split."""
+    """Train one student; its accuracy on the validation split."""
     seed = int(trial["seed"])
     torch.manual_seed(seed)
     model: Any = prepared.student.build(seed).train()
@@ -162,7 +162,7 @@ def train_one(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             adamw.step()
             schedule.step()
-        accuracy = _accuracy(model, _rows(prepared.splits["select"]), pad)
+        accuracy = _accuracy(model, _rows(prepared.splits["validation"]), pad)
     return accuracy
 
 

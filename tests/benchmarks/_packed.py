@@ -72,7 +72,7 @@ def sequential(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTeac
                 method=method,
                 task=case.task,
                 train=case.prepared.splits["train"],
-                select=None,  # scoring is the same in all forms, and not what is measured
+                validation=None,  # scoring is the same in all forms, and not what is measured
                 teacher=case.teacher.outputs_fn(method.teacher_outputs()),
                 settings=settings,
                 collator=case.collator(method.teacher_outputs().context_padding),

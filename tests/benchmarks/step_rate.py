@@ -75,8 +75,8 @@ def prepared_with(
     )
     prepared = prepare_task(spec, TASK, folder, lambda *progress: None)[1]
     # Evaluations are not what is measured.
-    select = first_rows(prepared.splits["select"], 16)
-    return replace(prepared, splits={**prepared.splits, "select": select})
+    validation = first_rows(prepared.splits["validation"], 16)
+    return replace(prepared, splits={**prepared.splits, "validation": validation})
 
 
 def first_rows(encoded: TokenizedDataset, count: int) -> TokenizedDataset:

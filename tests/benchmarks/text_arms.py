@@ -87,7 +87,7 @@ def _speed(rows: int, folder: Path) -> None:
         # Each arm alone, so that its teacher is served as it would be without the others.
         spec = space({arm: values}, rows, epochs=2, evaluations=1, folder=folder)
         setup, prepared, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
-        trial = dataclasses.replace(trial_of(spec, folder, TASK, arm, {}), report=False)
+        trial = dataclasses.replace(trial_of(spec, folder, TASK, arm, {}), score_test=False)
         began = time.perf_counter()
         run_in_process(trial, prepared, setup.task, lambda evaluation: None)
         seconds = time.perf_counter() - began
@@ -132,9 +132,9 @@ def _over_steps(rows: int, steps: int, folder: Path) -> None:
         print(f"memory at a quarter of the steps {quarter / 2**20:,.0f} MiB, at the end "
               f"{last / 2**20:,.0f} MiB")  # fmt: skip
         print(f"ratio of memory, end / quarter: {last / quarter:.3f}")
-    for what in ("report/log_likelihood", "report/teacher_kl"):
+    for what in ("test/log_likelihood", "test/teacher_kl"):
         print(f"{what}: minillm {ends['minillm'][what]:.4f}, sft {ends['sft'][what]:.4f}")
-    ratio = ends["minillm"]["report/teacher_kl"] / ends["sft"]["report/teacher_kl"]
+    ratio = ends["minillm"]["test/teacher_kl"] / ends["sft"]["test/teacher_kl"]
     print(f"ratio of divergence from the teacher, minillm / sft: {ratio:.2f}")
 
 

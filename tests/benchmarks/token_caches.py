@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
         _, first, _ = prepare_task(spec, TASK, folder, lambda *progress: None)
         checkpoint = {"checkpoint": str(teacher_in(folder))}
         print(
-            f"teacher: loss {-first.metrics['report/log_likelihood']:.3f} on held-out rows; "
+            f"teacher: loss {-first.metrics['test/log_likelihood']:.3f} on held-out rows; "
             f"{args.rows:,} train rows"
         )
         results: dict[str, list[tuple[float, float]]] = {}
@@ -123,9 +123,7 @@ def _students(
         trial = trial_of(spec, Path("."), TASK, arm, {})
         trial = dataclasses.replace(trial, seed=seed)
         outcome = run_in_process(trial, prepared, task, lambda evaluation: None)
-        found.append(
-            (-outcome.metrics["report/log_likelihood"], outcome.metrics["report/teacher_kl"])
-        )
+        found.append((-outcome.metrics["test/log_likelihood"], outcome.metrics["test/teacher_kl"]))
     return found
 
 

@@ -26,19 +26,19 @@ def sweep(
         first = next(s for s in scores if s is not None)
         trials.append(trial(arm, "search", "s000", first, {metric: first}))
         for seed, value in enumerate(scores, start=11):
-            metrics = {} if value is None else {metric: value, f"report/{metric}": value}
+            metrics = {} if value is None else {metric: value, f"test/{metric}": value}
             done = trial(arm, "confirm", f"c0.{seed}", value, metrics)
             if value is None:
                 done = dataclasses.replace(done, status=Status.FAILED, error="loss is not finite")
             trials.append(done)
     task = TaskRecord(
         name=TASK, metric=metric, mode="max", metrics=(metric,), select_on="10% of train",
-        rows={"train": 2241, "select": 249, "report": rows}, report_on="validation",
+        rows={"train": 2241, "validation": 249, "test": rows}, report_on="validation",
         data_fingerprint="d", truncated=0, student="small", student_parameters=1,
     )  # fmt: skip
     record = TeacherRecord(
         task=TASK, model="large", fingerprint="t", rows=2241, parameters=1, forwards=1, distinct=1,
-        metrics={f"report/{metric}": teacher, f"select/{metric}": teacher}, store_bytes=1,
+        metrics={f"test/{metric}": teacher, f"validation/{metric}": teacher}, store_bytes=1,
         stored={}, seconds=1.0, cached=False,
     )  # fmt: skip
     methods = {arm: {"method": arm, "fixed": {}, "domains": {}} for arm in arms}

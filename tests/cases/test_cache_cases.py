@@ -111,7 +111,7 @@ def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monke
     assert code == 0
     assert "teachers are not kept" in said
     assert said.index("teachers are not kept") < said.index("finetune 1/2")
-    assert "report/accuracy" in said
+    assert "test/accuracy" in said
 
 
 def test_without_a_home_the_teachers_are_not_kept_and_that_is_said(folder, capsys, homeless):
@@ -172,7 +172,7 @@ def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
     )
     assert done.returncode == 0, done.stderr
     assert "there is no home folder to keep prepared teachers in" in done.stderr
-    assert "report/accuracy" in done.stdout
+    assert "test/accuracy" in done.stdout
     assert not list((folder / "tmp").glob("raykd-home-*"))
     assert not list(folder.glob("~*"))
 

@@ -14,7 +14,7 @@ from tests.cases.planted_records import caveats, sweep, with_record
 
 def test_one_class_for_every_row_is_known_by_its_scores():
     result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
-    result = with_record(result, constant={"report": [0.485, 0.515], "select": [0.5, 0.5]})
+    result = with_record(result, constant={"test": [0.485, 0.515], "validation": [0.5, 0.5]})
     found = caveats(result)["one-class"]
     assert found.arm == "kd"
     assert "3 of 3" in found.message
@@ -23,7 +23,7 @@ def test_one_class_for_every_row_is_known_by_its_scores():
 
 
 def test_one_run_that_scores_what_a_constant_does_may_be_chance():
-    constant = {"report": [0.485, 0.515]}
+    constant = {"test": [0.485, 0.515]}
     for scores in ([0.515], [0.515, 0.6, 0.61], [0.515, 0.485, 0.6, 0.61, 0.62]):
         result = with_record(sweep(none=[0.6] * len(scores), kd=scores), constant=constant)
         assert "one-class" not in caveats(result)
@@ -31,7 +31,7 @@ def test_one_run_that_scores_what_a_constant_does_may_be_chance():
 
 def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
     result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
-    result = with_record(result, constant={"report": [0.17, 0.16, 0.15]})
+    result = with_record(result, constant={"test": [0.17, 0.16, 0.15]})
     found = caveats(result)
     assert "one-class" not in found
     assert "class" not in found["same-value"].message
@@ -52,7 +52,7 @@ def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
 def test_a_teacher_below_chance_has_its_classes_mixed_up(metric, constant, score, code, says):
     result = sweep(metric=metric, teacher=score, none=[0.6, 0.61, 0.6], kd=[0.5, 0.52, 0.51])
     loaded = tuple(dataclasses.replace(t, rows=0) for t in result.teachers)
-    result = with_record(result, constant={"report": constant})
+    result = with_record(result, constant={"test": constant})
     found = caveats(dataclasses.replace(result, teachers=loaded))
     assert len({"teacher-below-chance", "weak-teacher"} & set(found)) == 1
     assert says in found[code].hint
@@ -63,15 +63,15 @@ def test_a_teacher_below_chance_has_its_classes_mixed_up(metric, constant, score
 
 def test_rows_in_two_splits_are_caveats_with_their_number():
     shared = {
-        "select in train": [3, 249],
-        "report in train": [12, 277],
-        "report_mismatched in select": [1, 300],
+        "validation in train": [3, 249],
+        "test in train": [12, 277],
+        "test_mismatched in validation": [1, 300],
         "train with another label": [10, 2241],
     }
     found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
-    assert found["report-in-train"].message.startswith("12 of 277 report rows (4.3 %) occur among")
-    assert found["select-in-train"].message.startswith("3 of 249 select rows (1.2 %)")
-    assert "in the select split" in found["report-mismatched-in-select"].message
+    assert found["test-in-train"].message.startswith("12 of 277 test rows (4.3 %) occur among")
+    assert found["validation-in-train"].message.startswith("3 of 249 validation rows (1.2 %)")
+    assert "in the validation split" in found["test-mismatched-in-validation"].message
     assert "contradictory-rows" not in found  # 0.4 % of them
     many = {"train with another label": [30, 2241]}
     found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
@@ -80,11 +80,11 @@ def test_rows_in_two_splits_are_caveats_with_their_number():
 
 def test_the_same_rows_under_two_names_are_the_same_rows():
     result = sweep(none=[0.6] * 3, kd=[0.7] * 3)
-    every = with_record(result, shared={"report in select": [277, 277]})
-    assert "select-is-report" in caveats(every)
-    assert "report-in-select" not in caveats(every)
-    beside = with_record(result, shared={"report_mismatched in select": [300, 300]})
-    assert "report-mismatched-in-select" in caveats(beside)
-    some = with_record(result, shared={"report in select": [4, 277]})
-    assert "select-is-report" not in caveats(some)
-    assert "4 of 277" in caveats(some)["report-in-select"].message
+    every = with_record(result, shared={"test in validation": [277, 277]})
+    assert "validation-is-test" in caveats(every)
+    assert "test-in-validation" not in caveats(every)
+    beside = with_record(result, shared={"test_mismatched in validation": [300, 300]})
+    assert "test-mismatched-in-validation" in caveats(beside)
+    some = with_record(result, shared={"test in validation": [4, 277]})
+    assert "validation-is-test" not in caveats(some)
+    assert "4 of 277" in caveats(some)["test-in-validation"].message

@@ -437,11 +437,11 @@ def run(folder: Path, text: str, capsys: pytest.CaptureFixture[str], *arguments:
 def test_the_plan_says_where_data_comes_from_and_counts_it(folder, capsys):
     code, out, err = run(folder, BASE, capsys)
     assert code == 0
-    assert "note: own: 12 of 12 report rows (100 %) occur among the rows that are" in err
-    assert "data of own  data; rows: 36 finetune, 12 report, 4 select, 36 train" in out
+    assert "note: own: 12 of 12 test rows (100 %) occur among the rows that are" in err
+    assert "data of own  data; rows: 36 finetune, 12 test, 36 train, 4 validation" in out
     code, out, _ = run(folder, BASE, capsys, "--format", "json")
     assert json.loads(out)["rows"] == {
-        "own": {"finetune": 36, "train": 36, "select": 4, "report": 12}
+        "own": {"finetune": 36, "train": 36, "validation": 4, "test": 12}
     }
 
 
@@ -484,7 +484,10 @@ def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
     text = BASE[:begin] + models + BASE[end:]
     code, out, err = run(folder, text, capsys)
     assert (code, err) == (0, "")
-    assert "36 train; models NOT LOOKED AT: teacher.model: 'someone/no-such-model' is no" in out
+    assert (
+        "36 train, 4 validation; models NOT LOOKED AT: teacher.model: 'someone/no-such-model' is no"
+        in out
+    )
     code, _, err = run(folder, text.replace("texts: [text]", "texts: [body]"), capsys)
     assert code == 2
     assert "f.yaml:2:9: tasks[0]: " in err

@@ -78,7 +78,7 @@ def test_a_teacher_learns_to_explain_from_rows_of_which_most_have_no_rationale()
         task=dataclasses.replace(pair.task, metric="log_likelihood"),
         finetune=TrainSettings(epochs=1, batch_size=2, lr=1e-3, precision="fp32"), explain=0.4,
         teacher=SimpleNamespace(dims=model_dims(pair.teacher)), teacher_pad=PAD, max_length=24,
-        teacher_splits={"finetune": rows, "select": rows}, finetune_seed=1,
+        teacher_splits={"finetune": rows, "validation": rows}, finetune_seed=1,
     )  # fmt: skip
     model = pair.teacher.train().requires_grad_(True)
     [last] = finetune(model, inputs, ALONE, lambda *progress: None)

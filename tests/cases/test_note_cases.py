@@ -75,7 +75,7 @@ def test_rows_of_train_that_are_scored_are_told_before_a_sweep(folder):
     text = (folder / "data/train.jsonl").read_text()
     (folder / "data/validation.jsonl").write_text(text)
     told = setup_notes(set_up_task(load_spec("f.yaml"), "own"))
-    assert any("11 of 12 report rows (92 %) occur among" in m for m, caveat in told if caveat)
+    assert any("11 of 12 test rows (92 %) occur among" in m for m, caveat in told if caveat)
 
 
 def test_a_column_of_one_score_is_told(folder):

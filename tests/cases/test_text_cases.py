@@ -144,15 +144,15 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     student = place.model(f"{family}-{student_rows}", family, more_rows=student_rows, hidden=8)
     methods = METHODS if family == "qwen2" else SEQ2SEQ
     prepared, serving, found = place.run(teacher, student, methods)
-    tokens = prepared.splits["select"].references.tokens
+    tokens = prepared.splits["validation"].references.tokens
     assert prepared.context().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
     labels = prepared.splits[TEACHER_TEXT].labels
     assert labels.max() < tokens.vocabulary
     assert len(np.unique(labels)) > 20  # the teacher draws all over its vocabulary
     for arm, outcome in found.items():
-        assert np.isfinite(outcome.metrics["report/log_likelihood"]), arm
-        assert outcome.metrics["report/teacher_kl"] > 0
+        assert np.isfinite(outcome.metrics["test/log_likelihood"]), arm
+        assert outcome.metrics["test/teacher_kl"] > 0
 
 
 GPT2 = {"family": "gpt2", "layers": 1, "heads": 2, "vocabulary": 320, "dropout": 0.0}
@@ -173,7 +173,7 @@ def test_text_ends_where_the_positions_of_either_model_do(teacher, student, plac
     written = prepared.splits[TEACHER_TEXT]
     # The last token is a label only.
     assert written.lengths().max() == 47
-    assert np.isfinite([o.metrics["report/log_likelihood"] for o in found.values()]).all()
+    assert np.isfinite([o.metrics["test/log_likelihood"] for o in found.values()]).all()
     assert "ends with the 48 positions of the smaller model: 8 of 8 prompts" in serving
     ends = np.asarray([written.labels[k - 1] for k in written.offsets[1:]])
     assert written.truncated == int((ends != prepared.end_id).sum()) > 0
@@ -194,7 +194,7 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     prepared, _, found = place.run(teacher, student, {"seqkd": {}, "sft": {}})
     assert not prepared.same_tokens
     told = [
-        of.splits["select"].references.tokens.decode(
+        of.splits["validation"].references.tokens.decode(
             [row[row != NO_LABEL].tolist() for row in _labels(of.splits[TEACHER_TEXT])]
         )
         for of in (same, prepared)
@@ -208,8 +208,8 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
         plain, written = prepared.splits["train"], prepared.splits[TEACHER_TEXT]
         assert np.array_equal(plain.prompt(row), written.prompt(row))
     assert prepared.splits[TEACHER_TEXT].lengths().max() <= LENGTH * (2 if family == "t5" else 1)
-    assert all(np.isfinite(o.metrics["report/log_likelihood"]) for o in found.values())
-    assert "report/teacher_kl" not in found["seqkd"].metrics
+    assert all(np.isfinite(o.metrics["test/log_likelihood"]) for o in found.values())
+    assert "test/teacher_kl" not in found["seqkd"].metrics
 
 
 @pytest.mark.parametrize("family", ["qwen2", "t5"])
@@ -220,11 +220,11 @@ def test_the_teachers_rationales_are_read_by_a_student_with_another_tokenizer(fa
     texts = []
     for ours in (teacher, student):
         prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, **asked)
-        tokens = prepared.splits["select"].references.tokens
+        tokens = prepared.splits["validation"].references.tokens
         explain = prepared.splits["train"].views["predict"].views["explain"]
         rows = [row[row != NO_LABEL].tolist() for row in _labels(explain)]
         texts.append(tokens.decode(rows))
-        assert np.isfinite(found["step_by_step"].metrics["report/log_likelihood"])
+        assert np.isfinite(found["step_by_step"].metrics["test/log_likelihood"])
     assert texts[0] == texts[1]
     assert any(texts[0])
 

@@ -234,7 +234,7 @@ def test_three_arms_that_are_alike_are_all_named():
 
 def confirm(builder: Builder, arm: str, alpha: float, seeds: Sequence[int], value: float) -> None:
     for seed in seeds:
-        builder.trial(TASK, arm, 0, objective=value, report=value + seed / 10_000,
+        builder.trial(TASK, arm, 0, objective=value, test=value + seed / 10_000,
                       params={"alpha": alpha}, confirm_seed=seed)  # fmt: skip
 
 

@@ -30,6 +30,6 @@ def test_every_row_is_found_again_and_only_itself(task, rows):  # noqa: F811
     own = digests(task, rows)
     assert len(set(own)) == len(own) == len(rows)
     half = rows.take(list(range(0, len(rows), 2)))
-    splits = {"train": rows, "select": half, "report": half}
+    splits = {"train": rows, "validation": half, "test": half}
     found = shared(task, splits, ("train",))
-    assert found["select in train"] == (len(half), len(half))
+    assert found["validation in train"] == (len(half), len(half))

@@ -186,7 +186,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
     )
     few = [task.encode(rows.take(np.arange(2)), t, LENGTH) for t in tokens]
     splits = [
-        {"train": replace(train, references=None), "select": scored, "report": scored}
+        {"train": replace(train, references=None), "validation": scored, "test": scored}
         for train, scored in zip((theirs, ours), few, strict=True)
     ]
     inputs = TaskInputs(
@@ -474,7 +474,7 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
     result = train_model(
         TrainJob(
             model=prepared.student.build(0), method=made, task=of.inputs.task,
-            train=prepared.splits["train"], select=None,
+            train=prepared.splits["train"], validation=None,
             teacher=teacher.outputs_fn(output_spec, made.feature_transforms()),
             settings=TrainSettings(epochs=1, batch_size=4),
             collator=Collator(

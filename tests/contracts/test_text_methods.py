@@ -103,7 +103,7 @@ class Pair:
                 method=method,
                 task=self.task,
                 train=self.read_by(method),
-                select=self.read_by(method),
+                validation=self.read_by(method),
                 teacher=OnlineTeacherFn(self.teacher, lambda batch: forward(self.teacher, batch)),
                 settings=TrainSettings(epochs=2, batch_size=8, lr=lr),
                 collator=Collator(

@@ -122,7 +122,7 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
     made = ray.get(end["result"][0])
     blocks = ray.get(list(end["blocks"]))
     assert sum(len(b[0]) for b in blocks) == ROWS
-    assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("select", "report"))
+    assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("validation", "test"))
 
 
 def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:

@@ -109,7 +109,7 @@ def test_teacher_runs_once_per_row_and_confirm_pairs_seeds(
     assert teacher.forwards == teacher.distinct == 96 + 240 + 240
     confirmed = [t for t in result.trials if t.stage == "confirm"]
     assert len(confirmed) == 3 * 2
-    assert all("report/accuracy" in t.metrics for t in confirmed)
+    assert all("test/accuracy" in t.metrics for t in confirmed)
     by_seed = Counter(t.seed for t in confirmed)
     assert list(by_seed.values()) == [3, 3], "all arms share the seeds"
 

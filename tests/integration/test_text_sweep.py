@@ -35,6 +35,6 @@ def test_every_arm_of_the_quickstart_is_trained_scored_and_reported(
     for trial in result.trials:
         assert math.isfinite(trial.metrics["log_likelihood"])
         if trial.stage == "confirm":
-            assert {"report/accuracy", "report/teacher_kl"} <= set(trial.metrics)
-            assert trial.metrics["report/teacher_kl"] > 0
+            assert {"test/accuracy", "test/teacher_kl"} <= set(trial.metrics)
+            assert trial.metrics["test/teacher_kl"] > 0
     assert "minillm" in (tmp_path / "report.html").read_text()

@@ -218,7 +218,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         )  # fmt: skip
     teacher = teacher_score(result, task)
     none = without_teacher(tuple(arms))
-    constant = result.task(task).constant.get("report", ())
+    constant = result.task(task).constant.get("test", ())
     if constant:
         best = min(constant) if mode == "min" else max(constant)
         reference_line(

@@ -122,7 +122,7 @@ def _by_trials(
         chart,
         key=f"history-{index}",
         title=f"Best score so far on {task}, by trials",
-        finding="Lines are the best completed trial so far on the select split, marks the trials.",
+        finding="Lines are the best completed trial so far (validation split), marks the trials.",
         columns=("arm", "after trials", "best"),
         rows=rows,
     )

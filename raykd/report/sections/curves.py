@@ -100,7 +100,7 @@ def _curves(result: SweepResult, task: str, trials: list[TrialResult], index: in
     return figure(
         chart,
         key=f"curves-{index}",
-        title=f"Learning curves on {task}, select split",
+        title=f"Learning curves on {task}, validation split",
         finding="The best trial of each arm in colour, all others grey, crosses are early stops.",
         columns=("arm", "trial", "epoch", scale.axis(metric)),
         rows=rows,

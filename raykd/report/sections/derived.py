@@ -112,7 +112,7 @@ def _map(
         key=f"derived-{task}-{arm}",
         title=f"{arm} on {task}: {metric} by {x} and {y}",
         finding=f"best at {x} {short(top[0])}, {y} {short(top[1])}: {best[top]:.1f} "
-        "on the select split; of several trials at one place the best is shown",
+        "on the validation split; of several trials at one place the best is shown",
         columns=(x, y, metric),
         rows=[(short(p[0]), short(p[1]), f"{v:.2f}") for p, v in sorted(best.items())],
     )

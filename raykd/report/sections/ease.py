@@ -135,7 +135,7 @@ def _expected(result: SweepResult, task: str, arms: list[str], index: int) -> Fi
         chart,
         key=f"expected-{index}",
         title=f"Expected best score on {task} with fewer trials",
-        finding="What the best of n of these trials would score on average on the select split, if "
+        finding="What the best of n of these trials would score on average (validation split), if "
         "they were drawn independently" + (f"; those of {by} are not." if by else "."),
         columns=("arm", "trials", "expected best"),
         rows=rows,

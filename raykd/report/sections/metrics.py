@@ -11,7 +11,7 @@ from raykd.results.scales import Scale
 from raykd.results.stats import estimate
 from raykd.results.summary import arm_summaries, metric_of, scale_of
 
-PREFIX = "report/"
+PREFIX = "test/"
 PART = "@"
 
 
@@ -34,7 +34,7 @@ def record(result: SweepResult) -> MetricsRecord | None:
     if not tables:
         return None
     return MetricsRecord(
-        heading="All metrics on the report split, mean and spread over the confirm seeds",
+        heading="All metrics on the test split, mean and spread over the confirm seeds",
         tables=tuple(tables),
     )
 
@@ -45,7 +45,7 @@ def render(r: MetricsRecord) -> str:
 
 
 def _names(result: SweepResult, task: str) -> tuple[str, ...]:
-    """Metrics of the report split, the deciding one first; parts of students stand elsewhere."""
+    """Metrics of the test split, the deciding one first; parts of students stand elsewhere."""
     first = metric_of(result, task)[0]
     found = dict.fromkeys([first])
     for trial in result.trials:

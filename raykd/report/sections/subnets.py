@@ -11,7 +11,7 @@ from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import estimate
 from raykd.results.summary import arm_summaries, metric_of, scale_of
 
-_PART = re.compile(r"report/(?P<metric>[^@]+)@w(?P<width>[\d.]+)d(?P<depth>[\d.]+)")
+_PART = re.compile(r"test/(?P<metric>[^@]+)@w(?P<width>[\d.]+)d(?P<depth>[\d.]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ def _values(trials: list[TrialResult], metric: str) -> dict[tuple[float, float],
     """Values of the deciding metric by depth and width, over the confirm seeds."""
     found: dict[tuple[float, float], list[float]] = {}
     for trial in trials:
-        whole = trial.metrics.get(f"report/{metric}", math.nan)
+        whole = trial.metrics.get(f"test/{metric}", math.nan)
         found.setdefault((1.0, 1.0), []).append(whole)
         for name, value in trial.metrics.items():
             m = _PART.fullmatch(name)

@@ -13,8 +13,8 @@ from raykd.results.scales import Scale
 from raykd.results.summary import metric_of, scale_of
 
 COLUMNS = (
-    "trial", "task", "arm", "stage", "status", "score (select)", "score (report)", "epochs", "time",
-    "searched",
+    "trial", "task", "arm", "stage", "status", "score (validation)", "score (test)", "epochs",
+    "time", "searched",
 )  # fmt: skip
 _WIDTH, _HEIGHT = 200, 50
 
@@ -61,7 +61,7 @@ def render(r: TrialsRecord) -> str:
 
 
 def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
-    scores = (trial.objective, trial.metrics.get(f"report/{metric}"))
+    scores = (trial.objective, trial.metrics.get(f"test/{metric}"))
     epochs = trial.history[-1].epoch if trial.history else 0.0
     searched = ", ".join(f"{n} {v}" for n, v in shown_params(trial))
     texts = (trial.trial_id, trial.task, trial.arm, trial.stage, str(trial.status.value))

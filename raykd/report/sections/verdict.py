@@ -84,15 +84,15 @@ def _measure(result: SweepResult, task: str) -> str:
     """Metric, rows, direction, and what is scored without knowing anything."""
     metric, mode = metric_of(result, task)
     record = next((t for t in result.tasks if t.name == task), None)
-    split = record.report_on if record else "the report split"
-    rows = record.rows.get("report") if record else None
+    split = record.report_on if record else "the test split"
+    rows = record.rows.get("test") if record else None
     scale = scale_of(result, task)
     unit = "" if scale.unit in ("points", metric) else f" in {scale.unit}"
     parts = [f"{metric}{unit} on {split}" + (f", {rows:,} rows" if rows else "")]
     parts.append("lower is better" if mode == "min" else "higher is better")
     if rows and scale.per_row:
         parts.append(f"one row is {100 / rows:.2g} points")
-    constant = record.constant.get("report", ()) if record else ()
+    constant = record.constant.get("test", ()) if record else ()
     if constant:
         best = min(constant) if mode == "min" else max(constant)
         parts.append(f"the same answer for every row has {scale.show(best)}")

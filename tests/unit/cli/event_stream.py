@@ -34,7 +34,7 @@ TEACHER = [
 ]  # fmt: skip
 READY = [
     event("teacher_ready", 10, task="glue/rte",
-          teacher={"metrics": {"select/accuracy": 0.726}, "cached": False},
+          teacher={"metrics": {"validation/accuracy": 0.726}, "cached": False},
           record={"metric": "accuracy", "mode": "max"}),
     event("stage", 10, stage="search", task="glue/rte"),
     event("trial_started", 10, trial_id="glue-rte.kd.s000", task="glue/rte", arm="kd", number=0,

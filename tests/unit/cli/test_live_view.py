@@ -32,7 +32,7 @@ def test_one_row_per_arm():
     lines = drawn(BEGIN, TEACHER, READY, TRIALS)
     assert lines[0].endswith("teacher 72.6   2 slots, 8 CPUs")
     assert lines[1].split() == [
-        "arm", "trials", "pruned", "failed", "best", "(select)", "since", "best", "parameters",
+        "arm", "trials", "pruned", "failed", "best", "(validation)", "since", "best", "parameters",
     ]  # fmt: skip
     assert lines[2].split() == ["kd", "2/2", "0", "1", "70.0", "1", "alpha", "0.7123"]
     assert lines[3].split() == ["none", "1/2", "1", "0", "60.0", "0", "alpha", "0.7123"]
@@ -99,7 +99,15 @@ def test_names_and_counts_are_whole_on_a_narrow_terminal(width, stage):
     more = [event("stage", 60, stage="confirm", task="glue/rte")] if stage == "confirm" else []
     lines = drawn(begin, ended, more, width=width)
     [head] = [line for line in lines if line.startswith("  arm")]
-    assert head.split()[:7] == ["arm", "trials", "pruned", "failed", "best", "(select)", "since"]
+    assert head.split()[:7] == [
+        "arm",
+        "trials",
+        "pruned",
+        "failed",
+        "best",
+        "(validation)",
+        "since",
+    ]
     assert ("confirmed" in head) == (stage == "confirm")
     for arm in arms:
         [row] = [line for line in lines if line.startswith(f"  {arm} ")]

@@ -60,7 +60,7 @@ def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
     for splits in (found.teacher_splits, found.student_splits):
         assert (splits["train"].choice_at > 0).all()
         assert splits["train"].references is None
-        assert splits["select"].references.candidates is not None
+        assert splits["validation"].references.candidates is not None
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -117,7 +117,7 @@ def test_both_tasks_of_step_by_step_come_along(family, tmp_path):
     found = step_by_step(explained(tmp_path, "( 1 )"), family, 512)
     for encoded in found.student_splits.values():
         assert encoded.views["predict"].views["explain"].token_labels
-    assert found.student_splits["report"].views["predict"].references is not None
+    assert found.student_splits["test"].views["predict"].references is not None
 
 
 def test_rows_without_any_rationale_are_refused(tmp_path):

@@ -21,51 +21,51 @@ def rows(*texts: str, labels: list[int] | None = None) -> Examples:
 def test_counts_and_sizes_of_every_pair():
     splits = {
         "train": rows("a", "b", "c", "d"),
-        "select": rows("c", "x", "y"),
-        "report": rows("a", "x", "c", "z", "a"),
+        "validation": rows("c", "x", "y"),
+        "test": rows("a", "x", "c", "z", "a"),
     }
     assert shared(SENTIMENT, splits, ("train",)) == {
-        "select in train": (1, 3),
-        "report in train": (3, 5),
-        "report in select": (2, 5),
+        "validation in train": (1, 3),
+        "test in train": (3, 5),
+        "test in validation": (2, 5),
     }
 
 
 def test_splits_without_common_rows_have_nothing_to_say():
-    splits = {"train": rows("a"), "select": rows("b"), "report": rows("c")}
+    splits = {"train": rows("a"), "validation": rows("b"), "test": rows("c")}
     assert shared(SENTIMENT, splits, ("train",)) == {}
 
 
 def test_rows_of_the_teacher_count_where_it_is_trained_on_them():
     splits = {
-        "train": rows("a"), "finetune": rows("a", "b"), "select": rows("b"), "report": rows("c"),
+        "train": rows("a"), "finetune": rows("a", "b"), "validation": rows("b"), "test": rows("c"),
     }  # fmt: skip
     assert shared(SENTIMENT, splits, ("train",)) == {}
-    assert shared(SENTIMENT, splits, ("train", "finetune")) == {"select in train": (1, 1)}
+    assert shared(SENTIMENT, splits, ("train", "finetune")) == {"validation in train": (1, 1)}
 
 
 def test_extra_evaluation_splits_are_checked_too():
-    splits = {"train": rows("a"), "select": rows("b"), "report": rows("c"),
-              "report_mismatched": rows("b", "a")}  # fmt: skip
+    splits = {"train": rows("a"), "validation": rows("b"), "test": rows("c"),
+              "test_mismatched": rows("b", "a")}  # fmt: skip
     assert shared(SENTIMENT, splits, ("train",)) == {
-        "report_mismatched in train": (1, 2),
-        "report_mismatched in select": (1, 2),
+        "test_mismatched in train": (1, 2),
+        "test_mismatched in validation": (1, 2),
     }
 
 
 def test_a_split_that_serves_twice_is_shared_as_a_whole():
     both = rows("x", "y")
-    splits = {"train": rows("a"), "select": both, "report": both}
-    assert shared(SENTIMENT, splits, ("train",)) == {"report in select": (2, 2)}
+    splits = {"train": rows("a"), "validation": both, "test": both}
+    assert shared(SENTIMENT, splits, ("train",)) == {"test in validation": (2, 2)}
 
 
 def test_the_label_is_no_part_of_a_row():
     splits = {
         "train": rows("a", "a", "b", "b", labels=[0, 1, 1, 1]),
-        "select": rows("a", labels=[2]), "report": rows("z"),
+        "validation": rows("a", labels=[2]), "test": rows("z"),
     }  # fmt: skip
     assert shared(SENTIMENT, splits, ("train",)) == {
-        "select in train": (1, 1),
+        "validation in train": (1, 1),
         "train with another label": (2, 4),
     }
 

@@ -131,7 +131,7 @@ def test_the_trial_student_and_the_rows_are_those_asked_for():
     assert context.asked == [("train", 4, 50)]
     context = ToyAnalysisContext()
     method(context).teacher_analysis().analyse(context)
-    assert context.asked == [("select", 32, None)]
+    assert context.asked == [("validation", 32, None)]
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

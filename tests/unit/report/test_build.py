@@ -127,7 +127,7 @@ def test_the_page_has_landmarks_language_and_sort_buttons(html: str, page: Page)
     assert '<html lang="en">' in html
     assert {"main", "nav", "header", "footer", "caption"} <= set(page.tags)
     assert "main" in page.ids
-    assert '<button type="button">score (report)</button>' in html
+    assert '<button type="button">score (test)</button>' in html
 
 
 def test_the_script_stays_small():

@@ -35,7 +35,7 @@ def search(builder: Builder, arm: str, score: float, cost: float, count: int = 6
 def confirm(builder: Builder, arm: str, score: float) -> None:
     for k, seed in enumerate(SEEDS):
         value = score + (0.004, -0.003, 0.0, 0.005, -0.004)[k]
-        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
+        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
 
 
 def tradeoff(builder: Builder, kd: tuple[float, float], ckd: tuple[float, float]) -> str:
@@ -116,11 +116,11 @@ def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Buil
     assert facts["description in the file"].startswith("A synthetic sweep")
 
 
-def test_select_and_report_scores_stand_in_columns_of_their_own(builder: Builder):
+def test_validation_and_test_scores_stand_in_columns_of_their_own(builder: Builder):
     builder.trial(TASK, "kd", 0, objective=0.815)
-    builder.trial(TASK, "kd", 0, objective=0.8, confirm_seed=11, report=0.783)
+    builder.trial(TASK, "kd", 0, objective=0.8, confirm_seed=11, test=0.783)
     record = trials.record(load_results(builder.folder))
-    places = [record.columns.index(f"score ({split})") for split in ("select", "report")]
+    places = [record.columns.index(f"score ({split})") for split in ("validation", "test")]
     assert [tuple(r.cells[p] for p in places) for r in record.rows] == [
         ("81.5", ""), ("80.0", "78.3"),
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def as_text(result: SweepResult) -> SweepResult:
     """The run with a log-likelihood above -1 as the metric that decides."""
 
     def nats(t: TrialResult) -> TrialResult:
-        metrics = {"log_likelihood": -0.55, "report/log_likelihood": -0.62}
+        metrics = {"log_likelihood": -0.55, "test/log_likelihood": -0.62}
         return dataclasses.replace(t, objective=-0.55, metrics=metrics)
 
     tasks = tuple(
@@ -154,7 +154,7 @@ def as_text(result: SweepResult) -> SweepResult:
         for t in result.tasks
     )
     teachers = tuple(
-        dataclasses.replace(t, metrics={"report/log_likelihood": -0.4}) for t in result.teachers
+        dataclasses.replace(t, metrics={"test/log_likelihood": -0.4}) for t in result.teachers
     )
     trials = tuple(nats(t) if t.objective is not None else t for t in result.trials)
     return dataclasses.replace(result, tasks=tasks, teachers=teachers, trials=trials)
@@ -165,10 +165,15 @@ def test_likelihoods_are_nats_in_every_table(result: SweepResult):
     record = arms.record(run)
     assert record.tasks[0].rows[1].cells[1] == "-0.62"
     assert record.tasks[0].chart.spec["layout"]["xaxis"]["title"]["text"] == "log_likelihood (nats)"
-    assert "report/log_likelihood -0.4" in teacher.record(run).rows[0][3]
+    assert "test/log_likelihood -0.4" in teacher.record(run).rows[0][3]
     lines = as_csv(run).splitlines()
     place = lines[0].split(",").index("metric")
-    assert lines[1].split(",")[place : place + 4] == ["log_likelihood", "select", "-0.55", "nats"]
+    assert lines[1].split(",")[place : place + 4] == [
+        "log_likelihood",
+        "validation",
+        "-0.55",
+        "nats",
+    ]
 
 
 def test_the_csv_has_the_scores_of_the_report(result: SweepResult):
@@ -176,6 +181,6 @@ def test_the_csv_has_the_scores_of_the_report(result: SweepResult):
     place = lines[0].index("metric")
     confirmed = next(t for t in result.trials if t.stage == "confirm")
     row = next(line for line in lines if confirmed.trial_id in line)
-    assert row[place : place + 2] == ["accuracy", "report"]
-    assert float(row[place + 2]) == pytest.approx(100 * confirmed.metrics["report/accuracy"])
+    assert row[place : place + 2] == ["accuracy", "test"]
+    assert float(row[place + 2]) == pytest.approx(100 * confirmed.metrics["test/accuracy"])
     assert row[place + 3] == "points"

@@ -16,14 +16,14 @@ def codes(builder: Builder) -> set[str]:
 
 def confirm(builder: Builder, arm: str, values: list[float]) -> None:
     for seed, value in enumerate(values, start=11):
-        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
+        builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
 
 
 def test_few_seeds(builder: Builder):
     builder.teacher(TASK)
     confirm(builder, "kd", [0.7, 0.71])
     assert "few-seeds" in codes(builder)
-    builder.trial(TASK, "kd", 0, objective=0.7, confirm_seed=13, report=0.7)
+    builder.trial(TASK, "kd", 0, objective=0.7, confirm_seed=13, test=0.7)
     assert "few-seeds" not in codes(builder)
 
 
@@ -80,10 +80,10 @@ def test_unequal_trials(builder: Builder):
     assert "unequal-trials" in codes(builder)
 
 
-@pytest.mark.parametrize(("select", "found"), [("validation", True), ("10 % of train", False)])
-def test_select_is_report(builder: Builder, select: str, found: bool):
-    builder.teacher(TASK, select_on=select)
-    assert ("select-is-report" in codes(builder)) == found
+@pytest.mark.parametrize(("validation", "found"), [("validation", True), ("10 % of train", False)])
+def test_validation_is_test(builder: Builder, validation: str, found: bool):
+    builder.teacher(TASK, select_on=validation)
+    assert ("validation-is-test" in codes(builder)) == found
 
 
 @pytest.mark.parametrize(("failed", "found"), [(1, False), (2, True)])
@@ -182,7 +182,7 @@ def test_trials_in_different_number_formats(builder: Builder):
     for arm in ("kd", "ckd"):
         for seed in (11, 12, 13):
             precision = "bf16" if (arm, seed) == ("ckd", 13) else "fp32"
-            builder.trial(TASK, arm, 0, confirm_seed=seed, report=0.7, precision=precision)
+            builder.trial(TASK, arm, 0, confirm_seed=seed, test=0.7, precision=precision)
     (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "mixed-precision"]
     assert "confirm trials" in found.message
     assert "bf16: ckd 1; fp32: kd 3, ckd 2" in found.message

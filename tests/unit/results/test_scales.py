@@ -14,9 +14,9 @@ from raykd.results.stats import Difference, can_speak, estimate, holm, paired
 @pytest.mark.parametrize(
     ("metric", "unit"),
     [
-        ("accuracy", "share"), ("report/accuracy", "share"), ("accuracy_mismatched", "share"),
-        ("report/f1_macro@w0.5d1", "share"), ("f1_a", "share"), ("token_accuracy", "token_share"),
-        ("matthews", "correlation"), ("report/teacher_kl", "divergence"),
+        ("accuracy", "share"), ("test/accuracy", "share"), ("accuracy_mismatched", "share"),
+        ("test/f1_macro@w0.5d1", "share"), ("f1_a", "share"), ("token_accuracy", "token_share"),
+        ("matthews", "correlation"), ("test/teacher_kl", "divergence"),
         ("masked_log_likelihood", "log_likelihood"), ("latency_ms", "milliseconds"),
         ("bleu", ""), ("f", ""),
     ],

@@ -12,12 +12,12 @@ TASK = "glue/rte"
 def confirmed(builder: Builder, **values: list[float]):
     """A run in which each arm has one search trial and the given confirm values."""
     # Rows enough that an interval is that of the seeds, not that of one row.
-    builder.teacher(TASK, rows={"teacher": 1, "train": 1, "select": 249, "report": 27_700})
+    builder.teacher(TASK, rows={"teacher": 1, "train": 1, "validation": 249, "test": 27_700})
     for arm in values:
         builder.trial(TASK, arm, 0, objective=0.65)
     for arm, scores in values.items():
         for seed, value in enumerate(scores, start=11):
-            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
     builder.finish()
     return load_results(builder.folder)
 
@@ -73,7 +73,7 @@ def test_a_metric_to_minimise_prefers_the_lower_arm(builder: Builder):
     for arm, base in (("kd", 2.0), ("ckd", 1.5)):
         for seed in (11, 12, 13):
             value = base + seed / 1000 * (1 + (arm == "kd"))  # the differences differ, too
-            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, report=value)
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
     result = load_results(builder.folder)
     v = verdict(result, TASK)
     assert v.headline.startswith("ckd beats kd by 0.512 accuracy")
@@ -83,13 +83,13 @@ def test_a_metric_to_minimise_prefers_the_lower_arm(builder: Builder):
 def test_the_confirmed_configuration_is_chosen_on_the_select_split(builder: Builder):
     builder.teacher(TASK)
     for seed in (11, 12):
-        builder.trial(TASK, "kd", 0, objective=0.80, confirm_seed=seed, report=0.70)
-        builder.trial(TASK, "kd", 1, objective=0.75, confirm_seed=seed, report=0.99)
+        builder.trial(TASK, "kd", 0, objective=0.80, confirm_seed=seed, test=0.70)
+        builder.trial(TASK, "kd", 1, objective=0.75, confirm_seed=seed, test=0.99)
     (kd,) = arm_summaries(load_results(builder.folder), TASK)
     assert kd.score == pytest.approx(0.70)
 
 
 def test_arms_are_paired_by_the_seed_the_user_listed(builder: Builder):
     builder.teacher(TASK)
-    trial = builder.trial(TASK, "kd", 0, confirm_seed=11, report=0.7, seed=987654321)
+    trial = builder.trial(TASK, "kd", 0, confirm_seed=11, test=0.7, seed=987654321)
     assert confirm_seed(trial) == 11

@@ -23,10 +23,10 @@ def test_parts_are_trained_and_scored(tmp_path):
     setup, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *p: None)
     config = trial_of(spec, tmp_path / "run", TASK, "adaptive", {})
     outcome = run_in_process(config, prepared, setup.task, lambda e: None)
-    parts = {name for name in outcome.metrics if name.startswith("report/accuracy@")}
+    parts = {name for name in outcome.metrics if name.startswith("test/accuracy@")}
     widths, depths = (1, 0.75, 0.5), (1, 0.75, 0.5)
     assert parts == {
-        f"report/accuracy@w{w:g}d{d:g}" for w in widths for d in depths if (w, d) != (1, 1)
+        f"test/accuracy@w{w:g}d{d:g}" for w in widths for d in depths if (w, d) != (1, 1)
     }
     assert all(0 <= outcome.metrics[name] <= 1 for name in parts)
     assert "accuracy@w0.5d0.5" in outcome.metrics

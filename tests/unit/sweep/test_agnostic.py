@@ -54,11 +54,11 @@ def test_a_student_of_text_begins_a_task(root, tmp_path, alpha, serve):
     if prepared.cached_outputs is not None:
         assert (prepared.cached_outputs.logits is None) == (alpha == 0.0)
     assert {"wrdist", "wrangle"} <= set(outcome.evaluation.terms)
-    assert -10 < outcome.metrics["report/masked_log_likelihood"] < 0
-    assert 0 <= prepared.metrics["report/masked_accuracy"] <= 1
+    assert -10 < outcome.metrics["test/masked_log_likelihood"] < 0
+    assert 0 <= prepared.metrics["test/masked_accuracy"] <= 1
     assert outcome.student is not None
     save(outcome.student, folder)
     save_tokenizer(setup.tokenizers.student, folder)
     specific = spec_from_dict({**plain, "student": {"model": str(folder)}})
     _, _, end = trial(specific, TASK, "none", tmp_path)
-    assert 0 <= end.metrics["report/accuracy"] <= 1
+    assert 0 <= end.metrics["test/accuracy"] <= 1

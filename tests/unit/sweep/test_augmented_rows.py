@@ -47,7 +47,7 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
     found = load_row_roles(TASKS, plain.model_copy(update={"data": data}))
     before = load_row_roles(TASKS, plain)
     assert len(found["train"]) > len(before["train"])
-    for role in ("finetune", "select", "report"):
+    for role in ("finetune", "validation", "test"):
         assert found[role].texts == before[role].texts
 
 

@@ -35,7 +35,7 @@ def test_metrics_chance_and_splits_are_recorded_and_read_back():
     assert (record.select_on, record.report_on) == (
         "50% of validation", "50% of the rest of validation",
     )  # fmt: skip
-    for role in ("select", "report"):
+    for role in ("validation", "test"):
         assert len(record.constant[role]) == 3
         assert sum(record.constant[role]) == pytest.approx(1.0)
     assert record.shared == {}
@@ -47,12 +47,12 @@ def test_metrics_chance_and_splits_are_recorded_and_read_back():
 def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
     changes = {"data__select_on": WHOLE, "data__report_on": WHOLE}
     record = described(**changes)
-    assert {k: tuple(v) for k, v in record.shared.items()} == {"report in select": (120, 120)}
+    assert {k: tuple(v) for k, v in record.shared.items()} == {"test in validation": (120, 120)}
     said = []
     log = EventLog(tmp_path / "events.jsonl", said.append)
     _warn({TASK: set_up_task(spec(**changes), TASK)}, log)
     assert [e["message"] for e in said] == [
-        f"{TASK}: 120 of 120 report rows (100 %) occur in the select split, too."
+        f"{TASK}: 120 of 120 test rows (100 %) occur in the validation split, too."
     ]
     replay = Replay(run="r", spec={"methods": {}, "train": {"domains": {}}})
     replay.apply(read_events(tmp_path / "events.jsonl")[0])
@@ -62,12 +62,12 @@ def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
 @pytest.mark.parametrize(
     ("what", "count", "of", "words"),
     [
-        ("report in train", 12, 277,
-         "12 of 277 report rows (4.3 %) occur among the rows that are trained on, too."),
+        ("test in train", 12, 277,
+         "12 of 277 test rows (4.3 %) occur among the rows that are trained on, too."),
         ("train with another label", 1_200, 40_000,
          "1,200 of 40,000 train rows (3 %) occur again with another label."),
-        ("report_mismatched in select", 1, 9_832,
-         "1 of 9,832 report_mismatched rows (0.01 %) occur in the select split, too."),
+        ("test_mismatched in validation", 1, 9_832,
+         "1 of 9,832 test_mismatched rows (0.01 %) occur in the validation split, too."),
     ],
 )  # fmt: skip
 def test_shared_rows_in_words(what: str, count: int, of: int, words: str):

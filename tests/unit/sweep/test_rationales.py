@@ -146,7 +146,7 @@ def test_rationales_in_prompts_are_there_in_every_role(family, root):
 def test_labels_of_a_model_are_those_of_train_alone(root):
     found = setup_of(root, "t5", label_type="llm")
     assert set(found.rows["train"].texts[1]) == {"( 2 )"}
-    assert set(found.rows["report"].texts[1]) == {"( 1 )"}
+    assert set(found.rows["test"].texts[1]) == {"( 1 )"}
     assert found.rows["train"].left_out + len(found.rows["train"]) == len(found.rows["finetune"])
 
 

@@ -99,7 +99,7 @@ def test_a_lock_is_released_by_an_error(tmp_path):
 def test_the_teacher_of_a_task_is_kept(tmp_path):
     run = made(tmp_path)
     teacher = TeacherRecord(
-        task="glue/rte", model="m", fingerprint="f", rows=8, metrics={"select/accuracy": 0.5},
+        task="glue/rte", model="m", fingerprint="f", rows=8, metrics={"validation/accuracy": 0.5},
         parameters=10, forwards=3, distinct=3, store_bytes=9, stored={"logits": 9}, seconds=1.0,
         cached=False,
     )  # fmt: skip
@@ -110,5 +110,5 @@ def test_the_teacher_of_a_task_is_kept(tmp_path):
     )  # fmt: skip
     run_folder.write_teacher(run, "glue/rte", teacher, record)
     plain = json.loads((run / "teachers" / "glue-rte.json").read_text())
-    assert plain["teacher"]["metrics"] == {"select/accuracy": 0.5}
+    assert plain["teacher"]["metrics"] == {"validation/accuracy": 0.5}
     assert plain["record"]["select_on"] == "10% of train"

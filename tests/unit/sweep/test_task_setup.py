@@ -59,8 +59,8 @@ def fingerprint(**changes) -> str:
 
 def test_carved_parts_are_unseen_by_teacher_and_student():
     found = {r: texts(rows) for r, rows in rows_of(data__report_on=TRAIN_10).items()}
-    assert not found["select"] & found["report"]
-    for part in ("select", "report"):
+    assert not found["validation"] & found["test"]
+    for part in ("validation", "test"):
         assert not found[part] & (found["finetune"] | found["train"])
 
 
@@ -68,7 +68,7 @@ def test_parts_are_as_large_as_asked():
     found = rows_of(data__report_on={"split": "train", "fraction": 0.25})
     # 120 rows; the second fraction is taken from what the first left.
     assert {r: len(rows) for r, rows in found.items()} == {
-        "select": 12, "report": 27, "finetune": 80, "train": 30,
+        "validation": 12, "test": 27, "finetune": 80, "train": 30,
     }  # fmt: skip
 
 
@@ -89,26 +89,26 @@ def test_a_whole_split_is_taken_as_it_is():
     found = rows_of(data__select_on=VALIDATION, data__report_on={"split": "test"})
     task = registry.load("tasks", TASK)
     settings = DataSettings(limit=120)
-    assert found["select"].texts == task.load("validation", settings).texts
-    assert found["report"].texts == task.load("test", settings).texts
+    assert found["validation"].texts == task.load("validation", settings).texts
+    assert found["test"].texts == task.load("test", settings).texts
 
 
 def test_a_part_of_another_split_is_a_part_of_it():
     found = rows_of(data__select_on={"split": "validation", "fraction": 0.25})
-    assert len(found["select"]) == 30
-    assert texts(found["select"]) < texts(rows_of(data__select_on=VALIDATION)["select"])
+    assert len(found["validation"]) == 30
+    assert texts(found["validation"]) < texts(rows_of(data__select_on=VALIDATION)["validation"])
 
 
 def test_the_same_split_may_serve_twice():
     found = rows_of(data__select_on=VALIDATION)
-    assert texts(found["select"]) == texts(found["report"])
+    assert texts(found["validation"]) == texts(found["test"])
 
 
 HALVES = {"split": "validation", "fraction": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("select", "report", "sizes"),
+    ("validation", "test", "sizes"),
     [
         (HALVES, {"split": "validation", "fraction": 0.4}, (60, 24)),
         (HALVES, HALVES, (60, 30)),
@@ -117,17 +117,17 @@ HALVES = {"split": "validation", "fraction": 0.5}
         (TRAIN_10, TRAIN_10, (12, 11)),
     ],
 )
-def test_parts_of_one_split_never_overlap(select, report, sizes):
-    found = rows_of(data__select_on=select, data__report_on=report, data__student_rows=None)
-    assert (len(found["select"]), len(found["report"])) == sizes
-    parts = [texts(found[role]) for role in ("train", "select", "report")]
+def test_parts_of_one_split_never_overlap(validation, test, sizes):
+    found = rows_of(data__select_on=validation, data__report_on=test, data__student_rows=None)
+    assert (len(found["validation"]), len(found["test"])) == sizes
+    parts = [texts(found[role]) for role in ("train", "validation", "test")]
     assert len(set.union(*parts)) == sum(map(len, parts))
 
 
 def test_the_first_part_is_what_it_is_without_the_second():
     alone = rows_of(data__select_on=HALVES, data__report_on={"split": "test"})
     beside = rows_of(data__select_on=HALVES, data__report_on=HALVES)
-    assert texts(alone["select"]) == texts(beside["select"])
+    assert texts(alone["validation"]) == texts(beside["validation"])
 
 
 @pytest.mark.parametrize("key", ["select_on", "report_on"])
@@ -161,13 +161,13 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
     found = load_row_roles(registry.load("tasks", sweep.tasks[0]), sweep)
     assert {role: data_hash({role: part}) for role, part in found.items()} == {
         "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
-        "select": "88733118274ae4ea", "report": "8fe52a2899732d0f",
+        "validation": "88733118274ae4ea", "test": "8fe52a2899732d0f",
     }  # fmt: skip
 
 
 def test_rows_in_two_splits_are_counted():
     sweep = spec(data__select_on=VALIDATION, data__report_on=VALIDATION)
-    assert set_up_task(sweep, TASK).shared == {"report in select": (120, 120)}
+    assert set_up_task(sweep, TASK).shared == {"test in validation": (120, 120)}
     assert set_up_task(spec(), TASK).shared == {}
 
 
@@ -184,9 +184,9 @@ def test_a_gathered_task_fits_together():
     assert found.teacher.dims.layers == 2
     assert found.student.dims.hidden == 8
     assert {r: len(e) for r, e in found.teacher_splits.items()} == {
-        "select": 12, "report": 120, "finetune": 80, "train": 30,
+        "validation": 12, "test": 120, "finetune": 80, "train": 30,
     }  # fmt: skip
-    assert set(found.student_splits) == {"train", "select", "report"}
+    assert set(found.student_splits) == {"train", "validation", "test"}
     assert len(found.tokenizers.teacher) <= SHAPE["vocabulary"]
 
 
@@ -387,7 +387,7 @@ MORE = {
     "an arm on hidden states": (with_arms(ckd=CKD), {"recorded/"}),
     "fewer rows of students": ({"data__student_rows": 20}, {"recorded/logits"}),
     "more rows of students": ({"data__student_rows": 70}, {"recorded/logits"}),
-    "another report split": ({"data__report_on": {"split": "test"}}, {"scores/report"}),
+    "another test split": ({"data__report_on": {"split": "test"}}, {"scores/test"}),
 }
 ANOTHER = {
     "teacher lr": {"teacher__finetune": {"epochs": 1, "lr": 2e-3, "rows": 80}},

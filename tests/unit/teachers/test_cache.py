@@ -105,7 +105,7 @@ def part_of(done, name):
 TEACHER_FILES = ["teacher.json", "teacher.safetensors", f"{TEACHER}/model.safetensors"]
 PART_FILES = {
     "recorded/hidden_states/2": ["part.json", "part.safetensors", "00000.safetensors"],
-    "scores/report": ["part.json"],
+    "scores/test": ["part.json"],
 }
 
 

@@ -20,7 +20,7 @@ def teacher(folder: Path, name: str, age: int, parts: tuple[str, ...] = ("x", "y
     (entry / "teacher").mkdir(parents=True)
     (entry / "teacher" / "model.safetensors").write_bytes(b"0" * BIG)
     cache_index.write_metadata(
-        entry, TeacherMetadata(task="t", metrics={"report/m": 0.5}, identity=IDENTITY)
+        entry, TeacherMetadata(task="t", metrics={"test/m": 0.5}, identity=IDENTITY)
     )
     for k, part in enumerate(parts):
         place = entry / PARTS / part
@@ -49,7 +49,7 @@ def test_teachers_are_listed_with_their_parts_the_one_used_last_first(filled):
     found = cache_index.entries(filled)
     assert [entry.folder.name for entry in found] == ["new", "middle", "old"]
     first = found[0]
-    assert (first.task, first.about.metrics, first.weights) == ("t", {"report/m": 0.5}, BIG)
+    assert (first.task, first.about.metrics, first.weights) == ("t", {"test/m": 0.5}, BIG)
     assert [part.name for part in first.parts] == ["recorded/x", "recorded/y"]
     assert first.recordings == sum(part.nbytes for part in first.parts) >= 2 * SMALL
     files = (p for p in (filled / "new").rglob("*") if p.is_file())

@@ -61,9 +61,9 @@ ANOTHER_TEACHER = {
     "another family's head": {"teacher": replace(tiny.given().teacher, num_labels=4)},
 }
 OTHER_PARTS = {
-    "a label that is scored": (flipped("select"), {"scores/select"}),
+    "a label that is scored": (flipped("validation"), {"scores/validation"}),
     "rows of the report": (
-        {"teacher_splits": {**SPLITS, "report": SPLITS["select"]}}, {"scores/report"}
+        {"teacher_splits": {**SPLITS, "test": SPLITS["validation"]}}, {"scores/test"}
     ),
     "another layer": (
         {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2))},

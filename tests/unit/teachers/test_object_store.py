@@ -38,7 +38,7 @@ def test_what_nobody_wrote_to_passes():
         lambda p: p.cached_outputs.logits.chunks[0],
         lambda p: p.cached_outputs.hidden.chunks[-1],
         lambda p: p.splits["train"].labels,
-        lambda p: p.splits["report"].input_ids,
+        lambda p: p.splits["test"].input_ids,
     ],
     ids=["logits", "hidden states", "labels", "tokens"],
 )

@@ -39,16 +39,16 @@ def pieces(model_state, prefix="bert.encoder.layer."):
 
 def test_the_teacher_reads_every_row_once_and_says_so(forwards):
     prepared, _ = tiny.prepared(finetune=None)
-    recorded = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
+    recorded = sum(tiny.ROWS[role] for role in ("train", "validation", "test"))
     assert prepared.forwards == prepared.distinct == recorded
     assert (forwards.total(), len(forwards)) == (recorded, recorded)
 
 
 def test_scores_and_history_belong_to_the_fine_tuned_teacher():
     prepared, state = tiny.ready()
-    assert set(prepared.metrics) == {"select/accuracy", "report/accuracy"}
+    assert set(prepared.metrics) == {"validation/accuracy", "test/accuracy"}
     assert len(prepared.history) == 1
-    assert prepared.history[-1].metrics["accuracy"] == prepared.metrics["select/accuracy"]
+    assert prepared.history[-1].metrics["accuracy"] == prepared.metrics["validation/accuracy"]
     assert prepared.parameters == sum(a.size for a in state.tensors.values())
     assert (prepared.task, prepared.fingerprint) == (tiny.TASK, "f00d")
 
@@ -128,7 +128,7 @@ def test_progress_tells_of_fine_tuning_and_then_of_every_row():
     rows = [what for what in told if what[0] == "record"]
     assert told == tuned + rows
     assert [(done, total) for _, done, total, _ in tuned] == [(0, 1), (1, 1)]
-    total = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
+    total = sum(tiny.ROWS[role] for role in ("train", "validation", "test"))
     counts = [done for _, done, *_ in rows]
     assert counts == sorted(counts)
     assert counts[-1] == total

@@ -31,7 +31,7 @@ def teacher():
     )
 
 
-def pruned(model, sparsity: float, rows: str = "select"):
+def pruned(model, sparsity: float, rows: str = "validation"):
     given = tiny.given()
     return prune(
         model,

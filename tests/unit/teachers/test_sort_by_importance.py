@@ -18,15 +18,15 @@ CPU = torch.device("cpu")
 def test_the_order_changes_and_the_function_does_not():
     inputs = tiny.given()
     state = tiny.ready()[1]
-    select = inputs.teacher_splits["select"]
-    again = sort_units(state, select, inputs.task, collator=COLLATE, device=CPU)
-    batch = COLLATE(select, np.arange(5))
+    validation = inputs.teacher_splits["validation"]
+    again = sort_units(state, validation, inputs.task, collator=COLLATE, device=CPU)
+    batch = COLLATE(validation, np.arange(5))
     before, after = (weights.restore(s).eval() for s in (state, again))
     assert torch.allclose(forward(before, batch).logits, forward(after, batch).logits, atol=1e-5)
     assert model_dims(after) == model_dims(before)
     name = "bert.encoder.layer.0.intermediate.dense.weight"
     assert not np.array_equal(state.tensors[name], again.tensors[name])
-    scores = _scores(after, select, inputs.task, COLLATE, CPU)
+    scores = _scores(after, validation, inputs.task, COLLATE, CPU)
     for of in (scores.heads, scores.neurons):
         assert (np.diff(of, axis=1) <= 1e-5 * of.max()).all()
 
@@ -41,7 +41,7 @@ def test_a_student_may_select_layers_and_sort_units():
     )
     assert derived.layers == (1,)
     one, two = (p.student.build(seed=0).eval() for p in (plain, wired))
-    batch = COLLATE(plain.splits["select"], np.arange(4))
+    batch = COLLATE(plain.splits["validation"], np.arange(4))
     assert torch.allclose(forward(one, batch).logits, forward(two, batch).logits, atol=1e-5)
     assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(),
                                                      strict=True))  # fmt: skip

@@ -105,7 +105,7 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
         tmp_path,
         tiny.inputs(
             teacher_splits=splits,
-            student_splits={r: splits[r] for r in ("train", "select", "report")},
+            student_splits={r: splits[r] for r in ("train", "validation", "test")},
         ),
     )
     assert all(name.startswith("recorded/") for name in second.found.missing)
@@ -118,18 +118,18 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
 def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):
     first = tiny.kept(tmp_path)
     given = tiny.given()
-    splits = {**given.teacher_splits, "select": given.teacher_splits["report"]}
-    students = {**given.student_splits, "select": splits["select"]}
+    splits = {**given.teacher_splits, "validation": given.teacher_splits["test"]}
+    students = {**given.student_splits, "validation": splits["validation"]}
     second = tiny.through(tmp_path, tiny.inputs(teacher_splits=splits, student_splits=students))
-    assert second.found.missing == ("scores/select",) or second.found.missing == ()
-    assert second.prepared.metrics["select/accuracy"] == first.prepared.metrics["report/accuracy"]
+    assert second.found.missing == ("scores/validation",) or second.found.missing == ()
+    assert second.prepared.metrics["validation/accuracy"] == first.prepared.metrics["test/accuracy"]
     assert first.prepared.history
     assert second.prepared.history == ()
 
 
 def test_the_weights_do_not_depend_on_the_rows_that_training_is_looked_at_with():
     given = tiny.given()
-    splits = {**given.teacher_splits, "select": given.teacher_splits["report"]}
+    splits = {**given.teacher_splits, "validation": given.teacher_splits["test"]}
     (_, one), (_, two) = tiny.ready(), tiny.prepared(teacher_splits=splits)
     words = "bert.embeddings.word_embeddings.weight"
     apart = [n for n in one.tensors if not np.array_equal(one.tensors[n], two.tensors[n])]
@@ -152,7 +152,7 @@ def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
 
 def test_rows_that_pass_are_counted(tmp_path):
     first = tiny.kept(tmp_path)
-    everything = sum(tiny.ROWS[role] for role in ("train", "select", "report"))
+    everything = sum(tiny.ROWS[role] for role in ("train", "validation", "test"))
     assert first.prepared.forwards == first.prepared.distinct == everything
     more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
     # One layer more is one more pass over the rows of training.

@@ -106,7 +106,7 @@ def test_what_was_found_with_a_student_trained_in_another_precision_is_something
     )
     assert one.teacher == two.teacher
     assert {name for name, key in one.parts.items() if two.parts[name] != key} == {
-        *(f"analyses/{analysis_name(d)}" for d in TWICE), "scores/select", "scores/report"
+        *(f"analyses/{analysis_name(d)}" for d in TWICE), "scores/validation", "scores/test"
     }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def inputs() -> TaskInputs:
     rows = task.load("train", DataSettings())
     parts = {
         role: rows.take(np.arange(begin, begin + ROWS))
-        for role, begin in (("train", 0), ("select", ROWS), ("report", 2 * ROWS))
+        for role, begin in (("train", 0), ("validation", ROWS), ("test", 2 * ROWS))
     }
     tokenizer = train_bpe(list(parts["train"].texts[0]), 320, ("<|endoftext|>",))
     splits = {role: task.encode(part, tokenizer, LENGTH) for role, part in parts.items()}

@@ -32,7 +32,7 @@ from raykd.training.settings import TrainSettings
 TASK = "toy/sentiment"
 WORLD = DistributedContext(device=torch.device("cpu"))
 OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2), context_padding=2)
-ROWS = {"finetune": 48, "train": 32, "select": 20, "report": 24}
+ROWS = {"finetune": 48, "train": 32, "validation": 20, "test": 24}
 LENGTH = 32
 
 
@@ -55,7 +55,7 @@ def pretrained(model: ModelFactory, seed: int = 7) -> ModelFactory:
 def rows() -> dict[str, Examples]:
     task: Task = registry.load("tasks", TASK)
     settings = DataSettings(limit=max(ROWS.values()))
-    where = {"finetune": "train", "train": "train", "select": "validation", "report": "test"}
+    where = {"finetune": "train", "train": "train", "validation": "validation", "test": "test"}
     return {
         role: task.load(split, settings).take(np.arange(ROWS[role]))
         for role, split in where.items()
@@ -77,7 +77,7 @@ def given() -> TaskInputs:
     return TaskInputs(
         task=registry.load("tasks", TASK),
         teacher_splits=encoded,
-        student_splits={role: encoded[role] for role in ("train", "select", "report")},
+        student_splits={role: encoded[role] for role in ("train", "validation", "test")},
         teacher=factory(len(tokenizer), layers=2, hidden=16),
         teacher_pad=tokenizer.pad_token_id,
         finetune=TrainSettings(epochs=1, lr=1e-3, batch_size=16, precision="fp32"),

@@ -50,7 +50,7 @@ def test_the_methods_modules_are_trained_along():
 
 
 def test_without_select_split_there_are_terms_only():
-    evaluation = train_model(job(select=None)).history[-1]
+    evaluation = train_model(job(validation=None)).history[-1]
     assert evaluation.metrics == {}
     assert evaluation.terms["loss"] > 0
 
@@ -215,4 +215,4 @@ def test_dropout_is_overridden_everywhere():
 
 
 def test_without_gradient_clipping_large_losses_still_train():
-    assert train_model(job(max_grad_norm=None, rows=32, select=encoded(4))).steps == 4
+    assert train_model(job(max_grad_norm=None, rows=32, validation=encoded(4))).steps == 4

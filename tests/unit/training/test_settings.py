@@ -21,7 +21,7 @@ from raykd.training.loop import TrainResult, train_model
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
-ROWS, SELECT = 20, 11
+ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
     "epochs", "batch_size", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon",
     "max_grad_norm", "precision", "dropout", "length_grouping", "evals_per_epoch",
@@ -65,8 +65,8 @@ class Watched:
 
         collate.pad_id = COLLATOR.pad_id
         monkeypatch.setattr(optim.torch.optim.AdamW, "step", stepping)
-        given = {"rows": ROWS, "select": encoded(SELECT, seed=9), "method": Plain, "batch_size": 8,
-                 "epochs": 2, "precision": "fp32", "dropout": 0.0}  # fmt: skip
+        given = {"rows": ROWS, "validation": encoded(VALIDATION_ROWS, seed=9), "method": Plain,
+                 "batch_size": 8, "epochs": 2, "precision": "fp32", "dropout": 0.0}  # fmt: skip
         scale = changes.pop("scale", 1.0)
         made = job(**(given | changes), scale=scale)
         self.job = dataclasses.replace(made, collator=collate, teacher=teacher)
@@ -127,15 +127,15 @@ def test_the_rate_rises_over_its_share_of_the_steps_and_falls_as_its_schedule_sa
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_matrices_decay_and_vectors_do_not(monkeypatch, decay):
-    select = encoded(2, seed=9)
+    validation = encoded(2, seed=9)
     seen = Watched(monkeypatch, weight_decay=decay, lr=1e-2, schedule="constant", rows=4,
-                   warmup_ratio=0.0, select=select)  # fmt: skip
+                   warmup_ratio=0.0, validation=validation)  # fmt: skip
     assert set(seen.column("decay of matrices")) == {decay}
     assert set(seen.column("decay of vectors")) == {0.0}
     # Tokens that no row has are moved by the decay alone.
     after = seen.job.model.get_input_embeddings().weight.detach()
     before = seen.before["bert.embeddings.word_embeddings.weight"]
-    used = {0, *np.concatenate([encoded(4).input_ids, select.input_ids]).tolist()}
+    used = {0, *np.concatenate([encoded(4).input_ids, validation.input_ids]).tolist()}
     unused = [k for k in range(len(before)) if k not in used]
     factor = (1 - 1e-2 * decay) ** seen.result.steps
     assert len(unused) > 3
@@ -218,5 +218,5 @@ def test_an_evaluation_takes_so_many_rows_at_once(monkeypatch, size):
     seen = Watched(monkeypatch, eval_batch_size=size, epochs=1)
     of_training = [len(rows) for rows in seen.batches]
     of_evaluation = seen.read[len(of_training) :]
-    assert sum(of_evaluation) == SELECT
-    assert len(of_evaluation) == math.ceil(SELECT / size)
+    assert sum(of_evaluation) == VALIDATION_ROWS
+    assert len(of_evaluation) == math.ceil(VALIDATION_ROWS / size)

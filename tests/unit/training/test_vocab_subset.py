@@ -36,7 +36,7 @@ def test_all_rows_are_as_after_training_them_all(monkeypatch, family):
     for name, most in (("some", 0.5), ("all", 0.0)):
         monkeypatch.setattr("raykd.training.vocab_subset.MAX_SHARE", most)
         model = large(family=family)
-        given = job(model=model, select=rows, epochs=3, lr=0.01, weight_decay=0.1)
+        given = job(model=model, validation=rows, epochs=3, lr=0.01, weight_decay=0.1)
         train_model(dataclasses.replace(given, train=rows))
         trained[name] = model.state_dict()
     before = embedding(large(family=family)).weight

@@ -153,12 +153,12 @@ def job(
     **changes: Any,
 ) -> TrainJob:
     """A training; `changes` are settings of training or fields of the job."""
-    fields = {name: changes.pop(name) for name in ("state_path", "state_every_s", "select", "model")
-              if name in changes}  # fmt: skip
+    names = ("state_path", "state_every_s", "validation", "model")
+    fields = {name: changes.pop(name) for name in names if name in changes}
     defaults: dict[str, Any] = {"epochs": 2, "batch_size": 16, "lr": 1e-3}
     torch.manual_seed(seed)
     fields.setdefault("model", bert(seed, hidden=hidden))
-    fields.setdefault("select", encoded(40, seed=9))
+    fields.setdefault("validation", encoded(40, seed=9))
     return TrainJob(
         method=method(Params(scale=scale), context(hidden)),
         task=FirstToken(),

@@ -58,7 +58,7 @@ def test_the_map_has_the_parameters_that_choose_the_teacher(result: SweepResult)
     done = [t for t in run.of(TASK, "kd", "search") if t.status == "completed"]
     assert len(chart.rows) == len({(t.params["lam"], t.params["sparsity"]) for t in done})
     best = max(t.objective for t in done)
-    assert f"{100 * best:.1f} on the select split" in chart.finding
+    assert f"{100 * best:.1f} on the validation split" in chart.finding
 
 
 def test_text_of_the_user_is_escaped(result: SweepResult):

@@ -8,9 +8,9 @@ from tests.synthetic_run import METRIC, SEEDS
 
 
 def with_metrics(result: SweepResult, **values: float) -> SweepResult:
-    """The same run with further metrics on the report split in the confirm stage."""
+    """The same run with further metrics on the test split in the confirm stage."""
     trials = tuple(
-        replace(t, metrics={**t.metrics, **{f"report/{k}": v for k, v in values.items()}})
+        replace(t, metrics={**t.metrics, **{f"test/{k}": v for k, v in values.items()}})
         if t.stage == "confirm" and t.task == "glue/rte"
         else t
         for t in result.trials
@@ -46,7 +46,7 @@ def test_spreads_of_plain_numbers_keep_their_digits(result: SweepResult):
         replace(
             t,
             objective=-5.0,
-            metrics={f"report/{METRIC}": -6.0 - next(values), "report/teacher_kl": 1.0},
+            metrics={f"test/{METRIC}": -6.0 - next(values), "test/teacher_kl": 1.0},
         )
         if t.task == "glue/rte"
         else t

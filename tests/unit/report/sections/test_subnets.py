@@ -9,8 +9,8 @@ from tests.synthetic_run import METRIC
 
 def with_subnets(result: SweepResult) -> SweepResult:
     trials = tuple(
-        replace(t, metrics={**t.metrics, f"report/{METRIC}@w0.5d1": 0.5,
-                            f"report/{METRIC}@w0.5d0.5": 0.25, "report/f1@w0.5d1": 0.9})
+        replace(t, metrics={**t.metrics, f"test/{METRIC}@w0.5d1": 0.5,
+                            f"test/{METRIC}@w0.5d0.5": 0.25, "test/f1@w0.5d1": 0.9})
         if (t.task, t.arm, t.stage) == ("glue/rte", "ckd", "confirm")
         else t
         for t in result.trials
