@@ -88,8 +88,8 @@ def trial(
 
 def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
     """Values by name, read as in a search space."""
-    from raykd.spec.nodes import Findings, Source
     from raykd.spec.yaml_loader import parse
+    from raykd.spec.yaml_nodes import Findings, Source
 
     found: dict[str, Scalar] = {}
     for entry in given:

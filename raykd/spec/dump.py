@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
-from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec, Section, SweepSpec
+from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec, SpecSection, SweepSpec
 
 
 def to_yaml(spec: SweepSpec) -> str:
@@ -43,7 +43,7 @@ def _task(spec: SweepSpec, name: str) -> Any:
     return name if own is None else _section(own)
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: SpecSection) -> dict[str, Any]:
     """A section without what is null; nested ones go on one line."""
     plain = section.model_dump(exclude_none=True)
     return {key: _flow(value) for key, value in plain.items() if value != {}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from raykd.registry import suggestion
-from raykd.spec.nodes import Node
 from raykd.spec.scalars import resolve
 from raykd.spec.schema import (
     ConfirmSpec,
@@ -16,6 +15,7 @@ from raykd.spec.schema import (
     StudentSpec,
     TeacherSpec,
 )
+from raykd.spec.yaml_nodes import YamlNode
 from raykd.training.settings import TrainSettings
 
 _FORMS = {
@@ -115,7 +115,7 @@ def _homes(key: str) -> list[str]:
     return [section for section, names in fields.items() if key in names]
 
 
-def value_hint(node: Node, *, wants_text: bool = False) -> str:
+def value_hint(node: YamlNode, *, wants_text: bool = False) -> str:
     """How to write a scalar so that it is a number, or text."""
     if wants_text and node.is_scalar and not isinstance(node.value, str):
         return f'quote it: "{node.text}"' if node.text and node.value is not None else ""

@@ -15,12 +15,11 @@ from raykd import registry
 from raykd.errors import Problem, SpecError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
+from raykd.spec.feasibility import check_feasible
 from raykd.spec.method_section import as_params, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
-from raykd.spec.names import name_problem
-from raykd.spec.nodes import Entry, Findings, Mark, Node
+from raykd.spec.name_rules import name_problem
 from raykd.spec.overrides import apply_overrides
-from raykd.spec.reach import check_reach
 from raykd.spec.report_path import path_problem
 from raykd.spec.schema import (
     ArmSpec,
@@ -37,6 +36,7 @@ from raykd.spec.sections import read_section, unknown_keys
 from raykd.spec.splits import split_problems
 from raykd.spec.tasks_section import read_tasks
 from raykd.spec.yaml_loader import read_file
+from raykd.spec.yaml_nodes import Findings, Mark, YamlEntry, YamlNode
 
 __all__ = ["load_spec", "placed", "spec_from_dict", "to_yaml"]
 
@@ -107,7 +107,7 @@ def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) ->
     )
 
 
-def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
+def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     entries = root.entries
     known = [key for key in SweepSpec.model_fields if key != "own_tasks"]
     meant = unknown_keys(entries, known, "", findings)
@@ -122,14 +122,16 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
     data = _read_data(entries.get("data"), findings)
     teacher = read_teacher(entries["teacher"], findings) if "teacher" in entries else None
     student = read_student(entries["student"], teacher, findings) if "student" in entries else None
-    train = read_train(entries.get("train", Entry(root.mark, Node({}, "", root.mark))), findings)
+    train = read_train(
+        entries.get("train", YamlEntry(root.mark, YamlNode({}, "", root.mark))), findings
+    )
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
     search = read_search(entries.get("search"), tasks.metrics, findings)
     confirm = _read_confirm(entries.get("confirm"), findings)
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
     if search is not None and "methods" in entries:
-        check_reach(methods, as_params(train), search, entries, findings)
+        check_feasible(methods, as_params(train), search, entries, findings)
     if findings.problems:
         return None
     return SweepSpec.model_validate(
@@ -142,7 +144,7 @@ def _read_root(root: Node, findings: Findings) -> SweepSpec | None:
     )  # fmt: skip
 
 
-def _read_text(entry: Entry | None, key: str, findings: Findings) -> str:
+def _read_text(entry: YamlEntry | None, key: str, findings: Findings) -> str:
     if entry is None or entry.node.value is None:
         return ""
     if not isinstance(entry.node.value, str):
@@ -152,7 +154,7 @@ def _read_text(entry: Entry | None, key: str, findings: Findings) -> str:
     return entry.node.value
 
 
-def _read_name(entry: Entry | None, findings: Findings) -> str:
+def _read_name(entry: YamlEntry | None, findings: Findings) -> str:
     before = findings.told
     name = _read_text(entry, "name", findings)
     if entry is not None and findings.told == before and (wrong := name_problem(name)):
@@ -161,7 +163,7 @@ def _read_name(entry: Entry | None, findings: Findings) -> str:
     return name
 
 
-def _read_data(entry: Entry | None, findings: Findings) -> DataSpec | None:
+def _read_data(entry: YamlEntry | None, findings: Findings) -> DataSpec | None:
     parsed: dict[str, SplitRef] = {}
     by_hand = ("select_on", "report_on")
     given = entry.node.entries if entry is not None else {}
@@ -201,7 +203,7 @@ def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> No
         findings.add(mark, f"{where}.as_input", message, hint)
 
 
-def _read_confirm(entry: Entry | None, findings: Findings) -> ConfirmSpec | None:
+def _read_confirm(entry: YamlEntry | None, findings: Findings) -> ConfirmSpec | None:
     made = read_section(ConfirmSpec, entry, "confirm", findings)
     if made is None or entry is None or "seeds" not in entry.node.entries:
         return made
@@ -212,7 +214,7 @@ def _read_confirm(entry: Entry | None, findings: Findings) -> ConfirmSpec | None
     return made
 
 
-def _read_resources(entry: Entry | None, findings: Findings) -> ResourceSpec | None:
+def _read_resources(entry: YamlEntry | None, findings: Findings) -> ResourceSpec | None:
     made = read_section(ResourceSpec, entry, "resources", findings)
     if made is not None and made.gpus_per_worker != "auto" and made.gpus_per_worker < 0:
         assert entry is not None
@@ -223,8 +225,8 @@ def _read_resources(entry: Entry | None, findings: Findings) -> ResourceSpec | N
 
 
 def _read_report(
-    entry: Entry | None,
-    blocks: Entry | None,
+    entry: YamlEntry | None,
+    blocks: YamlEntry | None,
     methods: Mapping[str, ArmSpec],
     findings: Findings,
 ) -> ReportSpec | None:

@@ -10,11 +10,11 @@ from raykd.errors import SpecError, UnknownName
 from raykd.params import ParamInfo, Scalar, describe, unknown_key
 from raykd.registry import METHODS_WITHOUT_TEACHER, suggestion
 from raykd.spec.domains import same_value
-from raykd.spec.names import name_problem
-from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.spec.name_rules import name_problem
 from raykd.spec.schema import ArmSpec, ParameterSpec
-from raykd.spec.searched import Values, check_conditions, check_constant, read_value
+from raykd.spec.search_values import ParsedParameters, check_conditions, check_constant, read_value
 from raykd.spec.sections import is_section, unknown_keys
+from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import TrainSettings
 
 RESERVED = ("method", "start")
@@ -27,9 +27,9 @@ def train_infos() -> dict[str, ParamInfo]:
     return {info.name: info for info in describe(TrainSettings)}
 
 
-def read_train(entry: Entry, findings: Findings) -> Values:
+def read_train(entry: YamlEntry, findings: Findings) -> ParsedParameters:
     """Read the ``train`` section."""
-    values = Values()
+    values = ParsedParameters()
     if not is_section(entry, "train", findings):
         return values
     infos = train_infos()
@@ -41,7 +41,9 @@ def read_train(entry: Entry, findings: Findings) -> Values:
     return values
 
 
-def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, ArmSpec]:
+def read_methods(
+    entry: YamlEntry, train: ParsedParameters, findings: Findings
+) -> dict[str, ArmSpec]:
     """Read the ``methods`` section; an arm without teacher is added when the file has none.
 
     An arm whose value is ``false`` is left out.
@@ -77,14 +79,16 @@ def read_methods(entry: Entry, train: Values, findings: Findings) -> dict[str, A
     return arms
 
 
-def _as_mapping(node: Node) -> str:
+def _as_mapping(node: YamlNode) -> str:
     """How to write the methods that were given as a list, or as one name."""
     named = [item.typed() for item in node.items or [node] if isinstance(item.value, str)]
     shown = ", ".join(f"{name}: {{}}" for name in named or ["none", "kd"])
     return f"for example methods: {{{shown}}}"
 
 
-def _read_arm(arm: str, block: Entry, train: Values, findings: Findings) -> ArmSpec | None:
+def _read_arm(
+    arm: str, block: YamlEntry, train: ParsedParameters, findings: Findings
+) -> ArmSpec | None:
     path = join("methods", arm)
     if wrong := name_problem(arm):
         findings.add(block.mark, path, f"the name of an arm {wrong}")
@@ -96,7 +100,7 @@ def _read_arm(arm: str, block: Entry, train: Values, findings: Findings) -> ArmS
         return None
     before = findings.told
     infos = {i.name: i for i in describe(registry.params_of("methods", method))}
-    values, meant = Values(), set[str]()
+    values, meant = ParsedParameters(), set[str]()
     for name, entry in block.node.entries.items():
         if name in infos:
             read_value(name, entry, path, infos[name], values, findings)
@@ -109,7 +113,7 @@ def _read_arm(arm: str, block: Entry, train: Values, findings: Findings) -> ArmS
     return ArmSpec(name=arm, method=method, fixed=values.fixed, domains=values.domains, start=start)
 
 
-def _method_of(arm: str, block: Entry, path: str, findings: Findings) -> str | None:
+def _method_of(arm: str, block: YamlEntry, path: str, findings: Findings) -> str | None:
     """The method of an arm, when there is one of that name."""
     named = block.node.entries.get("method")
     method, mark, place = arm, block.mark, path
@@ -137,7 +141,7 @@ def _method_of(arm: str, block: Entry, path: str, findings: Findings) -> str | N
 
 def _unknown_parameter(
     name: str,
-    entry: Entry,
+    entry: YamlEntry,
     method: str,
     path: str,
     infos: Mapping[str, ParamInfo],
@@ -158,9 +162,9 @@ def _unknown_parameter(
 def _read_start(
     arm: str,
     method: str,
-    block: Entry,
-    values: Values,
-    train: Values,
+    block: YamlEntry,
+    values: ParsedParameters,
+    train: ParsedParameters,
     infos: Mapping[str, ParamInfo],
     findings: Findings,
 ) -> tuple[Mapping[str, Scalar], ...]:
@@ -193,7 +197,7 @@ def _read_start(
 
 
 def _check_point(
-    name: str, entry: Entry, place: str, arm: str, side: Values, findings: Findings
+    name: str, entry: YamlEntry, place: str, arm: str, side: ParsedParameters, findings: Findings
 ) -> None:
     where, value = join(place, name), entry.node.scalar()
     if name in side.domains:
@@ -213,8 +217,8 @@ def _check_point(
 
 def _check_active(
     point: Mapping[str, Scalar],
-    entries: Mapping[str, Entry],
-    values: Values,
+    entries: Mapping[str, YamlEntry],
+    values: ParsedParameters,
     place: str,
     findings: Findings,
 ) -> None:
@@ -231,7 +235,7 @@ def _check_active(
                 findings.add(entries[name].mark, join(place, name), message)
 
 
-def _check_together(arm: ArmSpec, block: Entry, most: int, findings: Findings) -> None:
+def _check_together(arm: ArmSpec, block: YamlEntry, most: int, findings: Findings) -> None:
     """Let the method's own checks see every combination of choices, or the first `most`."""
     from raykd.spec.arms import combinations, parameters
 
@@ -246,6 +250,6 @@ def _check_together(arm: ArmSpec, block: Entry, most: int, findings: Findings) -
             return
 
 
-def as_params(values: Values) -> ParameterSpec:
+def as_params(values: ParsedParameters) -> ParameterSpec:
     """The ``train`` section as the schema holds it."""
     return ParameterSpec(fixed=values.fixed, domains=values.domains)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
-from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import (
     LARGEST_SEED,
     FromTeacher,
     RandomInitSpec,
-    Section,
+    SpecSection,
     StudentSpec,
     TeacherSpec,
 )
-from raykd.spec.searched import check_constant
+from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
+from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
 FROM_TEACHER = "student.from_teacher"
 
@@ -40,7 +40,7 @@ def finetune_infos() -> dict[str, ParamInfo]:
     return train_infos() | extra
 
 
-def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
+def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
     """Read the ``teacher`` section; None when something is wrong."""
     if not is_section(entry, "teacher", findings):
         return None
@@ -62,7 +62,7 @@ def read_teacher(entry: Entry, findings: Findings) -> TeacherSpec | None:
     return made if findings.told == before else None
 
 
-def _check_cache_size(made: TeacherSpec, entry: Entry, findings: Findings) -> None:
+def _check_cache_size(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None:
     if made.cache_size != TeacherSpec().cache_size:
         message = "'cache_size' counts the draws of cache: sampled, or the tokens of cache: top_k; "
         mark = entry.node.entries["cache_size"].mark
@@ -71,7 +71,7 @@ def _check_cache_size(made: TeacherSpec, entry: Entry, findings: Findings) -> No
 
 
 def read_student(
-    entry: Entry, teacher: TeacherSpec | None, findings: Findings
+    entry: YamlEntry, teacher: TeacherSpec | None, findings: Findings
 ) -> StudentSpec | None:
     """Read the ``student`` section; None when something is wrong."""
     if not is_section(entry, "student", findings):
@@ -90,7 +90,7 @@ def read_student(
     return made if findings.told == before else None
 
 
-def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findings) -> None:
+def _exactly_one(entry: YamlEntry, path: str, keys: tuple[str, str], findings: Findings) -> None:
     given = [
         key
         for key, value in entry.node.entries.items()
@@ -105,13 +105,13 @@ def _exactly_one(entry: Entry, path: str, keys: tuple[str, str], findings: Findi
 
 
 def _known(path: str) -> tuple[str, ...]:
-    schemas: dict[str, type[Section]] = {
+    schemas: dict[str, type[SpecSection]] = {
         "teacher": TeacherSpec, "student": StudentSpec, FROM_TEACHER: FromTeacher,
     }  # fmt: skip
     return tuple(schemas[path].model_fields)
 
 
-def _read_model(entry: Entry, path: str, findings: Findings) -> str | RandomInitSpec | None:
+def _read_model(entry: YamlEntry, path: str, findings: Findings) -> str | RandomInitSpec | None:
     found = entry.node.entries.get("model")
     where = join(path, "model")
     if found is None or found.node.value is None:
@@ -126,7 +126,7 @@ def _read_model(entry: Entry, path: str, findings: Findings) -> str | RandomInit
     return found.node.value
 
 
-def _read_random_init(entry: Entry, where: str, findings: Findings) -> RandomInitSpec | None:
+def _read_random_init(entry: YamlEntry, where: str, findings: Findings) -> RandomInitSpec | None:
     random_init = read_section(RandomInitSpec, entry, where, findings)
     family = entry.node.entries.get("family")
     if family is not None and isinstance(family.node.value, str):
@@ -142,7 +142,7 @@ def _read_random_init(entry: Entry, where: str, findings: Findings) -> RandomIni
     return random_init
 
 
-def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
+def _read_finetune(entry: YamlEntry, findings: Findings) -> dict[str, Scalar]:
     found = entry.node.entries.get("finetune")
     values: dict[str, Scalar] = {}
     if found is None or not is_section(found, "teacher.finetune", findings):
@@ -162,7 +162,7 @@ def _read_finetune(entry: Entry, findings: Findings) -> dict[str, Scalar]:
 
 
 def _read_from_teacher(
-    entry: Entry, teacher: TeacherSpec | None, findings: Findings
+    entry: YamlEntry, teacher: TeacherSpec | None, findings: Findings
 ) -> FromTeacher | None:
     from_teacher = read_section(FromTeacher, entry, FROM_TEACHER, findings)
     if from_teacher is None:
@@ -195,10 +195,10 @@ def _read_from_teacher(
 
 
 def _check_layers(
-    layers: tuple[int, ...], entry: Entry, teacher: TeacherSpec, findings: Findings
+    layers: tuple[int, ...], entry: YamlEntry, teacher: TeacherSpec, findings: Findings
 ) -> None:
     where = join(FROM_TEACHER, "layers")
-    nodes: list[Node] = entry.node.entries["layers"].node.items
+    nodes: list[YamlNode] = entry.node.entries["layers"].node.items
     blocks = teacher.model.layers if isinstance(teacher.model, RandomInitSpec) else None
     for k, node in enumerate(nodes):
         number = layers[k]

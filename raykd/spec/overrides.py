@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from raykd.errors import SpecError
-from raykd.spec.nodes import Entry, Findings, Mark, Node, Source
 from raykd.spec.yaml_loader import parse
+from raykd.spec.yaml_nodes import Findings, Mark, Source, YamlEntry, YamlNode
 
 OPTION = "--set"
 
@@ -15,7 +15,7 @@ _KEY = re.compile(r"\s*([^\[\]]*[^\[\]\s])((?:\[\d{1,9}\])*)\s*")
 """One part of a path: a key, and the numbers of entries of the list below it."""
 
 
-def apply_overrides(root: Node, overrides: Sequence[str], findings: Findings) -> None:
+def apply_overrides(root: YamlNode, overrides: Sequence[str], findings: Findings) -> None:
     """Change `root` in place; a wrong override is noted in `findings` and left out.
 
     Args:
@@ -39,7 +39,7 @@ def apply_overrides(root: Node, overrides: Sequence[str], findings: Findings) ->
             findings.problems += exc.problems()
             continue
         mark = Mark(source, 0, start + len(path) - len(path.rpartition(".")[2].lstrip()) + 1)
-        _put(root, keys, Entry(mark, node or Node(None, "null", mark)), findings)
+        _put(root, keys, YamlEntry(mark, node or YamlNode(None, "null", mark)), findings)
 
 
 def _keys(path: str) -> list[str | int]:
@@ -53,7 +53,7 @@ def _keys(path: str) -> list[str | int]:
     return found
 
 
-def _put(root: Node, keys: list[str | int], entry: Entry, findings: Findings) -> None:
+def _put(root: YamlNode, keys: list[str | int], entry: YamlEntry, findings: Findings) -> None:
     here = root
     for depth, key in enumerate(keys):
         if wrong := _misfit(here, keys, depth):
@@ -69,12 +69,12 @@ def _put(root: Node, keys: list[str | int], entry: Entry, findings: Findings) ->
         if last:
             here.entries[key] = entry
         elif below is None or below.node.value is None:
-            below = Entry(below.mark if below else entry.mark, Node({}, "", entry.mark))
+            below = YamlEntry(below.mark if below else entry.mark, YamlNode({}, "", entry.mark))
             here.entries[key] = below
         here = here.entries[key].node
 
 
-def _misfit(here: Node, keys: Sequence[str | int], depth: int) -> tuple[str, str] | None:
+def _misfit(here: YamlNode, keys: Sequence[str | int], depth: int) -> tuple[str, str] | None:
     """What is wrong with a key below a value, and what to do; None where it fits."""
     path, key = _shown(keys[:depth]), keys[depth]
     if isinstance(here.value, list if isinstance(key, int) else dict):

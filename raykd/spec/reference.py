@@ -19,13 +19,13 @@ from raykd.spec.schema import (
     ReportSpec,
     ResourceSpec,
     SearchSpec,
-    Section,
+    SpecSection,
     SplitRef,
     StudentSpec,
     TeacherSpec,
 )
 
-SECTIONS: Mapping[str, type[Section]] = {
+SECTIONS: Mapping[str, type[SpecSection]] = {
     "tasks": OwnTaskSpec, "data": DataSpec, "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
     "student": StudentSpec, "from_teacher": FromTeacher, "model": RandomInitSpec,
@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 }  # fmt: skip
 """Everything in a file that has keys of its own, except training and methods."""
 
-_KEYS: Mapping[type[Section], Mapping[str, str]] = {
+_KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     OwnTaskSpec: {
         "name": "What the task is called; a shipped task is named without a mapping.",
         "texts": "The column with the text, or the two columns of a pair.",

@@ -8,10 +8,10 @@ from raykd.errors import Problem
 from raykd.params import show
 from raykd.spec.schema import ResourceSpec
 
-Node = Mapping[str, float]
+YamlNode = Mapping[str, float]
 
 
-def check_resources(resources: ResourceSpec, nodes: Sequence[Node]) -> Problem | None:
+def check_resources(resources: ResourceSpec, nodes: Sequence[YamlNode]) -> Problem | None:
     """Say why no trial could ever start, or None when one can.
 
     The workers of a trial may stand on several nodes; a worker stands on one.
@@ -36,7 +36,7 @@ def check_resources(resources: ResourceSpec, nodes: Sequence[Node]) -> Problem |
 
 
 def _shortage(
-    workers: int, each: float, unit: str, path: str, nodes: Sequence[Node]
+    workers: int, each: float, unit: str, path: str, nodes: Sequence[YamlNode]
 ) -> Problem | None:
     largest = max((node[unit] for node in nodes), default=0.0)
     if each <= largest:
@@ -52,7 +52,7 @@ def _shortage(
 
 
 def _joint_shortage(
-    workers: int, cpus: float, gpus: float, nodes: Sequence[Node]
+    workers: int, cpus: float, gpus: float, nodes: Sequence[YamlNode]
 ) -> Problem | None:
     """Each amount fits on some node, but all workers with both amounts do not fit together."""
     room = sum(_workers_on(node, cpus, gpus) for node in nodes)
@@ -69,7 +69,7 @@ def _joint_shortage(
     )
 
 
-def _workers_on(node: Node, cpus: float, gpus: float) -> int:
+def _workers_on(node: YamlNode, cpus: float, gpus: float) -> int:
     # The small term keeps 1 / 0.1 at 10 workers in spite of rounding.
     fits = int(node["cpus"] / cpus + 1e-9)
     return min(fits, int(node["gpus"] / gpus + 1e-9)) if gpus else fits

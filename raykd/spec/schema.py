@@ -19,7 +19,7 @@ LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
-class Section(BaseModel):
+class SpecSection(BaseModel):
     """Base of every part: frozen, no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(
@@ -27,14 +27,14 @@ class Section(BaseModel):
     )
 
 
-class SplitRef(Section):
+class SplitRef(SpecSection):
     """A split, or a part of it: ``{split: train, fraction: 0.1}``."""
 
     split: str
     fraction: Number | None = Field(default=None, gt=0, lt=1)
 
 
-class OwnTaskSpec(Section):
+class OwnTaskSpec(SpecSection):
     """A task that the file describes itself.
 
     `splits` names the file (without suffix), or the split on the hub, of splits that are called
@@ -64,7 +64,7 @@ class OwnTaskSpec(Section):
         return tuple(dict.fromkeys((first, *self.metrics)))
 
 
-class AugmentSpec(Section):
+class AugmentSpec(SpecSection):
     """More train rows for students: copies with some words replaced."""
 
     model: str | None = None
@@ -75,7 +75,7 @@ class AugmentSpec(Section):
     seed: Seed = 0
 
 
-class RationaleSpec(Section):
+class RationaleSpec(SpecSection):
     """Why responses are right: where that comes from, and whether it is part of the prompt.
 
     `source` is ``data``, ``teacher`` (asked before it saw the response), ``teacher_posthoc`` (told
@@ -98,7 +98,7 @@ class RationaleSpec(Section):
         return self.source in ("teacher", "teacher_posthoc")
 
 
-class DataSpec(Section):
+class DataSpec(SpecSection):
     """Rows: where they are, how long they may be, which part drives the search.
 
     `label_type` is what students learn: the data's own responses, or those of a language model.
@@ -116,7 +116,7 @@ class DataSpec(Section):
     seed: Seed = 0
 
 
-class RandomInitSpec(Section):
+class RandomInitSpec(SpecSection):
     """A model with random weights: ``{family: bert, layers: 2, hidden: 96, heads: 2}``."""
 
     family: str
@@ -129,7 +129,7 @@ class RandomInitSpec(Section):
     dropout: Number = Field(default=0.1, ge=0, lt=1)
 
 
-class TeacherSpec(Section):
+class TeacherSpec(SpecSection):
     """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
 
     `finetune` holds `TrainSettings` by name, plus ``rows``, ``seed`` and ``explain``. `cache` is
@@ -151,7 +151,7 @@ class TeacherSpec(Section):
         return float(self.finetune.get("explain") or 0.0)
 
 
-class FromTeacher(Section):
+class FromTeacher(SpecSection):
     """A student derived from the teacher: some layers, numbered from 0, or all of them pruned.
 
     `sort_by_importance` sorts the heads and neurons of every block, the most important first.
@@ -164,14 +164,14 @@ class FromTeacher(Section):
     weights: Literal["finetuned", "pretrained"] = "pretrained"
 
 
-class StudentSpec(Section):
+class StudentSpec(SpecSection):
     """The student: a pretrained model, sizes for random weights, or layers of the teacher."""
 
     model: str | RandomInitSpec | None = None
     from_teacher: FromTeacher | None = None
 
 
-class ParameterSpec(Section):
+class ParameterSpec(SpecSection):
     """Constants and search domains, of training or of one arm."""
 
     fixed: Mapping[str, Scalar] = Field(default_factory=dict)
@@ -186,21 +186,21 @@ class ArmSpec(ParameterSpec):
     start: tuple[Mapping[str, Scalar], ...] = ()
 
 
-class Named(Section):
+class Named(SpecSection):
     """A search algorithm or scheduler and its parameters."""
 
     name: str
     params: Mapping[str, Scalar] = Field(default_factory=dict)
 
 
-class Objective(Section):
+class Objective(SpecSection):
     """What the search improves."""
 
     metric: str = "auto"
     mode: Literal["auto", "max", "min"] = "auto"
 
 
-class SearchSpec(Section):
+class SearchSpec(SpecSection):
     """The search: algorithm, budget, early stopping."""
 
     algorithm: Named = Named(name="tpe")
@@ -212,14 +212,14 @@ class SearchSpec(Section):
     seed: Seed = 0
 
 
-class ConfirmSpec(Section):
+class ConfirmSpec(SpecSection):
     """The best configurations again, on fresh seeds; an empty list of seeds skips it."""
 
     top_k: int = Field(default=1, ge=1, le=1000)
     seeds: tuple[Seed, ...] = Field(default=(1, 2, 3, 4, 5), max_length=1000)
 
 
-class ResourceSpec(Section):
+class ResourceSpec(SpecSection):
     """What one trial runs on.
 
     `labels` are those of the nodes that may hold one, as ``ray start --labels`` gives them.
@@ -233,14 +233,14 @@ class ResourceSpec(Section):
     labels: Mapping[str, str] = Field(default_factory=dict)
 
 
-class ReportSpec(Section):
+class ReportSpec(SpecSection):
     """Where the report goes and what arms are compared with."""
 
     path: str = "reports/{name}.html"
     baseline: str | None = None
 
 
-class SweepSpec(Section):
+class SweepSpec(SpecSection):
     """A whole search-space file."""
 
     name: str

@@ -9,10 +9,10 @@ from raykd import registry
 from raykd.errors import SpecError
 from raykd.params import Scalar, describe
 from raykd.registry import suggestion
-from raykd.spec.nodes import Entry, Findings, Node, join
 from raykd.spec.schema import Named, Objective, SearchSpec
-from raykd.spec.searched import check_constant
+from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section
+from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
 LATENCY = "latency_ms"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
@@ -24,7 +24,7 @@ _BY_HAND = ("algorithm", "scheduler", "objective", "time_budget")
 
 
 def read_search(
-    entry: Entry | None, metrics: Sequence[Sequence[str]], findings: Findings
+    entry: YamlEntry | None, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> SearchSpec | None:
     """Read the ``search`` section; None when something is wrong.
 
@@ -58,7 +58,7 @@ def read_search(
     return made if findings.told == before else None
 
 
-def _read_named(kind: str, key: str, entry: Entry, findings: Findings) -> Named | None:
+def _read_named(kind: str, key: str, entry: YamlEntry, findings: Findings) -> Named | None:
     path = join("search", key)
     named = entry.node.entries.get("name") if entry.node.entries else entry
     if named is None or not isinstance(named.node.value, str):
@@ -90,7 +90,7 @@ def _read_named(kind: str, key: str, entry: Entry, findings: Findings) -> Named 
 
 
 def _read_objectives(
-    entry: Entry, metrics: Sequence[Sequence[str]], findings: Findings
+    entry: YamlEntry, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> tuple[Objective, ...]:
     """One objective or a list of them; a wrong one is left out."""
     path = "search.objective"
@@ -102,7 +102,7 @@ def _read_objectives(
             message = f"an objective is {{metric: ..., mode: ...}}, got {node.typed()}"
             findings.add(node.mark, where, message, "for example {metric: auto, mode: auto}")
             continue
-        objective = read_section(Objective, Entry(node.mark, node), where, findings)
+        objective = read_section(Objective, YamlEntry(node.mark, node), where, findings)
         if objective is None:
             continue
         if objective.metric in [other.metric for other in found]:
@@ -115,12 +115,12 @@ def _read_objectives(
     return tuple(found)
 
 
-def _metric_node(node: Node) -> Node:
+def _metric_node(node: YamlNode) -> YamlNode:
     return node.entries["metric"].node if "metric" in node.entries else node
 
 
 def _check_metric(
-    metric: str, node: Node, where: str, metrics: Sequence[Sequence[str]], findings: Findings
+    metric: str, node: YamlNode, where: str, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> None:
     if metric in ("auto", LATENCY) or not metrics:
         return
@@ -133,7 +133,9 @@ def _check_metric(
         findings.add(node.mark, where, message, hint)
 
 
-def _check_single(given: dict[str, Entry], parsed: dict[str, object], findings: Findings) -> None:
+def _check_single(
+    given: dict[str, YamlEntry], parsed: dict[str, object], findings: Findings
+) -> None:
     """Early stopping needs one number to compare."""
     scheduler, objectives = parsed.get("scheduler"), parsed["objective"]
     assert isinstance(objectives, tuple)
@@ -144,7 +146,7 @@ def _check_single(given: dict[str, Entry], parsed: dict[str, object], findings: 
         findings.add(given["scheduler"].mark, "search.scheduler", message, hint)
 
 
-def _read_budget(entry: Entry, findings: Findings) -> float | None:
+def _read_budget(entry: YamlEntry, findings: Findings) -> float | None:
     if entry.node.value is None:
         return None
     seconds = _seconds(entry.node.value) if entry.node.is_scalar else None

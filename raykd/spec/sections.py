@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from raykd.errors import shortened
 from raykd.spec.hints import form_of, key_hint, value_hint
-from raykd.spec.nodes import TYPED, Entry, Findings, Node, join
-from raykd.spec.schema import Section
+from raykd.spec.schema import SpecSection
+from raykd.spec.yaml_nodes import TYPED, Findings, YamlEntry, YamlNode, join
 
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=SpecSection)
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -37,7 +37,7 @@ _BOUNDS = {
 _RANGE = re.compile(r"\d\s*(?:-|\.\.+)\s*\d")
 
 
-def is_section(entry: Entry, path: str, findings: Findings) -> bool:
+def is_section(entry: YamlEntry, path: str, findings: Findings) -> bool:
     """Whether a value can be a section; null counts as an empty one."""
     if entry.node.value is None or isinstance(entry.node.value, dict):
         return True
@@ -48,7 +48,7 @@ def is_section(entry: Entry, path: str, findings: Findings) -> bool:
 
 
 def unknown_keys(
-    entries: Mapping[str, Entry], known: Collection[str], path: str, findings: Findings
+    entries: Mapping[str, YamlEntry], known: Collection[str], path: str, findings: Findings
 ) -> set[str]:
     """Note keys that do not exist.
 
@@ -69,7 +69,7 @@ def unknown_keys(
 
 def read_section(
     schema: type[S],
-    entry: Entry | None,
+    entry: YamlEntry | None,
     path: str,
     findings: Findings,
     *,
@@ -101,16 +101,16 @@ def read_section(
     try:
         made = schema.model_validate({**plain, **given})
     except ValidationError as exc:
-        rest = Node({k: keys[k] for k in plain}, "", entry.node.mark)
-        _translate(exc, Entry(entry.mark, rest), path, meant, findings)
+        rest = YamlNode({k: keys[k] for k in plain}, "", entry.node.mark)
+        _translate(exc, YamlEntry(entry.mark, rest), path, meant, findings)
         return None
     return None if len(plain) < len(keys) else made
 
 
 def _translate(
-    exc: ValidationError, entry: Entry, path: str, meant: set[str], findings: Findings
+    exc: ValidationError, entry: YamlEntry, path: str, meant: set[str], findings: Findings
 ) -> None:
-    grouped: dict[str, tuple[Entry, list[Any]]] = {}
+    grouped: dict[str, tuple[YamlEntry, list[Any]]] = {}
     for error in exc.errors():
         place, where = _descend(entry, path, error["loc"])
         if error["type"] == "missing":
@@ -126,7 +126,7 @@ def _translate(
         findings.add(place.node.mark, where, message, _right_form(name, place.node, errors))
 
 
-def _right_form(name: str, node: Node, errors: Sequence[Any]) -> str:
+def _right_form(name: str, node: YamlNode, errors: Sequence[Any]) -> str:
     """How the value is to be written, from the errors of all branches of a union."""
     kinds = {error["type"] for error in errors}
     if "tuple_type" in kinds and node.is_scalar and node.value is not None:
@@ -139,12 +139,12 @@ def _right_form(name: str, node: Node, errors: Sequence[Any]) -> str:
     return value_hint(node, wants_text="string_type" in kinds)
 
 
-def _descend(entry: Entry, path: str, loc: Sequence[int | str]) -> tuple[Entry, str]:
+def _descend(entry: YamlEntry, path: str, loc: Sequence[int | str]) -> tuple[YamlEntry, str]:
     """The deepest part of the file that a location names; unions add parts of their own."""
     for part in loc:
         if isinstance(part, int) and part < len(entry.node.items):
             below = entry.node.items[part]
-            entry, path = Entry(below.mark, below), f"{path}[{part}]"
+            entry, path = YamlEntry(below.mark, below), f"{path}[{part}]"
         elif isinstance(part, str) and part in entry.node.entries:
             entry, path = entry.node.entries[part], join(path, part)
     return entry, path

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from raykd import registry
 from raykd.errors import SpecError
-from raykd.spec.names import name_problem
-from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.spec.name_rules import name_problem
 from raykd.spec.schema import OwnTaskSpec
 from raykd.spec.sections import read_section
+from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
 _ON_HUB = re.compile(r"[\w.-]+(?:/[\w.-]+)?(?::[^/]+)?")
 """The name of a data set on the hub, with its configuration."""
@@ -32,7 +32,7 @@ class Tasks:
         self.metrics: list[tuple[str, ...]] = []
 
 
-def read_tasks(entry: Entry | None, findings: Findings) -> Tasks:
+def read_tasks(entry: YamlEntry | None, findings: Findings) -> Tasks:
     """Read the ``tasks`` section."""
     tasks = Tasks()
     if entry is not None and not entry.node.items:
@@ -50,7 +50,7 @@ def read_tasks(entry: Entry | None, findings: Findings) -> Tasks:
     return tasks
 
 
-def _read_name(node: Node, name: str, tasks: Tasks, findings: Findings) -> None:
+def _read_name(node: YamlNode, name: str, tasks: Tasks, findings: Findings) -> None:
     if name in tasks.names:
         findings.add(node.mark, "tasks", f"task '{name}' is listed twice")
         return
@@ -64,8 +64,8 @@ def _read_name(node: Node, name: str, tasks: Tasks, findings: Findings) -> None:
         findings.add(node.mark, "tasks", exc.message, exc.hint)
 
 
-def _read_own(node: Node, path: str, tasks: Tasks, findings: Findings) -> None:
-    made = read_section(OwnTaskSpec, Entry(node.mark, node), path, findings)
+def _read_own(node: YamlNode, path: str, tasks: Tasks, findings: Findings) -> None:
+    made = read_section(OwnTaskSpec, YamlEntry(node.mark, node), path, findings)
     if made is None:
         return
     for key, message, hint in _problems(made, tasks):

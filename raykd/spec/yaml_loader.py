@@ -15,14 +15,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from raykd.errors import Problem, SpecError
-from raykd.spec.nodes import Findings, Mark, Node, Source
+from raykd.spec.yaml_nodes import Findings, Mark, Source, YamlNode
 from raykd.spec.yaml_tree import TreeBuilder, mark_at
 
 MOST_CHARACTERS = 400_000
 """Of a file; what is larger is no search space."""
 
 
-def read_file(path: str | Path, findings: Findings) -> Node:
+def read_file(path: str | Path, findings: Findings) -> YamlNode:
     """Parse a search-space file.
 
     Raises:
@@ -65,7 +65,7 @@ def read_text(path: str | Path) -> str:
         raise _refusal(source, f"cannot read the file: {exc.strerror or exc}") from None
 
 
-def parse(text: str, source: Source, findings: Findings, *, offset: int = -1) -> Node | None:
+def parse(text: str, source: Source, findings: Findings, *, offset: int = -1) -> YamlNode | None:
     """Parse YAML text; None when it holds nothing.
 
     Args:

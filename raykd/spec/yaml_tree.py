@@ -19,8 +19,8 @@ from ruamel.yaml.events import (
 
 from raykd.errors import SpecError, shortened
 from raykd.params import Scalar
-from raykd.spec.nodes import TYPED, Entry, Findings, Mark, Node, Source, join
 from raykd.spec.scalars import resolve
+from raykd.spec.yaml_nodes import TYPED, Findings, Mark, Source, YamlEntry, YamlNode, join
 
 DEEPEST = 32
 """Levels of a file; a search space has six."""
@@ -54,7 +54,7 @@ class _Open:
         key: The key that waits for its value: name, position, and whether it is to be kept.
     """
 
-    node: Node
+    node: YamlNode
     path: str
     key: tuple[str, Mark, bool] | None = None
 
@@ -73,7 +73,7 @@ class TreeBuilder:
     source: Source
     findings: Findings
     offset: int
-    root: Node | None = None
+    root: YamlNode | None = None
     _open: list[_Open] = field(default_factory=list)
     _anchors: set[str] = field(default_factory=set)
     _values: int = 0
@@ -123,7 +123,7 @@ class TreeBuilder:
         if isinstance(event, CollectionStartEvent):
             self._enter(node, path)
 
-    def _enter(self, node: Node, path: str) -> None:
+    def _enter(self, node: YamlNode, path: str) -> None:
         if len(self._open) >= DEEPEST:
             raise self._stop(node.mark, f"nested too deeply: more than {DEEPEST} levels")
         self._open.append(_Open(node, path))
@@ -134,8 +134,8 @@ class TreeBuilder:
             self.findings.add(mark, inside.path, "a key must be a plain word")
             inside.key = ("", mark, False)
             if isinstance(event, CollectionStartEvent):
-                self._enter(Node([] if not isinstance(event, MappingStartEvent) else {}, "", mark),
-                            inside.path)  # fmt: skip
+                empty = YamlNode([] if not isinstance(event, MappingStartEvent) else {}, "", mark)
+                self._enter(empty, inside.path)
             return
         name = str(event.value)
         kept = True
@@ -161,7 +161,7 @@ class TreeBuilder:
             return join(inside.path, inside.key[0])
         return f"{inside.path}[{len(inside.node.items)}]"
 
-    def _place(self, node: Node, inside: _Open | None) -> None:
+    def _place(self, node: YamlNode, inside: _Open | None) -> None:
         if inside is None:
             self.root = node
         elif inside.key is None:
@@ -170,9 +170,9 @@ class TreeBuilder:
             name, mark, kept = inside.key
             inside.key = None
             if kept:
-                inside.node.entries[name] = Entry(mark, node)
+                inside.node.entries[name] = YamlEntry(mark, node)
 
-    def _read(self, event: NodeEvent, path: str, mark: Mark, inside: _Open | None) -> Node:
+    def _read(self, event: NodeEvent, path: str, mark: Mark, inside: _Open | None) -> YamlNode:
         key = inside.key if inside is not None else None
         if isinstance(event, AliasEvent):
             if key is None or key[0] != "<<":
@@ -181,18 +181,18 @@ class TreeBuilder:
                 self.findings.unread(mark, path, message, _WRITE_OUT)
                 if key is not None:
                     self.findings.forgive(key[1])
-            return Node(None, "null", mark)
+            return YamlNode(None, "null", mark)
         if isinstance(event, CollectionStartEvent):
             is_mapping = isinstance(event, MappingStartEvent)
             if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
                 self._refuse_tag(event.tag, path, mark)
-            return Node({} if is_mapping else [], "", mark)
+            return YamlNode({} if is_mapping else [], "", mark)
         assert isinstance(event, ScalarEvent)
         text, quoted = str(event.value), event.style is not None
         # A value left out has no place of its own: its mark is wherever the next token begins.
         here = key[1] if key is not None and not text and not quoted else mark
         value = self._scalar(event, text, path, here)
-        return Node(value, text if text or quoted else "null", here, quoted)
+        return YamlNode(value, text if text or quoted else "null", here, quoted)
 
     def _scalar(self, event: ScalarEvent, text: str, path: str, mark: Mark) -> Scalar:
         kind = str(event.tag or "").removeprefix(_TAG)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from raykd.errors import SpecError
-from raykd.spec.nodes import Findings, Node, Source
 from raykd.spec.yaml_loader import parse, read_file
+from raykd.spec.yaml_nodes import Findings, Source, YamlNode
 
 
-def read(text: str) -> tuple[Node, Findings]:
+def read(text: str) -> tuple[YamlNode, Findings]:
     findings = Findings()
     node = parse(text, Source("f.yaml", tuple(text.splitlines())), findings)
     assert node is not None

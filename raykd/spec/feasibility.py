@@ -13,8 +13,8 @@ from typing import Any
 from raykd import registry
 from raykd.params import Scalar, build, show
 from raykd.spec.domains import Domain, same_value
-from raykd.spec.nodes import Entry, Findings, join
 from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec
+from raykd.spec.yaml_nodes import Findings, YamlEntry, join
 
 MOST_COMBINATIONS = 100_000
 """Combinations of an arm that an algorithm with fixed points may have to list."""
@@ -22,11 +22,11 @@ MOST_COMBINATIONS = 100_000
 _Points = Callable[[Domain], Sequence[Scalar]]
 
 
-def check_reach(
+def check_feasible(
     methods: Mapping[str, ArmSpec],
     train: ParameterSpec,
     search: SearchSpec,
-    sections: Mapping[str, Entry],
+    sections: Mapping[str, YamlEntry],
     findings: Findings,
 ) -> None:
     """Note every condition that never holds, a grid that is too large, and unequal trainings.
@@ -59,7 +59,7 @@ def _points_of(algorithm: Named) -> _Points | None:
 
 
 def _check_conditions(
-    arm: ParameterSpec, block: Entry, path: str, points: _Points | None, findings: Findings
+    arm: ParameterSpec, block: YamlEntry, path: str, points: _Points | None, findings: Findings
 ) -> None:
     for name, domain in arm.domains.items():
         conditions = block.node.entries[name].node.entries.get("when")
@@ -118,7 +118,7 @@ def _check_size(
     arm: ArmSpec,
     train: ParameterSpec,
     points: _Points | None,
-    block: Entry,
+    block: YamlEntry,
     search: SearchSpec,
     findings: Findings,
 ) -> None:
@@ -136,7 +136,7 @@ def _check_size(
 
 
 def _check_epochs(
-    train: ParameterSpec, search: SearchSpec, block: Entry, findings: Findings
+    train: ParameterSpec, search: SearchSpec, block: YamlEntry, findings: Findings
 ) -> None:
     """Early stopping compares trials after equally many epochs, so they must train equally long."""
     domain = train.domains.get("epochs")

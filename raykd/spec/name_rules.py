@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from raykd.errors import shortened
-from raykd.spec.nodes import TYPED
+from raykd.spec.yaml_nodes import TYPED
 
 LONGEST_NAME = 100
 """Characters of a name; a file system takes 255 for a file, and two names share one."""

@@ -43,15 +43,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """One key of a mapping: where the key stands, and its value."""
 
     mark: Mark
-    node: Node
+    node: YamlNode
 
 
 @dataclass(slots=True)
-class Node:
+class YamlNode:
     """A scalar, a list or a mapping; mappings change when overrides are applied.
 
     Attributes:
@@ -61,7 +61,7 @@ class Node:
         quoted: Whether a scalar stands in quotes, which make text of a number.
     """
 
-    value: Scalar | list[Node] | dict[str, Entry]
+    value: Scalar | list[YamlNode] | dict[str, YamlEntry]
     text: str
     mark: Mark
     quoted: bool = False
@@ -72,12 +72,12 @@ class Node:
         return not isinstance(self.value, list | dict)
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, YamlEntry]:
         """The entries of a mapping; empty for anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
     @property
-    def items(self) -> list[Node]:
+    def items(self) -> list[YamlNode]:
         """The nodes of a list; empty for anything else."""
         return self.value if isinstance(self.value, list) else []
 

@@ -9,7 +9,7 @@ from raykd.params import ParamInfo, Scalar, show
 from raykd.registry import suggestion
 from raykd.spec.domains import KINDS, Domain, Kind
 from raykd.spec.hints import value_hint
-from raykd.spec.nodes import Entry, Findings, Node, join
+from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
 _FITTING: Mapping[type, tuple[Kind, ...]] = {
     float: KINDS,
@@ -36,8 +36,8 @@ MOST_STEPS = 1_000_000
 
 
 @dataclass(slots=True)
-class Values:
-    """What an arm sets and searches.
+class ParsedParameters:
+    """What a section sets and searches, as it was read.
 
     Attributes:
         fixed: Constants.
@@ -47,11 +47,16 @@ class Values:
 
     fixed: dict[str, Scalar] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, YamlEntry] = field(default_factory=dict)
 
 
 def read_value(
-    name: str, entry: Entry, path: str, info: ParamInfo, into: Values, findings: Findings
+    name: str,
+    entry: YamlEntry,
+    path: str,
+    info: ParamInfo,
+    into: ParsedParameters,
+    findings: Findings,
 ) -> None:
     """Read one value into `into`; what is wrong goes to `findings` instead."""
     into.entries[name] = entry
@@ -73,7 +78,7 @@ def read_value(
             into.domains[name] = domain
 
 
-def check_constant(node: Node, where: str, info: ParamInfo, findings: Findings) -> bool:
+def check_constant(node: YamlNode, where: str, info: ParamInfo, findings: Findings) -> bool:
     """Whether a node holds a value that the parameter may have; notes why not."""
     if not node.is_scalar:
         findings.add(node.mark, where, f"'{info.name}' must be one value, got {node.typed()}")
@@ -89,7 +94,9 @@ def check_constant(node: Node, where: str, info: ParamInfo, findings: Findings) 
     return not wrong
 
 
-def _read_domain(entry: Entry, where: str, info: ParamInfo, findings: Findings) -> Domain | None:
+def _read_domain(
+    entry: YamlEntry, where: str, info: ParamInfo, findings: Findings
+) -> Domain | None:
     named = {key: e for key, e in entry.node.entries.items() if key != "when"}
     if len(named) != 1:
         got = " and ".join(f"'{key}'" for key in named) or "none"
@@ -125,7 +132,7 @@ def _read_domain(entry: Entry, where: str, info: ParamInfo, findings: Findings) 
     )  # fmt: skip
 
 
-def _choice(node: Node, place: str, info: ParamInfo, findings: Findings) -> Domain | None:
+def _choice(node: YamlNode, place: str, info: ParamInfo, findings: Findings) -> Domain | None:
     if not node.items:
         message = f"choice takes a list of values, got {node.typed()}"
         findings.add(node.mark, place, message, "for example {choice: [1, 2, 4]}")
@@ -142,7 +149,7 @@ def _choice(node: Node, place: str, info: ParamInfo, findings: Findings) -> Doma
 
 
 def _range(
-    kind: Kind, node: Node, place: str, info: ParamInfo, findings: Findings
+    kind: Kind, node: YamlNode, place: str, info: ParamInfo, findings: Findings
 ) -> Domain | None:
     wanted = ("low", "high", "step") if kind == "quniform" else ("low", "high")
     numbers = [n for n in (_number(item) for item in node.items) if n is not None]
@@ -165,7 +172,7 @@ def _range(
     return Domain(kind=kind, low=float(low), high=float(high), step=step)
 
 
-def _number(node: Node) -> int | float | None:
+def _number(node: YamlNode) -> int | float | None:
     value = None if not node.is_scalar else node.scalar()
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -190,7 +197,7 @@ def _range_problem(kind: str, low: float, high: float, step: float | None) -> tu
     return "", ""
 
 
-def _read_when(entry: Entry, where: str, findings: Findings) -> dict[str, Scalar] | None:
+def _read_when(entry: YamlEntry, where: str, findings: Findings) -> dict[str, Scalar] | None:
     found = entry.node.entries.get("when")
     if found is None:
         return {}
@@ -209,14 +216,14 @@ def _read_when(entry: Entry, where: str, findings: Findings) -> dict[str, Scalar
     return {name: e.node.scalar() for name, e in conditions.items()}
 
 
-def _first(node: Node) -> str:
+def _first(node: YamlNode) -> str:
     """The first value of a list or mapping."""
     inner = [*node.items, *(entry.node for entry in node.entries.values())]
     return inner[0].typed() if inner else "0.5"
 
 
 def check_conditions(
-    values: Values,
+    values: ParsedParameters,
     infos: Mapping[str, ParamInfo],
     owner: str,
     path: str,
@@ -255,7 +262,7 @@ def check_conditions(
     _check_cycles(values, path, findings)
 
 
-def _check_cycles(values: Values, path: str, findings: Findings) -> None:
+def _check_cycles(values: ParsedParameters, path: str, findings: Findings) -> None:
     for name in values.domains:
         seen, ahead = {name}, [n for n in values.domains[name].when if n != name]
         while ahead:
