@@ -44,8 +44,8 @@ COST_COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One arm's cells in the order of the task's columns."""
+class ArmRow:
+    """The cells of one arm in the order of the task's columns."""
 
     cells: tuple[str, ...]
     mark: str
@@ -59,7 +59,7 @@ class TaskArms:
     student: str
     columns: tuple[str, ...]
     caption: str
-    rows: tuple[Row, ...]
+    rows: tuple[ArmRow, ...]
     costs: tuple[tuple[str, ...], ...]
     chart: Figure | None
 
@@ -111,7 +111,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
         caption=_caption(info.mode, arms, has_p=has_p),
         rows=tuple(
-            Row(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.name, ""))
+            ArmRow(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.name, ""))
             for a in arms
         ),
         costs=tuple(_costs(a, scale) for a in arms),

@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 200, 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class TrialRow:
     """One trial as shown; `values` sort the columns in the order of `COLUMNS`."""
 
     trial_id: str
@@ -39,7 +39,7 @@ class TrialsRecord:
 
     heading: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
 
 
 def record(result: SweepResult) -> TrialsRecord:
@@ -60,7 +60,7 @@ def render(r: TrialsRecord) -> str:
     return template("trials", r)
 
 
-def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
+def _row(trial: TrialResult, metric: str, scale: Scale) -> TrialRow:
     scores = (trial.objective, trial.metrics.get(f"test/{metric}"))
     epochs = trial.history[-1].epoch if trial.history else 0.0
     searched = ", ".join(f"{n} {v}" for n, v in shown_params(trial))
@@ -69,7 +69,7 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> Row:
     raw = [repr(v) if v is not None and math.isfinite(v) else "" for v in scores]
     curve = [e.metrics.get(metric, math.nan) for e in trial.history]
     curve = [v for v in curve if math.isfinite(v)]
-    return Row(
+    return TrialRow(
         trial_id=trial.trial_id,
         cells=(*texts, *shown, f"{epochs:g}", duration(trial.seconds), searched),
         values=(*texts, *raw, repr(epochs), repr(trial.seconds), searched),

@@ -13,8 +13,8 @@ from raykd.results.store import load_results
 from tests.synthetic_run import HOSTILE, Builder, spec, write_run
 
 LOADING = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
-ORDER = ["verdict", "arms", "budget", "ease", "knobs", "curves", "trials", "failures", "timeline",
-         "teacher", "reproduce"]  # fmt: skip
+ORDER = ["verdict", "arms", "budget", "tunability", "hyperparameters", "curves", "trials",
+         "failures", "timeline", "teacher", "reproduce"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -162,7 +162,7 @@ def test_a_killed_run_renders_with_an_honest_verdict(tmp_path: Path):
     text = render_page(load_results(builder.folder), "directory")
     assert "Not decided: nothing was confirmed on fresh seeds" in text
     assert "stopped before its end" in text
-    assert "Too few completed trials to tell which knobs matter" in text
+    assert "Too few completed trials to tell which hyperparameters matter" in text
 
 
 def test_equal_objectives_and_points_outside_a_domain_render(tmp_path: Path):

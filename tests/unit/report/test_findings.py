@@ -10,7 +10,15 @@ import pytest
 
 from raykd.report.build import render_page
 from raykd.report.charts import arm_styles
-from raykd.report.sections import arms, ease, knobs, reproduce, teacher, tradeoffs, trials
+from raykd.report.sections import (
+    arms,
+    hyperparameters,
+    reproduce,
+    teacher,
+    tradeoffs,
+    trials,
+    tunability,
+)
 from raykd.results.export import as_csv
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.store import load_results
@@ -75,25 +83,25 @@ def test_a_front_between_two_trials_is_no_finding(builder: Builder):
 def test_how_easy_is_said_by_medians_and_not_of_a_few_trials(builder: Builder):
     search(builder, "kd", 0.70, 20.0, count=9)
     search(builder, "ckd", 0.60, 20.0, count=10)
-    few = ease.record(load_results(builder.folder))
+    few = tunability.record(load_results(builder.folder))
     assert few.heading == f"{TASK}: too few completed trials to tell (10 an arm are needed)"
     builder.trial(TASK, "kd", 9, objective=0.709)
-    enough = ease.record(load_results(builder.folder))
+    enough = tunability.record(load_results(builder.folder))
     assert enough.heading == f"{TASK}: median search score kd 70.4, ckd 60.5"
     expected = enough.tasks[0][1][1]
     assert expected.finding.endswith("those of tpe are not.")
 
 
-def test_a_knob_is_named_when_it_stands_out_among_enough_trials(builder: Builder):
+def test_a_hyperparameter_is_named_when_it_stands_out_among_enough_trials(builder: Builder):
     for n in range(19):
         builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
                       params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
-    few = knobs.record(load_results(builder.folder))
+    few = hyperparameters.record(load_results(builder.folder))
     assert few.heading.startswith("Too few completed trials")
     for n in range(19, 22):
         builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
                       params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
-    enough = knobs.record(load_results(builder.folder))
+    enough = hyperparameters.record(load_results(builder.folder))
     assert enough.heading == "What mattered most: alpha for kd"
 
 

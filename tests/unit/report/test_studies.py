@@ -2,7 +2,15 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from raykd.report.sections import budget, curves, failures, knobs, teacher, timeline, tradeoffs
+from raykd.report.sections import (
+    budget,
+    curves,
+    failures,
+    hyperparameters,
+    teacher,
+    timeline,
+    tradeoffs,
+)
 from raykd.report.studies import distribution_of, importances, studies_of, study_of
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results
@@ -81,8 +89,8 @@ def builder_with(tmp_path) -> Builder:
     return builder
 
 
-def test_knobs_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepResult):
-    record = knobs.record(result)
+def test_hyperparameters_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepResult):
+    record = hyperparameters.record(result)
     assert record is not None
     kd = next(a for a in record.arms if a.title == f"kd on {TASK}")
     scores = [float(row[1]) for row in kd.best]
@@ -92,11 +100,13 @@ def test_knobs_mark_the_five_best_and_leave_out_the_colour_scale(result: SweepRe
     assert sum(t.get("line", {}).get("width") == 2.5 for t in parallel) == 5
 
 
-def test_knobs_draw_few_of_many_trials_and_the_best_among_them(builder_with: Builder, monkeypatch):
-    monkeypatch.setattr(knobs, "MAX_LINES", 8)
+def test_hyperparameters_draw_few_of_many_trials_and_the_best_among_them(
+    builder_with: Builder, monkeypatch
+):
+    monkeypatch.setattr(hyperparameters, "MAX_LINES", 8)
     for n in range(20):
         builder_with.trial(TASK, "kd", n, objective=0.6 + (7 * n % 20) / 100)
-    record = knobs.record(load_results(builder_with.folder))
+    record = hyperparameters.record(load_results(builder_with.folder))
     assert record is not None
     drawn = record.arms[0].figures[-1]
     assert drawn.title == "Completed trials of kd"
@@ -108,8 +118,8 @@ def test_knobs_draw_few_of_many_trials_and_the_best_among_them(builder_with: Bui
 
 
 def test_log_ticks_are_written_out_and_few():
-    assert knobs.log_ticks(1.9e-5, 9e-5) == [2e-5, 5e-5, 1e-4]
-    assert knobs.log_ticks(0.1, 1000) == [0.1, 1, 10, 100, 1000]
+    assert hyperparameters.log_ticks(1.9e-5, 9e-5) == [2e-5, 5e-5, 1e-4]
+    assert hyperparameters.log_ticks(0.1, 1000) == [0.1, 1, 10, 100, 1000]
 
 
 def test_budget_draws_one_best_line_per_arm(result: SweepResult):

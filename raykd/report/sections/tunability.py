@@ -1,4 +1,4 @@
-"""How easy is each method to tune: the spread of its scores over the search."""
+"""Tunability of each arm: the distribution of its scores over the search."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ INDEPENDENT = ("random", "grid")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EaseRecord:
+class TunabilityRecord:
     """Two charts per task and the medians of the arms."""
 
     heading: str
     tasks: tuple[tuple[str, tuple[Figure, ...]], ...]
 
 
-def record(result: SweepResult) -> EaseRecord | None:
+def record(result: SweepResult) -> TunabilityRecord | None:
     """None when no search trial was completed."""
     shown = []
     findings = []
@@ -44,10 +44,11 @@ def record(result: SweepResult) -> EaseRecord | None:
             findings.append(_finding(result, task, arms))
     if not shown:
         return None
-    return EaseRecord(heading="; ".join(f for f in findings if f), tasks=tuple(shown))  # fmt: skip
+    heading = "; ".join(f for f in findings if f)
+    return TunabilityRecord(heading=heading, tasks=tuple(shown))
 
 
-def render(r: EaseRecord) -> str:
+def render(r: TunabilityRecord) -> str:
     """The charts."""
     return template("figures", r)
 
@@ -142,4 +143,4 @@ def _expected(result: SweepResult, task: str, arms: list[str], index: int) -> Fi
     )
 
 
-SECTION = Section(order=40, title="How easy is each method to tune?", record=record, render=render)
+SECTION = Section(order=40, title="How tunable is each arm?", record=record, render=render)

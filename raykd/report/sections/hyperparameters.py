@@ -1,4 +1,4 @@
-"""Which knobs matter: per arm importances, slices, the five best configurations, all of them."""
+"""Which hyperparameters matter: importances, slices and the best configurations of each arm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ALL_FIGURES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArmKnobs:
+class ArmHyperparameters:
     """One arm on one task.
 
     Attributes:
@@ -53,16 +53,16 @@ class ArmKnobs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnobsRecord:
+class HyperparametersRecord:
     """All arms that searched something."""
 
     heading: str
-    arms: tuple[ArmKnobs, ...]
+    arms: tuple[ArmHyperparameters, ...]
 
 
-def record(result: SweepResult) -> KnobsRecord | None:
+def record(result: SweepResult) -> HyperparametersRecord | None:
     """None when nothing was searched or completed."""
-    arms: list[ArmKnobs] = []
+    arms: list[ArmHyperparameters] = []
     findings: list[str] = []
     enough = False
     for task in result.tasks:
@@ -80,15 +80,15 @@ def record(result: SweepResult) -> KnobsRecord | None:
         return None
     first = next((i for i, arm in enumerate(arms) if len(arm.figures) >= _ALL_FIGURES), 0)
     arms[first] = dataclasses.replace(arms[first], is_open=True)
-    heading = "No knob stands out over the others"
+    heading = "No hyperparameter stands out over the others"
     if findings:
         heading = f"What mattered most: {', '.join(findings)}"
     elif not enough:
         heading = (
-            "Too few completed trials to tell which knobs matter "
+            "Too few completed trials to tell which hyperparameters matter "
             f"({MIN_TRIALS_TO_NAME} per arm are needed)"
         )
-    return KnobsRecord(heading=heading, arms=tuple(arms))
+    return HyperparametersRecord(heading=heading, arms=tuple(arms))
 
 
 def _stands_out(study: optuna.Study, weights: dict[str, float]) -> str:
@@ -99,9 +99,9 @@ def _stands_out(study: optuna.Study, weights: dict[str, float]) -> str:
     return top if share - second >= MIN_LEAD else ""
 
 
-def render(r: KnobsRecord) -> str:
+def render(r: HyperparametersRecord) -> str:
     """One panel per arm."""
-    return template("knobs", r)
+    return template("hyperparameters", r)
 
 
 def _arm(
@@ -110,13 +110,13 @@ def _arm(
     arm: str,
     study: optuna.Study,
     weights: dict[str, float],
-) -> ArmKnobs:
+) -> ArmHyperparameters:
     style = arm_styles(result.arms)[arm]
     metric, mode = metric_of(result, task)
     unit = scale_of(result, task).axis(metric)
     key = f"{result.tasks.index(result.task(task))}-{result.arms.index(arm)}"
     figures = []
-    finding = f"{num_completed(study)} completed trials are too few to rank the knobs."
+    finding = f"{num_completed(study)} completed trials are too few to rank the hyperparameters."
     if len(weights) == 1:
         finding = f"{next(iter(weights))} is the only parameter that was searched."
     elif weights:
@@ -129,7 +129,7 @@ def _arm(
         figures += _slices(study, style, unit, f"slice-{key}", arm)
         figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", arm))
     columns, best = _best(result, task, arm, mode)
-    return ArmKnobs(
+    return ArmHyperparameters(
         title=f"{arm} on {task}",
         finding=finding,
         figures=tuple(figures),
@@ -176,7 +176,7 @@ def _slices(study: optuna.Study, style: Style, unit: str, key: str, arm: str) ->
             chart,
             key=f"{key}-{start}",
             title=f"Score of {arm} against {', '.join(part)}",
-            finding="One mark per completed trial; a slope or a hump is a knob worth turning.",
+            finding="One mark per completed trial; a slope or a hump shows that it matters.",
             columns=("parameter", "value", unit),
             rows=sorted(
                 (name, short(t.params[name]), f"{t.value:.4g}")
@@ -268,4 +268,4 @@ def _best(
     return ("trial", metric_of(result, task)[0], *names), tuple(rows)
 
 
-SECTION = Section(order=50, title="Which knobs matter?", record=record, render=render)
+SECTION = Section(order=50, title="Which hyperparameters matter?", record=record, render=render)
