@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from raykd.params import param
-from raykd.search.window import windowed
+from raykd.search.study_view import limited_view
 from raykd.spec.domains import Domain
 
 
@@ -29,7 +29,7 @@ class Params:
 
 
 class _Sampler(optuna.samplers.TPESampler):
-    """TPE that looks at a window of a long study.
+    """TPE that reads a limited view of a long study.
 
     Args:
         newest: Trials that ended last, all of which it looks at.
@@ -39,11 +39,11 @@ class _Sampler(optuna.samplers.TPESampler):
     def __init__(self, newest: int, **settings: Any) -> None:
         super().__init__(**settings)
         self._newest = newest
-        self._window: optuna.Study | None = None
+        self._view: optuna.Study | None = None
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """A new trial is asked for: look anew."""
-        self._window = None
+        self._view = None
         super().before_trial(study, trial)
 
     def infer_relative_search_space(
@@ -66,14 +66,14 @@ class _Sampler(optuna.samplers.TPESampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one of the others."""
-        looked_at = self._look(study)
-        return super().sample_independent(looked_at, trial, param_name, param_distribution)
+        trials_for_sampler = self._look(study)
+        return super().sample_independent(trials_for_sampler, trial, param_name, param_distribution)
 
     def _look(self, study: optuna.Study) -> optuna.Study:
         # One look for all parameters of a trial.
-        if self._window is None:
-            self._window = windowed(study, self._newest)
-        return self._window
+        if self._view is None:
+            self._view = limited_view(study, self._newest)
+        return self._view
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from raykd import params, registry
 from raykd.search.space import suggest
-from raykd.search.window import BEST, looked_at, windowed
+from raykd.search.study_view import BEST, limited_view, trials_for_sampler
 from raykd.spec.domains import Domain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -41,7 +41,7 @@ def study(count: int, direction: str = "maximize", sampler=None) -> optuna.Study
 def test_the_best_the_newest_and_the_running_ones_are_seen(direction):
     made = study(500, direction)
     trials = made.get_trials(deepcopy=False)
-    seen = {t.number for t in looked_at(trials, made.direction, newest=100)}
+    seen = {t.number for t in trials_for_sampler(trials, made.direction, newest=100)}
     completed = [t for t in trials if t.state is TrialState.COMPLETE]
     completed.sort(key=lambda t: t.value, reverse=direction == "maximize")
     best = {t.number for t in completed[:BEST]}
@@ -51,25 +51,27 @@ def test_the_best_the_newest_and_the_running_ones_are_seen(direction):
 
 def test_they_stay_in_order():
     trials = study(500).get_trials(deepcopy=False)
-    numbers = [t.number for t in looked_at(trials, optuna.study.StudyDirection.MAXIMIZE, 100)]
+    numbers = [
+        t.number for t in trials_for_sampler(trials, optuna.study.StudyDirection.MAXIMIZE, 100)
+    ]
     assert numbers == sorted(numbers)
 
 
 def test_a_short_study_is_seen_as_it_is():
     made = study(300)
-    assert windowed(made, 302) is made
+    assert limited_view(made, 302) is made
 
 
 def test_a_study_with_two_objectives_is_seen_as_it_is():
     made = optuna.create_study(directions=["maximize", "minimize"])
     for k in range(20):
         made.add_trial(create_trial(values=[k, k], params={"x": 0.5}, distributions={"x": SPACE}))
-    assert windowed(made, 10) is made
+    assert limited_view(made, 10) is made
 
 
 def test_what_is_no_trial_is_asked_of_the_study():
     made = study(300)
-    shown = windowed(made, 250)
+    shown = limited_view(made, 250)
     assert shown is not made
     assert shown.study_name == made.study_name
     assert shown.direction == made.direction
@@ -81,7 +83,7 @@ def tpe(newest: int) -> optuna.samplers.BaseSampler:
     return registry.load("algorithms", "tpe")(settings, DOMAINS, 7)
 
 
-def test_the_sampler_reads_trials_through_the_window(monkeypatch):
+def test_the_sampler_reads_trials_through_the_view(monkeypatch):
     """Fails when Optuna's samplers come to read trials in another way."""
     made = study(600, sampler=tpe(250))
     counts = []
@@ -102,14 +104,14 @@ def test_a_trial_sees_those_before_it():
     for k in range(260):
         made.add_trial(ended(k / 260))
     suggest(made.ask(), DOMAINS, {})
-    first = made.sampler._window
+    first = made.sampler._view
     suggest(made.ask(), DOMAINS, {})
-    last = [t.number for t in made.sampler._window._get_trials(deepcopy=False)]
-    assert made.sampler._window is not first
+    last = [t.number for t in made.sampler._view._get_trials(deepcopy=False)]
+    assert made.sampler._view is not first
     assert last[-1] == 261
 
 
-def test_few_trials_are_suggested_as_without_a_window():
+def test_few_trials_are_suggested_as_without_a_view():
     def search(newest: int) -> list[float]:
         made = optuna.create_study(direction="maximize", sampler=tpe(newest))
         found = []

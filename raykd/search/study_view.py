@@ -1,4 +1,4 @@
-"""The trials of a study that a sampler looks at: a suggestion costs the same in long searches.
+"""Limits the trials that a sampler reads, so that a suggestion costs the same in long searches.
 
 Optuna's TPE goes over every recorded trial several times for each suggestion. What it learns from
 old and middling trials is little: it gives the newest the most weight, and takes the 25 best apart.
@@ -19,7 +19,7 @@ BEST = 25
 """Trials that TPE models as good ones, at most; with 250 trials or more it is this many."""
 
 
-def looked_at(
+def trials_for_sampler(
     trials: Sequence[FrozenTrial], direction: StudyDirection, newest: int
 ) -> list[FrozenTrial]:
     """All that run, the best and the newest of those that ended, in their order.
@@ -38,12 +38,12 @@ def looked_at(
     return [t for t in trials if t.number in kept]
 
 
-class Window:
-    """A study as it was when asked for a trial, with only some of its trials.
+class StudyView:
+    """A read-only view of a study that shows only some of its trials.
 
     Args:
         study: The study.
-        trials: What it shows.
+        trials: The trials that it shows.
     """
 
     def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
@@ -65,10 +65,10 @@ class Window:
         return getattr(self._study, name)
 
 
-def windowed(study: optuna.Study, newest: int) -> optuna.Study:
-    """The study with the trials of `looked_at`; itself while it has few, or several objectives."""
+def limited_view(study: optuna.Study, newest: int) -> optuna.Study:
+    """The study with `trials_for_sampler` only; the whole one if short or multi-objective."""
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     trials = study.get_trials(deepcopy=False, states=states)
     if len(study.directions) > 1 or len(trials) <= newest:
         return study
-    return cast(optuna.Study, Window(study, looked_at(trials, study.direction, newest)))
+    return cast(optuna.Study, StudyView(study, trials_for_sampler(trials, study.direction, newest)))
