@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raykd.results.records import Status, SweepResult, TrialResult
-from raykd.results.stats import estimate
+from raykd.results.stats import confidence_interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,5 +117,5 @@ def _standing(of: Confirmed, newest: float) -> tuple[bool, float, float]:
 
 def _preference(of: Confirmed, sign: float) -> tuple[bool, bool, float]:
     """Sorts the configuration that speaks first: with a value, none lost, best when selecting."""
-    values = estimate([t.objective for t in of.runs if t.objective is not None])
+    values = confidence_interval([t.objective for t in of.runs if t.objective is not None])
     return not of.seeds, bool(of.lost), sign * values.mean if values else math.inf

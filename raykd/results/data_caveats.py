@@ -10,10 +10,10 @@ from raykd.results.records import SweepResult
 from raykd.results.summary import (
     ArmSummary,
     metric_of,
+    no_teacher_arm,
     rows_of,
     scale_of,
     teacher_score,
-    without_teacher,
 )
 
 MIN_CONTRADICTORY = 0.01
@@ -90,7 +90,7 @@ def describe_shared_rows(what: str, count: int, of: int) -> str:
 
 def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     """A teacher that knows no more than a student without one, or has its classes mixed up."""
-    none = without_teacher(arms)
+    none = no_teacher_arm(arms)
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
     split = "test" if none is not None and none.confirmed else "validation"
     teacher = teacher_score(result, task, split)
@@ -164,7 +164,9 @@ def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
         )
 
 
-def told(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
+def rationale_in_prompt(
+    result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
+) -> Iterator[Caveat]:
     """Prompts that hold a rationale."""
     if result.spec["data"].get("rationales", {}).get("as_input"):
         yield Caveat(

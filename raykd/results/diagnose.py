@@ -8,7 +8,13 @@ from typing import Any
 
 from raykd.params import show
 from raykd.results.caveat import Caveat
-from raykd.results.data_caveats import same_split, shared_rows, teacher_rows, told, weak_teacher
+from raykd.results.data_caveats import (
+    rationale_in_prompt,
+    same_split,
+    shared_rows,
+    teacher_rows,
+    weak_teacher,
+)
 from raykd.results.precision import mixed_precision
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import MIN_SEEDS
@@ -57,7 +63,7 @@ def _undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
         (arm.name, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
         for arm in arms
         if arm.versus is not None and arm.versus.undecided
-        for e in [arm.versus.estimate]
+        for e in [arm.versus.interval]
         if e.has_interval and e.low <= 0.0 <= e.high
     ]
     hint = (
@@ -272,8 +278,8 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, _lost_confirm, teacher_rows, _few_seeds, _undecided, weak_teacher,
-    _same_value, _unequal, _at_edge, _late_best, _failures, told, _unfinished, _missing,
-    _other_runs, mixed_precision,
+    _same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt, _unfinished,
+    _missing, _other_runs, mixed_precision,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raykd.results.stats import Estimate
+    from raykd.results.stats import ConfidenceInterval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +46,15 @@ class Scale:
         """The title of an axis: the metric and its unit."""
         return metric if self.unit == metric else f"{metric} ({self.unit})"
 
-    def cut(self, found: Estimate) -> Estimate:
+    def clip(self, found: ConfidenceInterval) -> ConfidenceInterval:
         """An interval without the values that the metric cannot have."""
         return _between(self.low, self.high, found)
 
-    def cut_difference(self, found: Estimate) -> Estimate:
+    def clip_difference(self, found: ConfidenceInterval) -> ConfidenceInterval:
         """The same for the difference of two values."""
         return _between(self.low - self.high, self.high - self.low, found)
 
-    def least_sd(self, rows: int | None) -> float:
+    def min_sd(self, rows: int | None) -> float:
         """The least spread over seeds that a split can tell from none: one of its rows.
 
         Args:
@@ -107,7 +107,7 @@ def scale_named(unit: str, metric: str) -> Scale:
     return found if found.unit else dataclasses.replace(found, unit=metric)
 
 
-def _between(low: float, high: float, found: Estimate) -> Estimate:
+def _between(low: float, high: float, found: ConfidenceInterval) -> ConfidenceInterval:
     if not found.has_interval or (low <= found.low and found.high <= high):
         return found
     return dataclasses.replace(found, low=max(found.low, low), high=min(found.high, high))

@@ -22,8 +22,8 @@ _FLAT = 1e-9  # of the values: what rounding leaves of equal differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A mean and how sure it is.
+class ConfidenceInterval:
+    """A mean with its t interval.
 
     Attributes:
         mean: Mean of the values.
@@ -51,15 +51,15 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class PairedDifference:
     """One arm minus another, paired by seed; positive is better whatever the metric's direction.
 
     Attributes:
-        estimate: Mean difference and its paired t interval.
+        interval: Mean difference and its paired t interval.
         p: Exact sign-flip p value, two-sided; None below `MIN_SIGN_FLIP_PAIRS` pairs.
     """
 
-    estimate: Estimate
+    interval: ConfidenceInterval
     p: float | None
 
     @property
@@ -69,7 +69,7 @@ class Difference:
         That is without an interval, with one that contains 0, below `MIN_SEEDS` pairs, and where
         the interval has no width: a few equal differences are no certainty.
         """
-        e = self.estimate
+        e = self.interval
         if not e.has_interval or e.n < MIN_SEEDS or e.low <= 0.0 <= e.high:
             return True
         flat = e.high - e.low <= _FLAT * max(abs(e.low), abs(e.high))
@@ -77,23 +77,23 @@ class Difference:
 
     @property
     def better(self) -> bool:
-        """Whether it is certain enough that the first of the two is the better one."""
-        return not self.undecided and self.estimate.low > 0.0
+        """Whether the first arm is better: the interval excludes zero, on enough seeds."""
+        return not self.undecided and self.interval.low > 0.0
 
 
-def estimate(
-    values: Sequence[float], confidence: float = CONFIDENCE, least_sd: float = 0.0
-) -> Estimate | None:
-    """Mean, standard deviation and t interval; None when no finite value is left.
+def confidence_interval(
+    values: Sequence[float], confidence: float = CONFIDENCE, min_sd: float = 0.0
+) -> ConfidenceInterval | None:
+    """Mean, standard deviation and t interval; None without a finite value.
 
     Args:
         values: What was measured.
         confidence: Of the interval.
-        least_sd: The interval is at least as wide as that of values with this deviation: what is
+        min_sd: The interval is at least as wide as that of values with this deviation: what is
             measured on a few rows comes in steps, and equal values do not mean no spread.
 
     Example:
-        >>> e = estimate([1.0, 2.0, 3.0])
+        >>> e = confidence_interval([1.0, 2.0, 3.0])
         >>> (e.mean, e.sd, round(e.low, 3), round(e.high, 3))
         (2.0, 1.0, -0.484, 4.484)
     """
@@ -103,31 +103,33 @@ def estimate(
         return None
     mean = math.fsum(finite) / n
     if n == 1:
-        return Estimate(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
+        return ConfidenceInterval(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
-    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * max(sd, least_sd) / math.sqrt(n)
-    return Estimate(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
+    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * max(sd, min_sd) / math.sqrt(n)
+    return ConfidenceInterval(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
 
 
-def paired(
-    arm: Mapping[int, float], other: Mapping[int, float], mode: str, least_sd: float = 0.0
-) -> Difference | None:
+def paired_difference(
+    arm: Mapping[int, float], other: Mapping[int, float], mode: str, min_sd: float = 0.0
+) -> PairedDifference | None:
     """How much better `arm` is than `other`, over the seeds both have; None without common ones.
 
     Args:
         arm: Seed to value.
         other: Seed to value.
         mode: ``max`` or ``min``; with ``min`` the sign is turned, so that positive is better.
-        least_sd: See `estimate`.
+        min_sd: See `confidence_interval`.
     """
     sign = -1.0 if mode == "min" else 1.0
     differences = [sign * (arm[s] - other[s]) for s in sorted(arm) if s in other]
     differences = [d for d in differences if math.isfinite(d)]
-    summary = estimate(differences, least_sd=least_sd)
-    return None if summary is None else Difference(estimate=summary, p=sign_flip(differences))
+    summary = confidence_interval(differences, min_sd=min_sd)
+    if summary is None:
+        return None
+    return PairedDifference(interval=summary, p=sign_flip_test(differences))
 
 
-def sign_flip(differences: Sequence[float]) -> float | None:
+def sign_flip_test(differences: Sequence[float]) -> float | None:
     """Two-sided p value of the mean under all sign flips of the paired differences.
 
     Exact up to `MAX_EXACT_PAIRS` pairs; beyond, the paired t test stands in, which it approaches.
@@ -149,11 +151,11 @@ def sign_flip(differences: Sequence[float]) -> float | None:
     return float(np.mean(np.abs(sums) >= observed - slack))
 
 
-def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
+def holm_correction(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     """Holm's step-down correction; None entries stay None and are not counted.
 
     Example:
-        >>> holm([0.01, None, 0.04, 0.03])
+        >>> holm_correction([0.01, None, 0.04, 0.03])
         (0.03, None, 0.06, 0.06)
     """
     order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
@@ -165,8 +167,10 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     return tuple(adjusted)
 
 
-def can_speak(p_values: Sequence[float | None], pairs: int, level: float = 1 - CONFIDENCE) -> bool:
-    """Whether some corrected sign-flip p value of so many pairs could be below the level at all.
+def can_reach_significance(
+    p_values: Sequence[float | None], pairs: int, level: float = 1 - CONFIDENCE
+) -> bool:
+    """Whether any corrected sign-flip p value can fall below the level with so many pairs.
 
     The least one that can come out is ``2 / 2**pairs``, times the number of comparisons.
     """
@@ -174,7 +178,7 @@ def can_speak(p_values: Sequence[float | None], pairs: int, level: float = 1 - C
     return count > 0 and (pairs > MAX_EXACT_PAIRS or count * 2.0 ** (1 - pairs) < level)
 
 
-def gap_recovered(arm: float, none: Estimate, teacher: float, mode: str) -> float | None:
+def gap_recovered(arm: float, none: ConfidenceInterval, teacher: float, mode: str) -> float | None:
     """Share of the way from no teacher to teacher: ``(arm - none) / (teacher - none)``.
 
     Returns:
@@ -258,7 +262,7 @@ def mean_ranks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> di
 
 
 def _t_test(differences: Sequence[float]) -> float:
-    summary = estimate(differences)
+    summary = confidence_interval(differences)
     assert summary is not None
     if summary.sd == 0.0:
         return 1.0 if summary.mean == 0.0 else 0.0

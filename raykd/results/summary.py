@@ -14,11 +14,18 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.confirmed import confirm_seed, confirmed
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
-from raykd.results.stats import Difference, Estimate, estimate, gap_recovered, holm, paired
+from raykd.results.stats import (
+    ConfidenceInterval,
+    PairedDifference,
+    confidence_interval,
+    gap_recovered,
+    holm_correction,
+    paired_difference,
+)
 
 __all__ = [
     "ArmSummary", "Scale", "arm_summaries", "best_trial", "confirm_seed", "metric_of", "named",
-    "ranked", "scale_of", "teacher_score", "without_teacher",
+    "no_teacher_arm", "rank_arms", "scale_of", "teacher_score",
 ]  # fmt: skip
 
 
@@ -50,9 +57,9 @@ class ArmSummary:
     task: str
     name: str
     method: str
-    confirmed: Estimate | None
+    confirmed: ConfidenceInterval | None
     seeds: Mapping[int, float]
-    versus: Difference | None
+    versus: PairedDifference | None
     p_holm: float | None
     gap: float | None
     best: TrialResult | None
@@ -77,28 +84,28 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measure:
-    """What decides on a task, looked up once for all of its arms.
+class TaskMetric:
+    """The deciding metric of a task, looked up once for all of its arms.
 
     Attributes:
         metric: Its name.
         mode: ``max`` or ``min``.
         scale: How its values are written, and what they can be.
-        least_sd: The least spread over seeds that the test split can tell from none.
+        min_sd: The least spread over seeds that the test split can tell from none.
     """
 
     metric: str
     mode: str
     scale: Scale
-    least_sd: float
+    min_sd: float
 
 
-def measure_of(result: SweepResult, task: str) -> Measure:
-    """What decides on a task."""
+def task_metric(result: SweepResult, task: str) -> TaskMetric:
+    """The deciding metric of a task."""
     metric, mode = metric_of(result, task)
     scale = scale_of(result, task)
-    least = scale.least_sd(rows_of(result, task))
-    return Measure(metric=metric, mode=mode, scale=scale, least_sd=least)
+    least = scale.min_sd(rows_of(result, task))
+    return TaskMetric(metric=metric, mode=mode, scale=scale, min_sd=least)
 
 
 def metric_of(result: SweepResult, task: str) -> tuple[str, str]:
@@ -137,8 +144,8 @@ def _gap(arm: ArmSummary, none: ArmSummary, teacher: float, mode: str) -> float 
     None for an arm that lost a run: its mean is that of the seeds it survived.
     """
     shared = [s for s in arm.seeds if s in none.seeds]
-    own = estimate([arm.seeds[s] for s in shared])
-    alone = estimate([none.seeds[s] for s in shared])
+    own = confidence_interval([arm.seeds[s] for s in shared])
+    alone = confidence_interval([none.seeds[s] for s in shared])
     if own is None or alone is None or arm.lost:
         return None
     return gap_recovered(own.mean, alone, teacher, mode)
@@ -171,32 +178,34 @@ def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None
 
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
-    measure = measure_of(result, task)
+    measure = task_metric(result, task)
     arms = {name: _alone(result, task, name, measure) for name in _arms_of(result, task)}
-    none = without_teacher(tuple(arms.values()))
+    none = no_teacher_arm(tuple(arms.values()))
     base = arms.get(result.baseline)
     teacher = teacher_score(result, task)
     for name, arm in arms.items():
         versus = None
         if base is not None and arm is not base:
-            versus = compared(measure, arm, base)
+            versus = compare_arms(measure, arm, base)
         gap = _gap(arm, none, teacher, measure.mode) if none and teacher is not None else None
         arms[name] = dataclasses.replace(arm, versus=versus, gap=gap)
-    adjusted = holm([a.versus.p if a.versus else None for a in arms.values()])
+    adjusted = holm_correction([a.versus.p if a.versus else None for a in arms.values()])
     return tuple(
         dataclasses.replace(arm, p_holm=p) for arm, p in zip(arms.values(), adjusted, strict=True)
     )
 
 
-def compared(measure: Measure, arm: ArmSummary, other: ArmSummary) -> Difference | None:
+def compare_arms(
+    measure: TaskMetric, arm: ArmSummary, other: ArmSummary
+) -> PairedDifference | None:
     """How much better one arm is than another, over the seeds that both have."""
-    found = paired(arm.seeds, other.seeds, measure.mode, measure.least_sd)
+    found = paired_difference(arm.seeds, other.seeds, measure.mode, measure.min_sd)
     if found is None:
         return None
-    return Difference(estimate=measure.scale.cut_difference(found.estimate), p=found.p)
+    return PairedDifference(interval=measure.scale.clip_difference(found.interval), p=found.p)
 
 
-def without_teacher(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
+def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
     """The arm that reads no teacher, which gains are measured from."""
     return next((arm for arm in arms if arm.method in METHODS_WITHOUT_TEACHER), None)
 
@@ -213,7 +222,7 @@ def named(arm: str, *, first: bool = False) -> str:
     return "The student without a teacher" if first else "no teacher"
 
 
-def ranked(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:
+def rank_arms(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]:
     """The confirmed arms, best first, by their means over the seeds that all of them have.
 
     An arm that lost the run of a hard seed would otherwise stand above one that did not. Arms with
@@ -240,19 +249,19 @@ def _arms_of(result: SweepResult, task: str) -> tuple[str, ...]:
     return tuple(name for name in result.arms if name in ran) or result.arms
 
 
-def _alone(result: SweepResult, task: str, name: str, measure: Measure) -> ArmSummary:
+def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> ArmSummary:
     """The summary of an arm before it is compared with others."""
     search, confirm = result.of(task, name, "search"), result.of(task, name, "confirm")
     best = best_trial(search, measure.mode)
     found = confirmed(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
     shown = found.runs[0] if found.runs else best
-    mean = estimate(list(found.seeds.values()), least_sd=measure.least_sd)
+    mean = confidence_interval(list(found.seeds.values()), min_sd=measure.min_sd)
     return ArmSummary(
         task=task,
         name=name,
         method=str(result.spec["methods"].get(name, {}).get("method", name)),
-        confirmed=measure.scale.cut(mean) if mean else None,
+        confirmed=measure.scale.clip(mean) if mean else None,
         seeds=found.seeds,
         lost=found.lost,
         missing=found.missing if confirm else (),

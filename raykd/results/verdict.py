@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
-from raykd.results.stats import MIN_SEEDS, Difference, Estimate
+from raykd.results.stats import MIN_SEEDS, ConfidenceInterval, PairedDifference
 from raykd.results.summary import (
     ArmSummary,
-    Measure,
+    TaskMetric,
     arm_summaries,
     best_trial,
-    compared,
-    measure_of,
+    compare_arms,
     metric_of,
     named,
-    ranked,
+    no_teacher_arm,
+    rank_arms,
     scale_of,
+    task_metric,
     teacher_score,
-    without_teacher,
 )
 
 _ROUNDING = 1e-12  # differences below are those of equal values
@@ -60,9 +60,9 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     An arm is the one to take only if it is better than *every* other one, on at least `MIN_SEEDS`
     seeds, and lost no confirm run: the baseline has to show as much as any other arm.
     """
-    measure = measure_of(result, task)
+    measure = task_metric(result, task)
     arms = arm_summaries(result, task)
-    order = ranked(arms, measure.mode)
+    order = rank_arms(arms, measure.mode)
     if not order:
         return _from_search(result, task)
     scale = measure.scale
@@ -72,13 +72,13 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         return Verdict(task=task, headline=f"{head}{_interval(leader, scale)}.",
                        details=tuple(_gap(result, task, leader, arms, scale)), leader=leader.name,
                        decided=False, leading=(leader.name,), seeds=len(leader.seeds))  # fmt: skip
-    found = {a.name: compared(measure, leader, a) for a in others}
+    found = {a.name: compare_arms(measure, leader, a) for a in others}
     close = tuple(a for a in others if not _is_better(found[a.name]))
     rival = _rival(result, leader, close or others)
     leading = (leader, *close)
     base = next((a for a in arms if a.name == result.baseline), None)
     details = [
-        *_beaten(measure, leader, rival, (base, without_teacher(arms))),
+        *_beaten(measure, leader, rival, (base, no_teacher_arm(arms))),
         *_gap(result, task, leader, arms, scale),
         *_ties(leader, rival, close),
     ]
@@ -96,7 +96,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     )
 
 
-def _is_better(d: Difference | None) -> bool:
+def _is_better(d: PairedDifference | None) -> bool:
     return d is not None and d.better
 
 
@@ -105,14 +105,16 @@ def _rival(result: SweepResult, leader: ArmSummary, among: tuple[ArmSummary, ...
     return next((a for a in among if a.name == result.baseline), among[0])
 
 
-def _compare(leader: ArmSummary, rival: ArmSummary, d: Difference | None, scale: Scale) -> str:
+def _compare(
+    leader: ArmSummary, rival: ArmSummary, d: PairedDifference | None, scale: Scale
+) -> str:
     """Two arms in one sentence, which says "beats" only where that is sure."""
     means = f"{scale.show(leader.score)} against {scale.show(rival.score)}"
     both = f"{leader.name} and {rival.name}"
     clause = _which_is_none(leader, rival)
     if d is None:
         return f"{both} share no confirm seed, so they cannot be compared ({means}){clause}."
-    e = d.estimate
+    e = d.interval
     if not e.has_interval:
         return (
             f"{both} cannot be told apart on one seed ({means}): one seed gives no "
@@ -158,7 +160,7 @@ def _end(scale: Scale, value: float) -> str:
 
 
 def _beaten(
-    measure: Measure, leader: ArmSummary, rival: ArmSummary, others: Sequence[ArmSummary | None]
+    measure: TaskMetric, leader: ArmSummary, rival: ArmSummary, others: Sequence[ArmSummary | None]
 ) -> list[str]:
     """The leader against the baseline and no teacher, where that is sure and not said yet."""
     scale, sentences = measure.scale, []
@@ -166,17 +168,17 @@ def _beaten(
         other = next(a for a in others if a is not None and a.name == arm)
         if arm in (leader.name, rival.name) or other.confirmed is None or leader.lost:
             continue
-        d = compared(measure, leader, other)
+        d = compare_arms(measure, leader, other)
         if d is not None and d.better:
-            by = f"{_size(scale, d.estimate.mean)} {scale.unit}"
+            by = f"{_size(scale, d.interval.mean)} {scale.unit}"
             sentences.append(
                 f"{named(leader.name, first=True)} beats {named(arm)} by {by} "
-                f"(95 % CI {_ends(scale, d.estimate)}, {d.estimate.n} seeds)."
+                f"(95 % CI {_ends(scale, d.interval)}, {d.interval.n} seeds)."
             )
     return sentences
 
 
-def _ends(scale: Scale, e: Estimate) -> str:
+def _ends(scale: Scale, e: ConfidenceInterval) -> str:
     """Both ends of an interval, with digits enough to see that it has a width."""
     low, high = _end(scale, e.low), _end(scale, e.high)
     if low == high and e.low < e.high:
@@ -184,13 +186,13 @@ def _ends(scale: Scale, e: Estimate) -> str:
     return f"{low} to {high}"
 
 
-def _least_lead(found: Mapping[str, Difference | None], scale: Scale) -> str:
+def _least_lead(found: Mapping[str, PairedDifference | None], scale: Scale) -> str:
     """``1.2 points over kd, 0.3 to 2.1``."""
     name, d = min(
         ((name, d) for name, d in found.items() if d is not None),
-        key=lambda pair: pair[1].estimate.mean,
+        key=lambda pair: pair[1].interval.mean,
     )
-    e = d.estimate
+    e = d.interval
     return f"{_size(scale, e.mean)} {scale.unit} over {named(name)}, {_ends(scale, e)}"
 
 
@@ -202,7 +204,7 @@ def _gap(
     scale: Scale,
 ) -> list[str]:
     teacher = teacher_score(result, task)
-    none = without_teacher(arms)
+    none = no_teacher_arm(arms)
     if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"

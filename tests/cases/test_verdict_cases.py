@@ -17,7 +17,7 @@ import pytest
 from raykd.report.sections import arms as arms_section
 from raykd.results.diagnose import diagnose
 from raykd.results.records import Status, TaskRecord
-from raykd.results.summary import arm_summaries, ranked
+from raykd.results.summary import arm_summaries, rank_arms
 from raykd.results.verdict import verdict
 from tests.cases.planted_records import TASK, caveats, heading, sweep, trial
 from tests.synthetic_run import Builder
@@ -33,7 +33,7 @@ HARD_SEED = {
 
 def test_an_arm_that_lost_a_hard_seed_is_ranked_without_that_seed():
     result = sweep(**HARD_SEED)
-    order = [a.name for a in ranked(arm_summaries(result, TASK), "max")]
+    order = [a.name for a in rank_arms(arm_summaries(result, TASK), "max")]
     assert order == ["kd", "arm2", "none"]  # although the mean of arm2 alone is higher
     v = verdict(result, TASK)
     assert v.leader == "kd"
@@ -140,7 +140,7 @@ def test_an_interval_that_has_a_width_is_not_printed_without_one():
 def test_an_interval_is_at_least_that_of_one_row():
     # sd 1/277, t(0.975, 2) = 4.302653: half width 4.302653 / 277 / sqrt(3) = 0.00897
     (none, kd) = arm_summaries(sweep(none=[0.6, 0.6, 0.6], kd=[0.7, 0.7, 0.7]), TASK)
-    assert none.versus.estimate.high == pytest.approx(-0.1 + 0.0089680, rel=1e-4)
+    assert none.versus.interval.high == pytest.approx(-0.1 + 0.0089680, rel=1e-4)
     assert kd.confirmed.high == pytest.approx(0.7 + 0.0089680, rel=1e-4)
     assert kd.confirmed.sd == pytest.approx(0.0, abs=1e-12)  # what was measured stays what it was
 
@@ -165,8 +165,8 @@ def test_an_interval_stays_within_what_the_metric_can_be():
     # mean 0.79667, sd 0.22189, t(0.975, 2) = 4.302653: 0.2455 to 1.3479
     assert (kd.confirmed.low, kd.confirmed.high) == (pytest.approx(0.2455, abs=1e-4), 1.0)
     wide = sweep(metric="matthews", none=[0.9, -0.9, 0.1], kd=[-0.9, 0.9, 0.0])
-    estimate = arm_summaries(wide, TASK)[0].versus.estimate
-    assert (estimate.low, estimate.high) == (-2.0, 2.0)
+    interval = arm_summaries(wide, TASK)[0].versus.interval
+    assert (interval.low, interval.high) == (-2.0, 2.0)
 
 
 # ------------------------------------------------------------------------------ who is taken

@@ -18,16 +18,16 @@ from raykd.report.charts import (
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult
 from raykd.results.scales import Scale
-from raykd.results.stats import can_speak, mean_ranks
+from raykd.results.stats import can_reach_significance, mean_ranks
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
     metric_of,
     named,
-    ranked,
+    no_teacher_arm,
+    rank_arms,
     scale_of,
     teacher_score,
-    without_teacher,
 )
 from raykd.results.verdict import verdict
 
@@ -101,10 +101,10 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
     arms = arm_summaries(result, task)
     scale = scale_of(result, task)
     info = result.task(task)
-    order = ranked(arms, info.mode)
+    order = rank_arms(arms, info.mode)
     marks = _marks(result, task, len(order))
-    pairs = [a.versus.estimate.n for a in arms if a.versus is not None]
-    has_p = can_speak([a.p_holm for a in arms], max(pairs, default=0))
+    pairs = [a.versus.interval.n for a in arms if a.versus is not None]
+    has_p = can_reach_significance([a.p_holm for a in arms], max(pairs, default=0))
     return TaskArms(
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
@@ -165,9 +165,9 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tupl
         difference = "n/a"
     else:
         sure = "" if not d.undecided else ", not told apart"
-        ends = f"{scale.signed(d.estimate.low)} to {scale.signed(d.estimate.high)}"
-        ends = f" ({ends}{sure})" if d.estimate.has_interval else " (one seed)"
-        difference = scale.signed(d.estimate.mean) + ends
+        ends = f"{scale.signed(d.interval.low)} to {scale.signed(d.interval.high)}"
+        ends = f" ({ends}{sure})" if d.interval.has_interval else " (one seed)"
+        difference = scale.signed(d.interval.mean) + ends
     return (
         arm.name,
         scale.show(arm.score),
@@ -198,7 +198,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     scale, styles = scale_of(result, task), arm_styles(result.arms)
     metric, mode = metric_of(result, task)
     chart = go.Figure()
-    for arm in reversed(ranked(arms, mode)):
+    for arm in reversed(rank_arms(arms, mode)):
         e, style = arm.confirmed, styles[arm.name]
         assert e is not None
         ends = (e.high - e.mean, e.mean - e.low) if e.has_interval else (0.0, 0.0)
@@ -217,7 +217,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
                      "color": style.colour, "thickness": 2.5},
         )  # fmt: skip
     teacher = teacher_score(result, task)
-    none = without_teacher(tuple(arms))
+    none = no_teacher_arm(tuple(arms))
     constant = result.task(task).constant.get("test", ())
     if constant:
         best = min(constant) if mode == "min" else max(constant)
@@ -292,7 +292,7 @@ def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
         )
     task = result.tasks[0].name
     scale = scale_of(result, task)
-    order = ranked(arm_summaries(result, task), result.tasks[0].mode)
+    order = rank_arms(arm_summaries(result, task), result.tasks[0].mode)
     listed = ", ".join(f"{named(a.name)} {scale.show(a.score)}" for a in order)
     teacher = teacher_score(result, task)
     return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")

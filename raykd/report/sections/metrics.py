@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.scales import Scale
-from raykd.results.stats import estimate
+from raykd.results.stats import confidence_interval
 from raykd.results.summary import arm_summaries, metric_of, scale_of
 
 PREFIX = "test/"
@@ -89,7 +89,7 @@ def _speaks(trial: TrialResult, chosen: dict[str, object]) -> bool:
 
 def _shown(scale: Scale, values: list[float]) -> str:
     known = [v for v in values if math.isfinite(v)]
-    found = estimate(known)
+    found = confidence_interval(known)
     if found is None:
         return "n/a"
     if len(known) < 2:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
-from raykd.results.stats import estimate
+from raykd.results.stats import confidence_interval
 from raykd.results.summary import arm_summaries, metric_of, scale_of
 
 _PART = re.compile(r"test/(?P<metric>[^@]+)@w(?P<width>[\d.]+)d(?P<depth>[\d.]+)")
@@ -67,7 +67,7 @@ def _table(
     depths = sorted({depth for depth, _ in values}, reverse=True)
 
     def cell(depth: float, width: float) -> str:
-        found = estimate([v for v in values.get((depth, width), []) if math.isfinite(v)])
+        found = confidence_interval([v for v in values.get((depth, width), []) if math.isfinite(v)])
         return "" if found is None else scale.show(found.mean)
 
     columns = ("depth", *(f"width {width:g}" for width in widths))

@@ -15,12 +15,12 @@ from raykd.report.studies import quiet_study
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import (
     arm_summaries,
-    compared,
-    measure_of,
+    compare_arms,
     metric_of,
     named,
-    ranked,
+    rank_arms,
     scale_of,
+    task_metric,
 )
 
 MIN_COST_RATIO = 1.5
@@ -88,7 +88,7 @@ def _finding(result: SweepResult, task: str, price: str) -> str:
         for a in arm_summaries(result, task)
         if len(own := [t for t in _usable(result, task, price) if t.arm == a.name]) >= MIN_TRIALS
     }
-    order = [a for a in ranked(arm_summaries(result, task), metric_of(result, task)[1])
+    order = [a for a in rank_arms(arm_summaries(result, task), metric_of(result, task)[1])
              if a.name in medians]  # fmt: skip
     if len(order) < 2:
         return f"Too few trials to tell whether a better arm costs more ({MIN_TRIALS} an arm)"
@@ -100,7 +100,7 @@ def _finding(result: SweepResult, task: str, price: str) -> str:
         return f"No arm is better at a price: {named(best.name)} has the best score, and " + (
             "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
         )
-    d = compared(measure_of(result, task), best, cheapest)
+    d = compare_arms(task_metric(result, task), best, cheapest)
     if d is None or not d.better:
         return (
             f"{named(best.name)} costs more than {named(cheapest.name)} ({shown}), and cannot "

@@ -8,7 +8,13 @@ import pytest
 
 from raykd import registry
 from raykd.results.scales import KNOWN, UNITS, scale_named, unit_of
-from raykd.results.stats import Difference, can_speak, estimate, holm, paired
+from raykd.results.stats import (
+    PairedDifference,
+    can_reach_significance,
+    confidence_interval,
+    holm_correction,
+    paired_difference,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,33 +52,33 @@ def test_nats_are_not_percent_and_zero_has_no_sign():
 
 
 def test_intervals_end_where_the_metric_does():
-    found = scale_named("share", "x").cut(estimate([0.9, 0.99, 0.6]))
+    found = scale_named("share", "x").clip(confidence_interval([0.9, 0.99, 0.6]))
     assert (found.mean, found.high) == (pytest.approx(0.83), 1.0)
     assert 0.3 < found.low < 0.4
-    assert scale_named("share", "x").cut(estimate([0.5])).mean == 0.5
+    assert scale_named("share", "x").clip(confidence_interval([0.5])).mean == 0.5
 
 
 def test_one_row_in_one_seed_is_the_least_spread():
-    flat = paired({1: 0.5, 2: 0.6, 3: 0.7}, {1: 0.4, 2: 0.5, 3: 0.6}, "max", least_sd=0.1)
+    flat = paired_difference({1: 0.5, 2: 0.6, 3: 0.7}, {1: 0.4, 2: 0.5, 3: 0.6}, "max", min_sd=0.1)
     # t(0.975, 2) = 4.302653: half width 0.1 * 4.302653 / sqrt(3) = 0.2484
-    assert flat.estimate.low == pytest.approx(0.1 - 0.24841, abs=1e-4)
+    assert flat.interval.low == pytest.approx(0.1 - 0.24841, abs=1e-4)
     assert flat.undecided
 
 
 def test_too_few_or_equal_differences_decide_nothing():
-    two = paired({1: 0.5, 2: 0.61}, {1: 0.4, 2: 0.5}, "max")
+    two = paired_difference({1: 0.5, 2: 0.61}, {1: 0.4, 2: 0.5}, "max")
     assert two.undecided
     equal = {seed: 0.5 for seed in range(5)}
-    assert paired(equal, {s: 0.4 for s in equal}, "max").undecided
+    assert paired_difference(equal, {s: 0.4 for s in equal}, "max").undecided
     six = {seed: 0.5 for seed in range(6)}
-    assert paired(six, {s: 0.4 for s in six}, "max").better
+    assert paired_difference(six, {s: 0.4 for s in six}, "max").better
 
 
 def test_better_is_a_direction():
-    worse = paired({1: 0.1, 2: 0.12, 3: 0.11}, {1: 0.5, 2: 0.5, 3: 0.5}, "max")
+    worse = paired_difference({1: 0.1, 2: 0.12, 3: 0.11}, {1: 0.5, 2: 0.5, 3: 0.5}, "max")
     assert not worse.undecided
     assert not worse.better
-    assert isinstance(worse, Difference)
+    assert isinstance(worse, PairedDifference)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +86,11 @@ def test_better_is_a_direction():
                                   (7, 4, False), (30, 9, True)],
 )  # fmt: skip
 def test_when_corrected_sign_flips_can_be_small(pairs: int, arms: int, speaks: bool):
-    assert can_speak([0.5] * arms, pairs) == speaks
+    assert can_reach_significance([0.5] * arms, pairs) == speaks
     if 6 <= pairs <= 20:  # the least one that can come out of so many comparisons
-        least = holm([2 / 2**pairs] * arms)[0]
+        least = holm_correction([2 / 2**pairs] * arms)[0]
         assert (least < 0.05) == speaks
 
 
 def test_nothing_compared_has_no_p_value():
-    assert not can_speak([None, None], 10)
+    assert not can_reach_significance([None, None], 10)

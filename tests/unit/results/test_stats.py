@@ -4,20 +4,20 @@ import pytest
 
 from raykd.results.stats import (
     best_so_far,
-    estimate,
+    confidence_interval,
     expected_best,
     gap_recovered,
-    holm,
+    holm_correction,
     mean_ranks,
-    paired,
+    paired_difference,
     share_at_least,
-    sign_flip,
+    sign_flip_test,
 )
 
 
 def test_t_interval_of_five_values_by_hand():
     # mean 3, sd sqrt(2.5), t(0.975, 4) = 2.776445 from a printed table
-    e = estimate([1, 2, 3, 4, 5])
+    e = confidence_interval([1, 2, 3, 4, 5])
     assert e is not None
     assert e.mean == 3
     assert e.sd == pytest.approx(math.sqrt(2.5))
@@ -25,7 +25,7 @@ def test_t_interval_of_five_values_by_hand():
 
 
 def test_one_value_has_a_mean_and_no_interval():
-    e = estimate([0.5])
+    e = confidence_interval([0.5])
     assert e is not None
     assert e.mean == 0.5
     assert not e.has_interval
@@ -33,64 +33,64 @@ def test_one_value_has_a_mean_and_no_interval():
 
 
 def test_nan_and_infinite_values_are_left_out():
-    e = estimate([1.0, math.nan, 3.0, math.inf])
+    e = confidence_interval([1.0, math.nan, 3.0, math.inf])
     assert e is not None
     assert (e.n, e.mean) == (2, 2.0)
-    assert estimate([math.nan]) is None
+    assert confidence_interval([math.nan]) is None
 
 
 def test_pairing_uses_common_seeds_only_and_removes_the_shared_part():
     # Differences 1, 2, 3 whatever the level of the seed; seed 9 has no partner.
-    d = paired({1: 11, 2: 102, 3: 1003, 9: 5}, {1: 10, 2: 100, 3: 1000}, "max")
+    d = paired_difference({1: 11, 2: 102, 3: 1003, 9: 5}, {1: 10, 2: 100, 3: 1000}, "max")
     assert d is not None
-    assert (d.estimate.mean, d.estimate.sd, d.estimate.n) == (2, 1, 3)
+    assert (d.interval.mean, d.interval.sd, d.interval.n) == (2, 1, 3)
     # t(0.975, 2) = 4.302653: half width 2.484, so zero is inside
-    assert d.estimate.low == pytest.approx(2 - 4.302653 / math.sqrt(3), rel=1e-6)
+    assert d.interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), rel=1e-6)
     assert d.undecided
 
 
 def test_with_a_metric_to_minimise_lower_counts_as_better():
-    d = paired({1: 1.0, 2: 1.1}, {1: 2.0, 2: 2.1}, "min")
+    d = paired_difference({1: 1.0, 2: 1.1}, {1: 2.0, 2: 2.1}, "min")
     assert d is not None
-    assert d.estimate.mean == pytest.approx(1.0)
+    assert d.interval.mean == pytest.approx(1.0)
 
 
 def test_arms_without_a_common_seed_have_no_difference():
-    assert paired({1: 1.0}, {2: 1.0}, "max") is None
+    assert paired_difference({1: 1.0}, {2: 1.0}, "max") is None
 
 
 def test_sign_flip_needs_six_pairs():
-    assert sign_flip([1.0] * 5) is None
+    assert sign_flip_test([1.0] * 5) is None
     # all 64 sign patterns: only all-plus and all-minus are as extreme
-    assert sign_flip([1.0] * 6) == pytest.approx(2 / 64)
+    assert sign_flip_test([1.0] * 6) == pytest.approx(2 / 64)
 
 
 def test_sign_flip_counts_patterns_by_hand():
     # Sum is 4; |sum of +-1 over 6| >= 4 happens for 0 or 1 minus signs: (1 + 6) * 2 of 64
-    assert sign_flip([1, 1, 1, 1, 1, -1]) == pytest.approx(14 / 64)
+    assert sign_flip_test([1, 1, 1, 1, 1, -1]) == pytest.approx(14 / 64)
 
 
 def test_sign_flip_of_many_pairs_falls_back_to_the_t_test():
-    p = sign_flip([0.1, -0.1] * 15)
+    p = sign_flip_test([0.1, -0.1] * 15)
     assert p == pytest.approx(1.0)
 
 
 def test_holm_is_monotone_and_skips_missing_ones():
-    assert holm([0.01, None, 0.04, 0.03]) == (0.03, None, 0.06, 0.06)
-    assert holm([0.9, 0.8]) == (1.0, 1.0)
+    assert holm_correction([0.01, None, 0.04, 0.03]) == (0.03, None, 0.06, 0.06)
+    assert holm_correction([0.9, 0.8]) == (1.0, 1.0)
 
 
 def test_gap_recovered_by_hand_in_both_directions():
-    none = estimate([0.6, 0.6])
+    none = confidence_interval([0.6, 0.6])
     assert none is not None
     assert gap_recovered(0.7, none, 0.8, "max") == pytest.approx(0.5)
-    loss = estimate([2.0, 2.0])
+    loss = confidence_interval([2.0, 2.0])
     assert loss is not None
     assert gap_recovered(1.5, loss, 1.0, "min") == pytest.approx(0.5)
 
 
 def test_no_gap_when_the_teacher_is_not_better_than_the_noise():
-    none = estimate([0.6, 0.7])  # standard error 0.05
+    none = confidence_interval([0.6, 0.7])  # standard error 0.05
     assert none is not None
     assert gap_recovered(0.7, none, 0.69, "max") is None
     assert gap_recovered(0.7, none, 0.5, "max") is None
