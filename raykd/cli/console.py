@@ -125,7 +125,7 @@ class Lines(Console):
                 return []
             self._phase = phase
             assert self._state.preparation is not None
-            return [self._state.preparation.words()]
+            return [self._state.preparation.describe()]
         if kind == "teacher_ready":
             score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
@@ -176,7 +176,7 @@ def _summary(state: Progress, now: float) -> str:
     if state.preparation is not None:
         made = state.preparation
         amount = f" {made.done:g}/{made.total:g} {made.unit}" if made.total else ""
-        parts.append(made.words() + amount)
+        parts.append(made.describe() + amount)
     parts += [
         f"{name} best {state.score(task, arm.best)}"
         for (task, name), arm in state.arms.items()

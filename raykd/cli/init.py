@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from raykd.cli.names import search_spaces
+from raykd.cli.completions import search_spaces
 from raykd.cli.output import Output
 from raykd.errors import SetupError, SpecError, UnknownName
 

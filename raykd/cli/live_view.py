@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raykd.cli.progress import ArmProgress, Progress, Running, about, duration, parameters
+from raykd.cli.progress import ArmProgress, Progress, RunningTrial, about, duration, parameters
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
@@ -69,7 +69,7 @@ def _preparation(state: Progress) -> RenderableType:
     row = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=made.total or None, completed=made.done, width=BAR_WIDTH)
     amount = f"{made.done:g}/{made.total:g} {made.unit}" if made.total else made.unit
-    row.add_row(Text("  " + made.words()), bar, Text(amount), Text(made.detail))
+    row.add_row(Text("  " + made.describe()), bar, Text(amount), Text(made.detail))
     return row
 
 
@@ -114,7 +114,7 @@ def _running(state: Progress) -> Text:
     return Text(f"  running  {'   '.join(shown)}", no_wrap=True, overflow="ellipsis")
 
 
-def _trial(state: Progress, trial: Running) -> str:
+def _trial(state: Progress, trial: RunningTrial) -> str:
     parts = [f"#{trial.number} {trial.arm}"]
     if trial.epoch is not None:
         epochs = trial.params.get("epochs")

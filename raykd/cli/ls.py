@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from raykd.cli.names import kinds
+from raykd.cli.completions import kinds
 from raykd.cli.output import Output
 from raykd.errors import UnknownName
 

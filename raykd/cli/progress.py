@@ -10,7 +10,7 @@ from raykd.params import Scalar, show
 from raykd.results.scales import Scale, scale_named, unit_of
 
 Event = Mapping[str, Any]  # one object of the event stream, as plain JSON data
-_WORDS = {
+_PHASES = {
     "load": "loading the teacher",
     "encode": "tokenising",
     "finetune": "fine-tuning the teacher",
@@ -46,7 +46,7 @@ class ArmProgress:
 
 
 @dataclass(slots=True)
-class Running:
+class RunningTrial:
     """A trial that runs now."""
 
     arm: str
@@ -59,7 +59,7 @@ class Running:
 
 @dataclass(slots=True)
 class Preparation:
-    """What is being done to a teacher."""
+    """The running step of the preparation of a teacher."""
 
     task: str
     phase: str
@@ -68,9 +68,9 @@ class Preparation:
     unit: str
     detail: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """``fine-tuning the teacher of glue/rte``."""
-        return f"{_WORDS.get(self.phase, self.phase)} of {self.task}"
+        return f"{_PHASES.get(self.phase, self.phase)} of {self.task}"
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Progress:
     started: float = 0.0
     trials_started: float = 0.0
     arms: dict[tuple[str, str], ArmProgress] = field(default_factory=dict)
-    running: dict[str, Running] = field(default_factory=dict)
+    running: dict[str, RunningTrial] = field(default_factory=dict)
     preparation: Preparation | None = None
     teachers: dict[str, float | None] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
@@ -184,7 +184,7 @@ class Progress:
     def _trial_started(self, event: Event) -> None:
         self.trials_started = self.trials_started or event["time"]
         self.task, self.stage = event["task"], event["stage"]
-        self.running[event["trial_id"]] = Running(
+        self.running[event["trial_id"]] = RunningTrial(
             event["arm"], event["number"], event["stage"], event["params"]
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raykd.cli.names import things
+from raykd.cli.completions import things
 from raykd.cli.output import Output
 from raykd.errors import SpecError, UnknownName
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raykd.cli.names import runs
+from raykd.cli.completions import runs
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raykd.cli.names import arms
+from raykd.cli.completions import arms
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 

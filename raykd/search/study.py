@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from raykd.params import Scalar
-from raykd.search.memory import SamplerMemory
+from raykd.search.sampler_state import SamplerState
 from raykd.search.space import suggest
 from raykd.spec.domains import Domain
 
@@ -56,10 +56,11 @@ class StudySearch(OptunaSearch):
     Args:
         space: What to search.
         storage: Where the study lives.
-        sampler: Made with 0 for a search that begins, and for one that goes on where `memory`
+        sampler: Made with 0 for a search that begins, and for one that goes on where
+                `sampler_state`
             knows how. Else it is made with the number of trials that exist, so that it does not
             replay the random stream of the first driver.
-        memory: Where the sampler's generators stood when an earlier driver ended.
+        sampler_state: Where the sampler's generators stood when an earlier driver ended.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class StudySearch(OptunaSearch):
         space: StudySpace,
         storage: optuna.storages.BaseStorage,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
-        memory: SamplerMemory | None = None,
+        sampler_state: SamplerState | None = None,
     ) -> None:
         self.space = space
         before = _existing(space, storage)
         self._drawn = sum(bool(t.params) for t in before)
-        self._memory = memory
+        self._sampler_state = sampler_state
         made = sampler(0)
-        if self._drawn and (memory is None or not memory.recall(made, self._drawn)):
+        if self._drawn and (sampler_state is None or not sampler_state.restore(made, self._drawn)):
             made = sampler(len(before))
         modes = ["max" if d == "maximize" else "min" for d in space.directions]
         super().__init__(
@@ -108,8 +109,8 @@ class StudySearch(OptunaSearch):
         chosen = suggest(trial, self.space.domains, self.space.fixed)
         if is_new and chosen:
             self._drawn += 1
-            if self._memory is not None:
-                self._memory.keep(self.study.sampler, self._drawn)
+            if self._sampler_state is not None:
+                self._sampler_state.save(self.study.sampler, self._drawn)
         return {"number": trial.number, "params": chosen}
 
     def report(self, trial_id: str, epoch: float, objective: float) -> None:

@@ -18,7 +18,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from raykd import params, registry
 from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
-from raykd.search.memory import SamplerMemory
+from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.search.study_journal import StudyJournal
@@ -73,12 +73,12 @@ def make_arm(
         mode=arm_study.modes[0],
         max_epochs=max_epochs(spec),
     )
-    memory = None
+    sampler_state = None
     if run is not None:
         name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"
-        memory = SamplerMemory(run / "samplers" / name)
+        sampler_state = SamplerState(run / "samplers" / name)
     return Arm(
-        study=StudySearch(study_space(spec, arm_study), storage, sampler, memory),
+        study=StudySearch(study_space(spec, arm_study), storage, sampler, sampler_state),
         scheduler=scheduler,
         metrics=arm_study.metrics,
     )

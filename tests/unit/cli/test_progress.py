@@ -54,7 +54,7 @@ def test_the_time_left_is_the_pace_times_what_is_left():
 def test_preparation_ends_when_the_teacher_is_ready():
     state = after(BEGIN, TEACHER)
     assert state.preparation is not None
-    assert state.preparation.words() == "fine-tuning the teacher of glue/rte"
+    assert state.preparation.describe() == "fine-tuning the teacher of glue/rte"
     state = after(BEGIN, TEACHER, READY)
     assert state.preparation is None
     assert state.teachers == {"glue/rte": 0.726}

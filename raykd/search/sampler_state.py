@@ -1,4 +1,4 @@
-"""Where the generators of a sampler stood, so that a resumed search draws what would have come."""
+"""Saves the random state of a sampler: a resumed search draws what an uninterrupted one would."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import optuna
 Generator = np.random.RandomState | np.random.Generator
 
 
-class SamplerMemory:
+class SamplerState:
     """The state of a sampler's random generators after its last suggestion, in a file.
 
     It is a help, not a state that anything depends on: without it, or where it belongs to another
@@ -28,8 +28,8 @@ class SamplerMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def keep(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> None:
-        """Write where the generators stand after so many drawn trials; in one step."""
+    def save(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> None:
+        """Save the random state after so many trials, atomically."""
         plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
         part = self._path.with_name(self._path.name + ".part")
         try:
@@ -41,8 +41,8 @@ class SamplerMemory:
                 with contextlib.suppress(OSError):
                     file.unlink()
 
-    def recall(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
-        """Put the generators of a new sampler to where they stood; whether that was possible."""
+    def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
+        """Restore the random state of a new sampler; returns whether that was possible."""
         found = dict(_generators(sampler))
         try:
             plain = json.loads(self._path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the shell completes: names of methods, tasks, search spaces, arms and runs."""
+"""Shell completion: names of methods, tasks, search spaces, arms and runs."""
 
 from __future__ import annotations
 
