@@ -1,4 +1,4 @@
-"""What ``raykd sweep`` shows when it is over."""
+"""The summary that ``raykd sweep`` prints at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``raykd env``: the surroundings, to paste into an issue."""
+"""``raykd env``: the environment, to paste into an issue."""
 
 from __future__ import annotations
 

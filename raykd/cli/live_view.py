@@ -1,4 +1,4 @@
-"""Draws where a sweep stands as one rich renderable."""
+"""Renders the progress of a sweep with rich."""
 
 from __future__ import annotations
 

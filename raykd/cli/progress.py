@@ -1,4 +1,4 @@
-"""Where a sweep stands, folded from its events; knows nothing of drawing."""
+"""The progress of a sweep, folded from its events; independent of rendering."""
 
 from __future__ import annotations
 

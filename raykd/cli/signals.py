@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a sweep runs: the first ends it well, the second at once."""
+"""Ctrl-C and SIGTERM while a sweep runs: the first stops it gracefully, the second at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small process that says how to go on when a sweep ends without a word."""
+"""A small process that prints how to resume when a sweep dies without a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reason to trust a verdict less."""
+"""A reason to trust a verdict less."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caveat:
-    """One reason for care.
+    """A reason to trust a verdict less.
 
     Attributes:
         code: Stable short name, e.g. ``few-seeds``.

@@ -1,4 +1,4 @@
-"""Which confirm runs speak for an arm: those of one configuration, and what became of each seed."""
+"""The confirm runs that represent an arm: one configuration, and the outcome of each seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raykd.results.stats import confidence_interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confirmed:
-    """The confirm runs of the configuration that speaks for an arm.
+    """The confirm runs of the configuration that represents an arm.
 
     Attributes:
         runs: Its completed runs, one per seed.
@@ -43,7 +43,7 @@ def confirm_seed(trial: TrialResult) -> int:
 def confirmed(
     result: SweepResult, trials: Sequence[TrialResult], metric: str, mode: str
 ) -> Confirmed:
-    """What speaks for an arm.
+    """The confirm runs that represent an arm.
 
     Runs of different parameters are never put together, even where they bear the same number: a
     resumed search may find a better configuration after the first one was confirmed. Of each

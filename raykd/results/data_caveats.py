@@ -1,4 +1,4 @@
-"""Caveats about rows and teacher: what the numbers were measured on, and what was learnt from."""
+"""Caveats about the data and the teacher: evaluation rows, training rows, teacher quality."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def describe_shared_rows(what: str, count: int, of: int) -> str:
 
 
 def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    """A teacher that knows no more than a student without one, or has its classes mixed up."""
+    """A teacher no better than a student without one, or one whose classes are permuted."""
     none = no_teacher_arm(arms)
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
     split = "test" if none is not None and none.confirmed else "validation"
@@ -132,7 +132,7 @@ def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
 
 
 def _chance(result: SweepResult, task: str, split: str) -> tuple[float, float] | None:
-    """Between which two values a score says nothing; None where that is not known."""
+    """The interval of scores consistent with chance; None where that is not known."""
     scale, rows = scale_of(result, task), rows_of(result, task, split)
     if not rows or not scale.per_row:
         return None
@@ -151,7 +151,7 @@ def _error(share: float, rows: int) -> float:
 
 
 def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    """A teacher that saw more rows than its students."""
+    """A teacher trained on more rows than its students."""
     rows = result.task(task).rows
     teacher, train = rows.get("teacher", 0), rows.get("train", 0)
     if teacher > train > 0:
@@ -167,7 +167,7 @@ def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
 def rationale_in_prompt(
     result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
 ) -> Iterator[Caveat]:
-    """Prompts that hold a rationale."""
+    """Rationales as part of the prompts."""
     if result.spec["data"].get("rationales", {}).get("as_input"):
         yield Caveat(
             code="rationale-input",

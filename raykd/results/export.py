@@ -1,4 +1,4 @@
-"""A sweep as text for other programs: JSON with everything, CSV with one row per trial."""
+"""Exports a sweep: JSON with everything, CSV with one row per trial."""
 
 from __future__ import annotations
 

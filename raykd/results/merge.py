@@ -1,4 +1,4 @@
-"""Several runs as one comparison: records side by side, arms kept apart, differences kept."""
+"""Merges several runs into one comparison: arms stay distinct, differences are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the trials of a comparison computed in the same number format."""
+"""Checks that the trials of a comparison used the same numeric precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raykd.results.summary import ArmSummary, named
 def mixed_precision(
     result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
 ) -> Iterator[Caveat]:
-    """Trials that computed in different number formats, where that was not what was searched."""
+    """Trials that ran in different precisions, where precision was not searched."""
     trials = [t for t in result.trials if t.task == task and t.precision]
     trials = [t for t in trials if "precision" not in t.searched]
     for stage in ("confirm", "search"):

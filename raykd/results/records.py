@@ -11,7 +11,7 @@ from raykd.params import Scalar
 
 
 class Status(StrEnum):
-    """What became of a trial."""
+    """The outcome of a trial."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -212,7 +212,7 @@ class TaskRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepResult:
-    """Everything a report needs, read from a run folder.
+    """The result of a sweep, read from a run folder: everything the report needs.
 
     Attributes:
         name: Name of the search space.

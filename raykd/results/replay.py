@@ -1,4 +1,4 @@
-"""Rebuilds the state of a sweep from its event log, also of one that was killed half-way."""
+"""Replays the event log to rebuild the state of a sweep, also of one that was killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENDINGS = ("the sweep ended with an error", "stopped by the user", "the time bu
 
 @dataclass(slots=True)
 class Replay:
-    """What the events add up to so far; feed it with `apply`.
+    """The state that results from the events applied so far; see `apply`.
 
     Args:
         run: Name of the run folder.

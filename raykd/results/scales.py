@@ -1,4 +1,4 @@
-"""What the numbers of a metric are: their unit, their range, how they are written everywhere."""
+"""Units and ranges of metrics, and how their values are formatted everywhere."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Scale:
         return metric if self.unit == metric else f"{metric} ({self.unit})"
 
     def clip(self, found: ConfidenceInterval) -> ConfidenceInterval:
-        """An interval without the values that the metric cannot have."""
+        """The interval clipped to the range of the metric."""
         return _between(self.low, self.high, found)
 
     def clip_difference(self, found: ConfidenceInterval) -> ConfidenceInterval:
-        """The same for the difference of two values."""
+        """The interval of a difference, clipped likewise."""
         return _between(self.low - self.high, self.high - self.low, found)
 
     def min_sd(self, rows: int | None) -> float:

@@ -1,4 +1,4 @@
-"""What a sweep found: one summary per arm of each task, for the report and the console."""
+"""Summarises a sweep: one summary per arm and task, for the report and the console."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def compare_arms(
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
-    """The arm that reads no teacher, which gains are measured from."""
+    """The arm without a teacher, the floor that gains are measured from."""
     return next((arm for arm in arms if arm.method in METHODS_WITHOUT_TEACHER), None)
 
 
@@ -250,7 +250,7 @@ def _arms_of(result: SweepResult, task: str) -> tuple[str, ...]:
 
 
 def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> ArmSummary:
-    """The summary of an arm before it is compared with others."""
+    """The summary of one arm by itself, without comparisons."""
     search, confirm = result.of(task, name, "search"), result.of(task, name, "confirm")
     best = best_trial(search, measure.mode)
     found = confirmed(result, confirm, measure.metric, measure.mode)

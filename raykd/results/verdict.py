@@ -1,4 +1,4 @@
-"""The sentence a reader decides with: which arm leads on a task, by how much, and how sure."""
+"""The verdict on a task: which arm leads, by how much, and with what confidence."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _ties(leader: ArmSummary, rival: ArmSummary, close: tuple[ArmSummary, ...]) 
 
 
 def _from_search(result: SweepResult, task: str) -> Verdict:
-    """The most that can be said without a confirmed arm."""
+    """The verdict when no arm was confirmed: the best search trials, undecided."""
     _, mode = metric_of(result, task)
     scale = scale_of(result, task)
     best = {

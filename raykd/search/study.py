@@ -126,18 +126,18 @@ class StudySearch(OptunaSearch):
             trial.report(objective, step)
 
     def complete(self, trial_id: str, values: Sequence[float]) -> None:
-        """Tell the result of a trial that ran to its end; not finite counts as failed."""
+        """Record the result of a completed trial; not finite counts as failed."""
         if all(math.isfinite(v) for v in values):
             self.study.tell(self._ended(trial_id), list(values))
         else:
             self.fail(trial_id)
 
     def prune(self, trial_id: str) -> None:
-        """Tell that a trial was stopped early; Optuna keeps its last reported value."""
+        """Record that a trial was stopped early; Optuna keeps its last reported value."""
         self.study.tell(self._ended(trial_id), state=TrialState.PRUNED)
 
     def fail(self, trial_id: str) -> None:
-        """Tell that a trial failed."""
+        """Record that a trial failed."""
         self.study.tell(self._ended(trial_id), state=TrialState.FAIL)
 
     def abandon(self, trial_id: str) -> None:

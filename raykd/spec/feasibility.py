@@ -1,4 +1,4 @@
-"""Refuses what a search could never reach: conditions that cannot hold, grids without an end.
+"""Feasibility checks: conditions that never hold, grids that are too large, unequal epochs.
 
 Which values an algorithm draws is its own affair: one that tries fixed points says which in a
 function ``points_of(params, domain)`` of its module; any other draws from the whole domain.

@@ -1,4 +1,4 @@
-"""What to write instead: the right form of a value, and the key that was probably meant."""
+"""Hints for error messages: the right form of a value, the key that was probably meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names of sweeps, arms and tasks look like: they become parts of file names."""
+"""Rules for the names of sweeps, arms and tasks, which become parts of file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a report goes: the template of its path, and whether a file can lie there."""
+"""Checks the path of the report: its template, and whether a file can be written there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether any node can hold a trial: plain arithmetic, before anything is started."""
+"""Checks that some node can hold a trial, before anything is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plain word of a file means: YAML 1.2, with ``_`` allowed between digits."""
+"""Resolves plain scalars: YAML 1.2, with ``_`` allowed between digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search-space file means; positions and messages live in `raykd.spec.load`."""
+"""The schema of a search-space file; positions and messages are in `raykd.spec.load`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AugmentSpec(SpecSection):
 
 
 class RationaleSpec(SpecSection):
-    """Why responses are right: where that comes from, and whether it is part of the prompt.
+    """Rationales: their source, and whether they are part of the prompt.
 
     `source` is ``data``, ``teacher`` (asked before it saw the response), ``teacher_posthoc`` (told
     the response), or a file with one rationale per line. `max_new_tokens` bounds what a teacher
@@ -213,7 +213,7 @@ class SearchSpec(SpecSection):
 
 
 class ConfirmSpec(SpecSection):
-    """The best configurations again, on fresh seeds; an empty list of seeds skips it."""
+    """The confirm stage: the best configurations again on fresh seeds; no seeds skip it."""
 
     top_k: int = Field(default=1, ge=1, le=1000)
     seeds: tuple[Seed, ...] = Field(default=(1, 2, 3, 4, 5), max_length=1000)

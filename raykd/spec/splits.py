@@ -1,4 +1,4 @@
-"""Which splits may drive the search and give the result together."""
+"""Checks that the validation and the test split leave rows to each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raykd.spec.schema import DataSpec
 
 
 def split_problems(data: DataSpec) -> list[Problem]:
-    """What leaves no rows that a role could have to itself.
+    """Problems where a role would have no rows of its own.
 
     Validation and test may both be the whole of one split, which is a caveat in the report.
     Where one has a part of a split and the other one names all of it, that one has the rest.

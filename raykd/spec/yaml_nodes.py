@@ -1,4 +1,4 @@
-"""A parsed file as a tree that remembers where everything stands, and the list of what is wrong."""
+"""The parsed YAML tree with source positions, and the list of problems found in it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class YamlNode:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything found wrong so far.
+    """The problems found so far.
 
     Attributes:
         problems: The first `MOST_PROBLEMS`.

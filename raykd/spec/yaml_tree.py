@@ -1,4 +1,4 @@
-"""Makes the tree of nodes of the parser's events, noting what a search space may not hold."""
+"""Builds the YAML tree from the parser's events and notes what a search space may not contain."""
 
 from __future__ import annotations
 

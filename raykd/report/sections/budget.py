@@ -1,4 +1,4 @@
-"""Was the budget enough: the best score so far, against trials and against device hours."""
+"""Budget: the best score so far, against trials and against device hours."""
 
 from __future__ import annotations
 

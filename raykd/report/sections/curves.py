@@ -1,4 +1,4 @@
-"""How did training go: learning curves of the search, loss terms of each arm's best trial."""
+"""Training: learning curves of the search, and the loss terms of each arm's best trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derived teachers: what they cost, who learnt from them, and which choice paid off."""
+"""Derived teachers: their cost, the trials that used them, and the scores they led to."""
 
 from __future__ import annotations
 

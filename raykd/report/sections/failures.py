@@ -13,7 +13,7 @@ MAX_LISTED = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Trials that failed alike."""
+    """Trials that failed with the same error."""
 
     error: str
     count: int

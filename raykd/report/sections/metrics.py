@@ -83,7 +83,7 @@ def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[
 
 
 def _speaks(trial: TrialResult, chosen: dict[str, object]) -> bool:
-    """Whether a confirm trial has the configuration that speaks for its arm."""
+    """Whether a confirm trial has the configuration that represents its arm."""
     return trial.status is Status.COMPLETED and dict(trial.params) == chosen
 
 

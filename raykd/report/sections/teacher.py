@@ -1,4 +1,4 @@
-"""The teacher: how good, how large, what of it is stored, how often it ran."""
+"""The teacher: its scores, size, stored outputs and forward passes."""
 
 from __future__ import annotations
 

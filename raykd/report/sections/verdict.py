@@ -1,4 +1,4 @@
-"""Which method, and how sure: one sentence per task, beside it what speaks against trusting it."""
+"""The verdict: one sentence per task, with the caveats beside it."""
 
 from __future__ import annotations
 

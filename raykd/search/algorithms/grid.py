@@ -60,7 +60,7 @@ class _Grid(optuna.samplers.GridSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Nothing: the budget ends a search. Optuna's own stops a loop that there is not here."""
+        """Do nothing: the budget ends a search (Optuna's grid sampler would call `study.stop`)."""
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:

@@ -42,7 +42,7 @@ class _Sampler(optuna.samplers.TPESampler):
         self._view: optuna.Study | None = None
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """A new trial is asked for: look anew."""
+        """Refresh the view of the study before each trial."""
         self._view = None
         super().before_trial(study, trial)
 
