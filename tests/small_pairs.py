@@ -100,15 +100,12 @@ class SmallPair:
 
     def outputs_fn(self, method: Method[Any]) -> OnlineTeacherFn:
         """The online teacher, with what the method declares."""
-        output_spec = method.teacher_outputs()
-        layers, blocks = output_spec.hidden_states, output_spec.attentions
-        assert layers != "all"
-        assert blocks != "all"
+        output_spec = method.teacher_outputs().cacheable
         teacher = copy.deepcopy(self.teacher)  # a forward pass changes it for a moment
 
         def read(batch: Any) -> Outputs:
             with torch.no_grad():
-                return forward(teacher, batch, hidden_states=layers, attentions=blocks)
+                return forward(teacher, batch, output_spec=output_spec)
 
         return OnlineTeacherFn(teacher, read)
 

@@ -165,15 +165,7 @@ def _method_facts(method: Any) -> dict[str, str]:
 
 
 def _signals(output_spec: Any) -> str:
-    words = [
-        ("logits", output_spec.logits),
-        ("hidden states", output_spec.hidden_states),
-        ("attention maps", output_spec.attentions),
-        ("rationales", output_spec.rationales),
-        ("generated text", output_spec.generation),
-        ("the online teacher", output_spec.weights),
-    ]
-    return ", ".join(word for word, used in words if used) or "nothing"
+    return ", ".join(dict.fromkeys(signal.title for signal in output_spec)) or "nothing"
 
 
 def _unknown(name: str) -> SpecError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
+from raykd.models.signals.texts import needs_running_model
 
 if TYPE_CHECKING:
-    from raykd.methods.base import DistillationContext, OutputSpec
+    from raykd.methods.base import DistillationContext
+    from raykd.models.signals.base import OutputSpec
 
 
 def pair_refusal(
@@ -23,9 +25,9 @@ def pair_refusal(
     """
     if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
-    positions = bool(needs.hidden_states or needs.attentions)
+    positions = bool(needs.by_position)
     if context.teacher_view not in ("", view) and (
-        positions or (needs.outputs and needs.needs_online)
+        positions or (needs.cacheable and needs_running_model(needs))
     ):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
@@ -39,11 +41,9 @@ def pair_refusal(
             "choose a decoder such as GPT-2, or a method on tokens (kd)"
         )
     for side, sizes in (("teacher", context.teacher), ("student", context.student)):
-        if needs.attentions and sizes.uneven:
-            return (
-                f"compares the attention of heads, but blocks of the {side} have lost some\n"
-                "choose a model that was not pruned, or a method on class logits (kd)"
-            )
+        for signal in needs:
+            if reason := signal.refusal(sizes):
+                return reason.format(side=side)
     return ""
 
 
@@ -59,13 +59,13 @@ def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: b
     hint = "choose a student with the teacher's tokenizer"
     if context.kind in other:
         hint += f", or a method on {other[context.kind]}"
-    if needs.hidden_states or needs.attentions:
+    if needs.by_position:
         return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-    if needs.outputs and context.kind in TOKEN_KINDS:
+    if needs.cacheable and context.kind in TOKEN_KINDS:
         return f"compares distributions over the vocabulary, but {pair}\n{hint}"
-    if needs.outputs and context.kind == "span":
+    if needs.cacheable and context.kind == "span":
         return f"compares first and last tokens of answers, but {pair}\n{hint}"
-    if needs.needs_online:
+    if needs_running_model(needs):
         return f"lets the teacher read text of the student, but {pair}\n{hint}"
     if derives:
         return f"derives a teacher from what both models read, but {pair}\n{hint}"

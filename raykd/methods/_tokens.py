@@ -18,6 +18,7 @@ from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
 
 
 class HasRatio(Protocol):
@@ -35,7 +36,7 @@ P = TypeVar("P", bound=HasRatio)
 class TokenMethod(Method[P]):
     """The likelihood of the labels and a divergence from the teacher, both means over tokens."""
 
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
     kinds = TEXT_KINDS
 
     @abstractmethod
@@ -48,7 +49,7 @@ class TokenMethod(Method[P]):
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's distributions, unless their weight is 0."""
-        return OutputSpec(logits=self.params.kd_ratio > 0)
+        return OutputSpec(Logits() if self.params.kd_ratio > 0 else None)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Both terms, in one pass over the vocabulary."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -20,85 +20,13 @@ from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
 from raykd.methods._ranks import Ranks, SingleProcess
 from raykd.methods._refusals import pair_refusal
-from raykd.models.base import FeatureTransform, ModelDims, Outputs, Subnet
+from raykd.models.base import ModelDims, Outputs, Subnet
+from raykd.models.signals.base import OutputSpec as OutputSpec
+from raykd.models.signals.features import FeatureTransform
+from raykd.models.signals.logits import Logits
 from raykd.params import Scalar
 
 P = TypeVar("P")
-Layers = tuple[int, ...] | Literal["all"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutputSpec:
-    """Which outputs of a model a step reads; the runner computes and serves exactly these.
-
-    Attributes:
-        logits: Class logits.
-        hidden_states: Layer numbers (0 = embedding output), or ``"all"`` before layers are known.
-        attentions: Block numbers (from 0), or ``"all"``.
-        context_padding: Padding positions after the last token whose hidden states are read, too.
-        rationales: Rationale texts of the rows.
-        choices: Tokens of the rows' answer choices (`Batch.choices`).
-        generation: Responses that the teacher wrote, in place of those of the task.
-        weights: The running (online) teacher instead of its cached outputs.
-        feature_transforms: Transforms of hidden states that were recorded in their place.
-        vocab_cache: Name of what is recorded in place of the scores of a vocabulary, or empty.
-    """
-
-    logits: bool = False
-    hidden_states: Layers = ()
-    attentions: Layers = ()
-    context_padding: int = 0
-    rationales: bool = False
-    choices: bool = False
-    generation: bool = False
-    weights: bool = False
-    feature_transforms: tuple[FeatureTransform, ...] = ()
-    vocab_cache: str = ""
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is read at all."""
-        return self != OutputSpec()
-
-    @property
-    def outputs(self) -> bool:
-        """Whether something that the teacher says of the rows is read."""
-        return bool(self.logits or self.hidden_states or self.attentions or self.feature_transforms)
-
-    @property
-    def needs_online(self) -> bool:
-        """Whether only an online teacher will do: it reads text whose outputs are not cached.
-
-        Cached are the outputs on the rows of the task; what the teacher wrote is other text.
-        """
-        return self.weights or (self.generation and self.outputs)
-
-    def within(self, other: OutputSpec) -> bool:
-        """Whether everything read here is contained in `other`."""
-        return self.union(other) == other
-
-    def union(self, other: OutputSpec) -> OutputSpec:
-        """What serves both."""
-        return OutputSpec(
-            logits=self.logits or other.logits,
-            hidden_states=_merge(self.hidden_states, other.hidden_states),
-            attentions=_merge(self.attentions, other.attentions),
-            context_padding=max(self.context_padding, other.context_padding),
-            rationales=self.rationales or other.rationales,
-            choices=self.choices or other.choices,
-            generation=self.generation or other.generation,
-            weights=self.weights or other.weights,
-            feature_transforms=tuple(
-                dict.fromkeys(self.feature_transforms + other.feature_transforms)
-            ),
-            vocab_cache=self.vocab_cache or other.vocab_cache,
-        )
-
-
-def _merge(one: Layers, two: Layers) -> Layers:
-    if one == "all" or two == "all":
-        return "all"
-    return tuple(sorted({*one, *two}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -344,7 +272,7 @@ class Method(ABC, Generic[P]):
 
     def student_outputs(self) -> OutputSpec:
         """What it reads from the student; logits (for the task loss) are always there."""
-        return OutputSpec(logits=True)
+        return OutputSpec(Logits())
 
     def modules(self) -> nn.Module | None:
         """Extra modules trained along with the student, or None; their buffers are kept, too."""

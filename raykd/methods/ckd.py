@@ -26,7 +26,10 @@ from raykd.losses.relations import (
 )
 from raykd.losses.terms import Term, mean_of
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
-from raykd.models.base import FeatureTransform, Outputs
+from raykd.models.base import Outputs
+from raykd.models.signals.features import FeatureTransform
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 _WIDEST_WINDOW = 255
@@ -153,7 +156,7 @@ class ContextualKD(Method[Params]):
 
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
-    requires = OutputSpec(logits=True, hidden_states="all", context_padding=_WIDEST_WINDOW // 2)
+    requires = OutputSpec(Logits(), *hidden_states("all"), context_padding=_WIDEST_WINDOW // 2)
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -188,8 +191,8 @@ class ContextualKD(Method[Params]):
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""
         return OutputSpec(
-            logits=self.params.alpha > 0,
-            hidden_states=self._layers_read(teacher=True),
+            Logits() if self.params.alpha > 0 else None,
+            *hidden_states(self._layers_read(teacher=True)),
             context_padding=self._context_padding(),
         )
 
@@ -201,8 +204,8 @@ class ContextualKD(Method[Params]):
     def student_outputs(self) -> OutputSpec:
         """The student's logits and matched layers."""
         return OutputSpec(
-            logits=True,
-            hidden_states=self._layers_read(teacher=False),
+            Logits(),
+            *hidden_states(self._layers_read(teacher=False)),
             context_padding=self._context_padding(),
         )
 

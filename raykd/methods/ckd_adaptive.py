@@ -16,7 +16,10 @@ from raykd.methods.base import (
     StudentFn,
     TeacherOutputsFn,
 )
-from raykd.models.base import FeatureTransform, Outputs, Subnet
+from raykd.models.base import Outputs, Subnet
+from raykd.models.signals.features import FeatureTransform
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -98,7 +101,7 @@ class AdaptiveCKD(Method[Params]):
 
     def student_outputs(self) -> OutputSpec:
         """Everything: a subnet numbers its own blocks."""
-        return OutputSpec(logits=True, hidden_states="all")
+        return OutputSpec(Logits(), *hidden_states("all"))
 
     def subnets(self) -> tuple[Subnet, ...]:
         """All subnets but the whole student."""

@@ -11,6 +11,8 @@ from raykd.losses.targets import Divergence
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import RunningModel
 from raykd.params import param
 
 
@@ -46,12 +48,12 @@ class GKD(Method[Params]):
 
     title = "divergence on the student's own text"
     reference = "https://arxiv.org/abs/2306.13649"
-    requires = OutputSpec(logits=True, weights=True)
+    requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
 
     def teacher_outputs(self) -> OutputSpec:
         """The online teacher, unless nothing is sampled."""
-        return OutputSpec(logits=True, weights=self.params.lmbda > 0)
+        return OutputSpec(Logits(), RunningModel() if self.params.lmbda > 0 else None)
 
     def new_tokens(self) -> int:
         """Those of its own text, where some steps are on it."""

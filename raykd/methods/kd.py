@@ -13,6 +13,7 @@ from raykd.losses.terms import mean_of
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -44,7 +45,7 @@ class VanillaKD(Method[Params]):
 
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
     kinds = ("classification", "regression", "span", "masked_lm", *TEXT_KINDS)
 
     @property
@@ -61,7 +62,7 @@ class VanillaKD(Method[Params]):
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""
-        return OutputSpec(logits=self.alpha > 0)
+        return OutputSpec(Logits() if self.alpha > 0 else None)
 
     def divergences(self) -> tuple[Divergence, ...]:
         """The forward one, where text is written."""

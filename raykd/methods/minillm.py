@@ -37,6 +37,8 @@ from raykd.methods.base import (
     TeacherOutputsFn,
 )
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import RunningModel
 from raykd.params import param
 
 
@@ -145,7 +147,7 @@ class MiniLLM(Method[Params]):
 
     title = "policy gradient on the student's own text, rewarded by the teacher"
     reference = "https://arxiv.org/abs/2306.08543"
-    requires = OutputSpec(logits=True, weights=True)
+    requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:

@@ -10,6 +10,8 @@ from raykd.losses.targets import Divergence
 from raykd.methods import minillm
 from raykd.methods.base import LossTerms, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.methods.step_by_step import Half
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Rationales, RunningModel
 from raykd.params import param
 
 
@@ -29,7 +31,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
     """
 
     title = "policy gradient on labels, and rationales as a second task"
-    requires = OutputSpec(logits=True, weights=True, rationales=True)
+    requires = OutputSpec(Logits(), RunningModel(), Rationales())
     view = PREDICT
 
     def views(self) -> tuple[str, ...]:

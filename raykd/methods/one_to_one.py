@@ -22,6 +22,8 @@ from raykd.losses.logits import soft_kl
 from raykd.losses.terms import Term
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 _NEGLIGIBLE_FROM = 256
@@ -82,7 +84,7 @@ class OneToOne(Method[Params]):
 
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
-    requires = OutputSpec(logits=True, hidden_states="all")
+    requires = OutputSpec(Logits(), *hidden_states("all"))
     kinds = ("classification", "regression", "span")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -120,12 +122,12 @@ class OneToOne(Method[Params]):
     def teacher_outputs(self) -> OutputSpec:
         """The last hidden state and the logits, as far as their weights are not 0."""
         layers = (self._last[1],) if self._reads_hidden else ()
-        return OutputSpec(logits=self._soft, hidden_states=layers)
+        return OutputSpec(Logits() if self._soft else None, *hidden_states(layers))
 
     def student_outputs(self) -> OutputSpec:
         """Logits and the last hidden state."""
         layers = (self._last[0],) if self._reads_hidden else ()
-        return OutputSpec(logits=True, hidden_states=layers)
+        return OutputSpec(Logits(), *hidden_states(layers))
 
     def modules(self) -> nn.Module | None:
         """The assignment, kept as a buffer; None for pairs by number."""

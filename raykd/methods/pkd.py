@@ -13,6 +13,8 @@ from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.terms import Term, mean_of
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -38,7 +40,7 @@ class PatientKD(Method[Params]):
 
     title = "normalised hidden states of matched layers"
     reference = "https://arxiv.org/abs/1908.09355"
-    requires = OutputSpec(logits=True, hidden_states="all")
+    requires = OutputSpec(Logits(), *hidden_states("all"))
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -59,13 +61,11 @@ class PatientKD(Method[Params]):
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""
         layers = self._pairs.teacher if self.params.beta else ()
-        return OutputSpec(logits=self.params.alpha > 0, hidden_states=layers)
+        return OutputSpec(Logits() if self.params.alpha > 0 else None, *hidden_states(layers))
 
     def student_outputs(self) -> OutputSpec:
         """Logits and matched layers."""
-        return OutputSpec(
-            logits=True, hidden_states=self._pairs.student if self.params.beta else ()
-        )
+        return OutputSpec(Logits(), *hidden_states(self._pairs.student if self.params.beta else ()))
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""

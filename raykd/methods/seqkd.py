@@ -5,6 +5,7 @@ from __future__ import annotations
 from raykd.data.base import TEXT_KINDS
 from raykd.methods.base import OutputSpec
 from raykd.methods.none import NoTeacher, Params
+from raykd.models.signals.texts import Generations
 
 __all__ = ["METHOD", "Params"]
 
@@ -17,7 +18,7 @@ class SeqKD(NoTeacher):
 
     title = "fine-tuning on responses of the teacher"
     reference = "https://arxiv.org/abs/1606.07947"
-    requires = OutputSpec(generation=True)
+    requires = OutputSpec(Generations())
     kinds = TEXT_KINDS
 
 

@@ -18,6 +18,8 @@ from raykd.losses.vocabulary import summed
 from raykd.methods._logit_views import at_choices, at_tokens, same_width, spread
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import AnswerChoices
 from raykd.params import param
 
 
@@ -84,7 +86,7 @@ class SinKD(Method[Params]):
 
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
-    requires = OutputSpec(logits=True, choices=True)
+    requires = OutputSpec(Logits(), AnswerChoices())
     kinds = ("classification", *TEXT_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -105,7 +107,9 @@ class SinKD(Method[Params]):
         """The teacher's logits, unless both weights are 0; answer choices where they are viewed."""
         p = self.params
         choices = self._writes and p.beta > 0 and p.view == "choices"
-        return OutputSpec(logits=p.alpha > 0 or p.beta > 0, choices=choices)
+        return OutputSpec(
+            Logits() if p.alpha > 0 or p.beta > 0 else None, AnswerChoices() if choices else None
+        )
 
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Set the temperature of the soft targets."""

@@ -21,6 +21,7 @@ from raykd.methods.base import (
     TeacherVariant,
 )
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import sensitivity
 from raykd.models.unit_selection import KeptUnits, UnitScores, choose, refusal
@@ -147,7 +148,7 @@ class SparseTeacher(Method[Params]):
 
     title = "soft targets of a sparse teacher"
     reference = "https://arxiv.org/abs/2210.03923"
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
 
     def refusal(self) -> str:
         """Besides what any method refuses: teachers whose heads and neurons cannot be removed."""
@@ -160,7 +161,7 @@ class SparseTeacher(Method[Params]):
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""
-        return OutputSpec(logits=self.params.soft_weight > 0)
+        return OutputSpec(Logits() if self.params.soft_weight > 0 else None)
 
     def teacher_analysis(self) -> TeacherAnalysis | None:
         """The scoring, unless no trial with these parameters reads a sparse teacher."""

@@ -19,6 +19,8 @@ from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Rationales, RunningModel
 from raykd.params import param
 
 
@@ -130,7 +132,7 @@ class StepByStep(Method[Params]):
 
     title = "labels and rationales as two tasks"
     reference = "https://arxiv.org/abs/2305.02301"
-    requires = OutputSpec(logits=True, rationales=True, weights=True)
+    requires = OutputSpec(Logits(), Rationales(), RunningModel())
     kinds = TEXT_KINDS
     view = PREDICT
 
@@ -143,7 +145,7 @@ class StepByStep(Method[Params]):
                 "set teacher_prompt: same, with a teacher that was trained to explain "
                 "(teacher.finetune.explain), or kappa_r: 0"
             )
-        if self.teacher_outputs().weights and not self.context.explains:
+        if RunningModel() in self.teacher_outputs() and not self.context.explains:
             return (
                 "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
                 "one did not see in fine-tuning\n"
@@ -157,7 +159,9 @@ class StepByStep(Method[Params]):
         shared = p.kappa_l > 0 or p.kappa_r > 0
         # What it says of the student's prompts was not recorded.
         return OutputSpec(
-            rationales=True, logits=shared, weights=shared and p.teacher_prompt == "same"
+            Rationales(),
+            Logits() if shared else None,
+            RunningModel() if shared and p.teacher_prompt == "same" else None,
         )
 
     def views(self) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from raykd.losses.logits import scaled_mse, soft_cross_entropy
 from raykd.losses.terms import Term, mean_of
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -45,7 +48,7 @@ class TinyBert(Method[Params]):
 
     title = "embeddings, hidden states and attention of matched layers"
     reference = "https://arxiv.org/abs/1909.10351"
-    requires = OutputSpec(logits=True, hidden_states="all", attentions="all")
+    requires = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
     kinds = ("classification", "regression", "span", "masked_lm")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -118,7 +121,11 @@ class TinyBert(Method[Params]):
 
     def _read(self, layers: tuple[int, ...], maps: tuple[int, ...], *, logits: bool) -> OutputSpec:
         hidden = (*((0,) if self.params.embedding else ()), *(layers if self.params.hidden else ()))
-        return OutputSpec(logits=logits, hidden_states=tuple(sorted(set(hidden))), attentions=maps)
+        return OutputSpec(
+            Logits() if logits else None,
+            *hidden_states(tuple(sorted(set(hidden)))),
+            *attention_maps(maps),
+        )
 
     def _projected(self, states: Tensor) -> Tensor:
         if self._projection is None:

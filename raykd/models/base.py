@@ -5,17 +5,19 @@ Axes: B batch, L position, D hidden width, C class, H attention head, M token wi
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from raykd.data.base import Array
 from raykd.losses.targets import FullTeacherTarget, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits
+from raykd.models.signals.attention_maps import AttentionMap
+from raykd.models.signals.base import Signal
+from raykd.models.signals.features import FeatureTransform, Reduced
+from raykd.models.signals.hidden_states import HiddenState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +33,7 @@ class ModelDims:
             blocks cannot be told apart.
         uneven: Whether some blocks have fewer heads or neurons than stated.
         positions: Maximum length of a row in tokens; None where positions are relative.
+        family: Name of the family, e.g. ``bert``; empty where it is not known.
     """
 
     layers: int
@@ -40,6 +43,7 @@ class ModelDims:
     intermediate: int | None = None
     uneven: bool = False
     positions: int | None = None
+    family: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,91 +71,32 @@ class Subnet:
         return tuple((k + 1) * layers // count - 1 for k in range(count))
 
 
-class FeatureTransform(ABC):
-    """A transform of hidden states, for methods that need nothing else of them.
-
-    Its result may be far smaller than the states. Subclasses are frozen dataclasses of plain
-    values; equal ones are recorded once.
-
-    Attributes:
-        layers: Hidden states that it reads (0 = embedding output).
-        context_padding: Padding positions after the last token that it depends on.
-    """
-
-    layers: tuple[int, ...]
-    context_padding: int
-
-    @property
-    def name(self) -> str:
-        """Equal feature transforms have equal names."""
-        return repr(self)
-
-    @abstractmethod
-    def numbers(self, lengths: Array) -> int:
-        """How many float32 numbers rows of so many tokens take in all, at most."""
-
-    @abstractmethod
-    def of(self, states: Sequence[Tensor], mask: Tensor) -> Any:
-        """The function for a batch.
-
-        Args:
-            states: Hidden states of `layers`, each ``[B, L, D]``.
-            mask: 1 = token, ``[B, L]``; ones come first.
-        """
-
-    @abstractmethod
-    def rows(self, states: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
-        """What is kept of each row: float32 arrays that differ in their first axis only.
-
-        The arguments are those of `of`; every row is padded by `context_padding`, as far as the
-        length of the batch allows.
-        """
-
-    @abstractmethod
-    def batch(self, rows: Sequence[Tensor], mask: Tensor) -> Any:
-        """The function for a batch, from what was kept of its rows.
-
-        Args:
-            rows: One array per row, on the CPU.
-            mask: 1 = token, ``[B, L]``, on the device of the result; ones come first.
-        """
-
-
 class Outputs:
     """What one model says about one batch; reading a signal that was not asked for is an error.
 
     Args:
         logits: ``[B, C]`` or None.
-        hidden_states: Layer number (0 = embedding output) to ``[B, L, D]``.
-        attentions: Block number (from 0) to ``[B, H, L, L]``.
+        values: What was read of other signals.
         task_loss: The task's own loss on the batch's labels, a scalar, or what gives it when it is
             read.
-        transformed: What recorded feature transforms give for the batch.
         lazy_logits: Logits over a vocabulary that are computed lazily, in place of `logits`.
         target: What is known of a teacher's distribution over a vocabulary, where that is not all.
     """
 
-    __slots__ = (
-        "_attentions", "_hidden_states", "_lazy_logits", "_logits", "_target", "_task_loss",
-        "_transformed",
-    )  # fmt: skip
+    __slots__ = ("_lazy_logits", "_logits", "_target", "_task_loss", "_values")
 
     def __init__(
         self,
         *,
         logits: Tensor | None = None,
-        hidden_states: Mapping[int, Tensor] | None = None,
-        attentions: Mapping[int, Tensor] | None = None,
+        values: Mapping[Signal, Any] | None = None,
         task_loss: Tensor | Callable[[], Tensor] | None = None,
-        transformed: Mapping[FeatureTransform, Any] | None = None,
         lazy_logits: LazyLogits | None = None,
         target: TeacherTarget | None = None,
     ) -> None:
         self._logits = logits
-        self._hidden_states = dict(hidden_states or {})
-        self._attentions = dict(attentions or {})
+        self._values = dict(values or {})
         self._task_loss = task_loss
-        self._transformed = dict(transformed or {})
         self._lazy_logits = lazy_logits
         self._target = target
 
@@ -202,11 +147,25 @@ class Outputs:
             self._task_loss = self._task_loss()
         return self._task_loss
 
+    def read(self, signal: Signal) -> Any:
+        """What was read of a signal, as its file says."""
+        if signal not in self._values:
+            raise LookupError(f"{signal.name} was not declared in the method's output spec")
+        return self._values[signal]
+
     def hidden(self, layer: int) -> Tensor:
         """Hidden state of one layer (0 = embedding output), ``[B, L, D]``."""
-        if layer not in self._hidden_states:
-            raise LookupError(f"hidden state {layer} was not declared in the method's output spec")
-        return self._hidden_states[layer]
+        states: Tensor = self.read(HiddenState(layer))
+        return states
+
+    def stacked(self, layers: tuple[int, ...]) -> Tensor:
+        """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
+        return torch.stack([self.hidden(k) for k in layers], dim=1)
+
+    def attention(self, block: int) -> Tensor:
+        """Attention probabilities of one block (from 0), ``[B, H, L, L]``."""
+        maps: Tensor = self.read(AttentionMap(block))
+        return maps
 
     def transformed(self, transform: FeatureTransform, mask: Tensor) -> Any:
         """A function of the hidden states: as it was recorded, or computed from them now.
@@ -215,23 +174,18 @@ class Outputs:
             transform: The function.
             mask: 1 = token, ``[B, L]``.
         """
-        if transform in self._transformed:
-            return self._transformed[transform]
+        recorded = Reduced(transform)
+        if recorded in self._values:
+            return self._values[recorded]
         with torch.no_grad():
             return transform.of([self.hidden(k) for k in transform.layers], mask)
-
-    def stacked(self, layers: tuple[int, ...]) -> Tensor:
-        """Hidden states of several layers, ``[B, Y, L, D]``, in the order given."""
-        return torch.stack([self.hidden(k) for k in layers], dim=1)
 
     def scored(self, task_loss: Tensor | Callable[[], Tensor]) -> Outputs:
         """The same outputs with the task's own loss filled in."""
         return Outputs(
             logits=self._logits,
-            hidden_states=self._hidden_states,
-            attentions=self._attentions,
+            values=self._values,
             task_loss=task_loss,
-            transformed=self._transformed,
             lazy_logits=self._lazy_logits,
             target=self._target,
         )
@@ -245,35 +199,17 @@ class Outputs:
         logits, lazy_logits = self._logits, self._lazy_logits
         return Outputs(
             logits=None if logits is None else logits[..., :vocabulary],
-            hidden_states=self._hidden_states,
-            attentions=self._attentions,
+            values=self._values,
             task_loss=self._task_loss,
-            transformed=self._transformed,
             lazy_logits=None if lazy_logits is None else lazy_logits.first(vocabulary),
             target=self._target,
         )
 
-    def with_layers(
-        self,
-        hidden_states: Mapping[int, Tensor],
-        attentions: Mapping[int, Tensor],
-        transformed: Mapping[FeatureTransform, Any],
-    ) -> Outputs:
-        """The same distributions with what was recorded of layers beside them; see `Outputs`."""
+    def with_values(self, values: Mapping[Signal, Any]) -> Outputs:
+        """The same distributions with what was recorded of other signals beside them."""
         return Outputs(
-            logits=self._logits,
-            hidden_states=hidden_states,
-            attentions=attentions,
-            transformed=transformed,
-            lazy_logits=self._lazy_logits,
-            target=self._target,
+            logits=self._logits, values=values, lazy_logits=self._lazy_logits, target=self._target
         )
-
-    def attention(self, block: int) -> Tensor:
-        """Attention probabilities of one block (from 0), ``[B, H, L, L]``."""
-        if block not in self._attentions:
-            raise LookupError(f"attention {block} was not declared in the method's output spec")
-        return self._attentions[block]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

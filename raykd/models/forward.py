@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,60 +14,65 @@ from raykd.errors import SpecError
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
+from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
+
+SILENT = {"output_hidden_states": False, "output_attentions": False}
+"""What a forward pass leaves out unless a signal asks for it, whatever a configuration says."""
 
 
 def forward(
     model: Any,  # a PreTrainedModel of a known family
     batch: Batch,
     *,
-    hidden_states: tuple[int, ...] = (),
-    attentions: tuple[int, ...] = (),
+    output_spec: Iterable[Signal] = (),
     subnet: Subnet | None = None,
 ) -> Outputs:
-    """Logits, and the hidden states and attentions of the given layers.
+    """Logits, and what else is asked for.
 
     Args:
         model: The model, on the device of `batch`.
         batch: Token ids and mask.
-        hidden_states: Layer numbers, 0 = embedding output.
-        attentions: Block numbers, from 0. Asking for any switches the model, for good, to the
-            attention that forms the probabilities, which is slower.
+        output_spec: What is read beside the logits, which are always there. One that needs another
+            implementation of attention switches the model to it, for good.
         subnet: The subnet to run, None for the whole.
 
     Raises:
         IndexError: The model has no such layer.
     """
-    if attentions and model.config._attn_implementation != "eager":
-        model.set_attn_implementation("eager")
+    wanted = [signal for signal in dict.fromkeys(output_spec) if signal.made_from()]
+    for attention in {signal.attention for signal in wanted} - {""}:
+        if model.config._attn_implementation != attention:
+            model.set_attn_implementation(attention)
     family = family_of(model.config.model_type)
     marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
     kind = getattr(model.config, TASK_KIND, "")
     run = model
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = dict(SILENT)
     if kind == "masked_lm":
         run = model.base_model
     elif kind in TEXT_KINDS:
-        more = {"use_cache": False}
+        more["use_cache"] = False
         if kind == "seq2seq":
             more["decoder_input_ids"] = shifted(batch.labels, model.config)
+    for signal in wanted:
+        more |= signal.model_inputs
     with (
+        ExitStack() as watching,
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _headless(model) if kind in TEXT_KINDS else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
+        watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
         found = run(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
-            output_hidden_states=bool(hidden_states),
-            output_attentions=bool(attentions),
             **marks,
             **more,
         )
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
-        hidden_states = tuple(k for k in hidden_states if k < len(found.hidden_states))
-        attentions = tuple(k for k in attentions if k < len(found.attentions))
+        wanted = [signal for signal in wanted if signal.exists(found)]
     logits, scores = None, None
     if kind in TEXT_KINDS:
         scores = _scores(model, found.logits, batch)
@@ -78,8 +83,7 @@ def forward(
     return Outputs(
         logits=logits,
         lazy_logits=scores,
-        hidden_states={k: found.hidden_states[k] for k in hidden_states},
-        attentions={k: found.attentions[k] for k in attentions},
+        values={signal: signal.read(found, watched[signal]) for signal in wanted},
     )
 
 

@@ -74,6 +74,7 @@ def random_init_dims(random_init: RandomInitConfig, vocabulary: int) -> ModelDim
     """The dimensions of a model with random weights, without building it."""
     family: ModelFamily = registry.load("families", random_init.family)
     return ModelDims(
+        family=random_init.family,
         layers=random_init.layers,
         hidden=random_init.hidden,
         heads=random_init.heads,

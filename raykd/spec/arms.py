@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raykd import registry
@@ -15,7 +14,8 @@ from raykd.spec.schema import ArmSpec, SweepSpec
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
-    from raykd.methods.base import DistillationContext, Method, OutputSpec, TeacherAnalysis
+    from raykd.methods.base import DistillationContext, Method, TeacherAnalysis
+    from raykd.models.signals.base import OutputSpec
 
 MAX_COMBINATIONS = 4096
 SMALL = 128
@@ -152,16 +152,17 @@ def union_of_outputs(
         transformed: Whether methods that read hidden states through feature transforms only get
             those.
     """
-    from raykd.methods.base import OutputSpec
+    from raykd.models.signals.base import OutputSpec
+    from raykd.models.signals.features import Reduced
+    from raykd.models.signals.hidden_states import HiddenState
 
     union = OutputSpec()
     for arm in spec.methods.values():
         for method in built(arm, context):
             output_spec, feature_transforms = method.teacher_outputs(), method.feature_transforms()
             if transformed and feature_transforms:
-                output_spec = replace(
-                    output_spec, hidden_states=(), feature_transforms=feature_transforms
-                )
+                kept = output_spec.without(HiddenState)
+                output_spec = kept.union(OutputSpec(*(Reduced(of) for of in feature_transforms)))
             union = union.union(_served(output_spec))
         if not is_complete(arm):
             union = union.union(_served(registry.load("methods", arm.method).requires))
@@ -170,7 +171,11 @@ def union_of_outputs(
 
 def _served(output_spec: OutputSpec) -> OutputSpec:
     """What one method reads, with the weights where cached outputs cannot serve it."""
-    return replace(output_spec, weights=output_spec.needs_online)
+    from raykd.models.signals.base import OutputSpec
+    from raykd.models.signals.texts import RunningModel, needs_running_model
+
+    running = RunningModel() if needs_running_model(output_spec) else None
+    return output_spec.without(RunningModel).union(OutputSpec(running))
 
 
 def vocabulary_needs(
@@ -181,13 +186,15 @@ def vocabulary_needs(
     Returns:
         Divergences, each with its arm; and whether some trial reads the scores themselves.
     """
+    from raykd.models.signals.logits import Logits
+
     found: dict[tuple[str, Divergence], None] = {}
     reads = False
     for name, arm in spec.methods.items():
         for method in built(arm, context):
             needed = method.divergences()
             found |= dict.fromkeys((name, of) for of in needed)
-            reads = reads or (method.teacher_outputs().logits and not needed)
+            reads = reads or (Logits() in method.teacher_outputs() and not needed)
     return tuple(found), reads
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from raykd import params
 from raykd.data.base import TEXT_KINDS, TokenizedDataset
 from raykd.errors import Problem, SpecError
-from raykd.methods.base import OutputSpec
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations, RunningModel
 from raykd.params import describe
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec
@@ -18,6 +20,7 @@ from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import Ability, choose_device, resolve_precision
 from raykd.training.settings import TrainSettings
 
@@ -55,7 +58,7 @@ def plan_serving(
     setup, cached = _with_cache(spec, setup)
     output_spec, needed, compared = _smaller(spec, setup)
     room = int(store_bytes * STORE_SHARE)
-    needs_online = setup.output_spec.weights
+    needs_online = RunningModel() in setup.output_spec
     mode = spec.teacher.serve
     if mode == "auto":
         mode = "outputs" if needed <= room and not needs_online else "weights"
@@ -120,7 +123,7 @@ def _describe_text_limits(spec: SweepSpec, inputs: TaskInputs) -> str:
     if context.kind not in TEXT_KINDS:
         return ""
     found = []
-    wanted = inputs.task.max_new_tokens if inputs.output_spec.generation else 0
+    wanted = inputs.task.max_new_tokens if Generations() in inputs.output_spec else 0
     asked = inputs.teacher_splits["train"]
     teacher = context.teacher.positions
     students = context.positions if inputs.same_rows else teacher
@@ -156,7 +159,7 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
     Raises:
         SpecError: What the file asks for cannot serve one of its methods.
     """
-    if setup.task.kind not in TEXT_KINDS or not setup.output_spec.logits:
+    if setup.task.kind not in TEXT_KINDS or Logits() not in setup.output_spec:
         return setup, ""
     wanted = spec.teacher.cache
     needed = [of for _, of in setup.divergences]
@@ -181,10 +184,8 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
             path="teacher.cache", message=where + reason, hint="use auto, hidden or dense"
         )
         raise SpecError(found=[found])
-    kept = {
-        which: replace(getattr(setup, which), vocab_cache=name)
-        for which in ("output_spec", "transformed")
-    }
+    scores = OutputSpec(VocabularyScores(name))
+    kept = {which: getattr(setup, which).union(scores) for which in ("output_spec", "transformed")}
     return replace(setup, **kept), f"; of the vocabulary {name} is kept: {why}"
 
 
@@ -205,7 +206,7 @@ def _smaller(spec: SweepSpec, setup: TaskSetup) -> tuple[OutputSpec, int, str]:
         )  # fmt: skip
 
     plain, transformed = size(setup.output_spec), size(setup.transformed)
-    if not setup.transformed.feature_transforms:
+    if setup.transformed == setup.output_spec:
         return setup.output_spec, plain, ""
     comparison = (
         f"; hidden states would take {_mib(plain)}, with their inner products in place of them "

@@ -18,8 +18,10 @@ from raykd.data.row_checks import check_choices, check_rationales, check_reading
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
-from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
+from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.texts import AnswerChoices, Rationales
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
@@ -109,17 +111,16 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
-    output_spec = _numbered(union_of_outputs(spec, context), teacher.dims.layers)
+    output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
     length = spec.data.max_length
-    rationale_generation = (
-        _explaining(task, spec, rows["train"], tokenizers) if output_spec.rationales else None
-    )
-    if output_spec.rationales and rationale_generation is None:
+    learns = Rationales() in output_spec
+    rationale_generation = _explaining(task, spec, rows["train"], tokenizers) if learns else None
+    if learns and rationale_generation is None:
         check_rationales(name, rows["train"])
     explains = spec.teacher.explain > 0
     if explains:
         check_rationales(name, rows["finetune"])
-    more = output_spec.rationales or explains
+    more = learns or explains
     teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
     student_splits = teacher_splits
     if not tokenizers.same:
@@ -128,7 +129,7 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
         check_readings(name, student_splits)
     if explains:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
-    if output_spec.choices:
+    if AnswerChoices() in output_spec:
         check_choices(name, rows["train"], student_splits["train"])
     return TaskSetup(
         task=task,
@@ -138,9 +139,7 @@ def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
         teacher=teacher,
         student=pair.student,
         output_spec=output_spec,
-        transformed=_numbered(
-            union_of_outputs(spec, context, transformed=True), teacher.dims.layers
-        ),
+        transformed=union_of_outputs(spec, context, transformed=True).resolved(teacher.dims),
         teacher_analyses=teacher_analyses(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
@@ -247,16 +246,6 @@ def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
         found.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
     if found:
         raise SpecError(found=found)
-
-
-def _numbered(output_spec: OutputSpec, layers: int) -> OutputSpec:
-    """The spec with every layer named by its number."""
-    hidden, attentions = output_spec.hidden_states, output_spec.attentions
-    return replace(
-        output_spec,
-        hidden_states=tuple(range(layers + 1)) if hidden == "all" else hidden,
-        attentions=tuple(range(layers)) if attentions == "all" else attentions,
-    )
 
 
 def student_width(setup: TaskSetup) -> int:

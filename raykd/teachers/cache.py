@@ -31,13 +31,13 @@ from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.files import write_readable
 from raykd.models.model_factory import ModelFactory
+from raykd.models.signals.ragged import Ragged
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import PART, PARTS, TEACHER
 from raykd.teachers.cached_signals import CachedSignal, SignalMetadata, overlaps
 from raykd.teachers.locks import CacheLocks
-from raykd.teachers.ragged import Ragged
 from raykd.teachers.teacher_variants import AnalysisResult
 
 

@@ -16,14 +16,18 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import TokenizedDataset
-from raykd.methods.base import OutputSpec, TeacherAnalysis
+from raykd.methods.base import TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
+from raykd.models.signals.base import OutputSpec, Signal
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
-from raykd.teachers.signals import ATTENTION, FEATURE_TRANSFORM, HIDDEN, TOKENS, signal_names
+from raykd.teachers.recording import kept
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.teachers.vocab_cache.hidden import HiddenCache
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 FORMAT = 5
 """Of the files of the cache; entries of another format are made again."""
@@ -150,12 +154,12 @@ def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
     for role in scored_roles(inputs.teacher_splits):
         found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
     if inputs.records():
-        for name in signal_names(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
-            found[RECORDED + name] = [ran, rows.digest("train"), _recording(inputs, name)]
+        for signal in kept(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
+            found[RECORDED + signal.name] = [ran, rows.digest("train"), _recording(inputs, signal)]
     if inputs.records_test_outputs():
-        name = TOKENS + HiddenCache().name
-        found[TEST_OUTPUTS + name] = [ran, rows.digest("test"), _recording(inputs, name)]
-    if inputs.output_spec.generation:
+        signal = VocabularyScores(HiddenCache().name)
+        found[TEST_OUTPUTS + signal.name] = [ran, rows.digest("test"), _recording(inputs, signal)]
+    if Generations() in inputs.output_spec:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_TEXT] = [ran, read, how]
@@ -184,22 +188,16 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
             inputs.precision]  # fmt: skip
 
 
-def _recording(inputs: TaskInputs, name: str) -> list[Any]:
+def _recording(inputs: TaskInputs, signal: Signal) -> list[Any]:
     """A signal, and what its numbers depend on beside the rows."""
-    feature_transforms = {
-        FEATURE_TRANSFORM + r.name: r for r in inputs.train_output_spec().feature_transforms
-    }
-    in_dtype = name.startswith((HIDDEN, ATTENTION, TOKENS))
-    padded = name.startswith((HIDDEN, FEATURE_TRANSFORM))
-    tokens = inputs.recording("train", OutputSpec(logits=True)).vocabulary
+    of_tokens = isinstance(signal, VocabularyScores)
+    tokens = inputs.recording("train", OutputSpec(Logits())).vocabulary
     return [
-        name,
-        inputs.dtype if in_dtype else "fp32",
-        inputs.output_spec.context_padding if padded else 0,
-        tokens if name.startswith(TOKENS) else 0,
-        code_digest(type(feature_transforms[name]).__module__)
-        if name in feature_transforms
-        else "",
+        signal.name,
+        inputs.dtype if signal.is_rounded or of_tokens else "fp32",
+        inputs.output_spec.context_padding if signal.uses_margin else 0,
+        tokens if of_tokens else 0,
+        code_digest(signal.written_in),
     ]
 
 

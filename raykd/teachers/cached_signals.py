@@ -14,17 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from raykd.data.base import Array
-from raykd.methods.base import OutputSpec
+from raykd.models.signals.base import OutputSpec, Signal
+from raykd.models.signals.ragged import Ragged
 from raykd.teachers.cached_outputs import Block, CachedOutputs
-from raykd.teachers.ragged import Ragged
-from raykd.teachers.signals import (
-    ATTENTION,
-    FEATURE_TRANSFORM,
-    HIDDEN,
-    LOGITS,
-    TOKENS,
-    signal_names,
-)
+from raykd.teachers.recording import kept
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 RowReader = Callable[[int, int], Mapping[str, Array]]
 """Gives the arrays of the rows from one number to before another."""
@@ -37,14 +31,14 @@ class SignalMetadata:
     Attributes:
         offsets: Where rows begin, int64 ``[N + 1]``, for each of its arrays.
         starts: First row of each block it was recorded in, int64 ``[blocks + 1]``.
-        shape: What logits are of, as `CachedOutputs.shape`.
+        labels_of: What logits are of, as `CachedOutputs.labels_of`.
         rounding: As `CachedOutputs.rounding`, of this signal.
         coverage: As `CachedOutputs.coverage`.
     """
 
     offsets: Mapping[str, Array]
     starts: Array
-    shape: str
+    labels_of: str
     rounding: Mapping[str, tuple[float, float]]
     coverage: tuple[float, float]
 
@@ -73,60 +67,41 @@ def split_signals(
     """
     blocks = list(cached_outputs.chunks()) if block is None else []
     fetch = block or blocks.__getitem__
-    found = {}
-    for name in cached_outputs.names():
-        columns = _columns(cached_outputs, name)
-        parts = cached_outputs.parts()
-        of_any = parts[next(iter(columns.values()))[0]]
-        metadata = SignalMetadata(
-            offsets={own: parts[whole].offsets for own, (whole, _) in columns.items()},
-            starts=of_any.starts,
-            shape=cached_outputs.shape,
-            rounding={n: r for n, r in cached_outputs.rounding.items() if _rounds(name, n)},
-            coverage=cached_outputs.coverage if name.startswith(TOKENS) else (0.0, 0.0),
+    return {
+        signal.name: CachedSignal(
+            metadata=_about(cached_outputs, signal), read=_reader(cached_outputs, signal, fetch)
         )
-        found[name] = CachedSignal(metadata=metadata, read=_reader(cached_outputs, columns, fetch))
-    return found
+        for signal in cached_outputs.signals
+    }
 
 
-def _columns(cached_outputs: CachedOutputs, name: str) -> dict[str, tuple[str, int | None]]:
-    """Arrays of a signal: in which part of the recording, and at which place of its layers."""
-    if name.startswith(HIDDEN):
-        return {
-            name: ("hidden_states", cached_outputs.layers.index(int(name.removeprefix(HIDDEN))))
-        }
-    if name.startswith(ATTENTION):
-        return {
-            name: ("attentions", cached_outputs.blocks.index(int(name.removeprefix(ATTENTION))))
-        }
-    if name.startswith(TOKENS):
-        return {own: (own, None) for own in cached_outputs.by_token}
-    own = name.removeprefix(FEATURE_TRANSFORM)
-    return {own: (own, None)}
-
-
-def _rounds(signal: str, name: str) -> bool:
-    """Whether what was rounded belongs to a signal; what is kept of tokens has its own names."""
-    if signal.startswith(TOKENS):
-        return not name.startswith((HIDDEN, ATTENTION))
-    return name == signal
+def _about(cached_outputs: CachedOutputs, signal: Signal) -> SignalMetadata:
+    parts = {name: cached_outputs.parts[name] for name in signal.arrays}
+    is_of_tokens = isinstance(signal, VocabularyScores)
+    return SignalMetadata(
+        offsets={name: part.offsets for name, part in parts.items()},
+        starts=parts[signal.arrays[0]].starts,
+        labels_of=cached_outputs.labels_of,
+        rounding={name: r for name, r in cached_outputs.rounding.items() if name in parts},
+        coverage=cached_outputs.coverage if is_of_tokens else (0.0, 0.0),
+    )
 
 
 def _reader(
-    cached_outputs: CachedOutputs,
-    columns: Mapping[str, tuple[str, int | None]],
-    fetch: Callable[[int], Block],
+    cached_outputs: CachedOutputs, signal: Signal, fetch: Callable[[int], Block]
 ) -> RowReader:
-    order = list(cached_outputs.parts())
-    parts = cached_outputs.parts()
+    order = {name: place for place, name in enumerate(cached_outputs.parts)}
 
     def read(begin: int, end: int) -> dict[str, Array]:
-        found: dict[str, list[Array]] = {own: [] for own in columns}
-        for own, (whole, place) in columns.items():
-            for k, first, last in overlaps(parts[whole], begin, end):
-                array = fetch(k)[order.index(whole)][first:last]
-                found[own].append(array if place is None else array[:, place])
-        return {own: _one(arrays) for own, arrays in found.items()}
+        return {
+            name: _one(
+                [
+                    fetch(k)[order[name]][first:last]
+                    for k, first, last in overlaps(cached_outputs.parts[name], begin, end)
+                ]
+            )
+            for name in signal.arrays
+        }
 
     return read
 
@@ -160,73 +135,45 @@ def merge_signals(
 
     Args:
         signals: Every signal that is wanted, by name; others are left out.
-        output_spec: What they are together; layers by number.
-        dtype: How hidden states and attentions are kept.
+        output_spec: What they are together; those that stand for several, resolved.
+        dtype: How rounded signals are kept.
         blocks: Row numbers of every block.
 
     Returns:
         The recording without its values, and the values of each block; none where nothing is
         wanted.
     """
-    assert output_spec.hidden_states != "all"
-    assert output_spec.attentions != "all"
     ends = [0, *(int(rows[-1]) + 1 for rows in blocks)]
     starts = np.asarray(ends, np.int64)
-    tokens = TOKENS + output_spec.vocab_cache
-    wanted = {n for k in (True, False) for n in signal_names(output_spec, token_labels=k)}
-    signals = {name: signal for name, signal in signals.items() if name in wanted}
-    # Where only text or labels are read, nothing of the tokens is kept.
-    shapes = [signal.metadata.shape for signal in signals.values()] or ["token"]
-
-    def part(name: str, own: str | None = None) -> Ragged:
-        offsets = signals[name].metadata.offsets[own or name.removeprefix(FEATURE_TRANSFORM)]
-        return Ragged(offsets=offsets, starts=starts, chunks=())
-
-    layers, maps = sorted(output_spec.hidden_states), sorted(output_spec.attentions)
-    kept = tokens in signals
+    there = tuple(s for s in _possible(output_spec) if s.name in signals)
+    about = [signals[signal.name].metadata for signal in there]
     bare = CachedOutputs(
-        logits=part(LOGITS) if LOGITS in signals else None,
-        layers=tuple(layers),
-        hidden=part(f"{HIDDEN}{layers[0]}") if layers else None,
-        blocks=tuple(maps),
-        attentions=part(f"{ATTENTION}{maps[0]}") if maps else None,
+        signals=there,
+        parts={
+            name: Ragged(offsets=one.offsets[name], starts=starts, chunks=())
+            for signal, one in zip(there, about, strict=True)
+            for name in signal.arrays
+        },
         dtype=dtype,
         context_padding=output_spec.context_padding,
-        shape=signals[LOGITS].metadata.shape if LOGITS in signals else shapes[0],
-        transformed={
-            r.name: part(FEATURE_TRANSFORM + r.name) for r in output_spec.feature_transforms
-        },
-        rounding={n: r for signal in signals.values() for n, r in signal.metadata.rounding.items()},
-        vocab_cache=output_spec.vocab_cache if kept else "",
-        by_token={n: part(tokens, n) for n in signals[tokens].metadata.offsets} if kept else {},
-        coverage=signals[tokens].metadata.coverage if kept else (0.0, 0.0),
+        # Where only text or labels are read, nothing of the tokens is kept.
+        labels_of=about[0].labels_of if about else "token",
+        rounding={name: r for one in about for name, r in one.rounding.items()},
+        coverage=max((one.coverage for one in about), default=(0.0, 0.0)),
     )
 
     def values() -> Iterator[Block]:
-        for begin, end in itertools.pairwise(ends if signals else []):
-            yield tuple(_values(bare, signals, begin, end))
+        for begin, end in itertools.pairwise(ends if there else []):
+            read = [signals[signal.name].read(begin, end) for signal in there]
+            yield tuple(
+                arrays[name]
+                for signal, arrays in zip(there, read, strict=True)
+                for name in signal.arrays
+            )
 
     return bare, values()
 
 
-def _values(
-    bare: CachedOutputs, signals: Mapping[str, CachedSignal], begin: int, end: int
-) -> Iterator[Array]:
-    """The arrays of a block, in the order of `CachedOutputs.parts`."""
-
-    def read(name: str) -> Mapping[str, Array]:
-        return signals[name].read(begin, end)
-
-    def stacked(first: str, numbers: Sequence[int]) -> Array:
-        return np.stack([read(f"{first}{k}")[f"{first}{k}"] for k in numbers], axis=1)
-
-    if bare.logits is not None:
-        yield read(LOGITS)[LOGITS]
-    if bare.hidden is not None:
-        yield stacked(HIDDEN, bare.layers)
-    if bare.attentions is not None:
-        yield stacked(ATTENTION, bare.blocks)
-    for name in bare.transformed:
-        yield read(FEATURE_TRANSFORM + name)[name]
-    if bare.by_token:
-        yield from read(TOKENS + bare.vocab_cache).values()
+def _possible(output_spec: OutputSpec) -> tuple[Signal, ...]:
+    """What a recording of rows with labels of any kind may hold."""
+    return tuple(dict.fromkeys(s for k in (True, False) for s in kept(output_spec, token_labels=k)))

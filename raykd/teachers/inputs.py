@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
-from raykd.methods.base import DistillationContext, OutputSpec, TeacherAnalysis
+from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
 from raykd.teachers.prepared_parts import PreparedParts
-from raykd.teachers.recording import Recording, row_bytes
-from raykd.teachers.signals import signal_names
+from raykd.teachers.recording import Recording, kept, row_bytes
 from raykd.teachers.teacher_text import RationaleGeneration, TeacherTextSettings
 from raykd.training.settings import TrainSettings
 
@@ -150,7 +151,7 @@ class TaskInputs:
 
     def train_output_spec(self) -> OutputSpec:
         """What is recorded of the train rows; logits at least, analyses read them."""
-        return self.output_spec if self.mode == "outputs" else OutputSpec(logits=True)
+        return self.output_spec if self.mode == "outputs" else OutputSpec(Logits())
 
     def records(self) -> bool:
         """Whether the train rows are recorded: to be read, or to derive teachers from.
@@ -160,7 +161,7 @@ class TaskInputs:
         if self.mode != "outputs" and not self.teacher_analyses:
             return False
         token_labels = self.teacher_splits["train"].token_labels
-        return bool(signal_names(self.train_output_spec(), token_labels=token_labels))
+        return bool(kept(self.train_output_spec(), token_labels=token_labels))
 
     def records_test_outputs(self) -> bool:
         """Whether the test split is recorded, to tell how far written text is from it."""

@@ -92,7 +92,7 @@ def publish(
         refs.append(block.ref)
         value = checksum(block.arrays, value)
         assert cached_outputs is not None
-        for name, array in zip(cached_outputs.signal_names(), block.arrays, strict=True):
+        for name, array in zip(cached_outputs.kinds(), block.arrays, strict=True):
             stored[name] = stored.get(name, 0) + array.nbytes
     return TeacherHandle(
         task=task,

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, TokenizedDataset
 from raykd.data.prompts import with_rationales
-from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.model_factory import ModelFactory
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
@@ -21,9 +23,8 @@ from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.recording import Recording, record
+from raykd.teachers.recording import Recording, kept, record
 from raykd.teachers.scoring import metrics_of, score_teacher
-from raykd.teachers.signals import select_signals, signal_names
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.teacher_text import (
@@ -38,8 +39,8 @@ from raykd.teachers.teacher_variants import (
     analyse,
     analysis_name,
 )
-from raykd.teachers.vocab_cache.choose import vocab_cache_of
 from raykd.teachers.vocab_cache.hidden import HiddenCache
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -49,7 +50,7 @@ Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]],
 to call with the number of rows done."""
 
 
-TEST_OUTPUT_SPEC = OutputSpec(logits=True, vocab_cache=HiddenCache().name)
+TEST_OUTPUT_SPEC = OutputSpec(VocabularyScores(HiddenCache().name))
 """What is recorded of the text of the test split."""
 
 
@@ -237,8 +238,8 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     if known is None:
         return wanted
     token_labels = inputs.teacher_splits["train"].token_labels
-    missing = [n for n in signal_names(wanted, token_labels=token_labels) if n not in known.names()]
-    return select_signals(wanted, missing) if missing else None
+    missing = [s.name for s in kept(wanted, token_labels=token_labels) if s not in known.signals]
+    return wanted.only(missing) if missing else None
 
 
 def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
@@ -263,7 +264,7 @@ def _teacher_texts(
             lambda done: progress("write", done, len(rows), name),
         )  # fmt: skip
 
-    if inputs.output_spec.generation and TEACHER_TEXT not in inputs.known.teacher_texts:
+    if Generations() in inputs.output_spec and TEACHER_TEXT not in inputs.known.teacher_texts:
         found[TEACHER_TEXT] = made(
             inputs.student_splits["train"], TEACHER_TEXT, inputs.task.max_new_tokens,
             inputs.teacher_splits["train"],
@@ -287,8 +288,8 @@ def _output_layer(
     state: ModelState | None, *recordings: CachedOutputs | None
 ) -> tuple[Array | None, Array | None]:
     """Matrix and bias that make scores of what was recorded, where that needs them."""
-    named = {recording.vocab_cache for recording in recordings if recording is not None}
-    if not any(vocab_cache_of(name).needs_matrix for name in named if name):
+    recorded = (s for recording in recordings if recording for s in recording.signals)
+    if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
         return None, None
     assert state is not None
     matrix, bias = weights.output_layer(state)
@@ -326,7 +327,7 @@ def _analyse(
         model=model,
         factory=student,
         splits=inputs.teacher_splits,
-        read=teacher.outputs_fn(OutputSpec(logits=True)),
+        read=teacher.outputs_fn(OutputSpec(Logits())),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,
         precision=inputs.precision,

@@ -3,7 +3,7 @@
 Rows are recorded in blocks, each by itself: several processes can share the work, and what comes
 out does not depend on how many they are.
 
-Axes: N row, B batch, L position, Y recorded layer, D hidden width, C class, H attention head.
+Axes: N row, B batch, L position.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, Array, Batch, Task, TokenizedDataset
+from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
+from raykd.models.signals.base import OutputSpec, RowSizes, Signal
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.ragged import Ragged, one_chunk
 from raykd.teachers.cached_outputs import CachedOutputs, joined
-from raykd.teachers.ragged import Ragged, one_chunk
-from raykd.teachers.vocab_cache.base import VocabCache, as_ids
-from raykd.teachers.vocab_cache.choose import vocab_cache_of
+from raykd.teachers.vocab_cache.base import as_ids
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 BLOCK_BYTES = 32 << 20
 """Outputs are recorded, shared, spilled and written in pieces of about this size."""
@@ -42,10 +43,10 @@ class Recording:
 
     Attributes:
         encoded: The rows as the teacher reads them.
-        output_spec: What is kept; layers by number.
+        output_spec: What is kept; those that stand for several, resolved.
         pad_id: Token that pads.
         max_length: Longest padded row.
-        dtype: How hidden states and attentions are kept.
+        dtype: How signals are kept that are rounded.
         batch_size: Most rows per forward.
         row_bytes: What each row takes, ``[N]``; decides how many make a block. None: little.
         vocabulary: Token ids that students compare; those beyond them are left out of draws.
@@ -112,16 +113,8 @@ class Recording:
         return block.done()
 
     def _forward(self, model: nn.Module, batch: Batch) -> Outputs:
-        layers = numbers(self.output_spec.hidden_states)
-        transformed = {
-            k for transform in self.output_spec.feature_transforms for k in transform.layers
-        }
-        return forward(
-            model,
-            batch,
-            hidden_states=tuple(sorted(transformed.union(layers))),
-            attentions=numbers(self.output_spec.attentions),
-        )
+        made_from = (one for signal in self.output_spec for one in signal.made_from())
+        return forward(model, batch, output_spec=made_from)
 
 
 def record(
@@ -144,12 +137,6 @@ def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]
     return lambda done: progress(before + done)
 
 
-def numbers(layers: object) -> tuple[int, ...]:
-    """Layers that were numbered before."""
-    assert isinstance(layers, tuple)
-    return layers
-
-
 def row_bytes(
     encoded: TokenizedDataset,
     output_spec: OutputSpec,
@@ -163,29 +150,42 @@ def row_bytes(
 
     Args:
         encoded: The rows.
-        output_spec: What is kept; layers by number.
+        output_spec: What is kept; those that stand for several, resolved.
         teacher: Its sizes.
         kind: Kind of task; what the logits are of.
         num_labels: Width of the logits.
-        wide: Whether hidden states and attentions take four bytes a number instead of two.
+        wide: Whether rounded signals take four bytes a number instead of two.
     """
     lengths = encoded.lengths().astype(np.int64)
-    if encoded.token_labels:
-        per_token = teacher.vocabulary * 4 if output_spec.logits else 0
-        if output_spec.vocab_cache:
-            per_token = vocab_cache_of(output_spec.vocab_cache).token_bytes(teacher, wide=wide)
-        logits = encoded.label_counts() * per_token
-    else:
-        logits = (lengths if kind == "span" else np.ones_like(lengths)) * num_labels * 4
-    positions = lengths + output_spec.context_padding
-    hidden = positions * len(numbers(output_spec.hidden_states)) * teacher.hidden
-    maps = lengths**2 * len(numbers(output_spec.attentions)) * teacher.heads
-    distinct, which = np.unique(lengths, return_inverse=True)
-    transformed = np.zeros(len(distinct), np.int64)
-    for transform in output_spec.feature_transforms:
-        transformed += [transform.numbers(distinct[k : k + 1]) for k in range(len(distinct))]
-    total: Array = logits + (hidden + maps) * (4 if wide else 2) + transformed[which] * 4
+    rows = RowSizes(
+        lengths=lengths,
+        positions=lengths + output_spec.context_padding,
+        labelled=encoded.label_counts() if encoded.token_labels else None,
+        logits=num_labels,
+        per_position=kind == "span",
+    )
+    total = np.zeros(len(encoded), np.int64)
+    for signal in kept(output_spec, token_labels=encoded.token_labels):
+        total += signal.bytes(rows, teacher, wide=wide)
     return total
+
+
+def kept(output_spec: OutputSpec, *, token_labels: bool) -> tuple[Signal, ...]:
+    """The signals that a recording holds.
+
+    Logits of whole rows are always among them: they are few, and derived teachers are made from
+    them. Those of a vocabulary are kept only where they are read, and once.
+
+    Args:
+        output_spec: What is read; those that stand for several, resolved.
+        token_labels: Whether the rows have a label for every token.
+    """
+    recorded = output_spec.cacheable
+    if any(isinstance(signal, VocabularyScores) for signal in recorded):
+        return tuple(signal for signal in recorded if signal != Logits())
+    if token_labels or Logits() in recorded:
+        return recorded
+    return tuple(sorted((Logits(), *recorded), key=lambda signal: signal.name))
 
 
 def estimate_bytes(
@@ -215,16 +215,16 @@ class _Block:
         encoded, output_spec = recording.encoded, recording.output_spec
         self._recording = recording
         self.lengths = encoded.lengths()[rows]
-        self._kept = np.minimum(
-            self.lengths + output_spec.context_padding,
-            np.maximum(recording.max_length, self.lengths),
+        self._sizes = RowSizes(
+            lengths=self.lengths,
+            positions=np.minimum(
+                self.lengths + output_spec.context_padding,
+                np.maximum(recording.max_length, self.lengths),
+            ),
+            labelled=encoded.label_counts()[rows] if encoded.token_labels else None,
         )
-        # Scores of a vocabulary are many: they are kept only where they are read.
-        self._keeps_logits = output_spec.logits or not encoded.token_labels
-        self._shape = "token" if encoded.token_labels else "row"
-        self._vocab_cache = (
-            vocab_cache_of(output_spec.vocab_cache) if output_spec.vocab_cache else None
-        )
+        self._signals = kept(output_spec, token_labels=encoded.token_labels)
+        self._labels_of = "token" if encoded.token_labels else "row"
         self._random = torch.Generator().manual_seed(int(rows[0]))
         self._mass, self._tokens = 0.0, 0
         self._pieces: dict[str, _Pieces] = {}
@@ -232,44 +232,33 @@ class _Block:
 
     def keep(self, places: Array, batch: Batch, out: Outputs) -> None:
         """Keep the outputs of the rows at some places of the block."""
-        output_spec, dtype = self._recording.output_spec, self._recording.dtype
-        lengths = self.lengths[places]
-        if self._vocab_cache is not None:
-            self._keep_tokens(self._vocab_cache, places, batch, out.lazy_logits)
-        elif self._keeps_logits:
-            self._shape = "span" if out.logits.dim() == 3 else self._shape
-            self._put("logits", places, _logits(out, batch, lengths, self._shape))
-        if layers := numbers(output_spec.hidden_states):
-            names = [f"hidden_states/{layer}" for layer in layers]
-            states = self._plain(names, out.stacked(layers).transpose(1, 2), dtype)
-            ends = self._kept[places]
-            self._put("hidden_states", places, [s[:n] for s, n in zip(states, ends, strict=True)])
-        if blocks := numbers(output_spec.attentions):
-            stacked = torch.stack([out.attention(k) for k in blocks], dim=1)
-            names = [f"attentions/{number}" for number in blocks]
-            maps = self._plain(names, stacked.permute(0, 3, 4, 1, 2), dtype)
-            square = [_square(m, n) for m, n in zip(maps, lengths, strict=True)]
-            self._put("attentions", places, square)
-        for transform in output_spec.feature_transforms:
-            states_Y = [out.hidden(k) for k in transform.layers]
-            found = transform.rows(states_Y, batch.attention_mask)
-            self._put(transform.name, places, [row.float().cpu().numpy() for row in found])
+        sizes = self._sizes.of(places)
+        for signal in self._signals:
+            if isinstance(signal, VocabularyScores):
+                self._keep_scores(signal, places, sizes, out.lazy_logits)
+                continue
+            if signal == Logits() and out.logits.dim() == 3:
+                self._labels_of = "span"
+            rows = signal.rows(out, batch.attention_mask, sizes)
+            self._put(signal.name, places, self._plain(signal, rows))
 
-    def _keep_tokens(
-        self, cache: VocabCache, places: Array, batch: Batch, scores: LazyLogits
+    def _keep_scores(
+        self, signal: VocabularyScores, places: Array, sizes: RowSizes, scores: LazyLogits
     ) -> None:
         scores = scores.first(self._recording.vocabulary or scores.vocabulary)
-        kept, mass = cache.keep(scores, self._generator(scores.states.device))
+        found, mass = signal.cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass
         self._tokens += len(scores)
-        counts = _counts(batch)
-        for name, values in kept.items():
+        assert sizes.labelled is not None
+        ends = np.cumsum(sizes.labelled)[:-1]
+        for name, values in found.items():
             if values.is_floating_point():
-                dtype = self._recording.dtype if name in cache.states else "fp16"
-                array = self._plain([name], values, dtype)
+                states = name in signal.cache.states
+                dtype = self._recording.dtype if states else "fp16"
+                array = self._rounded(f"tokens/{name}", values, dtype)
             else:
                 array = as_ids(values, scores.vocabulary)
-            self._put(f"tokens/{name}", places, np.split(array, counts))
+            self._put(f"tokens/{name}", places, np.split(array, ends))
 
     def _generator(self, device: torch.device) -> torch.Generator:
         """Draws that depend on the block only."""
@@ -279,21 +268,17 @@ class _Block:
 
     def done(self) -> CachedOutputs:
         """The outputs of all rows."""
-        output_spec = self._recording.output_spec
-        parts = {name: pieces.done() for name, pieces in self._pieces.items()}
         return CachedOutputs(
-            logits=parts.get("logits"),
-            layers=numbers(output_spec.hidden_states),
-            hidden=parts.get("hidden_states"),
-            blocks=numbers(output_spec.attentions),
-            attentions=parts.get("attentions"),
+            signals=self._signals,
+            parts={
+                name: self._pieces[name].done()
+                for signal in self._signals
+                for name in signal.arrays
+            },
             dtype=self._recording.dtype,
-            context_padding=output_spec.context_padding,
-            shape=self._shape,
-            transformed={r.name: parts[r.name] for r in output_spec.feature_transforms},
+            context_padding=self._recording.output_spec.context_padding,
+            labels_of=self._labels_of,
             rounding={name: (r.error, r.size) for name, r in self._rounding.items()},
-            vocab_cache=output_spec.vocab_cache,
-            by_token={n: part for n, part in parts.items() if n.startswith("tokens/")},
             coverage=(self._mass, float(self._tokens)),
         )
 
@@ -301,11 +286,28 @@ class _Block:
         count = len(self.lengths)
         self._pieces.setdefault(name, _Pieces([None] * count)).put(places, arrays)
 
-    def _plain(self, names: Sequence[str], values: Tensor, dtype: str) -> Array:
+    def _plain(self, signal: Signal, rows: Sequence[Tensor]) -> list[Array]:
+        """Rows of a signal as they are kept; one copy of all of them."""
+        if not rows:
+            return []
+        ends = np.cumsum([len(row) for row in rows])[:-1]
+        if signal.is_rounded:
+            return np.split(
+                self._rounded(signal.name, torch.cat(list(rows)), self._recording.dtype), ends
+            )
+        values = torch.cat([row.float() for row in rows])
+        if not torch.isfinite(values).all():
+            raise TeacherError(
+                f"the teacher's {signal.kind} are not finite",
+                hint="check its checkpoint and learning rate",
+            )
+        return np.split(values.cpu().numpy(), ends)
+
+    def _rounded(self, name: str, values: Tensor, dtype: str) -> Array:
         """A tensor as it is kept; what rounding loses is added up.
 
         Args:
-            names: What the values are of: one name, or one for each entry of the last axis but one.
+            name: What the values are of.
             values: The tensor.
             dtype: How it is kept.
         """
@@ -321,12 +323,9 @@ class _Block:
                 hint="check its checkpoint and learning rate",
             )
         lost = (kept.float() - values.float()).double().square()
-        size = values.double().square()
-        for k, name in enumerate(names):
-            of = (..., k, slice(None)) if len(names) > 1 else ...
-            rounding = self._rounding.setdefault(name, _Rounding())
-            rounding.error += float(lost[of].sum())
-            rounding.size += float(size[of].sum())
+        rounding = self._rounding.setdefault(name, _Rounding())
+        rounding.error += float(lost.sum())
+        rounding.size += float(values.double().square().sum())
         kept = kept.cpu().contiguous()
         array: Array = (kept.view(torch.int16) if dtype == "bf16" else kept).numpy()
         return array
@@ -342,30 +341,3 @@ class _Pieces:
 
     def done(self) -> Ragged:
         return one_chunk([array for array in self.found if array is not None])
-
-
-def _counts(batch: Batch) -> list[int]:
-    """Where the tokens with a label of each row end, the last row left out."""
-    found: list[int] = (batch.labels != NO_LABEL).sum(dim=1).cumsum(dim=0)[:-1].tolist()
-    return found
-
-
-def _logits(out: Outputs, batch: Batch, lengths: Array, shape: str) -> Sequence[Array]:
-    values = out.logits.float().cpu().numpy()
-    if shape == "span":
-        own = [row[:, :n].T for row, n in zip(values, lengths, strict=True)]
-    elif shape == "token":
-        own = np.split(values, _counts(batch))
-    else:
-        own = [row[None] for row in values]
-    if not all(np.isfinite(row).all() for row in own):
-        raise TeacherError(
-            "the teacher's logits are not finite", hint="check its checkpoint and learning rate"
-        )
-    return own
-
-
-def _square(maps: Array, length: int) -> Array:
-    """The part of ``[L, L, Y, H]`` between tokens, ``[length * length, Y, H]``."""
-    part = maps[:length, :length]
-    return part.reshape(-1, *part.shape[2:])

@@ -9,7 +9,8 @@ from torch import nn
 
 from raykd.data.base import Array, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import OutputSpec
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
 from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import record
 from raykd.training.device import DistributedContext
@@ -45,7 +46,7 @@ def score_teacher(
             progress(role)(len(rows))
             continue
         if id(rows) not in logits:
-            recording = inputs.recording(role, OutputSpec(logits=True))
+            recording = inputs.recording(role, OutputSpec(Logits()))
             logits[id(rows)] = record(model, recording, device, progress(role)).all_logits()
         found[role] = inputs.task.score(logits[id(rows)], rows)
     return found

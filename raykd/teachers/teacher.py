@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import OnlineTeacherFn, OutputSpec, TeacherOutputsFn
-from raykd.models.base import FeatureTransform, Outputs
+from raykd.methods.base import OnlineTeacherFn, TeacherOutputsFn
+from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.signals.base import OutputSpec, Signal
+from raykd.models.signals.features import FeatureTransform, Reduced
+from raykd.models.signals.hidden_states import HiddenState
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import needs_running_model
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.vocab_cache.base import OutputLayer
-from raykd.teachers.vocab_cache.choose import vocab_cache_of
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.batches import on_device
-from raykd.training.device import moved
 
 
 class Teacher(ABC):
@@ -32,19 +37,18 @@ class Teacher(ABC):
             output_spec: What is read.
             feature_transforms: Transforms that would do in place of the hidden states.
         """
-        if not output_spec.any:
+        if not output_spec:
             return lambda batch: Outputs()
-        if feature_transforms and self._has(feature_transforms):
-            output_spec = replace(
-                output_spec, hidden_states=(), feature_transforms=feature_transforms
-            )
+        transformed = tuple(Reduced(of) for of in feature_transforms)
+        if transformed and self._has(transformed):
+            output_spec = output_spec.without(HiddenState).union(OutputSpec(*transformed))
         return self._outputs_fn(output_spec)
 
     def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         return lambda batch: self._outputs(batch, output_spec)
 
-    def _has(self, feature_transforms: tuple[FeatureTransform, ...]) -> bool:
-        """Whether all of them can be read in place of the hidden states."""
+    def _has(self, signals: tuple[Signal, ...]) -> bool:
+        """Whether all of them are there without being computed."""
         return False
 
     @abstractmethod
@@ -73,49 +77,41 @@ class OfflineTeacher(Teacher):
     ) -> None:
         self._cached = cached_outputs.with_one_chunk_of_logits()
         self._device = device
-        self._vocab_cache = (
-            vocab_cache_of(cached_outputs.vocab_cache) if cached_outputs.vocab_cache else None
-        )
+        scores = (s for s in cached_outputs.signals if isinstance(s, VocabularyScores))
+        self._scores = next(scores, None)
         weight, added = (
             None if array is None else torch.from_numpy(array).to(device)
             for array in (matrix, bias)
         )  # fmt: skip
         self._layer = OutputLayer(vocabulary=vocabulary, weight=weight, bias=added)
 
-    def _has(self, feature_transforms: tuple[FeatureTransform, ...]) -> bool:
-        return all(transform.name in self._cached.transformed for transform in feature_transforms)
+    def _has(self, signals: tuple[Signal, ...]) -> bool:
+        return all(signal in self._cached.signals for signal in signals)
 
     def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
-        if output_spec.needs_online:
+        if needs_running_model(output_spec):
             raise LookupError("what the teacher says of text that is not recorded was asked for")
         return super()._outputs_fn(output_spec)
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
-        layers = output_spec.hidden_states
-        blocks = output_spec.attentions
-        assert layers != "all"
-        assert blocks != "all"
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
-        cached_outputs, device = self._cached, self._device
-        of_scores = self._of_scores(rows, length) if output_spec.logits else Outputs()
-        return of_scores.with_layers(
-            cached_outputs.gather_hidden(rows, length, layers, device) if layers else {},
-            cached_outputs.gather_attentions(rows, length, blocks, device) if blocks else {},
-            {
-                transform: cached_outputs.gather_transformed(transform, rows, batch.attention_mask)
-                for transform in output_spec.feature_transforms
-            },
-        )
 
-    def _of_scores(self, rows: Array, length: int) -> Outputs:
-        """Logits, or what was recorded in place of those of a vocabulary."""
-        if self._vocab_cache is not None:
-            kept = self._cached.gather_tokens(rows, self._device)
-            return self._vocab_cache.outputs(kept, self._layer)
-        logits = moved(self._cached.gather_logits(rows, length), self._device)
+        def gathered(signal: Signal) -> Any:
+            return self._cached.gather(
+                signal, rows, length=length, mask=batch.attention_mask, device=self._device
+            )
+
+        others = {s: gathered(s) for s in output_spec.cacheable if s != Logits()}
+        if Logits() not in output_spec:
+            return Outputs(values=others)
+        if self._scores is not None:
+            return self._scores.cache.outputs(gathered(self._scores), self._layer).with_values(
+                others
+            )
+        logits: Tensor = gathered(Logits())
         if self._layer.vocabulary is not None:
             logits = logits[..., : self._layer.vocabulary]
-        return Outputs(logits=logits)
+        return Outputs(logits=logits, values=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ class OnlineTeacher(Teacher):
     Args:
         model: The teacher.
         own: The rows as it reads them, where students read them in another way. Text that is no
-            row of the task (`OutputSpec.needs_online`) is read as it is.
+            row of the task (`needs_running_model`) is read as it is.
         vocabulary: Token ids whose scores students compare, where scores are those of tokens.
     """
 
@@ -156,18 +152,11 @@ class OnlineTeacher(Teacher):
 
     def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
         own = self._own
-        if own is None or output_spec.needs_online:
+        if own is None or needs_running_model(output_spec):
             return OnlineTeacherFn(self._model, lambda batch: self._outputs(batch, output_spec))
         return OnlineTeacherFn(self._model, lambda batch: self._outputs(own.of(batch), output_spec))
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
-        assert output_spec.hidden_states != "all"
-        assert output_spec.attentions != "all"
         with torch.no_grad():
-            found = forward(
-                self._model,
-                batch,
-                hidden_states=output_spec.hidden_states,
-                attentions=output_spec.attentions,
-            )
+            found = forward(self._model, batch, output_spec=output_spec.cacheable)
         return found if self._vocabulary is None else found.within(self._vocabulary)

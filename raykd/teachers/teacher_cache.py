@@ -30,7 +30,6 @@ from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
-from raykd.teachers.signals import select_signals
 
 WAIT_S = 0.5
 """How often it is looked whether another process is done."""
@@ -193,9 +192,7 @@ def with_known_parts(inputs: TaskInputs, found: CacheLookup) -> TaskInputs:
         wanted, dtype = inputs.train_output_spec(), inputs.dtype
         names = list(found.signals)
         blocks = inputs.recording("train", wanted).blocks()
-        cached_outputs, values = merge_signals(
-            found.signals, select_signals(wanted, names), dtype, blocks
-        )
+        cached_outputs, values = merge_signals(found.signals, wanted.only(names), dtype, blocks)
         if any(name.startswith(ANALYSES) for name in found.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,15 +67,12 @@ class Step(nn.Module):
         self._teacher = teacher
         self._token_labels = task.kind in TOKEN_KINDS
         self._terms: StepTerms | None = None
-        output_spec = method.student_outputs()
-        dims = method.context.student
         self._student = StudentRunner(
             model,
             task,
             precision,
             context=method.context,
-            hidden_states=_listed(output_spec.hidden_states, dims.layers + 1),
-            attentions=_listed(output_spec.attentions, dims.layers),
+            output_spec=method.student_outputs().resolved(method.context.student),
         )
 
     def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> StepResult:
@@ -110,7 +107,3 @@ class Step(nn.Module):
     def forward_eval(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""
         return self._student(batch)
-
-
-def _listed(layers: tuple[int, ...] | Literal["all"], count: int) -> tuple[int, ...]:
-    return tuple(range(count)) if layers == "all" else layers

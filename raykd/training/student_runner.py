@@ -10,6 +10,7 @@ from raykd.methods.base import DistillationContext
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
+from raykd.models.signals.base import OutputSpec
 from raykd.training.device import Precision
 
 
@@ -21,8 +22,7 @@ class StudentRunner:
         task: Gives its loss on the labels.
         precision: Of matrix products.
         context: Which tokens end a text and pad.
-        hidden_states: Layers that are read of it.
-        attentions: Blocks whose attention is read.
+        output_spec: What is read of it; those that stand for several, resolved.
     """
 
     def __init__(
@@ -32,15 +32,13 @@ class StudentRunner:
         precision: Precision,
         *,
         context: DistillationContext,
-        hidden_states: tuple[int, ...],
-        attentions: tuple[int, ...],
+        output_spec: OutputSpec,
     ) -> None:
         self._model = model
         self._task = task
         self._precision = precision
         self._context = context
-        self._hidden_states = hidden_states
-        self._attentions = attentions
+        self._signals = output_spec
 
     def __call__(
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
@@ -50,13 +48,7 @@ class StudentRunner:
         if not dropout:
             self._model.eval()
         with self._precision.autocast():
-            outputs = forward(
-                self._model,
-                batch,
-                hidden_states=self._hidden_states,
-                attentions=self._attentions,
-                subnet=subnet,
-            )
+            outputs = forward(self._model, batch, output_spec=self._signals, subnet=subnet)
         self._model.train(was_training)
         if outputs.has_lazy_logits:
             labels = batch.labels[batch.labels != NO_LABEL]

@@ -15,6 +15,8 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec, TeacherVariant
 from raykd.models import weights
 from raykd.models.base import Subnet
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
@@ -98,7 +100,7 @@ def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Met
 def _read_by(method: Method[object], prepared: PreparedTask) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
-    if method.teacher_outputs().generation:
+    if Generations() in method.teacher_outputs():
         splits["train"] = splits[TEACHER_TEXT]
     if not method.view:
         return splits
@@ -250,9 +252,7 @@ def _ending(
         student.model, student.settings, student.collator, student.world
     )  # fmt: skip
     if config.score_test and prepared.test_outputs is not None:
-        read = open_offline(prepared, prepared.test_outputs, world).outputs_fn(
-            OutputSpec(logits=True)
-        )
+        read = open_offline(prepared, prepared.test_outputs, world).outputs_fn(OutputSpec(Logits()))
         metrics["test/teacher_kl"] = teacher_divergence(
             model, read, student.splits["test"], settings, collator, world
         )

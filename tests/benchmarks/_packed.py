@@ -18,6 +18,7 @@ from raykd.data.base import Batch
 from raykd.methods.base import OutputSpec, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.params import build
 from raykd.results.records import Evaluation
 from raykd.training.batches import stream
@@ -155,9 +156,16 @@ class _Stack:
         return [
             Outputs(
                 logits=logits[k],
-                hidden_states={
-                    layer: states[k]
-                    for layer, states in zip(self._first.layers, hidden, strict=True)
+                values={
+                    **{
+                        HiddenState(k): v
+                        for k, v in (
+                            {
+                                layer: states[k]
+                                for layer, states in zip(self._first.layers, hidden, strict=True)
+                            }
+                        ).items()
+                    }
                 },
             )
             for k in range(self._count)
@@ -182,7 +190,7 @@ class _Plain(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, ...]:
         with self._precision.autocast():
-            found = forward(self.model, batch, hidden_states=self.layers)
+            found = forward(self.model, batch, output_spec=hidden_states(self.layers))
         return found.logits, *(found.hidden(k) for k in self.layers)
 
 

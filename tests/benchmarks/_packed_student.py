@@ -16,6 +16,7 @@ from raykd.methods.base import LossTerms, TeacherOutputsFn
 from raykd.models.base import Outputs, Subnet
 from raykd.models.dropout import set_dropout
 from raykd.models.forward import forward
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.params import build
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
@@ -76,9 +77,8 @@ class Student:
         total = self.settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.model, self.settings, total)
         self.loss_tracker = LossTracker(case.world)
-        layers = self.method.student_outputs().hidden_states
-        assert layers != "all"
-        self.layers = layers
+        output_spec = self.method.student_outputs().resolved(self.method.context.student)
+        self.layers = tuple(s.layer for s in output_spec if isinstance(s, HiddenState))
         self._task = case.task
         self._found: StepTerms | None = None
         self._cuda = case.world.device if case.world.device.type == "cuda" else None
@@ -110,7 +110,9 @@ class Student:
     def outputs(self, batch: Batch, subnet: Subnet | None = None) -> Outputs:
         """This student's own forward."""
         with self.precision.autocast():
-            found = forward(self.model, batch, hidden_states=self.layers, subnet=subnet)
+            found = forward(
+                self.model, batch, subnet=subnet, output_spec=hidden_states(self.layers)
+            )
         return self.scored(found, batch)
 
     def scored(self, found: Outputs, batch: Batch) -> Outputs:

@@ -26,9 +26,10 @@ import numpy as np
 
 from raykd.clusters.connection import connected
 from raykd.data.base import Array, TokenizedDataset
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.ragged import joined, one_chunk
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.ragged import joined, one_chunk
 from raykd.teachers.recording import BLOCK_BYTES
 from tests.benchmarks._meter import family, memory
 from tests.integration.conftest import TASK, open_bench, tiny_spec, trial_config
@@ -72,12 +73,15 @@ def prepared_in(folder: Path, size: int) -> PreparedTask:
     cached_outputs = prepared.cached_outputs
     assert cached_outputs is not None
     rng = np.random.default_rng(0)
-    row = (LENGTH, len(cached_outputs.layers), WIDTH)
-    count = size // (2 * int(np.prod(row)))
-    assert cached_outputs.logits is not None
-    classes = cached_outputs.logits.chunks[0].shape[-1]
+    layers = [name for name in cached_outputs.names if name.startswith("hidden_states/")]
+    row = (LENGTH, WIDTH)
+    count = size // (2 * int(np.prod(row)) * len(layers))
+    classes = cached_outputs.parts["logits"].chunks[0].shape[-1]
     sizes = np.diff(np.append(np.arange(0, count, BLOCK_BYTES // (size // count)), count))
-    states = [one_chunk([_half(rng, row) for _ in range(n)]) for n in sizes]
+    states = {
+        name: joined([one_chunk([_half(rng, row) for _ in range(n)]) for n in sizes])
+        for name in layers
+    }
     logits = [one_chunk(list(rng.standard_normal((n, 1, classes), np.float32))) for n in sizes]
     return dataclasses.replace(
         prepared,
@@ -86,7 +90,7 @@ def prepared_in(folder: Path, size: int) -> PreparedTask:
             "train": rows(min(count, TRAINED), prepared.student.dims.vocabulary, rng),
         },
         cached_outputs=dataclasses.replace(
-            cached_outputs, logits=joined(logits), hidden=joined(states)
+            cached_outputs, parts={**states, "logits": joined(logits)}
         ),
     )
 
@@ -167,11 +171,14 @@ def main() -> None:
         folder = Path(name)
         prepared = prepared_in(folder / "cache", size)
         assert prepared.cached_outputs is not None
-        assert prepared.cached_outputs.logits is not None
         cache = sum(a.nbytes for a in prepared.cached_outputs.arrays()) + 4 * prepared.parameters
-        logits_only = dataclasses.replace(prepared.cached_outputs, hidden=None, layers=())
+        logits_only = dataclasses.replace(
+            prepared.cached_outputs,
+            output_spec=(Logits(),),
+            parts={"logits": prepared.cached_outputs.parts["logits"]},
+        )
         bare = dataclasses.replace(prepared, cached_outputs=logits_only)
-        count = len(prepared.cached_outputs.logits.offsets) - 1
+        count = len(prepared.cached_outputs.parts["logits"].offsets) - 1
         print(f"teacher and cache: {cache / 1e6:,.0f} MB, {count:,} rows")
         print("slots   bare worker   with the cache   one slot adds   share   store, all processes")
         for slots in SLOTS:

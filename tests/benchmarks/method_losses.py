@@ -20,6 +20,8 @@ from raykd import registry
 from raykd.data.base import Batch
 from raykd.methods.base import DistillationContext, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
+from raykd.models.signals.attention_maps import AttentionMap
+from raykd.models.signals.base import Signal
 from raykd.params import build
 from tests.benchmarks._allocated import allocated
 from tests.benchmarks.ckd_terms import cpu_seconds
@@ -54,17 +56,14 @@ def outputs(
         made.append(torch.randn(shape, device=device).requires_grad_(grad))
         return made[-1]
 
-    hidden, maps = reads.hidden_states, reads.attentions
-    hidden = tuple(range(of.layers + 1)) if hidden == "all" else hidden
-    assert maps != "all"
     logits = some(ROWS, 2)
+    values: dict[Signal, Tensor] = {}
+    for signal in reads.resolved(of):
+        if signal.made_from():
+            value = some(*signal.shape(ROWS, LENGTH, of))
+            values[signal] = value.softmax(-1) if isinstance(signal, AttentionMap) else value
     return (
-        Outputs(
-            logits=logits,
-            hidden_states={k: some(ROWS, LENGTH, of.hidden) for k in hidden},
-            attentions={k: some(ROWS, of.heads, LENGTH, LENGTH).softmax(-1) for k in maps},
-            task_loss=logits.square().mean(),
-        ),
+        Outputs(logits=logits, task_loss=logits.square().mean(), values=values),
         made,
     )
 

@@ -31,6 +31,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.signals.logits import Logits
 from raykd.params import build
 from raykd.spec.schema import RandomInitSpec
 from raykd.sweep.in_process import prepare_task
@@ -180,15 +181,9 @@ class LossBench:
     def _leaves(self, model: Any, batch: Batch) -> Outputs:
         """The student's outputs, cut off from the student."""
         output_spec: OutputSpec = self.method.student_outputs()
-        layers, blocks = (
-            tuple(range(count)) if wanted == "all" else wanted
-            for wanted, count in (
-                (output_spec.hidden_states, self.prepared.student.dims.layers + 1),
-                (output_spec.attentions, self.prepared.student.dims.layers),
-            )
-        )
+        output_spec = output_spec.resolved(self.prepared.student.dims).without(Logits)
         with torch.no_grad():
-            out = forward(model, batch, hidden_states=layers, attentions=blocks)
+            out = forward(model, batch, output_spec=output_spec)
 
         def leaf(value: Tensor) -> Tensor:
             return value.detach().requires_grad_()
@@ -196,9 +191,8 @@ class LossBench:
         logits = leaf(out.logits)
         return Outputs(
             logits=logits,
-            hidden_states={k: leaf(out.hidden(k)) for k in layers},
-            attentions={k: leaf(out.attention(k)) for k in blocks},
             task_loss=F.cross_entropy(logits, batch.labels),
+            values={signal: leaf(out.read(signal)) for signal in output_spec},
         )
 
 

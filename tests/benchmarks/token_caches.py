@@ -31,6 +31,7 @@ from raykd.data.collate import Collator
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import TopKTeacherTarget
 from raykd.methods.base import OutputSpec
+from raykd.models.signals.logits import Logits
 from raykd.spec.load import load_spec
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from raykd.teachers.open_teacher import open_teacher
@@ -131,15 +132,13 @@ def _bytes(prepared: PreparedTask) -> float:
     """Of what is kept, per token with a label."""
     assert prepared.cached_outputs is not None
     tokens = int((prepared.splits["train"].labels != NO_LABEL).sum())
-    return sum(part.nbytes() for part in prepared.cached_outputs.parts().values()) / tokens
+    return sum(part.nbytes() for part in prepared.cached_outputs.parts.values()) / tokens
 
 
 def _as_distillkit(prepared: PreparedTask, *, zero: bool) -> tuple[PreparedTask, float]:
     """What that setting restores in place of what was recorded, and its bytes per token."""
     assert prepared.cached_outputs is not None
-    ids, logs = (
-        prepared.cached_outputs.by_token[f"tokens/{n}"] for n in ("ids", "log_probabilities")
-    )
+    ids, logs = (prepared.cached_outputs.parts[f"tokens/{n}"] for n in ("ids", "log_probabilities"))
     size, restored = 0, []
     for of_ids, of_logs in zip(ids.chunks, logs.chunks, strict=True):
         whole = torch.from_numpy(of_ids.astype(np.int64))
@@ -150,11 +149,11 @@ def _as_distillkit(prepared: PreparedTask, *, zero: bool) -> tuple[PreparedTask,
         values = F.log_softmax(values, dim=-1) if zero else values
         restored.append(values.half().numpy())
     tokens = sum(map(len, restored))
-    parts = prepared.cached_outputs.parts()
-    parts["tokens/log_probabilities"] = logs.with_chunks(tuple(restored))
-    return dataclasses.replace(
-        prepared, cached_outputs=prepared.cached_outputs.with_parts(parts)
-    ), size / tokens
+    changed = {"tokens/log_probabilities": logs.with_chunks(tuple(restored))}
+    recorded = dataclasses.replace(
+        prepared.cached_outputs, parts={**prepared.cached_outputs.parts, **changed}
+    )
+    return dataclasses.replace(prepared, cached_outputs=recorded), size / tokens
 
 
 def _restored(exact: PreparedTask, kept: PreparedTask) -> float:
@@ -165,10 +164,12 @@ def _restored(exact: PreparedTask, kept: PreparedTask) -> float:
     """
     rows = exact.splits["train"]
     batch = Collator(exact.pad_id, max_length=exact.max_length)(rows, torch.arange(PROBE).numpy())
-    output_spec = OutputSpec(logits=True)
+    output_spec = OutputSpec(Logits())
     target = open_teacher(kept, DistributedContext()).outputs_fn(output_spec)(batch)
     teacher = open_teacher(exact, DistributedContext()).outputs_fn(output_spec)(batch).logits
-    if kept.cached_outputs is not None and kept.cached_outputs.vocab_cache.startswith("sampled"):
+    if kept.cached_outputs is not None and any(
+        name.startswith("tokens/sampled") for name in kept.cached_outputs.names
+    ):
         return math.nan
     if isinstance(target.target, TopKTeacherTarget):
         logs = target.target.log_probabilities

@@ -18,6 +18,8 @@ from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import count_units, masked
 
@@ -88,7 +90,7 @@ def token_batch(batch: Batch) -> Batch:
 def test_tokens_with_a_label_have_scores_of_the_vocabulary(random_init, batch):
     model = build(random_init, "masked_lm", 1).eval()
     rows = token_batch(batch)
-    out = forward(model, rows, hidden_states=(3,))
+    out = forward(model, rows, output_spec=hidden_states((3,)))
     assert out.logits.shape == (3, 50)
     marks = (
         {"token_type_ids": rows.token_type_ids}
@@ -130,7 +132,7 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     weights.save(weights.capture(model), tmp_path)
     again = load_model(str(tmp_path), kind=other, num_labels=2, seed=1).eval()
     rows = token_batch(batch)
-    mine, theirs = (forward(m, rows, hidden_states=(0, 3)) for m in (again, model))
+    mine, theirs = (forward(m, rows, output_spec=hidden_states((0, 3))) for m in (again, model))
     for layer in (0, 3):
         tokens = batch.attention_mask.bool()
         assert torch.allclose(mine.hidden(layer)[tokens], theirs.hidden(layer)[tokens], atol=1e-6)
@@ -144,7 +146,7 @@ def test_all_signals_have_the_shapes_of_its_dims(random_init, batch):
     sizes = model_dims(model)
     assert sizes == random_init_dims(random_init, 50)
     layers, blocks = tuple(range(sizes.layers + 1)), tuple(range(sizes.layers))
-    out = forward(model, batch, hidden_states=layers, attentions=blocks)
+    out = forward(model, batch, output_spec=(*hidden_states(layers), *attention_maps(blocks)))
     assert out.stacked(layers).shape == (4, sizes.layers + 1, LENGTH, sizes.hidden)
     for block in blocks:
         assert out.attention(block).shape == (4, sizes.heads, LENGTH, LENGTH)
@@ -203,8 +205,8 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(random_init, batch):
     model = build(random_init).eval()
     student = weights.restore(select_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
-    mine = forward(student, batch, hidden_states=(0, 1))
-    theirs = forward(model, batch, hidden_states=(0, 1))
+    mine = forward(student, batch, output_spec=hidden_states((0, 1)))
+    theirs = forward(model, batch, output_spec=hidden_states((0, 1)))
     assert torch.equal(mine.hidden(0), theirs.hidden(0))
     assert torch.equal(mine.hidden(1), theirs.hidden(1))
 
@@ -241,6 +243,6 @@ def test_a_block_without_units_is_the_normalisation_of_its_input(random_init, ba
     rest = [range(4)] * 2, [range(64)] * 2
     slim = keep_units(model, [[], *rest[0]], [[], *rest[1]])
     block = slim.get_submodule(family_of(model.config.model_type).layer_prefix + "0")
-    out = forward(slim, batch, hidden_states=(0, 1))
+    out = forward(slim, batch, output_spec=hidden_states((0, 1)))
     norms = [block.get_submodule(name) for name in (units.attention_norm, units.feed_forward_norm)]
     assert torch.allclose(out.hidden(1), norms[1](norms[0](out.hidden(0))), atol=1e-6)

@@ -29,6 +29,7 @@ from raykd.models.generation import (
 )
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
+from raykd.models.signals.hidden_states import hidden_states
 
 FAMILIES = tuple(
     name for name in registry.variants("families") if registry.load("families", name).text_kind()
@@ -228,8 +229,8 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, 
         return
     student = weights.restore(select_layers(state, (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
-    mine = forward(student, batch, hidden_states=(0, 1))
-    theirs = forward(model, batch, hidden_states=(0, 1))
+    mine = forward(student, batch, output_spec=hidden_states((0, 1)))
+    theirs = forward(model, batch, output_spec=hidden_states((0, 1)))
     assert torch.equal(mine.hidden(0), theirs.hidden(0))
     assert torch.equal(mine.hidden(1), theirs.hidden(1))
 

@@ -25,6 +25,8 @@ from raykd.data.base import KINDS, TEXT_KINDS, Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
+from raykd.models.signals.features import Reduced
+from raykd.models.signals.logits import Logits
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
 from tests.unit.methods import setups
@@ -90,9 +92,10 @@ class Run:
         transformed: bool = False,
     ) -> None:
         of, rows = method.context, len(lengths)
-        self.student = setups.Side(of, of.student, rows, seed=seed, dtype=dtype)
-        self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, dtype=dtype)
-        reads = method.student_outputs().union(OutputSpec(logits=True))
+        more: dict[str, Any] = {"dtype": dtype, "also": method.requires}
+        self.student = setups.Side(of, of.student, rows, seed=seed, **more)
+        self.teacher = setups.Side(of, of.teacher, rows, seed=seed + 1, **more)
+        reads = method.student_outputs().union(OutputSpec(Logits()))
         student_outputs = self.student.outputs(reads, task_loss=True)
         teacher_outputs = self.teacher.outputs(method.teacher_outputs(), task_loss=False)
         batch = setups.batch(lengths, of.kind)
@@ -111,9 +114,9 @@ def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) ->
     kept = {}
     for transform in method.feature_transforms():
         states = [teacher_outputs.hidden(k).detach() for k in transform.layers]
-        kept[transform] = transform.batch(transform.rows(states, mask), mask)
-    logits = teacher_outputs.logits if method.teacher_outputs().logits else None
-    return Outputs(logits=logits, transformed=kept)
+        kept[Reduced(transform)] = transform.batch(transform.rows(states, mask), mask)
+    logits = teacher_outputs.logits if Logits() in method.teacher_outputs() else None
+    return Outputs(logits=logits, values=kept)
 
 
 Case = dict[str, Any]
@@ -338,9 +341,9 @@ def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind)
 @over(configurations)
 def test_every_term_moves_the_student(name, values):
     method = made(name, **values)
-    student = setups.Side(method.context, method.context.student, seed=0)
-    teacher = setups.Side(method.context, method.context.teacher, seed=1)
-    reads = method.student_outputs().union(OutputSpec(logits=True))
+    student = setups.Side(method.context, method.context.student, seed=0, also=method.requires)
+    teacher = setups.Side(method.context, method.context.teacher, seed=1, also=method.requires)
+    reads = method.student_outputs().union(OutputSpec(Logits()))
     student_outputs = student.outputs(reads, task_loss=True)
     terms = method.step(
         setups.batch(),
@@ -394,21 +397,22 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
     of, batch = method.context, setups.batch((9, 5, 2))
-    reads = method.student_outputs().union(OutputSpec(logits=True))
+    reads = method.student_outputs().union(OutputSpec(Logits()))
 
     def total(spoil: bool, length: int) -> float:
         sides = [
-            setups.Side(of, dims, seed=seed) for seed, dims in ((0, of.student), (1, of.teacher))
+            setups.Side(of, dims, seed=seed, also=method.requires)
+            for seed, dims in ((0, of.student), (1, of.teacher))
         ]
         padding = batch.attention_mask == 0
         for side in sides:
-            for states in side.hidden.values():
-                states.data[padding] += 3.0 * spoil
-                states.data = states.data[:, :length]
-            for maps in side.maps.values():
-                maps.data = (maps.data + 3.0 * spoil * padding[:, None, None, :])[
-                    :, :, :length, :length
-                ]
+            for values in side.values.values():
+                if values.dim() == 3:
+                    values.data[padding] += 3.0 * spoil
+                    values.data = values.data[:, :length]
+                else:
+                    spoilt = values.data + 3.0 * spoil * padding[:, None, None, :]
+                    values.data = spoilt[:, :, :length, :length]
         student_outputs = sides[0].outputs(reads, task_loss=True)
         teacher_outputs = sides[1].outputs(method.teacher_outputs(), task_loss=False)
         part = setups.cut(batch, length)
@@ -445,11 +449,11 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     """Coinciding layers and tokens: what a student copied from the teacher starts from."""
     method = made(name, **values)
     of = method.context
-    student = setups.Side(of, of.student, seed=0)
+    student = setups.Side(of, of.student, seed=0, also=method.requires)
     for hidden in student.hidden.values():
         hidden.data.copy_(hidden.data[:1, :1].expand_as(hidden))
-    teacher = setups.Side(of, of.teacher, seed=1)
-    reads = method.student_outputs().union(OutputSpec(logits=True))
+    teacher = setups.Side(of, of.teacher, seed=1, also=method.requires)
+    reads = method.student_outputs().union(OutputSpec(Logits()))
     student_outputs = student.outputs(reads, task_loss=True)
     teacher_outputs = teacher.outputs(method.teacher_outputs(), task_loss=False)
     method.step(
@@ -468,8 +472,8 @@ def test_heads_that_are_gone_are_not_compared(name, side):
     uneven = dataclasses.replace(getattr(method.context, side), uneven=True)
     of = dataclasses.replace(method.context, **{side: uneven})
     reason = type(method)(method.params, of).refusal()
-    if method.teacher_outputs().attentions:
-        assert f"blocks of the {side} have lost some" in reason
+    if any(s.refusal(getattr(of, side)) for s in method.teacher_outputs()):
+        assert f"blocks of the {side} have lost" in reason
     elif side == "student" and method.subnets():
         assert "has lost some already" in reason
     elif side == "teacher" and method.teacher_analysis() is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from torch import nn
 
 from raykd import registry
@@ -33,12 +34,18 @@ from raykd.data.prompts import id_count
 from raykd.data.table import Table
 from raykd.losses.divergences import forward_kl
 from raykd.losses.targets import Divergence
-from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
-from raykd.models.base import Outputs, RandomInitConfig
+from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
+from raykd.models.signals.attention_maps import AttentionMap, attention_maps
+from raykd.models.signals.attention_projections import MODULES, AttentionProjection
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.features import Reduced
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations, needs_running_model
 from raykd.models.tokenizers import train_tokenizer
 from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
@@ -57,10 +64,17 @@ TOLERANCE = 2e-5
 WORLD = DistributedContext(device=torch.device("cpu"))
 SERVED = ("outputs", "weights")
 ALL = OutputSpec(
-    logits=True, hidden_states=tuple(range(LAYERS + 1)), attentions=tuple(range(LAYERS)),
-    context_padding=CONTEXT_PADDING,
-)  # fmt: skip
-LOGITS = OutputSpec(logits=True)
+    Logits(), *hidden_states("all"), *attention_maps("all"), context_padding=CONTEXT_PADDING
+).resolved(ModelDims(layers=LAYERS, hidden=1, heads=1, vocabulary=1))
+LOGITS = OutputSpec(Logits())
+
+
+def signals_of(family: str) -> OutputSpec:
+    """Every signal that a model of a family gives."""
+    of = OutputSpec(*(AttentionProjection(0, which) for which in ("query", "key", "value")))
+    return ALL.union(of) if family in MODULES else ALL
+
+
 # Batches of rows in any order, one of them twice, and a short last one.
 BATCHES = (np.asarray([3, 9, 0, 7]), np.asarray([5, 5, 2]), np.asarray([8]))
 ROWS = 10
@@ -157,9 +171,9 @@ class Case:
         )
         read = self.inputs.teacher_splits["train"] if rows is None else rows
         batch = collate(read, np.asarray([row]))
-        every = {"hidden_states": ALL.hidden_states, "attentions": ALL.attentions}
+        every = signals_of(self.inputs.teacher.dims.family)
         with torch.no_grad():
-            return forward(self.model, batch, **(every if context_padding else {}))
+            return forward(self.model, batch, output_spec=every if context_padding else ())
 
     def batches(
         self, prepared: PreparedTask, context_padding: int = 0, role: str = "train"
@@ -220,7 +234,7 @@ def compare(
     """Outputs of a batch with those of its rows alone."""
     shared = of.inputs.context().compared_vocabulary
     lengths = of.inputs.teacher_splits["train"].lengths()[batch.index.numpy()]
-    if output_spec.logits:
+    if Logits() in output_spec:
         if found.logits.dim() == 3:
             assert found.logits.shape[2] == batch.input_ids.shape[1]
             for mine, alone, n in zip(found.logits, want, lengths, strict=True):
@@ -229,12 +243,12 @@ def compare(
             alone = torch.cat([out.logits[..., :shared] for out in want])
             assert found.logits.shape == alone.shape
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
-    for layer in output_spec.hidden_states:
+    for signal in (s for s in output_spec.by_position if not isinstance(s, AttentionMap)):
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + output_spec.context_padding, LENGTH)
-            mine, theirs = found.hidden(layer)[row, :upto], alone.hidden(layer)[0, :upto]
+            upto = min(n + output_spec.context_padding, LENGTH) if signal.uses_margin else n
+            mine, theirs = found.read(signal)[row, :upto], alone.read(signal)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
-    for block in output_spec.attentions:
+    for block in (s.block for s in output_spec if isinstance(s, AttentionMap)):
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
             mine = found.attention(block)[row, :, :n, :n]
             assert torch.allclose(mine, alone.attention(block)[0, :, :n, :n], atol=TOLERANCE)
@@ -244,7 +258,7 @@ def compare(
 @pytest.mark.parametrize(("family", "kind"), PAIRS)
 def test_every_signal_is_that_of_the_row_alone(family, kind, mode):
     of = case(family, kind)
-    output_spec = LOGITS if kind == "seq2seq" else ALL
+    output_spec = LOGITS if kind == "seq2seq" else signals_of(family)
     prepared, teacher = of.served(mode, output_spec=output_spec)
     read = teacher.outputs_fn(output_spec)
     for batch in of.batches(prepared, output_spec.context_padding):
@@ -303,8 +317,10 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
 def test_feature_transforms_are_those_of_the_hidden_states(mode):
     of = case("bert", "classification")
     words = WordGram((0, LAYERS), CONTEXT_PADDING)
-    asked = OutputSpec(logits=True, hidden_states=(0, LAYERS), context_padding=CONTEXT_PADDING)
-    recorded = OutputSpec(logits=True, feature_transforms=(words,), context_padding=CONTEXT_PADDING)
+    asked = OutputSpec(Logits(), *hidden_states((0, LAYERS)), context_padding=CONTEXT_PADDING)
+    recorded = OutputSpec(
+        Logits(), *(Reduced(of) for of in (words,)), context_padding=CONTEXT_PADDING
+    )
     prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, CONTEXT_PADDING):
         mask = batch.attention_mask
@@ -323,17 +339,17 @@ def test_feature_transforms_are_those_of_the_hidden_states(mode):
 def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     """In padded vocabularies too: the rest of both matrices is nothing."""
     of = case(family, kind)
-    output_spec = OutputSpec(logits=True, vocab_cache=cache)
+    output_spec = OutputSpec(Logits(), VocabularyScores(cache))
     if kind == "causal_lm":
-        output_spec = replace(ALL, vocab_cache=cache)
+        output_spec = ALL.union(output_spec)
     prepared, teacher = of.served("outputs", output_spec=output_spec)
     shared = prepared.context().shared_vocabulary
     assert shared == of.inputs.vocabulary < prepared.student.dims.vocabulary
-    read = teacher.outputs_fn(replace(output_spec, vocab_cache=""))
+    read = teacher.outputs_fn(output_spec.without(VocabularyScores))
     for batch in of.batches(prepared, output_spec.context_padding):
         want = [of.plain(row, output_spec.context_padding) for row in batch.index.tolist()]
         found = read(batch)
-        compare(found, want, of, batch, replace(output_spec, logits=False))
+        compare(found, want, of, batch, output_spec.without(Logits))
         theirs = torch.cat([out.logits[:, :shared] for out in want])
         torch.manual_seed(0)
         mine = torch.randn(len(theirs), prepared.student.dims.vocabulary)
@@ -352,12 +368,12 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
 @pytest.mark.parametrize(("family", "kind"), [("gpt2", "causal_lm"), ("t5", "seq2seq")])
 def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, kind, mode):
     of = case(family, kind)
-    prepared, _ = of.served(mode, output_spec=OutputSpec(generation=True))
+    prepared, _ = of.served(mode, output_spec=OutputSpec(Generations()))
     written, given = prepared.splits[TEACHER_TEXT], prepared.splits["train"]
     assert [written.prompt(k).tolist() for k in range(ROWS)] == [
         given.prompt(k).tolist() for k in range(ROWS)
     ]
-    again, _ = of.served(SERVED[mode == "outputs"], output_spec=OutputSpec(generation=True))
+    again, _ = of.served(SERVED[mode == "outputs"], output_spec=OutputSpec(Generations()))
     assert np.array_equal(written.labels, again.splits[TEACHER_TEXT].labels)
     own = written.labels[written.labels != NO_LABEL]
     assert own.max() < of.inputs.context().shared_vocabulary
@@ -366,8 +382,8 @@ def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, ki
 def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
     """A method that trains on it needs the online teacher: the cache is of other responses."""
     of = case("gpt2", "causal_lm")
-    asked = OutputSpec(generation=True, logits=True)
-    assert asked.needs_online
+    asked = OutputSpec(Generations(), Logits())
+    assert needs_running_model(asked)
     prepared, teacher = of.served("weights", output_spec=asked)
     for batch in of.batches(prepared, role=TEACHER_TEXT):
         rows = prepared.splits[TEACHER_TEXT]
@@ -396,7 +412,7 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
     biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, random_init=given.random_init)
     of = Case(replace(of.inputs, teacher=biased), biased.build(0).eval())
     prepared, teacher = of.served(
-        "outputs", output_spec=OutputSpec(logits=True, vocab_cache="hidden")
+        "outputs", output_spec=OutputSpec(Logits(), VocabularyScores("hidden"))
     )
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
@@ -406,7 +422,7 @@ def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
 @pytest.mark.parametrize(("dtype", "error"), [("fp16", 2**-11), ("bf16", 2**-8), ("fp32", 1e-7)])
 def test_token_states_are_kept_as_hidden_states_are(dtype, error):
     of = case("gpt2", "causal_lm")
-    output_spec = OutputSpec(logits=True, vocab_cache="hidden", hidden_states=(1,))
+    output_spec = OutputSpec(Logits(), VocabularyScores("hidden"), *hidden_states((1,)))
     prepared, _ = of.served("outputs", output_spec=output_spec, dtype=dtype)
     cached_outputs = prepared.cached_outputs
     assert cached_outputs is not None
@@ -416,8 +432,8 @@ def test_token_states_are_kept_as_hidden_states_are(dtype, error):
     assert sum(stored.values()) == int(
         replace(of.inputs, dtype=dtype).recording("train", output_spec).row_bytes.sum()
     )
-    assert cached_outputs.error()["states"] <= error
-    assert dtype == "fp32" or cached_outputs.error()["states"] > error / 8
+    assert cached_outputs.error()["tokens"] <= error
+    assert dtype == "fp32" or cached_outputs.error()["tokens"] > error / 8
 
 
 def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_have():
@@ -446,7 +462,7 @@ MASKED = tuple(
     name
     for name in registry.names("methods")
     if "masked_lm" in registry.load("methods", name).kinds
-    and registry.load("methods", name).requires.outputs
+    and registry.load("methods", name).requires.cacheable
 )
 
 
@@ -465,11 +481,8 @@ def test_methods_on_masked_words_take_vocabularies_of_other_sizes(name, mode):
     )
     assert made.refusal() == ""
     output_spec = made.teacher_outputs()
-    listed = replace(
-        output_spec,
-        hidden_states=ALL.hidden_states if output_spec.hidden_states else (),
-        attentions=ALL.attentions if output_spec.attentions else (),
-    )
+    kinds = {signal.kind for signal in output_spec}
+    listed = output_spec.union(OutputSpec(*(s for s in ALL if s.kind in kinds)))
     prepared, teacher = of.served(mode, output_spec=listed)
     result = train_model(
         TrainJob(
@@ -500,7 +513,7 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
     )
     student = StudentRunner(
         model, of.inputs.task, Precision("fp32", "cpu"), context=prepared.context(),
-        hidden_states=(), attentions=(),
+        output_spec=OutputSpec(),
     )  # fmt: skip
     terms = method.step(batch, student, teacher.outputs_fn(LOGITS))
     logits = forward(model, batch).logits
@@ -528,8 +541,8 @@ def test_tokens_are_what_the_library_makes_of_them(family):
             input_ids=batch.input_ids, attention_mask=batch.attention_mask,
             output_hidden_states=True, **marks,
         )  # fmt: skip
-        found = forward(of.model, batch, hidden_states=ALL.hidden_states)
+        found = forward(of.model, batch, output_spec=hidden_states(range(LAYERS + 1)))
     assert torch.equal(found.logits, plain.logits)
     is_token = batch.attention_mask.bool()
-    for layer in ALL.hidden_states:
+    for layer in range(LAYERS + 1):
         assert torch.equal(found.hidden(layer)[is_token], plain.hidden_states[layer][is_token])

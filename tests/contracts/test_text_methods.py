@@ -20,6 +20,7 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
+from raykd.models.signals.logits import Logits
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext
 from raykd.training.loop import TrainJob, TrainResult, train_model
@@ -162,4 +163,4 @@ def test_it_declares_what_a_cache_must_serve(name, pairs):
     output_spec = method.teacher_outputs()
     assert output_spec.within(method.requires)
     if method.divergences():
-        assert output_spec.logits
+        assert Logits() in output_spec

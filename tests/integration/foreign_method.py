@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from raykd import LossTerms, Method, OutputSpec, param
+from raykd.models.signals.logits import Logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +18,7 @@ class LogitMSE(Method[Params]):
 
     title = "distance of logits"
     reference = "https://example.org"
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
 
     def loss(self, batch, student, teacher):
         distance = (student.logits.float() - teacher.logits).square().mean()

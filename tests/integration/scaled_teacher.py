@@ -19,6 +19,7 @@ from raykd.methods.base import (
     TeacherVariant,
 )
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -56,7 +57,7 @@ class ScaledTeacher(Method[Params]):
 
     title = "logits of a scaled teacher"
     reference = ""
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
 
     def teacher_analysis(self) -> TeacherAnalysis | None:
         """The mean, unless nothing is scaled."""

@@ -208,6 +208,7 @@ class ModelFamily:
     def dims(self, config: Any) -> ModelDims:
         """The dimensions that methods may depend on."""
         return ModelDims(
+            family=self.name,
             layers=config.num_hidden_layers,
             hidden=config.hidden_size,
             heads=config.num_attention_heads,

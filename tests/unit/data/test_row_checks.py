@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd.errors import DataError
+from raykd.models.signals.texts import AnswerChoices
 from raykd.sweep.task_setup import TaskSetup, set_up_task
 from tests.unit.sweep.specs import spec
 
@@ -56,7 +57,7 @@ def copa(root: Path, second: str) -> Path:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
     found = setup_of("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
-    assert found.output_spec.choices
+    assert AnswerChoices() in found.output_spec
     for splits in (found.teacher_splits, found.student_splits):
         assert (splits["train"].choice_at > 0).all()
         assert splits["train"].references is None
@@ -69,7 +70,7 @@ def test_equal_choices_are_refused_and_named(family, tmp_path):
     with pytest.raises(DataError, match=r"row 0 of train has .* same token.*She got wet\., She"):
         setup_of("super_glue_prompts/copa", family, root)
     found = setup_of("super_glue_prompts/copa", family, root, view="tokens")
-    assert not found.output_spec.choices
+    assert AnswerChoices() not in found.output_spec
 
 
 def test_rows_without_choices_are_refused_unless_tokens_are_viewed():

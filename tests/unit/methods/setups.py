@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,6 +12,10 @@ from torch import Tensor
 from raykd.data.base import Batch
 from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.models.base import ModelDims, Outputs
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.base import Signal
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
+from raykd.models.signals.logits import Logits
 
 ROWS, LENGTH, CLASSES = 3, 14, 3
 TEACHER = ModelDims(layers=4, hidden=12, heads=2, vocabulary=50)
@@ -60,7 +66,10 @@ def cut(whole: Batch, length: int) -> Batch:
 
 
 class Side:
-    """Random outputs of one model: leaves that collect gradients, given out as declared."""
+    """Random outputs of one model: leaves that collect gradients, given out as declared.
+
+    Hidden states and attention maps are always there, other signals where `also` names them.
+    """
 
     def __init__(
         self,
@@ -70,28 +79,39 @@ class Side:
         *,
         seed: int,
         dtype: torch.dtype = torch.float32,
+        also: Iterable[Signal] = (),
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
+        self._sizes = dims
 
         def leaf(*shape: int) -> Tensor:
             return torch.randn(shape, generator=rng).to(dtype).requires_grad_()
 
         shapes = {"span": (rows, 2, LENGTH), "masked_lm": (rows, dims.vocabulary)}
         self.logits = leaf(*shapes.get(of.kind, (rows, of.num_labels)))
-        self.hidden = {k: leaf(rows, LENGTH, dims.hidden) for k in range(dims.layers + 1)}
-        self.maps = {k: leaf(rows, dims.heads, LENGTH, LENGTH) for k in range(dims.layers)}
+        layers = (*hidden_states("all"), *attention_maps("all"))
+        every = OutputSpec(*layers).resolved(dims)
+        self.values = {s: leaf(*s.shape(rows, LENGTH, dims)) for s in sorted(every, key=_place)}
+        self.hidden = {s.layer: v for s, v in self.values.items() if isinstance(s, HiddenState)}
+        for signal in OutputSpec(*also).resolved(dims).cacheable:
+            if signal.made_from() and signal not in self.values:
+                more = drawn(signal, rows, dims, seed)
+                self.values[signal] = more.to(dtype).requires_grad_()
 
     @property
     def leaves(self) -> list[Tensor]:
-        return [self.logits, *self.hidden.values(), *self.maps.values()]
+        return [self.logits, *self.values.values()]
 
     def outputs(self, output_spec: OutputSpec, *, task_loss: bool) -> Outputs:
         """Only what is declared; the task loss is the mean of the squared logits."""
         return Outputs(
-            logits=self.logits if output_spec.logits else None,
-            hidden_states=_some(self.hidden, output_spec.hidden_states),
-            attentions=_some(self.maps, output_spec.attentions),
+            logits=self.logits if Logits() in output_spec else None,
             task_loss=self.logits.float().square().mean() if task_loss else None,
+            values={
+                s: self.values[s]
+                for s in output_spec.resolved(self._sizes).cacheable
+                if s.made_from()
+            },
         )
 
     def gradient(self) -> Tensor:
@@ -100,5 +120,13 @@ class Side:
         return torch.cat([p.flatten().float() for p in parts])
 
 
-def _some(values: dict[int, Tensor], wanted: object) -> dict[int, Tensor]:
-    return values if wanted == "all" else {k: values[k] for k in wanted}  # type: ignore[attr-defined]
+def _place(signal: Signal) -> tuple[str, int]:
+    """Hidden states by layer, then attention maps by block."""
+    kind, _, number = signal.name.partition("/")
+    return ("" if kind == "hidden_states" else kind), int(number)
+
+
+def drawn(signal: Signal, rows: int, sizes: ModelDims, seed: int) -> Tensor:
+    """Random values of a signal, the same whatever else is drawn."""
+    rng = torch.Generator().manual_seed(seed + zlib.crc32(signal.name.encode()))
+    return torch.randn(signal.shape(rows, LENGTH, sizes), generator=rng)

@@ -13,9 +13,12 @@ from raykd.losses.relations import pair_relation, triple_relation, window_relati
 from raykd.methods.base import DistillationContext, LossTerms
 from raykd.methods.ckd import METHOD, Params
 from raykd.models.base import ModelDims, Outputs
+from raykd.models.signals.hidden_states import HiddenState
+from raykd.models.signals.logits import Logits
 from raykd.params import build
 from tests.golden.ckd_published import PUBLISHED
 from tests.unit.methods import setups
+from tests.unit.signals_of import layers
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TERMS = {"task", "distil", "wrdist", "wrangle", "ltrdist", "ltrangle"}
@@ -54,7 +57,12 @@ def test_published_settings_reproduce_the_original_totals(name, task, how):
     sides = {
         side: Outputs(
             logits=golden[f"{side}_logits"][:, : 1 if row.regression else None],
-            hidden_states=dict(enumerate(golden[f"{side}_hidden"])),
+            values={
+                **{
+                    HiddenState(k): v
+                    for k, v in (dict(enumerate(golden[f"{side}_hidden"]))).items()
+                }
+            },
         )
         for side in depths
     }
@@ -131,17 +139,17 @@ def test_outputs_are_the_matched_layers_of_the_terms_in_use():
         return method.teacher_outputs(), method.student_outputs()
 
     teacher, student = read()
-    assert (teacher.logits, teacher.hidden_states, teacher.context_padding) == (True, (0, 2, 4), 10)
-    assert (student.logits, student.hidden_states) == (True, (0, 1, 2))
+    assert (Logits() in teacher, layers(teacher), teacher.context_padding) == (True, (0, 2, 4), 10)
+    assert (Logits() in student, layers(student)) == (True, (0, 1, 2))
     teacher, student = read(layers="final", ltr_layers="emb+skip", alpha=0.0)
-    assert (teacher.logits, teacher.hidden_states) == (False, (0, 2, 4))
+    assert (Logits() in teacher, layers(teacher)) == (False, (0, 2, 4))
     teacher, student = read(layers="final", ltrdist=0, ltrangle=0, window=7)
-    assert (teacher.hidden_states, student.hidden_states) == ((4,), (2,))
+    assert (layers(teacher), layers(student)) == ((4,), (2,))
     assert teacher.context_padding == 3
     assert read(mask_neighbours=True)[0].context_padding == 0
     assert read(wrangle=0)[0].context_padding == 0
     teacher, student = read(wrdist=0, wrangle=0, ltrdist=0, ltrangle=0)
-    assert teacher.hidden_states == student.hidden_states == ()
+    assert layers(teacher) == layers(student) == ()
 
 
 def test_padding_beyond_the_margin_does_not_change_the_loss():
@@ -155,8 +163,13 @@ def test_padding_beyond_the_margin_does_not_change_the_loss():
         cut = [
             Outputs(
                 logits=side.logits,
-                hidden_states={k: h[:, :length] for k, h in side.hidden.items()},
                 task_loss=torch.zeros(()),
+                values={
+                    **{
+                        HiddenState(k): v
+                        for k, v in ({k: h[:, :length] for k, h in side.hidden.items()}).items()
+                    }
+                },
             )
             for side in sides
         ]

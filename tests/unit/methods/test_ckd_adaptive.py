@@ -8,7 +8,10 @@ from raykd.methods import ckd
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd_adaptive import METHOD, Params
 from raykd.models.base import ModelDims, Outputs, Subnet
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
+from tests.unit.signals_of import layers
 
 TEACHER = replace(setups.TEACHER, layers=4, intermediate=16)
 STUDENT = replace(setups.STUDENT, layers=4, intermediate=16)
@@ -27,17 +30,22 @@ class Student:
         subnet = subnet or Subnet()
         self.asked.append(subnet)
         count = round(4 * subnet.depth)
-        whole = self.side.outputs(OutputSpec(logits=True, hidden_states="all"), task_loss=True)
+        whole = self.side.outputs(OutputSpec(Logits(), *hidden_states("all")), task_loss=True)
         return Outputs(
             logits=whole.logits,
-            hidden_states={k: whole.hidden(k) for k in range(count + 1)},
             task_loss=whole.task_loss,
+            values={
+                **{
+                    HiddenState(k): v
+                    for k, v in ({k: whole.hidden(k) for k in range(count + 1)}).items()
+                }
+            },
         )
 
 
 def teacher(batch) -> Outputs:
     side = setups.Side(OF, TEACHER, seed=1)
-    return side.outputs(OutputSpec(logits=True, hidden_states="all"), task_loss=False)
+    return side.outputs(OutputSpec(Logits(), *hidden_states("all")), task_loss=False)
 
 
 def test_widths_come_first_and_then_every_depth():
@@ -63,8 +71,8 @@ def test_terms_of_the_subnets_are_added():
     method.at_epoch(0, 1)
     terms = method.step(batch, student, teacher)
     expected = 0.0
-    for depth, layers in ((1.0, 4), (0.75, 3), (0.5, 2)):
-        of = setups.context(teacher=TEACHER, student=replace(STUDENT, layers=layers))
+    for depth, blocks in ((1.0, 4), (0.75, 3), (0.5, 2)):
+        of = setups.context(teacher=TEACHER, student=replace(STUDENT, layers=blocks))
         alone = ckd.METHOD(ckd.Params(**PLAIN), of)
         student_outputs = student(batch, Subnet(depth=depth))
         expected += alone.loss(batch, student_outputs, teacher(batch)).total().item()
@@ -82,11 +90,11 @@ def test_one_size_is_plain_ckd():
 
 def test_layers_are_matched_for_every_depth():
     deep = setups.context(teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=12))
-    reads = METHOD(Params(**PLAIN, min_depth=0.75), deep).teacher_outputs().hidden_states
+    reads = layers(METHOD(Params(**PLAIN, min_depth=0.75), deep).teacher_outputs())
     assert reads == tuple(range(13))
     only = METHOD(Params(**PLAIN, min_depth=1.0), setups.context(
         teacher=replace(TEACHER, layers=12), student=replace(STUDENT, layers=9)))  # fmt: skip
-    assert only.teacher_outputs().hidden_states == (0, 4, 8, 12)
+    assert layers(only.teacher_outputs()) == (0, 4, 8, 12)
 
 
 @pytest.mark.parametrize(

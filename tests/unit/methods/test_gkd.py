@@ -8,6 +8,8 @@ from raykd.methods._ranks import SingleProcess
 from raykd.methods.base import OutputSpec
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import RunningModel
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
@@ -96,9 +98,9 @@ def test_steps_of_both_kinds_mix_in_a_training(kind):
 
 
 def test_what_is_read_of_the_teacher():
-    assert METHOD(Params(lmbda=0.0), CONTEXT).teacher_outputs() == OutputSpec(logits=True)
+    assert METHOD(Params(lmbda=0.0), CONTEXT).teacher_outputs() == OutputSpec(Logits())
     assert METHOD(Params(lmbda=0.1), CONTEXT).teacher_outputs() == OutputSpec(
-        logits=True, weights=True
+        Logits(), RunningModel()
     )
     terms = METHOD(Params(lmbda=0.0, kd_ratio=0.0), CONTEXT).step(OF, Model(1), lambda _: Outputs())
     assert set(terms.metrics) == {"task"}

@@ -5,6 +5,7 @@ import torch
 
 from raykd.methods.base import OutputSpec
 from raykd.methods.jsd import METHOD, Params
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups, text_setups
 from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
 
@@ -46,7 +47,7 @@ def test_equal_models_are_no_distance_apart():
     teacher = Model(1, trained=False)
     terms = METHOD(Params(kd_ratio=1.0), CONTEXT).step(OF, student, teacher)
     assert terms.total().item() == pytest.approx(0.0, abs=1e-12)
-    assert METHOD(Params(), CONTEXT).teacher_outputs() == OutputSpec(logits=True)
+    assert METHOD(Params(), CONTEXT).teacher_outputs() == OutputSpec(Logits())
 
 
 def test_its_declared_divergence_has_all_its_coefficients():

@@ -7,13 +7,14 @@ from raykd.losses.logits import soft_kl
 from raykd.methods.base import OutputSpec
 from raykd.methods.kd import METHOD, Params
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
 
 
 def sides(kind: str = "classification"):
     of = setups.context(kind)
-    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(logits=True), task_loss=True)
-    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(logits=True), task_loss=False)
+    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(Logits()), task_loss=True)
+    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(Logits()), task_loss=False)
     return of, student, teacher
 
 
@@ -37,7 +38,7 @@ def test_regression_compares_scores_whatever_the_temperature():
 def test_terms_of_weight_zero_are_not_computed_and_not_asked_for():
     of, student, teacher = sides()
     alone = METHOD(Params(alpha=0.0), of)
-    assert not alone.teacher_outputs().any
+    assert not alone.teacher_outputs()
     assert list(alone.loss(setups.batch(), student, Outputs())) == ["task"]
     soft = METHOD(Params(alpha=1.0), of)
     unlabelled = Outputs(logits=student.logits)

@@ -7,6 +7,8 @@ from raykd.data.base import EXPLAIN
 from raykd.losses.terms import Mean
 from raykd.methods.base import OnlineTeacherFn, OutputSpec
 from raykd.methods.minillm_sbs import METHOD, Params
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Rationales, RunningModel
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
@@ -68,6 +70,6 @@ def test_it_trains_where_most_batches_have_no_rationale():
 
 def test_it_reads_rationales_beside_what_minillm_reads():
     method = METHOD(Params(), CONTEXT)
-    assert method.teacher_outputs() == OutputSpec(logits=True, weights=True, rationales=True)
+    assert method.teacher_outputs() == OutputSpec(Logits(), RunningModel(), Rationales())
     assert method.view == "predict"
     assert method.views() == (EXPLAIN,)

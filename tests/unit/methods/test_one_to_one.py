@@ -10,6 +10,8 @@ from raykd.losses.correlation import correlation_loss
 from raykd.methods.base import OutputSpec
 from raykd.methods.one_to_one import METHOD, Params
 from raykd.models.base import Outputs
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
 
 EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
@@ -18,10 +20,10 @@ ALONE = {"alpha_task": 0.0, "alpha_corr": 1.0, "mask_mode": "none"}
 
 def sides(of):
     student = setups.Side(of, of.student, seed=0).outputs(
-        OutputSpec(logits=True, hidden_states="all"), task_loss=True
+        OutputSpec(Logits(), *hidden_states("all")), task_loss=True
     )
     teacher = setups.Side(of, of.teacher, seed=1).outputs(
-        OutputSpec(logits=True, hidden_states="all"), task_loss=False
+        OutputSpec(Logits(), *hidden_states("all")), task_loss=False
     )
     return student, teacher
 
@@ -84,7 +86,7 @@ def test_soft_targets_alone_are_nothing_in_regression():
     of = setups.context("regression", student=EQUAL)
     params = Params(alpha_task=0, alpha_ce=1, alpha_corr=0)
     assert "nothing to minimise" in METHOD(params, of).refusal()
-    assert not METHOD(Params(alpha_ce=1), of).teacher_outputs().logits
+    assert Logits() not in METHOD(Params(alpha_ce=1), of).teacher_outputs()
 
 
 def test_calibration_finds_the_teachers_neurons():
@@ -98,8 +100,8 @@ def test_calibration_finds_the_teachers_neurons():
             student = teacher[..., order] * 2 + 1
             yield (
                 setups.batch((14, 9, 5)),
-                Outputs(hidden_states={2: student}),
-                Outputs(hidden_states={4: teacher}),
+                Outputs(values={**{HiddenState(k): v for k, v in ({2: student}).items()}}),
+                Outputs(values={**{HiddenState(k): v for k, v in ({4: teacher}).items()}}),
             )
 
     assert method.calibration_rows() == 256
@@ -133,8 +135,8 @@ def test_wide_official_correlations_spare_the_matrix():
     batch = setups.batch()
     terms = METHOD(Params(**ALONE), of).loss(
         batch,
-        Outputs(hidden_states={2: student_hidden}),
-        Outputs(hidden_states={4: teacher_hidden}),
+        Outputs(values={**{HiddenState(k): v for k, v in ({2: student_hidden}).items()}}),
+        Outputs(values={**{HiddenState(k): v for k, v in ({4: teacher_hidden}).items()}}),
     )
     (fast,) = torch.autograd.grad(terms["corr"], student_hidden)
     mask = batch.attention_mask.bool()

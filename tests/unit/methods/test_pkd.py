@@ -7,6 +7,8 @@ import torch
 
 from raykd.methods.base import OutputSpec
 from raykd.methods.pkd import METHOD, Params
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
 
 EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
@@ -14,7 +16,7 @@ EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
 
 def run(**values):
     of = setups.context(student=EQUAL)
-    everything = OutputSpec(logits=True, hidden_states="all")
+    everything = OutputSpec(Logits(), *hidden_states("all"))
     student = setups.Side(of, of.student, seed=0).outputs(everything, task_loss=True)
     teacher = setups.Side(of, of.teacher, seed=1).outputs(everything, task_loss=False)
     return METHOD(Params(**values), of).loss(setups.batch(), student, teacher), student, teacher

@@ -14,6 +14,15 @@ from raykd import registry
 from raykd.data.base import KINDS, PREDICT, TEXT_KINDS, Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec, TeacherAnalysis
 from raykd.models.base import Outputs
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import (
+    Generations,
+    Rationales,
+    RunningModel,
+    needs_running_model,
+)
 from raykd.params import build
 from tests.unit.methods import setups
 
@@ -47,8 +56,8 @@ def refused(output_spec: OutputSpec, kind: str, *, of: str = "", **changes: Any)
     return reading(output_spec, of=of)(Nothing(), setups.context(kind, **changes)).refusal()
 
 
-LOGITS, STATES = OutputSpec(logits=True), OutputSpec(hidden_states=(1,))
-WRITTEN, ONLINE = OutputSpec(generation=True), OutputSpec(logits=True, weights=True)
+LOGITS, STATES = OutputSpec(Logits()), OutputSpec(*hidden_states((1,)))
+WRITTEN, ONLINE = OutputSpec(Generations()), OutputSpec(Logits(), RunningModel())
 
 
 @pytest.mark.parametrize(
@@ -58,15 +67,15 @@ WRITTEN, ONLINE = OutputSpec(generation=True), OutputSpec(logits=True, weights=T
         (WRITTEN, TEXT_KINDS),
         (LOGITS, ("classification", "regression")),
         (STATES, ()),
-        (OutputSpec(attentions=(0,)), ()),
+        (OutputSpec(*attention_maps((0,))), ()),
         (ONLINE, ()),
-        (replace(WRITTEN, logits=True), ()),
+        (WRITTEN.union(LOGITS), ()),
     ],
 )
 def test_what_models_that_split_text_differently_can_still_do(output_spec, kinds):
     """Windows of a long text differ in number, tokens in place: only whole rows correspond."""
     for kind in KINDS:
-        if output_spec.generation and kind not in TEXT_KINDS:
+        if Generations() in output_spec and kind not in TEXT_KINDS:
             continue
         why = refused(output_spec, kind, **OTHER)
         assert (why == "") == (kind in kinds), (kind, why)
@@ -86,7 +95,7 @@ def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
             continue
         why = method(build(registry.params_of("methods", name), {}), of).refusal()
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
-    for output_spec in (LOGITS, STATES, OutputSpec(attentions=(0,)), ONLINE):
+    for output_spec in (LOGITS, STATES, OutputSpec(*attention_maps((0,))), ONLINE):
         why = refused(output_spec, kind, **changes)
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
     assert hinted or same_tokens or kind in ("span", "masked_lm")
@@ -135,9 +144,9 @@ def test_hidden_states_of_two_kinds_are_not_offered():
 @pytest.mark.parametrize(
     ("output_spec", "online"),
     [
-        (LOGITS, False), (WRITTEN, False), (ONLINE, True), (replace(WRITTEN, logits=True), True),
-        (replace(WRITTEN, hidden_states=(1,)), True), (replace(WRITTEN, rationales=True), False),
+        (LOGITS, False), (WRITTEN, False), (ONLINE, True), (WRITTEN.union(LOGITS), True),
+        (WRITTEN.union(STATES), True), (WRITTEN.union(OutputSpec(Rationales())), False),
     ],
 )  # fmt: skip
 def test_text_that_was_not_recorded_needs_the_running_teacher(output_spec, online):
-    assert output_spec.needs_online == online
+    assert needs_running_model(output_spec) == online

@@ -8,6 +8,7 @@ import torch
 from raykd.methods.base import OutputSpec
 from raykd.methods.seqkd import METHOD, Params
 from raykd.models.base import Outputs
+from raykd.models.signals.texts import Generations
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair, rows_of
@@ -18,7 +19,7 @@ CONTEXT = setups.context("causal_lm")
 
 def test_it_reads_text_of_the_teacher_and_no_distribution():
     method = METHOD(Params(), CONTEXT)
-    assert method.teacher_outputs() == OutputSpec(generation=True)
+    assert method.teacher_outputs() == OutputSpec(Generations())
     assert method.divergences() == ()
     terms = method.loss(None, Outputs(task_loss=torch.tensor(2.0)), Outputs())
     assert dict(terms) == {"task": torch.tensor(2.0)}

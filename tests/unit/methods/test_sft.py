@@ -8,10 +8,10 @@ import torch
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses.vocabulary import LazyLogits, cross_entropy
-from raykd.methods.base import OutputSpec
 from raykd.methods.sft import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.signals.base import OutputSpec
 from raykd.training.device import Precision
 from raykd.training.student_runner import StudentRunner
 from tests.small_pairs import SmallPair
@@ -36,7 +36,7 @@ def test_the_loss_of_a_student_is_the_mean_over_the_tokens_of_all_responses(kind
     method = pair.method("sft")
     student = StudentRunner(
         pair.student.eval(), TASK["replies"].read_by(kind), Precision("fp32", "cpu"),
-        context=method.context, hidden_states=(), attentions=(),
+        context=method.context, output_spec=OutputSpec(),
     )  # fmt: skip
     batch: Batch = pair.collator(method)(pair.rows, [0, 3, 7])
     found = method.step(batch, student, lambda _: Outputs())["task"]

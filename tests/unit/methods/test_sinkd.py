@@ -6,13 +6,14 @@ from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.methods.base import OutputSpec
 from raykd.methods.sinkd import METHOD, Params, annealed
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
 
 
 def sides():
     of = setups.context()
-    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(logits=True), task_loss=True)
-    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(logits=True), task_loss=False)
+    student = setups.Side(of, of.student, seed=0).outputs(OutputSpec(Logits()), task_loss=True)
+    teacher = setups.Side(of, of.teacher, seed=1).outputs(OutputSpec(Logits()), task_loss=False)
     return of, student, teacher
 
 

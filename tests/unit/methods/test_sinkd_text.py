@@ -24,6 +24,7 @@ from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model
+from raykd.models.signals.texts import AnswerChoices
 from tests.unit.methods import setups
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sinkd_seq.npz"
@@ -197,7 +198,7 @@ def test_a_weight_of_zero_is_the_term_left_out_and_nothing_read_for_it():
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_choices_are_asked_for_where_they_are_viewed(kind):
     def asked(of: str = kind, **values) -> bool:
-        return METHOD(Params(**values), context(of)).teacher_outputs().choices
+        return AnswerChoices() in METHOD(Params(**values), context(of)).teacher_outputs()
 
     assert asked()
     assert not asked(view="tokens")

@@ -100,7 +100,7 @@ def test_the_whole_teacher_needs_no_scoring():
     assert method(sparsity=0).teacher_analysis() is None
     assert method(sparsity=0).teacher_variant({}) is None
     assert method(soft_weight=0.0).teacher_analysis() is None
-    assert not method(soft_weight=0.0).teacher_outputs().any
+    assert not method(soft_weight=0.0).teacher_outputs()
 
 
 def test_what_is_searched_does_not_repeat_the_scoring():

@@ -10,6 +10,8 @@ from raykd.data.base import EXPLAIN, PLAIN
 from raykd.losses.terms import Mean
 from raykd.methods.base import OutputSpec
 from raykd.methods.step_by_step import METHOD, Params
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Rationales, RunningModel
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import TEACHER_RATIONALES, SmallPair
@@ -126,11 +128,11 @@ def test_what_is_read_and_refused():
     def method(context=CONTEXT, **values):
         return METHOD(Params(**values), context)
 
-    assert method().teacher_outputs() == OutputSpec(rationales=True)
-    assert method(kappa_l=0.5).teacher_outputs() == OutputSpec(rationales=True, logits=True)
+    assert method().teacher_outputs() == OutputSpec(Rationales())
+    assert method(kappa_l=0.5).teacher_outputs() == OutputSpec(Rationales(), Logits())
     assert method(kappa_l=0.5).views() == (EXPLAIN, PLAIN)
     same = method(kappa_r=0.5, teacher_prompt="same")
-    assert same.teacher_outputs() == OutputSpec(rationales=True, logits=True, weights=True)
+    assert same.teacher_outputs() == OutputSpec(Rationales(), Logits(), RunningModel())
     assert same.views() == (EXPLAIN,)
     assert "set teacher_prompt: same" in method(kappa_r=0.5).refusal()
     unasked = dataclasses.replace(CONTEXT, explains=False)

@@ -7,9 +7,12 @@ import torch
 
 from raykd.methods.base import OutputSpec
 from raykd.methods.tinybert import METHOD, Params
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from tests.unit.methods import setups
 
-EVERYTHING = OutputSpec(logits=True, hidden_states="all", attentions="all")
+EVERYTHING = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
 EQUAL = replace(setups.STUDENT, hidden=setups.TEACHER.hidden)
 
 
@@ -68,6 +71,6 @@ def test_heads_and_blocks_must_fit_the_attention():
 
 def test_only_what_is_weighted_is_read():
     method = METHOD(Params(alpha=0, hidden=0, attention=0), setups.context())
-    assert method.teacher_outputs() == OutputSpec(hidden_states=(0,))
+    assert method.teacher_outputs() == OutputSpec(*hidden_states((0,)))
     method = METHOD(Params(alpha=0, embedding=0, hidden=0), setups.context())
-    assert method.teacher_outputs() == OutputSpec(attentions=(0, 2))
+    assert method.teacher_outputs() == OutputSpec(*attention_maps((0, 2)))

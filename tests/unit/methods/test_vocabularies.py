@@ -24,6 +24,7 @@ from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTea
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
+from raykd.models.signals.base import OutputSpec
 from raykd.params import build
 from raykd.training.device import Precision
 from raykd.training.student_runner import StudentRunner
@@ -150,7 +151,7 @@ class Pair:
         made = method(name, self.student_vocabulary, self.teacher_vocabulary, **values)
         student = Recorded(
             self.model, TASK["replies"], Precision("fp32", "cpu"), context=made.context,
-            hidden_states=(), attentions=(),
+            output_spec=OutputSpec(),
         )  # fmt: skip
         read = OnlineTeacherFn(
             self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS)

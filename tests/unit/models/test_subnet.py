@@ -11,6 +11,7 @@ from raykd.models.base import RandomInitConfig, Subnet
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model
+from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.structured_pruning import keep_units
 from tests.contracts.test_families import LENGTH, batch
 
@@ -58,8 +59,8 @@ def test_a_subnet_computes_what_a_pruned_model_does(batch, family, subnet):
     layers = len(subnet.blocks(4))
     heads, neurons = math.ceil(4 * subnet.width), math.ceil(64 * subnet.width)
     cut = keep_units(cut, [range(heads)] * layers, [range(neurons)] * layers)
-    ours = forward(whole, batch, subnet=subnet, hidden_states=(0, 1, 2, 3, 4))
-    theirs = forward(cut, batch, hidden_states=tuple(range(layers + 1)))
+    ours = forward(whole, batch, subnet=subnet, output_spec=hidden_states((0, 1, 2, 3, 4)))
+    theirs = forward(cut, batch, output_spec=hidden_states(tuple(range(layers + 1))))
     assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
     mask = batch.attention_mask.bool()
     for k in range(layers + 1):

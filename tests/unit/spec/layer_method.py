@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from raykd.data.base import Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -24,7 +26,7 @@ class ByLayer(Method[Params]):
 
     title = "layers"
     reference = ""
-    requires = OutputSpec(logits=True, hidden_states="all")
+    requires = OutputSpec(Logits(), *hidden_states("all"))
 
     def refusal(self) -> str:
         p = self.params
@@ -36,7 +38,7 @@ class ByLayer(Method[Params]):
         layers = (p.layer,) if p.layer and p.pull > 0 else ()
         if p.deep:
             layers = tuple(range(p.layer + 1))
-        return OutputSpec(logits=p.given < 1, hidden_states=layers)
+        return OutputSpec(Logits() if p.given < 1 else None, *hidden_states(layers))
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         return LossTerms(task=student.task_loss)

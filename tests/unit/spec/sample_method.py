@@ -8,6 +8,9 @@ from raykd.data.base import Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.params import param
 
 
@@ -30,13 +33,13 @@ class Sample(Method[Params]):
 
     title = "Sample"
     reference = ""
-    requires = OutputSpec(logits=True, hidden_states="all", attentions="all")
+    requires = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
 
     def teacher_outputs(self) -> OutputSpec:
         last = self.context.teacher.layers
         layers = {"all": tuple(range(last + 1)), "last": (last,), "none": ()}[self.params.layers]
         attentions = (0,) if self.params.wrangle > 0 else ()
-        return OutputSpec(logits=True, hidden_states=layers, attentions=attentions)
+        return OutputSpec(Logits(), *hidden_states(layers), *attention_maps(attentions))
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         return LossTerms(task=student.task_loss)

@@ -7,9 +7,12 @@ import pytest
 
 from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import RunningModel
 from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_of_outputs
 from raykd.spec.load import load_spec
+from tests.unit.signals_of import blocks, layers
 from tests.unit.spec.files import ARMS, HEAD, write
 from tests.unit.spec.layer_method import METHOD
 from tests.unit.sweep.specs import spec
@@ -92,19 +95,19 @@ def spec_by_layer(folder, arm: str):
 
 def test_a_term_of_weight_one_minus_x_is_recorded(tmp_path):
     spec = spec_by_layer(tmp_path, "    given: {uniform: [0, 1]}\n")
-    assert union_of_outputs(spec, CONTEXT).logits
-    assert not union_of_outputs(spec_by_layer(tmp_path, "    given: 1\n"), CONTEXT).logits
+    assert Logits() in union_of_outputs(spec, CONTEXT)
+    assert Logits() not in union_of_outputs(spec_by_layer(tmp_path, "    given: 1\n"), CONTEXT)
 
 
 @pytest.mark.parametrize("kind", ["int", "logint"])
 def test_every_layer_that_a_number_can_name_is_recorded(tmp_path, kind):
     spec = spec_by_layer(tmp_path, f"    layer: {{{kind}: [1, 4]}}\n")
-    assert union_of_outputs(spec, CONTEXT).hidden_states == (1, 2, 3, 4)
+    assert layers(union_of_outputs(spec, CONTEXT)) == (1, 2, 3, 4)
 
 
 def test_a_number_that_decides_among_many_layers_reads_all_that_lie_between(tmp_path):
     spec = spec_by_layer(tmp_path, "    layer: {int: [0, 40]}\n    deep: true\n")
-    assert union_of_outputs(spec, CONTEXT).hidden_states == tuple(range(41))
+    assert layers(union_of_outputs(spec, CONTEXT)) == tuple(range(41))
 
 
 def test_what_a_trial_reads_is_recorded_whatever_it_draws(tmp_path):
@@ -155,21 +158,21 @@ def test_the_union_covers_every_combination(tmp_path):
     wrangle: {uniform: [0.5, 2], when: {angles: true}}
 """
     union = union_of_outputs(spec_of(tmp_path, arm), CONTEXT)
-    assert union.logits
-    assert union.hidden_states == (4,)
-    assert union.attentions == (0,)
+    assert Logits() in union
+    assert layers(union) == (4,)
+    assert blocks(union) == (0,)
 
 
 def test_nothing_is_served_that_no_trial_reads(tmp_path):
     union = union_of_outputs(spec_of(tmp_path, "    layers: none\n"), CONTEXT)
-    assert union.hidden_states == ()
-    assert union.attentions == ()
+    assert layers(union) == ()
+    assert blocks(union) == ()
 
 
 def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "MAX_COMBINATIONS", 1)
     spec = spec_of(tmp_path, "    layers: {choice: [none, last]}\n")
-    assert union_of_outputs(spec, CONTEXT).hidden_states == "all"
+    assert layers(union_of_outputs(spec, CONTEXT)) == ("all",)
 
 
 @pytest.mark.parametrize(("layers", "refused"), [("last", True), ("none", False)])
@@ -196,4 +199,4 @@ def test_the_teacher_runs_where_one_method_reads_text_that_is_not_recorded(metho
     arms = {m: {"name": m.split(".")[-1], "method": m} for m in methods}
     of = spec(methods=arms, report={"baseline": methods[0]})
     output_spec = union_of_outputs(of, replace(CONTEXT, kind="causal_lm"))
-    assert output_spec.weights == online
+    assert (RunningModel() in output_spec) == online

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from raykd.data.base import TEXT_KINDS, Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +21,7 @@ class Written(Method[Params]):
 
     title = "distributions over text of the teacher"
     reference = "https://example.org"
-    requires = OutputSpec(logits=True, generation=True)
+    requires = OutputSpec(Logits(), Generations())
     kinds = TEXT_KINDS
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:

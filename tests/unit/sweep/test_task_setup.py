@@ -17,6 +17,8 @@ from raykd.data.hold_out import fingerprint as data_hash
 from raykd.errors import SpecError
 from raykd.methods.base import OutputSpec
 from raykd.models import weights
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.descriptions import describe_student
@@ -179,7 +181,7 @@ def test_the_seed_decides_which_rows():
 def test_a_gathered_task_fits_together():
     sweep = spec()
     found = set_up_task(sweep, TASK)
-    assert found.output_spec == OutputSpec(logits=True)
+    assert found.output_spec == OutputSpec(Logits())
     assert found.tokenizers.same
     assert found.teacher.dims.layers == 2
     assert found.student.dims.hidden == 8
@@ -193,9 +195,9 @@ def test_a_gathered_task_fits_together():
 def test_outputs_are_those_of_all_arms_together():
     methods = {**spec().as_dict()["methods"], "ckd": CKD}
     output_spec = set_up_task(spec(methods=methods), TASK).output_spec
-    assert output_spec.logits
-    assert output_spec.hidden_states
-    assert output_spec.hidden_states != "all"
+    kinds = {signal.kind for signal in output_spec}
+    assert {"logits", "hidden_states"} <= kinds
+    assert HiddenState("all") not in output_spec
 
 
 def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number():
@@ -203,7 +205,8 @@ def test_an_arm_with_too_many_combinations_to_list_reads_every_layer_by_number()
     names = ("alpha", "temperature", "wrdist", "wrangle")
     methods = {"ckd": {**CKD, "fixed": NO_LAYERS, "domains": dict.fromkeys(names, nine)}}
     assert not is_complete(spec(methods=methods).methods["ckd"])
-    assert set_up_task(spec(methods=methods), TASK).output_spec.hidden_states == (0, 1, 2)
+    output_spec = set_up_task(spec(methods=methods), TASK).output_spec
+    assert [s for s in output_spec if s.kind == "hidden_states"] == [*hidden_states((0, 1, 2))]
 
 
 def test_a_method_that_cannot_serve_the_pair_is_refused_at_its_place():
@@ -312,12 +315,14 @@ def test_inner_products_are_kept_where_they_are_smaller_than_hidden_states(width
     teacher = {"model": {**SHAPE, "hidden": width}, "finetune": {"epochs": 1}}
     plan = plan_of(methods={"ckd": CKD}, teacher=teacher)
     read = plan.inputs.output_spec
-    assert (bool(read.feature_transforms), read.hidden_states == ()) == (smaller, smaller)
+    kinds = {signal.kind for signal in read}
+    assert ("feature_transforms" in kinds, "hidden_states" not in kinds) == (smaller, smaller)
     assert "the smaller is kept" in plan.serving
     # Where another method reads the states anyhow, they serve both.
     tinybert = {"name": "t", "method": "tinybert"}
     both = plan_of(methods={"ckd": CKD, "t": tinybert}, teacher=teacher).inputs.output_spec
-    assert (both.hidden_states, both.feature_transforms) == ((0, 2), ())
+    layers = [s.layer for s in both if isinstance(s, HiddenState)]
+    assert (layers, "feature_transforms" in {s.kind for s in both}) == ([0, 2], False)
 
 
 def differing(**changes) -> set[str]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import resource
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -166,7 +165,7 @@ def test_a_full_disk_is_told_and_nothing_is_left_half_written(tmp_path, after_by
 
 
 def test_a_full_disk_while_a_part_is_added_leaves_the_rest_alone(tmp_path):
-    small = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=()))
+    small = tiny.inputs(output_spec=tiny.output_spec(()))
     done = tiny.through(tmp_path, small)
     with disk_full(9000), pytest.raises(SetupError, match="cannot write"):
         tiny.through(tmp_path, tiny.inputs())

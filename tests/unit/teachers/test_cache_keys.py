@@ -10,6 +10,8 @@ import pytest
 from raykd.data.base import NO_LABEL
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
+from raykd.models.signals.features import Reduced
+from raykd.models.signals.logits import Logits
 from raykd.models.weights import ModelState
 from raykd.teachers import cache_keys
 from raykd.teachers.cache_keys import cache_keys_of
@@ -66,14 +68,13 @@ OTHER_PARTS = {
         {"teacher_splits": {**SPLITS, "test": SPLITS["validation"]}}, {"scores/test"}
     ),
     "another layer": (
-        {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2))},
-        {"recorded/hidden_states/1"}
+        {"output_spec": tiny.output_spec((0, 1, 2))}, {"recorded/hidden_states/1"}
     ),
     "precision of hidden states": (
         {"dtype": "bf16"}, {"recorded/hidden_states/0", "recorded/hidden_states/2"}
     ),
     "context_padding": (
-        {"output_spec": replace(tiny.OUTPUT_SPEC, context_padding=1)},
+        {"output_spec": tiny.output_spec(context_padding=1)},
         {"recorded/hidden_states/0", "recorded/hidden_states/2"},
     ),
     "a student made of it": ({"student": StudentFromTeacher(layers=(0,), weights="finetuned")},
@@ -81,8 +82,8 @@ OTHER_PARTS = {
 }  # fmt: skip
 NOTHING = {
     "another student": {"student": tiny.factory(300, layers=1, hidden=4)},
-    "the order of layers": {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(2, 0))},
-    "fewer layers": {"output_spec": replace(tiny.OUTPUT_SPEC, hidden_states=(2,))},
+    "the order of layers": {"output_spec": tiny.output_spec((2, 0))},
+    "fewer layers": {"output_spec": tiny.output_spec((2,))},
     "served by weights": {"mode": "weights"},
     "student's padding": {"student_pad": 2},
     "students that split text alike or not": {"same_tokens": False},
@@ -177,8 +178,8 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
 
 def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
     """It may be of a method of one's own, which the preparation does not import."""
-    transformed = replace(
-        tiny.OUTPUT_SPEC, feature_transforms=(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding),)
+    transformed = tiny.OUTPUT_SPEC.union(
+        OutputSpec(Reduced(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)))
     )
     before = keys(output_spec=transformed)
     original = cache_keys.code_digest
@@ -227,4 +228,4 @@ def test_signals_of_nothing_are_nothing_where_tokens_have_labels():
     assert not any(
         name.startswith("recorded") for name in keys(**given, output_spec=OutputSpec()).parts
     )
-    assert tiny.inputs(**given, output_spec=OutputSpec(logits=True)).records()
+    assert tiny.inputs(**given, output_spec=OutputSpec(Logits())).records()

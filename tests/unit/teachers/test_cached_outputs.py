@@ -15,15 +15,19 @@ from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.teachers.cached_outputs import checksum, joined
 from raykd.teachers.recording import BLOCK_BYTES, Recording, estimate_bytes, record, row_bytes
+from tests.unit.teachers.gathering import logits_of, maps_of, states_of
 from tests.unit.training.toys import CLASSES, CPU, VOCABULARY, FirstToken, bert, encoded
 
 ROWS = 37
 TASK = FirstToken()
 LENGTH = 30
 LAYERS = (0, 1, 2)
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=LAYERS, context_padding=3)
+OUTPUT_SPEC = OutputSpec(Logits(), *hidden_states(LAYERS), context_padding=3)
 ENCODED = encoded(ROWS, longest=LENGTH - 1)
 # Relative size of the last bit of a value, halved by rounding.
 ROUNDING = {"fp32": 2**-22, "fp16": 2**-11, "bf16": 2**-8}
@@ -47,7 +51,7 @@ def recording(model=None, *, progress=lambda done: None, **changes):
 def direct(rows, context_padding=OUTPUT_SPEC.context_padding):
     batch = Collator(0, max_length=LENGTH, context_padding=context_padding)(ENCODED, rows)
     with torch.inference_mode():
-        return batch, forward(teacher().eval(), batch, hidden_states=LAYERS)
+        return batch, forward(teacher().eval(), batch, output_spec=hidden_states(LAYERS))
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
@@ -56,8 +60,8 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
     kept = recording(dtype=dtype)
     rows = np.array([30, 2, 2, 17, 36, 0])
     batch, out = direct(rows)
-    found = kept.gather_hidden(rows, batch.input_ids.shape[1], layers)
-    assert torch.allclose(kept.gather_logits(rows, 0), out.logits, atol=1e-5)
+    found = states_of(kept, rows, batch.input_ids.shape[1], layers)
+    assert torch.allclose(logits_of(kept, rows, 0), out.logits, atol=1e-5)
     length = ENCODED.lengths()[rows]
     recorded_to = np.minimum(length + OUTPUT_SPEC.context_padding, LENGTH)
     assert (recorded_to > length).all()
@@ -73,26 +77,27 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
 def test_fewer_positions_than_recorded_can_be_asked_for():
     kept = recording()
     rows = np.array([5, 6])
-    short = kept.gather_hidden(rows, 4, LAYERS)
-    long = kept.gather_hidden(rows, LENGTH, LAYERS)
+    short = states_of(kept, rows, 4, LAYERS)
+    long = states_of(kept, rows, LENGTH, LAYERS)
     assert all(torch.equal(short[k], long[k][:, :4]) for k in LAYERS)
 
 
 def test_rows_at_the_maximum_length_have_as_much_margin_as_there_is():
-    kept = recording(output_spec=OutputSpec(hidden_states=(2,), context_padding=50))
-    assert np.array_equal(np.diff(kept.hidden.offsets), np.full(ROWS, LENGTH))
+    kept = recording(output_spec=OutputSpec(*hidden_states((2,)), context_padding=50))
+    assert np.array_equal(np.diff(kept.parts["hidden_states/2"].offsets), np.full(ROWS, LENGTH))
 
 
 @pytest.mark.parametrize(("rows_of_a_block", "blocks"), [(8, 5), (20, 2), (36, 2)])
 def test_blocks_hold_whole_rows_and_give_the_same(rows_of_a_block, blocks):
     whole, cut = recording(), recording(row_bytes=BLOCK_BYTES // rows_of_a_block)
-    part = cut.hidden
-    assert (len(whole.hidden.chunks), len(part.chunks)) == (1, blocks)
+    part = cut.parts["hidden_states/0"]
+    assert {len(p.chunks) for p in whole.parts.values()} == {1}
+    assert {len(p.chunks) for p in cut.parts.values()} == {blocks}
     assert (part.starts[0], part.starts[-1]) == (0, ROWS)
     sizes = [part.offsets[b] - part.offsets[a] for a, b in pairwise(part.starts)]
     assert sizes == [len(c) for c in part.chunks]
     rows = np.random.default_rng(0).permutation(ROWS)
-    one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (whole, cut))
+    one, two = (states_of(k, rows, LENGTH, LAYERS) for k in (whole, cut))
     assert all(torch.allclose(one[k], two[k], atol=1e-5) for k in LAYERS)
     assert np.allclose(whole.all_logits(), cut.all_logits(), atol=1e-5)
 
@@ -125,7 +130,9 @@ def test_blocks_of_rows_of_all_sizes_hold_as_many_as_fit():
 
 
 def test_no_block_of_attention_maps_is_larger_than_its_bytes():
-    output_spec = OutputSpec(attentions=tuple(range(12)), hidden_states=(0, 1), context_padding=2)
+    output_spec = OutputSpec(
+        *attention_maps(tuple(range(12))), *hidden_states((0, 1)), context_padding=2
+    )
     sizes = ModelDims(layers=12, hidden=768, heads=12, vocabulary=30_522)
     rows = row_bytes(ENCODED, output_spec, sizes, kind="classification", num_labels=2, wide=False)
     lengths = ENCODED.lengths()
@@ -138,7 +145,7 @@ def test_no_block_of_attention_maps_is_larger_than_its_bytes():
 def test_what_rounding_loses_is_measured(dtype):
     exact, kept = recording(dtype="fp32"), recording(dtype=dtype)
     rows = np.arange(ROWS)
-    one, two = (k.gather_hidden(rows, LENGTH, LAYERS) for k in (exact, kept))
+    one, two = (states_of(k, rows, LENGTH, LAYERS) for k in (exact, kept))
     lost = sum((one[k] - two[k]).square().sum() for k in LAYERS)
     size = sum(one[k].square().sum() for k in LAYERS)
     assert kept.error()["hidden_states"] == pytest.approx(float((lost / size).sqrt()), rel=1e-2)
@@ -149,19 +156,19 @@ def test_logits_of_rows_are_read_from_one_piece():
     cut = recording(row_bytes=BLOCK_BYTES // 10)
     whole = cut.with_one_chunk_of_logits()
     rows = np.array([36, 0, 5, 5, 30])
-    assert len(whole.logits.chunks) == 1 < len(cut.logits.chunks)
-    assert torch.equal(whole.gather_logits(rows, 0), cut.gather_logits(rows, 0))
+    assert len(whole.parts["logits"].chunks) == 1 < len(cut.parts["logits"].chunks)
+    assert torch.equal(logits_of(whole, rows, 0), logits_of(cut, rows, 0))
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("blocks", [(0, 1), (1,), (1, 0)])
 def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
-    kept = recording(dtype=dtype, output_spec=OutputSpec(logits=True, attentions=(0, 1)))
+    kept = recording(dtype=dtype, output_spec=OutputSpec(Logits(), *attention_maps((0, 1))))
     rows = np.array([30, 2, 17])
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
     with torch.inference_mode():
-        out = forward(teacher().eval(), batch, attentions=(0, 1))
-    found = kept.gather_attentions(rows, batch.input_ids.shape[1], blocks)
+        out = forward(teacher().eval(), batch, output_spec=attention_maps((0, 1)))
+    found = maps_of(kept, rows, batch.input_ids.shape[1], blocks)
     mask = batch.attention_mask.bool()
     pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
     for block in blocks:
@@ -172,35 +179,37 @@ def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
 def test_spans_have_logits_for_every_token():
     random_init = RandomInitConfig(family="bert", layers=1, hidden=16, heads=2)
     model = build_model(random_init, vocabulary=VOCABULARY, kind="span", num_labels=2, seed=0)
-    kept = recording(model, output_spec=OutputSpec(logits=True))
+    kept = recording(model, output_spec=OutputSpec(Logits()))
     rows = np.array([4, 20, 9])
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
     with torch.inference_mode():
         out = forward(model.eval(), batch)
     assert out.logits.shape == (3, 2, batch.input_ids.shape[1])
     assert (out.logits[batch.attention_mask[:, None].expand_as(out.logits) == 0] == PADDED).all()
-    assert torch.allclose(kept.gather_logits(rows, out.logits.shape[2]), out.logits, atol=1e-5)
+    assert torch.allclose(logits_of(kept, rows, out.logits.shape[2]), out.logits, atol=1e-5)
     assert kept.all_logits().shape == (ROWS, 2, ENCODED.lengths().max())
     squad = registry.load("tasks", "squad")
-    size = estimate_bytes(ENCODED, OutputSpec(logits=True), model_dims(model), squad, wide=True)
+    size = estimate_bytes(ENCODED, OutputSpec(Logits()), model_dims(model), squad, wide=True)
     assert kept.stored() == {"logits": size}
 
 
 def test_a_row_of_a_batch_is_the_same_in_a_batch_of_its_own():
     one, many = recording(batch_size=1), recording(batch_size=64)
     assert np.allclose(one.all_logits(), many.all_logits(), atol=1e-5)
-    assert np.array_equal(one.hidden.offsets, many.hidden.offsets)
+    assert np.array_equal(
+        one.parts["hidden_states/2"].offsets, many.parts["hidden_states/2"].offsets
+    )
 
 
 def test_only_logits_are_kept_when_only_logits_are_read():
-    kept = recording(output_spec=OutputSpec(logits=True))
-    assert (kept.hidden, kept.attentions, kept.layers, kept.blocks) == (None, None, (), ())
+    kept = recording(output_spec=OutputSpec(Logits()))
+    assert kept.names == ("logits",)
     assert kept.stored() == {"logits": ROWS * CLASSES * 4}
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_the_size_is_known_before(dtype):
-    output_spec = OutputSpec(hidden_states=(0, 2), attentions=(1,), context_padding=1)
+    output_spec = OutputSpec(*hidden_states((0, 2)), *attention_maps((1,)), context_padding=1)
     kept = recording(dtype=dtype, output_spec=output_spec)
     model = teacher()
     estimate = estimate_bytes(ENCODED, output_spec, model_dims(model), TASK, wide=dtype == "fp32")
@@ -226,12 +235,12 @@ def test_hidden_states_too_large_for_fp16_are_refused_with_a_way_out():
     with pytest.raises(TeacherError, match="larger than fp16 can hold") as caught:
         recording(model, dtype="fp16")
     assert caught.value.hint == "set teacher.dtype: bf16 or fp32"
-    states = recording(model, dtype="bf16").gather_hidden(np.arange(ROWS), 3, (2,))[2]
+    states = states_of(recording(model, dtype="bf16"), np.arange(ROWS), 3, (2,))[2]
     assert states.abs().max() > 1e5
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("output_spec", [OUTPUT_SPEC, OutputSpec(logits=True)])
+@pytest.mark.parametrize("output_spec", [OUTPUT_SPEC, OutputSpec(Logits())])
 def test_logits_that_are_not_finite_are_refused(value, output_spec):
     model = teacher()
     with torch.no_grad():
@@ -241,12 +250,12 @@ def test_logits_that_are_not_finite_are_refused(value, output_spec):
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-@pytest.mark.parametrize("which", ["logits", "hidden states"])
+@pytest.mark.parametrize("which", ["logits", "hidden_states/2"])
 def test_a_write_through_torch_is_noticed(which):
     kept = recording()
     before = checksum(kept.arrays())
     assert checksum(kept.arrays()) == before
-    array = (kept.logits if which == "logits" else kept.hidden).chunks[0]
+    array = kept.parts[which].chunks[0]
     # As in the object store; torch does not mind.
     array.setflags(write=False)
     torch.from_numpy(array)[-1].add_(1)
@@ -266,8 +275,10 @@ def test_the_order_of_arrays_counts():
 
 
 def test_what_was_not_recorded_is_missed_by_its_number():
-    kept = recording(output_spec=OutputSpec(hidden_states=(0, 2), attentions=(1,)))
-    with pytest.raises(LookupError, match="hidden state 1 of the teacher was not recorded, only 0"):
-        kept.gather_hidden(np.arange(2), LENGTH, (0, 1))
-    with pytest.raises(LookupError, match="attention 0 of the teacher was not recorded, only 1"):
-        kept.gather_attentions(np.arange(2), LENGTH, (0,))
+    kept = recording(output_spec=OutputSpec(*hidden_states((0, 2)), *attention_maps((1,))))
+    with pytest.raises(LookupError, match="hidden_states/1 of the teacher was not recorded, only"):
+        states_of(kept, np.arange(2), LENGTH, (0, 1))
+    with pytest.raises(
+        LookupError, match="attentions/0 of the teacher was not recorded, only attentions/1"
+    ):
+        maps_of(kept, np.arange(2), LENGTH, (0,))

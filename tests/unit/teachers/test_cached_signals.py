@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from raykd.methods.base import OutputSpec
-from raykd.teachers import ragged
+from raykd.models.signals import ragged
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.ragged import one_chunk
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals, split_signals
-from raykd.teachers.ragged import one_chunk
-from raykd.teachers.signals import select_signals, signal_names
+from raykd.teachers.recording import kept
+from raykd.teachers.vocab_cache.signal import VocabularyScores
+from tests.unit.teachers.gathering import states_of
 from tests.unit.teachers.same import same
 
 LENGTHS = (3, 1, 4, 1, 5, 2, 6)
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2, 5), attentions=(1, 3), context_padding=1)
+OUTPUT_SPEC = OutputSpec(
+    Logits(), *hidden_states((0, 2, 5)), *attention_maps((1, 3)), context_padding=1
+)
 
 
 def numbers(count: int, *shape: int) -> np.ndarray:
@@ -24,21 +31,27 @@ def numbers(count: int, *shape: int) -> np.ndarray:
 def recorded(cuts: tuple[int, ...]) -> CachedOutputs:
     """Outputs on seven rows with known values, in blocks that end at some rows."""
 
-    def part(lengths, *shape):
-        whole = numbers(sum(lengths), *shape)
+    def part(lengths, width, first=0):
+        whole = first + numbers(sum(lengths), width)
         rows = np.split(whole, np.cumsum(lengths)[:-1])
         ends = (0, *cuts, len(lengths))
         return ragged.joined([one_chunk(rows[a:b]) for a, b in itertools.pairwise(ends)])
 
+    states, maps = [n + 1 for n in LENGTHS], [n * n for n in LENGTHS]
+    parts = {
+        "attentions/1": part(maps, 2),
+        "attentions/3": part(maps, 2, 500),
+        "hidden_states/0": part(states, 2),
+        "hidden_states/2": part(states, 2, 100),
+        "hidden_states/5": part(states, 2, 200),
+        "logits": part((1,) * len(LENGTHS), 3),
+    }
     return CachedOutputs(
-        logits=part((1,) * len(LENGTHS), 3),
-        layers=(0, 2, 5),
-        hidden=part([n + 1 for n in LENGTHS], 3, 2),
-        blocks=(1, 3),
-        attentions=part([n * n for n in LENGTHS], 2, 2),
+        signals=OUTPUT_SPEC.cacheable,
+        parts=parts,
         dtype="fp32",
         context_padding=1,
-        shape="row",
+        labels_of="row",
         rounding={"hidden_states/0": (1.0, 4.0), "hidden_states/2": (2.0, 5.0),
                   "hidden_states/5": (0.0, 6.0), "attentions/1": (0.5, 1.0),
                   "attentions/3": (0.0, 2.0)},
@@ -72,7 +85,9 @@ def test_a_signal_is_read_without_its_values_at_hand():
     assert asked == []
     found = signals["hidden_states/2"].read(1, 3)["hidden_states/2"]
     assert asked == [0, 1]
-    assert np.array_equal(found, np.concatenate(whole.hidden.rows(np.asarray([1, 2])))[:, 1])
+    assert np.array_equal(
+        found, np.concatenate(whole.parts["hidden_states/2"].rows(np.asarray([1, 2])))
+    )
 
 
 def test_signals_of_two_recordings_go_together():
@@ -86,13 +101,13 @@ def test_signals_of_two_recordings_go_together():
 
 def test_some_of_the_signals_are_a_recording_of_their_own():
     whole = recorded((2,))
-    few = OutputSpec(logits=True, hidden_states=(5,), context_padding=1)
+    few = OutputSpec(Logits(), *hidden_states((5,)), context_padding=1)
     bare, values = merge_signals(split_signals(whole), few, "fp32", blocks(3))
     found = bare.with_chunks(values)
-    assert found.names() == ("logits", "hidden_states/5")
+    assert found.names == ("hidden_states/5", "logits")
     assert found.rounding == {"hidden_states/5": (0.0, 6.0)}
     rows = np.arange(len(LENGTHS))
-    ours, theirs = (r.gather_hidden(rows, 7, (5,))[5].numpy() for r in (found, whole))
+    ours, theirs = (states_of(r, rows, 7, (5,))[5].numpy() for r in (found, whole))
     assert np.array_equal(ours, theirs)
 
 
@@ -104,15 +119,14 @@ def test_rounding_of_layers_adds_up_to_that_of_the_signal():
 
 @pytest.mark.parametrize("token_labels", [True, False])
 def test_names_of_signals_are_those_of_what_is_recorded(token_labels):
-    names = signal_names(OUTPUT_SPEC, token_labels=token_labels)
-    assert names == recorded(()).names()
-    plain = OutputSpec(hidden_states=(1,))
-    assert ("logits" in signal_names(plain, token_labels=token_labels)) == (not token_labels)
+    assert kept(OUTPUT_SPEC, token_labels=token_labels) == recorded(()).signals
+    plain = OutputSpec(*hidden_states((1,)))
+    assert (Logits() in kept(plain, token_labels=token_labels)) == (not token_labels)
 
 
 def test_only_some_signals():
-    some = select_signals(OUTPUT_SPEC, ["hidden_states/2", "attentions/3"])
-    assert some == OutputSpec(hidden_states=(2,), attentions=(3,), context_padding=1)
-    tokens = OutputSpec(logits=True, vocab_cache="sampled:8", hidden_states=(1,))
-    assert select_signals(tokens, ["tokens/sampled:8"]) == OutputSpec(vocab_cache="sampled:8")
-    assert select_signals(tokens, ["hidden_states/1"]) == OutputSpec(hidden_states=(1,))
+    some = OUTPUT_SPEC.only(["hidden_states/2", "attentions/3"])
+    assert some == OutputSpec(*hidden_states((2,)), *attention_maps((3,)), context_padding=1)
+    tokens = OutputSpec(Logits(), VocabularyScores("sampled:8"), *hidden_states((1,)))
+    assert tokens.only(["tokens/sampled:8"]) == OutputSpec(VocabularyScores("sampled:8"))
+    assert tokens.only(["hidden_states/1"]) == OutputSpec(*hidden_states((1,)))

@@ -72,12 +72,12 @@ def test_what_has_no_fixed_form_is_refused():
 
 
 def test_digests_are_the_same_in_another_process():
-    code = "from raykd.teachers.digest import *\nprint(digest({'a': [1, 'b']}, 2.5), code_digest('raykd.teachers.ragged'))"  # noqa: E501
+    code = "from raykd.teachers.digest import *\nprint(digest({'a': [1, 'b']}, 2.5), code_digest('raykd.models.signals.ragged'))"  # noqa: E501
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert found.stdout.split() == [
-        digest({"a": [1, "b"]}, 2.5), code_digest("raykd.teachers.ragged")
+        digest({"a": [1, "b"]}, 2.5), code_digest("raykd.models.signals.ragged")
     ]  # fmt: skip
 
 
@@ -123,21 +123,22 @@ def test_recording_counts_with_all_that_makes_parts():
     for name in (
         "recording",
         "scoring",
-        "teacher_text",
-        "teacher_variants",
-        "student_init",
+        "written",
+        "derive",
+        "beginning",
         "vocab_cache.hidden",
+        "tokens.signal",
     ):
         assert f"raykd.teachers.{name}" in found
 
 
 def test_a_changed_import_changes_the_digest(module, monkeypatch):
-    before = module("mine_b", "from raykd.teachers import ragged\n")
+    before = module("mine_b", "from raykd.models.signals import ragged\n")
     alone = module("mine_c", "import os\n")
     original = digests._code
 
     def changed(name: str):
-        return ("other", ()) if name == "raykd.teachers.ragged" else original(name)
+        return ("other", ()) if name == "raykd.models.signals.ragged" else original(name)
 
     monkeypatch.setattr(digests, "_code", changed)
     digests._code_digest.cache_clear()

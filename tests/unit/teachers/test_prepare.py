@@ -77,12 +77,13 @@ def test_the_same_inputs_give_the_same_teacher():
 def test_what_the_methods_read_is_recorded_for_the_training_rows():
     cached_outputs = tiny.ready()[0].cached_outputs
     assert cached_outputs.all_logits().shape == (tiny.ROWS["train"], 3)
-    assert (cached_outputs.layers, cached_outputs.context_padding) == ((0, 2), 2)
+    assert cached_outputs.names == ("hidden_states/0", "hidden_states/2", "logits")
+    assert cached_outputs.context_padding == 2
 
 
 def test_without_signals_only_logits_are_recorded():
     cached_outputs = tiny.prepared(output_spec=OutputSpec())[0].cached_outputs
-    assert cached_outputs.hidden is None
+    assert cached_outputs.names == ("logits",)
 
 
 def test_a_teacher_served_by_its_weights_is_not_recorded():

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from raykd.data.collate import Collator
-from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.features import Reduced
+from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher
 from tests.unit.teachers import tiny
@@ -54,16 +56,16 @@ def test_the_two_ways_of_serving_say_the_same():
 
 
 def test_nothing_is_given_that_was_not_asked_for(teacher):
-    out = teacher.outputs_fn(OutputSpec(hidden_states=(2,)))(batch())
+    out = teacher.outputs_fn(OutputSpec(*hidden_states((2,))))(batch())
     assert out.hidden(2).shape[0] == len(ROWS)
-    with pytest.raises(LookupError, match="hidden state 0 was not declared"):
+    with pytest.raises(LookupError, match="hidden_states/0 was not declared"):
         out.hidden(0)
-    with pytest.raises(LookupError, match="attention 0 was not declared"):
+    with pytest.raises(LookupError, match="attentions/0 was not declared"):
         out.attention(0)
 
 
 def test_recorded_logits_are_not_given_unless_declared():
-    out = teachers()[0].outputs_fn(OutputSpec(hidden_states=(2,)))(batch())
+    out = teachers()[0].outputs_fn(OutputSpec(*hidden_states((2,))))(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
 
@@ -72,7 +74,7 @@ def test_a_method_that_reads_no_outputs_gets_nothing(teacher):
     out = teacher.outputs_fn(OutputSpec())(batch())
     with pytest.raises(LookupError, match="logits were not declared"):
         _ = out.logits
-    with pytest.raises(LookupError, match="hidden state 0"):
+    with pytest.raises(LookupError, match="hidden_states/0"):
         out.hidden(0)
 
 
@@ -90,17 +92,17 @@ def test_the_live_teacher_has_no_dropout():
 def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
     prepared, _ = tiny.ready()
     read = teachers()[0].outputs_fn(tiny.OUTPUT_SPEC)
-    before = [part.chunks[0].copy() for part in prepared.cached_outputs.parts().values()]
+    before = [part.chunks[0].copy() for part in prepared.cached_outputs.parts.values()]
     out = read(batch())
     out.logits.add_(1)
     out.hidden(2).mul_(0)
-    for part, was in zip(prepared.cached_outputs.parts().values(), before, strict=True):
+    for part, was in zip(prepared.cached_outputs.parts.values(), before, strict=True):
         assert np.array_equal(part.chunks[0], was)
 
 
 def test_feature_transforms_are_read_in_place_of_hidden_states():
     words = WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)
-    output_spec = replace(tiny.OUTPUT_SPEC, hidden_states=(), feature_transforms=(words,))
+    output_spec = tiny.OUTPUT_SPEC.without(HiddenState).union(OutputSpec(Reduced(words)))
     transformed, _ = tiny.prepared(output_spec=output_spec)
     assert set(transformed.cached_outputs.stored()) == {"logits", "feature_transforms"}
     mask = batch().attention_mask

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from raykd.methods.base import OutputSpec
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.teachers import teacher_cache
 from raykd.teachers.cache_keys import cache_keys_of
 from raykd.teachers.cache_lookup import WEIGHTS
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_cache import open_cache
 from tests.unit.teachers import tiny
+from tests.unit.teachers.gathering import maps_of, states_of
 from tests.unit.teachers.same import same
 
-SMALL = OutputSpec(logits=True)
+SMALL = OutputSpec(Logits())
 
 
 def close(one, two):
@@ -25,9 +27,11 @@ def close(one, two):
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
 def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
-    few = OutputSpec(logits=True, hidden_states=(0,), context_padding=2)
+    few = OutputSpec(Logits(), *hidden_states((0,)), context_padding=2)
     first = tiny.through(tmp_path, tiny.inputs(output_spec=few, dtype=dtype))
-    all_of = OutputSpec(logits=True, hidden_states=(0, 1, 2), attentions=(1,), context_padding=2)
+    all_of = OutputSpec(
+        Logits(), *hidden_states((0, 1, 2)), *attention_maps((1,)), context_padding=2
+    )
     more = tiny.inputs(output_spec=all_of, dtype=dtype)
     second = tiny.through(tmp_path, more)
     assert set(second.found.missing) == {
@@ -36,17 +40,16 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
     assert second.made.history == ()
     assert second.made.scores == {}
     assert same(second.made.state, first.made.state)
-    assert second.made.cached_outputs.layers == (1, 2)
+    assert "hidden_states/1" in second.made.cached_outputs.names
+    assert "hidden_states/0" not in second.made.cached_outputs.names
     # What was there is taken as it is, and the whole is what one recording gives.
     whole, _ = tiny.prepared(output_spec=more.output_spec, dtype=dtype)
     cached_outputs, want = second.prepared.cached_outputs, whole.cached_outputs
     assert np.array_equal(cached_outputs.all_logits(), first.prepared.cached_outputs.all_logits())
-    assert cached_outputs.layers == want.layers
+    assert cached_outputs.names == want.names
     rows = np.asarray([3, 0, 31])
-    some, wanted = (r.gather_hidden(rows, tiny.LENGTH, (0, 1, 2)) for r in (cached_outputs, want))
-    maps, wanted_maps = (
-        r.gather_attentions(rows, tiny.LENGTH, (1,)) for r in (cached_outputs, want)
-    )
+    some, wanted = (states_of(r, rows, tiny.LENGTH, (0, 1, 2)) for r in (cached_outputs, want))
+    maps, wanted_maps = (maps_of(r, rows, tiny.LENGTH, (1,)) for r in (cached_outputs, want))
     tolerance = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}[dtype]
     for layer in (0, 1, 2):
         assert (some[layer] - wanted[layer]).abs().max() < tolerance
@@ -64,11 +67,9 @@ WANTS_NOTHING_NEW = {
     "weights in place of outputs": {"mode": "weights"},
     "fewer signals": {"output_spec": SMALL},
     "the same layers in another order": {
-        "output_spec": OutputSpec(logits=True, hidden_states=(2, 0), context_padding=2)
+        "output_spec": OutputSpec(Logits(), *hidden_states((2, 0)), context_padding=2)
     },
-    "an arm that reads no hidden states": {
-        "output_spec": OutputSpec(logits=True, context_padding=2)
-    },
+    "an arm that reads no hidden states": {"output_spec": OutputSpec(Logits(), context_padding=2)},
     "a student that pads with another token": {"student_pad": 3},
 }
 
@@ -154,7 +155,7 @@ def test_rows_that_pass_are_counted(tmp_path):
     first = tiny.kept(tmp_path)
     everything = sum(tiny.ROWS[role] for role in ("train", "validation", "test"))
     assert first.prepared.forwards == first.prepared.distinct == everything
-    more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
+    more = tiny.inputs(output_spec=tiny.output_spec((0, 1, 2)))
     # One layer more is one more pass over the rows of training.
     second = tiny.through(tmp_path, more)
     assert second.made.rows == tiny.ROWS["train"]
@@ -205,7 +206,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     cache = teacher_cache.TeacherCache(tmp_path, writable=False)
     found = cache.look_up(tiny.inputs(), first.keys)
     assert found.missing == ()
-    more = tiny.inputs(output_spec=replace(tiny.OUTPUT_SPEC, hidden_states=(0, 1, 2)))
+    more = tiny.inputs(output_spec=tiny.output_spec((0, 1, 2)))
     keys = cache_keys_of(more, tiny.words())
     found = cache.look_up(more, keys)
     assert found.missing == ("recorded/hidden_states/1",)

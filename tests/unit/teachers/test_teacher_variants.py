@@ -8,6 +8,8 @@ import torch
 
 from raykd import registry
 from raykd.methods.base import DistillationContext, OutputSpec
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.teachers.cache_keys import cache_keys_of
 from raykd.teachers.object_store import arrays
 from raykd.teachers.open_teacher import open_variant, record_outputs_of_variant
@@ -15,7 +17,7 @@ from raykd.teachers.teacher_variants import analysis_name, variant_key
 from tests.integration.scaled_teacher import METHOD, Mean, Params
 from tests.unit.teachers import tiny
 
-LOGITS = OutputSpec(logits=True)
+LOGITS = OutputSpec(Logits())
 TWICE = Mean(8), Mean(12)
 
 
@@ -60,7 +62,7 @@ def test_the_outputs_of_a_variant_are_those_of_the_derived_model(prepared):
     assert np.allclose(
         cached_outputs.all_logits(), 3 * prepared.cached_outputs.all_logits(), atol=1e-4
     )
-    assert cached_outputs.hidden is None
+    assert cached_outputs.names == ("logits",)
 
 
 def test_variants_are_made_of_copies(prepared):
@@ -123,7 +125,7 @@ def test_keys_tell_variants_tasks_and_signals_apart(prepared):
     two, three = variant(prepared, 2.0), variant(prepared, 3.0)
     keys = {
         variant_key("a", two, LOGITS), variant_key("a", three, LOGITS),
-        variant_key("b", two, LOGITS), variant_key("a", two, OutputSpec(hidden_states=(1,))),
+        variant_key("b", two, LOGITS), variant_key("a", two, OutputSpec(*hidden_states((1,)))),
     }  # fmt: skip
     assert len(keys) == 4
     assert variant_key("a", two, LOGITS) == variant_key("a", variant(prepared, 2.0), LOGITS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 from raykd.data.base import NO_LABEL, DataSettings
 from raykd.data.collate import Collator
@@ -20,6 +21,9 @@ from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, random_init_dims
+from raykd.models.signals.base import Signal
+from raykd.models.signals.logits import Logits
+from raykd.models.signals.texts import Generations
 from raykd.teachers.cached_outputs import joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open_teacher import open_teacher
@@ -29,6 +33,7 @@ from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
+from tests.unit.teachers.gathering import logits_of, tokens_of
 from tests.unit.teachers.tiny import factory, given, through
 
 ROWS, LENGTH = 24, 64
@@ -56,14 +61,15 @@ def inputs() -> TaskInputs:
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},
         student_splits=splits, teacher=teacher, student=teacher,
         finetune=TrainSettings(epochs=1, batch_size=8, lr=1e-3, precision="fp32"),
-        max_length=LENGTH, vocabulary=len(tokenizer), output_spec=OutputSpec(logits=True),
+        max_length=LENGTH, vocabulary=len(tokenizer), output_spec=OutputSpec(Logits()),
         teacher_pad=0, student_pad=0,
     )  # fmt: skip
 
 
-def prepared(inputs: TaskInputs, **output_spec):
+def prepared(inputs: TaskInputs, tokens: str = "", more: Signal | None = None):
+    kept = VocabularyScores(tokens) if tokens else None
     made = prepare(
-        replace(inputs, output_spec=OutputSpec(logits=True, **output_spec)),
+        replace(inputs, output_spec=OutputSpec(Logits(), kept, more)),
         DistributedContext(),
         lambda *progress: None,
     )
@@ -77,7 +83,7 @@ def batch(inputs: TaskInputs):
 
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
-    inputs = replace(inputs, output_spec=OutputSpec(logits=True, vocab_cache=name))
+    inputs = replace(inputs, output_spec=OutputSpec(Logits(), VocabularyScores(name)))
     found, later = (through(tmp_path, inputs) for _ in range(2))
     assert later.made is None
     found, again = found.prepared, later.prepared
@@ -87,9 +93,7 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
     values = []
     for kept in (found, again):
         target = (
-            open_teacher(kept, DistributedContext())
-            .outputs_fn(OutputSpec(logits=True))(rows)
-            .target
+            open_teacher(kept, DistributedContext()).outputs_fn(OutputSpec(Logits()))(rows).target
         )
         values.append(target.distance(student[:count], slice(0, count), Divergence()))
     assert values[0].shape == (count,)
@@ -101,16 +105,16 @@ def test_hidden_states_give_the_scores_of_the_teacher(inputs):
     found, state = prepared(inputs, vocab_cache="hidden")
     dense, _ = prepared(inputs)
     rows = batch(inputs)
-    read = OutputSpec(logits=True)
+    read = OutputSpec(Logits())
     one, two = (
         open_teacher(kept, DistributedContext()).outputs_fn(read)(rows).logits.float()
         for kept in (found, dense)
     )
     assert forward_kl(one, two).max() < 1e-5
     assert found.cached_outputs is not None
-    assert found.cached_outputs.error()["states"] < 1e-3
-    assert sum(p.nbytes() for p in found.cached_outputs.parts().values()) < sum(
-        p.nbytes() for p in dense.cached_outputs.parts().values()
+    assert found.cached_outputs.error()["tokens"] < 1e-3
+    assert sum(p.nbytes() for p in found.cached_outputs.parts.values()) < sum(
+        p.nbytes() for p in dense.cached_outputs.parts.values()
     )
     del state
 
@@ -120,7 +124,7 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
         RandomInitConfig(family="gpt2", layers=1, hidden=16, heads=2, max_positions=LENGTH),
         vocabulary=inputs.vocabulary, kind="causal_lm", num_labels=1, seed=4,
     ).eval()  # fmt: skip
-    recording = inputs.recording("train", OutputSpec(logits=True, vocab_cache="sampled:4000"))
+    recording = inputs.recording("train", OutputSpec(Logits(), VocabularyScores("sampled:4000")))
     recording = replace(recording, row_bytes=np.full(ROWS, 1 << 24), batch_size=4)  # several blocks
     blocks = recording.blocks()
     assert len(blocks) > 1
@@ -128,11 +132,11 @@ def test_draws_follow_the_distribution_and_do_not_depend_on_how_blocks_are_share
     whole = record(teacher, recording, device)
     apart = joined([recording.run(teacher, rows, device) for rows in reversed(blocks)][::-1])
     every = np.arange(ROWS)
-    one, two = (r.gather_tokens(every)["ids"] for r in (whole, apart))
+    one, two = (tokens_of(r, every)["ids"] for r in (whole, apart))
     assert torch.equal(one, two)
     rows = Collator(0, max_length=LENGTH)(recording.encoded, np.asarray([0]))
     p = forward(teacher, rows).logits.softmax(-1)
-    drawn = whole.gather_tokens(np.asarray([0]))["ids"]
+    drawn = tokens_of(whole, np.asarray([0]))["ids"]
     counted = torch.stack([torch.bincount(r, minlength=p.shape[1]) for r in drawn]) / 4000
     assert (counted - p).abs().max() < 0.05
 
@@ -148,8 +152,8 @@ def test_the_mass_that_top_k_holds_is_measured(inputs):
 
 
 def test_the_teacher_writes_a_response_to_every_row_once(inputs):
-    found, _ = prepared(inputs, generation=True)
-    again, _ = prepared(inputs, generation=True)
+    found, _ = prepared(inputs, more=Generations())
+    again, _ = prepared(inputs, more=Generations())
     written, given_rows = found.splits[TEACHER_TEXT], found.splits["train"]
     assert len(written) == len(given_rows)
     assert np.array_equal(written.input_ids, again.splits[TEACHER_TEXT].input_ids)
@@ -193,12 +197,12 @@ def test_rows_without_a_label_have_nothing_that_is_kept(inputs, name, silent):
     train = inputs.teacher_splits["train"]
     blank = without_labels(train, np.isin(np.arange(ROWS), silent))
     splits = {**inputs.teacher_splits, "train": blank}
-    asked = OutputSpec(logits=True, vocab_cache=name)
+    asked = OutputSpec(Logits(), VocabularyScores(name) if name else None)
     recording = replace(inputs, teacher_splits=splits).recording("train", asked)
     kept = record(inputs.teacher.build(0), recording, torch.device("cpu"))
     rows = np.asarray([5, 0, 17, 3])
     count = sum(int(blank.label_counts()[row]) for row in rows)
-    arrays = kept.gather_tokens(rows) if name else {"logits": kept.gather_logits(rows, LENGTH)}
+    arrays = tokens_of(kept, rows) if name else {"logits": logits_of(kept, rows, LENGTH)}
     found = list(arrays.values())
     assert [len(values) for values in found] == [count] * len(found)
     assert kept.coverage[1] == (blank.label_counts().sum() if name else 0)
@@ -209,12 +213,12 @@ def test_states_too_large_for_fp16_fit_as_the_message_says(inputs, dtype, fits):
     model = inputs.teacher.build(0)
     with torch.no_grad():
         model.transformer.ln_f.weight.mul_(1e6)
-    asked = OutputSpec(logits=True, vocab_cache="hidden")
+    asked = OutputSpec(Logits(), VocabularyScores("hidden"))
     recording = replace(inputs, dtype=dtype).recording("train", asked)
     if not fits:
         with pytest.raises(TeacherError, match="larger than fp16") as caught:
             record(model, recording, torch.device("cpu"))
         assert caught.value.hint == "set teacher.dtype: bf16 or fp32"
         return
-    states = record(model, recording, torch.device("cpu")).gather_tokens(np.arange(3))["states"]
+    states = tokens_of(record(model, recording, torch.device("cpu")), np.arange(3))["states"]
     assert states.float().abs().max() > 1e5

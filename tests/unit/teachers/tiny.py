@@ -18,6 +18,8 @@ from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.teachers.cache_keys import CacheKeys, cache_keys_of
 from raykd.teachers.cache_lookup import CacheLookup
@@ -31,7 +33,14 @@ from raykd.training.settings import TrainSettings
 
 TASK = "toy/sentiment"
 WORLD = DistributedContext(device=torch.device("cpu"))
-OUTPUT_SPEC = OutputSpec(logits=True, hidden_states=(0, 2), context_padding=2)
+
+
+def output_spec(layers=(0, 2), context_padding=2):
+    """What methods on some layers read."""
+    return OutputSpec(Logits(), *hidden_states(layers), context_padding=context_padding)
+
+
+OUTPUT_SPEC = output_spec()
 ROWS = {"finetune": 48, "train": 32, "validation": 20, "test": 24}
 LENGTH = 32
 

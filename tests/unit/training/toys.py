@@ -15,6 +15,8 @@ from raykd.data.base import Array, Batch, DataSettings, Examples, Task, Tokenize
 from raykd.data.collate import Collator
 from raykd.methods.base import DistillationContext, LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.results.records import Evaluation
 from raykd.training.device import DistributedContext
 from raykd.training.loop import TrainJob
@@ -75,14 +77,14 @@ class Projected(Method[Params]):
 
     title = "projection"
     reference = ""
-    requires = OutputSpec(logits=True, hidden_states=(1,))
+    requires = OutputSpec(Logits(), *hidden_states((1,)))
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
         self.projection = nn.Linear(context.student.hidden, 4)
 
     def student_outputs(self) -> OutputSpec:
-        return OutputSpec(logits=True, hidden_states=(1,))
+        return OutputSpec(Logits(), *hidden_states((1,)))
 
     def modules(self) -> nn.Module:
         return self.projection
