@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from raykd.cli.output import SHOWN, Format, Output
@@ -42,12 +41,7 @@ class Console(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave nothing unwritten."""
         sys.stderr.flush()
 
@@ -206,14 +200,9 @@ class Logged(Console):
         self._shown.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End what shows the events."""
-        self._shown.__exit__(kind, error, trace)
+        self._shown.__exit__(*raised)
 
     def handle(self, event: Event) -> None:
         """Write and hand on."""
@@ -254,12 +243,7 @@ class LiveView(Console):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Draw a last time and release the terminal."""
         self._live.stop()
 
