@@ -83,9 +83,18 @@ class ToySentiment(TextTask):
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""
-        if split not in SIZES:
-            raise no_split(split, self.name, tuple(SIZES))
-        return limited(generate(settings.seed)[split], f"{self.name}/{split}", settings)
+        return limited(generated(split, self.name, settings), f"{self.name}/{split}", settings)
+
+
+def generated(split: str, name: str, settings: DataSettings) -> Examples:
+    """The rows of one split, for the task `name`.
+
+    Raises:
+        DataError: There is no such split.
+    """
+    if split not in SIZES:
+        raise no_split(split, name, tuple(SIZES))
+    return generate(settings.seed)[split]
 
 
 @functools.lru_cache(maxsize=2)

@@ -16,8 +16,8 @@ import numpy as np
 from raykd.data import columns
 from raykd.data.base import DataSettings, Examples
 from raykd.data.sample import limited
-from raykd.data.table import Table, no_split
-from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
+from raykd.data.table import Table
+from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generated
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of
 
 ASKED = "\nreply:"
@@ -46,9 +46,7 @@ class ToyReplies(GenerationTask):
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""
-        if split not in SIZES:
-            raise no_split(split, self.name, tuple(SIZES))
-        rows = generate(settings.seed)[split]
+        rows = generated(split, self.name, settings)
         table = Table(
             columns={"text": rows.texts[0], "label": rows.labels.tolist()}, origin=self.name
         )
