@@ -28,7 +28,7 @@ def teacher_grad_cross_entropy(
     Args:
         student: Logits, float, shape ``[..., C]``.
         teacher: Logits, same shape. Gradient flows into it; detach it to train a student.
-        temperature: T > 0.
+        temperature: T > 0, of both models.
 
     Returns:
         Nats per row, shape ``[...]``.

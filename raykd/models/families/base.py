@@ -55,6 +55,16 @@ class PrunableUnits:
     feed_forward_norm: str
 
 
+STANDARD_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "layers": ("num_hidden_layers",),
+    "hidden": ("hidden_size",),
+    "heads": ("num_attention_heads",),
+    "intermediate": ("intermediate_size",),
+    "positions": ("max_position_embeddings",),
+}
+"""The names of most configurations in transformers, for `ModelFamily.fields`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily:
     """How models of one architecture are configured, built and taken apart.
