@@ -20,6 +20,9 @@ from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
 
+BETA_HELP = "Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence."
+"""What the parameter of the Jensen-Shannon divergence does, in the methods that have it."""
+
 
 class HasRatio(Protocol):
     """Parameters with a share of distillation."""

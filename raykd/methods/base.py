@@ -18,6 +18,10 @@ from raykd.data.base import TOKEN_KINDS, Array, Batch
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
+from raykd.methods._model_functions import OnlineTeacherFn as OnlineTeacherFn
+from raykd.methods._model_functions import Sampling as Sampling
+from raykd.methods._model_functions import StudentFn as StudentFn
+from raykd.methods._model_functions import TeacherOutputsFn as TeacherOutputsFn
 from raykd.methods._ranks import Ranks, SingleProcess
 from raykd.methods._refusals import pair_refusal
 from raykd.models.base import ModelDims, Outputs, Subnet
@@ -87,63 +91,6 @@ class DistillationContext:
 
     def _readers(self) -> tuple[ModelDims, ...]:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)
-
-
-TeacherOutputsFn = Callable[[Batch], Outputs]
-"""Returns the teacher's outputs for a batch, from the cache or by running it."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineTeacherFn:
-    """A `TeacherOutputsFn` that runs the teacher, so that any batch will do.
-
-    Attributes:
-        model: The teacher: evaluation mode, frozen weights.
-        read: Returns its outputs for a batch.
-    """
-
-    model: nn.Module
-    read: TeacherOutputsFn
-
-    def __call__(self, batch: Batch) -> Outputs:
-        """Its outputs."""
-        return self.read(batch)
-
-
-class StudentFn(Protocol):
-    """Runs the student on a batch."""
-
-    def __call__(
-        self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
-    ) -> Outputs:
-        """Outputs of the student, or of a subnet of it.
-
-        Args:
-            batch: What it reads.
-            subnet: The subnet, None for the whole student.
-            dropout: Whether dropout is on; a policy is the same when it acts and when it learns.
-        """
-        ...
-
-    def generate(
-        self,
-        batch: Batch,
-        *,
-        max_new_tokens: int,
-        temperature: float,
-        teacher: nn.Module | None = None,
-        share: float = 0.0,
-    ) -> Batch:
-        """The batch with responses sampled now from the student, without dropout and gradient.
-
-        Args:
-            batch: The generation continues its prompts.
-            max_new_tokens: Maximum number of tokens of a response.
-            temperature: Sampling temperature.
-            teacher: A model that is mixed into the sampling distribution.
-            share: Of the teacher in this mixture.
-        """
-        ...
 
 
 class AnalysisContext(Protocol):

@@ -24,7 +24,8 @@ from raykd.losses.relations import (
     window_cells,
     window_relation,
 )
-from raykd.losses.terms import Term, mean_of
+from raykd.losses.terms import Term
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.features import FeatureTransform
@@ -211,12 +212,7 @@ class ContextualKD(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        alpha = self.params.alpha
-        terms: dict[str, Term] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha > 0:
-            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
+        terms = task_and_distil(self.params.alpha, student, teacher, self._distance)
         if self._uses_words:
             terms |= self._word_terms(batch.attention_mask, student, teacher)
         if self._uses_tokens:

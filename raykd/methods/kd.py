@@ -9,7 +9,7 @@ from torch import Tensor
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
-from raykd.losses.terms import mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -78,11 +78,7 @@ class VanillaKD(Method[Params]):
             of = Divergence(kind="forward_kl", temperature=self.temperature)
             target = teacher.target if alpha > 0 else None
             return weighted(student.lazy_logits, labels, target, alpha, of)
-        terms: dict[str, Tensor] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha > 0:
-            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
+        terms = task_and_distil(alpha, student, teacher, self._distance)
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from raykd.methods.base import (
     Method,
     OnlineTeacherFn,
     OutputSpec,
+    Sampling,
     StudentFn,
     TeacherOutputsFn,
 )
@@ -212,14 +213,14 @@ class MiniLLM(Method[Params]):
     def _sample(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Rollout:
         p = self.params
         assert isinstance(teacher, OnlineTeacherFn)
+        sampling = Sampling(
+            max_new_tokens=p.max_new_tokens,
+            temperature=p.temperature,
+            teacher=teacher.model,
+            share=p.teacher_mixed_alpha,
+        )
         with torch.no_grad():
-            written = student.generate(
-                batch,
-                max_new_tokens=p.max_new_tokens,
-                temperature=p.temperature,
-                teacher=teacher.model,
-                share=p.teacher_mixed_alpha,
-            )
+            written = student.generate(batch, sampling)
             # What was sampled is one of the tokens that both have; so are all probabilities.
             shared = self.context.shared_vocabulary
             student_logits = student(written, dropout=False).lazy_logits.first(shared)

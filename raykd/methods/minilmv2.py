@@ -12,7 +12,7 @@ from torch import Tensor
 
 from raykd.data.base import Batch
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.losses.terms import Term, mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_projections import AttentionProjection
@@ -92,12 +92,7 @@ class MiniLMv2(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        alpha = self.params.alpha
-        terms: dict[str, Term] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha:
-            terms["distil"] = alpha * mean_of(self._soft(student.logits, teacher.logits))
+        terms = task_and_distil(self.params.alpha, student, teacher, self._soft)
         mask, last = batch.attention_mask, self.context.student.layers - 1
         for which in self._used():
             found = relation_divergence(

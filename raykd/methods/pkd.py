@@ -10,7 +10,7 @@ from raykd.data.base import Batch
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.losses.terms import Term, mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.hidden_states import hidden_states
@@ -70,11 +70,7 @@ class PatientKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p = self.params
-        terms: dict[str, Term] = {}
-        if p.alpha < 1:
-            terms["task"] = (1 - p.alpha) * student.task_loss
-        if p.alpha:
-            terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
+        terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.beta:
             student_hidden = student.stacked(self._pairs.student)
             teacher_hidden = teacher.stacked(self._pairs.teacher)

@@ -6,7 +6,7 @@ from torch import nn
 
 from raykd.data.base import NO_LABEL, Batch, Task
 from raykd.losses.vocabulary import cross_entropy
-from raykd.methods.base import DistillationContext
+from raykd.methods.base import DistillationContext, Sampling
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
@@ -60,28 +60,24 @@ class StudentRunner:
             outputs = outputs.within(compared)
         return outputs.scored(loss)
 
-    def generate(
-        self,
-        batch: Batch,
-        *,
-        max_new_tokens: int,
-        temperature: float,
-        teacher: nn.Module | None = None,
-        share: float = 0.0,
-    ) -> Batch:
+    def generate(self, batch: Batch, sampling: Sampling) -> Batch:
         """The batch with responses sampled now; see `StudentFn`."""
         joined = self._task.kind == "causal_lm"
         generation = GenerationSettings(
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=sampling.max_new_tokens,
             end=self._context.end,
             pad=self._context.pad,
             sample=True,
-            temperature=temperature,
+            temperature=sampling.temperature,
             vocabulary=self._context.shared_vocabulary,
             positions=self._context.positions,
         )
         with self._precision.autocast():
             generated = generate(
-                self._model, prompts_of(batch, joined=joined), generation, teacher, share
+                self._model,
+                prompts_of(batch, joined=joined),
+                generation,
+                sampling.teacher,
+                sampling.share,
             )
         return generated_batch(batch, generated, generation, joined=joined)

@@ -20,7 +20,7 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTeacherFn
+from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTeacherFn, Sampling
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.load import build_model
@@ -122,8 +122,8 @@ class Recorded(StudentRunner):
 
     wrote: Batch
 
-    def generate(self, batch: Batch, **how: Any) -> Batch:
-        self.wrote = super().generate(batch, **how)
+    def generate(self, batch: Batch, sampling: Sampling) -> Batch:
+        self.wrote = super().generate(batch, sampling)
         return self.wrote
 
 
