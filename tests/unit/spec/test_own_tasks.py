@@ -117,7 +117,7 @@ def test_the_metrics_of_the_schema_are_those_there_are():
 
 
 def test_the_document_shows_a_valid_task(tmp_path):
-    text = (Path(__file__).parents[3] / "docs/own-tasks.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/how-to/add-a-task.md").read_text()
     block = text.split("```yaml\n")[1].split("```")[0]
     spec = load_spec(write(tmp_path, HEAD.replace("tasks: [toy/sentiment]\n", block) + ARMS))
     assert spec.tasks == ("glue/sst2", "reviews", "ratings")
