@@ -187,7 +187,7 @@ def test_the_readme_lists_the_methods_there_are():
 @pytest.fixture
 def own_method(tmp_path, monkeypatch) -> Path:
     """The method of the document in a package outside raykd, with its test."""
-    source, test = blocks(ADD_A_METHOD, "python")
+    source, test, _ = blocks(ADD_A_METHOD, "python")
     package = tmp_path / "my_methods"
     package.mkdir()
     (package / "__init__.py").touch()
