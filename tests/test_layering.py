@@ -93,7 +93,7 @@ LAYERS = {
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
                "models.model_factory", "models.signals", "models.weights", "methods.base",
                "training", "teachers", "results.records"},
-        # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
+        # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(
