@@ -54,8 +54,8 @@ LAYERS = {
     "methods": Layer(
         # Batches and outputs are types in the contract of a method. A method that derives other
         # teachers scores and removes units of the teacher.
-        raykd={"errors", "params", "losses", "data.base", "models.base", "models.unit_selection",
-               "models.structured_pruning", "models.unit_masks"},
+        raykd={"errors", "params", "losses", "data.base", "models.base", "models.signals",
+               "models.structured_pruning", "models.unit_masks", "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -64,7 +64,8 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.files", "models.forward", "models.generation", "methods.base",
+               "models.files", "models.forward", "models.generation", "models.signals",
+               "methods.base",
                "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
@@ -76,8 +77,10 @@ LAYERS = {
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
-        # put together in a type of theirs, which costs torch, hence inside a function.
-        raykd={"errors", "params", "registry", "training.settings", "methods.base"},
+        # put together in a type of theirs, which costs torch, hence inside a function. Names of
+        # classes are compared as the values of a column are.
+        raykd={"errors", "params", "registry", "training.settings", "methods.base",
+               "models.signals", "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
@@ -88,9 +91,9 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
-               "models.model_factory", "models.weights", "methods.base", "training", "teachers",
-               "results.records"},
-        # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
+               "models.model_factory", "models.signals", "models.weights", "methods.base",
+               "training", "teachers", "results.records"},
+        # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(

@@ -25,7 +25,7 @@ from raykd.data.base import KINDS, TEXT_KINDS, Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
-from raykd.models.signals.features import Reduced
+from raykd.models.signals.features import Transformed
 from raykd.models.signals.logits import Logits
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
@@ -114,7 +114,7 @@ def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) ->
     kept = {}
     for transform in method.feature_transforms():
         states = [teacher_outputs.hidden(k).detach() for k in transform.layers]
-        kept[Reduced(transform)] = transform.batch(transform.rows(states, mask), mask)
+        kept[Transformed(transform)] = transform.batch(transform.rows(states, mask), mask)
     logits = teacher_outputs.logits if Logits() in method.teacher_outputs() else None
     return Outputs(logits=logits, values=kept)
 
