@@ -178,12 +178,12 @@ def _common(
 
 def _with_common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """The function as Typer sees it: without `output`, with the common options at the end."""
-    groups: dict[str, Callable[..., object]] = {}
+    groups: dict[str, Any] = {}  # dataclasses of options
     own: dict[str, inspect.Parameter] = {}
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if dataclasses.is_dataclass(parameter.annotation) and name != "output":
             groups[name] = parameter.annotation
-            own |= inspect.signature(parameter.annotation, eval_str=True).parameters
+            own |= inspect.signature(groups[name], eval_str=True).parameters
         else:
             own[name] = parameter
     added = [

@@ -45,18 +45,13 @@ def forward(
         if model.config._attn_implementation != attention:
             model.set_attn_implementation(attention)
     family = family_of(model.config.model_type)
-    marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
     kind = getattr(model.config, TASK_KIND, "")
-    run = model
-    more: dict[str, Any] = dict(SILENT)
-    if kind == "masked_lm":
-        run = model.base_model
-    elif kind in TEXT_KINDS:
-        more["use_cache"] = False
-        if kind == "seq2seq":
-            more["decoder_input_ids"] = shifted(batch.labels, model.config)
+    run = model.base_model if kind == "masked_lm" else model
+    inputs = _inputs(model.config, kind, batch)
+    if family.takes_token_types:
+        inputs["token_type_ids"] = batch.token_type_ids
     for signal in wanted:
-        more |= signal.model_inputs
+        inputs |= signal.model_inputs
     with (
         ExitStack() as watching,
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
@@ -64,12 +59,7 @@ def forward(
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
-        found = run(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            **marks,
-            **more,
-        )
+        found = run(**inputs)
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
         wanted = [signal for signal in wanted if signal.exists(found)]
@@ -85,6 +75,16 @@ def forward(
         lazy_logits=scores,
         values={signal: signal.read(found, watched[signal]) for signal in wanted},
     )
+
+
+def _inputs(config: Any, kind: str, batch: Batch) -> dict[str, Any]:
+    """What every model of a kind of task is called with."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **SILENT}
+    if kind in TEXT_KINDS:
+        inputs["use_cache"] = False
+    if kind == "seq2seq":
+        inputs["decoder_input_ids"] = shifted(batch.labels, config)
+    return inputs
 
 
 def shifted(labels: Tensor, config: Any) -> Tensor:

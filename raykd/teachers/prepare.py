@@ -103,9 +103,8 @@ def make(
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
         cached_outputs = recorder(model, factory, recording, rows.of("train"))
-    test_outputs = None
-    if inputs.records_test_outputs() and known.test_outputs is None:
-        test_outputs = _test_outputs(inputs, model, world)
+    scored_on_test = inputs.records_test_outputs() and known.test_outputs is None
+    test_outputs = _test_outputs(inputs, model, world) if scored_on_test else None
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)

@@ -134,6 +134,20 @@ def _teacher(
     return open_variant(prepared, variant, method.teacher_outputs(), world)
 
 
+def _settings(config: TrialConfig) -> TrainSettings:
+    settings = params.build(TrainSettings, config.train)
+    return replace(settings, precision=config.precision or settings.precision)
+
+
+def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
+    return Collator(
+        prepared.pad_id,
+        max_length=prepared.max_length,
+        context_padding=method.teacher_outputs().context_padding,
+        views=method.views(),
+    )
+
+
 def run_trial(
     config: TrialConfig,
     prepared: PreparedTask,
@@ -159,23 +173,12 @@ def run_trial(
     """
     began = time.monotonic()
     seed_everything(config.seed)
-    settings = params.build(TrainSettings, config.train)
-    settings = replace(settings, precision=config.precision or settings.precision)
+    settings = _settings(config)
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)
     teacher = _teacher(method, prepared, world, teacher, derive)
     splits = _read_by(method, prepared)
-    collator = Collator(
-        prepared.pad_id,
-        max_length=prepared.max_length,
-        context_padding=method.teacher_outputs().context_padding,
-        views=method.views(),
-    )
-
-    def pass_on(evaluation: Evaluation) -> bool:
-        is_last = evaluation.epoch >= settings.epochs
-        return False if is_last else on_evaluation(evaluation)
-
+    collator = _collator(method, prepared)
     result = train_model(
         TrainJob(
             model=model,
@@ -188,7 +191,7 @@ def run_trial(
             collator=collator,
             seed=config.seed,
             world=world,
-            on_evaluation=pass_on,
+            on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
             state_path=Path(config.state_path) if config.state_path else None,
         )
     )
