@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
+from raykd.data.base import NO_LABEL, Array, Batch
 from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
 from raykd.models.families.base import family_of
@@ -152,16 +152,7 @@ def joined_rows(prompts: Sequence[Array], generated: Tensor, end: int) -> list[t
     return rows
 
 
-def reread(
-    encoded: TokenizedDataset, prompts: Sequence[Array], generated: Tensor, end: int
-) -> list[tuple[Array, Array]]:
-    """Token ids and labels of prompts with their generated text, in the layout of `encoded`."""
-    if encoded.label_offsets is None:
-        return joined_rows(prompts, generated, end)
-    return _separate_rows(prompts, generated, end)
-
-
-def _separate_rows(
+def separate_rows(
     prompts: Sequence[Array], generated: Tensor, end: int
 ) -> list[tuple[Array, Array]]:
     """Prompts, and the generated text up to and including the end token."""
@@ -204,7 +195,7 @@ def generated_batch(
     if joined:
         rows = joined_rows(prompts_of(batch, joined=True), generated, generation.end)
     else:
-        rows = _separate_rows(prompts_of(batch, joined=False), generated, generation.end)
+        rows = separate_rows(prompts_of(batch, joined=False), generated, generation.end)
     device = batch.input_ids.device
     ids = _padded([ids for ids, _ in rows], generation.pad)
     return Batch(

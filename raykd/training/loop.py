@@ -149,7 +149,8 @@ class _Training:
         self.began = self.saved = time.monotonic()
 
     def run(self) -> TrainResult:
-        stopped = self._resume() or self._replay_evaluations()
+        self._resume()
+        stopped = self._replay_evaluations()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
@@ -283,8 +284,8 @@ class _Training:
             raise failure
         self.saved = time.monotonic()
 
-    def _resume(self) -> bool:
-        """Resume from a saved state if there is one; always False, as this stops no training."""
+    def _resume(self) -> None:
+        """Resume from a saved state if there is one."""
         path = self.job.state_path
         found: checkpoint.TrainState | RaykdError | None = None
         if path is not None and self.world.rank == 0 and path.exists():
@@ -294,7 +295,7 @@ class _Training:
                 found = exc
         found = self.world.broadcast(found)
         if found is None:
-            return False
+            return
         if isinstance(found, RaykdError):
             raise found
         if found.identity != self._identity():
@@ -313,7 +314,6 @@ class _Training:
             # Made by another number of ranks: neither the generators nor what each rank's method
             # remembers can go on; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
-        return False
 
 
 def _distributed(module: Step, world: DistributedContext) -> nn.Module:

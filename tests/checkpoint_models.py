@@ -1,0 +1,14 @@
+"""Models as a checkpoint gives them, ready to run."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from raykd.models import weights
+from raykd.models.checkpoint import read_checkpoint
+
+
+def load_model(name: str, *, kind: str, num_labels: int, seed: int = 0) -> nn.Module:
+    """A model with a head for the task; the seed draws it where the checkpoint has none."""
+    state = read_checkpoint(name, kind=kind, num_labels=num_labels).state
+    return weights.restore(state, seed=seed)
