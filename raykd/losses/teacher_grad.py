@@ -28,10 +28,10 @@ def teacher_grad_cross_entropy(
     Args:
         student: Logits, float, shape ``[..., C]``.
         teacher: Logits, same shape. Gradient flows into it; detach it to train a student.
-        temperature: T > 0, of both models.
+        temperature: T > 0.
 
     Returns:
-        Nats per row, shape ``[...]``.
+        One value per row in nats, shape ``[...]``.
 
     Raises:
         ShapeError: If the shapes differ.
