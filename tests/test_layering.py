@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -182,15 +183,16 @@ def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def crossing(path: Path) -> list[Import]:
+@functools.cache
+def crossing(path: Path) -> tuple[Import, ...]:
     """What a file imports from other layers and other packages."""
     found = imports(ast.parse(path.read_text(encoding="utf-8")))
     own = layer_of(path)
-    return [
+    return tuple(
         i for i in found
         if i.package not in sys.stdlib_module_names and i.package != "__future__"
         and not (i.package == "raykd" and i.is_in({own}))
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def is_allowed(found: Import, layer: Layer) -> bool:

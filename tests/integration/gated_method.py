@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raykd import LossTerms, Method, OutputSpec, param
+from raykd.models.signals.logits import Logits
 
 LONGEST_S = 180.0
 
@@ -22,7 +23,7 @@ class Gated(Method[Params]):
 
     title = "gated"
     reference = "https://example.org"
-    requires = OutputSpec(logits=True)
+    requires = OutputSpec(Logits())
 
     def loss(self, batch, student, teacher):
         until = time.monotonic() + LONGEST_S

@@ -92,18 +92,9 @@ class ToySentiment(GeneratedSplits, TextTask):
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""
-        return limited(generated(split, self.name, settings), f"{self.name}/{split}", settings)
-
-
-def generated(split: str, name: str, settings: DataSettings) -> Examples:
-    """The rows of one split, for the task `name`.
-
-    Raises:
-        DataError: There is no such split.
-    """
-    if split not in SIZES:
-        raise no_split(split, name, tuple(SIZES))
-    return generate(settings.seed)[split]
+        if split not in SIZES:
+            raise no_split(split, self.name, tuple(SIZES))
+        return limited(generate(settings.seed)[split], f"{self.name}/{split}", settings)
 
 
 @functools.lru_cache(maxsize=2)
