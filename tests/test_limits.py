@@ -20,15 +20,6 @@ def _names(problems: list[str]) -> str:
     return "\n".join(problems)
 
 
-def _without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """The lines of a function from ``def`` to its last, without those of its docstring."""
-    lines = (function.end_lineno or 0) - function.lineno + 1
-    first = function.body[0]
-    if ast.get_docstring(function, clean=False) is not None:
-        lines -= (first.end_lineno or 0) - first.lineno + 1
-    return lines
-
-
 def _code_lines(text: str) -> list[tuple[int, str]]:
     """Number and text of each line that counts: no blank, comment, punctuation or import line.
 
@@ -68,7 +59,7 @@ def test_functions_fit_a_screen():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lines = _without_docstring(node)
+                lines = (node.end_lineno or 0) - node.lineno + 1
                 if lines > FUNCTION_LINES:
                     long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {lines}")
     assert not long, _names(long)
