@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, TokenizedDataset
-from raykd.training.device import DistributedContext, moved
+from raykd.training.device import moved
 from raykd.training.seeding import derive_seed
-from raykd.training.settings import TrainSettings
 
 PREFETCH = 2
 """Batches copied to a GPU ahead of the one in use."""
@@ -93,15 +92,6 @@ def train_shard(rows: Array, rank: int, size: int) -> Array:
         size: How many ranks there are.
     """
     return rows[rank::size] if rank < len(rows) else rows[:1]
-
-
-def eval_shard(
-    encoded: TokenizedDataset, settings: TrainSettings, world: DistributedContext
-) -> list[Array]:
-    """The evaluation batches of this rank, each with rows of similar length."""
-    order = np.argsort(encoded.lengths(), kind="stable")
-    size = settings.eval_batch_size
-    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

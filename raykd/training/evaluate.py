@@ -16,8 +16,9 @@ from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
-from raykd.training.batches import Collate, eval_shard, on_device, stream
-from raykd.training.device import DistributedContext, choose_precision
+from raykd.training.batches import Collate, on_device
+from raykd.training.device import DistributedContext
+from raykd.training.inference import inference_batches, inference_pass
 from raykd.training.settings import TrainSettings
 from raykd.training.text_metrics import generation_metrics
 
@@ -51,19 +52,14 @@ def predict(
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
-    parts: list[torch.Tensor] = []
-    # One autocast context around all batches: the weights are cast once.
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
-            parts.append(forward(model, batch, subnet=subnet).logits.float())
+    with inference_batches(model, encoded, settings, collate, world) as batches:
+        found = [
+            (rows, forward(model, batch, subnet=subnet).logits.float()) for batch, rows in batches
+        ]
         longest = int(encoded.lengths().max())
         width = (2, longest) if task.kind == "span" else (task.num_labels,)
         logits = torch.zeros(len(encoded), *width, device=world.device)
-        for rows, values in zip(batches, parts, strict=True):
+        for rows, values in found:
             # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
             logits[torch.from_numpy(rows).to(world.device), ..., :long] = values[..., :long]
@@ -73,7 +69,6 @@ def predict(
             lengths = torch.from_numpy(encoded.lengths()).to(world.device)
             beyond = torch.arange(longest, device=world.device) >= lengths[:, None]
             logits.masked_fill_(beyond[:, None], PADDED)
-    model.train(was_training)
     array: Array = logits.cpu().numpy()
     return array
 
@@ -128,18 +123,13 @@ def _tallied(
     subnet: Subnet | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     # Summed on every rank, also where one has no batch.
     total = torch.zeros(task.tally_size, dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    with inference_batches(model, encoded, settings, collate, world) as batches:
+        for batch, _ in batches:
             labels = batch.labels[batch.labels != NO_LABEL]
             for logits, at in forward(model, batch, subnet=subnet).chunks():
                 total += task.tally(logits.float(), labels[at]).double()
-    model.train(was_training)
     world.sum(total)
     return task.tallied(total.cpu().numpy())
 
@@ -162,18 +152,13 @@ def teacher_divergence(
         collate: Pads rows.
         world: The ranks.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    with inference_batches(model, encoded, settings, collate, world) as batches:
+        for batch, _ in batches:
             scores, target = forward(model, batch).lazy_logits, teacher(batch).target
             for at in scores.chunks():
                 rows = target.distance(scores.chunk(at), at, Divergence())
                 total += torch.stack([rows.sum().double(), torch.ones_like(rows).sum().double()])
-    model.train(was_training)
     world.sum(total)
     return float(total[0] / total[1])
 
@@ -206,15 +191,11 @@ def latency_ms(
     """
     order = np.argsort(encoded.lengths(), kind="stable")
     picked = order[np.linspace(0, len(order) - 1, LATENCY_ROWS).astype(int)]
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     seconds: list[float] = []
-    with torch.inference_mode(), precision.autocast():
+    with inference_pass(model, settings, world):
         for row in np.concatenate([picked[:LATENCY_WARMUP], picked]):
             began = time.perf_counter()
             batch = on_device(collate(encoded, np.asarray([row])), world.device)
             forward(model, batch).logits.float().cpu()
             seconds.append(time.perf_counter() - began)
-    model.train(was_training)
     return statistics.median(seconds[LATENCY_WARMUP:]) * 1e3

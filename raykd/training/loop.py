@@ -23,6 +23,7 @@ from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.dropout import set_dropout, with_cheap_dropout
+from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
@@ -178,10 +179,8 @@ class _Training:
                 batch = on_device(batch, self.world.device)
                 yield batch, self.module.forward_eval(batch), job.teacher(batch)
 
-        self.module.eval()
-        with torch.no_grad():
+        with evaluation_mode(self.module), torch.no_grad():
             job.method.calibrate(seen())
-        self.module.train()
 
     def _epoch(self, trained: nn.Module, eval_steps: frozenset[int]) -> bool:
         """The rest of the present epoch; whether to stop."""

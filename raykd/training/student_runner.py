@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from torch import nn
 
 from raykd.data.base import NO_LABEL, Batch, Task
@@ -10,6 +12,7 @@ from raykd.methods.base import DistillationContext
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
+from raykd.models.inference import evaluation_mode
 from raykd.models.signals.base import OutputSpec
 from raykd.training.device import Precision
 
@@ -44,12 +47,9 @@ class StudentRunner:
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
     ) -> Outputs:
         """Outputs with the task's loss, which is formed when it is read; see `StudentFn`."""
-        was_training = self._model.training
-        if not dropout:
-            self._model.eval()
-        with self._precision.autocast():
+        mode = nullcontext() if dropout else evaluation_mode(self._model)
+        with mode, self._precision.autocast():
             outputs = forward(self._model, batch, output_spec=self._signals, subnet=subnet)
-        self._model.train(was_training)
         if outputs.has_lazy_logits:
             labels = batch.labels[batch.labels != NO_LABEL]
             return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))

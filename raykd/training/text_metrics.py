@@ -13,8 +13,10 @@ from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
-from raykd.training.batches import Collate, eval_shard, stream
-from raykd.training.device import DistributedContext, choose_precision
+from raykd.models.inference import batches_by_length
+from raykd.training.batches import Collate
+from raykd.training.device import DistributedContext
+from raykd.training.inference import inference_batches, inference_pass
 from raykd.training.settings import TrainSettings
 
 
@@ -80,20 +82,15 @@ def log_likelihoods(
     Returns:
         float64 ``[N]``, on every rank.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     found = torch.zeros(len(encoded), dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    with inference_batches(model, encoded, settings, collate, world) as batches:
+        for batch, _ in batches:
             has_label = batch.labels != NO_LABEL
             labels = batch.labels[has_label]
             rows = batch.index.to(world.device)[has_label.nonzero()[:, 0]]
             for logits, at in forward(model, batch).chunks():
                 likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
                 found.index_add_(0, rows[at], likely.double())
-    model.train(was_training)
     # A row is non-zero on one rank only, so the sum is exact.
     world.sum(found)
     array: Array = found.cpu().numpy()
@@ -118,12 +115,10 @@ def _generated(
         vocabulary=tokens.vocabulary,
     )
     prompts = [encoded.prompt(row) for row in range(len(encoded))]
-    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
-    size = settings.eval_batch_size
-    batches = [order[i : i + size] for i in range(0, len(order), size)]
-    precision = choose_precision(settings.precision, world.device, model)
+    lengths = np.asarray([len(prompt) for prompt in prompts])
+    batches = batches_by_length(lengths, settings.eval_batch_size)
     own: dict[int, Array] = {}
-    with precision.autocast():
+    with inference_pass(model, settings, world):
         for rows in batches[world.rank :: world.size]:
             found = until_end(
                 generate(model, [prompts[row] for row in rows], generation), generation.end
