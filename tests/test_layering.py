@@ -76,8 +76,10 @@ LAYERS = {
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
-        # put together in a type of theirs, which costs torch, hence inside a function.
-        raykd={"errors", "params", "registry", "training.settings", "methods.base"},
+        # put together in a type of theirs, which costs torch, hence inside a function. Names of
+        # classes are compared as the values of a column are.
+        raykd={"errors", "params", "registry", "training.settings", "methods.base",
+               "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),

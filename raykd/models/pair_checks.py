@@ -19,6 +19,7 @@ from raykd.models.layer_selection import INSTEAD
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weight_names import listed
+from raykd.spec.schema import RandomInitSpec
 
 
 @contextmanager
@@ -79,6 +80,43 @@ def check_positions(factory: ModelFactory, max_length: int, name: str, key: str)
             hint=f"set data.max_length to {there} or less{more}",
         )
         raise SpecError(found=[found])
+
+
+def unused_sizes(given: RandomInitSpec, factory: ModelFactory, key: str) -> list[str]:
+    """What to say of sizes that the family of a model has no use for.
+
+    Args:
+        given: The sizes.
+        factory: The model that they make.
+        key: Its place in the file.
+    """
+    positions = given.max_positions
+    if positions in (RandomInitSpec.model_fields["max_positions"].default, factory.positions()):
+        return []
+    return [
+        f"{key}.max_positions: {positions} has no effect: a {given.family} reads rows of any length"
+    ]
+
+
+def unused_vocabulary(
+    student: RandomInitSpec, teacher: str | RandomInitSpec, tokens: int
+) -> list[str]:
+    """What to say of the vocabulary of a student by sizes, which reads the teacher's tokens.
+
+    Args:
+        student: The sizes of the student.
+        teacher: The teacher's name, or its sizes.
+        tokens: How many the teacher has.
+    """
+    known = {RandomInitSpec.model_fields["vocabulary"].default, tokens}
+    if isinstance(teacher, RandomInitSpec):
+        known.add(teacher.vocabulary)
+    if student.vocabulary in known:
+        return []
+    return [
+        f"student.model.vocabulary: {student.vocabulary} has no effect: a student given by its "
+        f"sizes reads the teacher's tokens ({tokens:,})"
+    ]
 
 
 def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:

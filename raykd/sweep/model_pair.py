@@ -20,6 +20,8 @@ from raykd.models.pair_checks import (
     check_positions,
     check_tokens,
     under,
+    unused_sizes,
+    unused_vocabulary,
 )
 from raykd.models.resolve import read_config, resolve
 from raykd.models.tokenizers import (
@@ -89,6 +91,8 @@ def load_pair(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Mode
     with under(key):
         teacher_tokens = _teacher_tokenizer(spec, rows)
         teacher, found = _factory(named, task, teacher_tokens, notes)
+        if isinstance(named, RandomInitSpec):
+            notes += unused_sizes(named, teacher, key)
         if spec.teacher.checkpoint is not None:
             assert found is not None
             said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
@@ -143,6 +147,7 @@ def _factory(
 ) -> tuple[ModelFactory, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, RandomInitSpec):
+        family_named(named).head_class(task.kind)  # before anything is trained
         random_init = RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
         factory = factory_from_random_init(
             random_init,
@@ -192,9 +197,13 @@ def _student(
         )
     assert model is not None
     name, length = describe_model(model), spec.data.max_length
+    if isinstance(model, RandomInitSpec):
+        notes += unused_vocabulary(model, teacher_name(spec), id_count(teacher_tokens))
     with under("student.model"):
         own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
         factory, _ = _factory(model, task, own, notes)
+        if isinstance(model, RandomInitSpec):
+            notes += unused_sizes(model, factory, "student.model")
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)

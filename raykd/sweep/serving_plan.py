@@ -14,7 +14,7 @@ from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations, RunningModel
 from raykd.params import describe
 from raykd.spec.arms import built
-from raykd.spec.schema import SweepSpec
+from raykd.spec.schema import SweepSpec, TeacherSpec
 from raykd.sweep.task_setup import TaskSetup, shared_ids
 from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
 from raykd.teachers.inputs import TaskInputs
@@ -98,6 +98,7 @@ def plan_serving(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_describe(spec, setup, mode, needed, room)
         + (compared + cached if mode == "outputs" else _describe_unused_cache(spec))
+        + _exact(spec, output_spec, mode)
         + _describe_padding(inputs)
         + _describe_text_limits(spec, inputs),
         keys=keys,
@@ -159,9 +160,17 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
     Raises:
         SpecError: What the file asks for cannot serve one of its methods.
     """
-    if setup.task.kind not in TEXT_KINDS or Logits() not in setup.output_spec:
-        return setup, ""
     wanted = spec.teacher.cache
+    if setup.task.kind not in TEXT_KINDS and wanted != "auto":
+        found = Problem(
+            path="teacher.cache",
+            message=f"'{wanted}' is a way to keep distributions over a vocabulary, and a "
+            f"{setup.task.kind} task ({setup.task.name}) has none",
+            hint="leave teacher.cache out",
+        )
+        raise SpecError(found=[found])
+    if setup.task.kind not in TEXT_KINDS or Logits() not in setup.output_spec:
+        return setup, _describe_unused_cache(spec)
     needed = [of for _, of in setup.divergences]
     if wanted == "auto":
         name, why = choose(
@@ -194,6 +203,15 @@ def _describe_unused_cache(spec: SweepSpec) -> str:
     if spec.teacher.cache == "auto":
         return ""
     return f"; teacher.cache: {spec.teacher.cache} has no effect, as nothing of it is recorded"
+
+
+def _exact(spec: SweepSpec, output_spec: OutputSpec, mode: str) -> str:
+    """That a choice of rounding has no effect where nothing is kept that would be rounded."""
+    dtype = spec.teacher.dtype
+    rounded = any(signal.rounds for signal in output_spec.cacheable)
+    if dtype == TeacherSpec().dtype or (rounded and mode == "outputs"):
+        return ""
+    return f"; teacher.dtype: {dtype} has no effect, as nothing is recorded that it rounds"
 
 
 def _smaller(spec: SweepSpec, setup: TaskSetup) -> tuple[OutputSpec, int, str]:

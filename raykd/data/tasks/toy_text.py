@@ -40,6 +40,11 @@ class ToyReplies(GenerationTask):
     max_new_tokens: int = 16
     measure: Accuracy = field(default_factory=lambda: Accuracy(same_sentiment))
 
+    @property
+    def reads_root(self) -> bool:
+        """They are generated."""
+        return False
+
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
