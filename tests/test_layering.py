@@ -64,7 +64,8 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.files", "models.forward", "models.generation", "methods.base",
+               "models.files", "models.forward", "models.generation", "models.inference",
+               "methods.base",
                "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
