@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import (
     EXPLAIN,
     NO_LABEL,
@@ -158,9 +159,9 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
         choices = np.random.default_rng(seed + 3).integers(5, VOCABULARY, (len(LENGTHS), 3))
         choices[::3, 2] = NO_LABEL
         at = np.zeros(len(LENGTHS), np.int64)
-        views = {n: dataclasses.replace(e, choices=choices, choice_at=at)
-                  for n, e in views.items()}  # fmt: skip
-        return dataclasses.replace(plain, views=views, choices=choices, choice_at=at)
+        columns = {CHOICE_TOKENS: choices, CHOICE_POSITION: at}
+        views = {n: dataclasses.replace(e, columns=columns) for n, e in views.items()}
+        return dataclasses.replace(plain, views=views, columns=columns)
     random = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)

@@ -47,7 +47,8 @@ LAYERS = {
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
-        raykd={"errors", "registry", "hub", "losses", "data.base", "data.prompts"},
+        raykd={"errors", "registry", "hub", "losses", "data.answer_choices", "data.base",
+               "data.prompts"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
@@ -65,8 +66,7 @@ LAYERS = {
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
                "models.files", "models.forward", "models.generation", "models.inference",
-               "methods.base",
-               "results.records"},
+               "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(

@@ -174,10 +174,7 @@ class TokenizedDataset:
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
             another text than `input_ids` (what a decoder writes); None when they lie alike.
         views: Prompt views of the same rows, by name.
-        choices: int64 ``[N, C]``, the token of each answer choice at the place in a response where
-            the choices of its row differ first; `NO_LABEL` where a row has fewer choices. None
-            for rows without choices.
-        choice_at: int64 ``[N]``, that place: which token of the response it is, from 0.
+        columns: Further arrays with one entry per row, ``[N, ...]``, by name; batches carry them.
     """
 
     input_ids: Array
@@ -189,8 +186,7 @@ class TokenizedDataset:
     token_labels: bool = False
     label_offsets: Array | None = None
     views: Mapping[str, TokenizedDataset] = field(default_factory=dict)
-    choices: Array | None = None
-    choice_at: Array | None = None
+    columns: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -198,8 +194,9 @@ class TokenizedDataset:
     def arrays(self) -> Iterator[Array]:
         """Every array, those of the views included."""
         yield from (self.input_ids, self.token_type_ids, self.offsets, self.labels)
-        some = (self.label_offsets, self.choices, self.choice_at)
-        yield from (array for array in some if array is not None)
+        if self.label_offsets is not None:
+            yield self.label_offsets
+        yield from self.columns.values()
         if self.references is not None:
             yield self.references.groups
             if self.references.spans is not None:
@@ -244,8 +241,8 @@ class Batch:
             (of a length of their own where they are those of another text).
         index: int64 ``[B]``, row numbers in the split; the key for cached teacher outputs.
         views: Prompt views of the same rows, by name.
-        choices: int64 ``[B, C]``, tokens of answer choices; see `TokenizedDataset`.
-        choice_at: int64 ``[B]``, the place in the response that they are for.
+        columns: Further tensors with one entry per row, ``[B, ...]``, by name; see
+            `TokenizedDataset`.
     """
 
     input_ids: Tensor
@@ -254,25 +251,30 @@ class Batch:
     labels: Tensor
     index: Tensor
     views: Mapping[str, Batch] = field(default_factory=dict)
-    choices: Tensor | None = None
-    choice_at: Tensor | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; `index` stays on the host, where outputs are looked up."""
+        """The batch on a device; copied to a GPU without waiting for what runs there.
+
+        `index` stays on the CPU: cached teacher outputs are looked up there, and reading it back
+        from a GPU would halt the step.
+        """
         return Batch(
-            input_ids=self.input_ids.to(device, non_blocking=True),
-            attention_mask=self.attention_mask.to(device, non_blocking=True),
-            token_type_ids=self.token_type_ids.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
+            input_ids=moved(self.input_ids, device),
+            attention_mask=moved(self.attention_mask, device),
+            token_type_ids=moved(self.token_type_ids, device),
+            labels=moved(self.labels, device),
             index=self.index,
             views={name: batch.to(device) for name, batch in self.views.items()},
-            choices=_there(self.choices, device),
-            choice_at=_there(self.choice_at, device),
+            columns={name: moved(values, device) for name, values in self.columns.items()},
         )
 
 
-def _there(values: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if values is None else values.to(device, non_blocking=True)
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; copied from the CPU to a GPU without waiting for what runs there."""
+    if tensor.device.type == "cpu" and device.type != "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class Task(ABC):

@@ -16,7 +16,7 @@ from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
-from raykd.training.batches import Collate, on_device
+from raykd.training.batches import Collate
 from raykd.training.device import DistributedContext
 from raykd.training.inference import inference_batches, inference_pass
 from raykd.training.settings import TrainSettings
@@ -195,7 +195,7 @@ def latency_ms(
     with inference_pass(model, settings, world):
         for row in np.concatenate([picked[:LATENCY_WARMUP], picked]):
             began = time.perf_counter()
-            batch = on_device(collate(encoded, np.asarray([row])), world.device)
+            batch = collate(encoded, np.asarray([row])).to(world.device)
             forward(model, batch).logits.float().cpu()
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[LATENCY_WARMUP:]) * 1e3

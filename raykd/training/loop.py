@@ -26,7 +26,7 @@ from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
+from raykd.training.batches import Collate, LengthGroupedBatches, stream
 from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.optim import Optimizer
@@ -175,8 +175,7 @@ class _Training:
 
         def seen() -> Iterator[tuple[Batch, Outputs, Outputs]]:
             for begin in range(0, len(order), size):
-                batch = job.collator(job.train, order[begin : begin + size])
-                batch = on_device(batch, self.world.device)
+                batch = job.collator(job.train, order[begin : begin + size]).to(self.world.device)
                 yield batch, self.module.forward_eval(batch), job.teacher(batch)
 
         with evaluation_mode(self.module), torch.no_grad():

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from raykd.teachers.vocab_cache.signal import VocabularyScores
 from torch import nn
 
 from raykd import registry
@@ -54,6 +53,7 @@ from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, TEXT_KINDS, EvalReferences, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
@@ -129,8 +130,10 @@ def test_accuracy_is_the_share_of_rows_whose_right_choice_is_the_most_likely(kin
     texts = [*rows.texts[0], *(text for of in choices for text in of)] * 9
     tokenizer = train_bpe(texts, 400, ("<pad>", "</s>"))
     encoded = task.encode(rows, tokenizer, 512)
-    first = dict(zip(("True", "False", "Neither"), encoded.choices[0].tolist(), strict=True))
-    assert encoded.choices[1, 2] == NO_LABEL
+    first = dict(
+        zip(("True", "False", "Neither"), encoded.columns[CHOICE_TOKENS][0].tolist(), strict=True)
+    )
+    assert encoded.columns[CHOICE_TOKENS][1, 2] == NO_LABEL
     for favourite, right in (("True", 2 / 3), ("False", 1 / 3), ("Neither", 0.0)):
         of = certain(kind, {first[favourite]: 0.5}, len(tokenizer))
         # All responses are one token and the end, so that the favourite wins where it is a choice.
@@ -171,11 +174,12 @@ def test_likelihoods_that_are_not_finite_end_the_trial():
 
 def test_choices_travel_with_a_batch():
     encoded = replace(
-        candidates("seq2seq"), choices=np.arange(15).reshape(5, 3), choice_at=np.arange(5)
+        candidates("seq2seq"),
+        columns={CHOICE_TOKENS: np.arange(15).reshape(5, 3), CHOICE_POSITION: np.arange(5)},
     )
     batch = COLLATOR(encoded, np.asarray([3, 0])).to(CPU)
-    assert batch.choices.tolist() == [[9, 10, 11], [0, 1, 2]]
-    assert batch.choice_at.tolist() == [3, 0]
+    assert batch.columns[CHOICE_TOKENS].tolist() == [[9, 10, 11], [0, 1, 2]]
+    assert batch.columns[CHOICE_POSITION].tolist() == [3, 0]
     assert forward(model("seq2seq"), batch).lazy_logits.picked(torch.tensor([1])).chunk().shape == (
         1,
         12,
