@@ -33,6 +33,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import DistillationContext, Method, OnlineTeacherFn
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
+from raykd.models.generation import TextEnds
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext, Precision
@@ -92,7 +93,7 @@ class SmallPair:
         torch.manual_seed(0)  # for methods with trained modules
         context = DistillationContext(
             teacher=model_dims(self.teacher), student=model_dims(self.student), kind=self.kind,
-            num_labels=self.task.num_labels, end=END, pad=PAD,
+            num_labels=self.task.num_labels,
         )  # fmt: skip
         cls: type[Method[Any]] = registry.load("methods", name)
         method = cls(build(registry.params_of("methods", name), values), context)
@@ -128,8 +129,9 @@ class SmallPair:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
         return Step(
-            model, method, self.task, self.outputs_fn(method), precision=precision, world=world
-        ).train()
+            model, method, self.task, self.outputs_fn(method), precision=precision, world=world,
+            text_ends=TextEnds(end=END, pad=PAD),
+        ).train()  # fmt: skip
 
     def job(
         self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any
@@ -142,6 +144,7 @@ class SmallPair:
             model=model, method=method, task=self.task, train=self.read_by(method), validation=None,
             teacher=self.outputs_fn(method), settings=TrainSettings(**train),
             collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
+            end_id=END,
         )  # fmt: skip
         return dataclasses.replace(job, **own)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
+from raykd.data.base import PLAIN, TEXT_KINDS, TOKEN_KINDS
 from raykd.models.signals.texts import needs_running_model
 
 if TYPE_CHECKING:
@@ -26,13 +26,17 @@ def pair_refusal(
     if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
     positions = bool(needs.by_position)
-    if context.teacher_view not in ("", view) and (
-        positions or (needs.cacheable and needs_running_model(needs))
+    views = context.teacher_views
+    if (
+        views
+        and PLAIN not in views
+        and view not in views
+        and (positions or (needs.cacheable and needs_running_model(needs)))
     ):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
             f"reads {what} the student's own prompts, but the teacher was fine-tuned on prompts "
-            f"that begin with '{context.teacher_view}: '\n"
+            f"that begin with '{views[0]}: '\n"
             "leave out teacher.finetune.explain, or this method"
         )
     if positions and context.kind == "seq2seq":

@@ -40,11 +40,8 @@ class DistillationContext:
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_view: Name of the view of the rows that the teacher was fine-tuned on; empty:
-            the rows as they are.
-        end: The token that ends a text, for tasks that write text.
-        pad: The token that pads.
-        explains: Whether the teacher learnt to explain, as far as that is known.
+        teacher_views: Names of the views of the rows that the teacher was fine-tuned on, the one
+            that it answers first; empty where that is not known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
     """
@@ -55,10 +52,7 @@ class DistillationContext:
     num_labels: int
     same_tokens: bool = True
     vocabulary: int | None = None
-    teacher_view: str = ""
-    end: int = 0
-    pad: int = 0
-    explains: bool = True
+    teacher_views: tuple[str, ...] = ()
     teacher_name: str = "teacher"
     student_name: str = "student"
 

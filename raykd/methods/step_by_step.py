@@ -145,7 +145,8 @@ class StepByStep(Method[Params]):
                 "set teacher_prompt: same, with a teacher that was trained to explain "
                 "(teacher.finetune.explain), or kappa_r: 0"
             )
-        if RunningModel() in self.teacher_outputs() and not self.context.explains:
+        views = self.context.teacher_views
+        if RunningModel() in self.teacher_outputs() and views and EXPLAIN not in views:
             return (
                 "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
                 "one did not see in fine-tuning\n"

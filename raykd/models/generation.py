@@ -22,6 +22,23 @@ from raykd.models.inference import evaluation_mode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TextEnds:
+    """Tokens around texts.
+
+    Attributes:
+        end: The token that ends a text.
+        pad: The token that pads.
+    """
+
+    end: int
+    pad: int
+
+
+NO_TEXT = TextEnds(end=0, pad=0)
+"""Of a model that writes none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationSettings:
     """How text is generated.
 

@@ -23,6 +23,7 @@ from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.dropout import set_dropout, with_cheap_dropout
+from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
@@ -62,6 +63,7 @@ class TrainJob:
         on_evaluation: Called on rank 0 after every evaluation; True ends the training. A resumed
             training first calls it with the evaluations before the saved state, as the callback of
             this process may not have seen them.
+        end_id: The token that ends a text, for methods that let the student write.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
@@ -78,6 +80,7 @@ class TrainJob:
     seed: int
     world: DistributedContext
     on_evaluation: Callable[[Evaluation], bool]
+    end_id: int = 0
     state_path: Path | None = None
     state_every_s: float = 60.0
 
@@ -132,7 +135,15 @@ class _Training:
         writes = job.task.kind in TEXT_KINDS
         self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
         self.module = (
-            Step(job.model, job.method, job.task, job.teacher, precision=precision, world=job.world)
+            Step(
+                job.model,
+                job.method,
+                job.task,
+                job.teacher,
+                precision=precision,
+                world=job.world,
+                text_ends=TextEnds(end=job.end_id, pad=job.collator.pad_id),
+            )
             .to(self.world.device)
             .train()
         )

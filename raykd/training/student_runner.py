@@ -11,7 +11,14 @@ from raykd.losses.vocabulary import cross_entropy
 from raykd.methods.base import DistillationContext
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
-from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
+from raykd.models.generation import (
+    NO_TEXT,
+    GenerationSettings,
+    TextEnds,
+    generate,
+    generated_batch,
+    prompts_of,
+)
 from raykd.models.inference import evaluation_mode
 from raykd.models.signals.base import OutputSpec
 from raykd.training.device import Precision
@@ -24,8 +31,9 @@ class StudentRunner:
         model: The student.
         task: Gives its loss on the labels.
         precision: Of matrix products.
-        context: Which tokens end a text and pad.
+        context: Which tokens are compared and generated.
         output_spec: What is read of it; those that stand for several, resolved.
+        text_ends: What ends the texts that it writes, and pads them.
     """
 
     def __init__(
@@ -36,12 +44,14 @@ class StudentRunner:
         *,
         context: DistillationContext,
         output_spec: OutputSpec,
+        text_ends: TextEnds = NO_TEXT,
     ) -> None:
         self._model = model
         self._task = task
         self._precision = precision
         self._context = context
         self._signals = output_spec
+        self._text_ends = text_ends
 
     def __call__(
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
@@ -73,8 +83,8 @@ class StudentRunner:
         joined = self._task.kind == "causal_lm"
         generation = GenerationSettings(
             max_new_tokens=max_new_tokens,
-            end=self._context.end,
-            pad=self._context.pad,
+            end=self._text_ends.end,
+            pad=self._text_ends.pad,
             sample=True,
             temperature=temperature,
             vocabulary=self._context.shared_vocabulary,

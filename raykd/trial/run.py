@@ -189,6 +189,7 @@ def run_trial(
             seed=config.seed,
             world=world,
             on_evaluation=pass_on,
+            end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,
         )
     )
