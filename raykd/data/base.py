@@ -12,30 +12,24 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from raykd.data.batch import NO_LABEL as NO_LABEL
+from raykd.data.batch import PADDED as PADDED
+from raykd.data.batch import Array as Array
+from raykd.data.batch import Batch as Batch
+from raykd.data.batch import moved as moved
+from raykd.data.kinds.base import TaskKind
+from raykd.data.task_kinds import KINDS as KINDS
+from raykd.data.task_kinds import TEXT_KINDS as TEXT_KINDS
+from raykd.data.task_kinds import TOKEN_KINDS as TOKEN_KINDS
+from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError
 
-Array = npt.NDArray[Any]
-
-KINDS = ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
-"""Kinds of task. Logits of a batch: ``[B, C]``; ``[B, 1]``; ``[B, 2, L]`` (first and last token of
-the span, `PADDED` outside of the row); for the last three ``[M, vocabulary]`` for the M tokens that
-have a label, row by row."""
-TOKEN_KINDS = ("masked_lm", "causal_lm", "seq2seq")
-"""Kinds whose labels are tokens."""
-TEXT_KINDS = ("causal_lm", "seq2seq")
-"""Kinds of task that generate text: by a decoder, or by an encoder and a decoder."""
 PREDICT, EXPLAIN = "predict", "explain"
 """Names of the two tasks of step-by-step distillation, which its prompts begin with."""
 PLAIN = "plain"
 """Name of the plain rows, among the views of a batch."""
-NO_LABEL = -100
-"""Label of a token that has none."""
-PADDED = -1e4
-"""Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,60 +223,12 @@ class TokenizedDataset:
         return array
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """One padded batch.
-
-    Attributes:
-        input_ids: int64 ``[B, L]``.
-        attention_mask: int64 ``[B, L]``, 1 = token; ones come first.
-        token_type_ids: int64 ``[B, L]``.
-        labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels
-            (of a length of their own where they are those of another text).
-        index: int64 ``[B]``, row numbers in the split; the key for cached teacher outputs.
-        views: Prompt views of the same rows, by name.
-        columns: Further tensors with one entry per row, ``[B, ...]``, by name; see
-            `TokenizedDataset`.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    token_type_ids: Tensor
-    labels: Tensor
-    index: Tensor
-    views: Mapping[str, Batch] = field(default_factory=dict)
-    columns: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device; copied to a GPU without waiting for what runs there.
-
-        `index` stays on the CPU: cached teacher outputs are looked up there, and reading it back
-        from a GPU would halt the step.
-        """
-        return Batch(
-            input_ids=moved(self.input_ids, device),
-            attention_mask=moved(self.attention_mask, device),
-            token_type_ids=moved(self.token_type_ids, device),
-            labels=moved(self.labels, device),
-            index=self.index,
-            views={name: batch.to(device) for name, batch in self.views.items()},
-            columns={name: moved(values, device) for name, values in self.columns.items()},
-        )
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device; copied from the CPU to a GPU without waiting for what runs there."""
-    if tensor.device.type == "cpu" and device.type != "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
 class Task(ABC):
     """A task: where its rows are, how they are tokenised, what is measured.
 
     Attributes:
         name: The YAML name, e.g. ``glue/rte``.
-        kind: One of `KINDS`; chooses the head and the task loss.
+        kind: The name of its kind, one of `KINDS`; chooses the head and the task loss.
         labels: Class names in id order; empty for regression.
         metric: The metric that decides; higher is better.
         metrics: All metrics reported, `metric` among them.
@@ -308,6 +254,11 @@ class Task(ABC):
     units: Mapping[str, str] = MappingProxyType({})
     extra_eval_splits: Mapping[str, str] = MappingProxyType({})
     extra_eval_with: str = "validation"
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """Its kind."""
+        return task_kind(self.kind)
 
     @property
     def num_labels(self) -> int:
@@ -361,16 +312,16 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{self.name} has no prompts")
 
-    @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The task's own loss, mean over the batch, a scalar."""
+        """The task's own loss, mean over the batch, a scalar; that of its kind."""
+        return self.task_kind.loss(logits, batch)
 
     tally_size: int = 0
     text_metrics: tuple[str, ...] = ()
     max_new_tokens: int = 0
 
     def read_by(self, kind: str) -> Task:
-        """The same task for models of a kind of their own: ``causal_lm`` or ``seq2seq``.
+        """The same task for models of a kind of their own, one of `TEXT_KINDS`.
 
         Args:
             kind: How the model writes text; empty for models that do not.

@@ -40,7 +40,7 @@ class MultipleChoiceLMTask(GenerationTask):
     def read_table(self, table: Table) -> Examples:
         """Prompts; for a decoder they end with the line, so that no token spans the border."""
         examples = list(self.read(table))
-        if self.kind == "causal_lm":
+        if self.task_kind.is_joined:
             examples = [replace(example, after=f"{example.after}\n") for example in examples]
         return rows_of(examples, table)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from raykd.data.base import EXPLAIN, PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
+from raykd.data.base import EXPLAIN, PREDICT, PlainTokenizer, Task, TokenizedDataset
 from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
@@ -169,7 +169,7 @@ class TaskInputs:
 
     def records_test_outputs(self) -> bool:
         """Whether the test split is recorded, to tell how far written text is from it."""
-        return self.task.kind in TEXT_KINDS and self.same_tokens
+        return self.task.task_kind.generates and self.same_tokens
 
     def writes_for(self, role: str) -> bool:
         """Whether the teacher writes text to score the rows of a role."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
+from raykd.data.task_kinds import task_kind
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
@@ -157,12 +158,13 @@ def row_bytes(
         wide: Whether rounded signals take four bytes a number instead of two.
     """
     lengths = encoded.lengths().astype(np.int64)
+    of = task_kind(kind)
     rows = RowSizes(
         lengths=lengths,
         positions=lengths + output_spec.context_padding,
         labelled=encoded.label_counts() if encoded.token_labels else None,
-        logits=num_labels,
-        per_position=kind == "span",
+        logits=teacher.vocabulary if of.over_vocabulary else num_labels,
+        per_position=of.labels_of == "span",
     )
     total = np.zeros(len(encoded), np.int64)
     for signal in kept(output_spec, token_labels=encoded.token_labels):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import NO_LABEL, PADDED, Array, Task, TokenizedDataset
+from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
@@ -57,18 +57,16 @@ def predict(
             (rows, forward(model, batch, subnet=subnet).logits.float()) for batch, rows in batches
         ]
         longest = int(encoded.lengths().max())
-        width = (2, longest) if task.kind == "span" else (task.num_labels,)
-        logits = torch.zeros(len(encoded), *width, device=world.device)
+        shape = task.task_kind.shape(task.num_labels, longest)
+        logits = torch.zeros(len(encoded), *shape, device=world.device)
         for rows, values in found:
             # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
             logits[torch.from_numpy(rows).to(world.device), ..., :long] = values[..., :long]
         # A row is non-zero on one rank only, so the sum is exact.
         world.sum(logits)
-        if task.kind == "span":
-            lengths = torch.from_numpy(encoded.lengths()).to(world.device)
-            beyond = torch.arange(longest, device=world.device) >= lengths[:, None]
-            logits.masked_fill_(beyond[:, None], PADDED)
+        lengths = torch.from_numpy(encoded.lengths()).to(world.device)
+        logits = task.task_kind.blanked(logits, lengths)
     array: Array = logits.cpu().numpy()
     return array
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import TEXT_KINDS, Batch, Task, TokenizedDataset
+from raykd.data.base import Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
@@ -132,7 +132,7 @@ class _Training:
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.validation] if job.validation is not None else [])
         # What a model writes may be any token of the vocabulary.
-        writes = job.task.kind in TEXT_KINDS
+        writes = job.task.task_kind.generates
         self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
         self.module = (
             Step(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, TOKEN_KINDS, Array, Batch, Task
+from raykd.data.base import NO_LABEL, Array, Batch, Task
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import NO_TEXT, TextEnds
@@ -68,7 +68,7 @@ class Step(nn.Module):
         self._world = world
         self._method = method
         self._teacher = teacher
-        self._token_labels = task.kind in TOKEN_KINDS
+        self._token_labels = task.task_kind.labels_of == "token"
         self._terms: StepTerms | None = None
         self._student = StudentRunner(
             model,

@@ -80,7 +80,7 @@ class StudentRunner:
         share: float = 0.0,
     ) -> Batch:
         """The batch with responses sampled now; see `StudentFn`."""
-        joined = self._task.kind == "causal_lm"
+        joined = self._task.task_kind.is_joined
         generation = GenerationSettings(
             max_new_tokens=max_new_tokens,
             end=self._text_ends.end,
