@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,15 +49,16 @@ LAYERS = {
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "losses", "data.answer_choices", "data.base",
-               "data.prompts"},
+               "data.kinds", "data.prompts", "data.task_kinds"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
     "methods": Layer(
         # Batches and outputs are types in the contract of a method. A method that derives other
         # teachers scores and removes units of the teacher.
-        raykd={"errors", "params", "losses", "data.base", "models.base", "models.unit_selection",
-               "models.structured_pruning", "models.unit_masks"},
+        raykd={"errors", "params", "losses", "data.base", "data.kinds", "data.task_kinds",
+               "models.base", "models.signals",
+               "models.structured_pruning", "models.unit_masks", "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -66,13 +68,13 @@ LAYERS = {
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
                "models.files", "models.forward", "models.generation", "models.inference",
-               "methods.base", "results.records"},
+               "models.signals", "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
         raykd={"errors", "params", "registry", "losses", "data.base", "data.collate",
-               "data.prompts", "models", "methods.base", "training", "results.records"},
+               "data.prompts", "data.task_kinds", "models", "methods.base", "training", "results.records"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
@@ -80,7 +82,7 @@ LAYERS = {
         # put together in a type of theirs, which costs torch, hence inside a function. Names of
         # classes are compared as the values of a column are.
         raykd={"errors", "params", "registry", "training.settings", "methods.base",
-               "data.values"},
+               "models.signals", "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
@@ -91,9 +93,9 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
-               "models.model_factory", "models.weights", "methods.base", "training", "teachers",
-               "results.records"},
-        # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
+               "models.model_factory", "models.signals", "models.weights", "methods.base",
+               "training", "teachers", "results.records"},
+        # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(
@@ -182,15 +184,16 @@ def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def crossing(path: Path) -> list[Import]:
+@functools.cache
+def crossing(path: Path) -> tuple[Import, ...]:
     """What a file imports from other layers and other packages."""
     found = imports(ast.parse(path.read_text(encoding="utf-8")))
     own = layer_of(path)
-    return [
+    return tuple(
         i for i in found
         if i.package not in sys.stdlib_module_names and i.package != "__future__"
         and not (i.package == "raykd" and i.is_in({own}))
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def is_allowed(found: Import, layer: Layer) -> bool:

@@ -73,9 +73,8 @@ def read_checkpoint(
     family = family_of(plain["model_type"])
     _check_plain(name, plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
-    if task_kind(kind).over_vocabulary and not all(
-        hasattr(empty, part) for part in family.token_head
-    ):
+    has_output_layer = all(hasattr(empty, part) for part in family.token_head)
+    if task_kind(kind).over_vocabulary and not has_output_layer:
         raise DataError(
             f"'{name}' has another output layer than a {family.name} has ({family.token_head[0]})",
             hint="choose another model; for DeBERTa v2, one with 'legacy': true in config.json",

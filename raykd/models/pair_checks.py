@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from raykd import registry
@@ -19,7 +20,6 @@ from raykd.models.layer_selection import INSTEAD
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weight_names import listed
-from raykd.spec.schema import RandomInitSpec
 
 
 @contextmanager
@@ -82,7 +82,11 @@ def check_positions(factory: ModelFactory, max_length: int, name: str, key: str)
         raise SpecError(found=[found])
 
 
-def unused_sizes(given: RandomInitSpec, factory: ModelFactory, key: str) -> list[str]:
+DEFAULTS = {field.name: field.default for field in fields(RandomInitConfig)}
+"""Sizes of a model that need not be given."""
+
+
+def unused_sizes(given: RandomInitConfig, factory: ModelFactory, key: str) -> list[str]:
     """What to say of sizes that the family of a model has no use for.
 
     Args:
@@ -91,7 +95,7 @@ def unused_sizes(given: RandomInitSpec, factory: ModelFactory, key: str) -> list
         key: Its place in the file.
     """
     positions = given.max_positions
-    if positions in (RandomInitSpec.model_fields["max_positions"].default, factory.positions()):
+    if positions in (DEFAULTS["max_positions"], factory.positions()):
         return []
     return [
         f"{key}.max_positions: {positions} has no effect: a {given.family} reads rows of any length"
@@ -99,7 +103,7 @@ def unused_sizes(given: RandomInitSpec, factory: ModelFactory, key: str) -> list
 
 
 def unused_vocabulary(
-    student: RandomInitSpec, teacher: str | RandomInitSpec, tokens: int
+    student: RandomInitConfig, teacher: str | RandomInitConfig, tokens: int
 ) -> list[str]:
     """What to say of the vocabulary of a student by sizes, which reads the teacher's tokens.
 
@@ -108,8 +112,8 @@ def unused_vocabulary(
         teacher: The teacher's name, or its sizes.
         tokens: How many the teacher has.
     """
-    known = {RandomInitSpec.model_fields["vocabulary"].default, tokens}
-    if isinstance(teacher, RandomInitSpec):
+    known = {DEFAULTS["vocabulary"], tokens}
+    if isinstance(teacher, RandomInitConfig):
         known.add(teacher.vocabulary)
     if student.vocabulary in known:
         return []

@@ -93,7 +93,7 @@ def load_pair(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Mode
         teacher_tokens = _teacher_tokenizer(spec, rows)
         teacher, found = _factory(named, task, teacher_tokens, notes)
         if isinstance(named, RandomInitSpec):
-            notes += unused_sizes(named, teacher, key)
+            notes += unused_sizes(_config(named), teacher, key)
         if spec.teacher.checkpoint is not None:
             assert found is not None
             said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
@@ -149,7 +149,7 @@ def _factory(
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, RandomInitSpec):
         family_named(named).head_class(task.kind)  # before anything is trained
-        random_init = RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
+        random_init = _config(named)
         factory = factory_from_random_init(
             random_init,
             vocabulary=id_count(tokenizer),
@@ -199,12 +199,14 @@ def _student(
     assert model is not None
     name, length = describe_model(model), spec.data.max_length
     if isinstance(model, RandomInitSpec):
-        notes += unused_vocabulary(model, teacher_name(spec), id_count(teacher_tokens))
+        named = teacher_name(spec)
+        teacher_is = named if isinstance(named, str) else _config(named)
+        notes += unused_vocabulary(_config(model), teacher_is, id_count(teacher_tokens))
     with under("student.model"):
         own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
         factory, _ = _factory(model, task, own, notes)
         if isinstance(model, RandomInitSpec):
-            notes += unused_sizes(model, factory, "student.model")
+            notes += unused_sizes(_config(model), factory, "student.model")
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
@@ -229,3 +231,8 @@ def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) ->
     if id_count(teacher) > student_rows and id_count(student) <= min(student_rows, teacher_rows):
         return student
     return teacher
+
+
+def _config(given: RandomInitSpec) -> RandomInitConfig:
+    """The sizes of a model as the families read them."""
+    return RandomInitConfig(**{**given.model_dump(), "dropout": float(given.dropout)})

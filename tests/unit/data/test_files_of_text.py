@@ -202,6 +202,8 @@ def test_half_characters_are_replaced_and_counted_also_within_lists(tmp_path, ca
         ("train.jsonl", b"\x28\xb5\x2f\xfd\x00", "is a Zstandard file", "unpack it"),
         ("train.tsv", b"PAR1\x15\x04", "is a Parquet file", "end with .parquet"),
     ],
+    # Not the bytes: a gzip file holds the time at which it was made.
+    ids=["gzip", "gzip twice", "cut off", "not packed", "zip", "bzip2", "xz", "zstd", "parquet"],
 )  # fmt: skip
 def test_files_of_another_kind_are_named(tmp_path, name, content, said, hint):
     write(tmp_path, name, content)
