@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed

@@ -14,7 +14,9 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from raykd.data.base import TOKEN_KINDS, Array, Batch
+from raykd.data.base import Array, Batch
+from raykd.data.kinds.base import TaskKind
+from raykd.data.task_kinds import ROW_KINDS, task_kind
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
@@ -40,15 +42,12 @@ class DistillationContext:
     Attributes:
         teacher: Sizes of the teacher.
         student: Sizes of the student.
-        kind: Kind of task, one of `raykd.data.base.KINDS`.
+        kind: Name of the kind of task, one of `raykd.data.task_kinds.KINDS`.
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_view: Name of the view of the rows that the teacher was fine-tuned on; empty:
-            the rows as they are.
-        end: The token that ends a text, for tasks that write text.
-        pad: The token that pads.
-        explains: Whether the teacher learnt to explain, as far as that is known.
+        teacher_views: Names of the views of the rows that the teacher was fine-tuned on, the one
+            that it answers first; empty where that is not known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
     """
@@ -59,12 +58,14 @@ class DistillationContext:
     num_labels: int
     same_tokens: bool = True
     vocabulary: int | None = None
-    teacher_view: str = ""
-    end: int = 0
-    pad: int = 0
-    explains: bool = True
+    teacher_views: tuple[str, ...] = ()
     teacher_name: str = "teacher"
     student_name: str = "student"
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """The kind of task."""
+        return task_kind(self.kind)
 
     @property
     def shared_vocabulary(self) -> int:
@@ -78,7 +79,7 @@ class DistillationContext:
     @property
     def compared_vocabulary(self) -> int | None:
         """Token ids whose scores are compared; None where scores are not those of tokens."""
-        return self.shared_vocabulary if self.kind in TOKEN_KINDS else None
+        return self.shared_vocabulary if self.task_kind.over_vocabulary else None
 
     @property
     def positions(self) -> int | None:
@@ -157,7 +158,7 @@ class Method(ABC, Generic[P]):
         title: What it is, in a few words.
         reference: Address of the paper.
         requires: The most it may read from the teacher, whatever its parameters.
-        kinds: Kinds of task it can serve.
+        kinds: Names of the kinds of task it can serve.
         view: Name of the view of the rows that it learns from and is scored on; empty: the
             rows as they are.
         ranks: The processes that train the student together; the loop sets them before each step.
@@ -170,7 +171,7 @@ class Method(ABC, Generic[P]):
     title: ClassVar[str]
     reference: ClassVar[str]
     requires: ClassVar[OutputSpec]
-    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    kinds: ClassVar[tuple[str, ...]] = ROW_KINDS
     view: ClassVar[str] = ""
     ranks: Ranks = SingleProcess()
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.targets import Divergence
 from raykd.methods._tokens import BETA_HELP, weighted
 from raykd.methods.base import (

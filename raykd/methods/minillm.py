@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses import policy
 from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
@@ -158,7 +159,7 @@ class MiniLLM(Method[Params]):
 
     def refusal(self) -> str:
         """Sampling from both models needs decoders, and weights are exact at temperature 1 only."""
-        if self.params.teacher_mixed_alpha > 0 and self.context.kind == "seq2seq":
+        if self.params.teacher_mixed_alpha > 0 and not self.context.task_kind.is_joined:
             return (
                 "samples from student and teacher together, which is there for decoders only\n"
                 "set teacher_mixed_alpha: 0"

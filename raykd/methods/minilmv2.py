@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
@@ -55,7 +56,7 @@ class MiniLMv2(Method[Params]):
     title = "relations among queries, keys and values"
     reference = "https://arxiv.org/abs/2012.15828"
     requires = OutputSpec(Logits(), *(AttentionProjection("all", which) for which in PARTS))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -112,7 +113,7 @@ class MiniLMv2(Method[Params]):
         return OutputSpec(Logits() if logits else None, *projections)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.params.temperature)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
@@ -41,7 +42,7 @@ class PatientKD(Method[Params]):
     title = "normalised hidden states of matched layers"
     reference = "https://arxiv.org/abs/1908.09355"
     requires = OutputSpec(Logits(), *hidden_states("all"))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -84,7 +85,7 @@ class PatientKD(Method[Params]):
         return LossTerms(**terms)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.params.temperature)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
@@ -49,7 +50,7 @@ class TinyBert(Method[Params]):
     title = "embeddings, hidden states and attention of matched layers"
     reference = "https://arxiv.org/abs/1909.10351"
     requires = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -130,7 +131,7 @@ class TinyBert(Method[Params]):
         return projected
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_cross_entropy(student, teacher, temperature=self.params.temperature)
 

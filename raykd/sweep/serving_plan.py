@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raykd import params
-from raykd.data.base import TEXT_KINDS, TokenizedDataset
+from raykd.data.base import TokenizedDataset
 from raykd.errors import Problem, SpecError
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
@@ -121,7 +121,7 @@ def _describe_padding(inputs: TaskInputs) -> str:
 def _describe_text_limits(spec: SweepSpec, inputs: TaskInputs) -> str:
     """The note that prompts leave too few positions for the text that is generated."""
     context = inputs.context()
-    if context.kind not in TEXT_KINDS:
+    if not context.task_kind.generates:
         return ""
     found = []
     wanted = inputs.task.max_new_tokens if Generations() in inputs.output_spec else 0
@@ -161,7 +161,7 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
         SpecError: What the file asks for cannot serve one of its methods.
     """
     wanted = spec.teacher.cache
-    if setup.task.kind not in TEXT_KINDS and wanted != "auto":
+    if not setup.task.task_kind.generates and wanted != "auto":
         found = Problem(
             path="teacher.cache",
             message=f"'{wanted}' is a way to keep distributions over a vocabulary, and a "
@@ -169,7 +169,7 @@ def _with_cache(spec: SweepSpec, setup: TaskSetup) -> tuple[TaskSetup, str]:
             hint="leave teacher.cache out",
         )
         raise SpecError(found=[found])
-    if setup.task.kind not in TEXT_KINDS or Logits() not in setup.output_spec:
+    if not setup.task.task_kind.generates or Logits() not in setup.output_spec:
         return setup, _describe_unused_cache(spec)
     needed = [of for _, of in setup.divergences]
     if wanted == "auto":
