@@ -9,15 +9,9 @@ import torch
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.targets import Divergence
+from raykd.methods._model_functions import Sampling, StudentFn, TeacherOutputsFn
 from raykd.methods._tokens import BETA_HELP, weighted
-from raykd.methods.base import (
-    LossTerms,
-    Method,
-    OutputSpec,
-    Sampling,
-    StudentFn,
-    TeacherOutputsFn,
-)
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import RunningModel
