@@ -74,7 +74,8 @@ LAYERS = {
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
         raykd={"errors", "params", "registry", "losses", "data.base", "data.collate",
-               "data.prompts", "data.task_kinds", "models", "methods.base", "training", "results.records"},
+               "data.prompts", "data.task_kinds", "models", "methods.base", "training",
+               "results.records"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
