@@ -51,7 +51,8 @@ def load_row_roles(task: Task, spec: SweepSpec) -> dict[str, Examples]:
     found: dict[str, Examples] = {}
     refs = {"validation": data.select_on, "test": data.report_on}
     for role, ref in refs.items():
-        key = f"data.{role}_on" if f"{role}_on" in data.model_fields_set else ""
+        given = {"validation": "select_on", "test": "report_on"}[role]
+        key = f"data.{given}" if given in data.model_fields_set else ""
         if ref.split not in whole:
             with _asked_by(key):
                 whole[ref.split] = _load(task, ref.split, settings, data.rationales)
