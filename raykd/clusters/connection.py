@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import ray
 
+from raykd import ray_private
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
 from raykd.trial.coordinator import RAY_THREAD
@@ -55,13 +56,15 @@ def connected(address: str | None) -> Iterator[None]:
     A connection that exists already is used and left open.
 
     Raises:
-        SetupError: The cluster cannot be reached, or none can be started.
+        SetupError: The cluster cannot be reached, or none can be started, or raykd does not work
+            with this version of Ray.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
         # One process less for every slot: this machine announces no preemption.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    ray_private.require(ray_private.SWEEP)
     if ray.is_initialized():
         yield
         return

@@ -14,11 +14,8 @@ from typing import Any
 import ray
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.constants import get_env_vars_to_propagate
-from ray.train.v2._internal.execution.controller import TrainController
-from ray.train.v2.api.callback import RayTrainCallback
 
+from raykd.ray_private import EndableTrainer
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
 from raykd.trial.worker import slot_loop
 
@@ -60,49 +57,6 @@ class SlotShape:
         return self.workers * (self.gpus or self.cpus)
 
 
-class _Trainer(TorchTrainer):
-    """Without the process on the head that watches the controller, one for each trainer.
-
-    It asks the dashboard every second whether the controller lives. Where its own cluster has no
-    dashboard, it asks that of any other cluster on the machine, is told that nobody knows the
-    controller, and takes the workers away in the middle of a trial. It is not needed: what the
-    controller holds, Ray gives back when the controller dies.
-
-    The handle of the controller is kept, so that another thread can end `fit`.
-    """
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:  # those of a TorchTrainer
-        super().__init__(*arguments, **settings)
-        self._controller: Any = None
-        self._ended = threading.Event()
-
-    def end(self) -> None:
-        """Kill the controller, and its workers with it; `fit` then raises."""
-        self._ended.set()
-        if self._controller is not None:
-            ray.kill(self._controller)
-
-    def _initialize_and_run_controller(self, **made_with: Any) -> Any:
-        # What Ray Train does, but that keeps the handle to itself.
-        made = ray.remote(
-            num_cpus=0,
-            label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
-            runtime_env={"env_vars": get_env_vars_to_propagate()},
-        )(TrainController)
-        if self._ended.is_set():
-            raise RuntimeError("ended before it began")
-        self._controller = made.remote(**made_with)
-        if self._ended.is_set():
-            ray.kill(self._controller)
-        answer(self._controller.run.remote())
-        return answer(self._controller.get_result.remote())
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        # What type checkers see is the trainer of Ray Train's first version.
-        every = super()._create_default_callbacks()  # type: ignore[misc]
-        return [c for c in every if not isinstance(c, PlacementGroupCleanerCallback)]
-
-
 class SlotPool:
     """Starts slots, keeps them alive, ends them.
 
@@ -136,7 +90,7 @@ class SlotPool:
         self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
         self._temporary = storage is None
         self._threads: list[threading.Thread] = []
-        self._trainers: dict[int, _Trainer] = {}
+        self._trainers: dict[int, EndableTrainer] = {}
         self._closing = threading.Event()
 
     def start(self, slots: Sequence[int], node: str = "") -> None:
@@ -206,9 +160,9 @@ class SlotPool:
             reason = f"no slot could be kept alive; the last error was: {last_error}"
             answer(self._coordinator.slot_given_up.remote(slot, reason))
 
-    def _trainer(self, slot: int, node: str) -> _Trainer:
+    def _trainer(self, slot: int, node: str) -> EndableTrainer:
         shape = self._shape
-        return _Trainer(
+        trainer = TorchTrainer(
             slot_loop,
             train_loop_config={**self._settings, "slot": slot},
             torch_config=TorchConfig(
@@ -228,6 +182,7 @@ class SlotPool:
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
             ),
         )
+        return EndableTrainer(trainer, here={NODE_LABEL: ray.get_runtime_context().get_node_id()})
 
 
 def _where(shape: SlotShape, node: str) -> dict[str, str] | None:

@@ -1,0 +1,228 @@
+"""Everything raykd uses of Ray that is not public API, checked before it is used.
+
+A new version of Ray may move or rename any of it. `require` looks for all parts at once and raises
+one error that names the version of Ray and what is missing; nothing else in raykd imports a private
+name of Ray.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raykd.errors import SetupError
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
+
+TESTED = "2.60"
+"""The version of Ray that the test suite passes with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A private part of Ray.
+
+    Attributes:
+        module: Where it is defined.
+        name: Its name there, dotted for a method.
+        purpose: What raykd needs it for.
+    """
+
+    module: str
+    name: str
+    purpose: str
+
+    def find(self) -> Any:  # a function, a class or a table of Ray's
+        """The part; raises ImportError or AttributeError where Ray has none of that name."""
+        found: Any = importlib.import_module(self.module)
+        for name in self.name.split("."):
+            found = getattr(found, name)
+        return found
+
+
+_TRAIN = "ray.train.v2._internal"
+_TRAINER = "ray.train.v2.api.data_parallel_trainer"
+_LAUNCHER = "ray.autoscaler._private"
+
+CONTROLLER = Part(
+    f"{_TRAIN}.execution.controller", "TrainController", "ending a slot from another thread"
+)
+CONTROLLER_ENVIRONMENT = Part(
+    f"{_TRAIN}.constants", "get_env_vars_to_propagate", "starting the controller of a slot"
+)
+CLEANER = Part(
+    f"{_TRAIN}.callbacks.placement_group_callback", "PlacementGroupCleanerCallback",
+    "leaving out a process that may end a slot by mistake",
+)  # fmt: skip
+RUN_CONTROLLER = Part(
+    _TRAINER, "DataParallelTrainer._initialize_and_run_controller",
+    "ending a slot from another thread",
+)  # fmt: skip
+DEFAULT_CALLBACKS = Part(
+    _TRAINER, "DataParallelTrainer._create_default_callbacks",
+    "leaving out a process that may end a slot by mistake",
+)  # fmt: skip
+TRIAL_ENVIRONMENT = Part(
+    "ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE", "keeping credentials out of logs"
+)
+PROGRESS = Part(
+    "ray.tune.progress_reporter", "TrialProgressCallback", "turning off Tune's own printing"
+)
+PROVIDERS = Part(f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows")
+PREPARE = Part(f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file")
+VALIDATE = Part(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
+
+SWEEP = (
+    CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, RUN_CONTROLLER, DEFAULT_CALLBACKS,
+    TRIAL_ENVIRONMENT, PROGRESS,
+)  # fmt: skip
+"""What a sweep uses."""
+
+CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
+"""What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
+
+
+def require(parts: tuple[Part, ...]) -> None:
+    """Check that this version of Ray has the parts.
+
+    Raises:
+        SetupError: Names the version of Ray and every part that is missing.
+    """
+    missing = []
+    for part in parts:
+        try:
+            part.find()
+        except (ImportError, AttributeError):
+            missing.append(f"{part.module}.{part.name} ({part.purpose})")
+    if missing:
+        raise _unsupported(missing)
+
+
+def _unsupported(missing: list[str]) -> SetupError:
+    import ray
+
+    return SetupError(
+        f"raykd does not work with Ray {ray.__version__}, which lacks {'; '.join(missing)}",
+        hint=f"install a version that raykd was tested with: pip install 'ray=={TESTED}.*'",
+    )
+
+
+class EndableTrainer:
+    """A `TorchTrainer` whose `fit` another thread can end, and that no other process watches.
+
+    Ray Train starts a process on the head that asks the dashboard every second whether the
+    controller of a trainer is alive. Where its own cluster has no dashboard, it asks that of any
+    other cluster on the machine, is told that nobody knows the controller, and takes the workers
+    away in the middle of a trial. It is not needed: what the controller holds, Ray gives back when
+    the controller dies.
+
+    Args:
+        trainer: Trains.
+        here: Labels of the node that its controller runs on.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+
+    def __init__(self, trainer: TorchTrainer, here: Mapping[str, str]) -> None:
+        require(SWEEP)
+        self._trainer: Any = trainer
+        self._here = dict(here)
+        self._controller: Any = None
+        self._ended = threading.Event()
+        self._default_callbacks: Callable[[], list[Any]] = self._trainer._create_default_callbacks
+        # The trainer asks itself for both.
+        self._trainer._initialize_and_run_controller = self._run_controller
+        self._trainer._create_default_callbacks = self._callbacks
+
+    def fit(self) -> None:
+        """Train to the end; raises what ended the training otherwise."""
+        self._trainer.fit()
+
+    def end(self) -> None:
+        """Kill the controller, and its workers with it; `fit` then raises."""
+        import ray
+
+        self._ended.set()
+        if self._controller is not None:
+            ray.kill(self._controller)
+
+    def _run_controller(self, **made_with: Any) -> Any:
+        # What Ray Train does, but that keeps the handle to itself.
+        import ray
+
+        made = ray.remote(
+            num_cpus=0,
+            label_selector=self._here,
+            runtime_env={"env_vars": CONTROLLER_ENVIRONMENT.find()()},
+        )(CONTROLLER.find())
+        if self._ended.is_set():
+            raise RuntimeError("ended before it began")
+        self._controller = made.remote(**made_with)
+        if self._ended.is_set():
+            ray.kill(self._controller)
+        ray.get(self._controller.run.remote())
+        return ray.get(self._controller.get_result.remote())
+
+    def _callbacks(self) -> list[Any]:
+        return [c for c in self._default_callbacks() if not isinstance(c, CLEANER.find())]
+
+
+def keep_credentials_from_trials() -> None:
+    """Stop Tune from passing AWS credentials to trials: Ray writes them into a log."""
+    names = TRIAL_ENVIRONMENT.find()
+    names.difference_update({name for name in names if name.startswith("AWS_")})
+
+
+def silent_progress() -> Any:  # a callback of Tune
+    """A callback in place of Tune's own printing of results, which ``verbose=0`` leaves on.
+
+    Tune keeps its trials to the end, with statistics over every number of their results. Nothing
+    in raykd reads them, and they are half of what a trial leaves in the driver's memory.
+    """
+
+    class Silence(PROGRESS.find()):  # type: ignore[misc]  # a class of Ray's, found by name
+        def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+            """Print nothing."""
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            """Print nothing, and drop the statistics."""
+            trial.run_metadata.metric_analysis = {}
+            trial.run_metadata.metric_n_steps = {}
+
+    return Silence()
+
+
+class Launcher:
+    """The part of ``ray up`` that reads a cluster file; it asks no cloud.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `CLUSTER_FILES`.
+    """
+
+    def __init__(self) -> None:
+        require(CLUSTER_FILES)
+        self.providers: frozenset[str] = frozenset({*PROVIDERS.find(), "external"})
+        self.prepare: Callable[[dict[str, Any]], dict[str, Any]] = PREPARE.find()
+        self.validate: Callable[[Mapping[str, Any]], None] = VALIDATE.find()
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a cluster file.
+
+        Raises:
+            SetupError: This version of Ray keeps it elsewhere.
+        """
+        import ray
+
+        path = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+        try:
+            schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise _unsupported([f"{path} (checking a cluster file)"]) from None
+        return schema
