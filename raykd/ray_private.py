@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from raykd.errors import SetupError
 
@@ -132,7 +132,7 @@ class EndableTrainer:
 
     def __init__(self, trainer: TorchTrainer, here: Mapping[str, str]) -> None:
         require(SWEEP)
-        self._trainer: Any = trainer
+        self._trainer = cast(Any, trainer)  # its methods are private
         self._here = dict(here)
         self._controller: Any = None
         self._ended = threading.Event()
