@@ -1,50 +1,23 @@
 """Everything raykd uses of Ray that is not public API, checked before it is used.
 
-A new version of Ray may move or rename any of it. `require` looks for all parts at once and raises
-one error that names the version of Ray and what is missing; nothing else in raykd imports a private
-name of Ray.
+No other file of raykd imports a private name of Ray. Besides names, it relies on the order of
+things: a trainer asks itself for its callbacks, and to run its controller, when `fit` is called.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from raykd.errors import SetupError
+from raykd.private_parts import Library, Part
 
 if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
 
-TESTED = "2.60"
-"""The version of Ray that the test suite passes with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A private part of Ray.
-
-    Attributes:
-        module: Where it is defined.
-        name: Its name there, dotted for a method.
-        purpose: What raykd needs it for.
-    """
-
-    module: str
-    name: str
-    purpose: str
-
-    def find(self) -> Any:  # a function, a class or a table of Ray's
-        """The part; raises ImportError or AttributeError where Ray has none of that name."""
-        found: Any = importlib.import_module(self.module)
-        for name in self.name.split("."):
-            found = getattr(found, name)
-        return found
-
+RAY = Library("ray", "Ray", "2.60")
 
 _TRAIN = "ray.train.v2._internal"
 _TRAINER = "ray.train.v2.api.data_parallel_trainer"
@@ -88,31 +61,6 @@ CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
 
-def require(parts: tuple[Part, ...]) -> None:
-    """Check that this version of Ray has the parts.
-
-    Raises:
-        SetupError: Names the version of Ray and every part that is missing.
-    """
-    missing = []
-    for part in parts:
-        try:
-            part.find()
-        except (ImportError, AttributeError):
-            missing.append(f"{part.module}.{part.name} ({part.purpose})")
-    if missing:
-        raise _unsupported(missing)
-
-
-def _unsupported(missing: list[str]) -> SetupError:
-    import ray
-
-    return SetupError(
-        f"raykd does not work with Ray {ray.__version__}, which lacks {'; '.join(missing)}",
-        hint=f"install a version that raykd was tested with: pip install 'ray=={TESTED}.*'",
-    )
-
-
 class EndableTrainer:
     """A `TorchTrainer` whose `fit` another thread can end, and that no other process watches.
 
@@ -131,7 +79,7 @@ class EndableTrainer:
     """
 
     def __init__(self, trainer: TorchTrainer, here: Mapping[str, str]) -> None:
-        require(SWEEP)
+        RAY.require(SWEEP)
         self._trainer = cast(Any, trainer)  # its methods are private
         self._here = dict(here)
         self._controller: Any = None
@@ -207,7 +155,7 @@ class Launcher:
     """
 
     def __init__(self) -> None:
-        require(CLUSTER_FILES)
+        RAY.require(CLUSTER_FILES)
         self.providers: frozenset[str] = frozenset({*PROVIDERS.find(), "external"})
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] = PREPARE.find()
         self.validate: Callable[[Mapping[str, Any]], None] = VALIDATE.find()
@@ -224,5 +172,5 @@ class Launcher:
         try:
             schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise _unsupported([f"{path} (checking a cluster file)"]) from None
+            raise RAY.lacks(f"{path} (checking a cluster file)") from None
         return schema

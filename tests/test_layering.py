@@ -38,8 +38,9 @@ LAYERS = {
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
+    "private_parts": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed; the class is for types.
-    "ray_private": Layer(raykd={"errors"}, later={"ray", "ray.train"}),
+    "ray_private": Layer(raykd={"private_parts"}, later={"ray", "ray.train"}),
     "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
         raykd={"errors", "hub"},
@@ -49,7 +50,8 @@ LAYERS = {
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
-        raykd={"errors", "registry", "hub", "losses", "data.base", "data.prompts"},
+        raykd={"errors", "registry", "hub", "private_parts", "losses", "data.base",
+               "data.prompts"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
@@ -85,7 +87,8 @@ LAYERS = {
     ),
     "search": Layer(
         # What records a search is told the status of a trial.
-        raykd={"errors", "params", "spec.domains", "spec.schema", "results.records"},
+        raykd={"errors", "params", "private_parts", "spec.domains", "spec.schema",
+               "results.records"},
         packages={"numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(

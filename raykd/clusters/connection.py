@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import ray
 
-from raykd import ray_private
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
+from raykd.ray_private import RAY, SWEEP
 from raykd.trial.coordinator import RAY_THREAD
 
 START_TRIES = 3
@@ -64,7 +64,7 @@ def connected(address: str | None) -> Iterator[None]:
     if address is None:
         # One process less for every slot: this machine announces no preemption.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    ray_private.require(ray_private.SWEEP)
+    RAY.require(SWEEP)
     if ray.is_initialized():
         yield
         return

@@ -1,9 +1,10 @@
-"""What raykd uses of Ray beyond its public API: all of it is looked for, in one place."""
+"""What raykd uses of libraries beyond their public API: all of it is looked for, in one place."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,19 @@ from ray.train.torch import TorchTrainer
 from raykd import ray_private
 from raykd.clusters.connection import connected
 from raykd.errors import SetupError
-from raykd.ray_private import CLUSTER_FILES, SWEEP, EndableTrainer, Launcher, Part, require
+from raykd.models import transformers_private
+from raykd.models.transformers_private import TRANSFORMERS
+from raykd.private_parts import Library, Part
+from raykd.ray_private import CLUSTER_FILES, RAY, SWEEP, EndableTrainer, Launcher
+from raykd.search import optuna_private
+from raykd.search.optuna_private import OPTUNA, put_back
+from tests.unit.search.studies import study
 
+USED = {
+    RAY: (*SWEEP, *CLUSTER_FILES),
+    OPTUNA: optuna_private.PARTS,
+    TRANSFORMERS: transformers_private.PARTS,
+}
 PACKAGE = Path(ray_private.__file__).parent
 
 
@@ -27,35 +39,49 @@ def forget(monkeypatch: pytest.MonkeyPatch, part: Part) -> None:
     monkeypatch.delattr(found, name)
 
 
-def message_of(parts: tuple[Part, ...]) -> str:
-    with pytest.raises(SetupError) as caught:
-        require(parts)
-    (problem,) = caught.value.problems()
-    assert problem.hint == "install a version that raykd was tested with: pip install 'ray==2.60.*'"
-    return problem.message
-
-
-def test_the_installed_ray_has_everything():
-    require(SWEEP)
-    require(CLUSTER_FILES)
+def test_the_installed_versions_have_everything():
+    for library, parts in USED.items():
+        library.require(parts)
     assert Launcher().schema()["properties"]["cluster_name"]
 
 
-@pytest.mark.parametrize("part", [*SWEEP, *CLUSTER_FILES], ids=lambda part: part.name)
-def test_a_missing_name_is_named_with_the_version_and_the_purpose(part, monkeypatch):
+@pytest.mark.parametrize(
+    ("library", "part"),
+    [(library, part) for library, parts in USED.items() for part in parts],
+    ids=lambda value: value.name if isinstance(value, Part) else value.package,
+)
+def test_a_missing_name_is_told_with_the_version_and_the_purpose(library, part, monkeypatch):
     forget(monkeypatch, part)
-    assert message_of(SWEEP if part in SWEEP else CLUSTER_FILES) == (
-        f"raykd does not work with Ray {ray.__version__}, which lacks {part.module}.{part.name} "
-        f"({part.purpose})"
+    with pytest.raises(SetupError) as caught:
+        library.require(USED[library])
+    (problem,) = caught.value.problems()
+    version = metadata.version(library.package)
+    assert problem.message == (
+        f"raykd does not work with {library.title} {version}, which lacks "
+        f"{part.module}.{part.name} ({part.purpose})"
+    )
+    assert problem.hint == (
+        "install a version that raykd was tested with: "
+        f"pip install '{library.package}=={library.tested}.*'"
     )
 
 
+@pytest.mark.parametrize("library", USED, ids=lambda library: library.package)
+def test_the_installed_version_is_one_that_the_suite_passes_with(library: Library):
+    # Where this fails, the suite runs with a newer version: if all else passes, it is tested.
+    installed = metadata.version(library.package).split(".")
+    assert [int(n) for n in installed[:2]] >= [int(n) for n in library.tested.split(".")]
+
+
 def test_everything_that_is_missing_is_in_one_message(monkeypatch):
-    gone = Part("ray.train.v3", "Controller", "ending slots")
     forget(monkeypatch, ray_private.PROGRESS)
-    message = message_of((*SWEEP, gone))
-    assert "ray.train.v3.Controller (ending slots)" in message
-    assert "TrialProgressCallback (turning off Tune's own printing); ray.train.v3" in message
+    gone = Part("ray.train.v3", "Controller", "ending slots")
+    with pytest.raises(SetupError) as caught:
+        RAY.require((*SWEEP, gone))
+    assert caught.value.message.endswith(
+        "TrialProgressCallback (turning off Tune's own printing); "
+        "ray.train.v3.Controller (ending slots)"
+    )
 
 
 def test_a_sweep_is_refused_before_ray_is_started(monkeypatch):
@@ -104,8 +130,28 @@ def test_trials_are_given_no_credentials(monkeypatch):
     assert names == {"TUNE_SOMETHING"}
 
 
+def test_a_search_is_refused_before_its_study_is_made(monkeypatch, tmp_path):
+    forget(monkeypatch, optuna_private.LAZY_GENERATOR)
+    with pytest.raises(SetupError, match=r"Optuna .* lacks optuna.samplers._lazy_random_state"):
+        study(tmp_path)
+
+
+def test_a_study_that_keeps_its_storage_elsewhere(tmp_path):
+    made = study(tmp_path).study
+    made.ask()
+    del made._storage
+    with pytest.raises(SetupError, match=r"Optuna .* lacks optuna.study.Study._storage"):
+        put_back(made, 0)
+
+
+def test_a_model_is_not_built(monkeypatch):
+    forget(monkeypatch, transformers_private.INIT)
+    with pytest.raises(SetupError, match=r"transformers .* lacks .*_init_weights"):
+        transformers_private.without_weights(None, None)
+
+
 def private_names(source: str) -> list[str]:
-    """What code imports of Ray by a name with an underscore in front."""
+    """What code uses of the three libraries by a name with an underscore in front."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -114,10 +160,14 @@ def private_names(source: str) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.Attribute):
             found.append(ast.unparse(node))
-    return [n for n in found if n.startswith("ray.") and "._" in n.replace(".__", ".")]
+    return [
+        n
+        for n in found
+        if n.startswith(("ray.", "optuna.", "transformers.")) and "._" in n.replace(".__", ".")
+    ]
 
 
-def test_no_other_file_names_private_parts_of_ray():
+def test_no_other_file_names_private_parts():
     found = {p.name: private_names(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")}
     assert not {name: names for name, names in found.items() if names}
 
@@ -127,6 +177,7 @@ def test_no_other_file_names_private_parts_of_ray():
     [
         ("from ray._private import worker", ["ray._private.worker"]),
         ("ray._raylet", ["ray._raylet"]),
+        ("from optuna.samplers._tpe import x", ["optuna.samplers._tpe.x"]),
         ("import ray.autoscaler._private.util", ["ray.autoscaler._private.util"]),
         ("ray.__version__; raykd._x; from ray import tune", []),
     ],
