@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from raykd.params import Scalar
@@ -85,7 +86,10 @@ class StudySearch:
             sampler=made,
             pruner=optuna.pruners.NopPruner(),
             study_name=space.study_name,
-            directions=space.directions,
+            directions=[
+                StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE
+                for d in space.directions
+            ],
             load_if_exists=True,
         )
         self._open: dict[str, optuna.Trial] = {}
