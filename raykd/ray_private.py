@@ -61,6 +61,24 @@ CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
 
+HEAD = "node:__internal_head__"
+"""The resource that Ray gives the head of a cluster, and no other node."""
+
+
+def require_head() -> None:
+    """Check that the head of the cluster has the resource `HEAD`.
+
+    What asks for a resource that no node has would wait for ever.
+
+    Raises:
+        SetupError: No node has it.
+    """
+    import ray
+
+    if not any(HEAD in node["Resources"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+        raise RAY.lacks(f"the resource {HEAD} (following trials from the head)")
+
+
 class EndableTrainer:
     """A `TorchTrainer` whose `fit` another thread can end, and that no other process watches.
 

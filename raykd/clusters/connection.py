@@ -15,7 +15,7 @@ import ray
 
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
-from raykd.ray_private import RAY, SWEEP
+from raykd.ray_private import RAY, SWEEP, require_head
 from raykd.trial.coordinator import RAY_THREAD
 
 START_TRIES = 3
@@ -66,6 +66,7 @@ def connected(address: str | None) -> Iterator[None]:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     RAY.require(SWEEP)
     if ray.is_initialized():
+        require_head()
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -76,6 +77,7 @@ def connected(address: str | None) -> Iterator[None]:
             if handler is not None:
                 signal.signal(number, handler)
     try:
+        require_head()
         yield
     finally:
         _disconnect()

@@ -27,7 +27,7 @@ from raykd.trial.tune_trainable import tune_trainable
 
 JOURNAL = "studies.journal"
 
-TRAINABLE_RESOURCES = {"node:__internal_head__": 0.0001}
+TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 

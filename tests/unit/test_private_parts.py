@@ -94,6 +94,15 @@ def test_a_sweep_is_refused_before_ray_is_started(monkeypatch):
     assert not ray.is_initialized()
 
 
+def test_a_cluster_whose_head_is_not_marked(monkeypatch):
+    nodes = [{"Resources": {"CPU": 2.0}}, {"Resources": {"CPU": 1.0, ray_private.HEAD: 1.0}}]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    ray_private.require_head()
+    del nodes[1]
+    with pytest.raises(SetupError, match=r"lacks the resource node:__internal_head__ \("):
+        ray_private.require_head()
+
+
 def test_a_cluster_file_is_not_read(monkeypatch):
     forget(monkeypatch, ray_private.PREPARE)
     with pytest.raises(SetupError, match=r"lacks ray.autoscaler._private.util.prepare_config"):
