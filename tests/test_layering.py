@@ -62,8 +62,8 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.files", "models.forward", "models.generation", "models.signals", "methods.base",
-               "results.records"},
+               "models.files", "models.forward", "models.generation", "models.signals",
+               "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(
@@ -75,7 +75,8 @@ LAYERS = {
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
         # put together in a type of theirs, which costs torch, hence inside a function.
-        raykd={"errors", "params", "registry", "training.settings", "methods.base", "models.signals"},
+        raykd={"errors", "params", "registry", "training.settings", "methods.base",
+               "models.signals"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
@@ -86,8 +87,8 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
-               "models.model_factory", "models.signals", "models.weights", "methods.base", "training",
-               "teachers", "results.records"},
+               "models.model_factory", "models.signals", "models.weights", "methods.base",
+               "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),

@@ -15,6 +15,7 @@ from raykd.data.hold_out import fingerprint
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_choices, check_rationales, check_readings
+from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
 from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
@@ -27,7 +28,7 @@ from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabu
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
-from raykd.sweep.row_roles import load_row_roles
+from raykd.sweep.settings import role_settings
 from raykd.sweep.tasks import task_of
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_text import RationaleGeneration
@@ -178,11 +179,12 @@ def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
     """Rows by role, as `load_row_roles` gives them.
 
     Raises:
+        SpecError: A role would have the rows that are trained on.
         DataError: As `load_row_roles`, with the place of the task in the file.
         SetupError: Data cannot be reached.
     """
     try:
-        return load_row_roles(task, spec)
+        return load_row_roles(task, role_settings(spec, task))
     except DataError as exc:
         raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
 

@@ -5,11 +5,12 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import Examples
+from raykd.data.row_roles import load_row_roles
 from raykd.errors import SpecError
 from raykd.spec.load import load_spec
 from raykd.spec.schema import AugmentSpec
 from raykd.sweep.augmented_rows import augmented
-from raykd.sweep.row_roles import load_row_roles
+from raykd.sweep.settings import role_settings
 from tests.integration.conftest import TASK, tiny_spec
 from tests.unit.spec.files import ARMS, HEAD, only, write
 
@@ -44,8 +45,8 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     plain = tiny_spec()
     data = plain.data.model_copy(update={"augment": how})
-    found = load_row_roles(TASKS, plain.model_copy(update={"data": data}))
-    before = load_row_roles(TASKS, plain)
+    grown = plain.model_copy(update={"data": data})
+    found, before = (load_row_roles(TASKS, role_settings(s, TASKS)) for s in (grown, plain))
     assert len(found["train"]) > len(before["train"])
     for role in ("finetune", "validation", "test"):
         assert found[role].texts == before[role].texts

@@ -14,6 +14,7 @@ import pytest
 from raykd import registry
 from raykd.data.base import DataSettings, Examples
 from raykd.data.hold_out import fingerprint as data_hash
+from raykd.data.row_roles import load_row_roles
 from raykd.errors import SpecError
 from raykd.methods.base import OutputSpec
 from raykd.models import weights
@@ -23,8 +24,8 @@ from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.descriptions import describe_student
 from raykd.spec.load import load_spec
-from raykd.sweep.row_roles import load_row_roles
 from raykd.sweep.serving_plan import plan_serving
+from raykd.sweep.settings import role_settings
 from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
@@ -40,7 +41,8 @@ VALIDATION = {"split": "validation"}
 
 
 def rows_of(**changes) -> dict[str, Examples]:
-    return load_row_roles(registry.load("tasks", TASK), spec(**changes))
+    task = registry.load("tasks", TASK)
+    return load_row_roles(task, role_settings(spec(**changes), task))
 
 
 def texts(rows: Examples) -> set[str]:
@@ -160,7 +162,8 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
     """Hashes of before parts of one split were made disjoint: splits of their own have no parts."""
     folder = Path(__file__).parents[3] / "search_spaces"
     sweep = load_spec(folder / "quickstart.yaml")
-    found = load_row_roles(registry.load("tasks", sweep.tasks[0]), sweep)
+    task = registry.load("tasks", sweep.tasks[0])
+    found = load_row_roles(task, role_settings(sweep, task))
     assert {role: data_hash({role: part}) for role, part in found.items()} == {
         "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
         "validation": "88733118274ae4ea", "test": "8fe52a2899732d0f",

@@ -1,0 +1,46 @@
+"""What the other rooms need of a search space, as plain settings of theirs."""
+
+from __future__ import annotations
+
+from raykd.data.base import DataSettings, Examples, Task
+from raykd.data.row_roles import RoleSettings, SplitPart
+from raykd.errors import SpecError
+from raykd.spec.schema import SplitRef, SweepSpec
+from raykd.spec.splits import split_problems
+from raykd.sweep.augmented_rows import augmented
+from raykd.sweep.user_cache import open_cache
+
+
+def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
+    """How the rows of a task are read and split into roles.
+
+    Raises:
+        SpecError: A role would have the rows that are trained on.
+    """
+    data = spec.data
+    if problems := split_problems(data):
+        raise SpecError(found=problems)
+    finetune_rows = spec.teacher.finetune.get("rows")
+    assert finetune_rows is None or isinstance(finetune_rows, int)
+    how = data.augment
+
+    def augment(train: Examples) -> Examples:
+        assert how is not None
+        return augmented(task, train, how, open_cache()[0].folder)
+
+    return RoleSettings(
+        source=DataSettings(root=data.root, limit=data.limit, seed=data.seed),
+        validation=_split_part(data.select_on),
+        test=_split_part(data.report_on),
+        finetune_rows=finetune_rows,
+        student_rows=data.student_rows,
+        rationale_file=data.rationales.file,
+        rationales_in_prompts=data.rationales.as_input,
+        llm_labels=data.label_type == "llm",
+        augment=augment if how is not None else None,
+    )
+
+
+def _split_part(ref: SplitRef) -> SplitPart:
+    fraction = None if ref.fraction is None else float(ref.fraction)
+    return SplitPart(split=ref.split, fraction=fraction)
