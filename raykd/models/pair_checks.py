@@ -18,6 +18,7 @@ from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.layer_selection import INSTEAD
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weight_names import listed
 
 
@@ -135,37 +136,32 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     return ""  # The names that differ are told with the checkpoint's other notes.
 
 
-def check_from_teacher(
-    teacher: ModelFactory, *, layers: tuple[int, ...] | None, sparsity: float | None, weights: str
-) -> None:
+def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> None:
     """Refuse a student that cannot be derived from the teacher.
 
     Args:
         teacher: The teacher.
-        layers: The layers that the student takes, None where units are pruned.
-        sparsity: The percentage of heads and neurons pruned, None where layers are taken.
-        weights: Whether it takes ``pretrained`` or ``finetuned`` weights.
+        student: How the student is derived from it.
 
     Raises:
         SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
     """
-    if sparsity is not None:
+    if student.sparsity is not None:
         if wrong := unit_selection.refusal(teacher.dims):
             reason, _, hint = wrong.partition("\n")
             hint = hint or "take layers of it: student.from_teacher.layers"
             raise _wrong_from_teacher("sparsity", f"the teacher {reason}", hint)
         return
-    assert layers is not None
     count = teacher.dims.layers
-    beyond = [k for k in layers if not 0 <= k < count]
+    beyond = [k for k in student.layers if not 0 <= k < count]
     if beyond:
         raise _wrong_from_teacher(
             "layers", f"the teacher has layers 0 to {count - 1}, got {beyond[0]}"
         )
     family, config = _configured(teacher)
-    if wrong := layers_refusal(family, config, layers):
+    if wrong := layers_refusal(family, config, student.layers):
         raise _wrong_from_teacher("layers", wrong, INSTEAD)
-    if weights == "pretrained" and teacher.state is None:
+    if student.weights == "pretrained" and teacher.state is None:
         raise _wrong_from_teacher(
             "weights",
             "'pretrained' weights of the teacher were asked for, but it begins with random ones",

@@ -5,7 +5,11 @@ from __future__ import annotations
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.row_roles import RoleSettings, SplitPart
 from raykd.errors import SpecError
-from raykd.spec.schema import SplitRef, SweepSpec
+from raykd.models.base import RandomInitConfig
+from raykd.models.model_pair import PairSettings
+from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.spec.descriptions import describe_model
+from raykd.spec.schema import FromTeacher, RandomInitSpec, SplitRef, SweepSpec
 from raykd.spec.splits import split_problems
 from raykd.sweep.augmented_rows import augmented
 from raykd.sweep.user_cache import open_cache
@@ -44,3 +48,41 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
 def _split_part(ref: SplitRef) -> SplitPart:
     fraction = None if ref.fraction is None else float(ref.fraction)
     return SplitPart(split=ref.split, fraction=fraction)
+
+
+def pair_settings(spec: SweepSpec) -> PairSettings:
+    """Which models are paired."""
+    checkpoint, student = spec.teacher.checkpoint, spec.student
+    teacher = checkpoint or spec.teacher.model
+    assert teacher is not None
+    if student.from_teacher is not None:
+        derived: str | RandomInitConfig | StudentFromTeacher = _derived(student.from_teacher)
+    else:
+        assert student.model is not None
+        derived = _model(student.model)
+    return PairSettings(
+        teacher=_model(teacher),
+        teacher_key="teacher.model" if checkpoint is None else "teacher.checkpoint",
+        teacher_name=describe_model(teacher),
+        finetuned=checkpoint is not None,
+        student=derived,
+        student_name=describe_model(student.model),
+        max_length=spec.data.max_length,
+    )
+
+
+def _model(named: str | RandomInitSpec) -> str | RandomInitConfig:
+    if isinstance(named, str):
+        return named
+    return RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
+
+
+def _derived(student: FromTeacher) -> StudentFromTeacher:
+    if student.sparsity is not None:
+        return StudentFromTeacher(sparsity=float(student.sparsity), weights="finetuned")
+    assert student.layers is not None
+    return StudentFromTeacher(
+        layers=student.layers,
+        weights=student.weights,
+        sort_by_importance=student.sort_by_importance,
+    )

@@ -21,16 +21,16 @@ from raykd.errors import DataError, Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
+from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.texts import AnswerChoices, Rationales
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
-from raykd.sweep.settings import role_settings
+from raykd.sweep.settings import pair_settings, role_settings
 from raykd.sweep.tasks import task_of
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_text import RationaleGeneration
 
 
@@ -105,9 +105,10 @@ def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
 
 
 def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
-    task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
+    models = pair_settings(spec)
+    task = task_of(spec, name).read_by(models.teacher_family().text_kind())
     rows = load_roles(task, spec, name)
-    pair = load_pair(spec, task, rows)
+    pair = load_pair(models, task, rows)
     teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
@@ -165,7 +166,7 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         vocabulary=shared_ids(tokenizers) if tokenizers.same else id_count(tokenizers.student),
         teacher_view=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
-        teacher_name=describe_model(teacher_name(spec)),
+        teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
         student_name=describe_student(spec),
     )
 

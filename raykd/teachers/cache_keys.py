@@ -21,8 +21,9 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.digest import code_digest, digest, package_version
-from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
+from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import kept
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name

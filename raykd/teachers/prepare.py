@@ -15,12 +15,13 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
+from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, kept, record

@@ -20,6 +20,7 @@ from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.models.signals.logits import Logits
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.descriptions import describe_student
@@ -27,7 +28,6 @@ from raykd.spec.load import load_spec
 from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.settings import role_settings
 from raykd.sweep.task_setup import set_up_task
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
