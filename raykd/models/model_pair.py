@@ -40,6 +40,11 @@ class TokenizerPair:
     student: Any
     same: bool
 
+    def shared_ids(self) -> int:
+        """Token ids that the teacher's can give, and the student's too if they are alike."""
+        teacher = id_count(self.teacher)
+        return min(teacher, id_count(self.student)) if self.same else teacher
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelPair:

@@ -163,7 +163,7 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokenizers.same,
-        vocabulary=shared_ids(tokenizers) if tokenizers.same else id_count(tokenizers.student),
+        vocabulary=tokenizers.shared_ids() if tokenizers.same else id_count(tokenizers.student),
         teacher_view=PREDICT if spec.teacher.explain > 0 else "",
         explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
         teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
@@ -227,12 +227,6 @@ def _encoded(
                 views = {n: replace(other, references=None) for n, other in views.items()}
             done[id(part)] = replace(encoded, views=views)
     return {role: done[id(part)] for role, part in rows.items()}
-
-
-def shared_ids(tokenizers: TokenizerPair) -> int:
-    """Token ids that the teacher's tokenizer can give, and the student's too if they are alike."""
-    teacher = id_count(tokenizers.teacher)
-    return min(teacher, id_count(tokenizers.student)) if tokenizers.same else teacher
 
 
 def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:

@@ -17,14 +17,15 @@ from raykd.results.event_log import EventLog
 from raykd.results.serialization import to_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.serving_plan import ServingPlan, plan_serving
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.serving_plan import ServingPlan
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -105,7 +106,7 @@ class TeacherProvider:
         self._cache = cache
         self._cache_bytes = cache_bytes
         self._retries = spec.resources.max_failures
-        plan = functools.partial(plan_serving, spec, store_bytes=store_bytes, ability=ability)
+        plan = functools.partial(plan_teacher, spec, store_bytes=store_bytes, ability=ability)
         self._plans = {task: plan(setup=g) for task, g in setups.items()}
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()

@@ -16,8 +16,8 @@ from raykd.data.hold_out import fingerprint
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +89,7 @@ def picture(**changes: Any) -> dict[str, Any]:
     """What is prepared and run, by what a key may change of it."""
     made = spec(**changes)
     setup = set_up_task(made, TASK)
-    inputs = plan_serving(made, setup, 1 << 30).inputs
+    inputs = plan_teacher(made, setup, 1 << 30).inputs
     arm_study = arm_studies(made)[-1]
     splits = {**setup.teacher_splits, "s": setup.student_splits["train"]}
     return {

@@ -25,9 +25,9 @@ from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.descriptions import describe_student
 from raykd.spec.load import load_spec
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.settings import role_settings
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
@@ -54,7 +54,7 @@ def texts(rows: Examples) -> set[str]:
 
 def plan_of(room: int = ROOM, **changes):
     sweep = spec(**changes)
-    return plan_serving(sweep, set_up_task(sweep, TASK), room)
+    return plan_teacher(sweep, set_up_task(sweep, TASK), room)
 
 
 def fingerprint(**changes) -> str:
@@ -346,12 +346,12 @@ def test_a_precision_that_devices_have_is_part_of_the_teacher():
     wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
     sweep = spec(**wide)
     found = set_up_task(sweep, TASK)
-    one, two = (plan_serving(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
+    one, two = (plan_teacher(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
     assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
     assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
     assert one.keys.teacher != two.keys.teacher
     assert (
-        plan_serving(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
+        plan_teacher(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
         == two.keys.teacher
     )
 
@@ -453,7 +453,7 @@ def test_changed_labels_are_other_data(tmp_path):
         for split in ("train", "validation"):
             pq.write_table(table, folder / f"{split}.parquet")
         sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
-        found.append(plan_serving(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+        found.append(plan_teacher(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
     assert found[0] == found[1] != found[2]
 
 
