@@ -68,8 +68,10 @@ LAYERS = {
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
-        raykd={"errors", "params", "registry", "losses", "data.base", "data.collate",
-               "data.prompts", "models", "methods.base", "training", "results.records"},
+        # Augmented rows are kept in the cache of teachers.
+        raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
+               "data.classification", "data.collate", "data.hold_out", "data.prompts",
+               "data.vectors", "models", "methods.base", "training", "results.records"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
@@ -111,7 +113,7 @@ LAYERS = {
         raykd={"__init__", "errors", "params", "registry", "losses.targets", "data", "models",
                "methods.base", "training.device", "training.seeding", "training.settings",
                "teachers", "trial", "clusters", "spec", "search", "results", "report"},
-        packages={"numpy", "optuna", "ray", "ray.tune"},
+        packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},
     ),

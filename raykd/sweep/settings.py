@@ -9,10 +9,10 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.model_pair import PairSettings
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.spec.descriptions import describe_model
-from raykd.spec.schema import FromTeacher, RandomInitSpec, SplitRef, SweepSpec
+from raykd.spec.schema import AugmentSpec, FromTeacher, RandomInitSpec, SplitRef, SweepSpec
 from raykd.spec.splits import split_problems
-from raykd.sweep.augmented_rows import augmented
 from raykd.sweep.user_cache import open_cache
+from raykd.teachers.augmented_rows import AugmentSettings, augmented
 
 
 def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
@@ -26,7 +26,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
         raise SpecError(found=problems)
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)
-    how = data.augment
+    how = None if data.augment is None else augment_settings(data.augment)
 
     def augment(train: Examples) -> Examples:
         assert how is not None
@@ -42,6 +42,18 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
         rationales_in_prompts=data.rationales.as_input,
         llm_labels=data.label_type == "llm",
         augment=augment if how is not None else None,
+    )
+
+
+def augment_settings(augment: AugmentSpec) -> AugmentSettings:
+    """How rows are augmented."""
+    return AugmentSettings(
+        model=augment.model,
+        vectors=augment.vectors,
+        copies=augment.copies,
+        probability=float(augment.probability),
+        candidates=augment.candidates,
+        seed=augment.seed,
     )
 
 

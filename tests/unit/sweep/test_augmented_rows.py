@@ -9,8 +9,8 @@ from raykd.data.row_roles import load_row_roles
 from raykd.errors import SpecError
 from raykd.spec.load import load_spec
 from raykd.spec.schema import AugmentSpec
-from raykd.sweep.augmented_rows import augmented
-from raykd.sweep.settings import role_settings
+from raykd.sweep.settings import augment_settings, role_settings
+from raykd.teachers.augmented_rows import augmented
 from tests.integration.conftest import TASK, tiny_spec
 from tests.unit.spec.files import ARMS, HEAD, only, write
 
@@ -28,15 +28,15 @@ ROWS = Examples(texts=(("the soup was bad", "the fine soup"),), labels=np.array(
 
 
 def test_rows_are_made_once_and_then_read(tmp_path, how):
-    first = augmented(TASKS, ROWS, how, tmp_path / "cache")
+    first = augmented(TASKS, ROWS, augment_settings(how), tmp_path / "cache")
     assert len(first) > len(ROWS)
     (kept,) = (tmp_path / "cache" / "augmented").iterdir()
     text, file = kept.read_bytes(), kept.stat().st_ino
-    again = augmented(TASKS, ROWS, how, tmp_path / "cache")
+    again = augmented(TASKS, ROWS, augment_settings(how), tmp_path / "cache")
     assert again.texts == first.texts
     assert np.array_equal(again.labels, first.labels)
     assert (kept.read_bytes(), kept.stat().st_ino) == (text, file)
-    other = how.model_copy(update={"copies": 2})
+    other = augment_settings(how.model_copy(update={"copies": 2}))
     augmented(TASKS, ROWS, other, tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "augmented").iterdir())) == 2
 
@@ -54,7 +54,7 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
 
 def test_a_task_whose_answers_depend_on_words_is_refused(tmp_path, how):
     with pytest.raises(SpecError, match="squad has answers that depend on them"):
-        augmented(registry.load("tasks", "squad"), ROWS, how, tmp_path)
+        augmented(registry.load("tasks", "squad"), ROWS, augment_settings(how), tmp_path)
 
 
 def test_a_source_of_words_is_needed(tmp_path):
