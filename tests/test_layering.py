@@ -321,6 +321,20 @@ def test_circles_are_found():
     assert not circles(import_graph({**sources, "raykd.b": types}))
 
 
+# Every file of an extension with parameters has these.
+IN_MANY_FILES = {"Params"}
+
+
+def test_a_class_has_a_name_of_its_own():
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(path.name)
+    shared = {name: files for name, files in places.items() if len(files) > 1}
+    assert {*shared} == IN_MANY_FILES, shared
+
+
 # Where the surroundings are read: the command line, the start of a sweep, and the process of a
 # worker, which sets what its libraries read.
 MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "clusters", "trial/worker.py"}

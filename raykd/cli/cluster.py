@@ -32,7 +32,7 @@ def check(
         if not checked.errors and not output.quiet:
             _show(file, checked, output)
     if checked.errors:
-        raise SpecError(found=checked.errors)
+        raise SpecError(problems=checked.errors)
 
 
 COMMANDS = (check,)

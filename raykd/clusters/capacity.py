@@ -52,17 +52,17 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     wanted = spec.search.max_concurrent
     could_hold = here + more
     if not could_hold:
-        found = Problem(
+        no_node = Problem(
             path="resources.labels",
             message=f"no node of the cluster has the labels {dict(labels)}",
             hint="start nodes with ray start --labels KEY=VALUE, or leave resources.labels out",
         )
-        raise SpecError(found=[found])
+        raise SpecError(problems=[no_node])
     problem = check_resources(
         spec.resources, [{"cpus": n.cpus, "gpus": n.gpus} for n in could_hold]
     )
     if problem is not None:
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     fitting = max(1, sum(n.ranks(shape) for n in could_hold) // shape.workers)
     if wanted != "auto":
         # On a cluster that grows, more may be asked for than it holds now.
@@ -96,7 +96,7 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
             message=f"{gpus:g} asked for, but torch was built without CUDA",
             hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     return SlotShape(
         workers=resources.workers,
         cpus=float(resources.cpus_per_worker),

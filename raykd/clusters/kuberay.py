@@ -38,7 +38,7 @@ def check(documents: tuple[Document, ...], client: Client) -> tuple[list[Problem
     clusters = [(d, _spec(d)) for d in ours if isinstance(d.get(*_spec(d)), dict)]
     if not clusters:
         message = f"no Ray cluster here: no {' or '.join(KINDS)} of {_GROUP}v1 with a cluster spec"
-        raise SpecError(found=[*problems, documents[0].problem((), message)])
+        raise SpecError(problems=[*problems, documents[0].problem((), message)])
     for document, spec in clusters:
         problems += _problems(document, spec, client)
     for document in documents:

@@ -28,8 +28,8 @@ def under(key: str) -> Iterator[None]:
     try:
         yield
     except (SpecError, DataError, SetupError) as exc:
-        found = exc.at(key).problems()
-        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint, found=found) from exc
+        problems = exc.at(key).problems()
+        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint, problems=problems) from exc
 
 
 def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
@@ -74,12 +74,12 @@ def check_positions(factory: ModelFactory, max_length: int, name: str, key: str)
             if isinstance(factory.random_init, RandomInitConfig)
             else ""
         )
-        found = Problem(
+        problem = Problem(
             path="data.max_length",
             message=f"data.max_length is {max_length}, but '{name}' has {there} positions",
             hint=f"set data.max_length to {there} or less{more}",
         )
-        raise SpecError(found=[found])
+        raise SpecError(problems=[problem])
 
 
 def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:
@@ -106,14 +106,14 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             + ", so it is not fine-tuned for this task",
             hint="use teacher.model to fine-tune it here",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     if found.fresh:
         problem = Problem(
             path=key,
             message=f"it lacks {listed(found.fresh)}, which would be drawn at random",
             hint="save the whole model, with its head; or use teacher.model to fine-tune it here",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     classes = found.classes
     if classes is None or classes.certain:
         return ""
@@ -127,7 +127,7 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             hint="write the task's names into id2label and label2id of its config.json, in the "
             "order of its outputs",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     if not classes.given:
         return (
             f"{key}: its config.json names no classes (id2label), so its outputs were taken as "
@@ -171,7 +171,7 @@ def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> No
 
 def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:
     path = f"student.from_teacher.{part}"
-    return SpecError(found=[Problem(path=path, message=message, hint=hint)])
+    return SpecError(problems=[Problem(path=path, message=message, hint=hint)])
 
 
 def _configured(factory: ModelFactory) -> tuple[ModelFamily, Mapping[str, Any]]:

@@ -88,8 +88,8 @@ def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
     except SpecError as exc:
         wrong = [p for p in exc.problems() if p.path == "search.trials"]
         if wrong:
-            found = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
-            raise SpecError(found=found) from exc
+            problems = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
+            raise SpecError(problems=problems) from exc
     return spec.with_trials(trials)
 
 
@@ -157,8 +157,10 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
     try:
         return spec_from_dict(plain), env
     except (ValueError, TypeError, KeyError) as exc:
-        found = [_unreadable(run, error) for error in getattr(exc, "errors", list)()]
-        raise SpecError(f"{run / 'resolved.json'} cannot be read: {exc}", found=found) from exc
+        problems = [_unreadable(run, error) for error in getattr(exc, "errors", list)()]
+        raise SpecError(
+            f"{run / 'resolved.json'} cannot be read: {exc}", problems=problems
+        ) from exc
 
 
 def _unreadable(run: Path, error: Mapping[str, Any]) -> Problem:

@@ -23,7 +23,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
     """
     data = spec.data
     if problems := split_problems(data):
-        raise SpecError(found=problems)
+        raise SpecError(problems=problems)
     finetune_rows = spec.teacher.finetune.get("rows")
     assert finetune_rows is None or isinstance(finetune_rows, int)
     how = None if data.augment is None else augment_settings(data.augment)

@@ -235,14 +235,14 @@ def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
     Raises:
         SpecError: One problem per arm.
     """
-    found = []
+    problems = []
     for arm, why in refusals(spec, context):
         reason, _, hint = why.partition("\n")
         message = f"on {task}: {spec.methods[arm].method} {reason}"
         hint = hint or f"or leave it out: --set methods.{arm}=false"
-        found.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
-    if found:
-        raise SpecError(found=found)
+        problems.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
+    if problems:
+        raise SpecError(problems=problems)
 
 
 def student_width(setup: TaskSetup) -> int:

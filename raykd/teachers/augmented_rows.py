@@ -68,7 +68,7 @@ def augmented(
             message=f"replaces words of texts; {task.name} has answers that depend on them",
             hint="leave it out: --set data.augment=null",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     identity = [FORMAT, fingerprint({"train": rows}), asdict(settings), _stamp(settings.vectors)]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     path = None if folder is None else folder / AUGMENTED / f"{name}.json"

@@ -97,7 +97,7 @@ def make(
     model.eval()
     state = known.state or weights.capture(model)
     factory = replace(inputs.teacher, state=state, random_init=None)
-    rows = _Rows(inputs, progress)
+    rows = _RowCounter(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
@@ -207,7 +207,7 @@ def _nothing(inputs: TaskInputs) -> CachedOutputs:
     )[0]
 
 
-class _Rows:
+class _RowCounter:
     """Counts the rows that pass through the teacher, and tells of them.
 
     Rows that two roles share pass once.

@@ -113,7 +113,7 @@ def plan_serving(
             message="a method of this file needs the online teacher, but serve is outputs",
             hint="use serve: auto or weights",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     precision = resolve_precision(inputs.precision, ability, inputs.teacher.dims.hidden)
     finetune = inputs.finetune
     inputs = replace(
@@ -211,7 +211,7 @@ def _with_cache(
         problem = Problem(
             path="teacher.cache", message=where + reason, hint="use auto, hidden or dense"
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     scores = OutputSpec(VocabularyScores(name))
     needs = replace(
         needs,
