@@ -5,7 +5,7 @@ WORKERS ?= 2
 # What is compiled is kept, whatever the shell says: tests start many processes that import the same.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install check test test-all quickstart bench real-teacher docs
+.PHONY: install check test test-all quickstart bench real-teacher docs docs-pages
 
 # The stamp is newer than pyproject.toml once everything it names is installed.
 .venv/.installed: pyproject.toml
@@ -40,5 +40,17 @@ bench: install
 
 real-teacher: .venv/.real-teacher
 
-docs: install
-	$(BIN)/python -m tests.method_tables
+# The site needs more packages than the tests do.
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# A strict build: a broken link, a page outside the navigation and a stale generated page fail.
+docs: .venv/.docs
+	$(BIN)/python -m docs_pages --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+
+# Writes the generated pages, and wraps all Markdown.
+docs-pages: install
+	$(BIN)/python -m docs_pages
+	$(BIN)/python -m docs_pages.wrap *.md $$(find docs -name '*.md')

@@ -117,13 +117,21 @@ class RaykdError(Exception):
         """The same error with the place in the search space that it belongs to.
 
         Args:
-            path: Dotted place; problems that name one of their own keep it.
+            path: Dotted place; problems that name one of their own keep it, and a place that begins
+                with a dot is one within `path`.
         """
-        return self.with_problems([replace(p, path=p.path or path) for p in self.problems()])
+        return self.with_problems([replace(p, path=_within(path, p.path)) for p in self.problems()])
 
     def with_problems(self, problems: Sequence[Problem]) -> Self:
         """The same error, shown as these problems."""
         return type(self)(self.message, hint=self.hint, problems=problems)
+
+
+def _within(outer: str, inner: str) -> str:
+    """The place that an error names in the end."""
+    if inner.startswith(".") and not outer.startswith("."):
+        return outer + inner
+    return inner or outer
 
 
 def _rebuild(

@@ -98,16 +98,17 @@ class SmallPair:
         assert method.refusal() == ""
         return method
 
-    def outputs_fn(self, method: Method[Any]) -> OnlineTeacherFn:
-        """The online teacher, with what the method declares."""
+    def outputs_fn(self, method: Method[Any], teacher: nn.Module | None = None) -> OnlineTeacherFn:
+        """The online teacher, with what the method declares; a copy unless one is given."""
         output_spec = method.teacher_outputs().cacheable
-        teacher = copy.deepcopy(self.teacher)  # a forward pass changes it for a moment
+        # A forward pass changes it for a moment.
+        model = copy.deepcopy(self.teacher) if teacher is None else teacher
 
         def read(batch: Any) -> Outputs:
             with torch.no_grad():
-                return forward(teacher, batch, output_spec=output_spec)
+                return forward(model, batch, output_spec=output_spec)
 
-        return OnlineTeacherFn(teacher, read)
+        return OnlineTeacherFn(model, read)
 
     def read_by(self, method: Method[Any]) -> TokenizedDataset:
         """The rows as a method reads them."""
@@ -123,12 +124,17 @@ class SmallPair:
             PAD, max_length=LONGEST, context_padding=context_padding, views=method.views()
         )
 
-    def step(self, method: Method[Any], world: DistributedContext, model: nn.Module) -> Step:
+    def step(
+        self,
+        method: Method[Any],
+        world: DistributedContext,
+        model: nn.Module,
+        teacher: nn.Module | None = None,
+    ) -> Step:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
-        return Step(
-            model, method, self.task, self.outputs_fn(method), precision=precision, world=world
-        ).train()
+        read = self.outputs_fn(method, teacher)
+        return Step(model, method, self.task, read, precision=precision, world=world).train()
 
     def job(
         self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any

@@ -15,17 +15,21 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
+import raykd
 from raykd import registry
-from raykd.cli.main import _app
+from raykd.cli.main import _app, main
+from raykd.data.table import Table
 from raykd.spec.load import load_spec
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
-from tests import method_tables
 from tests.contracts import test_methods as contract
+from tests.contracts.matrix import each
 from tests.test_layering import LAYERS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-PICTURE = "docs/report.png"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PICTURE = "docs/assets/report.png"
+ADD_A_METHOD = ROOT / "docs/how-to/add-a-method.md"
+OWN_DATA = ROOT / "docs/start/own-data.md"
 OWN = "my_methods.logit_matching"
 TINY = (
     "teacher.model.layers=1", "teacher.model.hidden=16", "teacher.finetune.epochs=1",
@@ -33,10 +37,15 @@ TINY = (
     "train.precision=fp32",
 )  # fmt: skip
 
-INVENTED = re.compile(r"NAME|logit_matching|^glue/")
+INVENTED = re.compile(r"NAME|logit_matching|^glue/|^data/|^checkpoints/")
 """Names of files that a reader has, or is to write."""
 
-each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+UNBREAKABLE = re.compile(r"\s*(\||!\[|\S+$)")
+"""Lines that may be longer than 100 columns: rows of tables, pictures, one long word."""
+
+each_document = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -64,7 +73,9 @@ def test_the_documents_are_all_here():
     names = {str(path.relative_to(ROOT)) for path in DOCUMENTS}
     assert names >= {
         "README.md", "CONTRIBUTING.md", "CHANGELOG.md",
-        "docs/architecture.md", "docs/adding-a-method.md", "docs/methods.md",
+        "docs/index.md", "docs/start/quickstart.md", "docs/start/own-data.md",
+        "docs/how-to/add-a-method.md", "docs/reference/search-space.md",
+        "docs/explanation/architecture.md", "docs/faq.md", "docs/glossary.md",
     }  # fmt: skip
 
 
@@ -77,6 +88,29 @@ def test_links_lead_to_files(path):
     assert missing == waived
     if waived:
         pytest.skip(f"{PICTURE} is not there yet: take a picture of a report")
+
+
+@each_document
+def test_anchors_of_links_exist(path):
+    for target, anchor in re.findall(r"\]\(([^)\s#]*)#([^)\s]+)\)", prose(path)):
+        if target.startswith("http"):
+            continue
+        document = (path.parent / target).resolve() if target else path
+        assert anchor in anchors(document), f"{target}#{anchor}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of the headings of a document, as GitHub and MkDocs make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"\s+", "-", heading) for heading in plain}
+
+
+@each_document
+def test_lines_wrap_at_100_columns(path):
+    """Rows of tables, and lines without a place to break at, are excepted."""
+    lines = enumerate(path.read_text().splitlines(), 1)
+    assert not [n for n, line in lines if len(line) > 100 and not UNBREAKABLE.match(line)]
 
 
 @each_document
@@ -96,7 +130,7 @@ def test_commands_parse(path):
     app = get_command(_app())
     root = app.make_context("raykd", [], resilient_parsing=True)
     for words in command_lines(path):
-        if words == ["--help"]:
+        if words[0].startswith("--") or words[0].isupper():  # raykd --help, raykd COMMAND --help
             continue
         name, command, rest = app.resolve_command(root, words)
         if words != [name]:  # a bare name in the text, as in "`raykd sweep`"
@@ -122,7 +156,7 @@ def test_whole_search_spaces_are_valid(path, tmp_path):
 
 
 def test_the_table_of_layers_is_the_one_that_is_enforced():
-    text = (ROOT / "docs/architecture.md").read_text()
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
     shown = {name: [set(re.findall(r"[^\s,]+", cell)) for cell in cells] for name, *cells in rows}
     enforced = {
@@ -138,7 +172,7 @@ def test_the_table_of_layers_is_the_one_that_is_enforced():
 
 
 def test_the_table_of_layers_says_what_each_owns_as_its_docstring_does():
-    text = (ROOT / "docs/architecture.md").read_text()
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
     shown = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE))
     for name in (layer for layer in LAYERS if not layer.startswith("__")):
         docstring = importlib.import_module(f"raykd.{name}").__doc__ or ""
@@ -154,10 +188,6 @@ def test_make_targets_that_are_named_exist():
         assert used <= targets, path.name
 
 
-def test_the_tables_of_methods_are_current():
-    assert method_tables.FILE.read_text() == method_tables.text(), "run: make docs"
-
-
 def test_the_readme_lists_the_methods_there_are():
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert sorted(rows) == list(registry.names("methods"))
@@ -165,8 +195,8 @@ def test_the_readme_lists_the_methods_there_are():
 
 @pytest.fixture
 def own_method(tmp_path, monkeypatch) -> Path:
-    """The method of docs/adding-a-method.md in a package outside raykd, with its test."""
-    source, test = blocks(ROOT / "docs/adding-a-method.md", "python")
+    """The method of the document in a package outside raykd, with its test."""
+    source, test, _ = blocks(ADD_A_METHOD, "python")
     package = tmp_path / "my_methods"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -180,7 +210,7 @@ def own_method(tmp_path, monkeypatch) -> Path:
 
 def search_space(folder: Path) -> Path:
     """The quickstart with the methods of the document."""
-    (text,) = blocks(ROOT / "docs/adding-a-method.md", "yaml")
+    (text,) = blocks(ADD_A_METHOD, "yaml")
     yaml = YAML()
     whole = yaml.load((ROOT / "search_spaces/quickstart.yaml").read_text())
     whole["methods"] = yaml.load(text)["methods"]
@@ -209,28 +239,73 @@ def test_the_test_of_the_document_passes(own_method):
         module.test_the_distance_by_hand(distance, expected)
 
 
+def test_the_own_data_of_the_document_trains(tmp_path, monkeypatch):
+    """The rows and the file of the document, with a teacher small enough for a test."""
+    monkeypatch.chdir(tmp_path)
+    head, *rows = blocks(OWN_DATA, "text")[1].splitlines()
+    Path("data/tickets").mkdir(parents=True)
+    for split, copies in (("train", 12), ("validation", 4)):
+        numbered = [row.replace("The", f"No. {n}: the") for n in range(copies) for row in rows]
+        Path(f"data/tickets/{split}.csv").write_text("\n".join([head, *numbered]) + "\n")
+    file = Path("tickets.yaml")
+    file.write_text(next(b for b in blocks(OWN_DATA, "yaml") if b.startswith("name:")))
+    small = (
+        "teacher.model={family: bert, layers: 2, hidden: 16, heads: 2}",
+        "teacher.finetune.epochs=1", "student.from_teacher.layers=[0]", "train.epochs=1",
+        "train.precision=fp32",
+    )  # fmt: skip
+    spec = load_spec(file, small)
+    config = trial_of(spec, tmp_path / "run", "tickets", "kd", {})
+    setup, prepared, _ = prepare_task(spec, "tickets", tmp_path / "cache", lambda *_: None)
+    outcome = run_in_process(config, prepared, setup.task, lambda evaluation: None)
+    assert set(outcome.metrics) >= {"f1_macro", "test/f1_macro"}
+
+
+def test_the_output_that_the_documents_show_is_what_validate_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("tickets.yaml").write_text(
+        next(b for b in blocks(OWN_DATA, "yaml") if b.startswith("name:"))
+    )
+    assert main(["validate", "tickets.yaml", "--no-data"]) == 0
+    (shown,) = [b for b in blocks(OWN_DATA, "text") if b.startswith("tickets.yaml: valid")]
+    assert shown.strip() in capsys.readouterr().out
+
+
+def test_the_output_that_the_documents_show_is_that_of_cluster_check(tmp_path, monkeypatch, capsys):
+    """The shipped file with its places filled in, on a machine with a wheel and a token."""
+    pytest.importorskip("boto3", reason="the provider's package is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (f"dist/raykd-{raykd.__version__}-py3-none-any.whl", ".ray/auth_token"):
+        Path(name).parent.mkdir()
+        Path(name).write_text("a" * 40)
+    Path("cluster").mkdir()
+    filled = re.sub("SET-ME", "0123456789abcdef0", (ROOT / "cluster/aws.yaml").read_text())
+    Path("cluster/aws.yaml").write_text(filled)
+    assert main(["cluster", "check", "cluster/aws.yaml"]) == 0
+    assert blocks(ROOT / "docs/how-to/clusters/index.md", "text") == [capsys.readouterr().out]
+
+
+def test_the_task_of_the_document_reads_chats():
+    (source,) = blocks(ROOT / "docs/how-to/add-a-task.md", "python")
+    module: dict[str, Any] = {"__name__": "chat_task"}
+    exec(compile(source, "chat_task.py", "exec"), module)
+    chat = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    rows = module["TASK"].read_table(Table(columns={"messages": [chat]}, origin="chats"))
+    assert len(rows) == 1
+
+
 def contract_tests() -> list[str]:
     return [n for n, f in inspect.getmembers(contract, inspect.isfunction) if n.startswith("test_")]
 
 
-@pytest.mark.parametrize("name", contract_tests())
-def test_the_method_of_the_document_keeps_the_contract(name, own_method):
-    function = getattr(contract, name)
-    for arguments in cases_of(function):
-        function(**arguments)
+def test_the_method_of_the_document_keeps_the_contract(own_method):
+    for name in contract_tests():
+        test = getattr(contract, name)
+        each(test.check, test.cases((OWN,)))
 
 
 def test_the_contract_looks_at_the_method_of_the_document(own_method):
-    seen = [n for n in contract_tests() if list(cases_of(getattr(contract, n)))]
+    unseen = {n for n in contract_tests() if not list(getattr(contract, n).cases((OWN,)))}
     # It reads no hidden states, so nothing is kept in place of them.
-    assert {n for n in contract_tests() if n not in seen} == {
-        n for n in contract_tests() if "in_place_of_hidden_states" in n
-    }
-
-
-def cases_of(function: Any) -> Iterator[dict[str, Any]]:
-    """The arguments a contract test gets, with our method in place of the package's."""
-    marks = [m for m in function.pytestmark if m.name == "parametrize" and "name" not in m.args[0]]
-    axes = [[{m.args[0]: value} for value in m.args[1]] for m in marks]
-    for parts in itertools.product(function.cases((OWN,)), *axes):
-        yield {key: value for part in parts for key, value in part.items()}
+    assert unseen == {n for n in contract_tests() if "in_place_of_hidden_states" in n}

@@ -1,65 +1,94 @@
-"""Help and usage errors answer at once: nothing heavy is imported for them."""
+"""Help and usage errors answer at once: nothing heavy is imported for them.
+
+All commands run one after the other in one new process, the lightest first. What a module has
+imported stays, so none may import what a later one may not.
+"""
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "ray", "transformers", "datasets", "optuna", "plotly", "scipy", "pandas",
          "numpy", "pyarrow", "ruamel"}  # fmt: skip
-
-
-def imported(*arguments: str) -> tuple[set[str], int]:
-    """Top-level packages that a command imports, and its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "raykd", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    names = re.findall(r"^import time:.*\|\s*([\w.]+)$", done.stderr, flags=re.MULTILINE)
-    assert "raykd.cli.main" in names, done.stderr[-2000:]
-    return {name.partition(".")[0] for name in names}, done.returncode
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
-def test_help_does_not_even_import_pydantic(arguments):
-    names, code = imported(*arguments)
-    assert code == 0
-    assert not names & {*HEAVY, "pydantic"}
-
-
+# Each with its exit code.
+PLAIN = ((["--help"], 0), (["--version"], 0))
 # Typer converts the values of a command with pydantic, which costs a tenth of a second.
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        (["sweep", "--help"], 0), (["ls"], 0), (["validate"], 2), (["nosuch"], 2),
-        (["validate", "--nosuch", "f"], 2), (["ls", "nosuch"], 2), (["init", "nosuch"], 2),
-        (["cluster", "--help"], 0), (["cluster", "check", "nosuch.yaml"], 2),
-    ],
+LIGHT = (
+    (["sweep", "--help"], 0), (["ls"], 0), (["validate"], 2), (["nosuch"], 2),
+    (["validate", "--nosuch", "f"], 2), (["ls", "nosuch"], 2), (["init", "nosuch"], 2),
+    (["cluster", "--help"], 0), (["cluster", "check", "nosuch.yaml"], 2),
 )  # fmt: skip
-def test_light_commands_import_nothing_heavy(arguments, code):
-    names, returned = imported(*arguments)
-    assert returned == code
-    assert not names & HEAVY
+VALIDATED = (
+    ["validate", "--no-data", "search_spaces/quickstart.yaml", "search_spaces/ckd_glue.yaml"], 0
+)  # fmt: skip
+LOOKED_AT = (["validate", "search_spaces/quickstart.yaml", "--set", "data.limit=200"], 0)
+COMMANDS = (*PLAIN, *LIGHT, VALIDATED, LOOKED_AT)
+RUN = """
+import json, sys
+from raykd.cli.main import main
+
+found = []
+for arguments in json.loads(sys.argv[1]):
+    code = main(arguments)
+    found.append([code, sorted({name.partition(".")[0] for name in sys.modules})])
+sys.stdout.flush()
+print("\\n" + json.dumps(found))
+"""
 
 
-def test_validate_pays_for_torch_at_most():
-    names, code = imported(
-        "validate", "--no-data", "search_spaces/quickstart.yaml", "search_spaces/ckd_glue.yaml"
-    )
-    assert code == 0
-    assert not names & {"ray", "transformers", "datasets"}
+@dataclass(frozen=True)
+class Seen:
+    """What one command left: its exit code, and all packages that are imported by then."""
+
+    code: int
+    packages: set[str]
 
 
-def test_looking_at_data_and_models_starts_no_ray():
-    names, code = imported("validate", "search_spaces/quickstart.yaml", "--set", "data.limit=200")
-    assert code == 0
-    assert "transformers" in names
-    assert not names & {"ray", "plotly"}
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Seen]:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps([arguments for arguments, _ in COMMANDS])],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return {
+        " ".join(arguments): Seen(code, set(packages))
+        for (arguments, _), (code, packages) in zip(COMMANDS, found, strict=True)
+    }
+
+
+def test_help_does_not_even_import_pydantic(seen):
+    for arguments, code in PLAIN:
+        of = seen[" ".join(arguments)]
+        assert of.code == code
+        assert "raykd" in of.packages
+        assert not of.packages & {*HEAVY, "pydantic"}, arguments
+
+
+def test_light_commands_import_nothing_heavy(seen):
+    for arguments, code in LIGHT:
+        of = seen[" ".join(arguments)]
+        assert of.code == code, arguments
+        assert not of.packages & HEAVY, arguments
+
+
+def test_validate_pays_for_torch_at_most(seen):
+    of = seen[" ".join(VALIDATED[0])]
+    assert of.code == 0
+    assert not of.packages & {"ray", "transformers", "datasets"}
+
+
+def test_looking_at_data_and_models_starts_no_ray(seen):
+    of = seen[" ".join(LOOKED_AT[0])]
+    assert of.code == 0
+    assert "transformers" in of.packages
+    assert not of.packages & {"ray", "plotly"}

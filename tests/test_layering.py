@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -76,9 +77,10 @@ LAYERS = {
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
-        # put together in a type of theirs, which costs torch, hence inside a function.
+        # put together in a type of theirs, which costs torch, hence inside a function. Names of
+        # classes are compared as the values of a column are.
         raykd={"errors", "params", "registry", "training.settings", "methods.base",
-               "models.signals"},
+               "models.signals", "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
@@ -91,7 +93,7 @@ LAYERS = {
         raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
                "models.model_factory", "models.signals", "models.weights", "methods.base",
                "training", "teachers", "results.records"},
-        # A Tune trial is a lease on a slot, and a slot is a TorchTrainer.
+        # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(
@@ -180,15 +182,16 @@ def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def crossing(path: Path) -> list[Import]:
+@functools.cache
+def crossing(path: Path) -> tuple[Import, ...]:
     """What a file imports from other layers and other packages."""
     found = imports(ast.parse(path.read_text(encoding="utf-8")))
     own = layer_of(path)
-    return [
+    return tuple(
         i for i in found
         if i.package not in sys.stdlib_module_names and i.package != "__future__"
         and not (i.package == "raykd" and i.is_in({own}))
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def is_allowed(found: Import, layer: Layer) -> bool:

@@ -312,6 +312,11 @@ class Task(ABC):
         """Width of the logits."""
         return len(self.labels) or 1
 
+    @property
+    def reads_root(self) -> bool:
+        """Whether its rows may be in files under ``data.root``."""
+        return True
+
     @abstractmethod
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """Names of the labelled splits that `settings` can reach, without reading rows."""

@@ -189,7 +189,8 @@ def _refuse(
         else:
             what = f"column '{name}' holds {shown(value)}, {expected}{every}"
             kind = f"values of column '{name}' are no class"
-            faults.add(kind, place, what, _next_step(value, [*others], names, own))
+            step = _next_step(value, [*others], names, own)
+            faults.add(kind, place, what, step, ".labels" if own else "")
     faults.check()
 
 
@@ -219,6 +220,11 @@ def _next_step(value: Any, others: Sequence[str], names: ClassNames, own: str) -
             f"({ascii(spelled(value))[1:-1]}, not {ascii(near[0])[1:-1]}); write it as in {where}"
         )
     id_ = whole(value)
+    if id_ is not None and not names.has_numbers and not 0 <= id_ < len(names.labels):
+        return (
+            f"ids count from 0 in the order of {where}; where the column has other numbers, these "
+            "are the names of the classes, in quotes"
+        )
     if id_ is not None and 0 <= id_ < len(names.labels):
         if names.has_numbers:
             return f"names that are numbers are no ids: add {_listed(others)} to {where}"

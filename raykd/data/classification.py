@@ -13,6 +13,7 @@ from raykd.data import columns, metrics
 from raykd.data.base import Array, Batch, Examples, Task, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
+from raykd.data.keys import at_key
 from raykd.data.table import Table
 
 
@@ -65,11 +66,15 @@ class TextClassification(TextTask, FileTask):
     def read_table(self, table: Table) -> Examples:
         """Rows from raw columns."""
         own = self.own
-        texts: list[tuple[str, ...]] = [columns.texts(table, name, own=own) for name in self.texts]
+        texts: list[tuple[str, ...]] = []
+        for k, name in enumerate(self.texts):
+            with at_key(f".texts[{k}]" if own else ""):
+                texts.append(columns.texts(table, name, own=own))
         if self.compose is not None:
             texts = [*zip(*(self.compose(*row) for row in zip(*texts, strict=True)), strict=True)]
-        if self.kind == "regression":
-            labels = columns.scores(table, self.label, *self.span, own=own)
-        else:
-            labels = columns.class_ids(table, self.label, self.labels, own=own)
+        with at_key(".label" if own else ""):
+            if self.kind == "regression":
+                labels = columns.scores(table, self.label, *self.span, own=own)
+            else:
+                labels = columns.class_ids(table, self.label, self.labels, own=own)
         return columns.checked(texts, labels, table.origin)

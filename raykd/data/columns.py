@@ -134,7 +134,8 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
             if own:
                 there = f"[{numbers.min():g}, {numbers.max():g}]"
                 hint = f"the column goes over {there}: set span of task '{own}' to what is possible"
-            faults.add("rows have a score out of range", place, f"{holds}, {expected}", hint)
+            key = ".span" if own else ""
+            faults.add("rows have a score out of range", place, f"{holds}, {expected}", hint, key)
     faults.check()
     if len(values) > 1 and (values == values[0]).all():
         note(

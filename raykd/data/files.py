@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raykd.data.base import DataSettings, Examples, Task
-from raykd.data.folder import SUFFIXES, FolderReader, is_folder, user_path
+from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder
+from raykd.data.keys import at_key
 from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.data.sample import limited
 from raykd.data.table import Reader, Table
@@ -57,8 +58,13 @@ class FileTask(Task):
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split, checked, at most ``settings.limit`` of them."""
-        rows = self.read_table(self.reader(settings).read(split).well_formed())
-        return limited(rows, f"{self.name}/{split}", settings)
+        with at_key(self.file_key(split, settings)):
+            table = self.reader(settings).read(split).well_formed()
+        return limited(self.read_table(table), f"{self.name}/{split}", settings)
+
+    def file_key(self, split: str, settings: DataSettings) -> str:
+        """The key of the user's file that says where a split is, see `raykd.data.keys`."""
+        return "" if settings.root is None else "data.root"
 
     @abstractmethod
     def read_table(self, table: Table) -> Examples:
@@ -76,13 +82,7 @@ class FileTask(Task):
         """
         if settings.root is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        root = user_path(settings.root)
-        if not is_folder(root):
-            raise DataError(
-                f"data.root '{settings.root}' is not a folder",
-                hint="name the folder that holds <task>/<split>.parquet (or .csv, .jsonl, ...) or "
-                "the GLUE folders",
-            )
+        root = root_folder(settings.root)
         found = self.in_folder(root)
         if found is not None:
             return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.data.json_files import read_json_rows
+from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.separated import read_csv, read_tsv
 from raykd.data.table import Table, no_split
@@ -41,6 +42,23 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError as exc:
         raise DataError(f"the folder '{path}' cannot be read: {exc.strerror}") from exc
+
+
+def root_folder(written: str) -> Path:
+    """The folder that ``data.root`` names.
+
+    Raises:
+        DataError: There is none.
+    """
+    with at_key("data.root"):
+        root = user_path(written)
+        if not is_folder(root):
+            raise DataError(
+                f"data.root '{written}' is not a folder",
+                hint="name the folder that holds <task>/<split>.parquet (or .csv, .jsonl, ...) or "
+                "the GLUE folders",
+            )
+    return root
 
 
 def read_parquet(path: Path) -> Table:

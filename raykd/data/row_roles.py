@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.hold_out import choose, hold_out
+from raykd.data.keys import at_key
 from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
+from raykd.data.table import NoSplit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,10 +23,12 @@ class SplitPart:
     Attributes:
         split: Its name.
         fraction: The part, None for all of it.
+        key: The place in the user's file that asks for it, empty where nothing there does.
     """
 
     split: str
     fraction: float | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +78,12 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
     parts = {"validation": settings.validation, "test": settings.test}
     for role, part in parts.items():
         if part.split not in whole:
-            whole[part.split] = _load(task, part.split, settings)
+            with _asked_by(part.key):
+                whole[part.split] = _load(task, part.split, settings)
             left[part.split] = np.arange(len(whole[part.split]))
         if part.fraction is not None:
-            keep, held_out = hold_out(len(left[part.split]), part.fraction, source.seed)
+            with at_key(part.key and f"{part.key}.fraction"):
+                keep, held_out = hold_out(len(left[part.split]), part.fraction, source.seed)
             roles[role] = whole[part.split].take(left[part.split][held_out])
             left[part.split] = left[part.split][keep]
     for role, part in parts.items():
@@ -94,14 +101,35 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
     if settings.augment is not None:
         roles["train"] = settings.augment(roles["train"])
     if settings.llm_labels:
-        roles["train"] = relabelled(roles["train"], task.name)
+        with at_key("data.label_type"):
+            roles["train"] = relabelled(roles["train"], task.name)
     return roles
+
+
+@contextmanager
+def _asked_by(key: str) -> Iterator[None]:
+    """Name the key that asks for a split, where there is no such split.
+
+    A file that the task's description names for the split stays the place of the mistake.
+    """
+    try:
+        yield
+    except NoSplit as exc:
+        in_task = any(problem.path.startswith(".splits.") for problem in exc.problems())
+        if not key or in_task:
+            raise
+        problems = [replace(problem, path=f"{key}.split") for problem in exc.problems()]
+        raise exc.with_problems(problems) from exc
 
 
 def _load(task: Task, split: str, settings: RoleSettings) -> Examples:
     """Rows of a split, with their rationales."""
     rows = task.load(split, settings.source)
     if (file := settings.rationale_file) is not None:
-        rationales = from_file(Path(file), split)
-        rows = with_rationales(rows, rationales, f"{file} ({task.name}, {split})")
-    return rationales_as_input(rows, task.name) if settings.rationales_in_prompts else rows
+        with at_key("data.rationales.source"):
+            rationales = from_file(Path(file), split)
+            rows = with_rationales(rows, rationales, f"{file} ({task.name}, {split})")
+    if not settings.rationales_in_prompts:
+        return rows
+    with at_key("data.rationales.as_input"):
+        return rationales_as_input(rows, task.name)

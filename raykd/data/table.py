@@ -147,8 +147,9 @@ class Faults:
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
         self._hints: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
 
-    def add(self, kind: str, place: str, what: str, hint: str = "") -> None:
+    def add(self, kind: str, place: str, what: str, hint: str = "", key: str = "") -> None:
         """One row.
 
         Args:
@@ -156,7 +157,9 @@ class Faults:
             place: ``line 14`` or ``row 13``.
             what: What was got and what was expected.
             hint: What to do.
+            key: The key of the user's file that may be at fault, see `raykd.data.keys`.
         """
+        self._keys.setdefault(kind, key)
         self._counts[kind] = self._counts.get(kind, 0) + 1
         self._first.setdefault(kind, f"{self._origin} {place}: {what}")
         self._hints.setdefault(kind, hint)
@@ -174,7 +177,8 @@ class Faults:
             for kind, count in self._counts.items()
         ]
         hints = dict.fromkeys(hint for hint in self._hints.values() if hint)
-        raise DataError("; ".join(parts), hint="; ".join(hints))
+        keys = [key for key in self._keys.values() if key]
+        raise DataError("; ".join(parts), hint="; ".join(hints)).at(keys[0] if keys else "")
 
 
 class Reader(Protocol):
@@ -194,10 +198,14 @@ class Reader(Protocol):
         ...
 
 
-def no_split(split: str, where: str, there: tuple[str, ...], hint: str = "") -> DataError:
+class NoSplit(DataError):
+    """The data has no split of that name."""
+
+
+def no_split(split: str, where: str, there: tuple[str, ...], hint: str = "") -> NoSplit:
     """The error for a split that does not exist; names those that do."""
     names = ", ".join(there)
-    return DataError(
+    return NoSplit(
         f"{where} has no split '{split}' " + (f"(splits: {names})" if names else "(it has none)"),
         hint=hint or ("choose one of them in data.select_on and data.report_on" if names else ""),
     )

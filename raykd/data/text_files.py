@@ -21,6 +21,17 @@ _OTHERS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_NO_TEXT = (
+    (b"\x1f\x8b", "a gzip file", "call it {name}.gz, or unpack it"),
+    (b"PK\x03\x04", "a zip archive (or a workbook)", "unpack it, or save it as CSV"),
+    (b"BZh", "a bzip2 file", "unpack it"),
+    (b"\xfd7zXZ\x00", "an xz file", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file", "unpack it"),
+    (b"PAR1", "a Parquet file", "let its name end with .parquet"),
+    (b"ARROW1", "an Arrow file", "save it as Parquet"),
+    (b"SQLite format 3", "a database of SQLite", "save its rows as CSV"),
+)
+"""How files begin that are no text, what they are, and what to do."""
 _SAMPLE = 1000
 _POINTER = b"version https://git-lfs"
 
@@ -35,9 +46,10 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
         refuse_pointer(path, data)
         if path.name.lower().endswith(PACKED):
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as exc:
+            data = _unpacked(path, data)
+    except OSError as exc:
         raise DataError(f"{path} cannot be read: {exc}") from exc
+    _refuse_others(path, data)
     encoding = next((name for mark, name in _OTHERS if data.startswith(mark)), "")
     if not encoding and data[:_SAMPLE].count(0) > len(data[:_SAMPLE]) // 4:
         encoding = "UTF-16"
@@ -58,6 +70,29 @@ def read_text(path: Path) -> str:
                 faults.add("lines are not UTF-8", f"line {line}", what, hint)
         faults.check()
         raise
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    """What a file packed with gzip holds."""
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error) as exc:
+        hint = "it is cut off or damaged: fetch it again"
+        raise DataError(f"{path} cannot be read: {exc}", hint=hint) from exc
+    except gzip.BadGzipFile as exc:
+        hint = f"if it is not packed, call it {path.name[: -len(PACKED)]}"
+        raise DataError(f"{path} cannot be read: {exc}", hint=hint) from exc
+
+
+def _refuse_others(path: Path, data: bytes) -> None:
+    """Refuse a file that begins as those of another kind do.
+
+    Raises:
+        DataError: It does.
+    """
+    for mark, what, step in _NO_TEXT:
+        if data.startswith(mark):
+            raise DataError(f"{path} is {what}, not text", hint=step.format(name=path.name))
 
 
 def refuse_pointer(path: Path, data: bytes) -> None:

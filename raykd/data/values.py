@@ -6,9 +6,10 @@ the same here: ``1``, ``1.0`` and ``"1"``; ``True``, ``"True"`` and ``"true"``.
 
 from __future__ import annotations
 
+import datetime
 import re
 import unicodedata
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,30 @@ def meaning(value: Any) -> Hashable:
     return ("text", spelled(value)) if found is None else ("number", found)
 
 
+def same_names(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of names that are one value once a program has read and written them.
+
+    They are the same number (``1`` and ``1.0``), truth value (``true`` and ``True``, which are also
+    1 in most programs), or text but for blanks, invisible characters and the way that accents are
+    encoded. Names that differ in case are two.
+    """
+    first: dict[Hashable, str] = {}
+    for name in names:
+        for key in _forms(name):
+            if first.setdefault(key, name) != name:
+                yield first[key], name
+                break
+
+
+def _forms(name: str) -> Iterator[Hashable]:
+    what = meaning(name)
+    yield what
+    if isinstance(what, tuple) and what[0] == "truth":
+        yield ("number", Decimal(int(what[1])))
+    composed = unicodedata.normalize("NFC", name)
+    yield " ".join("".join(c for c in composed if unicodedata.category(c) != "Cf").split())
+
+
 def whole(value: Any) -> int | None:
     """The whole number that a value is, None for anything else."""
     found = number(value)
@@ -82,7 +107,9 @@ def shown(value: Any) -> str:
     """A value as messages show it, with what it is where that is not plain to see."""
     if is_missing(value) and not isinstance(value, str):
         return "nothing"
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    plain = value.item() if isinstance(value, np.generic) else value
+    is_written = isinstance(plain, datetime.date | datetime.time | Decimal)
+    text = repr(spelled(plain) if is_written else plain)
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     if isinstance(value, list | tuple | np.ndarray):
         return f"the list {text}"

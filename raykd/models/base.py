@@ -16,7 +16,7 @@ from raykd.losses.targets import FullTeacherTarget, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.signals.attention_maps import AttentionMap
 from raykd.models.signals.base import Signal
-from raykd.models.signals.features import FeatureTransform, Reduced
+from raykd.models.signals.features import FeatureTransform, Transformed
 from raykd.models.signals.hidden_states import HiddenState
 
 
@@ -174,7 +174,7 @@ class Outputs:
             transform: The function.
             mask: 1 = token, ``[B, L]``.
         """
-        recorded = Reduced(transform)
+        recorded = Transformed(transform)
         if recorded in self._values:
             return self._values[recorded]
         with torch.no_grad():

@@ -54,6 +54,8 @@ def compared(name: str, config: Mapping[str, Any], labels: tuple[str, ...]) -> C
         )
         return Classes(order=as_is, given=given, note=note, certain=False, clash=True)
     task_keys, model_keys = ([_key(n) for n in names] for names in (labels, given))
+    if len(set(task_keys)) < len(task_keys):  # only case tells some apart, which then counts
+        task_keys, model_keys = [*labels], [*given]
     if sorted(task_keys) == sorted(model_keys) and len(set(task_keys)) == len(task_keys):
         order = tuple(model_keys.index(key) for key in task_keys)
         note = "" if order == as_is else _both(name, given, labels) + _MOVED

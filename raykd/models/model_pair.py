@@ -20,6 +20,8 @@ from raykd.models.pair_checks import (
     check_positions,
     check_tokens,
     under,
+    unused_sizes,
+    unused_vocabulary,
 )
 from raykd.models.resolve import read_config, resolve
 from raykd.models.student_from_teacher import StudentFromTeacher
@@ -119,6 +121,8 @@ def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) 
     with under(key):
         teacher_tokens = _teacher_tokenizer(settings.teacher, rows)
         teacher, checkpoint = _factory(settings.teacher, task, teacher_tokens, notes)
+        if isinstance(settings.teacher, RandomInitConfig):
+            notes += unused_sizes(settings.teacher, teacher, key)
         if settings.finetuned:
             assert checkpoint is not None
             note = check_checkpoint(checkpoint, task.num_labels, task.kind, task.labels)
@@ -151,6 +155,7 @@ def _factory(
 ) -> tuple[ModelFactory, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, RandomInitConfig):
+        family_named(named).head_class(task.kind)  # before anything is trained
         factory = factory_from_random_init(
             named,
             vocabulary=id_count(tokenizer),
@@ -189,9 +194,13 @@ def _student(
     if isinstance(student, StudentFromTeacher):
         check_from_teacher(teacher, student)
         return TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True), student
+    if isinstance(student, RandomInitConfig):
+        notes += unused_vocabulary(student, settings.teacher, id_count(teacher_tokens))
     with under("student.model"):
         own = load_tokenizer(student) if isinstance(student, str) else teacher_tokens
         factory, _ = _factory(student, task, own, notes)
+        if isinstance(student, RandomInitConfig):
+            notes += unused_sizes(student, factory, "student.model")
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from raykd import registry
@@ -80,6 +81,47 @@ def check_positions(factory: ModelFactory, max_length: int, name: str, key: str)
             hint=f"set data.max_length to {there} or less{more}",
         )
         raise SpecError(problems=[problem])
+
+
+DEFAULTS = {field.name: field.default for field in fields(RandomInitConfig)}
+"""Sizes of a model that need not be given."""
+
+
+def unused_sizes(given: RandomInitConfig, factory: ModelFactory, key: str) -> list[str]:
+    """What to say of sizes that the family of a model has no use for.
+
+    Args:
+        given: The sizes.
+        factory: The model that they make.
+        key: Its place in the file.
+    """
+    positions = given.max_positions
+    if positions in (DEFAULTS["max_positions"], factory.positions()):
+        return []
+    return [
+        f"{key}.max_positions: {positions} has no effect: a {given.family} reads rows of any length"
+    ]
+
+
+def unused_vocabulary(
+    student: RandomInitConfig, teacher: str | RandomInitConfig, tokens: int
+) -> list[str]:
+    """What to say of the vocabulary of a student by sizes, which reads the teacher's tokens.
+
+    Args:
+        student: The sizes of the student.
+        teacher: The teacher's name, or its sizes.
+        tokens: How many the teacher has.
+    """
+    known = {DEFAULTS["vocabulary"], tokens}
+    if isinstance(teacher, RandomInitConfig):
+        known.add(teacher.vocabulary)
+    if student.vocabulary in known:
+        return []
+    return [
+        f"student.model.vocabulary: {student.vocabulary} has no effect: a student given by its "
+        f"sizes reads the teacher's tokens ({tokens:,})"
+    ]
 
 
 def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:

@@ -80,7 +80,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     check_file(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as exc:
         raise DataError(f"{path} is no JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
     except (ValueError, RecursionError) as exc:

@@ -8,6 +8,7 @@ trial that stays open), the report at which a stop was decided is kept, and noth
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -40,6 +41,7 @@ class StudySpace:
         directions: ``maximize`` or ``minimize`` for each objective.
         start: Points to try first; searched names only, what they lack is drawn.
         budget: Trials that have to finish.
+        metrics: What each objective is called where others look at the study.
     """
 
     study_name: str
@@ -48,6 +50,7 @@ class StudySpace:
     directions: tuple[str, ...]
     start: tuple[Mapping[str, Scalar], ...]
     budget: int
+    metrics: tuple[str, ...] = ()
 
 
 class StudySearch(OptunaSearch):
@@ -88,6 +91,10 @@ class StudySearch(OptunaSearch):
         )
         self.study = cast(optuna.Study, self._ot_study)
         self._reported: dict[str, int] = {}
+        if space.metrics and self.study.metric_names != [*space.metrics]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self.study.set_metric_names([*space.metrics])
         for point in space.start:
             # A driver may have died between two of them.
             self.study.enqueue_trial(dict(point), skip_if_exists=True)

@@ -153,7 +153,7 @@ def union_of_outputs(
             those.
     """
     from raykd.models.signals.base import OutputSpec
-    from raykd.models.signals.features import Reduced
+    from raykd.models.signals.features import Transformed
     from raykd.models.signals.hidden_states import HiddenState
 
     union = OutputSpec()
@@ -162,7 +162,9 @@ def union_of_outputs(
             output_spec, feature_transforms = method.teacher_outputs(), method.feature_transforms()
             if transformed and feature_transforms:
                 kept = output_spec.without(HiddenState)
-                output_spec = kept.union(OutputSpec(*(Reduced(of) for of in feature_transforms)))
+                output_spec = kept.union(
+                    OutputSpec(*(Transformed(of) for of in feature_transforms))
+                )
             union = union.union(_served(output_spec))
         if not is_complete(arm):
             union = union.union(_served(registry.load("methods", arm.method).requires))

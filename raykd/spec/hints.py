@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from raykd.registry import suggestion
@@ -79,6 +80,13 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
 """What other programs call a key: ours, and what to know of it."""
 
 
+_ALMOST = re.compile(
+    r"(?P<number>[+-]?[0-9]+(?:[.,][0-9]+)?)(?P<power> ?[eE] ?[+-]? ?[0-9]{1,3})?(?P<percent> ?%)?"
+)
+"""A number as it is written elsewhere."""
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}$")
+
+
 def form_of(key: str) -> str:
     """An example of a key that takes a mapping, or an empty string."""
     return f"for example {key}: {_FORMS[key]}" if key in _FORMS else ""
@@ -115,10 +123,25 @@ def _homes(key: str) -> list[str]:
     return [section for section, names in fields.items() if key in names]
 
 
+def _meant(text: str) -> str:
+    """The number that a text means with a comma, a percent sign, or blanks in it; else empty."""
+    found = _ALMOST.fullmatch(text.strip())
+    if found is None:
+        return ""
+    if _THOUSANDS.match(found["number"]):
+        return ""  # 1,000 is one number here and another there
+    number = found["number"].replace(",", ".") + (found["power"] or "").replace(" ", "")
+    if found["percent"]:
+        return f"{float(number) / 100:.12g}"
+    return number if number != text.strip() else ""
+
+
 def value_hint(node: YamlNode, *, wants_text: bool = False) -> str:
     """How to write a scalar so that it is a number, or text."""
     if wants_text and node.is_scalar and not isinstance(node.value, str):
-        return f'quote it: "{node.text}"' if node.text and node.value is not None else ""
+        return f'quote it: "{node.text}"' if node.text else ""
+    if isinstance(node.value, str) and not wants_text and (number := _meant(node.value)):
+        return f"write {number}"
     if not isinstance(node.value, str) or not node.quoted:
         return ""
     value, wrong = resolve(node.value)

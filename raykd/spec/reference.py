@@ -195,7 +195,7 @@ def _allowed(declared: Mapping[str, Any]) -> str:
         words = [_allowed(option) for option in options]
         if "a number" in words and "a whole number" in words:
             words.remove("a whole number")
-        return " or ".join(dict.fromkeys(words))
+        return " ".join([" or ".join(dict.fromkeys(words)), *_bounds(declared)])
     if "enum" in declared:
         return " or ".join(show(value) for value in declared["enum"])
     if "const" in declared:
@@ -204,7 +204,13 @@ def _allowed(declared: Mapping[str, Any]) -> str:
         "integer": "a whole number", "number": "a number", "string": "text", "array": "a list",
         "boolean": "true or false", "null": "null", "object": "a mapping",
     }.get(declared.get("type", ""), "a mapping")  # fmt: skip
-    bounds = [f"{sign} {show(declared[key])}"
-              for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="),
-                                ("exclusiveMaximum", "<")) if key in declared]  # fmt: skip
-    return " ".join([kind, *bounds])
+    return " ".join([kind, *_bounds(declared)])
+
+
+def _bounds(declared: Mapping[str, Any]) -> list[str]:
+    """The bounds of a JSON schema; those of a union bear the names that pydantic gives them."""
+    signs = {
+        "minimum": ">=", "ge": ">=", "exclusiveMinimum": ">", "gt": ">",
+        "maximum": "<=", "le": "<=", "exclusiveMaximum": "<", "lt": "<",
+    }  # fmt: skip
+    return [f"{sign} {show(declared[key])}" for key, sign in signs.items() if key in declared]

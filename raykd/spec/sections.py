@@ -134,6 +134,10 @@ def _right_form(name: str, node: YamlNode, errors: Sequence[Any]) -> str:
             return form_of(name)
         parts = [part.strip() for part in node.typed().replace(";", ",").split(",") if part.strip()]
         return f"for example {name}: [{', '.join(parts)}]"
+    if "tuple_type" in kinds and node.entries:
+        values = [entry.node.text for entry in node.entries.values() if entry.node.is_scalar]
+        if len(values) == len(node.entries):
+            return f"for example {name}: [{', '.join(values)}]"
     if kinds & {"model_type", "dict_type", "mapping_type"}:
         return form_of(name)
     return value_hint(node, wants_text="string_type" in kinds)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from raykd import registry
+from raykd.data.values import same_names
 from raykd.errors import SpecError
 from raykd.spec.name_rules import name_problem
 from raykd.spec.schema import OwnTaskSpec
@@ -103,6 +104,9 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
             yield key, f"'{key}' of {name} lists '{twice[0]}' twice", "remove one of them"
         if "" in values:
             yield key, f"'{key}' of {name} has an empty name", ""
+    for one, other in same_names(made.labels):
+        message = f"'labels' of {name} lists {one!a} and {other!a}, which a file can hold as one"
+        yield "labels", message, "call one of them something else, here and in the data"
     if made.label in made.texts:
         yield "label", f"'{made.label}' is the label of {name} and one of its texts", ""
     trained = made.splits.get("train", "train")

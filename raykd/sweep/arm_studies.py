@@ -74,6 +74,7 @@ def study_space(spec: SweepSpec, arm_study: ArmStudy) -> StudySpace:
         directions=tuple("maximize" if m == "max" else "minimize" for m in arm_study.modes),
         start=arm_study.arm.start,
         budget=spec.search.trials,
+        metrics=tuple(f"{metric}, validation split" for metric in arm_study.metrics),
     )
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from raykd.data.base import DataSettings, Examples, Task
+from raykd.data.keys import at_key
 from raykd.data.row_roles import RoleSettings, SplitPart
 from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.model_pair import PairSettings
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.spec.descriptions import describe_model
-from raykd.spec.schema import AugmentSpec, FromTeacher, RandomInitSpec, SplitRef, SweepSpec
+from raykd.spec.schema import (
+    AugmentSpec,
+    DataSpec,
+    FromTeacher,
+    RandomInitSpec,
+    SplitRef,
+    SweepSpec,
+)
 from raykd.spec.splits import split_problems
 from raykd.sweep.user_cache import open_cache
 from raykd.teachers.augmented_rows import AugmentSettings, augmented
@@ -30,12 +40,13 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
 
     def augment(train: Examples) -> Examples:
         assert how is not None
-        return augmented(task, train, how, open_cache()[0].folder)
+        with at_key("data.augment.vectors" if how.model is None else "data.augment"):
+            return augmented(task, train, how, open_cache()[0].folder)
 
     return RoleSettings(
         source=DataSettings(root=data.root, limit=data.limit, seed=data.seed),
-        validation=_split_part(data.select_on),
-        test=_split_part(data.report_on),
+        validation=_split_part(data, "select_on"),
+        test=_split_part(data, "report_on"),
         finetune_rows=finetune_rows,
         student_rows=data.student_rows,
         rationale_file=data.rationales.file,
@@ -57,9 +68,13 @@ def augment_settings(augment: AugmentSpec) -> AugmentSettings:
     )
 
 
-def _split_part(ref: SplitRef) -> SplitPart:
-    fraction = None if ref.fraction is None else float(ref.fraction)
-    return SplitPart(split=ref.split, fraction=fraction)
+def _split_part(data: DataSpec, key: Literal["select_on", "report_on"]) -> SplitPart:
+    ref: SplitRef = getattr(data, key)
+    return SplitPart(
+        split=ref.split,
+        fraction=None if ref.fraction is None else float(ref.fraction),
+        key=f"data.{key}" if key in data.model_fields_set else "",
+    )
 
 
 def pair_settings(spec: SweepSpec) -> PairSettings:

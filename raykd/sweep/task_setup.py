@@ -12,12 +12,13 @@ from typing import Any
 
 from raykd.data.base import PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.hold_out import fingerprint
+from raykd.data.keys import at_key
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_choices, check_rationales, check_readings
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
-from raykd.errors import DataError, Problem, SpecError
+from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
@@ -30,7 +31,7 @@ from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabu
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.settings import pair_settings, role_settings
-from raykd.sweep.tasks import task_of
+from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.teachers.teacher_text import RationaleGeneration
 
 
@@ -87,7 +88,12 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
         SetupError: Data or models cannot be reached.
     """
     with listening() as heard:
-        setup = _set_up(spec, name)
+        models = pair_settings(spec)
+        task = task_of(spec, name).read_by(models.teacher_family().text_kind())
+        rows = load_roles(task, spec, name)
+        pair = load_pair(models, task, rows)
+        with at_key(_place(spec, name)):
+            setup = _set_up(spec, name, task, rows, pair)
     return replace(setup, notes=tuple(dict.fromkeys((*heard, *setup.notes))))
 
 
@@ -104,11 +110,10 @@ def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
     return notes
 
 
-def _set_up(spec: SweepSpec, name: str) -> TaskSetup:
-    models = pair_settings(spec)
-    task = task_of(spec, name).read_by(models.teacher_family().text_kind())
-    rows = load_roles(task, spec, name)
-    pair = load_pair(models, task, rows)
+def _set_up(
+    spec: SweepSpec, name: str, task: Task, rows: Mapping[str, Examples], pair: ModelPair
+) -> TaskSetup:
+    """The task with everything that a preparation needs; errors are of its rows."""
     teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
@@ -184,10 +189,16 @@ def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
         DataError: As `load_row_roles`, with the place of the task in the file.
         SetupError: Data cannot be reached.
     """
-    try:
-        return load_row_roles(task, role_settings(spec, task))
-    except DataError as exc:
-        raise exc.at(f"tasks[{spec.tasks.index(name)}]") from exc
+    with at_key(_place(spec, name)):
+        settings = role_settings(spec, task)
+        check_root(spec)
+        note_unread_splits(spec, task)
+        return load_row_roles(task, settings)
+
+
+def _place(spec: SweepSpec, name: str) -> str:
+    """The place of a task in the file."""
+    return f"tasks[{spec.tasks.index(name)}]"
 
 
 def _explaining(

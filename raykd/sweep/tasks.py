@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from raykd import registry
 from raykd.data.base import Task
+from raykd.data.folder import root_folder
+from raykd.data.notes import note
 from raykd.data.own import HUB_SPLITS, OwnTask
 from raykd.spec.schema import OwnTaskSpec, SweepSpec
 
@@ -19,6 +21,28 @@ def task_of(spec: SweepSpec, name: str) -> Task:
         return own_task(own)
     found: Task = registry.load("tasks", name)
     return found
+
+
+def check_root(spec: SweepSpec) -> None:
+    """Refuse a ``data.root`` that does not exist; note one that no task reads.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    root = spec.data.root
+    if root is None:
+        return
+    root_folder(root)  # also where a task has a folder of its own
+    if not any(task_of(spec, name).reads_root for name in spec.tasks):
+        note(f"no task of this file has rows under data.root, '{root}'")
+
+
+def note_unread_splits(spec: SweepSpec, task: Task) -> None:
+    """Note names of files for splits that no role has; they may be misspelt."""
+    own = spec.own_tasks.get(task.name)
+    read = {"train", spec.data.select_on.split, spec.data.report_on.split}
+    if unread := [split for split in (own.splits if own else ()) if split not in read]:
+        note(f"splits of task '{task.name}' that nothing reads: {', '.join(unread)}")
 
 
 def own_task(own: OwnTaskSpec) -> OwnTask:

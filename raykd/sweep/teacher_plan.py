@@ -5,7 +5,7 @@ from __future__ import annotations
 from raykd import params
 from raykd.data.base import TEXT_KINDS
 from raykd.spec.arms import built
-from raykd.spec.schema import SweepSpec
+from raykd.spec.schema import SweepSpec, TeacherSpec
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.serving_plan import ServingPlan, ServingSettings, TeacherNeeds, plan_serving
@@ -81,6 +81,7 @@ def _serving_settings(spec: SweepSpec) -> ServingSettings:
         serve=spec.teacher.serve,
         vocab_cache=spec.teacher.cache,
         vocab_cache_size=spec.teacher.cache_size,
+        chooses_dtype=spec.teacher.dtype != TeacherSpec().dtype,
         epochs=epochs if isinstance(epochs, int | float) else None,
         runs=len(spec.methods) * (spec.search.trials + spec.confirm_runs),
     )

@@ -52,6 +52,7 @@ class ServingSettings:
         serve: ``outputs``, ``weights``, or ``auto``.
         vocab_cache: How distributions over a vocabulary are recorded, ``auto`` where that is open.
         vocab_cache_size: Draws or tokens that are kept of a distribution, where it is shortened.
+        chooses_dtype: Whether the file names another number format than the default.
         epochs: Of the training of a student, None where it is searched.
         runs: Trials and confirm runs of the sweep.
     """
@@ -59,6 +60,7 @@ class ServingSettings:
     serve: Literal["auto", "outputs", "weights"]
     vocab_cache: Literal["auto", "dense", "hidden", "sampled", "top_k"]
     vocab_cache_size: int
+    chooses_dtype: bool
     epochs: float | None
     runs: int
 
@@ -128,6 +130,7 @@ def plan_serving(
         inputs=replace(inputs, fingerprint=fingerprint_of(inputs, keys)),
         serving=_describe(inputs, settings, needed, room)
         + (compared + cached if mode == "outputs" else _describe_unused_cache(settings))
+        + _describe_exact(inputs, settings)
         + _describe_padding(inputs)
         + _describe_text_limits(inputs, needs),
         keys=keys,
@@ -188,9 +191,17 @@ def _with_cache(
     Raises:
         SpecError: What the file asks for cannot serve one of its methods.
     """
-    if inputs.task.kind not in TEXT_KINDS or Logits() not in needs.output_spec:
-        return needs, ""
     wanted, size = settings.vocab_cache, settings.vocab_cache_size
+    if inputs.task.kind not in TEXT_KINDS and wanted != "auto":
+        problem = Problem(
+            path="teacher.cache",
+            message=f"'{wanted}' is a way to keep distributions over a vocabulary, and a "
+            f"{inputs.task.kind} task ({inputs.task.name}) has none",
+            hint="leave teacher.cache out",
+        )
+        raise SpecError(problems=[problem])
+    if inputs.task.kind not in TEXT_KINDS or Logits() not in needs.output_spec:
+        return needs, _describe_unused_cache(settings)
     if wanted == "auto":
         name, why = choose(
             inputs.teacher.dims, [of for _, of in needs.divergences],
@@ -226,6 +237,14 @@ def _describe_unused_cache(settings: ServingSettings) -> str:
     if settings.vocab_cache == "auto":
         return ""
     return f"; teacher.cache: {settings.vocab_cache} has no effect, as nothing of it is recorded"
+
+
+def _describe_exact(inputs: TaskInputs, settings: ServingSettings) -> str:
+    """The note that a choice of rounding has no effect where nothing is kept that it rounds."""
+    rounded = any(signal.rounds for signal in inputs.output_spec.cacheable)
+    if not settings.chooses_dtype or (rounded and inputs.mode == "outputs"):
+        return ""
+    return f"; teacher.dtype: {inputs.dtype} has no effect, as nothing is recorded that it rounds"
 
 
 def _smaller(inputs: TaskInputs, needs: TeacherNeeds) -> tuple[OutputSpec, int, str]:

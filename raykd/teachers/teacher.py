@@ -15,7 +15,7 @@ from raykd.methods.base import OnlineTeacherFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.signals.base import OutputSpec, Signal
-from raykd.models.signals.features import FeatureTransform, Reduced
+from raykd.models.signals.features import FeatureTransform, Transformed
 from raykd.models.signals.hidden_states import HiddenState
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import needs_running_model
@@ -39,7 +39,7 @@ class Teacher(ABC):
         """
         if not output_spec:
             return lambda batch: Outputs()
-        transformed = tuple(Reduced(of) for of in feature_transforms)
+        transformed = tuple(Transformed(of) for of in feature_transforms)
         if transformed and self._has(transformed):
             output_spec = output_spec.without(HiddenState).union(OutputSpec(*transformed))
         return self._outputs_fn(output_spec)

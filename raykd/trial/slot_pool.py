@@ -1,4 +1,8 @@
-"""The pool of slots: each is a long-lived `TorchTrainer`, kept alive by a supervisor thread."""
+"""The pool of slots: each is a long-lived trainer, kept alive by a supervisor thread.
+
+Trainers and their controllers need no PyTorch: only workers import what trains. So a controller,
+and a process that looks after the slots of a node, take 200 MB instead of 390, and start sooner.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,14 @@ from typing import Any
 
 import ray
 from ray import train
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2.api.callback import RayTrainCallback
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
-from raykd.trial.worker import slot_loop
 
 GROUP_RESTARTS = 3
 """Times Ray Train restarts a worker group before the supervisor starts a new trainer."""
@@ -36,6 +40,10 @@ KILL_S = 10.0
 
 COLLECTIVE_TIMEOUT_S = 4 * 3600
 """Ranks wait this long for rank 0, which prepares teachers alone."""
+
+
+_UNUSED = (DatasetsCallback, PlacementGroupCleanerCallback)
+"""What Ray Train does around workers that slots do without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,18 +68,19 @@ class SlotShape:
         return self.workers * (self.gpus or self.cpus)
 
 
-class _Trainer(TorchTrainer):
-    """Without the process on the head that watches the controller, one for each trainer.
+class _Trainer(DataParallelTrainer):
+    """Without two processes that Ray Train adds to every trainer.
 
-    It asks the dashboard every second whether the controller lives. Where its own cluster has no
-    dashboard, it asks that of any other cluster on the machine, is told that nobody knows the
-    controller, and takes the workers away in the middle of a trial. It is not needed: what the
-    controller holds, Ray gives back when the controller dies.
+    One, on the head, asks the dashboard every second whether the controller lives. Where its own
+    cluster has no dashboard, it asks that of any other cluster on the machine, is told that nobody
+    knows the controller, and takes the workers away in the middle of a trial. It is not needed:
+    what the controller holds, Ray gives back when the controller dies. The other one hands out
+    shards of Ray Data's datasets, of which a slot has none.
 
     The handle of the controller is kept, so that another thread can end `fit`.
     """
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:  # those of a TorchTrainer
+    def __init__(self, *arguments: Any, **settings: Any) -> None:  # those of a trainer
         super().__init__(*arguments, **settings)
         self._controller: Any = None
         self._ended = threading.Event()
@@ -94,13 +103,15 @@ class _Trainer(TorchTrainer):
         self._controller = made.remote(**made_with)
         if self._ended.is_set():
             ray.kill(self._controller)
-        answer(self._controller.run.remote())
-        return answer(self._controller.get_result.remote())
+        try:
+            answer(self._controller.run.remote())
+            return answer(self._controller.get_result.remote())
+        finally:
+            ray.kill(self._controller)  # it would live as long as somebody holds its handle
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        # What type checkers see is the trainer of Ray Train's first version.
-        every = super()._create_default_callbacks()  # type: ignore[misc]
-        return [c for c in every if not isinstance(c, PlacementGroupCleanerCallback)]
+        every = super()._create_default_callbacks()
+        return [c for c in every if not isinstance(c, _UNUSED)]
 
 
 class SlotPool:
@@ -209,13 +220,9 @@ class SlotPool:
     def _trainer(self, slot: int, node: str) -> _Trainer:
         shape = self._shape
         return _Trainer(
-            slot_loop,
+            _serve,
             train_loop_config={**self._settings, "slot": slot},
-            torch_config=TorchConfig(
-                # One rank has nobody to talk to, and NCCL would take memory of its GPU.
-                backend="nccl" if shape.gpus and shape.workers > 1 else "gloo",
-                timeout_s=COLLECTIVE_TIMEOUT_S,
-            ),
+            backend_config=_process_group(shape),
             scaling_config=train.ScalingConfig(
                 num_workers=shape.workers,
                 use_gpu=shape.gpus > 0,
@@ -228,6 +235,22 @@ class SlotPool:
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
             ),
         )
+
+
+def _serve(settings: dict[str, Any]) -> None:
+    """What a trainer runs on every rank."""
+    from raykd.trial.worker import slot_loop
+
+    slot_loop(settings)
+
+
+def _process_group(shape: SlotShape) -> train.BackendConfig:
+    """How the ranks of a slot talk to each other; one rank has nobody to talk to."""
+    if shape.workers == 1:
+        return train.BackendConfig()
+    from ray.train.torch import TorchConfig
+
+    return TorchConfig(backend="nccl" if shape.gpus else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S)
 
 
 def _where(shape: SlotShape, node: str) -> dict[str, str] | None:

@@ -20,6 +20,7 @@ from typing import Any, Self
 import ray
 import torch
 from ray import train
+from ray.train.torch import get_device
 
 from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
@@ -70,7 +71,7 @@ class SlotWorker:
         self.world = DistributedContext(
             rank=context.get_world_rank(),
             size=context.get_world_size(),
-            device=train.torch.get_device(),
+            device=get_device(),
         )
         self.coordinator: Any = ray.get_actor(
             settings["coordinator"], namespace=settings["namespace"]
@@ -96,6 +97,8 @@ class SlotWorker:
             hint = "compare the driver's CUDA (nvidia-smi) with torch's, or set gpus_per_worker: 0"
             answer(self.coordinator.slot_given_up.remote(self.slot, reason, hint))
             raise TrialError(reason, hint=hint)
+        if self.world.device.type == "cuda":
+            torch.cuda.set_device(self.world.device)
         self.ask(lambda: self.coordinator.register.remote(self.slot, self.node))
         while self.recycle_after is None or done < self.recycle_after:
             job_id, attempt, payload = self._take()
@@ -337,7 +340,7 @@ def _last_line(exc: BaseException) -> str:
 
 
 def slot_loop(settings: dict[str, Any]) -> None:
-    """What a `TorchTrainer` of a slot runs on every rank."""
+    """What the trainer of a slot runs on every rank."""
     # The store's arrays are read-only, and raykd copies before it writes (object_store.verify
     # checks).
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

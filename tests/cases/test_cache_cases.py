@@ -21,6 +21,7 @@ import pytest
 from raykd.cli.main import main
 from raykd.clusters.home_folder import STAND_IN, stand_in
 from raykd.teachers import cache_index
+from tests.processes import Command
 from tests.unit.teachers.test_cache import disk_full
 
 ROOT = Path(__file__).parents[2]
@@ -291,16 +292,10 @@ def test_arms_that_read_no_scores_of_tokens_run_a_second_time(folder, capsys, ta
 
 
 def test_two_that_want_the_same_teacher_make_it_once(folder):
-    command = [sys.executable, "-m", "raykd", "teacher", "base.yaml"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate()[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
+    running = [Command(folder / f"{k}.txt", "teacher", "base.yaml") for k in range(2)]
+    codes = [command.wait() for command in running]
+    said = [command.said() for command in running]
+    assert codes == [0, 0], said
     assert sum(trained(text) for text in said) == 1
     assert sum("own: from the cache" in text for text in said) == 1
     (entry,) = cache_index.entries(folder / "cache")
@@ -344,19 +339,11 @@ def test_waiting_says_for_what(folder, capsys):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "raykd", "teacher", "base.yaml"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    line = waiting.stdout.readline()
-    while "is being made" not in line:
-        assert line, "the process did not wait"
-        line = waiting.stdout.readline()
-    assert f"the teacher of own is being made by process {holder.pid} on " in line
+    waiting = Command(folder / "waiting.txt", "teacher", "base.yaml")
+    held = f"the teacher of own is being made by process {holder.pid} on "
+    assert waiting.says(held), waiting.said()
     time.sleep(0.5)
-    assert waiting.poll() is None
+    assert waiting.process.is_alive()
     holder.stdin.close()
-    rest = waiting.communicate()[0]
-    assert waiting.returncode == 0
-    assert trained(rest)  # the other one made nothing
+    assert waiting.wait() == 0, waiting.said()
+    assert trained(waiting.said())  # the other one made nothing

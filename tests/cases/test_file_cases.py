@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -446,25 +447,86 @@ def test_the_plan_says_where_data_comes_from_and_counts_it(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "word"),
+    ("text", "key", "at", "word"),
     [
-        (changed("texts: [text]", "texts: [body]"), "'body'"),
-        (changed("labels: [neg, pos]", "labels: [neg, other]"), "pos"),
-        (changed("path: data", "path: data/train.csv"), "data/train.csv"),
-        (changed("path: data", "path: nowhere"), "nowhere"),
-        (changed("path: data", "path: data, splits: {validation: dev}"), "dev"),
-        (changed("texts: [text]", "texts: [Text]"), "'Text'"),
+        (changed("texts: [text]", "texts: [body]"), "texts[0]", "body]", "'body'"),
+        (changed("texts: [text]", "texts: [text, body]"), "texts[1]", "body]", "'body'"),
+        (changed("texts: [text]", "texts: [text], label: x"), "label", "label: x", "'x'"),
+        (changed("texts: [text]", "texts: [label], label: text"), "labels", "labels", "neg, pos"),
+        (changed("labels: [neg, pos]", "labels: [neg, other]"), "labels", "labels", "pos"),
+        (changed("labels: [neg, pos]", "kind: regression"), "label", "{name", "'neg'"),
+        (changed("path: data", "path: data/train.csv"), "path", "path", "data/train.csv"),
+        (changed("path: data", "path: nowhere"), "path", "path", "nowhere"),
+        (changed("path: data", "path: data, splits: {train: all}"), "splits.train", "train: all",
+         "'train'"),
+        (changed("path: data", "path: data, splits: {validation: dev}"), "splits.validation",
+         "validation: dev", "dev"),
+        (changed("texts: [text]", "texts: [Text]"), "texts[0]", "Text]", "'Text'"),
     ],
 )  # fmt: skip
-def test_data_that_do_not_fit_are_found_and_shown_in_the_file(folder, capsys, text, word):
+def test_data_that_do_not_fit_are_found_and_shown_in_the_file(folder, capsys, text, key, at, word):
     code, out, err = run(folder, text, capsys)
     assert (code, out) == (2, "")
-    assert "f.yaml:2:" in err
-    assert "     2 | tasks: [{name: own" in err
-    assert word in err.partition("\n")[0] or word in err
+    assert re.match(rf"error: f\.yaml:2:\d+: tasks\[0\]\.{re.escape(key)}: ", err)
+    assert word in err
+    column = int(err.split(":")[3])
+    assert text.splitlines()[1][column - 1 :].startswith(at)
     code, out, _ = run(folder, text, capsys, "--no-data")
     assert code == 0
     assert "rows:" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (changed("{max_length: 32}", "{max_length: 32, root: nowhere}"), "data.root"),
+        (changed("{max_length: 32}", "{select_on: {split: dev}}"), "data.select_on.split"),
+        (changed("{max_length: 32}", "{report_on: {split: test}}"), "data.report_on.split"),
+        (changed("{max_length: 32}", "{limit: 1}"), "tasks[0]"),
+        (changed("{max_length: 32}", "{limit: 1, select_on: {split: train, fraction: 0.1}}"),
+         "data.select_on.fraction"),
+        (changed("{max_length: 32}", "{rationales: {source: r.jsonl}}"), "data.rationales.source"),
+        (changed("{max_length: 32}", "{rationales: {as_input: true}}"), "data.rationales.as_input"),
+        (changed("{max_length: 32}", "{label_type: llm}"), "data.label_type"),
+        (changed("{max_length: 32}", "{augment: {vectors: v.txt}}"), "data.augment.vectors"),
+    ],
+)  # fmt: skip
+def test_a_key_of_the_data_that_does_not_fit_is_shown_where_it_stands(folder, capsys, text, key):
+    code, _, err = run(folder, text, capsys)
+    assert code == 2
+    found = re.match(rf"error: f\.yaml:(\d+):(\d+): {re.escape(key)}: ", err)
+    assert found, err
+    if key.startswith("data."):
+        line = text.splitlines()[int(found[1]) - 1]
+        assert line[int(found[2]) - 1 :].startswith(key.rpartition(".")[2])
+
+
+def test_a_split_that_nothing_reads_is_said(folder, capsys):
+    said = "splits of task 'own' that nothing reads: holdout"
+    text = changed(
+        "path: data", "path: data, splits: {validation: validation, holdout: validation}"
+    )
+    assert said in run(folder, text, capsys)[2]
+    text = text.replace("max_length: 32", "max_length: 32, report_on: {split: holdout}")
+    assert "nothing reads: validation" in run(folder, text, capsys)[2]
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [("'0,001'", "write 0.001"), ("'1,5e-3'", "write 1.5e-3"), ("0.1%", "write 0.001"),
+     ("1 e-3", "write 1e-3"), ("'1,000'", ""), ("'1e-3'", "remove the quotes"), ("fast", "")],
+)  # fmt: skip
+def test_a_number_as_others_write_it_gets_a_hint(folder, written, hint):
+    assert refused(folder, rate(written))[2] == hint
+
+
+def test_a_root_that_no_task_reads_is_said(folder, capsys):
+    where = str(folder / "data")
+    text = changed("{max_length: 32}", f"{{max_length: 32, root: {where}}}")
+    said = "no task of this file has rows under data.root"
+    assert said not in run(folder, text, capsys)[2]
+    assert said in run(folder, text.replace("path: data", f"path: {where}"), capsys)[2]
+    assert said in run(folder, text.replace(TASK, "toy/sentiment"), capsys)[2]
 
 
 def test_what_lies_on_a_hub_out_of_reach_is_said_and_is_no_error(folder, capsys, monkeypatch):
@@ -490,7 +552,7 @@ def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
     )
     code, _, err = run(folder, text.replace("texts: [text]", "texts: [body]"), capsys)
     assert code == 2
-    assert "f.yaml:2:9: tasks[0]: " in err
+    assert ": tasks[0].texts[0]: " in err
 
 
 def test_a_package_that_is_not_there_is_told(folder, capsys):
@@ -531,3 +593,16 @@ def test_a_module_of_the_users_that_is_no_method_is_told(folder, monkeypatch, mo
     path, got, _, line, _ = refused(folder, changed(ARMS, "methods: {a: {method: mine.m}}"))
     assert (path, line) == ("methods.a.method", 10)
     assert got.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        ("[null, pos]", 'quote it: "null"'),
+        ("[~, pos]", 'quote it: "~"'),
+        ("{0: neg, 1: pos}", "for example labels: [neg, pos]"),
+        ("{neg: {}, pos: {}}", ""),
+    ],
+)
+def test_labels_of_another_form_get_the_right_one(folder, labels, hint):
+    assert refused(folder, changed("[neg, pos]", labels))[2] == hint

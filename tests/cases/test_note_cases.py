@@ -120,7 +120,7 @@ def test_every_command_shows_the_place_in_the_file(folder, capsys, command):
     (folder / "f.yaml").write_text(SPACE.replace("texts: [text]", "texts: [body]"))
     assert main(command) == 2
     err = capsys.readouterr().err
-    assert "error: f.yaml:2:9: tasks[0]: data/train.jsonl has no column 'body'" in err
+    assert "error: f.yaml:2:41: tasks[0].texts[0]: data/train.jsonl has no column 'body'" in err
     assert "     2 | tasks: [{name: own" in err
 
 

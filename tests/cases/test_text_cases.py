@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +96,29 @@ class Place:
         )  # fmt: skip
 
     def run(
-        self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any
+        self,
+        teacher: Any,
+        student: Any,
+        methods: dict[str, dict[str, Any]],
+        tokens: int = 256,
+        **more: Any,
     ) -> tuple[PreparedTask, str, dict[str, TrialOutcome]]:
-        """Prepare the teacher once and train a student with each method."""
+        """Prepare the teacher once and train a student with each method.
+
+        Students are scored on text of a few tokens, teachers on `tokens`: random weights do not
+        end it.
+        """
         of = self.spec(teacher, student, methods, **more)
         setup = set_up_task(of, TASK)
         plan = plan_teacher(of, setup, 1 << 30)
-        made = prepare(plan.inputs, DistributedContext(), lambda *progress: None)
+        asked = replace(plan.inputs, task=replace(setup.task, max_new_tokens=tokens))
+        made = prepare(asked, DistributedContext(), lambda *progress: None)
         assert made is not None
+        scored = replace(setup.task, max_new_tokens=12)
         found = {}
         for arm in methods:
             config = trial_of(of, self.root / "run", TASK, arm, {})
-            found[arm] = run_in_process(config, made[0], setup.task, lambda evaluation: None)
+            found[arm] = run_in_process(config, made[0], scored, lambda evaluation: None)
         return made[0], plan.serving, found
 
     def refused(self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any):
@@ -143,7 +154,7 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     teacher = place.model(f"{family}-{teacher_rows}", family, more_rows=teacher_rows)
     student = place.model(f"{family}-{student_rows}", family, more_rows=student_rows, hidden=8)
     methods = METHODS if family == "qwen2" else SEQ2SEQ
-    prepared, serving, found = place.run(teacher, student, methods)
+    prepared, serving, found = place.run(teacher, student, methods, tokens=24)
     tokens = prepared.splits["validation"].references.tokens
     assert prepared.context().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
@@ -219,7 +230,7 @@ def test_the_teachers_rationales_are_read_by_a_student_with_another_tokenizer(fa
     asked = {"rationales": {"source": "teacher", "max_new_tokens": 7}}
     texts = []
     for ours in (teacher, student):
-        prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, **asked)
+        prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, tokens=24, **asked)
         tokens = prepared.splits["validation"].references.tokens
         explain = prepared.splits["train"].views["predict"].views["explain"]
         rows = [row[row != NO_LABEL].tolist() for row in _labels(explain)]
@@ -243,7 +254,7 @@ def test_what_another_tokenizer_rules_out_is_said_with_a_way_that_works(place):
     for problem in problems:
         assert "split text differently" in problem.message
         (way,) = re.findall(r"\((\w+)\)", problem.hint)
-        place.run(teacher, student, {way: {}})
+        place.run(teacher, student, {way: {}}, tokens=24)
 
 
 @pytest.mark.parametrize("method", ["pkd", "tinybert", "ckd"])

@@ -1,7 +1,8 @@
 """What holds for every method: a new file in raykd/methods is covered without a change here.
 
 Methods run on random outputs, which are given out exactly as the method declares them: with default
-parameters, and once for every other value of a choice or switch.
+parameters, and once for every other value of a choice or switch. A test goes through all
+configurations of a method, and its failure names each that failed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import itertools
 import json
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,11 @@ from raykd.data.base import KINDS, TEXT_KINDS, Batch
 from raykd.errors import SpecError
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import ModelDims, Outputs
-from raykd.models.signals.features import Reduced
+from raykd.models.signals.features import Transformed
 from raykd.models.signals.logits import Logits
 from raykd.params import ParamInfo, Scalar, build, describe
 from raykd.training.settings import TrainSettings
+from tests.contracts.matrix import Case, over
 from tests.unit.methods import setups
 
 METHODS = registry.names("methods")
@@ -90,6 +92,7 @@ class Run:
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         transformed: bool = False,
+        keep: bool = False,
     ) -> None:
         of, rows = method.context, len(lengths)
         more: dict[str, Any] = {"dtype": dtype, "also": method.requires}
@@ -105,7 +108,7 @@ class Run:
             batch, lambda _, subnet=None: student_outputs, lambda _: teacher_outputs
         )
         self.total: Tensor = self.terms.total()
-        self.total.backward()
+        self.total.backward(retain_graph=keep)
 
 
 def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) -> Outputs:
@@ -114,33 +117,9 @@ def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) ->
     kept = {}
     for transform in method.feature_transforms():
         states = [teacher_outputs.hidden(k).detach() for k in transform.layers]
-        kept[Reduced(transform)] = transform.batch(transform.rows(states, mask), mask)
+        kept[Transformed(transform)] = transform.batch(transform.rows(states, mask), mask)
     logits = teacher_outputs.logits if Logits() in method.teacher_outputs() else None
     return Outputs(logits=logits, values=kept)
-
-
-Case = dict[str, Any]
-
-
-def over(cases: Callable[[Sequence[str]], Iterable[Case]]) -> Callable[[Any], Any]:
-    """Run a test on cases of all methods; on those of other ones: ``test.cases(names)``."""
-
-    def parametrised(test: Any) -> Any:
-        found = list(cases(METHODS))
-        assert found
-        names = tuple(found[0])
-        test.cases = cases
-        values = [pytest.param(*case.values(), id=_title(case)) for case in found]
-        return pytest.mark.parametrize(names, values)(test)
-
-    return parametrised
-
-
-def _title(case: Case) -> str:
-    given = {key: value for key, value in case.items() if key != "values"}
-    options = [f"{key}-{value}" for key, value in case.get("values", {}).items()]
-    name, *rest = given.values()
-    return "-".join([name, *options, *map(str, rest)])
 
 
 def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
@@ -209,6 +188,13 @@ def transforming(names: Sequence[str]) -> Iterator[Case]:
     return (c for c in configurations(names) if made(c["name"], **c["values"]).feature_transforms())
 
 
+def short_batches(names: Sequence[str]) -> Iterator[Case]:
+    """Single rows, one of which is as long as possible, and rows of one token."""
+    for case in configurations(names):
+        for lengths in ((1,), (14,), (9, 1), (14, 14, 14, 1)):
+            yield {**case, "lengths": lengths}
+
+
 def with_transforms(names: Sequence[str]) -> Iterator[Case]:
     """Methods with such configurations."""
     return ({"name": name} for name in dict.fromkeys(c["name"] for c in transforming(names)))
@@ -241,7 +227,7 @@ def chooses_teacher_only(name: str, kind: str, info: ParamInfo) -> bool:
     return dict(low.terms) == dict(usual.terms)
 
 
-@over(readers)
+@over(METHODS, readers)
 def test_nothing_but_layers_is_declined(name):
     """The plainest pair never is; an option is where too few layers of this pair match."""
     declined = {
@@ -254,24 +240,22 @@ def test_nothing_but_layers_is_declined(name):
     assert declined <= {"layers", "ltr_layers", "min_depth"}
 
 
-@over(transforming)
-@pytest.mark.parametrize("lengths", [(9, 5, 2), (4,)])
-def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(
-    name, values, lengths
-):
+@over(METHODS, transforming)
+def test_what_is_kept_in_place_of_hidden_states_says_all_that_is_read_of_them(name, values):
     method = made(name, **values)
-    whole = Run(method, lengths)
-    kept = Run(method, lengths, transformed=True)
-    assert set(whole.terms) == set(kept.terms)
-    for term in whole.terms:
-        assert torch.allclose(whole.terms[term], kept.terms[term], rtol=1e-4, atol=1e-6), term
-    of_states, of_transforms = whole.student.gradient(), kept.student.gradient()
-    assert torch.allclose(
-        of_states, of_transforms, rtol=1e-3, atol=1e-5 * of_states.abs().max().item()
-    )
+    for lengths in ((9, 5, 2), (4,)):
+        whole = Run(method, lengths)
+        kept = Run(method, lengths, transformed=True)
+        assert set(whole.terms) == set(kept.terms)
+        for term in whole.terms:
+            assert torch.allclose(whole.terms[term], kept.terms[term], rtol=1e-4, atol=1e-6), term
+        of_states, of_transforms = whole.student.gradient(), kept.student.gradient()
+        assert torch.allclose(
+            of_states, of_transforms, rtol=1e-3, atol=1e-5 * of_states.abs().max().item()
+        )
 
 
-@over(with_transforms)
+@over(METHODS, with_transforms)
 def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name):
     method = made(name)
     lengths = (9, 5, 2)
@@ -286,7 +270,7 @@ def test_the_size_of_what_is_kept_in_place_of_hidden_states_is_known_before(name
         assert sum(row.numel() for row in rows) <= transform.numbers(np.array(lengths))
 
 
-@over(methods)
+@over(METHODS, methods, together=True)
 def test_it_says_what_it_is(name):
     method = registry.load("methods", name)
     assert issubclass(method, Method)
@@ -296,7 +280,7 @@ def test_it_says_what_it_is(name):
     assert set(method.kinds) <= set(KINDS)
 
 
-@over(methods)
+@over(METHODS, methods, together=True)
 def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name):
     for info in declared(name):
         assert info.problem(info.default) == "", info.name
@@ -305,28 +289,30 @@ def test_parameters_are_frozen_and_have_a_default_in_bounds_and_a_sentence(name)
             setattr(params(name), info.name, info.default)
 
 
-@over(methods)
+@over(METHODS, methods, together=True)
 def test_parameters_survive_a_round_trip_through_plain_data(name):
     original = params(name)
     plain = json.loads(json.dumps(dataclasses.asdict(original)))
     assert params(name, **plain) == original
 
 
-@over(methods)
+@over(METHODS, methods, together=True)
 def test_parameter_names_are_not_those_of_training(name):
     training = {f.name for f in dataclasses.fields(TrainSettings)}
     assert not training & {info.name for info in declared(name)}
 
 
-@over(methods)
+@over(METHODS, methods, together=True)
 def test_unknown_parameters_are_refused(name):
     with pytest.raises(SpecError, match="there is no parameter 'no_such_thing'"):
         params(name, no_such_thing=1)
 
 
-@over(on_each_kind)
+@over(METHODS, on_each_kind)
 def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
+    """Also that nothing is read but what is declared, which is all that a `Run` gives out."""
     method = made(name, kind, **values)
+    assert method.teacher_outputs().within(type(method).requires)
     run = Run(method)
     assert len(run.terms) > 0
     for label, term in run.terms.items():
@@ -336,34 +322,21 @@ def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() > 0
     assert run.teacher.gradient().abs().max() == 0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = Run(made(name, kind, **values), dtype=torch.bfloat16)
+    assert torch.isfinite(half.total), "in half precision"
+    assert torch.isfinite(half.student.gradient()).all(), "in half precision"
 
 
-@over(configurations)
+@over(METHODS, configurations)
 def test_every_term_moves_the_student(name, values):
-    method = made(name, **values)
-    student = setups.Side(method.context, method.context.student, seed=0, also=method.requires)
-    teacher = setups.Side(method.context, method.context.teacher, seed=1, also=method.requires)
-    reads = method.student_outputs().union(OutputSpec(Logits()))
-    student_outputs = student.outputs(reads, task_loss=True)
-    terms = method.step(
-        setups.batch(),
-        lambda _, subnet=None: student_outputs,
-        lambda _: teacher.outputs(method.teacher_outputs(), task_loss=False),
-    )
-    for label, term in terms.items():
-        grads = torch.autograd.grad(term, student.leaves, retain_graph=True, allow_unused=True)
+    run = Run(made(name, **values), keep=True)
+    for label, term in run.terms.items():
+        grads = torch.autograd.grad(term, run.student.leaves, retain_graph=True, allow_unused=True)
         assert max(g.abs().max().item() for g in grads if g is not None) > 0, label
 
 
-@over(configurations)
-def test_what_it_reads_is_within_what_it_declares(name, values):
-    # `Run` gives out the declared outputs only; `Outputs` raises on anything else.
-    method = made(name, **values)
-    assert method.teacher_outputs().within(type(method).requires)
-    Run(method)
-
-
-@over(weights)
+@over(METHODS, weights)
 def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     """Terms of weight 0 are not computed, and leaving them out is what a tiny weight tends to."""
     nearly = made(name, kind, **{weight: 1e-9})
@@ -376,7 +349,7 @@ def test_a_coefficient_of_zero_is_the_term_left_out(name, kind, weight):
     assert torch.allclose(run.student.gradient(), near.student.gradient(), atol=1e-6)
 
 
-@over(pairs)
+@over(METHODS, pairs)
 def test_the_same_seed_gives_the_same_bits(name, kind):
     one, two = Run(made(name, kind)), Run(made(name, kind))
     assert one.total.item() == two.total.item()
@@ -384,7 +357,7 @@ def test_the_same_seed_gives_the_same_bits(name, kind):
     assert Run(made(name, kind), seed=7).total.item() != one.total.item()
 
 
-@over(readers)
+@over(METHODS, readers)
 def test_it_pickles(name):
     method = made(name)
     again = pickle.loads(pickle.dumps(method))
@@ -392,7 +365,7 @@ def test_it_pickles(name):
     assert Run(again).total.item() == Run(method).total.item()
 
 
-@over(without_context_padding)
+@over(METHODS, without_context_padding)
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
@@ -427,24 +400,14 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
     assert total(False, 9) == pytest.approx(whole, rel=1e-5)
 
 
-@over(configurations)
-@pytest.mark.parametrize("lengths", [(1,), (14,), (9, 1), (14, 14, 14, 1)], ids=str)
+@over(METHODS, short_batches)
 def test_single_rows_and_short_batches(name, values, lengths):
     run = Run(made(name, **values), lengths)
     assert torch.isfinite(run.total)
     assert torch.isfinite(run.student.gradient()).all()
 
 
-@over(on_each_kind)
-def test_half_precision_stays_finite(name, values, kind):
-    method = made(name, kind, **values)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        run = Run(method, dtype=torch.bfloat16)
-    assert torch.isfinite(run.total)
-    assert torch.isfinite(run.student.gradient()).all()
-
-
-@over(configurations)
+@over(METHODS, configurations)
 def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     """Coinciding layers and tokens: what a student copied from the teacher starts from."""
     method = made(name, **values)
@@ -464,19 +427,19 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     assert gradient.abs().max() < 1e4
 
 
-@over(readers)
-@pytest.mark.parametrize("side", ["teacher", "student"])
-def test_heads_that_are_gone_are_not_compared(name, side):
+@over(METHODS, readers)
+def test_heads_that_are_gone_are_not_compared(name):
     """Blocks that lost heads have other attention maps than the sizes say, or none at all."""
     method = made(name)
-    uneven = dataclasses.replace(getattr(method.context, side), uneven=True)
-    of = dataclasses.replace(method.context, **{side: uneven})
-    reason = type(method)(method.params, of).refusal()
-    if any(s.refusal(getattr(of, side)) for s in method.teacher_outputs()):
-        assert f"blocks of the {side} have lost" in reason
-    elif side == "student" and method.subnets():
-        assert "has lost some already" in reason
-    elif side == "teacher" and method.teacher_analysis() is not None:
-        assert "has lost heads or neurons before" in reason
-    else:
-        assert reason == ""
+    for side in ("teacher", "student"):
+        uneven = dataclasses.replace(getattr(method.context, side), uneven=True)
+        of = dataclasses.replace(method.context, **{side: uneven})
+        reason = type(method)(method.params, of).refusal()
+        if any(s.refusal(getattr(of, side)) for s in method.teacher_outputs()):
+            assert f"blocks of the {side} have lost" in reason
+        elif side == "student" and method.subnets():
+            assert "has lost some already" in reason
+        elif side == "teacher" and method.teacher_analysis() is not None:
+            assert "has lost heads or neurons before" in reason
+        else:
+            assert reason == ""

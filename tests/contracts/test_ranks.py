@@ -10,19 +10,22 @@ import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raykd import registry
 from raykd.data.base import KINDS, TEXT_KINDS
+from raykd.methods.base import Method
 from raykd.models.generation import GenerationSettings
 from raykd.params import Scalar
 from raykd.training import student_runner
 from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
+from raykd.training.step import Step
 from raykd.training.terms import LossTracker
 from tests.ranks import on_ranks
 from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
@@ -79,6 +82,25 @@ def pair_of(kind: str) -> SmallPair:
     )  # fmt: skip
 
 
+@functools.cache
+def student_of(kind: str, rank: int) -> nn.Module:
+    """A copy for each rank; nothing but an optimizer, which is not here, changes its weights."""
+    return copy.deepcopy(pair_of(kind).student)
+
+
+@functools.cache
+def teacher_of(kind: str, rank: int) -> nn.Module:
+    """A copy for each rank: a forward pass changes it for a moment."""
+    return copy.deepcopy(pair_of(kind).teacher)
+
+
+def step_of(kind: str, method: Method[Any], world: DistributedContext) -> Step:
+    """The step of a training on one rank, without a gradient from the one before."""
+    student = student_of(kind, world.rank)
+    student.zero_grad()
+    return pair_of(kind).step(method, world, student, teacher_of(kind, world.rank))
+
+
 @dataclass
 class Result:
     """Of one step on some ranks."""
@@ -95,7 +117,7 @@ def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int
         if (extra := method.modules()) is not None:
             extra.double()
         method.at_epoch(0, 1)
-        step = pair.step(method, world, copy.deepcopy(pair.student))
+        step = step_of(kind, method, world)
         own = train_shard(rows, world.rank, world.size)
         batch = pair.collator(method)(pair.read_by(method), own)
         found = step.run(batch, rows)
@@ -160,7 +182,7 @@ def test_ranks_draw_the_same_part_of_the_neurons():
     def run(world: DistributedContext) -> None:
         pair = pair_of("classification")
         method = method_of("one_to_one")
-        step = pair.step(method, world, copy.deepcopy(pair.student))
+        step = step_of("classification", method, world)
         rows = UNEVEN
         batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
         step.run(batch, rows)
@@ -178,7 +200,7 @@ def test_ranks_agree_on_whose_text_is_learnt_from():
 
     def run(world: DistributedContext) -> list[float]:
         method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=3)
-        step = pair.step(method, world, copy.deepcopy(pair.student))
+        step = step_of("causal_lm", method, world)
         batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
         return [float("task" in step.run(batch, rows).terms.names) for _ in range(12)]
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 
+from raykd import registry
 from raykd.data.chance_level import constant_scores
 from raykd.data.shared_rows import digests, shared
 from raykd.results.scales import scale_named, unit_of
-from tests.contracts.test_tasks import encoded, rows, task  # noqa: F401  # fixtures
+from tests.contracts.matrix import over
+from tests.contracts.test_tasks import TASKS, each_task, encoded, rows, task  # noqa: F401  # fixtures
 
 
-def test_every_metric_has_a_unit(task):  # noqa: F811
-    for metric in task.metrics:
-        assert unit_of(metric, task.units) or unit_of(metric)
+@over(TASKS, each_task, together=True)
+def test_every_metric_has_a_unit(name):
+    of = registry.load("tasks", name)
+    for metric in of.metrics:
+        assert unit_of(metric, of.units) or unit_of(metric)
 
 
 def test_constant_answers_have_scores_that_the_metric_can_have(task, encoded):  # noqa: F811

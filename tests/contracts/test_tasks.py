@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from raykd.data.files import FileTask
 from raykd.data.table import Table
 from raykd.models.bpe import train_bpe
 from raykd.models.tokenizers import train_tokenizer
+from tests.contracts.matrix import Case, over
 
 TASKS = registry.variants("tasks")
 NUM_ROWS = 12
@@ -89,11 +91,28 @@ def task(request) -> Task:
 
 @pytest.fixture
 def rows(task) -> Examples:
+    return rows_of(task.name)
+
+
+@pytest.fixture
+def encoded(task):
+    return encoded_of(task.name)
+
+
+def each_task(names: Sequence[str]) -> Iterator[Case]:
+    """A case for each."""
+    return ({"name": name} for name in names)
+
+
+@functools.cache
+def rows_of(name: str) -> Examples:
+    """Some rows of a task, made up unless it makes its own."""
+    task: Task = registry.load("tasks", name)
     if not isinstance(task, FileTask):
         return task.load(task.splits(DataSettings())[0], DataSettings(limit=NUM_ROWS))
-    if task.name in RAW:
-        made = [RAW[task.name](i) for i in range(NUM_ROWS)]
-        raw = {name: [row[name] for row in made] for name in made[0]}
+    if name in RAW:
+        made = [RAW[name](i) for i in range(NUM_ROWS)]
+        raw = {column: [row[column] for row in made] for column in made[0]}
         return task.read_table(Table(columns=raw, origin="made up"))
     assert isinstance(task, TextClassification)
     numbers = range(NUM_ROWS)
@@ -102,18 +121,25 @@ def rows(task) -> Examples:
         low + (high - low) * i / NUM_ROWS if task.kind == "regression" else i % task.num_labels
         for i in numbers
     ]
-    columns = {name: [f"text {i} of {name}" for i in numbers] for name in task.texts}
+    columns = {column: [f"text {i} of {column}" for i in numbers] for column in task.texts}
     return task.read_table(Table(columns=columns | {task.label: labels}, origin="made up"))
 
 
-@pytest.fixture
-def encoded(task, rows):
-    return task.encode(rows, tokenizer_for(task, rows), LENGTH)
+@functools.cache
+def encoded_of(name: str) -> Any:
+    """The same rows, encoded."""
+    task = registry.load("tasks", name)
+    return task.encode(rows_of(name), tokenizer_for(task, rows_of(name)), LENGTH)
 
 
 def tokenizer_for(task: Task, rows: Examples) -> Any:
-    texts = [text for column in rows.texts for text in column]
-    if task.kind in TEXT_KINDS:
+    texts = tuple(text for column in rows.texts for text in column)
+    return tokenizer_of(texts, task.kind in TEXT_KINDS)
+
+
+@functools.cache
+def tokenizer_of(texts: tuple[str, ...], writes: bool) -> Any:
+    if writes:
         return train_bpe(texts, VOCABULARY, ("<pad>", "</s>"))
     return train_tokenizer(texts, VOCABULARY)
 
@@ -129,17 +155,23 @@ def perfect(task: Task, encoded) -> np.ndarray:
     return np.eye(width, dtype=np.float32)[encoded.labels]
 
 
-def test_the_name_is_the_one_it_is_found_under(task):
-    assert task.name in TASKS
-    assert registry.load("tasks", task.name) is task
+@over(TASKS, each_task, together=True)
+def test_the_name_is_the_one_it_is_found_under(name):
+    task = registry.load("tasks", name)
+    assert task.name == name
+    assert registry.load("tasks", name) is task
     assert task.about.endswith((".", "?"))
 
 
-def test_the_deciding_metric_is_among_its_metrics(task):
+@over(TASKS, each_task, together=True)
+def test_the_deciding_metric_is_among_its_metrics(name):
+    task = registry.load("tasks", name)
     assert task.metric in task.metrics
 
 
-def test_labels_fit_the_kind(task):
+@over(TASKS, each_task, together=True)
+def test_labels_fit_the_kind(name):
+    task = registry.load("tasks", name)
     assert task.kind in KINDS
     if task.kind in ("regression", *TOKEN_KINDS):
         assert task.labels == ()
@@ -148,10 +180,17 @@ def test_labels_fit_the_kind(task):
         assert task.num_labels == len(set(task.labels)) >= 2
 
 
-def test_train_and_a_split_to_report_on_are_declared(task):
-    splits = set(task.splits(DataSettings()))
+@over(TASKS, each_task, together=True)
+def test_train_and_a_split_to_report_on_are_declared(name):
+    splits = set(registry.load("tasks", name).splits(DataSettings()))
     assert "train" in splits
     assert splits & {"validation", "test"}
+
+
+@over(TASKS, each_task, together=True)
+def test_it_pickles(name):
+    task = registry.load("tasks", name)
+    assert pickle.loads(pickle.dumps(task)) == task
 
 
 def test_rows_have_texts_and_labels_of_one_length(task, rows):
@@ -186,10 +225,6 @@ def test_right_predictions_score_better_than_constant_ones(task, encoded):
     assert best[deciding] == pytest.approx(highest, abs=1e-4)
     assert constant[deciding] < best[deciding]
     assert all(np.isfinite(v) for v in constant.values())
-
-
-def test_it_pickles(task):
-    assert pickle.loads(pickle.dumps(task)) == task
 
 
 WRITING = [name for name in TASKS if registry.load("tasks", name).kind in TEXT_KINDS]

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from raykd.teachers.vocab_cache.signal import VocabularyScores
 from torch import nn
 
 from raykd import registry
@@ -42,7 +41,7 @@ from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.signals.attention_maps import AttentionMap, attention_maps
 from raykd.models.signals.attention_projections import MODULES, AttentionProjection
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.features import Reduced
+from raykd.models.signals.features import Transformed
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations, needs_running_model
@@ -54,6 +53,7 @@ from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings
@@ -319,7 +319,7 @@ def test_feature_transforms_are_those_of_the_hidden_states(mode):
     words = WordGram((0, LAYERS), CONTEXT_PADDING)
     asked = OutputSpec(Logits(), *hidden_states((0, LAYERS)), context_padding=CONTEXT_PADDING)
     recorded = OutputSpec(
-        Logits(), *(Reduced(of) for of in (words,)), context_padding=CONTEXT_PADDING
+        Logits(), *(Transformed(of) for of in (words,)), context_padding=CONTEXT_PADDING
     )
     prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, CONTEXT_PADDING):

@@ -30,12 +30,12 @@ from tests.object_store import created
 def space(folder: Path, changes: Mapping[str, Any]) -> SweepSpec:
     """Students and rows large enough that they go through the object store."""
     shape = {"family": "bert", "heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 64}
-    return tiny_spec(
-        student={"model": {**shape, "hidden": 128, "intermediate": 256}},
-        search={"trials": 4, "algorithm": {"name": "random"}},
-        report={"path": str(folder / "report.html")},
-        **changes,
-    )
+    plain = {
+        "student": {"model": {**shape, "hidden": 128, "intermediate": 256}},
+        "search": {"trials": 4, "algorithm": {"name": "random"}},
+        "report": {"path": str(folder / "report.html")},
+    }
+    return tiny_spec(**{**plain, **changes})
 
 
 def play_gpus() -> None:

@@ -1,5 +1,12 @@
-"""One local Ray cluster, one prepared task and one slot, shared by all integration tests."""
+"""One local Ray cluster, one prepared task and one coordinator with slots, shared by all tests
+here.
 
+What costs time is the start of processes: every slot is three, and each imports torch or Ray anew.
+Tests that need a second slot, several ranks or more nodes therefore run after those that rely on
+one slot alone, and add to what there is.
+"""
+
+import contextlib
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -24,6 +31,26 @@ from raykd.trial.slot_pool import SlotPool, SlotShape
 from raykd.trial.worker import TrialJob
 
 TASK = "toy/sentiment"
+CPUS = 2
+"""Of the shared cluster, on any machine."""
+
+NOTICED_SOON = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
+"""A node that is killed counts as lost after 2 s; one that is only slow has its usual time."""
+
+LATE = ("two_slots", "two_ranks", "more_nodes")
+"""Fixtures that add to the shared cluster, in the order in which their tests come."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that add to the shared cluster behind the others, in the places they have."""
+
+    def late(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        return max((1 + k for k, name in enumerate(LATE) if name in names), default=0)
+
+    own = [k for k, item in enumerate(items) if item.nodeid.startswith("tests/integration/")]
+    for place, item in zip(own, sorted((items[k] for k in own), key=late), strict=True):
+        items[place] = item
 
 
 def tiny_spec(**changes: Any) -> SweepSpec:
@@ -57,7 +84,12 @@ def tiny_spec(**changes: Any) -> SweepSpec:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    with connected(None):
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_OVERRIDE_RESOURCES", f'{{"CPU": {CPUS}}}')
+            for name, value in NOTICED_SOON.items():
+                patch.setenv(name, value)
+            stack.enter_context(connected(None))
         yield
 
 
@@ -78,6 +110,7 @@ class Bench:
 
     coordinator: Any
     handle: object_store.TeacherHandle
+    pool: SlotPool | None = None
 
     def submit(self, config: TrialConfig, max_failures: int = 0) -> str:
         job = f"{config.trial_id}-{uuid.uuid4().hex[:6]}"
@@ -100,12 +133,12 @@ def open_bench(
     name = f"bench-{uuid.uuid4().hex[:8]}"
     namespace = ray.get_runtime_context().namespace
     coordinator = start_coordinator(name, namespace)
-    shape = SlotShape(workers=workers, cpus=0.5, gpus=0.0)
+    shape = SlotShape(workers=workers, cpus=0.01, gpus=0.0)  # sweeps take the CPUs beside it
     pool = SlotPool(coordinator, name, namespace, shape, None, str(folder))
     pool.start(range(slots))
     handle = object_store.publish(prepared, registry.load("tasks", prepared.task))
     answer(coordinator.publish.remote(handle.fingerprint, handle))
-    yield Bench(coordinator, handle)
+    yield Bench(coordinator, handle, pool)
     pool.close()
     ray.kill(coordinator)
 
@@ -117,7 +150,15 @@ def bench(
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def two_slots(bench: Bench) -> Bench:
+    """The shared coordinator with a second slot."""
+    assert bench.pool is not None
+    bench.pool.start([1])
+    return bench
+
+
+@pytest.fixture(scope="session")
 def two_ranks(
     cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:

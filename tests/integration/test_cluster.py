@@ -6,17 +6,29 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 from ray.cluster_utils import Cluster
+
+from raykd.results.store import load_results
+from raykd.sweep.run import SweepOptions, run_sweep
+from tests.integration.cluster_sweep import space
+from tests.integration.conftest import CPUS
+from tests.object_store import created
 
 ARMS, TRIALS, CONFIRM = 2, 4, 2
 BEFORE = 3
 """Trials that end before a node is lost."""
+PATIENCE_S = 120.0
 STORE = 200 * 2**20
 QUICK = {"health_check_period_ms": 1000, "health_check_timeout_ms": 2000,
          "health_check_failure_threshold": 2}  # fmt: skip
@@ -72,6 +84,112 @@ def check_complete(events: list[dict[str, Any]]) -> None:
     assert {status for _, status, _ in result["trials"]} == {"completed"}
 
 
+class MoreNodes:
+    """Nodes beside that of the shared cluster: each is a raylet of its own on this machine."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def add(self) -> Node:
+        params = RayParams(
+            gcs_address=ray.get_runtime_context().gcs_address, num_cpus=CPUS, num_gpus=0,
+            object_store_memory=STORE, min_worker_port=0, max_worker_port=0, node_manager_port=0,
+            include_log_monitor=False,
+        )  # fmt: skip
+        params.dashboard_agent_listen_port = None  # not that of the first node
+        node = Node(params, head=False, shutdown_at_exit=False, spawn_reaper=False)
+        self.nodes.append(node)
+        return node
+
+    def lose(self, node: Node) -> None:
+        self.nodes.remove(node)
+        node.destroy_external_storage()
+        node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+
+
+@pytest.fixture
+def more_nodes(cluster: None) -> Iterator[MoreNodes]:
+    made = MoreNodes()
+    try:
+        yield made
+    finally:
+        for node in list(made.nodes):
+            made.lose(node)
+        wait_for(lambda: alive() == 1)
+
+
+def alive() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < until, "it does not come"
+        time.sleep(0.02)
+
+
+def test_a_node_that_joins_and_is_lost(more_nodes: MoreNodes, tmp_path: Path) -> None:
+    """It gets a slot and the teacher once; without it the sweep goes on."""
+    events: list[dict[str, Any]] = []
+    gate = tmp_path / "closed"
+    gate.touch()
+    stored = created()
+
+    def listen(event: Mapping[str, Any]) -> None:
+        events.append(dict(event))
+        if event["event"] == "trial_finished":
+            now = {node: size - stored.get(node, 0) for node, size in created().items()}
+            events.append({"event": "created", "bytes": now})
+
+    def ready() -> set[int]:
+        return {e["slot"] for e in of(events, "slot") if e["state"] == "ready"}
+
+    def worked() -> set[int]:
+        return {e["result"]["slot"] for e in of(events, "trial_finished")}
+
+    def disturb() -> None:
+        """Trials wait while there are too few slots, so that every slot gets some."""
+        wait_for(lambda: of(events, "cluster"))
+        worker = more_nodes.add()
+        wait_for(lambda: len(ready()) == 2)
+        gate.unlink()
+        wait_for(lambda: len(of(events, "created")) >= BEFORE and len(worked()) == 2)
+        gate.touch()
+        more_nodes.lose(worker)
+        wait_for(lambda: [e for e in of(events, "node") if e["state"] == "lost"])
+        gate.unlink()
+
+    gated = {"name": "gated", "method": "tests.integration.gated_method",
+             "fixed": {"gate": str(gate)}}  # fmt: skip
+    changes = {
+        "methods": {"none": {"name": "none", "method": "none"}, "gated": gated},
+        "resources": {"cpus_per_worker": CPUS - 0.1},
+        "search": {"trials": TRIALS, "algorithm": {"name": "random"}, "max_concurrent": 2},
+    }
+    address = ray.get_runtime_context().gcs_address
+    options = SweepOptions(out=tmp_path, address=address, cache=tmp_path / "cache")
+    with ThreadPoolExecutor(1) as operator:
+        disturbed = operator.submit(disturb)
+        result = load_results(run_sweep(space(tmp_path, changes), "", options, listen))
+        disturbed.result()
+    done = [(t.trial_id, t.status, t.checkpoint) for t in result.trials]
+    events.append({"event": "result", "trials": done, "run": result.run})
+    check_complete(events)
+    slots = [[place["slots"] for place in e["where"]] for e in of(events, "cluster")]
+    assert slots == [[1], [1, 1], [1]]
+    check_pulled_once(events, until_slots=2)
+    check_students(events, tmp_path)
+    joined, lost = of(events, "node")
+    assert (joined["state"], lost["state"]) == ("joined", "lost")
+    assert lost["slots"] == joined["slots"]
+    (gone,) = lost["slots"]
+    at = next(k for k, e in enumerate(events) if e is lost)
+    assert gone in {e["result"]["slot"] for e in of(events[:at], "trial_finished")}
+    assert gone not in {e["result"]["slot"] for e in of(events[at:], "trial_finished")}
+
+
+@pytest.mark.slow
 def test_nodes_that_come_and_go(two_nodes, tmp_path):
     """Slots on every node, the teacher once on each, a node lost and one that joins."""
     state = {"ended": 0, "lost": False}
@@ -103,13 +221,23 @@ def test_nodes_that_come_and_go(two_nodes, tmp_path):
     assert gone not in by_slot[by_slot.index(new) :]
 
 
-def check_pulled_once(events: list[dict[str, Any]]) -> None:
-    """Trials read what their node has: its store does not grow with them."""
+def check_pulled_once(events: list[dict[str, Any]], until_slots: int = 0) -> None:
+    """Trials read what their node has: its store does not grow with them.
+
+    It is looked at when `BEFORE` trials have ended, and so many slots have ended one.
+    """
     stored = of(events, "teacher_ready")[0]["teacher"]["store_bytes"]
-    sizes = [e["bytes"] for e in of(events, "created")[:BEFORE]]
+    sizes, worked = [], set()
+    for event in events:
+        if event["event"] == "trial_finished":
+            worked.add(event["result"]["slot"])
+        elif event["event"] == "created":
+            sizes.append(event["bytes"])
+            if len(sizes) >= BEFORE and len(worked) >= until_slots:
+                break
     for node, size in sizes[-1].items():
         assert size >= stored
-        assert size - sizes[0][node] < 2 * stored  # a slot that begins late pulls it once
+        assert size - sizes[0].get(node, 0) < 2 * stored  # a slot that begins late pulls it once
 
 
 def check_students(events: list[dict[str, Any]], folder: Path) -> None:

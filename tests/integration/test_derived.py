@@ -1,23 +1,22 @@
 """Derived teachers in slots: made once for all trials that choose the same."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from raykd import registry
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.in_process import prepare_task, run_in_process
+from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
-from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
+from tests.integration.conftest import TASK, Bench, tiny_spec, trial_config
 
 METHOD = "tests.integration.scaled_teacher"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
     arm = {"name": "scaled", "method": METHOD, "fixed": {"factor": 2.0}}
     spec = tiny_spec(methods={"none": {"name": "none", "method": "none"}, "scaled": arm})
     folder = tmp_path_factory.mktemp("cache")
@@ -25,9 +24,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
 
 
 @pytest.fixture(scope="module")
-def bench(cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
-          ) -> Iterator[Bench]:  # fmt: skip
-    yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
+def own_teacher(two_slots: Bench, scaled: PreparedTask) -> Bench:
+    handle = object_store.publish(scaled, registry.load("tasks", scaled.task))
+    answer(two_slots.coordinator.publish.remote(handle.fingerprint, handle))
+    return Bench(two_slots.coordinator, handle)
 
 
 def config(factor: float, name: str):
@@ -42,8 +42,9 @@ def told(bench: Bench) -> list[dict]:
 
 
 def test_trials_with_the_same_choice_share_one_teacher(
-    bench: Bench, prepared: PreparedTask
+    own_teacher: Bench, scaled: PreparedTask
 ) -> None:
+    bench = own_teacher
     chosen = {"a": 2.0, "b": 2.0, "c": 3.0, "d": 2.0}
     jobs = {bench.submit(config(f, name)): name for name, f in chosen.items()}
     ends: dict[str, dict] = {}
@@ -58,19 +59,19 @@ def test_trials_with_the_same_choice_share_one_teacher(
     assert {n["trial_id"]: n["key"] for n in seen} == {
         "a": "x2", "b": "x2", "c": "x3", "d": "x2",
     }  # fmt: skip
-    rows = len(prepared.splits["train"])
+    rows = len(scaled.splits["train"])
     for key in ("x2", "x3"):
         made = [n for n in seen if n["key"] == key and n["made"]]
         assert [n["rows"] for n in made] == [rows]
     task = registry.load("tasks", TASK)
-    local = run_in_process(config(3.0, "local"), prepared, task, lambda evaluation: None)
-    # This process has as many threads as there are cores, the slot has one.
+    local = run_in_process(config(3.0, "local"), scaled, task, lambda evaluation: None)
+    # This process may have as many threads as there are cores, the slot has one.
     terms = dict(local.evaluation.terms)
     assert ends["c"]["evaluation"]["terms"] == pytest.approx(terms, rel=1e-6)
     assert np.isclose(ends["c"]["metrics"]["accuracy"], local.metrics["accuracy"])
 
 
-def test_the_local_form_needs_no_coordinator(prepared: PreparedTask) -> None:
+def test_the_local_form_needs_no_coordinator(scaled: PreparedTask) -> None:
     task = registry.load("tasks", TASK)
-    outcome = run_in_process(config(2.0, "alone"), prepared, task, lambda evaluation: None)
+    outcome = run_in_process(config(2.0, "alone"), scaled, task, lambda evaluation: None)
     assert outcome.metrics["accuracy"] >= 0

@@ -48,9 +48,10 @@ def inputs() -> TaskInputs:
 
 
 @pytest.fixture
-def bench(
+def own_slots(
     cluster: None, prepared: PreparedTask, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
+    """Two slots of a test that kills one of them."""
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
 
 
@@ -81,17 +82,19 @@ def alone(inputs: TaskInputs) -> PreparedTask:
 
 def wait_for_slots(bench: Bench, count: int) -> None:
     def ready() -> int:
-        notifications = answer(bench.coordinator.notifications.remote(0, 1.0))
-        return sum(n["kind"] == "slot" and n["state"] == "ready" for n in notifications)
+        notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
+        last = {n["slot"]: n["state"] for n in notifications if n["kind"] == "slot"}
+        return list(last.values()).count("ready")
 
     until = time.monotonic() + 120
     while ready() < count:
         assert time.monotonic() < until
+        time.sleep(0.05)
 
 
-def test_slots_record_together_what_one_records_alone(bench: Bench, inputs: TaskInputs) -> None:
-    wait_for_slots(bench, 2)
-    found, blocks = done(bench, inputs)
+def test_slots_record_together_what_one_records_alone(two_slots: Bench, inputs: TaskInputs) -> None:
+    wait_for_slots(two_slots, 2)
+    found, blocks = done(two_slots, inputs)
     assert len(blocks) == 3
     # On one thread or two the products may round differently; the rows are the same.
     assert found.cached_outputs is not None
@@ -99,14 +102,16 @@ def test_slots_record_together_what_one_records_alone(bench: Bench, inputs: Task
     want = alone(inputs).cached_outputs
     assert want is not None
     assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in found.cached_outputs.chunks()]
-    taken = leases(bench)
+    taken = leases(two_slots)
     helped = [job for job in taken if job.startswith("record.")]
     assert helped
     assert {taken[job] for job in helped} != {taken["teacher"]}
 
 
 @pytest.mark.slow
-def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None:
+def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> None:
+    bench = own_slots
+    before = set(worker_pids())
     wait_for_slots(bench, 2)
     other = replace(inputs, fingerprint="killed")
     ref = ray.put(other)
@@ -114,7 +119,7 @@ def test_a_killed_helper_loses_nothing(bench: Bench, inputs: TaskInputs) -> None
     while not any(job.startswith("record.") for job in leases(bench)):
         time.sleep(0.05)
     helper = {slot for job, slot in leases(bench).items() if job.startswith("record.")}
-    pids = worker_pids()
+    pids = [pid for pid in worker_pids() if pid not in before]
     assert len(pids) >= 2
     os.kill(pids[max(helper) % len(pids)], signal.SIGKILL)
     end = bench.events("teacher")[-1]
@@ -152,6 +157,7 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     while not told:
         notifications = answer(bench.coordinator.notifications.remote(0, 1.0))
         told = [n for n in notifications if n["kind"] == "lost"]
+        time.sleep(0.05)
     assert (told[0]["key"], told[0]["version"]) == ("lost", 0)
     _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
     assert cached

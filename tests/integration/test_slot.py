@@ -15,6 +15,8 @@ import ray
 import torch
 
 from raykd import registry
+from raykd.results.records import Evaluation
+from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer
@@ -44,20 +46,42 @@ def _bits(events: list[dict[str, Any]]) -> list[Any]:
     return [[e["step"], e["metrics"], e["terms"]] for e in seen]
 
 
-def test_cold_first_and_tenth_trial_of_a_slot_are_bit_identical(
-    bench: Bench, prepared: PreparedTask, cache_folder: Path
+def test_first_and_tenth_trial_of_a_slot_are_bit_identical_and_need_no_ray(
+    bench: Bench, prepared: PreparedTask
 ) -> None:
-    cold = subprocess.run(
-        [sys.executable, "-c", COLD, str(cache_folder), prepared.task],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
     first = bench.run(trial_config())
     for k in range(8):
         other = bench.run(trial_config(seed=k, coefficients={"alpha": 0.1 * k, "temperature": 4.0}))
         assert other[-1]["kind"] == "done"
     tenth = bench.run(trial_config())
     assert len(_bits(first)) == 2
-    assert _bits(tenth) == _bits(first) == json.loads(cold.stdout)
+    assert _bits(tenth) == _bits(first) == _here(prepared)
+
+
+def _here(prepared: PreparedTask) -> list[Any]:
+    """What the trial reports in this process, on one thread as in the slot."""
+    history: list[Evaluation] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        task = registry.load("tasks", prepared.task)
+        outcome = run_in_process(trial_config(), prepared, task, history.append)
+    finally:
+        torch.set_num_threads(before)
+    return [
+        [e.step, dict(e.metrics), dict(e.terms)] for e in (*history, outcome.evaluation)
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_trial_of_a_new_process_is_bit_identical_to_one_of_a_slot(
+    bench: Bench, prepared: PreparedTask, cache_folder: Path
+) -> None:
+    cold = subprocess.run(
+        [sys.executable, "-c", COLD, str(cache_folder), prepared.task],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert _bits(bench.run(trial_config())) == json.loads(cold.stdout)
 
 
 def test_cancelled_trial_makes_room_for_the_next_at_once(bench: Bench) -> None:
@@ -76,7 +100,11 @@ def test_a_trial_that_never_reports_is_stopped_too(bench: Bench) -> None:
     """A loop in a method holds neither its slot nor the end of a sweep."""
     stuck = trial_config(method="tests.integration.stuck_method", coefficients={"how": "loop"})
     job = bench.submit(stuck)
-    time.sleep(2.0)
+    while not any(
+        n.get("job") == job for n in answer(bench.coordinator.notifications.remote(0, 0.0))
+    ):
+        time.sleep(0.05)
+    time.sleep(0.5)  # it is leased, and comes to its first step
     began = time.monotonic()
     answer(bench.coordinator.cancel.remote(job))
     assert bench.run(trial_config())[-1]["kind"] == "done"
@@ -134,17 +162,17 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
 
 
 def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
-    long = trial_config(train={"epochs": 400, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
+    (pid,) = worker_pids()
+    long = trial_config(train={"epochs": 150, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
     job = bench.submit(long, max_failures=1)
     while not (seen := answer(bench.coordinator.pull.remote(job, 0, 1.0))):
         pass
-    assert seen[0]["lease"]["attempt"] == 1
-    (pid,) = worker_pids()
     os.kill(pid, signal.SIGKILL)
+    assert seen[0]["lease"]["attempt"] == 1
     end = bench.events(job)[-1]
     assert end["kind"] == "done"
     assert end["lease"]["attempt"] == 2
-    assert end["evaluation"]["epoch"] == 400
+    assert end["evaluation"]["epoch"] == 150
 
 
 def worker_pids(name: str = "RayTrainWorker") -> list[int]:
@@ -162,6 +190,17 @@ def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
     bench.run(trial_config())
     assert worker_pids("TrainController")
     assert not worker_pids("PlacementGroupCleaner")
+
+
+def test_only_workers_import_torch_and_nobody_hands_out_datasets(bench: Bench) -> None:
+    bench.run(trial_config())
+
+    def has_torch(pid: int) -> bool:
+        return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+
+    assert all(has_torch(pid) for pid in worker_pids())
+    assert not any(has_torch(pid) for pid in worker_pids("TrainController"))
+    assert not worker_pids("DatasetManager")
 
 
 def test_two_ranks_train_as_one_does(

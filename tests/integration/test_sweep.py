@@ -1,28 +1,40 @@
-"""Whole sweeps on real local Ray: early stopping, budgets, records, resuming, interrupting."""
+"""Whole sweeps on real local Ray: early stopping, budgets, records, resuming, interrupting.
 
+Each sweep starts its own slots, which is what it costs; several tests therefore look at one sweep.
+"""
+
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pyarrow.parquet as pq
 import pytest
+import ray
 from optuna.trial import TrialState
 
-from raykd.results.records import Status, SweepResult
+from raykd.cli.main import main
+from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.store import load_results, read_events
 from raykd.spec.dump import to_yaml
 from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
+from raykd.teachers.prepared_task import PreparedTask
 from tests.integration.conftest import tiny_spec
 
-RESOURCES = {"cpus_per_worker": 0.5}  # beside the slot that the other tests share
+RESOURCES = {"cpus_per_worker": 0.5}
+TRIALS, EPOCHS = 5, 9
 
 
 def _run(tmp_path: Path, cache_folder: Path, **changes: Any) -> SweepResult:
@@ -32,12 +44,28 @@ def _run(tmp_path: Path, cache_folder: Path, **changes: Any) -> SweepResult:
     return load_results(run_sweep(spec, to_yaml(spec), options, lambda event: None))
 
 
-@pytest.fixture(scope="module")
-def stopped_early(
-    cluster: None, cache_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[SweepResult, Path]:
-    """A sweep with early stopping on one slot, with a method from outside the package."""
-    folder = tmp_path_factory.mktemp("asha")
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A sweep whose driver was killed, and that went on.
+
+    Attributes:
+        folder: Where its runs and its report are.
+        run: Its run folder.
+        before: What was over when the driver was killed.
+        result: What came out in the end.
+    """
+
+    folder: Path
+    run: Path
+    before: dict[str, TrialResult]
+    result: SweepResult
+
+
+def _killed_and_resumed(folder: Path, cache: Path, slots: int) -> Resumed:
+    """Early stopping, a method from outside the package, and a driver that is killed.
+
+    The driver is a process of its own, on a cluster that outlives it.
+    """
     methods = {
         **tiny_spec().as_dict()["methods"],
         "mine": {
@@ -46,10 +74,40 @@ def stopped_early(
         },
     }  # fmt: skip
     search = {
-        "trials": 5, "algorithm": {"name": "tpe"}, "max_concurrent": 1,
+        "trials": TRIALS, "algorithm": {"name": "tpe"}, "max_concurrent": slots,
         "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
     }  # fmt: skip
-    return _run(folder, cache_folder, methods=methods, search=search), folder
+    slow = {"fixed": {"epochs": EPOCHS, "batch_size": 8, "precision": "fp32"},
+            "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
+    file = _file(folder, methods=methods, search=search, train=slow)
+    out = folder / "runs"
+    address = ray.get_runtime_context().gcs_address
+    driver = _command("sweep", str(file), "--out", str(out), "--address", address, cache=cache)
+    _read_until(driver, "trial_finished", 4)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    (run,) = out.iterdir()
+    before = {t.trial_id: t for t in load_results(run).trials if t.status != "interrupted"}
+    assert len(before) >= 4
+    code, errors = _here("sweep", "--resume", str(run), cache=cache)
+    assert code == 0, errors
+    return Resumed(folder=folder, run=run, before=before, result=load_results(run))
+
+
+@pytest.fixture(scope="module")
+def killed(
+    cluster: None,
+    prepared: PreparedTask,
+    cache_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Resumed:
+    return _killed_and_resumed(tmp_path_factory.mktemp("killed"), cache_folder, slots=1)
+
+
+@pytest.fixture(scope="module")
+def stopped_early(killed: Resumed) -> tuple[SweepResult, Path]:
+    """A sweep with early stopping on one slot, with a method from outside the package."""
+    return killed.result, killed.folder
 
 
 def test_early_stopping_on_one_slot_never_blocks_the_next_trial(
@@ -58,14 +116,14 @@ def test_early_stopping_on_one_slot_never_blocks_the_next_trial(
     result, _ = stopped_early
     for arm in ("none", "kd", "mine"):
         trials = result.of("toy/sentiment", arm, "search")
-        assert len(trials) == 5, "every arm has the same budget"
+        assert len(trials) == TRIALS, "every arm has the same budget"
         assert {t.status for t in trials} <= {Status.COMPLETED, Status.PRUNED}
     searched = [t for t in result.trials if t.stage == "search"]
     pruned = [t for t in searched if t.status is Status.PRUNED]
     assert pruned
     for trial in searched:
         epochs = trial.history[-1].epoch
-        assert (epochs < 3) == (trial.status is Status.PRUNED)
+        assert (epochs < EPOCHS) == (trial.status is Status.PRUNED)
 
 
 def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult, Path]) -> None:
@@ -75,7 +133,7 @@ def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult,
     for arm in ("none", "kd", "mine"):
         study = optuna.load_study(study_name=f"toy/sentiment {arm}", storage=open_storage(run))
         trials = {t.number: t for t in result.of("toy/sentiment", arm, "search")}
-        assert len(study.trials) == 5
+        assert len(study.trials) == TRIALS
         for trial in study.trials:
             ours = trials[trial.number]
             assert trial.state is told[ours.status]
@@ -124,28 +182,57 @@ def test_saved_student_opens_with_transformers(stopped_early: tuple[SweepResult,
     assert model(**tokens).logits.shape == (1, 3)
 
 
-def test_second_sweep_finds_the_teacher_in_the_cache(
-    stopped_early: tuple[SweepResult, Path], cache_folder: Path, tmp_path: Path
-) -> None:
-    search = {"trials": 1, "algorithm": {"name": "random"}, "max_concurrent": 1}
-    again = _run(tmp_path, cache_folder, search=search, confirm={"seeds": []})
-    assert again.teachers[0].cached
-    assert again.teachers[0].fingerprint == stopped_early[0].teachers[0].fingerprint
+@dataclass(frozen=True, kw_only=True)
+class Interrupted:
+    """A sweep that Ctrl-C ended.
+
+    Attributes:
+        code: What the command ended with.
+        seconds: What it took to end.
+        said: What it wrote to stderr.
+        folder: Where its runs and its report are.
+        run: Its run folder.
+        result: What is in there.
+    """
+
+    code: int
+    seconds: float
+    said: str
+    folder: Path
+    run: Path
+    result: SweepResult
 
 
-def test_one_arm_more_records_what_is_missing_and_trains_no_teacher_again(
-    stopped_early: tuple[SweepResult, Path], cache_folder: Path, tmp_path: Path
-) -> None:
-    first = stopped_early[0].teachers[0]
+@pytest.fixture(scope="module")
+def interrupted(
+    stopped_early: tuple[SweepResult, Path],
+    cache_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Interrupted:
+    """A sweep with one arm more than `stopped_early`, interrupted after two trials of many."""
+    folder = tmp_path_factory.mktemp("interrupted")
     shape = {"family": "bert", "heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 64}
     methods = {
         "pkd": {"name": "pkd", "method": "pkd"}, **tiny_spec().as_dict()["methods"],
     }  # fmt: skip
-    result = _run(
-        tmp_path, cache_folder, methods=methods, confirm={"seeds": [1]},
-        student={"model": {**shape, "hidden": 32}},
-        search={"trials": 1, "algorithm": {"name": "random"}, "max_concurrent": 1},
+    file = _file(
+        folder, methods=methods, student={"model": {**shape, "hidden": 32}},
+        search={"trials": 200, "algorithm": {"name": "random"}, "max_concurrent": 1},
     )  # fmt: skip
+    out = folder / "runs"
+    with _ctrl_c_after(out, "trial_finished", 2) as sent:
+        code, said = _here("sweep", str(file), "--out", str(out), cache=cache_folder)
+    seconds = time.monotonic() - sent[0]
+    (run,) = out.iterdir()
+    return Interrupted(
+        code=code, seconds=seconds, said=said, folder=folder, run=run, result=load_results(run)
+    )
+
+
+def test_one_arm_more_records_what_is_missing_and_trains_no_teacher_again(
+    stopped_early: tuple[SweepResult, Path], interrupted: Interrupted
+) -> None:
+    first, result = stopped_early[0].teachers[0], interrupted.result
     (teacher,) = result.teachers
     assert teacher.weights == first.weights
     assert teacher.history == first.history
@@ -175,6 +262,52 @@ def test_two_objectives_are_searched_together(
         assert trial.values[1] > 0
 
 
+def _here(*arguments: str, cache: Path) -> tuple[int, str]:
+    """Run a command in this process, on the cluster that it is connected to.
+
+    Returns:
+        The exit code, and what was written to stderr.
+    """
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.setenv("RAYKD_CACHE", str(cache))
+        code = main([*arguments, "--format", "json"])
+    return code, errors.getvalue()
+
+
+@contextlib.contextmanager
+def _ctrl_c_after(out: Path, kind: str, count: int) -> Iterator[list[float]]:
+    """Interrupt this process once the only run in a folder has had `count` events of a kind.
+
+    Gives the time of the interrupt, which is nobody's when the block ends before.
+    """
+    sent: list[float] = []
+    over = threading.Event()
+
+    def seen() -> int:
+        logs = list(out.glob("*/events.jsonl"))
+        return sum(e["event"] == kind for log in logs for e in read_events(log)[0])
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            if seen() >= count:
+                sent.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield sent
+    finally:
+        over.set()
+        watcher.join()
+
+
 def _command(*arguments: str, cache: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "RAYKD_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -202,29 +335,19 @@ def _file(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_killed_driver_loses_nothing_and_repeats_nothing(
-    cache_folder: Path, prepared: object, tmp_path: Path
-) -> None:
-    search = {
-        "trials": 5, "algorithm": {"name": "tpe"}, "max_concurrent": 2,
-        "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
-    }  # fmt: skip
-    slow = {"fixed": {"epochs": 9, "batch_size": 8, "precision": "fp32"},
-            "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
-    file = _file(tmp_path, search=search, train=slow)
-    out = tmp_path / "runs"
-    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
-    _read_until(driver, "trial_finished", 4)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    (run,) = out.iterdir()
-    before = {t.trial_id: t for t in load_results(run).trials if t.status != "interrupted"}
-    assert len(before) >= 4
+def test_killed_driver_loses_nothing_and_repeats_nothing(killed: Resumed) -> None:
+    check_nothing_lost(killed)
 
-    resumed = _command("sweep", "--resume", str(run), cache=cache_folder)
-    _, errors = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, errors
-    result = load_results(run)
+
+@pytest.mark.slow
+def test_killed_driver_of_two_slots_loses_nothing_and_repeats_nothing(
+    cluster: None, prepared: PreparedTask, cache_folder: Path, tmp_path: Path
+) -> None:
+    check_nothing_lost(_killed_and_resumed(tmp_path, cache_folder, slots=2))
+
+
+def check_nothing_lost(of: Resumed) -> None:
+    run, result = of.run, of.result
     ended = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     finished = Counter(
         e["result"]["trial_id"] for e in ended
@@ -232,47 +355,42 @@ def test_killed_driver_loses_nothing_and_repeats_nothing(
     )  # fmt: skip
     assert set(finished.values()) == {1}, "nothing that ended ran again"
     after = {t.trial_id: t for t in result.trials}
-    assert {k: after[k] for k in before} == before
-    for arm in ("none", "kd"):
+    assert {k: after[k] for k in of.before} == of.before
+    for arm in ("none", "kd", "mine"):
         study = optuna.load_study(study_name=f"toy/sentiment {arm}", storage=open_storage(run))
         assert not [t for t in study.trials if not t.state.is_finished()]
         counted = [
             t for t in result.of("toy/sentiment", arm, "search")
             if t.status in (Status.COMPLETED, Status.PRUNED)
         ]  # fmt: skip
-        assert len(counted) == 5
+        assert len(counted) == TRIALS
         assert len(result.of("toy/sentiment", arm, "confirm")) == 2
 
 
-def test_interrupt_keeps_results_and_writes_the_report(
-    cache_folder: Path, prepared: object, tmp_path: Path
+def test_a_sweep_finds_the_teacher_that_another_process_made_in_the_cache(
+    killed: Resumed, prepared: PreparedTask
 ) -> None:
-    file = _file(
-        tmp_path, search={"trials": 200, "algorithm": {"name": "random"}, "max_concurrent": 1}
-    )
-    out = tmp_path / "runs"
-    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
-    _read_until(driver, "trial_finished", 2)
-    began = time.monotonic()
-    driver.send_signal(signal.SIGINT)
-    _, errors = driver.communicate(timeout=120)
-    assert driver.returncode == 130, errors
-    assert time.monotonic() - began < 60
-    (run,) = out.iterdir()
-    result = load_results(run)
+    (teacher,) = killed.result.teachers
+    assert teacher.cached
+    assert teacher.fingerprint == prepared.fingerprint
+
+
+def test_interrupt_keeps_results_and_writes_the_report(interrupted: Interrupted) -> None:
+    assert interrupted.code == 130, interrupted.said
+    assert interrupted.seconds < 60
+    result = interrupted.result
     assert result.interrupted
     assert len([t for t in result.trials if t.status is Status.COMPLETED]) >= 2
-    assert (tmp_path / "report.html").stat().st_size > 100_000
-    assert f"raykd sweep --resume {run}" in errors
+    assert (interrupted.folder / "report.html").stat().st_size > 100_000
+    assert f"raykd sweep --resume {interrupted.run}" in interrupted.said
 
 
 def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(
-    cache_folder: Path, prepared: object, tmp_path: Path
+    cluster: None, cache_folder: Path, tmp_path: Path
 ) -> None:
     file = _file(tmp_path, resources={"cpus_per_worker": 999})
-    driver = _command("sweep", str(file), "--out", str(tmp_path / "runs"), cache=cache_folder)
-    _, errors = driver.communicate(timeout=120)
-    assert driver.returncode == 2
+    code, errors = _here("sweep", str(file), "--out", str(tmp_path / "runs"), cache=cache_folder)
+    assert code == 2
     assert "resources.cpus_per_worker" in errors
     assert "999" in errors
     assert "Traceback" not in errors

@@ -47,7 +47,7 @@ def _gcp(cluster: ClusterFile) -> Iterator[Problem]:
         if not node.node_config.get("networkInterfaces"):
             message = "without networkInterfaces, Ray takes the first network of the project; "
             message += "the default one lets the whole internet try port 22"
-            hint = "make a network with a closed firewall (docs/clusters.md) and name it here"
+            hint = "make a network with a closed firewall (docs/how-to/clusters) and name it here"
             place = (*node.place, "node_config")
             yield cluster.document.problem(place, message, hint, "warning")
 
@@ -57,7 +57,7 @@ def _azure(cluster: ClusterFile) -> Iterator[Problem]:
     if not given.get("use_internal_ips") or given.get("use_external_head_ip"):
         message = "port 22 is open to the whole internet: Ray's security group for Azure "
         message += "always lets everyone in (by key only)"
-        hint = "close it after `ray up` (docs/clusters.md), or use_internal_ips from inside"
+        hint = "close it after `ray up` (docs/how-to/clusters), or use_internal_ips from inside"
         yield cluster.document.problem(("provider",), message, hint, "warning")
 
 

@@ -16,7 +16,7 @@ def to_fill_in(document: Document) -> Iterator[Problem]:
     for place, value in document.scalars():
         if isinstance(value, str) and MARK in value:
             message = f"still to be filled in: {value}"
-            hint = "comments of the file, and docs/clusters.md, say with what"
+            hint = "comments of the file, and docs/how-to/clusters, say with what"
             yield document.problem(place, message, hint, "warning")
 
 

@@ -77,6 +77,11 @@ class ToySentiment(TextTask):
     metric: str = "accuracy"
     metrics: tuple[str, ...] = ("accuracy",)
 
+    @property
+    def reads_root(self) -> bool:
+        """They are generated."""
+        return False
+
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)

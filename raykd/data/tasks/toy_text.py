@@ -8,6 +8,7 @@ drawn. In train, a quarter of the sentiments is wrong, as in ``toy/sentiment``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +41,11 @@ class ToyReplies(GenerationTask):
     max_new_tokens: int = 16
     measure: Accuracy = field(default_factory=lambda: Accuracy(same_sentiment))
 
+    @property
+    def reads_root(self) -> bool:
+        """They are generated."""
+        return False
+
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
@@ -48,24 +54,32 @@ class ToyReplies(GenerationTask):
         """Rows of one split; the same for the same settings."""
         if split not in SIZES:
             raise no_split(split, self.name, tuple(SIZES))
-        rows = generate(settings.seed)[split]
-        table = Table(
-            columns={"text": rows.texts[0], "label": rows.labels.tolist()}, origin=self.name
-        )
-        return limited(self.read_table(table), f"{self.name}/{split}", settings)
+        return limited(_replies(self.name, settings.seed, split), f"{self.name}/{split}", settings)
 
     def read_table(self, table: Table) -> Examples:
         """Sentences with their sentiments, each with words that are drawn for it."""
-        examples = []
-        labels = columns.class_ids(table, "label", LABELS)
-        for text, label in zip(columns.texts(table, "text"), labels, strict=True):
-            # Drawn from the sentence, so that a row is the same wherever it stands.
-            random = np.random.default_rng(list(text.encode()))
-            one, two = random.choice(len(ADJECTIVES[label]), size=2, replace=False)
-            words = ADJECTIVES[label]
-            response = f" {LABELS[label]}: {words[one]} and {words[two]}."
-            examples.append(Example(before="", context=text, after=ASKED, response=response))
-        return rows_of(examples, table)
+        return _answered(table)
+
+
+def _answered(table: Table) -> Examples:
+    examples = []
+    labels = columns.class_ids(table, "label", LABELS)
+    for text, label in zip(columns.texts(table, "text"), labels, strict=True):
+        # Drawn from the sentence, so that a row is the same wherever it stands.
+        random = np.random.default_rng(list(text.encode()))
+        one, two = random.choice(len(ADJECTIVES[label]), size=2, replace=False)
+        words = ADJECTIVES[label]
+        response = f" {LABELS[label]}: {words[one]} and {words[two]}."
+        examples.append(Example(before="", context=text, after=ASKED, response=response))
+    return rows_of(examples, table)
+
+
+@functools.lru_cache(maxsize=len(SIZES))
+def _replies(name: str, seed: int, split: str) -> Examples:
+    """All rows of a split for one seed."""
+    rows = generate(seed)[split]
+    table = {"text": rows.texts[0], "label": rows.labels.tolist()}
+    return _answered(Table(columns=table, origin=name))
 
 
 TASK: Mapping[str, ToyReplies] = {"replies": ToyReplies()}

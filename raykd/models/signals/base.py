@@ -134,6 +134,11 @@ class Signal(ABC):
         return type(self).__module__
 
     @property
+    def rounds(self) -> bool:
+        """Whether anything of it is kept in ``teacher.dtype``."""
+        return self.is_rounded
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that a recording keeps of it."""
         return (self.name,)

@@ -70,7 +70,7 @@ class FeatureTransform(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Reduced(Signal):
+class Transformed(Signal):
     """What a function of hidden states gives, in float32.
 
     Attributes:

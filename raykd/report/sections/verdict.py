@@ -89,6 +89,8 @@ def _measure(result: SweepResult, task: str) -> str:
     scale = scale_of(result, task)
     unit = "" if scale.unit in ("points", metric) else f" in {scale.unit}"
     parts = [f"{metric}{unit} on {split}" + (f", {rows:,} rows" if rows else "")]
+    if metric == "log_likelihood":
+        parts.append("the mean over tokens, which without its sign is the logarithm of perplexity")
     parts.append("lower is better" if mode == "min" else "higher is better")
     if rows and scale.per_row:
         parts.append(f"one row is {100 / rows:.2g} points")

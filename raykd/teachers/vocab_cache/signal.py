@@ -40,6 +40,11 @@ class VocabularyScores(Signal):
         return vocab_cache_of(self.kept)
 
     @property
+    def rounds(self) -> bool:
+        """Hidden states are kept in ``teacher.dtype``, ids and probabilities are not."""
+        return bool(self.cache.states)
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Those of the cache."""
         return tuple(f"tokens/{name}" for name in self.cache.arrays)

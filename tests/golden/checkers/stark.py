@@ -18,7 +18,6 @@ cut lies between scores that are nearly equal.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,18 +26,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from raykd.data.base import Batch
 from raykd.errors import RaykdError
-from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 from raykd.models import weights
-from raykd.models.families.base import family_of, with_task
-from raykd.models.forward import forward
-from raykd.models.layer_selection import select_layers
 from raykd.models.structured_pruning import keep_units
-from raykd.models.unit_masks import count_units, head_size, sensitivity
+from raykd.models.unit_masks import count_units
 from raykd.models.unit_selection import UnitScores, choose, order, removals
 from tests.golden.comparison import (
     Array,
@@ -48,19 +40,14 @@ from tests.golden.comparison import (
     compare_indices,
     compare_value,
 )
+from tests.golden.stark_inputs import INPUT, distance, inputs_of, task_loss
 
 RTOL = 1e-5
 RTOL_MODEL = 1e-4
 """Relative to the largest entry: logits, and gradients through a whole model."""
 NEAR = 1e-4
 """Scores this close to each other, relative to the larger, have no certain order."""
-TEMPERATURE = 2.0
 
-_INPUT = re.compile(
-    r"teacher/.+|[^/]+/(student_logits|labels)|(?!batch)[^/]+/teacher_logits"
-    r"|batch\d+/(input_ids|attention_mask|token_type_ids)"
-    r"|config_json|num_batches|lams|student_kind|task"
-)
 _LOSS = re.compile(r"(?P<case>[^/]+)/T(?P<temperature>\d+(?:\.\d+)?)/(?P<what>\w+)")
 _BATCH = re.compile(r"batch(?P<number>\d+)/(?P<what>\w+)")
 _SCORE = re.compile(r"score/(?P<letter>[EF])_(?P<unit>head|neuron)(?P<raw>_raw)?")
@@ -79,7 +66,7 @@ def check(path: Path) -> Found:
     with np.load(path) as file:
         case = Case({key: file[key] for key in file.files})
     for key in case.arrays:
-        if _INPUT.fullmatch(key):
+        if INPUT.fullmatch(key):
             continue
         try:
             yield from _check_key(key, case)
@@ -90,70 +77,20 @@ def check(path: Path) -> Found:
 
 
 class Case:
-    """The arrays of one file and what is computed from them."""
+    """The arrays of one file, and what is computed of its inputs."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = arrays
+        self.inputs = inputs_of(arrays)
 
-    def tensor(self, key: str) -> Tensor:
-        tensor = torch.from_numpy(np.array(self.arrays[key]))
-        return tensor if tensor.is_floating_point() else tensor.long()
-
-    @functools.cached_property
-    def state(self) -> weights.ModelState:
-        """The teacher."""
-        plain = json.loads(str(self.arrays["config_json"]))
-        labels = plain.pop("num_labels")
-        family = family_of(plain.setdefault("model_type", "bert"))
-        kind = "regression" if labels == 1 else "classification"
-        config = with_task(family.config_class().from_dict(plain), kind, labels)
-        tensors = {
-            key.removeprefix("teacher/"): self.tensor(key)
-            for key in self.arrays
-            if key.startswith("teacher/")
-        }
-        return weights.from_tensors(tensors, json.loads(config.to_json_string(use_diff=False)))
-
-    def teacher(self) -> Any:
-        """A copy of its own."""
-        return weights.restore(self.state).eval()
-
-    @functools.cached_property
-    def batches(self) -> list[Batch]:
-        return [
-            Batch(
-                input_ids=self.tensor(f"batch{i}/input_ids"),
-                attention_mask=self.tensor(f"batch{i}/attention_mask"),
-                token_type_ids=self.tensor(f"batch{i}/token_type_ids"),
-                labels=self.tensor(f"batch{i}/labels"),
-                index=torch.tensor([i]),
-            )
-            for i in range(int(self.arrays["num_batches"]))
-        ]
-
-    def logits(self, model: Any) -> Array:
-        """Of all batches, one below the other."""
-        with torch.no_grad():
-            return torch.cat([forward(model, batch).logits for batch in self.batches]).numpy()
-
-    def losses(self, batch: Batch, teacher: Tensor) -> dict[str, Tensor]:
-        """Task loss, distance of the student to the teacher, and the loss made of both."""
-        student = self.tensor(f"batch{int(batch.index)}/student_logits")
-        distance = _distance(student, teacher, TEMPERATURE).mean()
-        total = (distance + _task_loss(student, batch.labels)) / 2
-        return {"E": _task_loss(teacher, batch.labels), "F": distance, "kd": total}
-
-    @functools.cached_property
+    @property
     def recomputed(self) -> dict[str, UnitScores]:
-        """Raw scores ``E`` and ``F`` from weights and batches."""
-        model = self.teacher()
+        """Raw scores from weights and batches."""
+        return self.inputs.recomputed
 
-        def losses(batch: Batch) -> dict[str, Tensor]:
-            found = self.losses(batch, forward(model, batch).logits)
-            # The authors' loss weighs both halves equally; the labels' half has no gradient.
-            return {"E": found["E"], "F": found["F"] / 2}
-
-        return sensitivity(model, self.batches, losses)
+    @property
+    def head_size(self) -> int:
+        return self.inputs.head_size
 
     @functools.cached_property
     def stored(self) -> dict[str, UnitScores]:
@@ -165,22 +102,6 @@ class Case:
             )
             for letter in "EF"
         }
-
-    @functools.cached_property
-    def head_size(self) -> int:
-        return head_size(self.teacher())
-
-
-def _distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    if student.shape[-1] == 1:
-        return teacher_grad_mse(student, teacher)
-    return teacher_grad_cross_entropy(student, teacher, temperature=temperature)
-
-
-def _task_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    if labels.is_floating_point():
-        return F.mse_loss(logits.squeeze(-1), labels)
-    return F.cross_entropy(logits, labels)
 
 
 def _mixed(scores: Mapping[str, UnitScores], lam: float) -> UnitScores:
@@ -209,8 +130,7 @@ def _check_key(key: str, case: Case) -> Found:
     elif m := _KEPT.fullmatch(key):
         yield from _kept(key, case, m)
     elif m := _DROPPED.fullmatch(key):
-        student = select_layers(case.state, tuple(range(int(m["layers"]))), keep_head=True)
-        yield _array(key, case.logits(weights.restore(student).eval()), golden)
+        yield _array(key, case.inputs.first_layers(int(m["layers"])), golden)
     elif m := _PRUNED.fullmatch(key):
         yield _pruned(key, case, float(m["sparsity"]), m["what"])
     else:
@@ -222,23 +142,21 @@ def _array(key: str, got: Array, golden: Array) -> Comparison:
 
 
 def _batch(key: str, case: Case, number: int, what: str) -> Comparison | Unknown:
-    batch = case.batches[number]
-    with torch.no_grad():
-        logits = forward(case.teacher(), batch).logits
+    batch, logits = case.inputs.batches[number], case.inputs.teacher_logits[number]
     if what == "teacher_logits":
         return _array(key, logits.numpy(), case.arrays[key])
     names = {"task_loss": "E", "kd_loss": "kd"}
     if what not in names:
         return Unknown(key, f"a batch has no '{what}'")
-    loss = case.losses(batch, logits)[names[what]]
+    loss = case.inputs.losses(batch, logits)[names[what]]
     return compare_value(key, loss.item(), case.arrays[key], RTOL_MODEL)
 
 
 def _loss(key: str, case: Case, name: str, temperature: float, what: str) -> Comparison | Unknown:
-    sides = {f"grad_{s}": case.tensor(f"{name}/{s}_logits") for s in ("student", "teacher")}
+    sides = {f"grad_{s}": case.inputs.tensor(f"{name}/{s}_logits") for s in ("student", "teacher")}
     student, teacher = (logits.requires_grad_() for logits in sides.values())
-    labels = case.tensor(f"{name}/labels")
-    total = (_distance(student, teacher, temperature).mean() + _task_loss(student, labels)) / 2
+    labels = case.inputs.tensor(f"{name}/labels")
+    total = (distance(student, teacher, temperature).mean() + task_loss(student, labels)) / 2
     if what == "loss":
         return compare_value(key, total.item(), case.arrays[key], RTOL)
     if what not in sides:
@@ -263,7 +181,7 @@ def _kept(key: str, case: Case, m: re.Match[str]) -> Found:
     golden, stored = case.arrays[key], _mixed(case.stored, lam)
     if unit is None and what == "logits":
         kept = choose(stored, sparsity, case.head_size)
-        yield _array(key, case.logits(keep_units(case.teacher(), *kept.indices())), golden)
+        yield _array(key, case.inputs.pruned_logits(kept), golden)
         return
     if unit is None or what not in ("removed", "keep"):
         yield Unknown(key, f"a plan has no '{key.rpartition('/')[2]}'")
@@ -297,11 +215,11 @@ def _is_near_tie(scores: Array, sparsity: float) -> bool:
 def _pruned(key: str, case: Case, sparsity: float, what: str) -> Comparison | Unknown:
     kept = choose(case.stored["E"].normalised(), sparsity, case.head_size)
     # Through plain data, as a student travels to its trials.
-    slim = weights.capture(keep_units(case.teacher(), *kept.indices()))
+    slim = weights.capture(keep_units(case.inputs.teacher(), *kept.indices()))
     student: Any = weights.restore(slim).eval()
     golden = case.arrays[key]
     if what == "logits":
-        return _array(key, case.logits(student), golden)
+        return _array(key, case.inputs.logits(student), golden)
     if what == "encoder_params":
         count = sum(p.numel() for p in student.bert.encoder.parameters())
         # The authors' emptied blocks still hold the bias that they do not use.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,11 @@ def test_the_class_of_a_value(values, labels, expected):
         (["\uff11"], ["no", "yes"], "holds", "to labels of task 'mine'"),  # a wide 1
         ([["neg", "pos"]], ["neg", "pos"], "holds the list", "several labels a row"),
         ([0.5], ["neg", "pos"], "holds 0.5", "add 0.5 to labels"),
-        ([2], ["neg", "pos"], "holds 2", "add 2 to labels"),
+        ([1, 2], ["neg", "pos"], "holds 2", "ids count from 0 in the order of labels"),
+        ([0, 4], ["neg", "pos"], "holds 4", "these are the names of the classes, in quotes"),
+        # As a name is to be written, whatever Python calls the value.
+        ([datetime.date(2026, 1, 2)], ["a", "b"], "'2026-01-02'", "add '2026-01-02' to labels"),
+        ([Decimal("2.50")], ["a", "b"], r"'2\.50'", "add '2.50' to labels"),
     ],
 )
 def test_what_is_no_class_is_refused_with_what_to_do(values, labels, message, hint):

@@ -186,3 +186,27 @@ def test_half_characters_are_replaced_and_counted_also_within_lists(tmp_path, ca
     table = read_json_rows(write(tmp_path, "t.jsonl", text)).well_formed()
     assert table.columns == {"a": [["x", "\ufffdy"], ["x"]], "b": [{"c": "z\ufffd"}, None]}
     assert "1 rows held half of a character (a lone surrogate), first: line 1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said", "hint"),
+    [
+        ("train.csv", gzip.compress(b"text,label\n"), "is a gzip file, not text",
+         "call it train.csv.gz"),
+        ("train.csv.gz", gzip.compress(gzip.compress(b"a")), "is a gzip file, not text", "unpack"),
+        ("train.csv.gz", gzip.compress(b"text,label\n" * 9)[:20], "cannot be read: ", "cut off"),
+        ("train.csv.gz", b"text,label\na,b\n", "Not a gzipped file", "call it train.csv"),
+        ("train.csv", b"PK\x03\x04\x14\x00", "is a zip archive", "unpack it"),
+        ("train.jsonl", b"BZh91AY&SY", "is a bzip2 file", "unpack it"),
+        ("train.jsonl", b"\xfd7zXZ\x00\x00", "is an xz file", "unpack it"),
+        ("train.jsonl", b"\x28\xb5\x2f\xfd\x00", "is a Zstandard file", "unpack it"),
+        ("train.tsv", b"PAR1\x15\x04", "is a Parquet file", "end with .parquet"),
+    ],
+    # Not the bytes: a gzip file holds the time at which it was made.
+    ids=["gzip", "gzip twice", "cut off", "not packed", "zip", "bzip2", "xz", "zstd", "parquet"],
+)  # fmt: skip
+def test_files_of_another_kind_are_named(tmp_path, name, content, said, hint):
+    write(tmp_path, name, content)
+    with pytest.raises(DataError, match=said) as caught:
+        FolderReader(folder=tmp_path).read("train")
+    assert hint in caught.value.hint

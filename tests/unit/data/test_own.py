@@ -81,3 +81,10 @@ def test_broken_files_are_told(tmp_path, suffix, text, message):
     (tmp_path / f"train{suffix}").write_text(text)
     with pytest.raises(DataError, match=message):
         task(tmp_path).load("train", DataSettings())
+
+
+def test_an_address_is_no_folder():
+    with pytest.raises(DataError, match="does not exist") as caught:
+        task("s3://bucket/rows").load("train", DataSettings())
+    assert "hub: OWNER/NAME" in caught.value.hint
+    assert caught.value.problems()[0].path == ".path"

@@ -37,6 +37,8 @@ def test_every_order_of_the_same_names_is_mapped(published):
         (("True", "False"), ("false", "true"), (1, 0)),
         (("1", "0"), ("0", "1"), (1, 0)),
         (("LABEL_0", "LABEL_1"), ("LABEL_1", "LABEL_0"), (1, 0)),
+        (("a", "A"), ("A", "a"), (1, 0)),  # only their case tells them apart
+        (("x", "a_b", "a b"), ("a b", "a_b", "x"), (2, 1, 0)),
     ],
 )
 def test_spelling_does_not_hide_which_class_is_meant(given_names, labels, order):

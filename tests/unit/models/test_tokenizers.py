@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from raykd.data.prompts import id_count
@@ -43,18 +40,6 @@ def test_only_the_special_tokens_are_special():
     tokenizer = train_tokenizer(TEXTS, 90)
     assert set(tokenizer.all_special_tokens) == set(SPECIAL_TOKENS)
     assert tokenizer.tokenize("a")[0] == "a"
-
-
-def test_training_is_the_same_in_another_process():
-    code = (
-        "from raykd.models.tokenizers import train_tokenizer\n"
-        "from tests.unit.models.test_tokenizers import TEXTS\n"
-        "print(sorted(train_tokenizer(TEXTS, 80).get_vocab().items()))"
-    )
-    other = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert other.strip() == str(sorted(train_tokenizer(TEXTS, 80).get_vocab().items()))
 
 
 def test_a_vocabulary_too_small_for_the_characters():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 
@@ -235,3 +236,11 @@ def test_the_searcher_keeps_no_state_of_its_own(tmp_path):
     search = StudySearch(space(), storage(tmp_path), lambda n: optuna.samplers.RandomSampler(n))
     search.save(str(tmp_path / "searcher.pkl"))
     assert not (tmp_path / "searcher.pkl").exists()
+
+
+def test_other_programs_see_what_an_objective_is_called(tmp_path):
+    named = dataclasses.replace(space(), metrics=("accuracy, validation split",))
+    for _ in range(2):
+        made = StudySearch(named, storage(tmp_path), lambda seed: optuna.samplers.RandomSampler())
+    assert made.study.metric_names == ["accuracy, validation split"]
+    assert (tmp_path / "studies.journal").read_text().count("validation split") == 1

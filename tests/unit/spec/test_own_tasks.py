@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from raykd.data.class_names import class_ids
 from raykd.data.metrics import CLASSIFICATION, REGRESSION
+from raykd.data.table import Table
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import OwnTaskSpec
 from raykd.sweep.tasks import task_of
@@ -66,6 +69,46 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
     assert found.line == 2
 
 
+@pytest.mark.parametrize(
+    ("labels", "pair"),
+    [
+        (["1", "1.0"], "'1' and '1.0'"),
+        (["2", "x", "02"], "'2' and '02'"),
+        (["100", "1e2"], "'100' and '1e2'"),
+        (["0", "-0"], "'0' and '-0'"),
+        (["true", "True"], "'true' and 'True'"),
+        (["FALSE", " false"], "'FALSE' and ' false'"),
+        (["1", "True"], "'1' and 'True'"),  # what most programs write for each other
+        (["False", "0.0"], "'False' and '0.0'"),
+        (["a", " a"], "'a' and ' a'"),
+        (["so so", "so  so"], "'so so' and 'so  so'"),
+        (["a b", "a\u00a0b"], "'a b' and 'a\\xa0b'"),
+        (["caf\u00e9", "cafe\u0301"], "'caf\\xe9' and 'cafe\\u0301'"),
+        (["a", "a\u200b"], "'a' and 'a\\u200b'"),
+    ],
+)
+def test_names_that_a_file_can_hold_as_one_are_refused(tmp_path, labels, pair):
+    text = f"{{name: r, texts: [a], labels: {json.dumps(labels)}, path: x}}"
+    found = only(tmp_path, with_task(text))
+    assert found.path == "tasks[1].labels"
+    assert found.message == f"'labels' of task 'r' lists {pair}, which a file can hold as one"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["A", "a"], ["yes", "Yes"], ["0", "1"], ["0", "True"], ["1", "no"], ["10", "1.01"],
+        ["\u2460", "1"], ["a_b", "a b"], ["none", "null"], ["1", "one"], ["+", "-"],
+    ],
+)  # fmt: skip
+def test_names_that_stay_apart_in_every_file_are_two(tmp_path, labels):
+    text = f"{{name: r, texts: [a], labels: {json.dumps(labels)}, path: x}}"
+    spec = load_spec(write(tmp_path, with_task(text)))
+    assert spec.own_tasks["r"].labels == tuple(labels)
+    table = Table(columns={"label": labels[::-1]}, origin="rows")
+    assert class_ids(table, "label", labels).tolist() == [1, 0]
+
+
 def test_the_metrics_of_the_schema_are_those_there_are():
     assert set(OwnTaskSpec.SUITED["classification"]) == set(CLASSIFICATION)
     assert set(OwnTaskSpec.SUITED["regression"]) == set(REGRESSION)
@@ -74,7 +117,7 @@ def test_the_metrics_of_the_schema_are_those_there_are():
 
 
 def test_the_document_shows_a_valid_task(tmp_path):
-    text = (Path(__file__).parents[3] / "docs/own-tasks.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/how-to/add-a-task.md").read_text()
     block = text.split("```yaml\n")[1].split("```")[0]
     spec = load_spec(write(tmp_path, HEAD.replace("tasks: [toy/sentiment]\n", block) + ARMS))
     assert spec.tasks == ("glue/sst2", "reviews", "ratings")

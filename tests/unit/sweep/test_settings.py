@@ -1,4 +1,4 @@
-"""Every key of a search space changes what it says; a key that nothing reads fails here.
+"""Every key of a search space changes what it says; a key without such a test fails here.
 
 A key has either another value that changes what is prepared and run, or the name of the test in
 which it does.
@@ -6,18 +6,27 @@ which it does.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from raykd.clusters import nodes
+from raykd.clusters.capacity import survey
+from raykd.data.base import DataSettings, Examples
 from raykd.data.hold_out import fingerprint
+from raykd.errors import RaykdError, SpecError
+from raykd.models.tokenizers import train_tokenizer
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
+from raykd.sweep.settings import augment_settings
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.tasks import task_of
 from raykd.sweep.teacher_plan import plan_teacher
+from raykd.teachers.augmented_rows import augmented
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +38,7 @@ SECTIONS = {
     "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.RandomInitSpec,
     "split": schema.SplitRef,
 }  # fmt: skip
+PLAIN_TOKENS = train_tokenizer(["one two train 0 1 2"] * 3, 60)
 FROM_TEACHER = {"layers": [1], "weights": "finetuned"}
 TEACHER = {**SHAPE, "hidden": 16}
 SEEN: dict[str, tuple[dict[str, Any], str]] = {
@@ -70,9 +80,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "confirm.seeds": ({"confirm__seeds": [1, 3]}, "confirm"),
 }  # fmt: skip
 ELSEWHERE = {
-    "data.root": "data/test_classification.py::test_all_rows_come_in_file_order",
     "data.augment": "sweep/test_augmented_rows.py::test_only_the_students_train_rows_grow",
-    "data.augment.vectors": "sweep/test_augmented_rows.py::test_rows_are_made_once_and_then_read",
+    "data.augment.model": "models/test_mlm_augmentation.py::test_they_are_what_the_model_puts",
     "data.rationales": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
     "data.rationales.source": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
     "data.rationales.as_input": "sweep/test_rationales.py::test_rationales_in_prompts_are_there",
@@ -81,6 +90,9 @@ ELSEWHERE = {
     "teacher.checkpoint": "sweep/test_task_setup.py::test_a_checkpoint_is_known_by_its_weights",
     "student.from_teacher.weights": "sweep/test_task_setup.py::test_pretrained_layers_of_a",
     "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
+    "search.algorithm": "search/algorithms/test_algorithms.py::test_tpe_moves_to_where_it_is_good",
+    "search.scheduler": "search/schedulers/test_schedulers.py::test_halving_stops_a_worse_trial_at",
+    "resources.max_failures": "trial/test_coordinator.py::test_a_job_that_loses_its_worker_too",
     "report.baseline": "spec/test_load.py::test_what_a_file_means",
 }
 
@@ -117,6 +129,181 @@ def test_it_changes_what_it_says(plain, key):
     assert picture(**changes)[what] != plain[what]
 
 
+# A task of the user's own, on files.
+
+OWN = {"name": "own", "texts": ["title"], "labels": ["0", "1"], "path": "one",
+       "splits": {"validation": "dev"}}  # fmt: skip
+OF_A_TASK: dict[str, tuple[dict[str, Any], str]] = {
+    "task.name": ({"name": "other"}, "names"),
+    "task.texts": ({"texts": ["title", "body"]}, "texts"),
+    "task.label": ({"label": "other"}, "labels"),
+    "task.labels": ({"labels": ["1", "0"]}, "labels"),
+    "task.kind": ({"kind": "regression", "labels": []}, "kind"),
+    "task.metric": ({"metric": "matthews"}, "objective"),
+    "task.metrics": ({"metrics": ["accuracy", "f1"]}, "scores"),
+    "task.span": ({"kind": "regression", "labels": [], "span": [0, 0.5]}, "refused"),
+    "task.path": ({"path": "two"}, "texts"),
+    "task.hub": ({"path": None, "hub": "owner/rows:small"}, "refused"),
+    "task.splits": ({"splits": {"validation": "train"}}, "held out"),
+    "data.root": ({}, "texts"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch) -> Path:
+    """Folders ``one``, ``two`` and ``root/one`` of small files; the first is the current one's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("raykd.hub.reachable", lambda: False)
+    for place in ("one", "two", "root/one", "root/glue/rte"):
+        (tmp_path / place).mkdir(parents=True)
+        for split, rows in (("train", 8), ("dev", 4), ("validation", 4)):
+            lines = [f"{place} {split} {k},about {k},{k % 2},{(k + 1) % 2}" for k in range(rows)]
+            text = "\n".join(["title,body,label,other", *lines])
+            (tmp_path / place / f"{split}.csv").write_text(text)
+    return tmp_path
+
+
+def task_picture(root: str | None = None, **changes: Any) -> dict[str, Any]:
+    """What an own task is, by what a key of its description may change of it."""
+    own = OWN | changes
+    made = spec(tasks=[own["name"]], own_tasks={own["name"]: own}, data__root=root)
+    task, settings = task_of(made, own["name"]), DataSettings(root=root)
+    found: dict[str, Any] = {
+        "refused": "", "names": made.tasks, "kind": (task.kind, task.num_labels),
+        "objective": arm_studies(made)[0].metrics,
+    }  # fmt: skip
+    try:
+        train, dev = (task.load(split, settings) for split in ("train", "validation"))
+    except RaykdError as exc:
+        return found | {"refused": exc.message}
+    logits = np.eye(2)[train.labels.astype(int)][:, : task.num_labels]
+    encoded = task.encode(train, PLAIN_TOKENS, 8)
+    return found | {"texts": train.texts, "labels": train.labels.tolist(), "held out": dev.texts,
+                    "scores": sorted(task.score(logits, encoded))}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OF_A_TASK)
+def test_a_key_of_an_own_task_changes_what_it_says(folders, key):
+    changes, what = OF_A_TASK[key]
+    plain = task_picture()
+    assert plain["refused"] == ""
+    if key == "data.root":
+        (folders / "one").rename(folders / "gone")
+        assert task_picture("root")["texts"][0][0] == "root/one train 0"
+        assert plain["texts"][0][0] == "one train 0"
+        return
+    changed = task_picture(**changes)
+    assert changed[what] != plain[what]
+    if key == "task.span":
+        assert task_picture(**changes | {"span": [0, 1]})["refused"] == ""
+
+
+# More rows made of others.
+
+OF_AUGMENTATION: dict[str, dict[str, Any]] = {
+    "data.augment.vectors": {"vectors": "others.txt"},
+    "data.augment.copies": {"copies": 2},
+    "data.augment.probability": {"probability": 0.9},
+    "data.augment.candidates": {"candidates": 1},
+    "data.augment.seed": {"seed": 8},
+}
+
+
+@pytest.mark.parametrize("key", OF_AUGMENTATION)
+def test_a_key_of_augmentation_changes_the_rows(tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    words = {"soup": (1, 0), "stew": (0.9, 0.2), "broth": (0.8, 0.3), "bad": (0, 1),
+             "awful": (0.1, 0.9), "poor": (0.2, 0.8)}  # fmt: skip
+    for name, mark in (("words.txt", ""), ("others.txt", "x")):
+        lines = [f"{w if w in ('soup', 'bad') else w + mark} {a} {b}" for w, (a, b) in
+                 words.items()]  # fmt: skip
+        Path(name).write_text("\n".join(lines) + "\n")
+    rows = Examples(texts=(("the soup was bad", "bad soup"),), labels=np.array([0, 2]))
+
+    def made(**changes: Any) -> tuple[Any, ...]:
+        how = {"vectors": "words.txt", "copies": 6, "probability": 0.5, "candidates": 3}
+        return augmented(task_of(spec(), TASK), rows, augment_settings(
+            schema.AugmentSpec(**how | changes)), None).texts  # fmt: skip
+
+    assert made() == made()
+    assert made(**OF_AUGMENTATION[key]) != made()
+
+
+# What is recorded of a teacher that writes.
+
+WRITER = {"family": "gpt2", "layers": 1, "heads": 2, "vocabulary": 400, "max_positions": 64}
+OF_TEXT: dict[str, dict[str, Any]] = {
+    "teacher.cache": {"teacher__cache": "top_k"},
+    "teacher.cache_size": {"teacher__cache": "sampled", "teacher__cache_size": 8},
+}
+
+
+@pytest.mark.parametrize("key", OF_TEXT)
+def test_a_key_of_recorded_text_changes_what_is_kept(key):
+    text = {
+        "tasks": ["toy_text/replies"], "data__max_length": 64, "data__limit": 20,
+        "data__student_rows": 10, "teacher__model": {**WRITER, "hidden": 16},
+        "teacher__finetune": {"epochs": 1, "lr": 1e-3},
+        "student__model": {**WRITER, "hidden": 8},
+        "methods": {"kd": {"name": "kd", "method": "kd", "fixed": {"kd_ratio": 0.5}}},
+        "report__baseline": "kd",
+    }  # fmt: skip
+
+    def kept(**changes: Any) -> str:
+        made = spec(**text | changes)
+        plan = plan_teacher(made, set_up_task(made, "toy_text/replies"), 1 << 30)
+        (scores,) = (s for s in plan.inputs.output_spec if isinstance(s, VocabularyScores))
+        return scores.kept
+
+    names = {kept(**OF_TEXT[key]), kept(teacher__cache="sampled"), kept()}
+    assert len(names) == 3
+
+
+def test_what_is_recorded_of_text_is_refused_where_there_is_none():
+    made = spec(teacher__cache="sampled")
+    with pytest.raises(SpecError, match=r"a classification task \(toy/sentiment\) has none"):
+        plan_teacher(made, set_up_task(made, TASK), 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unused"),
+    [
+        ({}, False),
+        ({"teacher__dtype": "fp32"}, True),
+        ({"teacher__dtype": "fp32", "methods": {"pkd": {"name": "pkd", "method": "pkd"}},
+          "student__model": {**SHAPE, "hidden": 16, "layers": 2}}, False),
+        ({"teacher__dtype": "bf16", "teacher__serve": "weights"}, True),
+    ],
+)  # fmt: skip
+def test_a_rounding_of_nothing_is_said_to_have_no_effect(changes, unused):
+    made = spec(**changes | ({"report__baseline": "pkd"} if "methods" in changes else {}))
+    serving = plan_teacher(made, set_up_task(made, TASK), 1 << 30).serving
+    assert ("teacher.dtype" in serving and "has no effect" in serving) == unused
+
+
+# What runs where.
+
+OF_THE_CLUSTER: dict[str, tuple[dict[str, Any], str, Any]] = {
+    "resources.workers": ({"resources": {"workers": 3}}, "slots", 4),
+    "resources.cpus_per_worker": ({"resources": {"cpus_per_worker": 4}}, "slots", 3),
+    "resources.gpus_per_worker": ({"resources": {"gpus_per_worker": 1}}, "slots", 2),
+    "resources.labels": ({"resources": {"labels": {"kind": "fast"}}}, "slots", 4),
+    "search.max_concurrent": ({"search__max_concurrent": 5}, "slots", 5),
+}
+
+
+@pytest.mark.parametrize("key", OF_THE_CLUSTER)
+def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
+    there = (nodes.Node(cpus=8, gpus=0), nodes.Node(cpus=4, gpus=2, labels={"kind": "fast"}))
+    monkeypatch.setattr(nodes, "alive", lambda: there)
+    monkeypatch.setattr("raykd.clusters.capacity.built_for_gpus", lambda: True)
+    changes, what, wanted = OF_THE_CLUSTER[key]
+    none = {"gpus_per_worker": 0}
+    changes = {**changes, "resources": none | changes.get("resources", {})}
+    assert survey(spec(resources=none, search__trials=50)).slots == 12
+    assert getattr(survey(spec(**changes, search__trials=50)), what) == wanted
+
+
 FINETUNE = {"rows": 40, "seed": 7, "explain": 0.5, "epochs": 2, "batch_size": 8, "lr": 2e-3,
             "warmup_ratio": 0.3, "schedule": "constant", "weight_decay": 0.5, "adam_epsilon": 1e-4,
             "max_grad_norm": 2.0, "precision": "bf16", "dropout": 0.4, "length_grouping": False,
@@ -134,24 +321,24 @@ def test_every_setting_of_fine_tuning_reaches_the_teacher(plain):
             "rows" if name == "rows" else "finetune"]  # fmt: skip
 
 
-def read_by_the_code(key: str) -> bool:
-    """Whether the name of a key occurs as an attribute outside of what reads and shows files."""
-    name = key.rpartition(".")[2]
-    sources = [p for p in (ROOT / "raykd").rglob("*.py")
-               if not re.search(r"/raykd/(spec|cli)/", str(p))]  # fmt: skip
-    used = re.compile(rf"\.{name}\b|how\.model_dump|\"{name}\"")
-    return any(used.search(path.read_text(encoding="utf-8")) for path in sources)
+# The processes of Ray that these change are started by a sweep alone.
+STARTED = {
+    "search.time_budget_s": "deadline=self._deadline",
+    "resources.isolate": "1 if spec.resources.isolate else None",
+    "report.path": "Path(spec.report.path.format(name=spec.name))",
+}
 
 
 @pytest.mark.parametrize(
     "key", [f"{section}.{name}" for section, part in SECTIONS.items() for name in part.model_fields]
 )
-def test_every_key_is_read(key):
-    if key in SEEN:
+def test_every_key_has_a_test_in_which_it_changes_something(key):
+    if key in {*SEEN, *OF_A_TASK, *OF_AUGMENTATION, *OF_TEXT, *OF_THE_CLUSTER}:
         return
     if key in ELSEWHERE:
         place, _, name = ELSEWHERE[key].partition("::")
         text = (ROOT / "tests/unit" / place).read_text(encoding="utf-8")
         assert f"def {name}" in text
         return
-    assert read_by_the_code(key)
+    sources = [path.read_text(encoding="utf-8") for path in ROOT.glob("raykd/*/*.py")]
+    assert any(STARTED[key] in source for source in sources)

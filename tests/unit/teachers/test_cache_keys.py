@@ -10,7 +10,7 @@ import pytest
 from raykd.data.base import NO_LABEL
 from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
-from raykd.models.signals.features import Reduced
+from raykd.models.signals.features import Transformed
 from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
@@ -179,7 +179,7 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
 def test_other_code_of_a_reduction_is_another_recording_of_it_alone(monkeypatch):
     """It may be of a method of one's own, which the preparation does not import."""
     transformed = tiny.OUTPUT_SPEC.union(
-        OutputSpec(Reduced(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)))
+        OutputSpec(Transformed(WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)))
     )
     before = keys(output_spec=transformed)
     original = cache_keys.code_digest

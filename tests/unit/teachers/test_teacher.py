@@ -9,7 +9,7 @@ import torch
 from raykd.data.collate import Collator
 from raykd.methods.ckd import WordGram
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.features import Reduced
+from raykd.models.signals.features import Transformed
 from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher
@@ -102,7 +102,7 @@ def test_what_a_trial_does_to_a_batch_of_outputs_leaves_the_record_alone():
 
 def test_feature_transforms_are_read_in_place_of_hidden_states():
     words = WordGram((0, 2), tiny.OUTPUT_SPEC.context_padding)
-    output_spec = tiny.OUTPUT_SPEC.without(HiddenState).union(OutputSpec(Reduced(words)))
+    output_spec = tiny.OUTPUT_SPEC.without(HiddenState).union(OutputSpec(Transformed(words)))
     transformed, _ = tiny.prepared(output_spec=output_spec)
     assert set(transformed.cached_outputs.stored()) == {"logits", "feature_transforms"}
     mask = batch().attention_mask

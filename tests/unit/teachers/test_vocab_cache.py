@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 from raykd.data.base import NO_LABEL, DataSettings
 from raykd.data.collate import Collator
@@ -31,6 +30,7 @@ from raykd.teachers.prepare import prepare
 from raykd.teachers.recording import record
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
+from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers.gathering import logits_of, tokens_of

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -15,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from raykd.models.generation import GenerationSettings
 from raykd.training import student_runner
@@ -23,6 +23,7 @@ from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
 from raykd.training.loop import _distributed, train_model
 from raykd.training.terms import LossTracker
+from tests.processes import on_processes
 from tests.small_pairs import LENGTHS, SmallPair
 
 # Uneven lengths; some ranks without a label or a rationale; fewer rows than three ranks.
@@ -40,13 +41,19 @@ CASES = {
 CUT = {"ppo_epochs": 4, "max_new_tokens": 4}
 
 
+@functools.cache
+def pair_of(kind):
+    pair = SmallPair.of(kind)
+    pair.teacher.double(), pair.student.double()
+    return pair
+
+
 def one_step(kind, name, rows, world):
     """Gradient and logged terms of one step, through `DistributedDataParallel` as in the loop."""
-    pair = SmallPair.of(kind)
+    pair = pair_of(kind)
     method = pair.method(name, **CASES[kind, name])
-    model = copy.deepcopy(pair.student).double()
-    pair.teacher.double()
-    step = pair.step(method, world, model)
+    model = copy.deepcopy(pair.student)
+    step = pair.step(method, world, model, pair.teacher)
     trained = _distributed(step, world)
     batch = pair.collator(method)(pair.read_by(method), train_shard(rows, world.rank, world.size))
     found = step.run(batch, rows, trained)
@@ -115,7 +122,7 @@ def spawned():
     found = {}
     for size in (2, 3):
         with tempfile.TemporaryDirectory() as folder:
-            mp.spawn(_rank, args=(size, folder), nprocs=size)
+            on_processes(_rank, size, size, folder)
             found[size] = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(size)]
     return found
 

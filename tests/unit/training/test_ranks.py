@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from raykd.errors import TrialError
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
+from tests.processes import on_processes
 from tests.unit.training.toys import CPU, Plain, job, numbers
 
 EXACT = {"dropout": 0.0, "precision": "fp32", "epochs": 2, "batch_size": 5}
@@ -75,7 +75,7 @@ def _raise_at_the_end(evaluation):
 def ranks():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_rank, args=(2, folder), nprocs=2)
+        on_processes(_rank, 2, 2, folder)
         yield [json.loads(Path(folder, f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
