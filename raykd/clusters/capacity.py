@@ -77,7 +77,7 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     )
 
 
-def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
+def slot_shape(resources: ResourceSpec, nodes: Sequence[Node]) -> SlotShape:
     """What a slot holds.
 
     ``gpus_per_worker: auto`` is one GPU where there are any, else none. Ray counts GPUs whether or
@@ -89,7 +89,7 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
     built = built_for_gpus()
     gpus = resources.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if built and any(n.gpus for n in found) else 0.0
+        gpus = 1.0 if built and any(n.gpus for n in nodes) else 0.0
     if gpus and not built:
         problem = Problem(
             path="resources.gpus_per_worker",

@@ -124,11 +124,13 @@ def unused_vocabulary(
     ]
 
 
-def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:
+def check_checkpoint(
+    checkpoint: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]
+) -> str:
     """Refuse a checkpoint that cannot serve as it is; returns what a user should know of it.
 
     Args:
-        found: The checkpoint.
+        checkpoint: The checkpoint.
         num_labels: Width of the logits.
         kind: Kind of task.
         labels: Names of the task's classes.
@@ -139,8 +141,8 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     key = "teacher.checkpoint"
     if kind in TEXT_KINDS:
         return ""  # The output matrix of a language model is there from the start.
-    family = family_of(found.state.config["model_type"])
-    if not any(family.is_head(tensor) for tensor in found.state.tensors):
+    family = family_of(checkpoint.state.config["model_type"])
+    if not any(family.is_head(tensor) for tensor in checkpoint.state.tensors):
         problem = Problem(
             path=key,
             message=f"it has no head with {num_labels} outputs"
@@ -149,14 +151,14 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             hint="use teacher.model to fine-tune it here",
         )
         raise SpecError(problems=[problem])
-    if found.fresh:
+    if checkpoint.fresh:
         problem = Problem(
             path=key,
-            message=f"it lacks {listed(found.fresh)}, which would be drawn at random",
+            message=f"it lacks {listed(checkpoint.fresh)}, which would be drawn at random",
             hint="save the whole model, with its head; or use teacher.model to fine-tune it here",
         )
         raise SpecError(problems=[problem])
-    classes = found.classes
+    classes = checkpoint.classes
     if classes is None or classes.certain:
         return ""
     if classes.clash:

@@ -208,7 +208,7 @@ def _nothing(inputs: TaskInputs) -> CachedOutputs:
 
 
 class _RowCounter:
-    """Counts the rows that pass through the teacher, and tells of them.
+    """Counts the rows that pass through the teacher, and reports the count as progress.
 
     Rows that two roles share pass once.
     """
