@@ -145,7 +145,7 @@ class Driver:
             conclude(None)
 
     def _halt(self, coordinator: Any, work: BackgroundThread, why: BaseException) -> None:
-        """End what runs, so that its end is on record."""
+        """Stop running jobs, so that their end is recorded."""
         if isinstance(why, KeyboardInterrupt):
             message = "stopped by the user; results so far are kept (once more ends it at once)"
             self._log.emit("stopping", message=message)

@@ -61,7 +61,7 @@ class PreparedTeacher:
 def prepared_teacher(
     spec: SweepSpec, task: str, progress: Progress, note: Callable[[str], None]
 ) -> PreparedTeacher:
-    """Have the teacher of a task, and what a sweep records of it, in the cache.
+    """Make sure that the cache holds the teacher of a task and everything a sweep records of it.
 
     Args:
         spec: The sweep.
@@ -93,7 +93,7 @@ def prepare_task(
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[TaskSetup, PreparedTask, bool]:
-    """Take the teacher of a task from the cache, or prepare here what is missing.
+    """Load the teacher of a task from the cache, and prepare missing parts in this process.
 
     Args:
         spec: The sweep.
@@ -154,7 +154,7 @@ def _prepared(
 
 
 def free_memory() -> int:
-    """Free memory, which cached outputs may use as they may use an object store.
+    """Free memory in bytes; cached outputs may use it like an object store.
 
     Ray's own store takes less of it: what a sweep on this machine reads is recorded here, too.
     """

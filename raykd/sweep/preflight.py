@@ -20,7 +20,7 @@ ASSUMED_STORE_BYTES = 1 << 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskPreflight:
-    """What was found of a task.
+    """The result of the preflight check of one task.
 
     Attributes:
         task: Its name.
@@ -38,7 +38,7 @@ class TaskPreflight:
 
 
 def preflight(spec: SweepSpec) -> tuple[list[TaskPreflight], list[RaykdError]]:
-    """Set up every task as a sweep does, and go on where one cannot be.
+    """Set up every task as a sweep does, and continue after a task that cannot be set up.
 
     What lies on a hub that cannot be reached is no fault of the search space.
 

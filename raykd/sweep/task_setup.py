@@ -98,7 +98,7 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
 
 
 def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
-    """What a user should know of rows and models before anything is started.
+    """Notes on rows and models, to be shown before anything is started.
 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
@@ -113,7 +113,7 @@ def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
 def _set_up(
     spec: SweepSpec, name: str, task: Task, rows: Mapping[str, Examples], pair: ModelPair
 ) -> TaskSetup:
-    """The task with everything that a preparation needs; errors are of its rows."""
+    """The task with everything that its preparation needs; data errors refer to its rows."""
     teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
@@ -177,7 +177,7 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
 
 
 def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
-    """Roles whose rows a model learns; a teacher that is loaded learns nothing here."""
+    """Roles whose rows a model is trained on; a loaded checkpoint is not trained."""
     return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
@@ -241,7 +241,7 @@ def _encoded(
 
 
 def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
-    """Say of every arm that cannot work why it cannot.
+    """Refuse the arms that cannot work on this task, each with the reason.
 
     Raises:
         SpecError: One problem per arm.

@@ -11,7 +11,7 @@ from raykd.spec.schema import OwnTaskSpec, SweepSpec
 
 
 def task_of(spec: SweepSpec, name: str) -> Task:
-    """The task that a search space means by a name.
+    """The task that a name in a search space refers to.
 
     Raises:
         UnknownName: There is none.
@@ -46,7 +46,7 @@ def note_unread_splits(spec: SweepSpec, task: Task) -> None:
 
 
 def own_task(own: OwnTaskSpec) -> OwnTask:
-    """The task that a description makes."""
+    """The task that a search space describes itself."""
     path, _, config = (own.hub or "").partition(":")
     splits = own.splits if own.path is not None else {k: k for k in HUB_SPLITS} | dict(own.splits)
     metrics = own.all_metrics()

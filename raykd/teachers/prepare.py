@@ -58,7 +58,7 @@ TEST_OUTPUT_SPEC = OutputSpec(VocabularyScores(HiddenCache().name))
 def record_here(
     model: nn.Module, factory: ModelFactory, recording: Recording, progress: Callable[[int], None]
 ) -> CachedOutputs:
-    """The recorder of a process that is alone."""
+    """The recorder of a single process."""
     return record(model, recording, next(model.parameters()).device, progress)
 
 
@@ -68,7 +68,7 @@ def make(
     progress: Progress,
     recorder: Recorder = record_here,
 ) -> PreparedParts | None:
-    """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
+    """Make the missing parts: fine-tune or load the teacher, score it, record its outputs.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
     that gets the result.
@@ -138,7 +138,7 @@ def prepare(
     progress: Progress,
     recorder: Recorder = record_here,
 ) -> tuple[PreparedTask, ModelState] | None:
-    """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
+    """Prepare a task from scratch; rank 0 gets the result.
 
     See `make` for the arguments and errors.
     """
@@ -150,7 +150,7 @@ def prepare(
 
 
 def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
-    """What trials read, from its parts, which are all there.
+    """Assemble the prepared task from its parts, which are complete.
 
     Args:
         inputs: What was prepared.
@@ -200,7 +200,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
 
 
 def _nothing(inputs: TaskInputs) -> CachedOutputs:
-    """The recording of train rows of which nothing is read."""
+    """The empty recording, for train rows that no method reads."""
     output_spec = inputs.train_output_spec()
     return merge_signals(
         {}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks()
@@ -232,7 +232,7 @@ class _RowCounter:
 
 
 def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
-    """What is to be recorded of the train rows now, None where nothing is."""
+    """The outputs on the train rows that are still to be recorded, None if there are none."""
     if not inputs.records():
         return None
     wanted, known = inputs.train_output_spec(), inputs.known.cached_outputs
@@ -244,7 +244,7 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
 
 
 def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
-    """What the teacher says of the text of the test split."""
+    """The outputs of the teacher on the text of the test split."""
     return record(model, inputs.recording("test", TEST_OUTPUT_SPEC), world.device)
 
 
@@ -288,7 +288,7 @@ def _own_train(inputs: TaskInputs) -> TokenizedDataset:
 def _output_layer(
     state: ModelState | None, *recordings: CachedOutputs | None
 ) -> tuple[Array | None, Array | None]:
-    """Matrix and bias that make scores of what was recorded, where that needs them."""
+    """Matrix and bias that turn recorded hidden states into logits, where they are needed."""
     recorded = (s for recording in recordings if recording for s in recording.signals)
     if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
         return None, None
@@ -308,7 +308,7 @@ def _analyse(
     world: DistributedContext,
     progress: Progress,
 ) -> dict[str, AnalysisResult]:
-    """What analyses find out that is not known yet; `made` is everything else."""
+    """The results of the missing analyses; `made` holds all other parts."""
     left = tuple(
         d for d in inputs.teacher_analyses if analysis_name(d) not in inputs.known.analysis_results
     )

@@ -51,7 +51,7 @@ class TeacherCache:
         self._uses: dict[str, HeldLock] = {}
 
     def look_up(self, inputs: TaskInputs, keys: CacheKeys) -> CacheLookup:
-        """What the cache has of a task; until `close` nobody deletes it."""
+        """Look up the parts of a task in the cache; they are not deleted before `close`."""
         wanted = [*([WEIGHTS] if inputs.finetune is not None else []), *keys.parts]
         if self.folder is None:
             return CacheLookup(missing=tuple(wanted), is_new=True)
@@ -87,7 +87,7 @@ class TeacherCache:
         return self._locks.holder(keys.teacher) if self._locks is not None else ""
 
     def differences(self, task: str, keys: CacheKeys) -> tuple[str, ...]:
-        """In what the most similar teacher of a task differs; empty where there is none."""
+        """How the most similar cached teacher of a task differs; empty if there is none."""
         if self.folder is None:
             return ()
         return cache_index.differences(self.folder, task, keys.identity)
@@ -101,7 +101,7 @@ class TeacherCache:
         tokenizer: Callable[[Path], None],
         block: Callable[[int], Block] | None = None,
     ) -> Path | None:
-        """Write what was missing and is made now.
+        """Write the newly made parts.
 
         Args:
             inputs: What was prepared.
@@ -148,13 +148,13 @@ class TeacherCache:
         return entry
 
     def release(self, keys: CacheKeys) -> None:
-        """Let others make what is missing of a teacher."""
+        """Release the claim on a teacher, so that other processes can make what is missing."""
         hold = self._claims.pop(keys.teacher, None)
         if hold is not None:
             hold.release()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all claims and locks."""
         for hold in (*self._claims.values(), *self._uses.values()):
             hold.release()
         self._claims.clear()
@@ -251,7 +251,7 @@ def with_values(
 
 
 def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
-    """Parts of what was made that are no recordings, by name."""
+    """The newly made parts other than recordings, by name."""
     whole: dict[str, object] = {
         **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
         **{TEXTS + name: rows for name, rows in made.teacher_texts.items()},

@@ -111,11 +111,11 @@ def test_recording_counts_with_all_that_makes_parts():
     for name in (
         "recording",
         "scoring",
-        "written",
-        "derive",
-        "beginning",
+        "teacher_text",
+        "teacher_variants",
+        "student_init",
         "vocab_cache.hidden",
-        "tokens.signal",
+        "vocab_cache.signal",
     ):
         assert f"raykd.teachers.{name}" in found
 
