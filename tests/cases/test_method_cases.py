@@ -163,7 +163,7 @@ def test_a_training_that_was_cut_off_within_a_rollout_goes_on_bit_for_bit(name, 
     path = tmp_path / "state.safetensors"
     whole = run()
     with pytest.raises(CutOff):
-        run(state_path=path, report=stop)
+        run(state_path=path, on_evaluation=stop)
     assert path.exists()
     resumed = run(state_path=path)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)

@@ -119,7 +119,7 @@ def test_runs_from_before_the_columns_had_their_names_are_refused_in_one_line(
     tmp_path, capsys, monkeypatch, command
 ):
     monkeypatch.chdir(tmp_path)
-    run = run_folder(tmp_path / "runs").relative_to(tmp_path)
+    run = new_run(tmp_path / "runs").relative_to(tmp_path)
     env = json.loads((run / "env.json").read_text())
     (run / "env.json").write_text(json.dumps({**env, "version": 1}))
     code = main([*command, *([] if command[0] == "ls" else [str(run)])])

@@ -78,7 +78,7 @@ def kept(folder: Path, of: SweepSpec, label: str, opened_by: Any) -> CacheItem:
     assert made is not None
     config = trial_of(of, folder / "run", task, label, {})
     best = folder / "best"
-    config = replace(config, report=True, save_path=str(best))
+    config = replace(config, score_test=True, save_path=str(best))
     outcome = run_in_process(config, made[0], setup.task, lambda evaluation: None)
     before = os.umask(MASK)
     try:

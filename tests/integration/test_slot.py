@@ -153,7 +153,7 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
     # NumPy refuses to write to the store's memory; torch does not look.
     shared = object_store.fetch(handle).cached_outputs
     assert shared is not None
-    logits = shared.logits.chunks[0]
+    logits = shared.parts["logits"].chunks[0]
     assert not logits.flags.writeable
     torch.from_numpy(logits).add_(1.0)
     end = spoilt.run(trial_config())[-1]

@@ -28,7 +28,7 @@ def test_validate_in_json(tmp_path, capsys):
     assert main(["validate", str(path), "--format", "json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     study = plan["studies"][0]
-    assert (study["task"], study["label"], study["metric"]) == ("toy/sentiment", "one", "accuracy")
+    assert (study["task"], study["arm"], study["metric"]) == ("toy/sentiment", "one", "accuracy")
     assert study["searched"] == {"alpha": "uniform [0, 1]", "lr": "loguniform [1e-05, 0.0001]"}
     assert study["fixed"] == {"scale": "2"}
 

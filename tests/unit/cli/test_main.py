@@ -140,7 +140,7 @@ def test_a_log_file_that_cannot_be_written(tmp_path, capsys):
 
 NAMED = """
 from dataclasses import dataclass
-from raykd import LossTerms, Method, Signals
+from raykd import LossTerms, Method, OutputSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
@@ -150,7 +150,7 @@ class Named(Method[Params]):
     "Ein Größenvergleich."
     title = "naïve 漢字"
     reference = "https://example.org"
-    requires = Signals()
+    requires = OutputSpec()
 
     def loss(self, batch, student, teacher):
         return LossTerms(task=student.task_loss)

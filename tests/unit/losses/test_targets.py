@@ -78,7 +78,7 @@ def test_a_part_of_the_distribution_has_the_share_of_the_whole(kind, ratio):
         drawn = torch.arange(4 * len(labels)).reshape(-1, 4) % p.shape[1]
         target = SampledTeacherTarget(drawn)
         apart = -log_q.gather(1, drawn).mean().item()
-    terms = weighted(mine(of).scores, labels, target, ratio, Divergence())
+    terms = weighted(mine(of).lazy_logits, labels, target, ratio, Divergence())
     expected = (1 - ratio) * likelihood(mine.logits(of), labels) + ratio * apart
     assert terms.total().item() == pytest.approx(expected, rel=1e-4)
     assert terms.metrics["distil"].item() == pytest.approx(ratio * apart, rel=1e-4)

@@ -206,7 +206,13 @@ def test_heads_must_divide_the_width():
 
 def test_dims_is_the_same_from_model_state_and_shape():
     expected = ModelDims(
-        layers=3, hidden=16, heads=2, vocabulary=64, intermediate=64, positions=SHAPE.max_positions
+        family="bert",
+        layers=3,
+        hidden=16,
+        heads=2,
+        vocabulary=64,
+        intermediate=64,
+        positions=SHAPE.max_positions,
     )
     assert model_dims(tiny()) == expected
     assert model_dims(weights.capture(tiny())) == expected

@@ -51,7 +51,13 @@ def test_hidden_states_are_those_of_the_library(state, batch):
             token_type_ids=batch.token_type_ids,
         ).last_hidden_state
     assert model_dims(state) == ModelDims(
-        layers=6, hidden=384, heads=12, vocabulary=30_522, intermediate=1536, positions=512
+        family="bert",
+        layers=6,
+        hidden=384,
+        heads=12,
+        vocabulary=30_522,
+        intermediate=1536,
+        positions=512,
     )
     assert torch.allclose(mine, theirs, atol=1e-5)
 

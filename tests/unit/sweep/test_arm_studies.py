@@ -91,7 +91,7 @@ def test_chosen_values_go_to_the_method_or_to_training():
     assert trial.train == {"epochs": 2, "lr": 2e-3}
     assert (trial.method, trial.arm, trial.stage, trial.number) == ("kd", "hot", "search", 7)
     assert trial.save_path is None
-    assert not trial.report
+    assert not trial.score_test
 
 
 def test_every_search_trial_has_a_seed_of_its_own():
@@ -138,8 +138,8 @@ def test_tasks_have_confirm_seeds_of_their_own():
 def test_only_the_confirm_stage_scores_the_report_split():
     sweep = spec()
     arm_study = by_arm(sweep)["kd"]
-    assert confirm_trial(sweep, RUN, arm_study, 0, 1, {}).report
-    assert not search_trial(sweep, RUN, arm_study, 0, {}).report
+    assert confirm_trial(sweep, RUN, arm_study, 0, 1, {}).score_test
+    assert not search_trial(sweep, RUN, arm_study, 0, {}).score_test
 
 
 def test_one_student_of_each_arm_is_kept():

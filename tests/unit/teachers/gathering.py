@@ -20,5 +20,5 @@ def logits_of(recorded, rows, length=0):
 
 
 def tokens_of(recorded, rows):
-    (signal,) = (s for s in recorded.output_spec if s.kind == "tokens")
+    (signal,) = (s for s in recorded.signals if s.kind == "tokens")
     return recorded.gather(signal, rows, length=0)

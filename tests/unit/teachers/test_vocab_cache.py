@@ -66,8 +66,8 @@ def inputs() -> TaskInputs:
     )  # fmt: skip
 
 
-def prepared(inputs: TaskInputs, tokens: str = "", more: Signal | None = None):
-    kept = VocabularyScores(tokens) if tokens else None
+def prepared(inputs: TaskInputs, vocab_cache: str = "", more: Signal | None = None):
+    kept = VocabularyScores(vocab_cache) if vocab_cache else None
     made = prepare(
         replace(inputs, output_spec=OutputSpec(Logits(), kept, more)),
         DistributedContext(),
