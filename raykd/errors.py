@@ -96,20 +96,22 @@ class RaykdError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str = "", *, hint: str = "", found: Sequence[Problem] = ()) -> None:
-        super().__init__(message or "; ".join(p.message for p in found))
-        self.message = message or "; ".join(p.message for p in found)
+    def __init__(
+        self, message: str = "", *, hint: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message or "; ".join(p.message for p in problems))
+        self.message = message or "; ".join(p.message for p in problems)
         self.hint = hint
-        self._found = tuple(found)
+        self._problems = tuple(problems)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.hint, self._found))
+        return (_rebuild, (type(self), self.message, self.hint, self._problems))
 
     def problems(self) -> Sequence[Problem]:
         """What to show, one entry per cause, in the order of the file."""
-        if not self._found:
+        if not self._problems:
             return (Problem(message=self.message, hint=self.hint),)
-        return tuple(sorted(self._found, key=lambda p: (p.file, p.line, p.column)))
+        return tuple(sorted(self._problems, key=lambda p: (p.file, p.line, p.column)))
 
     def at(self, path: str) -> Self:
         """The same error with the place in the search space that it belongs to.
@@ -120,9 +122,9 @@ class RaykdError(Exception):
         """
         return self.with_problems([replace(p, path=_within(path, p.path)) for p in self.problems()])
 
-    def with_problems(self, found: Sequence[Problem]) -> Self:
+    def with_problems(self, problems: Sequence[Problem]) -> Self:
         """The same error, shown as these problems."""
-        return type(self)(self.message, hint=self.hint, found=found)
+        return type(self)(self.message, hint=self.hint, problems=problems)
 
 
 def _within(outer: str, inner: str) -> str:
@@ -133,9 +135,9 @@ def _within(outer: str, inner: str) -> str:
 
 
 def _rebuild(
-    kind: type[RaykdError], message: str, hint: str, found: tuple[Problem, ...]
+    kind: type[RaykdError], message: str, hint: str, problems: tuple[Problem, ...]
 ) -> RaykdError:
-    return kind(message, hint=hint, found=found)
+    return kind(message, hint=hint, problems=problems)
 
 
 class SpecError(RaykdError, ValueError):

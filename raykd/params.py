@@ -185,11 +185,11 @@ def build(cls: type[P], values: Mapping[str, Scalar]) -> P:
         SpecError: With every unknown name and every value out of bounds.
     """
     infos = {i.name: i for i in describe(cls)}
-    found: list[Problem] = []
+    problems: list[Problem] = []
     clean: dict[str, Scalar] = {}
     for name, value in values.items():
         if name not in infos:
-            found.append(
+            problems.append(
                 Problem(
                     path=name,
                     message=f"there is no parameter '{name}'",
@@ -199,9 +199,9 @@ def build(cls: type[P], values: Mapping[str, Scalar]) -> P:
             continue
         wrong = infos[name].problem(value)
         if wrong:
-            found.append(Problem(path=name, message=wrong))
+            problems.append(Problem(path=name, message=wrong))
         is_whole = infos[name].type is float and isinstance(value, int)
         clean[name] = float(value) if is_whole and value is not None else value
-    if found:
-        raise SpecError(found=found)
+    if problems:
+        raise SpecError(problems=problems)
     return cls(**clean)

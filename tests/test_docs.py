@@ -171,6 +171,14 @@ def test_the_table_of_layers_is_the_one_that_is_enforced():
     assert shown == enforced
 
 
+def test_the_table_of_layers_says_what_each_owns_as_its_docstring_does():
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    shown = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE))
+    for name in (layer for layer in LAYERS if not layer.startswith("__")):
+        docstring = importlib.import_module(f"raykd.{name}").__doc__ or ""
+        assert shown[name].lower() == docstring.partition("\n")[0].rstrip(".").lower(), name
+
+
 def test_make_targets_that_are_named_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for path in DOCUMENTS:

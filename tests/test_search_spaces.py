@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raykd import registry
-from raykd.cli.init import shipped
+from raykd.cli.names import shipped
 from raykd.spec.load import load_spec, to_yaml
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"

@@ -32,7 +32,7 @@ def check(
         if not checked.errors and not output.quiet:
             _show(file, checked, output)
     if checked.errors:
-        raise SpecError(found=checked.errors)
+        raise SpecError(problems=checked.errors)
 
 
 COMMANDS = (check,)
@@ -94,14 +94,14 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _sums(found: Estimate, *, has_prices: bool) -> dict[str, str]:
-    facts = {"slots": f"at most {found.slots}, with one {found.unit} each"}
-    if found.slots is None:
+def _sums(estimate: Estimate, *, has_prices: bool) -> dict[str, str]:
+    facts = {"slots": f"at most {estimate.slots}, with one {estimate.unit} each"}
+    if estimate.slots is None:
         facts["slots"] = "unknown: a node type states no resources"
-    if found.idle is None or found.full is None:
+    if estimate.idle is None or estimate.full is None:
         if has_prices:
             facts["cost"] = "unknown: metadata.price_per_hour does not name every node type"
     else:
-        facts["without work"] = f"${found.idle:.2f} an hour"
-        facts["all at work"] = f"${found.full:.2f} an hour"
+        facts["without work"] = f"${estimate.idle:.2f} an hour"
+        facts["all at work"] = f"${estimate.full:.2f} an hour"
     return facts

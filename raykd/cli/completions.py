@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from raykd.cli.names import LISTED, SHOWN, names_of, shipped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,10 +16,9 @@ if TYPE_CHECKING:
 def things(incomplete: str) -> list[str]:
     """What ``raykd show`` knows, without what only an import could tell."""
     from raykd import registry
-    from raykd.cli.show import KINDS
     from raykd.spec.reference import SECTIONS
 
-    names = {name for kind in KINDS for name in registry.names(kind)} | {*SECTIONS, "train"}
+    names = {name for kind in SHOWN for name in registry.names(kind)} | {*SECTIONS, "train"}
     if "/" in incomplete:
         names = set(registry.variants("tasks"))
     return _beginning(names, incomplete)
@@ -25,22 +26,16 @@ def things(incomplete: str) -> list[str]:
 
 def kinds(incomplete: str) -> list[str]:
     """What ``raykd ls`` lists."""
-    from raykd.cli.ls import KINDS
-
-    return _beginning(KINDS, incomplete)
+    return _beginning(LISTED, incomplete)
 
 
 def search_spaces(incomplete: str) -> list[str]:
     """The shipped search spaces."""
-    from raykd.cli.init import shipped
-
     return _beginning(shipped(), incomplete)
 
 
 def runs(incomplete: str) -> list[str]:
     """Run folders below the current one, the newest first."""
-    from raykd.cli.ls import names_of
-
     return [run for run in names_of("runs", spelled=True) if run.startswith(incomplete)]
 
 

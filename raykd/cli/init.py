@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Mapping
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from raykd.cli.completions import search_spaces
+from raykd.cli.names import shipped
 from raykd.cli.output import Output
 from raykd.errors import SetupError, SpecError, UnknownName
 
@@ -48,16 +46,3 @@ def init(
     else:
         output.text(str(target))
     output.note(f"next: raykd validate {target}")
-
-
-def shipped() -> Mapping[str, Traversable]:
-    """The shipped search spaces by name.
-
-    In a wheel they are the package ``raykd.search_spaces``. An editable install leaves them where
-    they are in the repository, beside the package.
-    """
-    folder: Traversable = importlib.resources.files("raykd") / "search_spaces"
-    if not folder.is_dir():
-        folder = Path(__file__).parents[2] / "search_spaces"
-    files = [f for f in folder.iterdir() if f.name.endswith(".yaml")] if folder.is_dir() else []
-    return {f.name.removesuffix(".yaml"): f for f in sorted(files, key=lambda f: f.name)}

@@ -9,27 +9,25 @@ from typing import Annotated
 import typer
 
 from raykd.cli.completions import kinds
+from raykd.cli.names import LISTED, names_of
 from raykd.cli.output import Output
 from raykd.errors import UnknownName
-
-KINDS = ("methods", "tasks", "families", "algorithms", "schedulers", "runs")
-RUNS = Path("runs")
 
 
 def ls(
     output: Output,
     kind: Annotated[
         str | None,
-        typer.Argument(help=f"One of {', '.join(KINDS)}; all without it.", autocompletion=kinds),
+        typer.Argument(help=f"One of {', '.join(LISTED)}; all without it.", autocompletion=kinds),
     ] = None,
 ) -> None:
     """List methods, tasks, model families, search algorithms, schedulers or runs."""
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in LISTED:
         from raykd.registry import suggestion
 
-        hint = suggestion(kind, KINDS) or f"one of {', '.join(KINDS)}"
+        hint = suggestion(kind, LISTED) or f"one of {', '.join(LISTED)}"
         raise UnknownName(f"unknown kind '{kind}'", hint=hint)
-    for each in KINDS if kind is None else (kind,):
+    for each in LISTED if kind is None else (kind,):
         found = names_of(each, spelled=kind is not None)
         meanings = {} if kind is None else {name: meaning_of(each, name) for name in found}
         if output.is_json:
@@ -42,21 +40,6 @@ def ls(
             width = max(map(len, found), default=0)
             for name in found:
                 output.text(f"{name.ljust(width)}  {meanings[name]}".rstrip())
-
-
-def names_of(kind: str, *, spelled: bool) -> list[str]:
-    """The names of one kind; run folders newest first.
-
-    Args:
-        kind: One of `KINDS`.
-        spelled: Also the variants inside a module (``glue/rte``), which imports the modules.
-    """
-    from raykd import registry
-
-    if kind == "runs":
-        folders = [p.parent for p in RUNS.glob("*/env.json")]
-        return [str(p) for p in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)]
-    return list(registry.variants(kind) if kind == "tasks" and spelled else registry.names(kind))
 
 
 def meaning_of(kind: str, name: str) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raykd.cli.completions import things
+from raykd.cli.names import SHOWN
 from raykd.cli.output import Output
 from raykd.errors import SpecError, UnknownName
 
 if TYPE_CHECKING:
     from raykd.params import ParamInfo
-
-KINDS = ("methods", "tasks", "families", "algorithms", "schedulers")
 
 
 def show(
@@ -26,7 +25,7 @@ def show(
     ],
 ) -> None:
     """Show what a thing is, needs and can be set to; also the sections of a search space."""
-    pages = [page for kind in KINDS if (page := page_of(kind, name)) is not None]
+    pages = [page for kind in SHOWN if (page := page_of(kind, name)) is not None]
     pages += [] if (section := section_page(name)) is None else [section]
     if not pages:
         raise _unknown(name)

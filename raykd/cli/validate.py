@@ -76,8 +76,8 @@ def raise_all(errors: Sequence[RaykdError]) -> None:
     if not errors:
         return
     worst = min(errors, key=lambda error: error.exit_code)
-    found = [problem for error in errors for problem in error.problems()]
-    raise (SpecError if worst.exit_code == SpecError.exit_code else type(worst))(found=found)
+    problems = [problem for error in errors for problem in error.problems()]
+    raise (SpecError if worst.exit_code == SpecError.exit_code else type(worst))(problems=problems)
 
 
 def show_plan(

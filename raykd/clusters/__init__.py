@@ -1,4 +1,4 @@
-"""Ray: connecting, nodes and the slots on them, job submission; cluster files, rules and cost."""
+"""Ray: connection, nodes and the slots on them, job submission; cluster files, rules and cost."""
 
 from raykd.clusters.home_folder import stand_in
 

@@ -52,17 +52,17 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     wanted = spec.search.max_concurrent
     could_hold = here + more
     if not could_hold:
-        found = Problem(
+        no_node = Problem(
             path="resources.labels",
             message=f"no node of the cluster has the labels {dict(labels)}",
             hint="start nodes with ray start --labels KEY=VALUE, or leave resources.labels out",
         )
-        raise SpecError(found=[found])
+        raise SpecError(problems=[no_node])
     problem = check_resources(
         spec.resources, [{"cpus": n.cpus, "gpus": n.gpus} for n in could_hold]
     )
     if problem is not None:
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     fitting = max(1, sum(n.ranks(shape) for n in could_hold) // shape.workers)
     if wanted != "auto":
         # On a cluster that grows, more may be asked for than it holds now.
@@ -77,7 +77,7 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     )
 
 
-def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
+def slot_shape(resources: ResourceSpec, nodes: Sequence[Node]) -> SlotShape:
     """What a slot holds.
 
     ``gpus_per_worker: auto`` is one GPU where there are any, else none. Ray counts GPUs whether or
@@ -89,14 +89,14 @@ def slot_shape(resources: ResourceSpec, found: Sequence[Node]) -> SlotShape:
     built = built_for_gpus()
     gpus = resources.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if built and any(n.gpus for n in found) else 0.0
+        gpus = 1.0 if built and any(n.gpus for n in nodes) else 0.0
     if gpus and not built:
         problem = Problem(
             path="resources.gpus_per_worker",
             message=f"{gpus:g} asked for, but torch was built without CUDA",
             hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     return SlotShape(
         workers=resources.workers,
         cpus=float(resources.cpus_per_worker),

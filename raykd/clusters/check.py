@@ -52,7 +52,7 @@ def check(path: str, client: Client) -> Checked:
         return _checked("kuberay", workers, problems, found)
     if len(documents) > 1:
         message = f"not a ray up file: it holds {len(documents)} documents"
-        raise SpecError(found=[documents[1].problem((), message)])
+        raise SpecError(problems=[documents[1].problem((), message)])
     config = launcher.load(documents[0])
     cluster = ClusterFile(document=documents[0], config=config, client=client)
     problems = [p for rule in rules() for p in rule.check(cluster)]

@@ -116,7 +116,7 @@ def read_documents(path: str) -> tuple[Document, ...]:
     except RecursionError:
         raise _refusal(path, "the file is nested too deeply, or an anchor holds itself") from None
     if problems:
-        raise SpecError(found=problems)
+        raise SpecError(problems=problems)
     if not any(document.value is not None for document in found):
         raise _refusal(path, "the file is empty", "begin with a file of the folder cluster/")
     return tuple(found)
@@ -134,7 +134,7 @@ def _read_text(path: str) -> str:
 
 
 def _refusal(path: str, message: str, hint: str = "") -> SpecError:
-    return SpecError(found=[Problem(message=message, hint=hint, file=path)])
+    return SpecError(problems=[Problem(message=message, hint=hint, file=path)])
 
 
 def _broken(path: str, lines: tuple[str, ...], exc: yaml.YAMLError) -> SpecError:
@@ -144,7 +144,7 @@ def _broken(path: str, lines: tuple[str, ...], exc: yaml.YAMLError) -> SpecError
     source = lines[line - 1] if 0 < line <= len(lines) else ""
     message = f"cannot be read as YAML: {what}"
     problem = Problem(message=message, file=path, line=line, column=column, source=source)
-    return SpecError(found=[problem])
+    return SpecError(problems=[problem])
 
 
 def _twice(document: Document, place: Place, node: yaml.Node) -> Problem:

@@ -29,16 +29,16 @@ def check(documents: tuple[Document, ...], client: Client) -> tuple[list[Problem
     Raises:
         SpecError: The file describes no Ray cluster.
     """
-    ours = [d for d in documents if str(d.get("apiVersion") or "").startswith(_GROUP)]
+    resources = [d for d in documents if str(d.get("apiVersion") or "").startswith(_GROUP)]
     problems = [
         d.problem(("kind",), f"expected kind {' or '.join(KINDS)}, got {d.get('kind')}")
-        for d in ours
+        for d in resources
         if d.get("kind") not in KINDS
     ]
-    clusters = [(d, _spec(d)) for d in ours if isinstance(d.get(*_spec(d)), dict)]
+    clusters = [(d, _spec(d)) for d in resources if isinstance(d.get(*_spec(d)), dict)]
     if not clusters:
         message = f"no Ray cluster here: no {' or '.join(KINDS)} of {_GROUP}v1 with a cluster spec"
-        raise SpecError(found=[*problems, documents[0].problem((), message)])
+        raise SpecError(problems=[*problems, documents[0].problem((), message)])
     for document, spec in clusters:
         problems += _problems(document, spec, client)
     for document in documents:

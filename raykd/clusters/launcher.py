@@ -29,14 +29,14 @@ def load(document: Document) -> Mapping[str, Any]:
     try:
         config = _prepare(document)
     except _Refused as exc:
-        raise SpecError(found=[document.problem(exc.place, exc.message)]) from None
+        raise SpecError(problems=[document.problem(exc.place, exc.message)]) from None
     problems = list(_schema_problems(document, config))
     if problems:
-        raise SpecError(found=problems)
+        raise SpecError(problems=problems)
     try:
         Launcher().validate(config)
     except (ValueError, RuntimeError) as exc:
-        raise SpecError(found=[document.problem((), str(exc))]) from exc
+        raise SpecError(problems=[document.problem((), str(exc))]) from exc
     return config
 
 
@@ -52,19 +52,19 @@ def _check_kind(document: Document) -> None:
     if not isinstance(given, dict):
         what = "a list" if isinstance(given, list) else "a single value"
         message = f"not a ray up file: expected sections (key: value), got {what}"
-        raise SpecError(found=[document.problem((), message)])
+        raise SpecError(problems=[document.problem((), message)])
     if "methods" in given and "tasks" in given:
         message, hint = "not a ray up file: it is a search space", "raykd validate checks those"
-        raise SpecError(found=[document.problem((), message, hint)])
+        raise SpecError(problems=[document.problem((), message, hint)])
     provider = given.get("provider")
     if not isinstance(provider, dict) or not isinstance(provider.get("type"), str):
         message = "not a ray up file: provider.type is not given"
-        raise SpecError(found=[document.problem(("provider",), message, "e.g. {type: aws}")])
+        raise SpecError(problems=[document.problem(("provider",), message, "e.g. {type: aws}")])
     known = sorted(Launcher().providers)
     if provider["type"] not in known:
         message = f"unknown provider '{provider['type']}'"
         hint = suggestion(provider["type"], known) or f"one of {', '.join(known)}"
-        raise SpecError(found=[document.problem(("provider", "type"), message, hint)])
+        raise SpecError(problems=[document.problem(("provider", "type"), message, hint)])
 
 
 def _prepare(document: Document) -> dict[str, Any]:

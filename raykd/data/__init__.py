@@ -1,1 +1,1 @@
-"""Tasks, their rows, tokenised arrays and batches."""
+"""Tasks: their rows by role, tokenized datasets, batches, and metrics."""

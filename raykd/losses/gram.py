@@ -77,7 +77,7 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int = 
     positions = torch.arange(1, mask.shape[1] + 1, device=mask.device)
     length = max(1, int((near * positions).max()))
     valid, near = valid[:, :length], near[:, :length]
-    inner, along, centre = _WordGram.apply(valid, near, *layers)  # type: ignore[no-untyped-call]
+    inner, along, centre = _WordGramFunction.apply(valid, near, *layers)  # type: ignore[no-untyped-call]
     return Gram(
         inner=inner.flatten(0, 1),
         along=along.flatten(0, 1),
@@ -101,12 +101,12 @@ def layer_gram(layers: Sequence[Tensor], mask: Tensor) -> Gram:
     """
     check_layers(layers, mask)
     tokens = mask.flatten().nonzero()[:, 0]
-    inner, along, centre = _LayerGram.apply(tokens, *layers)  # type: ignore[no-untyped-call]
+    inner, along, centre = _LayerGramFunction.apply(tokens, *layers)  # type: ignore[no-untyped-call]
     valid = torch.ones_like(along, dtype=torch.bool)
     return Gram(inner=inner, along=along, centre=centre, valid=valid, context_padding=0)
 
 
-class _WordGram(torch.autograd.Function):
+class _WordGramFunction(torch.autograd.Function):
     """Layer by layer, so that no shifted copy of all layers exists; shifts again in backward."""
 
     @staticmethod
@@ -166,7 +166,7 @@ def _pad(grad: Tensor, layer: Tensor) -> Tensor:
     return full
 
 
-class _LayerGram(torch.autograd.Function):
+class _LayerGramFunction(torch.autograd.Function):
     """Gathers tokens in blocks that stay in the processor's cache; gathers again in backward."""
 
     @staticmethod

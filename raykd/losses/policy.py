@@ -70,20 +70,20 @@ def rewards(
 
 
 def advantages(
-    found: Tensor, mask: Tensor, *, gamma: float = 0.95, length_norm: bool = True
+    rewards: Tensor, mask: Tensor, *, gamma: float = 0.95, length_norm: bool = True
 ) -> Tensor:
     """Discounted rewards from each token on, divided by the number of tokens from it on.
 
     Args:
-        found: Rewards, ``[B, S]``; 0 where there is no token.
+        rewards: Rewards, ``[B, S]``; 0 where there is no token.
         mask: 1 = token, ``[B, S]``.
         gamma: Discount.
         length_norm: Whether to divide.
     """
-    total = torch.zeros_like(found)
-    after = torch.zeros_like(found[:, 0])
-    for place in reversed(range(found.shape[1])):
-        after = found[:, place] + gamma * after
+    total = torch.zeros_like(rewards)
+    after = torch.zeros_like(rewards[:, 0])
+    for place in reversed(range(rewards.shape[1])):
+        after = rewards[:, place] + gamma * after
         total[:, place] = after
     if not length_norm:
         return total

@@ -1,1 +1,1 @@
-"""Distillation methods, one file each; the file name is the YAML name."""
+"""The contract of a distillation method, and one file per method, named as in YAML."""

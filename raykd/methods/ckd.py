@@ -90,15 +90,15 @@ class Params:
         Raises:
             SpecError: With the reason.
         """
-        found = []
+        problems = []
         if wrong := pair_refusal(self.distance, self.lossfunc_d, self.distnorm):
-            found.append(Problem(path="distance", message=wrong))
+            problems.append(Problem(path="distance", message=wrong))
         if self.window is not None and self.window % 2 == 0:
             hint = f"{self.window - 1} or {self.window + 1}"
             message = f"'window' must be odd, got {self.window}"
-            found.append(Problem(path="window", message=message, hint=hint))
-        if found:
-            raise SpecError(found=found)
+            problems.append(Problem(path="window", message=message, hint=hint))
+        if problems:
+            raise SpecError(problems=problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,9 @@ def relation_divergence(student: Tensor, teacher: Tensor, mask: Tensor, *, heads
         mask: 1 = token, ``[B, L]``; padding is neither related nor counted.
         heads: Relation heads A_r, a divisor of D and E.
     """
-    ours, theirs = (_log_relations(side, mask, heads) for side in (student, teacher.detach()))
-    rows = F.kl_div(ours, theirs, reduction="none", log_target=True)
+    student_relations = _log_relations(student, mask, heads)
+    teacher_relations = _log_relations(teacher.detach(), mask, heads)
+    rows = F.kl_div(student_relations, teacher_relations, reduction="none", log_target=True)
     tokens = mask.bool()
     pairs = tokens[:, None, :, None] & tokens[:, None, None, :]
     return rows.masked_fill(~pairs, 0.0).sum() / (heads * tokens.sum())

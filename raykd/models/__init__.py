@@ -1,1 +1,1 @@
-"""Loading, building and cutting models."""
+"""Models: families, checkpoints, tokenizers, teacher-student pairs, pruning, signals."""

@@ -19,6 +19,7 @@ from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.layer_selection import INSTEAD
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weight_names import listed
 
 
@@ -28,8 +29,8 @@ def under(key: str) -> Iterator[None]:
     try:
         yield
     except (SpecError, DataError, SetupError) as exc:
-        found = exc.at(key).problems()
-        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint, found=found) from exc
+        problems = exc.at(key).problems()
+        raise type(exc)(f"{key}: {exc.message}", hint=exc.hint, problems=problems) from exc
 
 
 def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
@@ -74,12 +75,12 @@ def check_positions(factory: ModelFactory, max_length: int, name: str, key: str)
             if isinstance(factory.random_init, RandomInitConfig)
             else ""
         )
-        found = Problem(
+        problem = Problem(
             path="data.max_length",
             message=f"data.max_length is {max_length}, but '{name}' has {there} positions",
             hint=f"set data.max_length to {there} or less{more}",
         )
-        raise SpecError(found=[found])
+        raise SpecError(problems=[problem])
 
 
 DEFAULTS = {field.name: field.default for field in fields(RandomInitConfig)}
@@ -123,11 +124,13 @@ def unused_vocabulary(
     ]
 
 
-def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]) -> str:
+def check_checkpoint(
+    checkpoint: Checkpoint, num_labels: int, kind: str, labels: tuple[str, ...]
+) -> str:
     """Refuse a checkpoint that cannot serve as it is; returns what a user should know of it.
 
     Args:
-        found: The checkpoint.
+        checkpoint: The checkpoint.
         num_labels: Width of the logits.
         kind: Kind of task.
         labels: Names of the task's classes.
@@ -138,8 +141,8 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     key = "teacher.checkpoint"
     if task_kind(kind).generates:
         return ""  # The output matrix of a language model is there from the start.
-    family = family_of(found.state.config["model_type"])
-    if not any(family.is_head(tensor) for tensor in found.state.tensors):
+    family = family_of(checkpoint.state.config["model_type"])
+    if not any(family.is_head(tensor) for tensor in checkpoint.state.tensors):
         problem = Problem(
             path=key,
             message=f"it has no head with {num_labels} outputs"
@@ -147,15 +150,15 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             + ", so it is not fine-tuned for this task",
             hint="use teacher.model to fine-tune it here",
         )
-        raise SpecError(found=[problem])
-    if found.fresh:
+        raise SpecError(problems=[problem])
+    if checkpoint.fresh:
         problem = Problem(
             path=key,
-            message=f"it lacks {listed(found.fresh)}, which would be drawn at random",
+            message=f"it lacks {listed(checkpoint.fresh)}, which would be drawn at random",
             hint="save the whole model, with its head; or use teacher.model to fine-tune it here",
         )
-        raise SpecError(found=[problem])
-    classes = found.classes
+        raise SpecError(problems=[problem])
+    classes = checkpoint.classes
     if classes is None or classes.certain:
         return ""
     if classes.clash:
@@ -168,7 +171,7 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
             hint="write the task's names into id2label and label2id of its config.json, in the "
             "order of its outputs",
         )
-        raise SpecError(found=[problem])
+        raise SpecError(problems=[problem])
     if not classes.given:
         return (
             f"{key}: its config.json names no classes (id2label), so its outputs were taken as "
@@ -177,37 +180,32 @@ def check_checkpoint(found: Checkpoint, num_labels: int, kind: str, labels: tupl
     return ""  # The names that differ are told with the checkpoint's other notes.
 
 
-def check_from_teacher(
-    teacher: ModelFactory, *, layers: tuple[int, ...] | None, sparsity: float | None, weights: str
-) -> None:
+def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> None:
     """Refuse a student that cannot be derived from the teacher.
 
     Args:
         teacher: The teacher.
-        layers: The layers that the student takes, None where units are pruned.
-        sparsity: The percentage of heads and neurons pruned, None where layers are taken.
-        weights: Whether it takes ``pretrained`` or ``finetuned`` weights.
+        student: How the student is derived from it.
 
     Raises:
         SpecError: Its blocks or units cannot be taken, or it has no weights yet to take.
     """
-    if sparsity is not None:
+    if student.sparsity is not None:
         if wrong := unit_selection.refusal(teacher.dims):
             reason, _, hint = wrong.partition("\n")
             hint = hint or "take layers of it: student.from_teacher.layers"
             raise _wrong_from_teacher("sparsity", f"the teacher {reason}", hint)
         return
-    assert layers is not None
     count = teacher.dims.layers
-    beyond = [k for k in layers if not 0 <= k < count]
+    beyond = [k for k in student.layers if not 0 <= k < count]
     if beyond:
         raise _wrong_from_teacher(
             "layers", f"the teacher has layers 0 to {count - 1}, got {beyond[0]}"
         )
     family, config = _configured(teacher)
-    if wrong := layers_refusal(family, config, layers):
+    if wrong := layers_refusal(family, config, student.layers):
         raise _wrong_from_teacher("layers", wrong, INSTEAD)
-    if weights == "pretrained" and teacher.state is None:
+    if student.weights == "pretrained" and teacher.state is None:
         raise _wrong_from_teacher(
             "weights",
             "'pretrained' weights of the teacher were asked for, but it begins with random ones",
@@ -217,7 +215,7 @@ def check_from_teacher(
 
 def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:
     path = f"student.from_teacher.{part}"
-    return SpecError(found=[Problem(path=path, message=message, hint=hint)])
+    return SpecError(problems=[Problem(path=path, message=message, hint=hint)])
 
 
 def _configured(factory: ModelFactory) -> tuple[ModelFamily, Mapping[str, Any]]:

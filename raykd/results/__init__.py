@@ -1,1 +1,1 @@
-"""Records of a sweep, their storage, statistics and caveats."""
+"""Records of a sweep: storage, statistics, caveats and the verdict."""

@@ -46,13 +46,13 @@ class Scale:
         """The title of an axis: the metric and its unit."""
         return metric if self.unit == metric else f"{metric} ({self.unit})"
 
-    def clip(self, found: ConfidenceInterval) -> ConfidenceInterval:
+    def clip(self, interval: ConfidenceInterval) -> ConfidenceInterval:
         """The interval clipped to the range of the metric."""
-        return _between(self.low, self.high, found)
+        return _between(self.low, self.high, interval)
 
-    def clip_difference(self, found: ConfidenceInterval) -> ConfidenceInterval:
+    def clip_difference(self, interval: ConfidenceInterval) -> ConfidenceInterval:
         """The interval of a difference, clipped likewise."""
-        return _between(self.low - self.high, self.high - self.low, found)
+        return _between(self.low - self.high, self.high - self.low, interval)
 
     def min_sd(self, rows: int | None) -> float:
         """The least spread over seeds that a split can tell from none: one of its rows.
@@ -103,14 +103,14 @@ def unit_of(metric: str, said: Mapping[str, str] = KNOWN) -> str:
 
 def scale_named(unit: str, metric: str) -> Scale:
     """The scale of a unit; plain numbers bear the name of the metric."""
-    found = UNITS.get(unit, UNITS["number"])
-    return found if found.unit else dataclasses.replace(found, unit=metric)
+    scale = UNITS.get(unit, UNITS["number"])
+    return scale if scale.unit else dataclasses.replace(scale, unit=metric)
 
 
-def _between(low: float, high: float, found: ConfidenceInterval) -> ConfidenceInterval:
-    if not found.has_interval or (low <= found.low and found.high <= high):
-        return found
-    return dataclasses.replace(found, low=max(found.low, low), high=min(found.high, high))
+def _between(low: float, high: float, interval: ConfidenceInterval) -> ConfidenceInterval:
+    if not interval.has_interval or (low <= interval.low and interval.high <= high):
+        return interval
+    return dataclasses.replace(interval, low=max(interval.low, low), high=min(interval.high, high))
 
 
 def _no_minus(text: str) -> str:

@@ -199,10 +199,12 @@ def compare_arms(
     measure: TaskMetric, arm: ArmSummary, other: ArmSummary
 ) -> PairedDifference | None:
     """How much better one arm is than another, over the seeds that both have."""
-    found = paired_difference(arm.seeds, other.seeds, measure.mode, measure.min_sd)
-    if found is None:
+    difference = paired_difference(arm.seeds, other.seeds, measure.mode, measure.min_sd)
+    if difference is None:
         return None
-    return PairedDifference(interval=measure.scale.clip_difference(found.interval), p=found.p)
+    return PairedDifference(
+        interval=measure.scale.clip_difference(difference.interval), p=difference.p
+    )
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:

@@ -186,10 +186,10 @@ def _ends(scale: Scale, e: ConfidenceInterval) -> str:
     return f"{low} to {high}"
 
 
-def _least_lead(found: Mapping[str, PairedDifference | None], scale: Scale) -> str:
+def _least_lead(differences: Mapping[str, PairedDifference | None], scale: Scale) -> str:
     """``1.2 points over kd, 0.3 to 2.1``."""
     name, d = min(
-        ((name, d) for name, d in found.items() if d is not None),
+        ((name, d) for name, d in differences.items() if d is not None),
         key=lambda pair: pair[1].interval.mean,
     )
     e = d.interval

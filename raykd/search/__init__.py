@@ -1,1 +1,1 @@
-"""Search algorithms and schedulers, and the studies they work on."""
+"""Studies of the search, with their samplers and schedulers."""

@@ -77,7 +77,7 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "gpus": ("gpus_per_worker", ""),
     "cpus": ("cpus_per_worker", ""),
 }  # fmt: skip
-"""What other programs call a key: ours, and what to know of it."""
+"""Names that other programs give a key: its name here, and what to know of it."""
 
 
 _ALMOST = re.compile(

@@ -101,7 +101,7 @@ def _events(text: str, source: Source, offset: int) -> Iterator[Any]:
 
 
 def _refusal(source: Source, message: str, *, hint: str = "") -> SpecError:
-    return SpecError(found=[Problem(message=message, hint=hint, file=source.name)])
+    return SpecError(problems=[Problem(message=message, hint=hint, file=source.name)])
 
 
 def _broken(exc: YAMLError, source: Source, offset: int) -> SpecError:
@@ -115,4 +115,4 @@ def _broken(exc: YAMLError, source: Source, offset: int) -> SpecError:
     )
     hint = "indent with spaces, not tabs" if "'\\t'" in str(what) else ""
     findings.add(mark, "", message, hint)
-    return SpecError(found=findings.problems)
+    return SpecError(problems=findings.problems)

@@ -161,7 +161,7 @@ class Findings:
             few = f"the first {MOST_PROBLEMS} of {count:,} problems are shown"
             self.problems.append(Problem(message=few, file=last.file))
         if self.problems:
-            raise SpecError(found=self.problems)
+            raise SpecError(problems=self.problems)
 
 
 def join(path: str, key: str) -> str:

@@ -225,7 +225,7 @@ class TreeBuilder:
     def _stop(self, mark: Mark, message: str, hint: str = "") -> SpecError:
         findings = Findings()
         findings.add(mark, "", message, hint)
-        return SpecError(found=findings.problems)
+        return SpecError(problems=findings.problems)
 
 
 def _is(value: Scalar, types: tuple[type, ...]) -> bool:

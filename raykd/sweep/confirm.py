@@ -33,7 +33,7 @@ def best(study: optuna.Study, count: int) -> list[Mapping[str, Scalar]]:
 def to_confirm(
     spec: SweepSpec, run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]
 ) -> list[tuple[TrialConfig, tuple[str, ...]]]:
-    """Every confirm trial of a task with its searched names; seeds of all arms side by side."""
+    """Every confirm trial of a task with its searched names; the arms take turns, seed by seed."""
     jobs = []
     for seed in spec.confirm.seeds:
         for arm_study in arm_studies:

@@ -26,8 +26,8 @@ from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import TaskSetup, student_width
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
@@ -129,7 +129,7 @@ class Driver:
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             plans = {
-                task: plan_serving(self._spec, found, cluster.store_bytes, ability)
+                task: plan_teacher(self._spec, found, cluster.store_bytes, ability)
                 for task, found in self._setups.items()
             }
             teachers = TeacherProvider(
@@ -149,7 +149,7 @@ class Driver:
             conclude(None)
 
     def _halt(self, coordinator: Any, work: BackgroundThread, why: BaseException) -> None:
-        """End what runs, so that its end is on record."""
+        """Stop running jobs, so that their end is recorded."""
         if isinstance(why, KeyboardInterrupt):
             message = "stopped by the user; results so far are kept (once more ends it at once)"
             self._log.emit("stopping", message=message)

@@ -21,13 +21,14 @@ from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.serving_plan import ServingPlan, plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.user_cache import open_cache, without_cache
 from raykd.teachers.cache_index import TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.serving_plan import ServingPlan
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -60,7 +61,7 @@ class PreparedTeacher:
 def prepared_teacher(
     spec: SweepSpec, task: str, progress: Progress, note: Callable[[str], None]
 ) -> PreparedTeacher:
-    """Have the teacher of a task, and what a sweep records of it, in the cache.
+    """Make sure that the cache holds the teacher of a task and everything a sweep records of it.
 
     Args:
         spec: The sweep.
@@ -92,7 +93,7 @@ def prepare_task(
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[TaskSetup, PreparedTask, bool]:
-    """Take the teacher of a task from the cache, or prepare here what is missing.
+    """Load the teacher of a task from the cache, and prepare missing parts in this process.
 
     Args:
         spec: The sweep.
@@ -126,7 +127,7 @@ def _prepared(
     setup = set_up_task(spec, task)
     for message, _ in setup_notes(setup):
         note(message)
-    plan = plan_serving(spec, setup, free_memory())
+    plan = plan_teacher(spec, setup, free_memory())
     inputs, keys = plan.inputs, plan.keys
     found, made = cache.look_up(inputs, keys), None
     if found.missing and refusal is not None:
@@ -153,7 +154,7 @@ def _prepared(
 
 
 def free_memory() -> int:
-    """Free memory, which cached outputs may use as they may use an object store.
+    """Free memory in bytes; cached outputs may use it like an object store.
 
     Ray's own store takes less of it: what a sweep on this machine reads is recorded here, too.
     """

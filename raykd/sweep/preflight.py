@@ -10,9 +10,9 @@ from raykd.data.notes import listening
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
 from raykd.sweep.tasks import task_of
+from raykd.sweep.teacher_plan import plan_teacher
 
 ASSUMED_STORE_BYTES = 1 << 40
 """Bytes for cached outputs: what a cluster has room for is not known before there is one."""
@@ -20,7 +20,7 @@ ASSUMED_STORE_BYTES = 1 << 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskPreflight:
-    """What was found of a task.
+    """The result of the preflight check of one task.
 
     Attributes:
         task: Its name.
@@ -38,7 +38,7 @@ class TaskPreflight:
 
 
 def preflight(spec: SweepSpec) -> tuple[list[TaskPreflight], list[RaykdError]]:
-    """Set up every task as a sweep does, and go on where one cannot be.
+    """Set up every task as a sweep does, and continue after a task that cannot be set up.
 
     What lies on a hub that cannot be reached is no fault of the search space.
 
@@ -61,7 +61,7 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
     source = describe_data(spec, task)
     try:
         setup = set_up_task(spec, task)
-        plan_serving(spec, setup, ASSUMED_STORE_BYTES)
+        plan_teacher(spec, setup, ASSUMED_STORE_BYTES)
     except Unreachable as exc:
         missing = exc.message
     else:

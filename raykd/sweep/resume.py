@@ -1,4 +1,4 @@
-"""Continuing a run: settles what an earlier driver left open."""
+"""Resuming a run: reconciles what an earlier driver left open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
 def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) -> int:
-    """Tell the studies what the event log knows, and put what was cut short back into the queue.
+    """Bring the studies up to date with the event log, and requeue interrupted trials.
 
     Returns:
         Trials that run again.
@@ -42,13 +42,13 @@ def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | Tria
 
 
 def cut_short(run: Path) -> frozenset[str]:
-    """Ids of the trials that began and have no end: when they begin again, they repeat these."""
+    """Ids of the trials that started and have no recorded end; their reruns have the same ids."""
     trials = load_results(run).trials
     return frozenset(t.trial_id for t in trials if t.status is Status.INTERRUPTED)
 
 
 def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
-    """Parameters of the confirm trials that need not run again, by their id.
+    """Parameters of the completed confirm trials, by trial id.
 
     After a search that went on, another configuration may be the best: its trials bear the same
     ids, and have to run. So has one whose student was to be kept and is not there.

@@ -57,7 +57,7 @@ def sweep(
     overrides: Sequence[str] = (),
     listener: Listener = lambda event: None,
 ) -> SweepResult:
-    """Run a search space and return what came out; the Python form of ``raykd sweep``.
+    """Run a search space and return its results; the Python form of ``raykd sweep``.
 
     Args:
         source: A search-space file, or a loaded one.
@@ -120,7 +120,7 @@ def _resume(
     inputs: Mapping[str, input_hashes.InputHashes],
     options: SweepOptions,
 ) -> None:
-    """Check that a run can go on; only then write to its folder.
+    """Check that a run can be resumed, before anything is written to its folder.
 
     Raises:
         RaykdError: It cannot, and is as it was.
@@ -148,7 +148,7 @@ def _resume(
 
 
 class Conclusion:
-    """The end of a sweep: closes the log, writes the table of trials and the report, once.
+    """Finishes a sweep: closes the log, and writes the table of trials and the report, once.
 
     As a context manager it does so for whatever ends the block.
 
@@ -218,14 +218,14 @@ def _write_report(spec: SweepSpec, run: Path) -> Path:
 
 
 def _replay(run: Path, listener: Listener) -> None:
-    """Show the listener what happened before, marked as ``replayed``."""
+    """Send earlier events to the listener, marked as ``replayed``."""
     for event in read_events(run / "events.jsonl")[0]:
         if event["event"] in _REPLAYED:
             listener({**event, "replayed": True})
 
 
 def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:
-    """Say at the start what was seen of models and rows.
+    """Report notes on models and rows at the start.
 
     Rows that stand in two splits are a caveat of the report.
     """

@@ -1,4 +1,4 @@
-"""The run folder: made before any work, locked while a sweep writes to it."""
+"""The run folder: created before any work, locked while a sweep writes to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create(
     baseline: str,
     inputs: Mapping[str, InputHashes] | None = None,
 ) -> Path:
-    """Make a new run folder with what was asked, what that means, and where it runs.
+    """Create a run folder with the search space as given, as resolved, and the environment.
 
     Args:
         out: Folder of run folders.
@@ -66,7 +66,7 @@ def create(
 
 
 def _fresh(out: Path, name: str) -> Path:
-    """A folder that did not exist before, also when two sweeps start in the same second."""
+    """Create a new folder, even when two sweeps start in the same second."""
     for attempt in range(1, 1000):
         run = out / (name if attempt == 1 else f"{name}-{attempt}")
         try:
@@ -88,13 +88,13 @@ def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
     except SpecError as exc:
         wrong = [p for p in exc.problems() if p.path == "search.trials"]
         if wrong:
-            found = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
-            raise SpecError(found=found) from exc
+            problems = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
+            raise SpecError(problems=problems) from exc
     return spec.with_trials(trials)
 
 
 def write_spec(run: Path, spec: SweepSpec) -> None:
-    """Write what the search space means, for people and for programs.
+    """Write the resolved search space as YAML and as JSON.
 
     Raises:
         ValueError: It is none that could be read again, and what was there before stays.
@@ -110,7 +110,7 @@ def write_spec(run: Path, spec: SweepSpec) -> None:
 def write_resumption(
     run: Path, spec: SweepSpec, command: str, inputs: Mapping[str, InputHashes]
 ) -> None:
-    """Note that a run goes on: with what budget, on what machine, with what versions and inputs.
+    """Record a resumption: its budget, machine, versions and inputs.
 
     Raises:
         SetupError: The folder cannot be written.
@@ -128,7 +128,7 @@ def write_resumption(
 
 
 def _write(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write JSON in one step: what was there before stays until the new file is whole."""
+    """Write JSON atomically: the old file stays until the new one is complete."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
     os.replace(part, path)
@@ -157,12 +157,14 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
     try:
         return spec_from_dict(plain), env
     except (ValueError, TypeError, KeyError) as exc:
-        found = [_unreadable(run, error) for error in getattr(exc, "errors", list)()]
-        raise SpecError(f"{run / 'resolved.json'} cannot be read: {exc}", found=found) from exc
+        problems = [_unreadable(run, error) for error in getattr(exc, "errors", list)()]
+        raise SpecError(
+            f"{run / 'resolved.json'} cannot be read: {exc}", problems=problems
+        ) from exc
 
 
 def _unreadable(run: Path, error: Mapping[str, Any]) -> Problem:
-    """A value of a resolved search space that is none, as pydantic tells it."""
+    """An invalid value of a resolved search space, as reported by pydantic."""
     return Problem(
         file=str(run / "resolved.json"),
         path=".".join(str(part) for part in error["loc"]),
@@ -172,7 +174,7 @@ def _unreadable(run: Path, error: Mapping[str, Any]) -> Problem:
 
 
 def last_environment(run: Path) -> Mapping[str, Any]:
-    """Where a run was at work last: of its last resumption, else of its beginning."""
+    """The environment of the last resumption of a run, else that of its start."""
     env = reopen(run)[1]
     resumed = env.get("resumed") or [env]
     last: Mapping[str, Any] = resumed[-1]
@@ -180,7 +182,7 @@ def last_environment(run: Path) -> Mapping[str, Any]:
 
 
 def recorded_inputs(run: Path) -> Mapping[str, InputHashes]:
-    """What a run began, or was continued, with; of an earlier raykd's runs what is known of it."""
+    """The input hashes of the last resumption of a run, else of its start, as far as recorded."""
     found: Mapping[str, InputHashes] = last_environment(run).get("inputs") or {
         task.name: {"data rows": task.data_fingerprint} for task in load_results(run).tasks
     }
@@ -213,7 +215,7 @@ def lock(run: Path) -> Iterator[None]:
 
 
 def environment(command: str, baseline: str) -> dict[str, Any]:
-    """What a later reader needs to repeat the run: command, versions, machine."""
+    """The environment that is needed to repeat the run: command, versions, machine."""
     return {
         "version": VERSION,
         "command": command,
@@ -248,7 +250,7 @@ def _devices() -> list[str]:
 
 
 def write_teacher(run: Path, task: str, teacher: TeacherRecord, record: TaskRecord) -> None:
-    """Keep how the teacher of a task was prepared."""
+    """Write the record of how the teacher of a task was prepared."""
     plain = {"teacher": to_dict(teacher), "record": to_dict(record)}
     path = run / "teachers" / f"{task.replace('/', '-')}.json"
     path.write_text(json.dumps(plain, indent=1), encoding="utf-8")

@@ -151,7 +151,7 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
 
 
 def _cause(exc: BaseException) -> BaseException:
-    """The error of ours that Tune wrapped into its own, else that one."""
+    """The `RaykdError` that Tune wrapped into its own error, else the latter."""
     seen: BaseException | None = exc
     while seen is not None and not isinstance(seen, RaykdError):
         seen = seen.__cause__ or seen.__context__

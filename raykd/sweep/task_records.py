@@ -8,10 +8,11 @@ from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
 from raykd.spec.descriptions import describe_model, describe_splits, describe_student
 from raykd.sweep.arm_studies import objectives
-from raykd.sweep.serving_plan import ServingPlan, finetunes_teacher
 from raykd.sweep.task_setup import TaskSetup
+from raykd.sweep.teacher_plan import finetunes_teacher
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.serving_plan import ServingPlan
 from raykd.teachers.teacher_text import TEACHER_TEXT
 
 

@@ -16,21 +16,22 @@ from raykd.data.keys import at_key
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_choices, check_rationales, check_readings
+from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.model_factory import ModelFactory
+from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.texts import AnswerChoices, Rationales
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.model_pair import ModelPair, TokenizerPair, load_pair, teacher_family, teacher_name
-from raykd.sweep.row_roles import load_row_roles
-from raykd.sweep.tasks import task_of
-from raykd.teachers.inputs import StudentFromTeacher
+from raykd.sweep.settings import pair_settings, role_settings
+from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.teachers.teacher_text import RationaleGeneration
 
 
@@ -87,16 +88,17 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
         SetupError: Data or models cannot be reached.
     """
     with listening() as heard:
-        task = task_of(spec, name).read_by(teacher_family(spec).text_kind())
+        models = pair_settings(spec)
+        task = task_of(spec, name).read_by(models.teacher_family().text_kind())
         rows = load_roles(task, spec, name)
-        pair = load_pair(spec, task, rows)
+        pair = load_pair(models, task, rows)
         with at_key(_place(spec, name)):
             setup = _set_up(spec, name, task, rows, pair)
     return replace(setup, notes=tuple(dict.fromkeys((*heard, *setup.notes))))
 
 
 def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
-    """What a user should know of rows and models before anything is started.
+    """Notes on rows and models, to be shown before anything is started.
 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
@@ -111,7 +113,7 @@ def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
 def _set_up(
     spec: SweepSpec, name: str, task: Task, rows: Mapping[str, Examples], pair: ModelPair
 ) -> TaskSetup:
-    """The task with everything that a preparation needs; errors are of its rows."""
+    """The task with everything that its preparation needs; data errors refer to its rows."""
     teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
@@ -166,9 +168,9 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         kind=task.kind,
         num_labels=task.num_labels,
         same_tokens=tokenizers.same,
-        vocabulary=shared_ids(tokenizers) if tokenizers.same else id_count(tokenizers.student),
+        vocabulary=tokenizers.shared_ids() if tokenizers.same else id_count(tokenizers.student),
         teacher_views=_teacher_views(spec),
-        teacher_name=describe_model(teacher_name(spec)),
+        teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
         student_name=describe_student(spec),
     )
 
@@ -181,7 +183,7 @@ def _teacher_views(spec: SweepSpec) -> tuple[str, ...]:
 
 
 def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
-    """Roles whose rows a model learns; a teacher that is loaded learns nothing here."""
+    """Roles whose rows a model is trained on; a loaded checkpoint is not trained."""
     return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
 
 
@@ -189,11 +191,15 @@ def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
     """Rows by role, as `load_row_roles` gives them.
 
     Raises:
+        SpecError: A role would have the rows that are trained on.
         DataError: As `load_row_roles`, with the place of the task in the file.
         SetupError: Data cannot be reached.
     """
     with at_key(_place(spec, name)):
-        return load_row_roles(task, spec)
+        settings = role_settings(spec, task)
+        check_root(spec)
+        note_unread_splits(spec, task)
+        return load_row_roles(task, settings)
 
 
 def _place(spec: SweepSpec, name: str) -> str:
@@ -240,26 +246,20 @@ def _encoded(
     return {role: done[id(part)] for role, part in rows.items()}
 
 
-def shared_ids(tokenizers: TokenizerPair) -> int:
-    """Token ids that the teacher's tokenizer can give, and the student's too if they are alike."""
-    teacher = id_count(tokenizers.teacher)
-    return min(teacher, id_count(tokenizers.student)) if tokenizers.same else teacher
-
-
 def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
-    """Say of every arm that cannot work why it cannot.
+    """Refuse the arms that cannot work on this task, each with the reason.
 
     Raises:
         SpecError: One problem per arm.
     """
-    found = []
+    problems = []
     for arm, why in refusals(spec, context):
         reason, _, hint = why.partition("\n")
         message = f"on {task}: {spec.methods[arm].method} {reason}"
         hint = hint or f"or leave it out: --set methods.{arm}=false"
-        found.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
-    if found:
-        raise SpecError(found=found)
+        problems.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
+    if problems:
+        raise SpecError(problems=problems)
 
 
 def student_width(setup: TaskSetup) -> int:

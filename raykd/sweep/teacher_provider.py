@@ -16,7 +16,6 @@ from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
-from raykd.sweep.serving_plan import ServingPlan
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
@@ -24,6 +23,7 @@ from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.serving_plan import ServingPlan
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -44,7 +44,7 @@ class _Work:
 
     Attributes:
         plan: What is wanted.
-        found: What was in the cache.
+        lookup: What was in the cache.
         made: What a slot made of the rest, without the values of what it recorded.
         blocks: References to these values, block by block.
         over: Set when there is nothing more to wait for.
@@ -53,7 +53,7 @@ class _Work:
     """
 
     plan: ServingPlan
-    found: CacheLookup
+    lookup: CacheLookup
     fresh: bool = False
     made: PreparedParts | None = None
     blocks: tuple[Any, ...] = ()
@@ -146,7 +146,7 @@ class TeacherProvider:
                 return None
         if work.error is not None:
             raise work.error
-        if work.found.missing and work.made is None:
+        if work.lookup.missing and work.made is None:
             return None  # the coordinator was closed
         if task not in self._ready:
             self._publish(task, work)
@@ -156,7 +156,7 @@ class TeacherProvider:
         """Look for a teacher, and submit a job for what is missing; whether there is a job."""
         plan = self._plans[task]
         work = self._look_up(task)
-        if not work.found.missing:
+        if not work.lookup.missing:
             work.over.set()
             self._cache.release(plan.keys)
             return False
@@ -166,11 +166,11 @@ class TeacherProvider:
             self._elsewhere.add(task)
             return False
         work = self._look_up(task)  # another process may have been at it until now
-        if not work.found.missing:
+        if not work.lookup.missing:
             return self._request_missing(task)
-        if said := describe_missing(self._cache, task, plan.keys, work.found):
+        if said := describe_missing(self._cache, task, plan.keys, work.lookup):
             self._note(said)
-        ref = ray.put(with_known_parts(plan.inputs, work.found))
+        ref = ray.put(with_known_parts(plan.inputs, work.lookup))
         self._inputs.append(ref)
         answer(
             self._coordinator.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries)
@@ -179,7 +179,7 @@ class TeacherProvider:
 
     def _look_up(self, task: str) -> _Work:
         plan = self._plans[task]
-        work = _Work(plan=plan, found=self._cache.look_up(plan.inputs, plan.keys))
+        work = _Work(plan=plan, lookup=self._cache.look_up(plan.inputs, plan.keys))
         self._work[task] = work
         return work
 
@@ -224,7 +224,7 @@ class TeacherProvider:
         plan = work.plan
         tokenizer = functools.partial(save_tokenizer, self._setups[task].tokenizers.teacher)
         try:
-            self._cache.store(plan.inputs, plan.keys, work.found, work.made, tokenizer, work.block)
+            self._cache.store(plan.inputs, plan.keys, work.lookup, work.made, tokenizer, work.block)
             self._make_room()
             if task != self._turn and self._cache.writable:
                 self._leave_to_the_cache(work)
@@ -233,9 +233,9 @@ class TeacherProvider:
 
     def _leave_to_the_cache(self, work: _Work) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
-        found = self._cache.look_up(work.plan.inputs, work.plan.keys)
-        if not found.missing:
-            work.found, work.made, work.blocks = found, None, ()
+        lookup = self._cache.look_up(work.plan.inputs, work.plan.keys)
+        if not lookup.missing:
+            work.lookup, work.made, work.blocks = lookup, None, ()
             answer(self._coordinator.delete.remote(work.plan.inputs.fingerprint))
 
     def _make_room(self) -> None:
@@ -268,7 +268,7 @@ class TeacherProvider:
     def _published(
         self, task: str, work: _Work, version: int = 0
     ) -> tuple[PreparedTask, object_store.TeacherHandle]:
-        bare, values = finish_task(work.plan.inputs, work.found, work.made, work.block)
+        bare, values = finish_task(work.plan.inputs, work.lookup, work.made, work.block)
         if values is not None:
             blocks = object_store.put_blocks(values)
         elif bare.cached_outputs is not None:
@@ -292,7 +292,7 @@ class TeacherProvider:
             return
         work = self._look_up(task)
         work.over.set()
-        if work.found.missing:
+        if work.lookup.missing:
             self._note(f"the teacher of {task} is lost, from the object store and from the cache")
             return
         self._ready[task] = self._published(task, work, version + 1)[1]

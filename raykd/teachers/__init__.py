@@ -1,1 +1,1 @@
-"""Preparing a teacher once and serving it to every trial."""
+"""Teachers: preparing, recording and serving them, and the cache they are kept in."""

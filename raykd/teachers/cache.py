@@ -117,15 +117,15 @@ def write_teacher(
 
 def read_teacher(folder: Path) -> TrainedTeacher | None:
     """How a teacher was trained, without its weights; None when it is not there or damaged."""
-    found: TrainedTeacher | None = _read_plain(folder, "teacher", TrainedTeacher)
-    if found is None or found.state is None:
-        return found
+    teacher: TrainedTeacher | None = _read_plain(folder, "teacher", TrainedTeacher)
+    if teacher is None or teacher.state is None:
+        return teacher
     try:
         with safe_open(folder / TEACHER / weights.WEIGHTS_FILE, framework="numpy") as opened:
             opened.keys()
     except (OSError, SafetensorError):
         return None
-    return found
+    return teacher
 
 
 def read_state(folder: Path, trained: TrainedTeacher) -> ModelState:
@@ -163,9 +163,9 @@ def write_part(folder: Path, key: str, name: str, value: StoredPart, locks: Cach
 
 def read_part(folder: Path, key: str) -> StoredPart | None:
     """A part, None when it is not there or damaged."""
-    found: StoredPart | None = _read_plain(folder / PARTS / key, "part", StoredPart)
+    part: StoredPart | None = _read_plain(folder / PARTS / key, "part", StoredPart)
     cache_index.touch(folder / PARTS / key / PART)
-    return found
+    return part
 
 
 def write_signal(

@@ -21,8 +21,9 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.digest import code_digest, digest, package_version
-from raykd.teachers.inputs import StudentFromTeacher, TaskInputs, scored_roles
+from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import kept
 from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
@@ -65,7 +66,7 @@ def cache_keys_of(inputs: TaskInputs, tokenizer: Any) -> CacheKeys:
         inputs: What is prepared.
         tokenizer: The teacher's, which is kept beside its weights.
     """
-    rows = _Rows(inputs)
+    rows = _SplitDigests(inputs)
     identity = {
         name: digest(value, digits=12) for name, value in _decisive(inputs, tokenizer, rows).items()
     }
@@ -88,7 +89,7 @@ def fingerprint_of(inputs: TaskInputs, keys: CacheKeys) -> str:
     )
 
 
-class _Rows:
+class _SplitDigests:
     """Digests of the rows of a task, each made once."""
 
     def __init__(self, inputs: TaskInputs) -> None:
@@ -104,7 +105,7 @@ class _Rows:
         return self._found[id(encoded)]
 
 
-def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _Rows) -> dict[str, Any]:
+def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[str, Any]:
     """What decides the weights of a teacher, by the name that users know it by."""
     task, settings = inputs.task, inputs.finetune
     found: dict[str, Any] = {
@@ -151,7 +152,7 @@ def _family(factory: ModelFactory) -> str:
     return registry.module("families", name).__name__
 
 
-def _parts(inputs: TaskInputs, rows: _Rows) -> dict[str, Any]:
+def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     """What decides every part, beside the teacher."""
     code = code_digest("raykd.teachers.prepare", *_modules(inputs))
     ran = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]

@@ -33,31 +33,31 @@ def digest(*values: Any, digits: int = 24) -> str:
             does not count; numbers that are equal are the same (1 and 1.0).
         digits: Length of the name, in hexadecimal digits.
     """
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for value in values:
-        _add(found, value)
-    return found.hexdigest()[:digits]
+        _add(hasher, value)
+    return hasher.hexdigest()[:digits]
 
 
-def _add(found: _Hash, value: Any) -> None:
+def _add(hasher: _Hash, value: Any) -> None:
     if isinstance(value, np.ndarray):
-        found.update(f"array {value.dtype.str} {value.shape};".encode())
-        found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+        hasher.update(f"array {value.dtype.str} {value.shape};".encode())
+        hasher.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        found.update(f"{type(value).__name__} ".encode())
-        _add(found, fields)
+        hasher.update(f"{type(value).__name__} ".encode())
+        _add(hasher, fields)
     elif isinstance(value, Mapping):
-        found.update(f"map {len(value)};".encode())
+        hasher.update(f"map {len(value)};".encode())
         for key in sorted(value, key=lambda k: (type(k).__name__, str(k))):
-            _add(found, key)
-            _add(found, value[key])
+            _add(hasher, key)
+            _add(hasher, value[key])
     elif isinstance(value, tuple | list):
-        found.update(f"list {len(value)};".encode())
+        hasher.update(f"list {len(value)};".encode())
         for entry in value:
-            _add(found, entry)
+            _add(hasher, entry)
     else:
-        found.update(_plain(value).encode(errors="surrogatepass"))
+        hasher.update(_plain(value).encode(errors="surrogatepass"))
 
 
 def _plain(value: Any) -> str:

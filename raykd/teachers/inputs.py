@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from raykd.data.base import EXPLAIN, PREDICT, PlainTokenizer, Task, TokenizedDataset
@@ -12,6 +12,7 @@ from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.recording import Recording, kept, row_bytes
 from raykd.teachers.teacher_text import RationaleGeneration, TeacherTextSettings
@@ -19,30 +20,6 @@ from raykd.training.settings import TrainSettings
 
 Progress = Callable[[str, int, int, str], None]
 """Called with phase, units done, units in all, and a detail to show."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudentFromTeacher:
-    """A student derived from the teacher: some of its layers, or all of them pruned.
-
-    Attributes:
-        layers: The selected layers, numbered from 0, when `sparsity` is None.
-        weights: Those the teacher has after fine-tuning, or before.
-        sparsity: Percent of the heads and neurons of the fine-tuned teacher that go.
-        sort_by_importance: Whether the heads and neurons of every block are sorted, the most
-            important first.
-    """
-
-    layers: tuple[int, ...] = ()
-    weights: Literal["finetuned", "pretrained"]
-    sparsity: float | None = None
-    sort_by_importance: bool = False
-
-    def dims(self, teacher: ModelDims) -> ModelDims:
-        """The sizes of the student."""
-        if self.sparsity is not None:
-            return replace(teacher, uneven=True)
-        return replace(teacher, layers=len(self.layers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

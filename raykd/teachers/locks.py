@@ -1,4 +1,4 @@
-"""Locks of the cache: nothing is made twice at a time, and nothing goes that somebody reads.
+"""Locks of the cache: nothing is made twice at the same time, and nothing in use is deleted.
 
 They are file locks below ``.locks``; one that a process held ends with the process. Entries and
 parts of entries appear under their names whole or not at all.
@@ -60,7 +60,7 @@ class CacheLocks:
         self._folder = folder / _LOCKS
 
     def use(self, key: str) -> HeldLock:
-        """Say that this process reads an entry, so that nobody deletes it.
+        """Mark an entry as read by this process, so that it is not deleted.
 
         Raises:
             OSError: The cache cannot be written.
@@ -73,7 +73,7 @@ class CacheLocks:
         return any(self._is_held(path) for path in self._folder.glob(f"{key}.*lock"))
 
     def claim(self, key: str) -> HeldLock | None:
-        """The right to make an entry or a part of it, None where another process has it.
+        """Claim the right to make an entry or a part of it; None if another process holds it.
 
         Raises:
             OSError: The cache cannot be written.
@@ -98,13 +98,13 @@ class CacheLocks:
 
     @contextlib.contextmanager
     def deleting(self) -> Iterator[None]:
-        """While this lasts, nobody begins to read or make an entry."""
+        """Block new readers and makers of entries for the duration of the context."""
         with self._gate():
             yield
 
     @contextlib.contextmanager
     def atomic_write(self, target: Path, *, is_file: bool = False) -> Iterator[Path]:
-        """Write a folder or file that appears under its name whole or not at all.
+        """Write a folder or file atomically: it appears complete under its name, or not at all.
 
         When something fails in between, nothing is left.
 
@@ -134,7 +134,7 @@ class CacheLocks:
             mark.release()
 
     def is_left_over(self, path: Path) -> bool:
-        """Whether nobody writes a draft any more; call it within `deleting`."""
+        """Whether a draft was abandoned by its writer; call it within `deleting`."""
         return path.name.startswith(GONE) or not self._is_held(self._path(path.name))
 
     def _gate(self) -> FileLock:
@@ -162,7 +162,7 @@ class CacheLocks:
 
 
 def rename_away(path: Path) -> Path:
-    """Rename a folder so that nobody finds it any more; returns what is left to be deleted.
+    """Rename a folder out of the way; returns the path that is left to be deleted.
 
     Raises:
         OSError: It cannot be renamed.

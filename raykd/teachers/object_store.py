@@ -127,7 +127,7 @@ def arrays(prepared: PreparedTask) -> Iterator[Array]:
 
 
 def verify(handle: TeacherHandle, prepared: PreparedTask) -> None:
-    """Make sure nobody wrote to the shared arrays.
+    """Check that the shared arrays were not written to.
 
     Shared memory is only nominally read-only: ``torch.from_numpy`` ignores the flag, and one
     in-place operation would change the teacher of every trial on the node.

@@ -24,7 +24,7 @@ def open_teacher(prepared: PreparedTask, world: DistributedContext) -> Teacher:
 def open_offline(
     prepared: PreparedTask, cached_outputs: CachedOutputs, world: DistributedContext
 ) -> OfflineTeacher:
-    """What was recorded of a teacher of a prepared task, or of one derived from it."""
+    """The recorded outputs of the teacher of a prepared task, or of a variant of it."""
     return OfflineTeacher(
         cached_outputs,
         world.device,

@@ -15,12 +15,13 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, StudentFromTeacher, TaskInputs, scored_roles
+from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, kept, record
@@ -57,7 +58,7 @@ TEST_OUTPUT_SPEC = OutputSpec(VocabularyScores(HiddenCache().name))
 def record_here(
     model: nn.Module, factory: ModelFactory, recording: Recording, progress: Callable[[int], None]
 ) -> CachedOutputs:
-    """The recorder of a process that is alone."""
+    """The recorder of a single process."""
     return record(model, recording, next(model.parameters()).device, progress)
 
 
@@ -67,7 +68,7 @@ def make(
     progress: Progress,
     recorder: Recorder = record_here,
 ) -> PreparedParts | None:
-    """Make what is not there yet: fine-tune or load the teacher, score it, record its outputs.
+    """Make the missing parts: fine-tune or load the teacher, score it, record its outputs.
 
     Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
     that gets the result.
@@ -96,7 +97,7 @@ def make(
     model.eval()
     state = known.state or weights.capture(model)
     factory = replace(inputs.teacher, state=state, random_init=None)
-    rows = _Rows(inputs, progress)
+    rows = _RowCounter(inputs, progress)
     scores = score_teacher(model, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
@@ -136,7 +137,7 @@ def prepare(
     progress: Progress,
     recorder: Recorder = record_here,
 ) -> tuple[PreparedTask, ModelState] | None:
-    """Prepare a task of which nothing is known, in one go; rank 0 gets the result.
+    """Prepare a task from scratch; rank 0 gets the result.
 
     See `make` for the arguments and errors.
     """
@@ -148,7 +149,7 @@ def prepare(
 
 
 def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
-    """What trials read, from its parts, which are all there.
+    """Assemble the prepared task from its parts, which are complete.
 
     Args:
         inputs: What was prepared.
@@ -198,15 +199,15 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
 
 
 def _nothing(inputs: TaskInputs) -> CachedOutputs:
-    """The recording of train rows of which nothing is read."""
+    """The empty recording, for train rows that no method reads."""
     output_spec = inputs.train_output_spec()
     return merge_signals(
         {}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks()
     )[0]
 
 
-class _Rows:
-    """Counts the rows that pass through the teacher, and tells of them.
+class _RowCounter:
+    """Counts the rows that pass through the teacher, and reports the count as progress.
 
     Rows that two roles share pass once.
     """
@@ -230,7 +231,7 @@ class _Rows:
 
 
 def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
-    """What is to be recorded of the train rows now, None where nothing is."""
+    """The outputs on the train rows that are still to be recorded, None if there are none."""
     if not inputs.records():
         return None
     wanted, known = inputs.train_output_spec(), inputs.known.cached_outputs
@@ -242,7 +243,7 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
 
 
 def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
-    """What the teacher says of the text of the test split."""
+    """The outputs of the teacher on the text of the test split."""
     return record(model, inputs.recording("test", TEST_OUTPUT_SPEC), world.device)
 
 
@@ -286,7 +287,7 @@ def _own_train(inputs: TaskInputs) -> TokenizedDataset:
 def _output_layer(
     state: ModelState | None, *recordings: CachedOutputs | None
 ) -> tuple[Array | None, Array | None]:
-    """Matrix and bias that make scores of what was recorded, where that needs them."""
+    """Matrix and bias that turn recorded hidden states into logits, where they are needed."""
     recorded = (s for recording in recordings if recording for s in recording.signals)
     if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
         return None, None
@@ -306,7 +307,7 @@ def _analyse(
     world: DistributedContext,
     progress: Progress,
 ) -> dict[str, AnalysisResult]:
-    """What analyses find out that is not known yet; `made` is everything else."""
+    """The results of the missing analyses; `made` holds all other parts."""
     left = tuple(
         d for d in inputs.teacher_analyses if analysis_name(d) not in inputs.known.analysis_results
     )

@@ -1,4 +1,4 @@
-"""Runs a teacher once over every row and keeps what students will read of it.
+"""Runs a teacher once over every row and records the outputs that students will read.
 
 Rows are recorded in blocks, each by itself: several processes can share the work, and what comes
 out does not depend on how many they are.
@@ -134,7 +134,7 @@ def record(
 
 
 def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]:
-    """Progress of a part, as progress of the whole, of which so many rows were done before."""
+    """Turn the progress of a part into progress of the whole, given the rows done before it."""
     return lambda done: progress(before + done)
 
 
@@ -289,7 +289,7 @@ class _Block:
         self._pieces.setdefault(name, _Pieces([None] * count)).put(places, arrays)
 
     def _plain(self, signal: Signal, rows: Sequence[Tensor]) -> list[Array]:
-        """Rows of a signal as they are kept; one copy of all of them."""
+        """Rows of a signal in their storage format, in one copy."""
         if not rows:
             return []
         ends = np.cumsum([len(row) for row in rows])[:-1]
@@ -306,7 +306,7 @@ class _Block:
         return np.split(values.cpu().numpy(), ends)
 
     def _rounded(self, name: str, values: Tensor, dtype: str) -> Array:
-        """A tensor as it is kept; what rounding loses is added up.
+        """A tensor in its storage format; the rounding error is accumulated.
 
         Args:
             name: What the values are of.

@@ -36,21 +36,21 @@ def score_teacher(
         progress: Told how far it is.
     """
     logits: dict[int, Array] = {}
-    found: dict[str, Mapping[str, float]] = {}
+    scores: dict[str, Mapping[str, float]] = {}
     for role in scored_roles(inputs.teacher_splits):
         rows = inputs.teacher_splits[role]
         if role in inputs.known.scores:
             continue
         if rows.token_labels:
             texts = inputs.writes_for(role)
-            found[role] = _score_tokens(model, inputs, rows, device, texts)
+            scores[role] = _score_tokens(model, inputs, rows, device, texts)
             progress(role)(len(rows))
             continue
         if id(rows) not in logits:
             recording = inputs.recording(role, OutputSpec(Logits()))
             logits[id(rows)] = record(model, recording, device, progress(role)).all_logits()
-        found[role] = inputs.task.score(logits[id(rows)], rows)
-    return found
+        scores[role] = inputs.task.score(logits[id(rows)], rows)
+    return scores
 
 
 def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -43,7 +43,7 @@ class TeacherCache:
         self._uses: dict[str, HeldLock] = {}
 
     def look_up(self, inputs: TaskInputs, keys: CacheKeys) -> CacheLookup:
-        """What the cache has of a task; until `close` nobody deletes it."""
+        """Look up the parts of a task in the cache; they are not deleted before `close`."""
         wanted = [*([WEIGHTS] if inputs.finetune is not None else []), *keys.parts]
         if self.folder is None:
             return CacheLookup(missing=tuple(wanted), is_new=True)
@@ -79,7 +79,7 @@ class TeacherCache:
         return self._locks.holder(keys.teacher) if self._locks is not None else ""
 
     def differences(self, task: str, keys: CacheKeys) -> tuple[str, ...]:
-        """In what the most similar teacher of a task differs; empty where there is none."""
+        """How the most similar cached teacher of a task differs; empty if there is none."""
         if self.folder is None:
             return ()
         return cache_index.differences(self.folder, task, keys.identity)
@@ -88,17 +88,17 @@ class TeacherCache:
         self,
         inputs: TaskInputs,
         keys: CacheKeys,
-        found: CacheLookup,
+        lookup: CacheLookup,
         made: PreparedParts,
         tokenizer: Callable[[Path], None],
         block: Callable[[int], Block] | None = None,
     ) -> Path | None:
-        """Write what was missing and is made now.
+        """Write the newly made parts.
 
         Args:
             inputs: What was prepared.
             keys: Its names.
-            found: What was there before.
+            lookup: What was there before.
             made: What is new; without the values of recorded train rows where `block` is given.
             tokenizer: Writes the teacher's tokenizer into a model folder.
             block: Gives recorded values of a block of train rows.
@@ -114,8 +114,8 @@ class TeacherCache:
         assert self.folder is not None
         assert self._locks is not None
         entry = self.folder / keys.teacher
-        if found.is_new:
-            metrics = metrics_of({**found.made.scores, **made.scores})
+        if lookup.is_new:
+            metrics = metrics_of({**lookup.made.scores, **made.scores})
             about = cache_index.TeacherMetadata(
                 task=inputs.task.name, metrics=metrics, identity=keys.identity
             )
@@ -130,8 +130,8 @@ class TeacherCache:
             cache.write_teacher(entry, trained, about, self._locks, tokenizer)
             seconds = 0.0
         else:
-            seconds = made.seconds / max(1, len(found.missing))
-        missing = [name for name in keys.parts if name in found.missing]
+            seconds = made.seconds / max(1, len(lookup.missing))
+        missing = [name for name in keys.parts if name in lookup.missing]
         for name, value in _values(made, missing).items():
             kept = cache.StoredPart(value=value, seconds=seconds)
             cache.write_part(entry, keys.parts[name], name, kept, self._locks)
@@ -140,13 +140,13 @@ class TeacherCache:
         return entry
 
     def release(self, keys: CacheKeys) -> None:
-        """Let others make what is missing of a teacher."""
+        """Release the claim on a teacher, so that other processes can make what is missing."""
         hold = self._claims.pop(keys.teacher, None)
         if hold is not None:
             hold.release()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all claims and locks."""
         for hold in (*self._claims.values(), *self._uses.values()):
             hold.release()
         self._claims.clear()
@@ -173,19 +173,19 @@ def open_cache(folder: Path) -> tuple[TeacherCache, str]:
     return TeacherCache(folder), ""
 
 
-def with_known_parts(inputs: TaskInputs, found: CacheLookup) -> TaskInputs:
+def with_known_parts(inputs: TaskInputs, lookup: CacheLookup) -> TaskInputs:
     """The inputs with the parts from the cache, for `raykd.teachers.prepare.make`."""
     known = replace(
-        found.made,
-        state=found.state() if found.state is not None else None,
+        lookup.made,
+        state=lookup.state() if lookup.state is not None else None,
         cached_outputs=None,
     )
-    if found.signals:
+    if lookup.signals:
         wanted, dtype = inputs.train_output_spec(), inputs.dtype
-        names = list(found.signals)
+        names = list(lookup.signals)
         blocks = inputs.recording("train", wanted).blocks()
-        cached_outputs, values = merge_signals(found.signals, wanted.only(names), dtype, blocks)
-        if any(name.startswith(cache_keys.ANALYSES) for name in found.missing):
+        cached_outputs, values = merge_signals(lookup.signals, wanted.only(names), dtype, blocks)
+        if any(name.startswith(cache_keys.ANALYSES) for name in lookup.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)
     return replace(inputs, known=known)
@@ -193,7 +193,7 @@ def with_known_parts(inputs: TaskInputs, found: CacheLookup) -> TaskInputs:
 
 def finish_task(
     inputs: TaskInputs,
-    found: CacheLookup,
+    lookup: CacheLookup,
     made: PreparedParts | None = None,
     block: Callable[[int], Block] | None = None,
 ) -> tuple[PreparedTask, Iterator[Block] | None]:
@@ -201,7 +201,7 @@ def finish_task(
 
     Args:
         inputs: What was prepared.
-        found: What was there.
+        lookup: What was there.
         made: What is new, None where nothing was missing.
         block: Gives recorded values of a block of what is new, where `made` lacks them.
 
@@ -209,16 +209,16 @@ def finish_task(
         The task without the values of recorded train rows, and these block by block; None for them
         where none are read, or where they are the blocks of `made` as they are.
     """
-    whole = found.made if made is None else found.made.merged_with(made)
-    whole = replace(whole, rows=whole.rows + count_rows_passed(inputs, found))
+    whole = lookup.made if made is None else lookup.made.merged_with(made)
+    whole = replace(whole, rows=whole.rows + count_rows_passed(inputs, lookup))
     needs_state = (
         inputs.mode == "weights" or inputs.teacher_analyses or inputs.records_test_outputs()
     )
-    if needs_state and whole.state is None and found.state is not None:
-        whole = replace(whole, state=found.state())
+    if needs_state and whole.state is None and lookup.state is not None:
+        whole = replace(whole, state=lookup.state())
     if inputs.mode != "outputs":
         return assemble(inputs, replace(whole, cached_outputs=None)), None
-    signals = dict(found.signals)
+    signals = dict(lookup.signals)
     if made is not None and made.cached_outputs is not None:
         if not signals:
             return assemble(inputs, whole.bare()), None
@@ -243,7 +243,7 @@ def with_values(
 
 
 def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
-    """Parts of what was made that are no recordings, by name."""
+    """The newly made parts other than recordings, by name."""
     whole: dict[str, object] = {
         **{cache_keys.SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
         **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
@@ -272,14 +272,14 @@ def _new_signals(
     return {name: pair for name, pair in found.items() if name in missing}
 
 
-def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, found: CacheLookup) -> str:
+def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, lookup: CacheLookup) -> str:
     """Why the cached teacher is not enough as it is; empty where there is none."""
-    if found.damaged:
+    if lookup.damaged:
         return f"the prepared teacher of {task} in the cache is damaged and made again"
-    if found.is_new:
+    if lookup.is_new:
         differ = ", ".join(cache.differences(task, keys))
         if not differ:
             return ""
         return f"the prepared teacher of {task} in the cache does not fit: {differ} differ"
-    missing = ", ".join(name.replace("/", " of ", 1) for name in found.missing)
+    missing = ", ".join(name.replace("/", " of ", 1) for name in lookup.missing)
     return f"the teacher of {task} is in the cache; what is missing is made: {missing}"

@@ -57,7 +57,7 @@ class TeacherTextSettings:
     max_length: int
 
     def generation(self) -> GenerationSettings:
-        """Draws at temperature 1; a row that ended is filled with padding."""
+        """Sampling at temperature 1; rows that have ended are padded."""
         return GenerationSettings(
             max_new_tokens=self.max_new_tokens,
             end=self.tokens.end,
@@ -69,7 +69,7 @@ class TeacherTextSettings:
     def responses(
         self, prompts: Sequence[Array], said: Sequence[Array], *, joined: bool
     ) -> list[Array]:
-        """What students read after their prompts, with the token that ends it where one was said.
+        """The responses that students read, with the end token where the teacher generated one.
 
         Args:
             prompts: As the students read them.
@@ -138,6 +138,6 @@ def with_teacher_text(
 
 
 def _with_end(row: Array, end: int) -> Array:
-    """What was written as far as the token that ends it, that one included."""
+    """The generated tokens up to and including the end token."""
     ends = (row == end).nonzero()[0]
     return row[: ends[0] + 1] if len(ends) else row

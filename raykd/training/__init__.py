@@ -1,1 +1,1 @@
-"""One training loop in plain PyTorch."""
+"""Training in plain PyTorch: the loop, evaluation, states and devices."""

@@ -1,1 +1,1 @@
-"""One trial, and the slots that trials are leased to."""
+"""One trial; the coordinator, the slots that trials are leased to, and their workers."""

@@ -253,7 +253,7 @@ class CoordinatorState(SharedObjects):
     # Inside ------------------------------------------------------------------------------------
 
     def _held(self, job_id: str, attempt: int) -> _Job | None:
-        """A job that this attempt still holds, noted as heard of; None when it lost it."""
+        """The job that this attempt still holds, with its heartbeat noted; None if it lost it."""
         job = self._jobs.get(job_id)
         if job is None or job.over or job.attempt != attempt or job.slot is None:
             return None
@@ -281,7 +281,7 @@ class CoordinatorState(SharedObjects):
         job.changed.set()
 
     def _release(self, slot: int, why: str) -> None:
-        """A slot's workers are gone, with what they held, claimed or still asked for."""
+        """Release what the lost workers of a slot held, claimed or waited for."""
         self._lives[slot] = self._lives.get(slot, 0) + 1
         self._release_claims_of(slot)
         for job_id, job in self._jobs.items():

@@ -1,4 +1,4 @@
-"""Derived teachers in a slot: whoever needs one first makes it, all others read it."""
+"""Derived teachers in a slot: the first trial that needs one builds it, all others read it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT_S = 2.0
 
 
 class DerivedTeachers:
-    """Opens derived teachers for one trial; call it with the variant and what is read of it.
+    """Opens derived teachers for one trial; call it with the variant and the outputs it reads.
 
     Args:
         coordinator: Handle of the coordinator actor.
@@ -64,7 +64,7 @@ class DerivedTeachers:
                 made += 1
 
     def _claim(self, key: str) -> tuple[str, Any]:
-        """Rank 0 claims; what was kept is read from the coordinator by every rank."""
+        """Rank 0 claims; every rank reads published outputs from the coordinator."""
         coordinator, slot = self._coordinator, self._slot
         state, kept = "", None
         if self._world.rank == 0:
@@ -75,7 +75,7 @@ class DerivedTeachers:
         return state, kept
 
     def _read(self, key: str, kept: tuple[Any, ...]) -> CachedOutputs | None:
-        """What was kept, None when it is lost with the node that had it."""
+        """The published outputs, None if they were lost with their node."""
         try:
             cached_outputs: CachedOutputs = ray.get(kept[0])
         except (ray.exceptions.ObjectLostError, ray.exceptions.OwnerDiedError):
@@ -84,7 +84,7 @@ class DerivedTeachers:
         return cached_outputs
 
     def _make(self, key: str, variant: TeacherVariant, output_spec: OutputSpec) -> float:
-        """Rank 0 makes and keeps it; the others hear of it with their next claim."""
+        """Rank 0 builds and publishes it; the others learn of it with their next claim."""
         began = time.monotonic()
         if self._world.rank == 0:
             try:

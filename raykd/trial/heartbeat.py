@@ -16,7 +16,7 @@ HEARTBEAT_S = 5.0
 
 
 class JobLost(BaseException):
-    """The job was cancelled, given to another slot, or its driver is gone: nobody wants the result.
+    """The job was cancelled or moved to another slot, or its driver is gone: drop the result.
 
     Not an `Exception`, so that the code of a method does not catch it as one of its own.
     """
@@ -58,7 +58,7 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Code that may be interrupted in this thread.
+        """Marks code that may be interrupted in this thread.
 
         Raises:
             JobLost: The job is lost, before or while the code ran.
@@ -93,7 +93,7 @@ class Heartbeat:
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Raise in another thread as soon as it runs Python code; None takes it back."""
+    """Raise an exception in another thread as soon as it runs Python code; None clears it."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind)
     )

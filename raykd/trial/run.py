@@ -73,7 +73,7 @@ class TrialConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialOutcome:
-    """What a trial that was not stopped ends with.
+    """The result of a trial that was not stopped.
 
     Attributes:
         evaluation: The last evaluation on the validation split.
@@ -123,7 +123,7 @@ def _teacher(
     opened: Teacher | None,
     derive: Derive | None,
 ) -> Teacher:
-    """The teacher that a method reads with its parameters."""
+    """The teacher, or teacher variant, that a method with these parameters reads."""
     analysis = method.teacher_analysis()
     variant = None
     if analysis is not None:
@@ -212,7 +212,7 @@ def run_trial(
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """A trained student with what it is scored with."""
+    """A trained student and everything its scoring needs."""
 
     model: nn.Module
     task: Task
@@ -227,7 +227,7 @@ class _Trained:
 def _ending(
     config: TrialConfig, method: Method[object], prepared: PreparedTask, student: _Trained
 ) -> dict[str, float]:
-    """What is measured of a student when its training is over, beside its last evaluation."""
+    """Measurements of a student after training, in addition to its last evaluation."""
     metrics: dict[str, float] = {}
     for subnet in method.subnets():
         at = f"@w{subnet.width:g}d{subnet.depth:g}"

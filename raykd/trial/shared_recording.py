@@ -1,4 +1,4 @@
-"""Slots share the recording of a teacher: whoever is free takes the next block of rows.
+"""Slots share the recording of a teacher: each free slot takes the next block of rows.
 
 The slot that prepared the teacher submits a job to the coordinator for every block and works on the
 blocks itself; each is claimed, so that nobody does it twice, and held by the coordinator, so that
@@ -62,7 +62,7 @@ class OpenRecording:
     device: torch.device
 
     def record_block(self, coordinator: Any, slot: int, number: int, wait_s: float = 0.0) -> bool:
-        """Record a block unless another slot does; True when it is there."""
+        """Record a block unless another slot does; True once it exists."""
         state, _ = answer(coordinator.claim.remote(self._name(number), slot, wait_s))
         if state != MINE:
             return bool(state == READY)
@@ -78,7 +78,7 @@ class OpenRecording:
         return True
 
     def read_block(self, coordinator: Any, number: int) -> tuple[Any, CachedOutputs]:
-        """The reference to a block that is there, and the block."""
+        """The reference to an existing block, and the block."""
         (about,) = answer(coordinator.read.remote(f"{self._name(number)}/about"))
         (ref,) = answer(coordinator.read.remote(self._name(number)))
         empty: CachedOutputs = ray.get(about)
@@ -161,7 +161,7 @@ class SharedRecorder:
         return joined([piece for _, piece in found])
 
     def _ask_for_help(self, factory: ModelFactory, count: int) -> None:
-        """One job for each block but the first; those that come too late find it done."""
+        """Submit a job for each block but the first; late jobs find their block done."""
         if self._alone or count == 1:
             return
         teacher = (ray.put(factory),)

@@ -61,7 +61,7 @@ class SlotShape:
 
 
 class SlotPool:
-    """Starts slots, keeps them alive, ends them.
+    """Starts slots, keeps them alive, and stops them.
 
     Args:
         coordinator: Handle of the coordinator actor.
@@ -192,7 +192,7 @@ def _serve(settings: dict[str, Any]) -> None:
 
 
 def _process_group(shape: SlotShape) -> train.BackendConfig:
-    """How the ranks of a slot talk to each other; one rank has nobody to talk to."""
+    """The process group of the ranks of a slot; a single rank needs none."""
     if shape.workers == 1:
         return train.BackendConfig()
     from ray.train.torch import TorchConfig
@@ -201,7 +201,7 @@ def _process_group(shape: SlotShape) -> train.BackendConfig:
 
 
 def _where(shape: SlotShape, node: str) -> dict[str, str] | None:
-    """What nodes of a slot have: one is pinned by its name."""
+    """The label selector of the nodes of a slot; a single node is pinned by name."""
     wanted = dict(shape.labels) | ({NODE_LABEL: node} if node else {})
     return wanted or None
 

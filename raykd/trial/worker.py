@@ -176,7 +176,7 @@ class SlotWorker:
         attempt: int,
         push: Callable[[dict[str, Any]], str],
     ) -> dict[str, Any] | None:
-        """Do a job; gives the event of its end, None where another rank tells it or it was stopped.
+        """Run a job; returns its final event, None where another rank reports it or it was stopped.
 
         Raises:
             JobLost: Nobody waits for the result any more.
@@ -214,7 +214,7 @@ class SlotWorker:
         return {"kind": "done", "result": kept, "blocks": recorder.blocks}
 
     def _record(self, job: RecordJob) -> dict[str, Any] | None:
-        """Record a block of another slot's teacher; the model is kept for the next one."""
+        """Record a block of another slot's teacher; the model stays loaded for the next block."""
         if self.world.rank != 0:
             return None
         if self._recording is None or self._recording[0] != job.key:
@@ -260,7 +260,7 @@ class SlotWorker:
         }
 
     def _open(self, key: str) -> tuple[TeacherHandle, PreparedTask, Teacher]:
-        """The prepared task of a job; kept while jobs of the same task follow each other."""
+        """The prepared task of a job, cached while consecutive jobs have the same task."""
         if self._opened is None or self._opened[0].fingerprint != key:
             self._opened = self._recording = None
             handle, prepared = self._fetch(key)
@@ -268,7 +268,7 @@ class SlotWorker:
         return self._opened
 
     def _fetch(self, key: str) -> tuple[TeacherHandle, PreparedTask]:
-        """Read a prepared task; one that is lost is asked for again and waited for."""
+        """Read a prepared task; if it was lost, request it again and wait for it."""
         handle: TeacherHandle = answer(self.coordinator.read.remote(key))
         until = time.monotonic() + LOST_S
         while True:
@@ -288,7 +288,7 @@ class SlotWorker:
 
 
 class NoHeartbeat:
-    """In place of a `Heartbeat` on ranks that do not talk to the coordinator."""
+    """Replaces a `Heartbeat` on ranks that do not talk to the coordinator."""
 
     def __enter__(self) -> Self:
         return self
@@ -302,7 +302,7 @@ class NoHeartbeat:
 
 
 def _with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> TrialConfig:
-    """With a file for the state that is this attempt's own, which begins as that of an earlier one.
+    """The trial with a state file of this attempt, copied from an earlier one if there is any.
 
     A worker that lost its job may still be at it: two writers of one file would mix their states.
     Where the run folder is not on this machine there is no state to go on from.
@@ -322,7 +322,7 @@ def _with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> T
 
 
 def _failure(exc: BaseException) -> dict[str, Any]:
-    """The event that says what a job died of."""
+    """The event that reports why a job failed."""
     hint = exc.hint if isinstance(exc, RaykdError) else ""
     if not isinstance(exc, Exception):
         hint = "the code of the method ends its process; it is to raise an error that says why"

@@ -29,8 +29,8 @@ from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.user_cache import open_cache
 
@@ -99,7 +99,7 @@ def one_size(rows: int) -> dict[str, float]:
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
                 plans = {
-                    task: plan_serving(spec, of, cluster.store_bytes) for task, of in setups.items()
+                    task: plan_teacher(spec, of, cluster.store_bytes) for task, of in setups.items()
                 }
                 teachers = TeacherProvider(
                     setups, plans, spec.resources.max_failures, coordinator, log, run,

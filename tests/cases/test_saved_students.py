@@ -33,8 +33,8 @@ from raykd.models.forward import forward
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import run_in_process, trial_of
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
@@ -73,7 +73,7 @@ def kept(folder: Path, of: SweepSpec, label: str, opened_by: Any) -> CacheItem:
     (task,) = of.tasks
     setup = set_up_task(of, task)
     made = prepare(
-        plan_serving(of, setup, 1 << 30).inputs, DistributedContext(), lambda *progress: None
+        plan_teacher(of, setup, 1 << 30).inputs, DistributedContext(), lambda *progress: None
     )
     assert made is not None
     config = trial_of(of, folder / "run", task, label, {})

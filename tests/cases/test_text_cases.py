@@ -27,8 +27,8 @@ from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import RationaleSpec
 from raykd.sweep.in_process import run_in_process, trial_of
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher_text import TEACHER_TEXT
@@ -110,7 +110,7 @@ class Place:
         """
         of = self.spec(teacher, student, methods, **more)
         setup = set_up_task(of, TASK)
-        plan = plan_serving(of, setup, 1 << 30)
+        plan = plan_teacher(of, setup, 1 << 30)
         asked = replace(plan.inputs, task=replace(setup.task, max_new_tokens=tokens))
         made = prepare(asked, DistributedContext(), lambda *progress: None)
         assert made is not None
@@ -193,7 +193,7 @@ def test_text_ends_where_the_positions_of_either_model_do(teacher, student, plac
 def test_prompts_that_leave_enough_positions_are_not_mentioned(place):
     shape = {"family": "gpt2", "layers": 1, "heads": 2, "vocabulary": 320, "hidden": 8}
     of = place.spec({**shape, "max_positions": 400}, {**shape, "max_positions": 400}, {"seqkd": {}})
-    assert "positions" not in plan_serving(of, set_up_task(of, TASK), 1 << 30).serving
+    assert "positions" not in plan_teacher(of, set_up_task(of, TASK), 1 << 30).serving
 
 
 @pytest.mark.parametrize("family", ["qwen2", "t5"])
@@ -281,6 +281,6 @@ def test_a_teacher_of_another_kind_than_its_student_is_refused(place):
 def test_a_cache_is_said_to_have_no_effect_where_the_teacher_runs(serve, said, place):
     model = place.model("qwen2-teacher")
     of = place.spec(model, model, {"kd": {}}, of_teacher={"serve": serve, "cache": "sampled"})
-    serving = plan_serving(of, set_up_task(of, TASK), 1 << 30).serving
+    serving = plan_teacher(of, set_up_task(of, TASK), 1 << 30).serving
     assert said in serving
     assert ("is kept" in serving) == (serve == "outputs")

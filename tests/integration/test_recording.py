@@ -19,8 +19,8 @@ from raykd.clusters import node_capabilities, nodes
 from raykd.results.event_log import EventLog
 from raykd.sweep import run_folder
 from raykd.sweep.in_process import prepare_task
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.user_cache import open_cache
 from raykd.teachers import object_store
@@ -44,7 +44,7 @@ def inputs() -> TaskInputs:
         data={**plain["data"], "limit": None, "student_rows": ROWS},
         teacher={**plain["teacher"], "finetune": {"epochs": 1, "rows": 64}},
     )
-    return plan_serving(spec, set_up_task(spec, TASK), 1 << 30).inputs
+    return plan_teacher(spec, set_up_task(spec, TASK), 1 << 30).inputs
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     run = run_folder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    plans, retries = {TASK: plan_serving(spec, setups[TASK], 1 << 30)}, spec.resources.max_failures
+    plans, retries = {TASK: plan_teacher(spec, setups[TASK], 1 << 30)}, spec.resources.max_failures
     teachers = TeacherProvider(setups, plans, retries, bench.coordinator, log, run, cache, 1 << 40)
     teachers.request()
     first = teachers.wait(TASK)

@@ -58,13 +58,13 @@ class AttentionMap(Signal):
             "choose a model that was not pruned, or a method on class logits (kd)"
         )
 
-    def exists(self, found: Any) -> bool:
+    def exists(self, model_output: Any) -> bool:
         """Whether a part of a model has so many blocks."""
-        return self.block == "all" or self.block < len(found.attentions)
+        return self.block == "all" or self.block < len(model_output.attentions)
 
-    def read(self, found: Any, watched: Any) -> Tensor:
+    def read(self, model_output: Any, watched: Any) -> Tensor:
         """The maps of the block."""
-        maps: Tensor = found.attentions[self.block]
+        maps: Tensor = model_output.attentions[self.block]
         return maps
 
     def shape(self, rows: int, length: int, sizes: ModelDims) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ class AttentionProjection(Signal):
         finally:
             hook.remove()
 
-    def read(self, found: Any, watched: Any) -> Tensor:
+    def read(self, model_output: Any, watched: Any) -> Tensor:
         """What the projection gave."""
         (values,) = watched
         values_BLD: Tensor = values

@@ -173,15 +173,15 @@ class Signal(ABC):
         """A context of the forward pass; what it yields is handed to `read`."""
         return nullcontext()
 
-    def exists(self, found: Any) -> bool:
+    def exists(self, model_output: Any) -> bool:
         """Whether the output of a part of a model has it: a part has fewer blocks."""
         return True
 
-    def read(self, found: Any, watched: Any) -> Any:
+    def read(self, model_output: Any, watched: Any) -> Any:
         """It, from the output of a model's forward pass.
 
         Args:
-            found: A ``ModelOutput`` of Transformers.
+            model_output: A ``ModelOutput`` of Transformers.
             watched: What `watching` gave.
         """
         raise NotImplementedError(f"{self.name} is not read from a forward pass")

@@ -45,13 +45,13 @@ class HiddenState(Signal):
         """All layers are one more than any."""
         return isinstance(other, HiddenState) and self.layer in ("all", other.layer)
 
-    def exists(self, found: Any) -> bool:
+    def exists(self, model_output: Any) -> bool:
         """Whether a part of a model has so many blocks."""
-        return self.layer == "all" or self.layer < len(found.hidden_states)
+        return self.layer == "all" or self.layer < len(model_output.hidden_states)
 
-    def read(self, found: Any, watched: Any) -> Tensor:
+    def read(self, model_output: Any, watched: Any) -> Tensor:
         """The states of the layer."""
-        states: Tensor = found.hidden_states[self.layer]
+        states: Tensor = model_output.hidden_states[self.layer]
         return states
 
     def shape(self, rows: int, length: int, sizes: ModelDims) -> tuple[int, ...]:

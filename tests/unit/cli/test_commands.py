@@ -7,8 +7,8 @@ import pytest
 from typer._completion_classes import BashComplete
 from typer.main import get_command
 
-from raykd.cli.ls import KINDS
 from raykd.cli.main import _app, main
+from raykd.cli.names import LISTED
 from raykd.spec.reference import SECTIONS
 from tests.synthetic_run import write_run
 from tests.unit.spec.files import ARMS, HEAD, write
@@ -184,7 +184,7 @@ def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
     [
         (["show"], "ck", {"ckd", "ckd_adaptive"}), (["show"], "glue/rt", {"glue/rte"}),
         (["show"], "confi", {"confirm"}), (["init"], "quick", {"quickstart", "quickstart_lm"}),
-        (["ls"], "", {*KINDS}), (["trial", "space.yaml", "--arm"], "", {"none", "one"}),
+        (["ls"], "", {*LISTED}), (["trial", "space.yaml", "--arm"], "", {"none", "one"}),
         (["sweep", "--resume"], "runs/", {"runs/mine"}),
     ],
 )  # fmt: skip

@@ -5,11 +5,12 @@ import pytest
 
 from raykd import registry
 from raykd.data.base import Examples
+from raykd.data.row_roles import load_row_roles
 from raykd.errors import SpecError
 from raykd.spec.load import load_spec
 from raykd.spec.schema import AugmentSpec
-from raykd.sweep.augmented_rows import augmented
-from raykd.sweep.row_roles import load_row_roles
+from raykd.sweep.settings import augment_settings, role_settings
+from raykd.teachers.augmented_rows import augmented
 from tests.integration.conftest import TASK, tiny_spec
 from tests.unit.spec.files import ARMS, HEAD, only, write
 
@@ -27,15 +28,15 @@ ROWS = Examples(texts=(("the soup was bad", "the fine soup"),), labels=np.array(
 
 
 def test_rows_are_made_once_and_then_read(tmp_path, how):
-    first = augmented(TASKS, ROWS, how, tmp_path / "cache")
+    first = augmented(TASKS, ROWS, augment_settings(how), tmp_path / "cache")
     assert len(first) > len(ROWS)
     (kept,) = (tmp_path / "cache" / "augmented").iterdir()
     text, file = kept.read_bytes(), kept.stat().st_ino
-    again = augmented(TASKS, ROWS, how, tmp_path / "cache")
+    again = augmented(TASKS, ROWS, augment_settings(how), tmp_path / "cache")
     assert again.texts == first.texts
     assert np.array_equal(again.labels, first.labels)
     assert (kept.read_bytes(), kept.stat().st_ino) == (text, file)
-    other = how.model_copy(update={"copies": 2})
+    other = augment_settings(how.model_copy(update={"copies": 2}))
     augmented(TASKS, ROWS, other, tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "augmented").iterdir())) == 2
 
@@ -44,8 +45,8 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     plain = tiny_spec()
     data = plain.data.model_copy(update={"augment": how})
-    found = load_row_roles(TASKS, plain.model_copy(update={"data": data}))
-    before = load_row_roles(TASKS, plain)
+    grown = plain.model_copy(update={"data": data})
+    found, before = (load_row_roles(TASKS, role_settings(s, TASKS)) for s in (grown, plain))
     assert len(found["train"]) > len(before["train"])
     for role in ("finetune", "validation", "test"):
         assert found[role].texts == before[role].texts
@@ -53,7 +54,7 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
 
 def test_a_task_whose_answers_depend_on_words_is_refused(tmp_path, how):
     with pytest.raises(SpecError, match="squad has answers that depend on them"):
-        augmented(registry.load("tasks", "squad"), ROWS, how, tmp_path)
+        augmented(registry.load("tasks", "squad"), ROWS, augment_settings(how), tmp_path)
 
 
 def test_a_source_of_words_is_needed(tmp_path):

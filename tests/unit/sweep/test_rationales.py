@@ -17,8 +17,8 @@ from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
 from raykd.data.rationales import rationales_as_input
 from raykd.errors import DataError, SpecError
 from raykd.spec.schema import RationaleSpec
-from raykd.sweep.serving_plan import plan_serving
 from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
@@ -72,7 +72,7 @@ def setup_of(
 
 
 def prepared(found: TaskSetup) -> PreparedTask:
-    inputs = plan_serving(found.spec, found, 1 << 30).inputs
+    inputs = plan_teacher(found.spec, found, 1 << 30).inputs
     made = prepare(inputs, DistributedContext(device=torch.device("cpu")), lambda *args: None)
     assert made is not None
     return made[0]
@@ -123,7 +123,7 @@ def test_what_the_teacher_is_asked_is_part_of_the_identity(root):
         {"source": "teacher", "max_new_tokens": 9},
     ):  # fmt: skip
         found = setup_of(root, "t5", rationales=rationales)
-        prints.add(plan_serving(found.spec, found, 1 << 30).inputs.fingerprint)
+        prints.add(plan_teacher(found.spec, found, 1 << 30).inputs.fingerprint)
     assert len(prints) == 4
 
 

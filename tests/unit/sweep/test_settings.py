@@ -21,10 +21,11 @@ from raykd.models.tokenizers import train_tokenizer
 from raykd.spec import schema
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
-from raykd.sweep.augmented_rows import augmented
-from raykd.sweep.serving_plan import plan_serving
+from raykd.sweep.settings import augment_settings
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.tasks import task_of
+from raykd.sweep.teacher_plan import plan_teacher
+from raykd.teachers.augmented_rows import augmented
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
 ROOT = Path(__file__).parents[3]
@@ -99,7 +100,7 @@ def picture(**changes: Any) -> dict[str, Any]:
     """What is prepared and run, by what a key may change of it."""
     made = spec(**changes)
     setup = set_up_task(made, TASK)
-    inputs = plan_serving(made, setup, 1 << 30).inputs
+    inputs = plan_teacher(made, setup, 1 << 30).inputs
     arm_study = arm_studies(made)[-1]
     splits = {**setup.teacher_splits, "s": setup.student_splits["train"]}
     return {
@@ -220,8 +221,8 @@ def test_a_key_of_augmentation_changes_the_rows(tmp_path, monkeypatch, key):
 
     def made(**changes: Any) -> tuple[Any, ...]:
         how = {"vectors": "words.txt", "copies": 6, "probability": 0.5, "candidates": 3}
-        return augmented(task_of(spec(), TASK), rows, schema.AugmentSpec(**how | changes),
-                         None).texts  # fmt: skip
+        return augmented(task_of(spec(), TASK), rows, augment_settings(
+            schema.AugmentSpec(**how | changes)), None).texts  # fmt: skip
 
     assert made() == made()
     assert made(**OF_AUGMENTATION[key]) != made()
@@ -249,7 +250,7 @@ def test_a_key_of_recorded_text_changes_what_is_kept(key):
 
     def kept(**changes: Any) -> str:
         made = spec(**text | changes)
-        plan = plan_serving(made, set_up_task(made, "toy_text/replies"), 1 << 30)
+        plan = plan_teacher(made, set_up_task(made, "toy_text/replies"), 1 << 30)
         (name,) = (s.name for s in plan.inputs.output_spec if s.kind == "tokens")
         return name
 
@@ -260,7 +261,7 @@ def test_a_key_of_recorded_text_changes_what_is_kept(key):
 def test_what_is_recorded_of_text_is_refused_where_there_is_none():
     made = spec(teacher__cache="sampled")
     with pytest.raises(SpecError, match=r"a classification task \(toy/sentiment\) has none"):
-        plan_serving(made, set_up_task(made, TASK), 1 << 30)
+        plan_teacher(made, set_up_task(made, TASK), 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_what_is_recorded_of_text_is_refused_where_there_is_none():
 )  # fmt: skip
 def test_a_rounding_of_nothing_is_said_to_have_no_effect(changes, unused):
     made = spec(**changes | ({"report__baseline": "pkd"} if "methods" in changes else {}))
-    serving = plan_serving(made, set_up_task(made, TASK), 1 << 30).serving
+    serving = plan_teacher(made, set_up_task(made, TASK), 1 << 30).serving
     assert ("teacher.dtype" in serving and "has no effect" in serving) == unused
 
 

@@ -11,19 +11,20 @@ import pytest
 from raykd import registry
 from raykd.data.base import DataSettings, Examples
 from raykd.data.hold_out import fingerprint as data_hash
-from raykd.errors import SpecError
+from raykd.data.row_roles import load_row_roles
+from raykd.errors import DataError, SpecError
 from raykd.methods.base import OutputSpec
 from raykd.models import weights
 from raykd.models.signals.hidden_states import HiddenState, hidden_states
 from raykd.models.signals.logits import Logits
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.tokenizers import train_tokenizer
 from raykd.spec.arms import is_complete
 from raykd.spec.descriptions import describe_student
 from raykd.spec.load import load_spec
-from raykd.sweep.row_roles import load_row_roles
-from raykd.sweep.serving_plan import plan_serving
+from raykd.sweep.settings import role_settings
 from raykd.sweep.task_setup import set_up_task
-from raykd.teachers.inputs import StudentFromTeacher
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.training.device import Ability
 from tests.unit.models.checkpoints import save_tiny
 from tests.unit.sweep.specs import ALPHA, SHAPE, TASK, spec
@@ -37,7 +38,8 @@ VALIDATION = {"split": "validation"}
 
 
 def rows_of(**changes) -> dict[str, Examples]:
-    return load_row_roles(registry.load("tasks", TASK), spec(**changes))
+    task = registry.load("tasks", TASK)
+    return load_row_roles(task, role_settings(spec(**changes), task))
 
 
 def texts(rows: Examples) -> set[str]:
@@ -49,7 +51,7 @@ def texts(rows: Examples) -> set[str]:
 
 def plan_of(room: int = ROOM, **changes):
     sweep = spec(**changes)
-    return plan_serving(sweep, set_up_task(sweep, TASK), room)
+    return plan_teacher(sweep, set_up_task(sweep, TASK), room)
 
 
 def fingerprint(**changes) -> str:
@@ -157,12 +159,20 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
     """Hashes of before parts of one split were made disjoint: splits of their own have no parts."""
     folder = Path(__file__).parents[3] / "search_spaces"
     sweep = load_spec(folder / "quickstart.yaml")
-    found = load_row_roles(registry.load("tasks", sweep.tasks[0]), sweep)
+    task = registry.load("tasks", sweep.tasks[0])
+    found = load_row_roles(task, role_settings(sweep, task))
     once = {"validation": "select", "test": "report"}  # a hash holds the name of the role
     assert {role: data_hash({once.get(role, role): part}) for role, part in found.items()} == {
         "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
         "validation": "88733118274ae4ea", "test": "8fe52a2899732d0f",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["select_on", "report_on"])
+def test_a_split_that_does_not_exist_is_named_by_its_key(key):
+    with pytest.raises(DataError) as caught:
+        set_up_task(spec(**{f"data__{key}": {"split": "nosuch"}}), TASK)
+    assert [problem.path for problem in caught.value.problems()] == [f"data.{key}.split"]
 
 
 def test_rows_in_two_splits_are_counted():
@@ -341,12 +351,12 @@ def test_a_precision_that_devices_have_is_part_of_the_teacher():
     wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
     sweep = spec(**wide)
     found = set_up_task(sweep, TASK)
-    one, two = (plan_serving(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
+    one, two = (plan_teacher(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
     assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
     assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
     assert one.keys.teacher != two.keys.teacher
     assert (
-        plan_serving(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
+        plan_teacher(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
         == two.keys.teacher
     )
 
@@ -448,5 +458,5 @@ def test_changed_labels_are_other_data(tmp_path):
         for split in ("train", "validation"):
             pq.write_table(table, folder / f"{split}.parquet")
         sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
-        found.append(plan_serving(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+        found.append(plan_teacher(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
     assert found[0] == found[1] != found[2]

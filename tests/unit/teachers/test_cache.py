@@ -8,10 +8,10 @@ import pytest
 
 from raykd.errors import SetupError
 from raykd.models import weights
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers import cache
 from raykd.teachers.cache_index import ABOUT, PARTS, TEACHER
 from raykd.teachers.cached_outputs import checksum
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.object_store import arrays
 from tests.unit.teachers import tiny
 from tests.unit.teachers.same import same, timeless

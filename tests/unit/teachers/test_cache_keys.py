@@ -12,10 +12,10 @@ from raykd.methods.base import OutputSpec
 from raykd.methods.ckd import WordGram
 from raykd.models.signals.features import Transformed
 from raykd.models.signals.logits import Logits
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
 from raykd.teachers import cache_keys
 from raykd.teachers.cache_keys import cache_keys_of
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.training.settings import TrainSettings
 from tests.unit.teachers import tiny
 

@@ -10,8 +10,8 @@ import torch
 
 from raykd import registry
 from raykd.errors import TrialError
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.cached_outputs import checksum
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.object_store import TeacherHandle, arrays, verify
 from raykd.teachers.prepared_task import PreparedTask
 from tests.unit.teachers import tiny

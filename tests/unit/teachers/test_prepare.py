@@ -11,7 +11,7 @@ from transformers import BertForSequenceClassification
 from raykd.errors import TeacherError
 from raykd.methods.base import OutputSpec
 from raykd.models import weights
-from raykd.teachers.inputs import StudentFromTeacher
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.prepare import prepare
 from tests.unit.teachers import tiny
 

@@ -11,8 +11,8 @@ from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import model_dims
 from raykd.models.model_factory import factory_from_random_init
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.unit_masks import count_units
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.pruned import prune
 from tests.unit.teachers import tiny
 

@@ -7,7 +7,7 @@ from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
 from raykd.models.load import model_dims
-from raykd.teachers.inputs import StudentFromTeacher
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.pruned import _scores, sort_units
 from tests.unit.teachers import tiny
 

@@ -9,10 +9,10 @@ from raykd.methods.base import OutputSpec
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
+from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers import teacher_cache
 from raykd.teachers.cache_keys import cache_keys_of
 from raykd.teachers.cache_lookup import WEIGHTS
-from raykd.teachers.inputs import StudentFromTeacher
 from raykd.teachers.teacher_cache import open_cache
 from tests.unit.teachers import tiny
 from tests.unit.teachers.gathering import maps_of, states_of

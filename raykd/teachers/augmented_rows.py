@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from raykd.data.hold_out import fingerprint
 from raykd.data.vectors import WordVectors
 from raykd.errors import Problem, SpecError
 from raykd.models.mlm_augmentation import MLMWordSource
-from raykd.spec.schema import AugmentSpec
 from raykd.teachers.cache_index import AUGMENTED, touch
 from raykd.teachers.locks import CacheLocks
 
@@ -25,13 +25,36 @@ FORMAT = 1
 """Raised when the same settings give other rows than before."""
 
 
-def augmented(task: Task, rows: Examples, how: AugmentSpec, folder: Path | None) -> Examples:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentSettings:
+    """How rows are augmented.
+
+    Attributes:
+        model: Name or folder of the masked language model that replaces words, or None.
+        vectors: File of the word vectors whose neighbours replace words, or None.
+        copies: Copies of each text (of either text of a pair); equal ones are dropped.
+        probability: With which an eligible word is replaced.
+        candidates: How many words a replacement is drawn from.
+        seed: Decides words and places.
+    """
+
+    model: str | None
+    vectors: str | None
+    copies: int
+    probability: float
+    candidates: int
+    seed: int
+
+
+def augmented(
+    task: Task, rows: Examples, settings: AugmentSettings, folder: Path | None
+) -> Examples:
     """The rows and those made of them, from disk when they were made before.
 
     Args:
         task: Must be a classification or regression of texts.
         rows: Train rows of students.
-        how: What the search space says.
+        settings: How rows are augmented.
         folder: The cache, None for none.
 
     Raises:
@@ -40,21 +63,21 @@ def augmented(task: Task, rows: Examples, how: AugmentSpec, folder: Path | None)
         SetupError: The masked language model cannot be reached.
     """
     if not isinstance(task, TextTask):
-        found = Problem(
+        problem = Problem(
             path="data.augment",
             message=f"replaces words of texts; {task.name} has answers that depend on them",
             hint="leave it out: --set data.augment=null",
         )
-        raise SpecError(found=[found])
-    identity = [FORMAT, fingerprint({"train": rows}), how.model_dump(), _stamp(how.vectors)]
+        raise SpecError(problems=[problem])
+    identity = [FORMAT, fingerprint({"train": rows}), asdict(settings), _stamp(settings.vectors)]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     path = None if folder is None else folder / AUGMENTED / f"{name}.json"
     if path is not None and (kept := _read(path, rows)) is not None:
         return kept
     made = augment(
         rows,
-        list(_sources(how)),
-        Augmentation(copies=how.copies, probability=float(how.probability), seed=how.seed),
+        _sources(settings),
+        Augmentation(copies=settings.copies, probability=settings.probability, seed=settings.seed),
     )
     if folder is not None and path is not None:
         _write(made, path, folder)
@@ -80,12 +103,12 @@ def _write(made: Examples, path: Path, folder: Path) -> None:
         draft.write_text(plain, encoding="utf-8")
 
 
-def _sources(how: AugmentSpec) -> list[WordSource]:
+def _sources(settings: AugmentSettings) -> list[WordSource]:
     sources: list[WordSource] = []
-    if how.model is not None:
-        sources.append(MLMWordSource(how.model, how.candidates))
-    if how.vectors is not None:
-        sources.append(WordVectors(how.vectors, how.candidates))
+    if settings.model is not None:
+        sources.append(MLMWordSource(settings.model, settings.candidates))
+    if settings.vectors is not None:
+        sources.append(WordVectors(settings.vectors, settings.candidates))
     return sources
 
 
@@ -93,5 +116,5 @@ def _stamp(vectors: str | None) -> list[int]:
     """Size and time of the file of word vectors: it is too large to read for its identity."""
     if vectors is None or not Path(os.path.expanduser(vectors)).exists():
         return []
-    found = Path(os.path.expanduser(vectors)).stat()
-    return [found.st_size, found.st_mtime_ns]
+    file = Path(os.path.expanduser(vectors)).stat()
+    return [file.st_size, file.st_mtime_ns]

@@ -25,14 +25,8 @@ from raykd.models.pair_checks import (
     unused_vocabulary,
 )
 from raykd.models.resolve import read_config, resolve
-from raykd.models.tokenizers import (
-    load_tokenizer,
-    same_tokens,
-    train_tokenizer,
-)
-from raykd.spec.descriptions import describe_model
-from raykd.spec.schema import RandomInitSpec, SweepSpec
-from raykd.teachers.inputs import StudentFromTeacher
+from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +42,11 @@ class TokenizerPair:
     teacher: Any
     student: Any
     same: bool
+
+    def shared_ids(self) -> int:
+        """Token ids that the teacher's can give, and the student's too if they are alike."""
+        teacher = id_count(self.teacher)
+        return min(teacher, id_count(self.student)) if self.same else teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +72,43 @@ class ModelPair:
         return self.student.dims(self.teacher.dims)
 
 
-def load_pair(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairSettings:
+    """Which models are paired, by their names or sizes.
+
+    Attributes:
+        teacher: Name or folder of the teacher, or its sizes.
+        teacher_key: Its place in the search space.
+        teacher_name: The teacher in the user's words.
+        finetuned: Whether the teacher is a checkpoint that is used as it is.
+        student: Name or folder of the student, its sizes, or how it is derived from the teacher.
+        student_name: The student in the user's words.
+        max_length: Most tokens of a row.
+    """
+
+    teacher: str | RandomInitConfig
+    teacher_key: str
+    teacher_name: str
+    finetuned: bool
+    student: str | RandomInitConfig | StudentFromTeacher
+    student_name: str
+    max_length: int
+
+    def teacher_family(self) -> ModelFamily:
+        """The family of the teacher.
+
+        Raises:
+            RaykdError: There is no such model, or none of a known family; says under which key.
+        """
+        with under(self.teacher_key):
+            return family_named(self.teacher)
+
+
+def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
     """The models of a sweep, set up for a task.
 
     Args:
-        spec: The sweep.
+        settings: Which models.
         task: The task.
         rows: Its rows by role; a teacher given by its sizes learns its tokens from ``finetune``.
 
@@ -86,55 +117,32 @@ def load_pair(spec: SweepSpec, task: Task, rows: Mapping[str, Examples]) -> Mode
         DataError: A model or a tokenizer cannot be used.
         SetupError: A model cannot be reached.
     """
-    key = _teacher_key(spec)
-    named = teacher_name(spec)
+    key, name = settings.teacher_key, settings.teacher_name
     notes: list[str] = []
     with under(key):
-        teacher_tokens = _teacher_tokenizer(spec, rows)
-        teacher, found = _factory(named, task, teacher_tokens, notes)
-        if isinstance(named, RandomInitSpec):
-            notes += unused_sizes(_config(named), teacher, key)
-        if spec.teacher.checkpoint is not None:
-            assert found is not None
-            said = check_checkpoint(found, task.num_labels, task.kind, task.labels)
-            notes += [said] if said else []
-        check_tokens(teacher_tokens, teacher.dims.vocabulary, describe_model(named))
-    check_positions(teacher, spec.data.max_length, describe_model(named), key)
-    tokenizers, student = _student(spec, task, teacher, teacher_tokens, notes)
+        teacher_tokens = _teacher_tokenizer(settings.teacher, rows)
+        teacher, checkpoint = _factory(settings.teacher, task, teacher_tokens, notes)
+        if isinstance(settings.teacher, RandomInitConfig):
+            notes += unused_sizes(settings.teacher, teacher, key)
+        if settings.finetuned:
+            assert checkpoint is not None
+            note = check_checkpoint(checkpoint, task.num_labels, task.kind, task.labels)
+            notes += [note] if note else []
+        check_tokens(teacher_tokens, teacher.dims.vocabulary, name)
+    check_positions(teacher, settings.max_length, name, key)
+    tokenizers, student = _student(settings, task, teacher, teacher_tokens, notes)
     return ModelPair(teacher=teacher, student=student, tokenizers=tokenizers, notes=tuple(notes))
 
 
-def teacher_name(spec: SweepSpec) -> str | RandomInitSpec:
-    """The name of the teacher, or its sizes."""
-    named = spec.teacher.checkpoint or spec.teacher.model
-    assert named is not None
-    return named
-
-
-def teacher_family(spec: SweepSpec) -> ModelFamily:
-    """The family of the teacher.
-
-    Raises:
-        RaykdError: There is no such model, or none of a known family; says under which key.
-    """
-    with under(_teacher_key(spec)):
-        return family_named(teacher_name(spec))
-
-
-def _teacher_key(spec: SweepSpec) -> str:
-    return "teacher.checkpoint" if spec.teacher.checkpoint is not None else "teacher.model"
-
-
-def family_named(named: str | RandomInitSpec) -> ModelFamily:
+def family_named(named: str | RandomInitConfig) -> ModelFamily:
     """The family of a named model, or of one given by its sizes."""
-    if isinstance(named, RandomInitSpec):
+    if isinstance(named, RandomInitConfig):
         family: ModelFamily = registry.load("families", named.family)
         return family
     return family_of(read_config(resolve(named))["model_type"])
 
 
-def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Examples]) -> Any:
-    named = teacher_name(spec)
+def _teacher_tokenizer(named: str | RandomInitConfig, rows: Mapping[str, Examples]) -> Any:
     if isinstance(named, str):
         return load_tokenizer(named)
     texts = [text for column in rows["finetune"].texts for text in column]
@@ -144,14 +152,13 @@ def _teacher_tokenizer(spec: SweepSpec, rows: Mapping[str, Examples]) -> Any:
 
 
 def _factory(
-    named: str | RandomInitSpec, task: Task, tokenizer: Any, notes: list[str]
+    named: str | RandomInitConfig, task: Task, tokenizer: Any, notes: list[str]
 ) -> tuple[ModelFactory, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
-    if isinstance(named, RandomInitSpec):
+    if isinstance(named, RandomInitConfig):
         family_named(named).head_class(task.kind)  # before anything is trained
-        random_init = _config(named)
         factory = factory_from_random_init(
-            random_init,
+            named,
             vocabulary=id_count(tokenizer),
             kind=task.kind,
             num_labels=task.num_labels,
@@ -159,9 +166,12 @@ def _factory(
             pad=_padding(tokenizer, task.kind),
         )
         return factory, None
-    found = read_checkpoint(named, kind=task.kind, num_labels=task.num_labels, labels=task.labels)
-    notes += found.notes
-    return factory_from_state(found.state, task.kind, task.num_labels, task.labels), found
+    checkpoint = read_checkpoint(
+        named, kind=task.kind, num_labels=task.num_labels, labels=task.labels
+    )
+    notes += checkpoint.notes
+    factory = factory_from_state(checkpoint.state, task.kind, task.num_labels, task.labels)
+    return factory, checkpoint
 
 
 def _padding(tokenizer: Any, kind: str) -> int | None:
@@ -175,42 +185,27 @@ def _padding(tokenizer: Any, kind: str) -> int | None:
 
 
 def _student(
-    spec: SweepSpec, task: Task, teacher: ModelFactory, teacher_tokens: Any, notes: list[str]
+    settings: PairSettings,
+    task: Task,
+    teacher: ModelFactory,
+    teacher_tokens: Any,
+    notes: list[str],
 ) -> tuple[TokenizerPair, ModelFactory | StudentFromTeacher]:
-    same = TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True)
-    from_teacher, model = spec.student.from_teacher, spec.student.model
-    if from_teacher is not None:
-        check_from_teacher(
-            teacher,
-            layers=from_teacher.layers,
-            sparsity=from_teacher.sparsity,
-            weights=from_teacher.weights,
-        )
-        if from_teacher.sparsity is not None:
-            return same, StudentFromTeacher(
-                sparsity=float(from_teacher.sparsity), weights="finetuned"
-            )
-        assert from_teacher.layers is not None
-        return same, StudentFromTeacher(
-            layers=from_teacher.layers,
-            weights=from_teacher.weights,
-            sort_by_importance=from_teacher.sort_by_importance,
-        )
-    assert model is not None
-    name, length = describe_model(model), spec.data.max_length
-    if isinstance(model, RandomInitSpec):
-        named = teacher_name(spec)
-        teacher_is = named if isinstance(named, str) else _config(named)
-        notes += unused_vocabulary(_config(model), teacher_is, id_count(teacher_tokens))
+    student, name = settings.student, settings.student_name
+    if isinstance(student, StudentFromTeacher):
+        check_from_teacher(teacher, student)
+        return TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True), student
+    if isinstance(student, RandomInitConfig):
+        notes += unused_vocabulary(student, settings.teacher, id_count(teacher_tokens))
     with under("student.model"):
-        own = load_tokenizer(model) if isinstance(model, str) else teacher_tokens
-        factory, _ = _factory(model, task, own, notes)
-        if isinstance(model, RandomInitSpec):
-            notes += unused_sizes(_config(model), factory, "student.model")
+        own = load_tokenizer(student) if isinstance(student, str) else teacher_tokens
+        factory, _ = _factory(student, task, own, notes)
+        if isinstance(student, RandomInitConfig):
+            notes += unused_sizes(student, factory, "student.model")
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
-    check_positions(factory, length, name, "student.model")
+    check_positions(factory, settings.max_length, name, "student.model")
     if shared is None:
         return TokenizerPair(teacher=teacher_tokens, student=own, same=False), factory
     if task.task_kind.generates and shared.eos_token_id != own.eos_token_id:
@@ -231,8 +226,3 @@ def _shared(teacher: Any, student: Any, teacher_rows: int, student_rows: int) ->
     if id_count(teacher) > student_rows and id_count(student) <= min(student_rows, teacher_rows):
         return student
     return teacher
-
-
-def _config(given: RandomInitSpec) -> RandomInitConfig:
-    """The sizes of a model as the families read them."""
-    return RandomInitConfig(**{**given.model_dump(), "dropout": float(given.dropout)})

@@ -1,0 +1,142 @@
+"""Reads the rows of a task and splits them into roles: train, validation, test, finetune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from raykd.data.base import Array, DataSettings, Examples, Task
+from raykd.data.hold_out import choose, hold_out
+from raykd.data.keys import at_key
+from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
+from raykd.data.table import NoSplit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitPart:
+    """A split, or a part that is held out from it.
+
+    Attributes:
+        split: Its name.
+        fraction: The part, None for all of it.
+        key: The place in the user's file that asks for it, empty where nothing there does.
+    """
+
+    split: str
+    fraction: float | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleSettings:
+    """How rows are read and split into roles.
+
+    Attributes:
+        source: Where they come from, and the seed of every choice among them.
+        validation: The rows that the search is guided by.
+        test: The rows that the report shows.
+        finetune_rows: Rows that the teacher is fine-tuned on, None for all.
+        student_rows: Rows that students are trained on, None for all.
+        rationale_file: File with one rationale per line, which take the place of the data's.
+        rationales_in_prompts: Whether rationales are part of the prompts.
+        llm_labels: Whether students learn the responses of a language model.
+        augment: Adds rows to those that students are trained on; None: they stay as they are.
+    """
+
+    source: DataSettings
+    validation: SplitPart
+    test: SplitPart
+    finetune_rows: int | None = None
+    student_rows: int | None = None
+    rationale_file: str | None = None
+    rationales_in_prompts: bool = False
+    llm_labels: bool = False
+    augment: Callable[[Examples], Examples] | None = None
+
+
+def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
+    """Rows by role: ``finetune`` and ``train``, which may share rows, ``validation``, ``test``.
+
+    Extra evaluation splits, where they can be reached, are ``test_<suffix>``.
+
+    Parts that are held out from a split are disjoint. What is trained on is what they leave of
+    train; likewise, a role that names all of a split has what a part of it leaves. Roles that have
+    the same rows share the object, so that nothing is done twice for them.
+
+    Raises:
+        DataError: The rows are not what the task needs.
+        SetupError: They cannot be reached.
+    """
+    source = settings.source
+    roles, train, rest = _scored(task, settings)
+    if settings.test.split == task.extra_eval_with and settings.test.fraction is None:
+        reachable = task.splits(source)
+        for suffix, split in task.extra_eval_splits.items():
+            if split in reachable:
+                roles[f"test_{suffix}"] = _load(task, split, settings)
+    roles["finetune"] = train.take(choose(rest, settings.finetune_rows, source.seed))
+    roles["train"] = train.take(choose(rest, settings.student_rows, source.seed))
+    if settings.augment is not None:
+        roles["train"] = settings.augment(roles["train"])
+    if settings.llm_labels:
+        with at_key("data.label_type"):
+            roles["train"] = relabelled(roles["train"], task.name)
+    return roles
+
+
+def _scored(task: Task, settings: RoleSettings) -> tuple[dict[str, Examples], Examples, Array]:
+    """The rows of ``validation`` and ``test``, all of train, and which of train they leave."""
+    whole = {"train": _load(task, "train", settings)}
+    left = {"train": np.arange(len(whole["train"]))}
+    roles: dict[str, Examples] = {}
+    parts = {"validation": settings.validation, "test": settings.test}
+    for role, part in parts.items():
+        if part.split not in whole:
+            with _asked_by(part.key):
+                whole[part.split] = _load(task, part.split, settings)
+            left[part.split] = np.arange(len(whole[part.split]))
+        if part.fraction is not None:
+            with at_key(part.key and f"{part.key}.fraction"):
+                keep, held_out = hold_out(
+                    len(left[part.split]), part.fraction, settings.source.seed
+                )
+            roles[role] = whole[part.split].take(left[part.split][held_out])
+            left[part.split] = left[part.split][keep]
+    for role, part in parts.items():
+        if part.fraction is None:
+            rows, rest = whole[part.split], left[part.split]
+            roles[role] = rows if len(rest) == len(rows) else rows.take(rest)
+    return roles, whole["train"], left["train"]
+
+
+@contextmanager
+def _asked_by(key: str) -> Iterator[None]:
+    """Name the key that asks for a split, where there is no such split.
+
+    A file that the task's description names for the split stays the place of the mistake.
+    """
+    try:
+        yield
+    except NoSplit as exc:
+        in_task = any(problem.path.startswith(".splits.") for problem in exc.problems())
+        if not key or in_task:
+            raise
+        problems = [replace(problem, path=f"{key}.split") for problem in exc.problems()]
+        raise exc.with_problems(problems) from exc
+
+
+def _load(task: Task, split: str, settings: RoleSettings) -> Examples:
+    """Rows of a split, with their rationales."""
+    rows = task.load(split, settings.source)
+    if (file := settings.rationale_file) is not None:
+        with at_key("data.rationales.source"):
+            rationales = from_file(Path(file), split)
+            rows = with_rationales(rows, rationales, f"{file} ({task.name}, {split})")
+    if not settings.rationales_in_prompts:
+        return rows
+    with at_key("data.rationales.as_input"):
+        return rationales_as_input(rows, task.name)

@@ -1,0 +1,115 @@
+"""What the other rooms need of a search space, as plain settings of theirs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from raykd.data.base import DataSettings, Examples, Task
+from raykd.data.keys import at_key
+from raykd.data.row_roles import RoleSettings, SplitPart
+from raykd.errors import SpecError
+from raykd.models.base import RandomInitConfig
+from raykd.models.model_pair import PairSettings
+from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.spec.descriptions import describe_model
+from raykd.spec.schema import (
+    AugmentSpec,
+    DataSpec,
+    FromTeacher,
+    RandomInitSpec,
+    SplitRef,
+    SweepSpec,
+)
+from raykd.spec.splits import split_problems
+from raykd.sweep.user_cache import open_cache
+from raykd.teachers.augmented_rows import AugmentSettings, augmented
+
+
+def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
+    """How the rows of a task are read and split into roles.
+
+    Raises:
+        SpecError: A role would have the rows that are trained on.
+    """
+    data = spec.data
+    if problems := split_problems(data):
+        raise SpecError(problems=problems)
+    finetune_rows = spec.teacher.finetune.get("rows")
+    assert finetune_rows is None or isinstance(finetune_rows, int)
+    how = None if data.augment is None else augment_settings(data.augment)
+
+    def augment(train: Examples) -> Examples:
+        assert how is not None
+        with at_key("data.augment.vectors" if how.model is None else "data.augment"):
+            return augmented(task, train, how, open_cache()[0].folder)
+
+    return RoleSettings(
+        source=DataSettings(root=data.root, limit=data.limit, seed=data.seed),
+        validation=_split_part(data, "select_on"),
+        test=_split_part(data, "report_on"),
+        finetune_rows=finetune_rows,
+        student_rows=data.student_rows,
+        rationale_file=data.rationales.file,
+        rationales_in_prompts=data.rationales.as_input,
+        llm_labels=data.label_type == "llm",
+        augment=augment if how is not None else None,
+    )
+
+
+def augment_settings(augment: AugmentSpec) -> AugmentSettings:
+    """How rows are augmented."""
+    return AugmentSettings(
+        model=augment.model,
+        vectors=augment.vectors,
+        copies=augment.copies,
+        probability=float(augment.probability),
+        candidates=augment.candidates,
+        seed=augment.seed,
+    )
+
+
+def _split_part(data: DataSpec, key: Literal["select_on", "report_on"]) -> SplitPart:
+    ref: SplitRef = getattr(data, key)
+    return SplitPart(
+        split=ref.split,
+        fraction=None if ref.fraction is None else float(ref.fraction),
+        key=f"data.{key}" if key in data.model_fields_set else "",
+    )
+
+
+def pair_settings(spec: SweepSpec) -> PairSettings:
+    """Which models are paired."""
+    checkpoint, student = spec.teacher.checkpoint, spec.student
+    teacher = checkpoint or spec.teacher.model
+    assert teacher is not None
+    if student.from_teacher is not None:
+        derived: str | RandomInitConfig | StudentFromTeacher = _derived(student.from_teacher)
+    else:
+        assert student.model is not None
+        derived = _model(student.model)
+    return PairSettings(
+        teacher=_model(teacher),
+        teacher_key="teacher.model" if checkpoint is None else "teacher.checkpoint",
+        teacher_name=describe_model(teacher),
+        finetuned=checkpoint is not None,
+        student=derived,
+        student_name=describe_model(student.model),
+        max_length=spec.data.max_length,
+    )
+
+
+def _model(named: str | RandomInitSpec) -> str | RandomInitConfig:
+    if isinstance(named, str):
+        return named
+    return RandomInitConfig(**{**named.model_dump(), "dropout": float(named.dropout)})
+
+
+def _derived(student: FromTeacher) -> StudentFromTeacher:
+    if student.sparsity is not None:
+        return StudentFromTeacher(sparsity=float(student.sparsity), weights="finetuned")
+    assert student.layers is not None
+    return StudentFromTeacher(
+        layers=student.layers,
+        weights=student.weights,
+        sort_by_importance=student.sort_by_importance,
+    )
