@@ -15,7 +15,7 @@ avx512_bf16, torch 2.13.0+cpu, medians of seven pairs by `tests.benchmarks.dropo
 precision length 16 length 64 length 128
 ========= ========= ========= ==========
 bf16           1.17      1.32       1.52
-fp32           1.06      1.08       1.19
+fp32           1.06      1.08       1.14
 ========= ========= ========= ==========
 
 Axes: B batch, H head, L position, K position that is attended to, E width of a head.
