@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import (
     EXPLAIN,
     NO_LABEL,
@@ -32,6 +33,7 @@ from raykd.data.collate import Collator
 from raykd.methods.base import DistillationContext, Method, OnlineTeacherFn
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
+from raykd.models.generation import TextEnds
 from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext, Precision
@@ -91,7 +93,7 @@ class SmallPair:
         torch.manual_seed(0)  # for methods with trained modules
         context = DistillationContext(
             teacher=model_dims(self.teacher), student=model_dims(self.student), kind=self.kind,
-            num_labels=self.task.num_labels, end=END, pad=PAD,
+            num_labels=self.task.num_labels,
         )  # fmt: skip
         cls: type[Method[Any]] = registry.load("methods", name)
         method = cls(build(registry.params_of("methods", name), values), context)
@@ -134,7 +136,10 @@ class SmallPair:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
         read = self.outputs_fn(method, teacher)
-        return Step(model, method, self.task, read, precision=precision, world=world).train()
+        return Step(
+            model, method, self.task, read, precision=precision, world=world,
+            text_ends=TextEnds(end=END, pad=PAD),
+        ).train()  # fmt: skip
 
     def job(
         self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any
@@ -147,6 +152,7 @@ class SmallPair:
             model=model, method=method, task=self.task, train=self.read_by(method), validation=None,
             teacher=self.outputs_fn(method), settings=TrainSettings(**train),
             collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
+            end_id=END,
         )  # fmt: skip
         return dataclasses.replace(job, **own)
 
@@ -164,9 +170,9 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
         choices = np.random.default_rng(seed + 3).integers(5, VOCABULARY, (len(LENGTHS), 3))
         choices[::3, 2] = NO_LABEL
         at = np.zeros(len(LENGTHS), np.int64)
-        views = {n: dataclasses.replace(e, choices=choices, choice_at=at)
-                  for n, e in views.items()}  # fmt: skip
-        return dataclasses.replace(plain, views=views, choices=choices, choice_at=at)
+        columns = {CHOICE_TOKENS: choices, CHOICE_POSITION: at}
+        views = {n: dataclasses.replace(e, columns=columns) for n, e in views.items()}
+        return dataclasses.replace(plain, views=views, columns=columns)
     random = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)

@@ -46,15 +46,17 @@ LAYERS = {
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
-        raykd={"errors", "registry", "hub", "losses", "data.base", "data.prompts"},
+        raykd={"errors", "registry", "hub", "losses", "data.answer_choices", "data.base",
+               "data.kinds", "data.prompts", "data.task_kinds"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
     "methods": Layer(
         # Batches and outputs are types in the contract of a method, and it asks for signals. A
         # method that derives other teachers scores and removes units of the teacher.
-        raykd={"errors", "params", "losses", "data.base", "models.base", "models.signals",
-               "models.unit_selection", "models.structured_pruning", "models.unit_masks"},
+        raykd={"errors", "params", "losses", "data.base", "data.kinds", "data.task_kinds",
+               "models.base", "models.signals", "models.structured_pruning", "models.unit_masks",
+               "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -63,8 +65,8 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.files", "models.forward", "models.generation", "models.signals",
-               "methods.base", "results.records"},
+               "models.files", "models.forward", "models.generation", "models.inference",
+               "models.signals", "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(
@@ -72,7 +74,8 @@ LAYERS = {
         # Augmented rows are kept in the cache of teachers.
         raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
                "data.classification", "data.collate", "data.hold_out", "data.prompts",
-               "data.vectors", "models", "methods.base", "training", "results.records"},
+               "data.task_kinds", "data.vectors", "models", "methods.base", "training",
+               "results.records"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(

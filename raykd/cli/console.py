@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from raykd.cli.output import SHOWN, Format, Output
@@ -42,12 +41,7 @@ class Console(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave nothing unwritten."""
         sys.stderr.flush()
 
@@ -130,24 +124,31 @@ class Lines(Console):
             score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
             return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
-        if kind == "stage":
-            return [f"{event['task']}: {event['stage']}"]
         if kind == "trial_finished":
             return [_finished(self._state, event)]
-        if kind in ("note", "stopping"):
-            return [f"note: {event['message']}"]
-        if kind == "cluster" and event["nodes"] > 1:
-            return [describe_cluster(event)]
-        if kind == "waiting":
-            return [event["message"]]
-        if kind == "node":
-            return [describe_node(event)]
-        if kind == "slot" and event["state"] == "lost":
-            return [f"slot {event['slot']} on {event['node']} was lost"]
-        if kind == "sweep_finished":
-            why = f": {event['error']}" if event.get("error") else ""
-            return [f"{event['status']} after {about(event['seconds'])}{why}"]
-        return []
+        line = _line(event)
+        return [] if line is None else [line]
+
+
+def _line(event: Event) -> str | None:
+    """What is shown of an event that says everything itself, None for one that is not shown."""
+    kind = event["event"]
+    if kind == "stage":
+        return f"{event['task']}: {event['stage']}"
+    if kind in ("note", "stopping"):
+        return f"note: {event['message']}"
+    if kind == "cluster" and event["nodes"] > 1:
+        return describe_cluster(event)
+    if kind == "waiting":
+        return str(event["message"])
+    if kind == "node":
+        return describe_node(event)
+    if kind == "slot" and event["state"] == "lost":
+        return f"slot {event['slot']} on {event['node']} was lost"
+    if kind == "sweep_finished":
+        why = f": {event['error']}" if event.get("error") else ""
+        return f"{event['status']} after {about(event['seconds'])}{why}"
+    return None
 
 
 def _finished(state: Progress, event: Event) -> str:
@@ -206,14 +207,9 @@ class Logged(Console):
         self._shown.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End what shows the events."""
-        self._shown.__exit__(kind, error, trace)
+        self._shown.__exit__(*raised)
 
     def handle(self, event: Event) -> None:
         """Write and hand on."""
@@ -254,12 +250,7 @@ class LiveView(Console):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Draw a last time and release the terminal."""
         self._live.stop()
 

@@ -3,8 +3,9 @@
 A command is a file in this folder with a function of the file's own name, e.g. ``sweep`` in
 ``sweep.py``; adding the file adds the command. A file with ``COMMANDS`` holds a group instead: its
 functions are commands below the file's name (``raykd cluster check``). The function's docstring is
-its help, its annotated arguments (``typer.Argument``, ``typer.Option``) are its options. An
-argument named ``output`` receives the `raykd.cli.output.Output` that all printing goes through. The
+its help, its annotated arguments (``typer.Argument``, ``typer.Option``) are its options. Many of
+them are fields of a dataclass: an argument of such a type receives one. An argument named
+``output`` receives the `raykd.cli.output.Output` that all printing goes through. The
 common options (``-q``, ``-v``, ``--format``, ``--log-file``) are added here, except one that the
 function declares itself.
 A command returns its exit code, None for 0, and lets every `RaykdError` pass: it is shown here.
@@ -13,6 +14,7 @@ A command file imports nothing heavy before its function runs: ``raykd --help`` 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import io
@@ -176,7 +178,14 @@ def _common(
 
 def _with_common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """The function as Typer sees it: without `output`, with the common options at the end."""
-    own = inspect.signature(function, eval_str=True).parameters
+    groups: dict[str, Any] = {}  # dataclasses of options
+    own: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if dataclasses.is_dataclass(parameter.annotation) and name != "output":
+            groups[name] = parameter.annotation
+            own |= inspect.signature(groups[name], eval_str=True).parameters
+        else:
+            own[name] = parameter
     added = [
         p
         for p in inspect.signature(_common, eval_str=True).parameters.values()
@@ -189,6 +198,8 @@ def _with_common_options(function: Callable[..., int | None]) -> Callable[..., i
         output.configure(**{p.name: given.pop(p.name) for p in added})
         if "output" in own:
             given["output"] = output
+        for name, group in groups.items():
+            given[name] = group(**{n: given.pop(n) for n in inspect.signature(group).parameters})
         try:
             return function(**given)
         except Stopped as exc:  # of other interruptions Typer makes 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,110 +24,109 @@ SMOKE = ("search.trials=2", "data.limit=64", "train.epochs=1", "confirm.seeds=[1
 """What ``--smoke`` changes: two short trials per arm prove that everything fits together."""
 
 
-def sweep(
-    output: Output,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A search space.")] = None,
+@dataclass(frozen=True, kw_only=True)
+class SweepArguments:
+    """What may be typed after ``raykd sweep``."""
+
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A search space.")] = None
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs"),
+    ] = None
+    out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs")
     resume: Annotated[
         Path | None,
         typer.Option(
             "--resume", metavar="RUN", help="Continue this run folder.", autocompletion=runs
         ),
-    ] = None,
+    ] = None
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
-    ] = None,
+    ] = None
     submit: Annotated[
         str | None,
         typer.Option("--submit", metavar="URL", help="Run it as a job of the cluster there."),
-    ] = None,
+    ] = None
     trials: Annotated[
         int | None, typer.Option("--trials", help="Trials per arm; on a resumed run the new total.")
-    ] = None,
+    ] = None
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="End the search after this, e.g. 30m.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sweep.")] = None,
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sweep.")] = None
     isolate: Annotated[
         bool,
         typer.Option(
             "--isolate", help="New worker processes for every trial: some ten seconds each."
         ),
-    ] = False,
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
-    ] = False,
+    ] = False
     no_data: Annotated[
         bool, typer.Option("--no-data", help="With --dry-run: leave data and models out.")
-    ] = False,
+    ] = False
     smoke: Annotated[
         bool,
         typer.Option(
             "--smoke", help="Two trials of one epoch on 64 rows per arm, to prove the path."
         ),
-    ] = False,
+    ] = False
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Leave the confirm stage out.")
-    ] = False,
+    ] = False
     allow_changes: Annotated[
         bool,
         typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
-    ] = False,
-) -> int:
+    ] = False
+
+    def overrides(self) -> list[str]:
+        """``KEY=VALUE`` of ``--set`` and of the options that are short for one."""
+        shortcuts = {
+            "search.trials": None if self.resume else self.trials,
+            "search.time_budget": self.time_budget,
+            "search.seed": self.seed,
+            "resources.isolate": "true" if self.isolate else None,
+        }
+        given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+        return [*(self.override or ()), *given, *(SMOKE if self.smoke else ())]
+
+
+def sweep(output: Output, typed: SweepArguments) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
     from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
 
-    overrides = list(override or ())
-    shortcuts = (
-        ("search.trials", None if resume else trials), ("search.time_budget", time_budget),
-        ("search.seed", seed), ("resources.isolate", "true" if isolate else None),
-    )  # fmt: skip
-    overrides += [f"{key}={value}" for key, value in shortcuts if value is not None]
-    overrides += SMOKE if smoke else ()
-    if submit is not None and (resume is not None or address is not None):
+    overrides = typed.overrides()
+    if typed.submit is not None and (typed.resume is not None or typed.address is not None):
         raise SpecError(
             "--submit sends a search space away: it goes with neither --resume nor --address",
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
-    spec, source = _read(file, resume, overrides)
-    if resume is not None and trials is not None:
+    spec, source = _read(typed.file, typed.resume, overrides)
+    if typed.resume is not None and typed.trials is not None:
         from raykd.sweep.run_folder import with_budget
 
-        spec = with_budget(resume, spec, trials)
-    if dry_run:
-        seen, wrong = (None, []) if no_data else look_at(str(file or resume), spec, overrides)
+        spec = with_budget(typed.resume, spec, typed.trials)
+    if typed.dry_run:
+        name = str(typed.file or typed.resume)
+        seen, wrong = (None, []) if typed.no_data else look_at(name, spec, overrides)
         raise_all(wrong)
-        show_plan(str(file or resume), spec, output, seen)
+        show_plan(name, spec, output, seen)
         return 0
-    if submit is not None:
+    if typed.submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
-        arguments += ["--no-confirm"] if no_confirm else []
-        return _submit(submit, spec, source, arguments, out, output)
+        arguments += ["--no-confirm"] if typed.no_confirm else []
+        return _submit(typed.submit, spec, source, arguments, typed.out, output)
     try:
-        return _run(spec, source, output, out, address, resume, confirm=not no_confirm,
-                    allow_changes=allow_changes)  # fmt: skip
+        return _run(typed, spec, source, output)
     except (SpecError, DataError) as exc:
-        if file is None:
+        if typed.file is None:
             raise
-        found = [placed(problem, file, overrides) for problem in exc.problems()]
+        found = [placed(problem, typed.file, overrides) for problem in exc.problems()]
         raise exc.with_problems(found) from exc
 
 
-def _run(
-    spec: SweepSpec,
-    source: str,
-    output: Output,
-    out: Path,
-    address: str | None,
-    resume: Path | None,
-    *,
-    confirm: bool,
-    allow_changes: bool,
-) -> int:
+def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
@@ -134,11 +134,11 @@ def _run(
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
-        out=out,
-        address=None if address == "local" else address,
-        resume=resume,
-        confirm=confirm,
-        allow_changes=allow_changes,
+        out=typed.out,
+        address=None if typed.address == "local" else typed.address,
+        resume=typed.resume,
+        confirm=not typed.no_confirm,
+        allow_changes=typed.allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
     where = _Where(output)

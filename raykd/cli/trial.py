@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,53 +15,44 @@ from raykd.errors import DataError, SpecError
 if TYPE_CHECKING:
     from raykd.params import Scalar
     from raykd.results.records import Evaluation, TrialResult
+    from raykd.spec.schema import SweepSpec
 
 
-def trial(
-    output: Output,
+@dataclass(frozen=True, kw_only=True)
+class TrialArguments:
+    """What may be typed after ``raykd trial``."""
+
     source: Annotated[
         Path, typer.Argument(metavar="FILE|RUN", help="A search space, or a run folder.")
-    ],
-    arm: Annotated[str | None, typer.Option("--arm", help="The arm.", autocompletion=arms)] = None,
-    task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None,
+    ]
+    arm: Annotated[str | None, typer.Option("--arm", help="The arm.", autocompletion=arms)] = None
+    task: Annotated[str | None, typer.Option("--task", help="The task, if several.")] = None
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", help="A parameter of method or training."),
-    ] = None,
+    ] = None
     again: Annotated[
         str | None, typer.Option("--trial", metavar="ID", help="This trial of the run again.")
-    ] = None,
+    ] = None
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the trial.")
-    ] = None,
+    ] = None
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
-    ] = None,
-) -> None:
+    ] = None
+
+
+def trial(output: Output, typed: TrialArguments) -> None:
     """Run one trial here, without Ray: errors come with their full traceback under -v."""
-    import dataclasses
-
-    from raykd.spec.load import load_spec, placed
+    from raykd.spec.load import placed
     from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
-    from raykd.sweep.run_folder import reopen
 
-    given = _parameters(param or ())
-    if again is not None:
-        spec, _ = reopen(source)
-        earlier = _earlier(source, again)
-        task, arm = earlier.task, earlier.arm
-        given = {**earlier.params, **given}
-        seed = earlier.seed if seed is None else seed
-    else:
-        spec = load_spec(source, override or ())
-    if arm is None:
-        raise SpecError("--arm is missing", hint=f"one of: {', '.join(spec.methods)}")
-    task = task or spec.tasks[0]
-    config = trial_of(spec, Path("runs"), task, arm, given)
-    if seed is not None:
-        config = dataclasses.replace(config, seed=seed)
-    if again is not None:
-        config = dataclasses.replace(config, precision=earlier.precision)
+    spec, chosen = _chosen(typed)
+    config = trial_of(spec, Path("runs"), chosen.task, chosen.arm, chosen.parameters)
+    if chosen.seed is not None:
+        config = replace(config, seed=chosen.seed)
+    if chosen.precision is not None:
+        config = replace(config, precision=chosen.precision)
 
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         output.note(f"teacher {phase} {done:,}/{total:,} {detail}".rstrip())
@@ -70,12 +62,13 @@ def trial(
 
     try:
         setup, prepared, _ = prepare_task(
-            spec, task, None, progress, lambda said: output.note(f"note: {said}")
+            spec, config.task, None, progress, lambda said: output.note(f"note: {said}")
         )
     except (SpecError, DataError) as exc:
-        if again is not None:
+        if typed.again is not None:
             raise
-        found = [placed(problem, source, override or ()) for problem in exc.problems()]
+        overrides = typed.override or ()
+        found = [placed(problem, typed.source, overrides) for problem in exc.problems()]
         raise exc.with_problems(found) from exc
     outcome = run_in_process(config, prepared, setup.task, on_evaluation)
     if output.is_json:
@@ -84,6 +77,40 @@ def trial(
         return
     output.note(_line(outcome.evaluation))
     output.facts({name: f"{value:.4f}" for name, value in outcome.metrics.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The trial to run; None: as in every search trial."""
+
+    task: str
+    arm: str
+    parameters: dict[str, Scalar]
+    seed: int | None
+    precision: str | None = None
+
+
+def _chosen(typed: TrialArguments) -> tuple[SweepSpec, _Chosen]:
+    """The search space, and what was chosen of it: an earlier trial, or one of a named arm."""
+    from raykd.spec.load import load_spec
+    from raykd.sweep.run_folder import reopen
+
+    given = _parameters(typed.param or ())
+    if typed.again is not None:
+        spec, _ = reopen(typed.source)
+        earlier = _earlier(typed.source, typed.again)
+        return spec, _Chosen(
+            task=earlier.task,
+            arm=earlier.arm,
+            parameters={**earlier.params, **given},
+            seed=earlier.seed if typed.seed is None else typed.seed,
+            precision=earlier.precision,
+        )
+    spec = load_spec(typed.source, typed.override or ())
+    if typed.arm is None:
+        raise SpecError("--arm is missing", hint=f"one of: {', '.join(spec.methods)}")
+    task = typed.task or spec.tasks[0]
+    return spec, _Chosen(task=task, arm=typed.arm, parameters=given, seed=typed.seed)
 
 
 def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:

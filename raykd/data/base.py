@@ -12,30 +12,25 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from raykd.data.batch import NO_LABEL as NO_LABEL
+from raykd.data.batch import PADDED as PADDED
+from raykd.data.batch import Array as Array
+from raykd.data.batch import Batch as Batch
+from raykd.data.batch import moved as moved
+from raykd.data.kinds.base import TaskKind
+from raykd.data.plain_tokenizer import PlainTokenizer as PlainTokenizer
+from raykd.data.task_kinds import KINDS as KINDS
+from raykd.data.task_kinds import TEXT_KINDS as TEXT_KINDS
+from raykd.data.task_kinds import TOKEN_KINDS as TOKEN_KINDS
+from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError
 
-Array = npt.NDArray[Any]
-
-KINDS = ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
-"""Kinds of task. Logits of a batch: ``[B, C]``; ``[B, 1]``; ``[B, 2, L]`` (first and last token of
-the span, `PADDED` outside of the row); for the last three ``[M, vocabulary]`` for the M tokens that
-have a label, row by row."""
-TOKEN_KINDS = ("masked_lm", "causal_lm", "seq2seq")
-"""Kinds whose labels are tokens."""
-TEXT_KINDS = ("causal_lm", "seq2seq")
-"""Kinds of task that generate text: by a decoder, or by an encoder and a decoder."""
 PREDICT, EXPLAIN = "predict", "explain"
 """Names of the two tasks of step-by-step distillation, which its prompts begin with."""
 PLAIN = "plain"
 """Name of the plain rows, among the views of a batch."""
-NO_LABEL = -100
-"""Label of a token that has none."""
-PADDED = -1e4
-"""Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,43 +88,6 @@ class Examples:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlainTokenizer:
-    """A tokenizer as plain data, which can be sent to any process: ids to text and back.
-
-    Attributes:
-        tokenizer: The tokenizer as the ``tokenizers`` package writes it.
-        end: The token that ends a text.
-        pad: The token that pads.
-        vocabulary: Token ids that it can give; None where that is not known.
-    """
-
-    tokenizer: str
-    end: int
-    pad: int
-    vocabulary: int | None = None
-
-    def encode(self, texts: Sequence[str]) -> list[Array]:
-        """The token ids of each, int64, without special tokens."""
-        from tokenizers import Tokenizer
-
-        found = Tokenizer.from_str(self.tokenizer)
-        # How rows are padded and cut is no part of the text.
-        found.no_padding()
-        found.no_truncation()
-        encoded = found.encode_batch(list(texts), add_special_tokens=False)
-        return [np.asarray(row.ids, np.int64) for row in encoded]
-
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each, without special tokens."""
-        from tokenizers import Tokenizer
-
-        found: list[str] = Tokenizer.from_str(self.tokenizer).decode_batch(
-            [list(row) for row in ids], skip_special_tokens=True
-        )
-        return found
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class EvalReferences:
     """How the predictions for encoded rows are combined, and what they are compared with.
 
@@ -174,10 +132,7 @@ class TokenizedDataset:
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
             another text than `input_ids` (what a decoder writes); None when they lie alike.
         views: Prompt views of the same rows, by name.
-        choices: int64 ``[N, C]``, the token of each answer choice at the place in a response where
-            the choices of its row differ first; `NO_LABEL` where a row has fewer choices. None
-            for rows without choices.
-        choice_at: int64 ``[N]``, that place: which token of the response it is, from 0.
+        columns: Further arrays with one entry per row, ``[N, ...]``, by name; batches carry them.
     """
 
     input_ids: Array
@@ -189,8 +144,7 @@ class TokenizedDataset:
     token_labels: bool = False
     label_offsets: Array | None = None
     views: Mapping[str, TokenizedDataset] = field(default_factory=dict)
-    choices: Array | None = None
-    choice_at: Array | None = None
+    columns: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -198,8 +152,9 @@ class TokenizedDataset:
     def arrays(self) -> Iterator[Array]:
         """Every array, those of the views included."""
         yield from (self.input_ids, self.token_type_ids, self.offsets, self.labels)
-        some = (self.label_offsets, self.choices, self.choice_at)
-        yield from (array for array in some if array is not None)
+        if self.label_offsets is not None:
+            yield self.label_offsets
+        yield from self.columns.values()
         if self.references is not None:
             yield self.references.groups
             if self.references.spans is not None:
@@ -232,55 +187,12 @@ class TokenizedDataset:
         return array
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """One padded batch.
-
-    Attributes:
-        input_ids: int64 ``[B, L]``.
-        attention_mask: int64 ``[B, L]``, 1 = token; ones come first.
-        token_type_ids: int64 ``[B, L]``.
-        labels: int64 or float32 ``[B]``; int64 ``[B, 2]`` for spans, ``[B, L]`` for token labels
-            (of a length of their own where they are those of another text).
-        index: int64 ``[B]``, row numbers in the split; the key for cached teacher outputs.
-        views: Prompt views of the same rows, by name.
-        choices: int64 ``[B, C]``, tokens of answer choices; see `TokenizedDataset`.
-        choice_at: int64 ``[B]``, the place in the response that they are for.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    token_type_ids: Tensor
-    labels: Tensor
-    index: Tensor
-    views: Mapping[str, Batch] = field(default_factory=dict)
-    choices: Tensor | None = None
-    choice_at: Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device; `index` stays on the host, where outputs are looked up."""
-        return Batch(
-            input_ids=self.input_ids.to(device, non_blocking=True),
-            attention_mask=self.attention_mask.to(device, non_blocking=True),
-            token_type_ids=self.token_type_ids.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-            index=self.index,
-            views={name: batch.to(device) for name, batch in self.views.items()},
-            choices=_there(self.choices, device),
-            choice_at=_there(self.choice_at, device),
-        )
-
-
-def _there(values: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if values is None else values.to(device, non_blocking=True)
-
-
 class Task(ABC):
     """A task: where its rows are, how they are tokenised, what is measured.
 
     Attributes:
         name: The YAML name, e.g. ``glue/rte``.
-        kind: One of `KINDS`; chooses the head and the task loss.
+        kind: The name of its kind, one of `KINDS`; chooses the head and the task loss.
         labels: Class names in id order; empty for regression.
         metric: The metric that decides; higher is better.
         metrics: All metrics reported, `metric` among them.
@@ -306,6 +218,11 @@ class Task(ABC):
     units: Mapping[str, str] = MappingProxyType({})
     extra_eval_splits: Mapping[str, str] = MappingProxyType({})
     extra_eval_with: str = "validation"
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """Its kind."""
+        return task_kind(self.kind)
 
     @property
     def num_labels(self) -> int:
@@ -359,16 +276,16 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{self.name} has no prompts")
 
-    @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The task's own loss, mean over the batch, a scalar."""
+        """The task's own loss, mean over the batch, a scalar; that of its kind."""
+        return self.task_kind.loss(logits, batch)
 
     tally_size: int = 0
     text_metrics: tuple[str, ...] = ()
     max_new_tokens: int = 0
 
     def read_by(self, kind: str) -> Task:
-        """The same task for models of a kind of their own: ``causal_lm`` or ``seq2seq``.
+        """The same task for models of a kind of their own, one of `TEXT_KINDS`.
 
         Args:
             kind: How the model writes text; empty for models that do not.

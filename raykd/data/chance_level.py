@@ -26,7 +26,7 @@ def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple
     """
     if metric in task.text_metrics:
         return _of_responses(task, encoded, metric)
-    if task.kind != "classification" or metric not in task.metrics:
+    if not task.task_kind.has_class_names or metric not in task.metrics:
         return ()
     found = []
     for label in range(task.num_labels):

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional as F
 
 from raykd.data import columns, metrics
-from raykd.data.base import Array, Batch, EvalReferences, Examples, TokenizedDataset
+from raykd.data.base import Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.squad_metrics import score_answers
@@ -95,10 +93,6 @@ class ChoiceTask(FileTask):
                 texts=tuple(n for of in rows.fields["names"] for n in of),
             ),
         )
-
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of right and wrong, mean over the choices of the batch, in float32."""
-        return F.cross_entropy(logits.float(), batch.labels)
 
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""

@@ -6,11 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-from torch.nn import functional as F
-
 from raykd.data import columns, metrics
-from raykd.data.base import Array, Batch, Examples, Task, TokenizedDataset
+from raykd.data.base import Array, Examples, Task, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.keys import at_key
@@ -18,7 +15,7 @@ from raykd.data.table import Table
 
 
 class TextTask(Task):
-    """What all tasks on one or two texts share: tokenising, loss, metrics."""
+    """What all tasks on one or two texts share: tokenising, metrics."""
 
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first.
@@ -29,15 +26,9 @@ class TextTask(Task):
         metrics.check_labels(rows.labels, self.num_labels if self.labels else None)
         return encode(rows, tokenizer, max_length)
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy, or the squared error for regression; mean over the batch, in float32."""
-        if self.kind == "regression":
-            return F.mse_loss(logits.float().squeeze(-1), batch.labels.float())
-        return F.cross_entropy(logits.float(), batch.labels)
-
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""
-        score = metrics.score_values if self.kind == "regression" else metrics.score_classes
+        score = metrics.score_classes if self.task_kind.has_class_names else metrics.score_values
         return score(self.metrics, logits, encoded.labels)
 
 
@@ -73,7 +64,7 @@ class TextClassification(TextTask, FileTask):
         if self.compose is not None:
             texts = [*zip(*(self.compose(*row) for row in zip(*texts, strict=True)), strict=True)]
         with at_key(".label" if own else ""):
-            if self.kind == "regression":
+            if not self.task_kind.has_class_names:
                 labels = columns.scores(table, self.label, *self.span, own=own)
             else:
                 labels = columns.class_ids(table, self.label, self.labels, own=own)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
 
@@ -60,13 +59,9 @@ class Collator:
             index=torch.from_numpy(rows.copy()),
             views={name: replace(self, views=())(encoded.views[name], rows)
                     for name in self.views if name in encoded.views},
-            choices=_some(encoded.choices, rows),
-            choice_at=_some(encoded.choice_at, rows),
+            columns={name: torch.from_numpy(values[rows])
+                     for name, values in encoded.columns.items()},
         )  # fmt: skip
-
-
-def _some(values: Array | None, rows: Array) -> Tensor | None:
-    return None if values is None else torch.from_numpy(values[rows])
 
 
 def _places(offsets: Array, rows: Array, context_padding: int, most: int) -> tuple[Array, Array]:

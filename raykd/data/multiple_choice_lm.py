@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.prompts import encode_prompts
 from raykd.data.table import Table
@@ -39,7 +40,7 @@ class MultipleChoiceLMTask(GenerationTask):
     def read_table(self, table: Table) -> Examples:
         """Prompts; for a decoder they end with the line, so that no token spans the border."""
         examples = list(self.read(table))
-        if self.kind == "causal_lm":
+        if self.task_kind.is_joined:
             examples = [replace(example, after=f"{example.after}\n") for example in examples]
         return rows_of(examples, table)
 
@@ -50,7 +51,8 @@ class MultipleChoiceLMTask(GenerationTask):
         candidates = encode_choices(rows, tokenizer, max_length, self.kind)
         at, choices = told_apart(candidates)
         references = replace(encoded.references, candidates=candidates)
-        return replace(encoded, references=references, choices=choices, choice_at=at)
+        columns = {**encoded.columns, CHOICE_TOKENS: choices, CHOICE_POSITION: at}
+        return replace(encoded, references=references, columns=columns)
 
 
 def encode_choices(rows: Examples, tokenizer: Any, max_length: int, kind: str) -> TokenizedDataset:

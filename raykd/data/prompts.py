@@ -21,6 +21,7 @@ from raykd.data.base import (
     PlainTokenizer,
     TokenizedDataset,
 )
+from raykd.data.task_kinds import task_kind
 
 ROWS_AT_ONCE = 2048
 SHARE = 0.5
@@ -40,21 +41,22 @@ def encode_prompts(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
             which of its characters may go, ``answers`` what is accepted as its response.
         tokenizer: A fast ``PreTrainedTokenizerBase`` with a token that ends a text.
         max_length: Most tokens of a row.
-        kind: ``causal_lm`` or ``seq2seq``.
+        kind: A kind that generates text; whether prompt and response are one text.
     """
     begin, end = frame(tokenizer)
-    room = int(max_length * SHARE) - len(begin) - (len(end) if kind == "seq2seq" else 0)
+    joined = task_kind(kind).is_joined
+    room = int(max_length * SHARE) - len(begin) - (0 if joined else len(end))
     prompts, before = _fitting(rows, tokenizer, room)
     asked = [np.concatenate([begin, ids]) for ids in before]
-    written = _responses(prompts, rows.texts[1], before, tokenizer, kind)
+    written = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
     truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
     pairs = list(zip(asked, written, strict=True))
-    if kind == "seq2seq":
-        truncated += sum(len(ids) > max_length for ids in written)
-        found = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
-    else:
+    if joined:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
         found = [joined_row(ids, out, max_length) for ids, out in pairs]
+    else:
+        truncated += sum(len(ids) > max_length for ids in written)
+        found = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
     references = EvalReferences(
         groups=np.arange(len(rows)),
         answers=rows.fields["answers"],
@@ -65,7 +67,7 @@ def encode_prompts(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
             vocabulary=id_count(tokenizer),
         ),
     )
-    encoded = of_rows(found, apart=kind == "seq2seq")
+    encoded = of_rows(found, apart=not joined)
     return replace(encoded, truncated=truncated, references=references)
 
 
@@ -192,12 +194,13 @@ def _responses(
     responses: Sequence[str],
     before: Sequence[Array],
     tokenizer: Any,
-    kind: str,
+    *,
+    joined: bool,
 ) -> list[Array]:
     """Token ids of the responses and the token that ends them."""
     end = np.asarray([tokenizer.eos_token_id], np.int64)
     alone = _ids(responses, tokenizer)
-    if kind == "causal_lm":
+    if joined:
         both = _ids([p + r for p, r in zip(prompts, responses, strict=True)], tokenizer)
         for row, (whole, own) in enumerate(zip(both, before, strict=True)):
             # Tokens may grow together across the border; then the response stands alone.

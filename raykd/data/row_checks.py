@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from raykd.data.answer_choices import CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
 from raykd.errors import DataError
 
@@ -49,12 +50,12 @@ def check_choices(name: str, train: Examples, encoded: TokenizedDataset) -> None
         DataError: Names the first such row.
     """
     hint = "set view: tokens for that method, or leave it out"
-    if encoded.choices is None:
+    if CHOICE_TOKENS not in encoded.columns:
         raise DataError(
             f"rows of {name} have no answer choices, which a method of this file compares",
             hint=hint,
         )
-    for row, ids in enumerate(encoded.choices):
+    for row, ids in enumerate(encoded.columns[CHOICE_TOKENS]):
         own = ids[ids != NO_LABEL]
         if len(np.unique(own)) < len(own):
             raise DataError(

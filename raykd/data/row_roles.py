@@ -90,11 +90,7 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
         if part.fraction is None:
             rows, rest = whole[part.split], left[part.split]
             roles[role] = rows if len(rest) == len(rows) else rows.take(rest)
-    if settings.test.split == task.extra_eval_with and settings.test.fraction is None:
-        reachable = task.splits(source)
-        for suffix, split in task.extra_eval_splits.items():
-            if split in reachable:
-                roles[f"test_{suffix}"] = _load(task, split, settings)
+    roles |= _extra_eval_roles(task, settings)
     train = whole["train"]
     roles["finetune"] = train.take(choose(left["train"], settings.finetune_rows, source.seed))
     roles["train"] = train.take(choose(left["train"], settings.student_rows, source.seed))
@@ -104,6 +100,18 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
         with at_key("data.label_type"):
             roles["train"] = relabelled(roles["train"], task.name)
     return roles
+
+
+def _extra_eval_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
+    """The extra evaluation splits that can be reached, where the whole of their split is test."""
+    if settings.test.split != task.extra_eval_with or settings.test.fraction is not None:
+        return {}
+    reachable = task.splits(settings.source)
+    return {
+        f"test_{suffix}": _load(task, split, settings)
+        for suffix, split in task.extra_eval_splits.items()
+        if split in reachable
+    }
 
 
 @contextmanager

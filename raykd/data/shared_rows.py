@@ -55,7 +55,7 @@ def shared(
             count = sum(d in seen for d in of[role]) if role != place else 0
             if count:
                 found[f"{role} in {place}"] = count, len(of[role])
-    if task.kind == "classification":
+    if task.task_kind.has_class_names:
         labels: dict[bytes, list[int]] = defaultdict(list)
         for digest, label in zip(of["train"], splits["train"].labels.tolist(), strict=True):
             labels[digest].append(label)

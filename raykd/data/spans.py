@@ -63,16 +63,11 @@ def encode_windows(
     lengths = np.fromiter((len(e.ids) for e, _ in parts), np.int64, len(parts))
     spans = [_spans(encoding) for encoding, _ in parts]
     groups = np.fromiter((owner for _, owner in parts), np.int64, len(parts))
-    labels = np.zeros((len(parts), 2), np.int64)
-    for i, (of, owner) in enumerate(zip(spans, groups, strict=True)):
-        if answers[owner]:
-            first = starts[owner][0]
-            labels[i] = _label(of, first, first + len(answers[owner][0]))
     return TokenizedDataset(
         input_ids=np.concatenate([np.asarray(e.ids, np.int32) for e, _ in parts]),
         token_type_ids=np.concatenate([np.asarray(e.type_ids, np.int8) for e, _ in parts]),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=labels,
+        labels=_labels(spans, groups, answers, starts),
         references=EvalReferences(
             groups=groups,
             answers=tuple(answers),
@@ -80,6 +75,21 @@ def encode_windows(
             spans=np.concatenate(spans),
         ),
     )
+
+
+def _labels(
+    spans: Sequence[Array],
+    groups: Array,
+    answers: Sequence[tuple[str, ...]],
+    starts: Sequence[tuple[int, ...]],
+) -> Array:
+    """First and last token of the first answer in every window, ``[N, 2]``; 0 where it is not."""
+    labels = np.zeros((len(spans), 2), np.int64)
+    for i, (of, owner) in enumerate(zip(spans, groups, strict=True)):
+        if answers[owner]:
+            first = starts[owner][0]
+            labels[i] = _label(of, first, first + len(answers[owner][0]))
+    return labels
 
 
 def best_spans(logits: Array, encoded: TokenizedDataset, *, n_best: int, longest: int) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
+from raykd.data.base import NO_LABEL, Array, TokenizedDataset
 from raykd.data.files import FileTask
 
 
@@ -26,14 +26,6 @@ class TokenTask(FileTask):
 
     counted: tuple[str, str] = ("token_accuracy", "log_likelihood")
     tally_size: int = 3
-
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the tokens that have a label, in float32."""
-        labels = batch.labels[batch.labels != NO_LABEL]
-        # The mean over no token is not a number, and a rank may have none.
-        if not len(labels):
-            return logits.float().sum()
-        return F.cross_entropy(logits.float(), labels)
 
     def tally(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Number of tokens, how many of them are the most likely ones, and their log-likelihood."""

@@ -248,7 +248,7 @@ class _WindowSide:
 
     def __init__(self, inner: Tensor, valid: Tensor, window: NeighbourWindow) -> None:
         self._shape = inner.shape
-        self._half, self._width = window.half, 2 * window.half + 1
+        self._width = 2 * window.half + 1
         self._vertices, end = valid.shape[1], inner.shape[1]
         flat = inner.flatten(1)
         offsets = torch.arange(self._width, device=inner.device)[:, None]

@@ -31,7 +31,7 @@ def teacher_grad_cross_entropy(
         temperature: T > 0.
 
     Returns:
-        Nats per row, shape ``[...]``.
+        One value per row in nats, shape ``[...]``.
 
     Raises:
         ShapeError: If the shapes differ.

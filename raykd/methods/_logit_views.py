@@ -10,6 +10,7 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models.base import Outputs
+from raykd.models.signals.texts import AnswerChoices
 
 
 def at_choices(outputs: Outputs, batch: Batch) -> Tensor:
@@ -23,12 +24,11 @@ def at_choices(outputs: Outputs, batch: Batch) -> Tensor:
         outputs: Of a model that writes text.
         batch: Rows with choices.
     """
-    assert batch.choices is not None
-    assert batch.choice_at is not None
+    choices, position = AnswerChoices().of(batch)
     lengths = (batch.labels != NO_LABEL).sum(dim=1)
-    tokens = lengths.cumsum(dim=0) - lengths + batch.choice_at
-    scores = at_tokens(outputs, tokens).gather(1, batch.choices.clamp_min(0))
-    return scores.masked_fill(batch.choices == NO_LABEL, PADDED)
+    tokens = lengths.cumsum(dim=0) - lengths + position
+    scores = at_tokens(outputs, tokens).gather(1, choices.clamp_min(0))
+    return scores.masked_fill(choices == NO_LABEL, PADDED)
 
 
 def at_tokens(outputs: Outputs, tokens: Tensor) -> Tensor:

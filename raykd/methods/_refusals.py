@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
+from raykd.data.base import PLAIN
 from raykd.models.signals.texts import needs_running_model
 
 if TYPE_CHECKING:
@@ -25,17 +25,21 @@ def pair_refusal(
     """
     if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
-    positions = bool(needs.by_position)
-    if context.teacher_view not in ("", view) and (
-        positions or (needs.cacheable and needs_running_model(needs))
+    positions, kind = bool(needs.by_position), context.task_kind
+    views = context.teacher_views
+    if (
+        views
+        and PLAIN not in views
+        and view not in views
+        and (positions or (needs.cacheable and needs_running_model(needs)))
     ):
         what = "the hidden states of" if positions else "what the teacher says of"
         return (
             f"reads {what} the student's own prompts, but the teacher was fine-tuned on prompts "
-            f"that begin with '{context.teacher_view}: '\n"
+            f"that begin with '{views[0]}: '\n"
             "leave out teacher.finetune.explain, or this method"
         )
-    if positions and context.kind == "seq2seq":
+    if positions and kind.generates and not kind.is_joined:
         return (
             "reads hidden states, and a model with an encoder and a decoder has two kinds of them\n"
             "choose a decoder such as GPT-2, or a method on tokens (kd)"
@@ -54,17 +58,16 @@ def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: b
         f"differently (vocabularies of {context.teacher.vocabulary:,} and "
         f"{context.student.vocabulary:,})"
     )
-    other = {"classification": "class logits (kd)", "regression": "scores (kd)"}
-    other |= dict.fromkeys(TEXT_KINDS, "texts (seqkd)")
+    kind = context.task_kind
     hint = "choose a student with the teacher's tokenizer"
-    if context.kind in other:
-        hint += f", or a method on {other[context.kind]}"
+    if kind.generates:
+        hint += ", or a method on texts (seqkd)"
+    elif kind.labels_of == "row":
+        hint += f", or a method on {kind.outputs} (kd)"
     if needs.by_position:
         return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-    if needs.cacheable and context.kind in TOKEN_KINDS:
-        return f"compares distributions over the vocabulary, but {pair}\n{hint}"
-    if needs.cacheable and context.kind == "span":
-        return f"compares first and last tokens of answers, but {pair}\n{hint}"
+    if needs.cacheable and kind.labels_of != "row":
+        return f"compares {kind.outputs}, but {pair}\n{hint}"
     if needs_running_model(needs):
         return f"lets the teacher read text of the student, but {pair}\n{hint}"
     if derives:

@@ -12,13 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
+
+BETA_HELP = "Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence."
+"""What the parameter of the Jensen-Shannon divergence does, in the methods that have it."""
 
 
 class HasRatio(Protocol):

@@ -14,10 +14,16 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from raykd.data.base import TOKEN_KINDS, Array, Batch
+from raykd.data.base import Array, Batch
+from raykd.data.kinds.base import TaskKind
+from raykd.data.task_kinds import ROW_KINDS, task_kind
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
+from raykd.methods._model_functions import OnlineTeacherFn as OnlineTeacherFn
+from raykd.methods._model_functions import Sampling as Sampling
+from raykd.methods._model_functions import StudentFn as StudentFn
+from raykd.methods._model_functions import TeacherOutputsFn as TeacherOutputsFn
 from raykd.methods._ranks import Ranks, SingleProcess
 from raykd.methods._refusals import pair_refusal
 from raykd.models.base import ModelDims, Outputs, Subnet
@@ -36,15 +42,12 @@ class DistillationContext:
     Attributes:
         teacher: Sizes of the teacher.
         student: Sizes of the student.
-        kind: Kind of task, one of `raykd.data.base.KINDS`.
+        kind: Name of the kind of task, one of `raykd.data.task_kinds.KINDS`.
         num_labels: Classes, 1 for regression.
         same_tokens: Whether both models split text alike, so that positions correspond.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_view: Name of the view of the rows that the teacher was fine-tuned on; empty:
-            the rows as they are.
-        end: The token that ends a text, for tasks that write text.
-        pad: The token that pads.
-        explains: Whether the teacher learnt to explain, as far as that is known.
+        teacher_views: Names of the views of the rows that the teacher was fine-tuned on, the one
+            that it answers first; empty where that is not known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
     """
@@ -55,12 +58,14 @@ class DistillationContext:
     num_labels: int
     same_tokens: bool = True
     vocabulary: int | None = None
-    teacher_view: str = ""
-    end: int = 0
-    pad: int = 0
-    explains: bool = True
+    teacher_views: tuple[str, ...] = ()
     teacher_name: str = "teacher"
     student_name: str = "student"
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """The kind of task."""
+        return task_kind(self.kind)
 
     @property
     def shared_vocabulary(self) -> int:
@@ -74,7 +79,7 @@ class DistillationContext:
     @property
     def compared_vocabulary(self) -> int | None:
         """Token ids whose scores are compared; None where scores are not those of tokens."""
-        return self.shared_vocabulary if self.kind in TOKEN_KINDS else None
+        return self.shared_vocabulary if self.task_kind.over_vocabulary else None
 
     @property
     def positions(self) -> int | None:
@@ -87,63 +92,6 @@ class DistillationContext:
 
     def _readers(self) -> tuple[ModelDims, ...]:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)
-
-
-TeacherOutputsFn = Callable[[Batch], Outputs]
-"""Returns the teacher's outputs for a batch, from the cache or by running it."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineTeacherFn:
-    """A `TeacherOutputsFn` that runs the teacher, so that any batch will do.
-
-    Attributes:
-        model: The teacher: evaluation mode, frozen weights.
-        read: Returns its outputs for a batch.
-    """
-
-    model: nn.Module
-    read: TeacherOutputsFn
-
-    def __call__(self, batch: Batch) -> Outputs:
-        """Its outputs."""
-        return self.read(batch)
-
-
-class StudentFn(Protocol):
-    """Runs the student on a batch."""
-
-    def __call__(
-        self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
-    ) -> Outputs:
-        """Outputs of the student, or of a subnet of it.
-
-        Args:
-            batch: What it reads.
-            subnet: The subnet, None for the whole student.
-            dropout: Whether dropout is on; a policy is the same when it acts and when it learns.
-        """
-        ...
-
-    def generate(
-        self,
-        batch: Batch,
-        *,
-        max_new_tokens: int,
-        temperature: float,
-        teacher: nn.Module | None = None,
-        share: float = 0.0,
-    ) -> Batch:
-        """The batch with responses sampled now from the student, without dropout and gradient.
-
-        Args:
-            batch: The generation continues its prompts.
-            max_new_tokens: Maximum number of tokens of a response.
-            temperature: Sampling temperature.
-            teacher: A model that is mixed into the sampling distribution.
-            share: Of the teacher in this mixture.
-        """
-        ...
 
 
 class AnalysisContext(Protocol):
@@ -210,7 +158,7 @@ class Method(ABC, Generic[P]):
         title: What it is, in a few words.
         reference: Address of the paper.
         requires: The most it may read from the teacher, whatever its parameters.
-        kinds: Kinds of task it can serve.
+        kinds: Names of the kinds of task it can serve.
         view: Name of the view of the rows that it learns from and is scored on; empty: the
             rows as they are.
         ranks: The processes that train the student together; the loop sets them before each step.
@@ -223,7 +171,7 @@ class Method(ABC, Generic[P]):
     title: ClassVar[str]
     reference: ClassVar[str]
     requires: ClassVar[OutputSpec]
-    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    kinds: ClassVar[tuple[str, ...]] = ROW_KINDS
     view: ClassVar[str] = ""
     ranks: Ranks = SingleProcess()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from raykd.data.base import Array, Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.errors import Problem, SpecError
 from raykd.losses.elementwise import DIFFERENCE_LOSSES
 from raykd.losses.gram import Gram, layer_gram, word_gram
@@ -24,7 +25,8 @@ from raykd.losses.relations import (
     window_cells,
     window_relation,
 )
-from raykd.losses.terms import Term, mean_of
+from raykd.losses.terms import Term
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.features import FeatureTransform
@@ -157,7 +159,7 @@ class ContextualKD(Method[Params]):
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
     requires = OutputSpec(Logits(), *hidden_states("all"), context_padding=_WIDEST_WINDOW // 2)
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -211,12 +213,7 @@ class ContextualKD(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        alpha = self.params.alpha
-        terms: dict[str, Term] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha > 0:
-            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
+        terms = task_and_distil(self.params.alpha, student, teacher, self._distance)
         if self._uses_words:
             terms |= self._word_terms(batch.attention_mask, student, teacher)
         if self._uses_tokens:
@@ -224,7 +221,7 @@ class ContextualKD(Method[Params]):
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        loss = scaled_mse if self.context.kind == "regression" else soft_cross_entropy
+        loss = soft_cross_entropy if self.context.task_kind.is_categorical else scaled_mse
         return loss(student, teacher, temperature=self.params.temperature)
 
     def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.targets import Divergence
-from raykd.methods._tokens import weighted
-from raykd.methods.base import LossTerms, Method, OutputSpec, StudentFn, TeacherOutputsFn
+from raykd.methods._model_functions import Sampling, StudentFn, TeacherOutputsFn
+from raykd.methods._tokens import BETA_HELP, weighted
+from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import RunningModel
@@ -23,12 +25,7 @@ class Params:
     lmbda: float = param(
         0.5, low=0.0, high=1.0, symbol="lambda", help="Share of steps on the student's own text."
     )
-    beta: float = param(
-        0.5,
-        low=0.0,
-        high=1.0,
-        help="Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence.",
-    )
+    beta: float = param(0.5, low=0.0, high=1.0, help=BETA_HELP)
     normalised: bool = param(
         False,
         help="Divide by beta (1 - beta), so that beta does not change the size of the gradient.",
@@ -79,9 +76,8 @@ class GKD(Method[Params]):
         # Drawn on every rank, so that the generators stay in step, and decided by the first.
         if self.ranks.broadcast(torch.rand(()).item()) >= p.lmbda:
             return self.loss(batch, student(batch), teacher(batch))
-        own = student.generate(
-            batch, max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature
-        )
+        sampling = Sampling(max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature)
+        own = student.generate(batch, sampling)
         labels = own.labels[own.labels != NO_LABEL]
         (of,) = self.divergences()
         found = weighted(student(own).lazy_logits, labels, teacher(own).target, 1.0, of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raykd.losses.targets import Divergence
-from raykd.methods._tokens import TokenMethod
+from raykd.methods._tokens import BETA_HELP, TokenMethod
 from raykd.params import param
 
 
@@ -16,12 +16,7 @@ class Params:
     kd_ratio: float = param(
         0.5, low=0.0, high=1.0, help="Weight of distillation; the labels get the rest."
     )
-    beta: float = param(
-        0.5,
-        low=0.0,
-        high=1.0,
-        help="Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence.",
-    )
+    beta: float = param(0.5, low=0.0, high=1.0, help=BETA_HELP)
     normalised: bool = param(
         False,
         help="Divide by beta (1 - beta), so that the ends are approached, and beta does not change "

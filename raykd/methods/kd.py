@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
-from raykd.losses.terms import mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -46,7 +47,7 @@ class VanillaKD(Method[Params]):
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
     requires = OutputSpec(Logits())
-    kinds = ("classification", "regression", "span", "masked_lm", *TEXT_KINDS)
+    kinds = KINDS
 
     @property
     def alpha(self) -> float:
@@ -58,7 +59,7 @@ class VanillaKD(Method[Params]):
         """What softens both distributions."""
         if self.params.temperature is not None:
             return self.params.temperature
-        return 1.0 if self.context.kind in TEXT_KINDS else 2.0
+        return 1.0 if self.context.task_kind.generates else 2.0
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""
@@ -66,27 +67,23 @@ class VanillaKD(Method[Params]):
 
     def divergences(self) -> tuple[Divergence, ...]:
         """The forward one, where text is written."""
-        if self.context.kind not in TEXT_KINDS or self.alpha == 0:
+        if not self.context.task_kind.generates or self.alpha == 0:
             return ()
         return (Divergence(kind="forward_kl", temperature=self.temperature),)
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The task loss and the distance to the teacher; terms of weight 0 are left out."""
         alpha = self.alpha
-        if self.context.kind in TEXT_KINDS:
+        if self.context.task_kind.generates:
             labels = batch.labels[batch.labels != NO_LABEL]
             of = Divergence(kind="forward_kl", temperature=self.temperature)
             target = teacher.target if alpha > 0 else None
             return weighted(student.lazy_logits, labels, target, alpha, of)
-        terms: dict[str, Tensor] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha > 0:
-            terms["distil"] = alpha * mean_of(self._distance(student.logits, teacher.logits))
+        terms = task_and_distil(alpha, student, teacher, self._distance)
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             # T^2 times the difference of scores divided by T, as for classes: T cancels.
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.temperature)

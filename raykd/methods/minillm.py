@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses import policy
 from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
@@ -33,6 +34,7 @@ from raykd.methods.base import (
     Method,
     OnlineTeacherFn,
     OutputSpec,
+    Sampling,
     StudentFn,
     TeacherOutputsFn,
 )
@@ -157,7 +159,7 @@ class MiniLLM(Method[Params]):
 
     def refusal(self) -> str:
         """Sampling from both models needs decoders, and weights are exact at temperature 1 only."""
-        if self.params.teacher_mixed_alpha > 0 and self.context.kind == "seq2seq":
+        if self.params.teacher_mixed_alpha > 0 and not self.context.task_kind.is_joined:
             return (
                 "samples from student and teacher together, which is there for decoders only\n"
                 "set teacher_mixed_alpha: 0"
@@ -212,14 +214,14 @@ class MiniLLM(Method[Params]):
     def _sample(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Rollout:
         p = self.params
         assert isinstance(teacher, OnlineTeacherFn)
+        sampling = Sampling(
+            max_new_tokens=p.max_new_tokens,
+            temperature=p.temperature,
+            teacher=teacher.model,
+            share=p.teacher_mixed_alpha,
+        )
         with torch.no_grad():
-            written = student.generate(
-                batch,
-                max_new_tokens=p.max_new_tokens,
-                temperature=p.temperature,
-                teacher=teacher.model,
-                share=p.teacher_mixed_alpha,
-            )
+            written = student.generate(batch, sampling)
             # What was sampled is one of the tokens that both have; so are all probabilities.
             shared = self.context.shared_vocabulary
             student_logits = student(written, dropout=False).lazy_logits.first(shared)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.losses.terms import Term, mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_projections import AttentionProjection
@@ -55,7 +56,7 @@ class MiniLMv2(Method[Params]):
     title = "relations among queries, keys and values"
     reference = "https://arxiv.org/abs/2012.15828"
     requires = OutputSpec(Logits(), *(AttentionProjection("all", which) for which in PARTS))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -92,12 +93,7 @@ class MiniLMv2(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        alpha = self.params.alpha
-        terms: dict[str, Term] = {}
-        if alpha < 1:
-            terms["task"] = (1 - alpha) * student.task_loss
-        if alpha:
-            terms["distil"] = alpha * mean_of(self._soft(student.logits, teacher.logits))
+        terms = task_and_distil(self.params.alpha, student, teacher, self._soft)
         mask, last = batch.attention_mask, self.context.student.layers - 1
         for which in self._used():
             found = relation_divergence(
@@ -117,7 +113,7 @@ class MiniLMv2(Method[Params]):
         return OutputSpec(Logits() if logits else None, *projections)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.params.temperature)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raykd.data.base import KINDS, Batch
+from raykd.data.base import Batch
+from raykd.data.task_kinds import KINDS
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 

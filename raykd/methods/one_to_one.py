@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS, TOKEN_KINDS
 from raykd.losses.correlation import (
     OFF_DIAGONAL,
     best_assignment,
@@ -85,14 +86,14 @@ class OneToOne(Method[Params]):
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
     requires = OutputSpec(Logits(), *hidden_states("all"))
-    kinds = ("classification", "regression", "span")
+    kinds = tuple(name for name in ENCODER_KINDS if name not in TOKEN_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
         self._last = context.student.layers, context.teacher.layers
         self._pairs = _Pairs(context.student.hidden)
         self._reads_hidden = any((params.alpha_corr, params.alpha_mse, params.alpha_cos))
-        self._soft = params.alpha_ce > 0 and context.kind != "regression"
+        self._soft = params.alpha_ce > 0 and context.task_kind.is_categorical
 
     def refusal(self) -> str:
         """Widths that cannot be paired, and no term at all."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.losses.terms import Term, mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.hidden_states import hidden_states
@@ -41,7 +42,7 @@ class PatientKD(Method[Params]):
     title = "normalised hidden states of matched layers"
     reference = "https://arxiv.org/abs/1908.09355"
     requires = OutputSpec(Logits(), *hidden_states("all"))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -70,11 +71,7 @@ class PatientKD(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p = self.params
-        terms: dict[str, Term] = {}
-        if p.alpha < 1:
-            terms["task"] = (1 - p.alpha) * student.task_loss
-        if p.alpha:
-            terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
+        terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.beta:
             student_hidden = student.stacked(self._pairs.student)
             teacher_hidden = teacher.stacked(self._pairs.teacher)
@@ -88,7 +85,7 @@ class PatientKD(Method[Params]):
         return LossTerms(**terms)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_kl(student, teacher, temperature=self.params.temperature)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.data.base import TEXT_KINDS
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.methods.none import NoTeacher, Params
 
 __all__ = ["METHOD", "Params"]

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import CLASS_KINDS, TEXT_KINDS
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
@@ -87,16 +88,16 @@ class SinKD(Method[Params]):
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
     requires = OutputSpec(Logits(), AnswerChoices())
-    kinds = ("classification", *TEXT_KINDS)
+    kinds = (*CLASS_KINDS, *TEXT_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
         self._heat = params.temperature
-        self._writes = context.kind in TEXT_KINDS
+        self._writes = context.task_kind.generates
 
     def refusal(self) -> str:
         """It compares distributions over classes; a single score has none."""
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return (
                 "compares distributions over classes, and a single score has none: "
                 "its distance and gradient would be 0"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
+from raykd.data.kinds.base import TaskKind
 from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 from raykd.methods.base import (
     AnalysisContext,
@@ -122,7 +123,10 @@ class Scoring(TeacherAnalysis):
                 student_logits = context.run(student, batch).logits
             teacher_outputs = context.run(teacher, batch)
             distance = _distance(
-                student_logits, teacher_outputs.logits, self.temperature, context.distillation.kind
+                student_logits,
+                teacher_outputs.logits,
+                self.temperature,
+                context.distillation.task_kind,
             )
             # Half of it, as in the authors' loss; the half on the labels has no gradient here.
             return {
@@ -213,7 +217,7 @@ class SparseTeacher(Method[Params]):
             terms["task"] = (1 - p.soft_weight) * student.task_loss
         if p.soft_weight > 0:
             distance = _distance(
-                student.logits, teacher.logits.detach(), p.temperature, self.context.kind
+                student.logits, teacher.logits.detach(), p.temperature, self.context.task_kind
             )
             terms["distil"] = p.soft_weight * distance.mean()
         return LossTerms(**terms)
@@ -222,10 +226,10 @@ class SparseTeacher(Method[Params]):
         return self.params.sparsity > 0 and self.params.soft_weight > 0
 
 
-def _distance(student: Tensor, teacher: Tensor, temperature: float, kind: str) -> Tensor:
-    if kind == "regression":
-        return teacher_grad_mse(student, teacher)
-    return teacher_grad_cross_entropy(student, teacher, temperature=temperature)
+def _distance(student: Tensor, teacher: Tensor, temperature: float, kind: TaskKind) -> Tensor:
+    if kind.is_categorical:
+        return teacher_grad_cross_entropy(student, teacher, temperature=temperature)
+    return teacher_grad_mse(student, teacher)
 
 
 def _sparse(teacher: Any, *, kept: KeptUnits) -> nn.Module:

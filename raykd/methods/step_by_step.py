@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, TEXT_KINDS, Batch
+from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, Batch
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
@@ -145,7 +146,8 @@ class StepByStep(Method[Params]):
                 "set teacher_prompt: same, with a teacher that was trained to explain "
                 "(teacher.finetune.explain), or kappa_r: 0"
             )
-        if RunningModel() in self.teacher_outputs() and not self.context.explains:
+        views = self.context.teacher_views
+        if RunningModel() in self.teacher_outputs() and views and EXPLAIN not in views:
             return (
                 "lets the teacher read the names of the tasks (teacher_prompt: same), which this "
                 "one did not see in fine-tuning\n"

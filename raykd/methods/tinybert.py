@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
-from raykd.losses.terms import Term, mean_of
+from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_maps import attention_maps
@@ -49,7 +50,7 @@ class TinyBert(Method[Params]):
     title = "embeddings, hidden states and attention of matched layers"
     reference = "https://arxiv.org/abs/1909.10351"
     requires = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
-    kinds = ("classification", "regression", "span", "masked_lm")
+    kinds = ENCODER_KINDS
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
@@ -95,11 +96,7 @@ class TinyBert(Method[Params]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p, mask = self.params, batch.attention_mask
-        terms: dict[str, Term] = {}
-        if p.alpha < 1:
-            terms["task"] = (1 - p.alpha) * student.task_loss
-        if p.alpha:
-            terms["distil"] = p.alpha * mean_of(self._soft(student.logits, teacher.logits))
+        terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.embedding:
             own = self._projected(student.stacked((0,)))
             found = tiny_hidden(own, teacher.stacked((0,)), mask)
@@ -134,7 +131,7 @@ class TinyBert(Method[Params]):
         return projected
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if self.context.kind == "regression":
+        if not self.context.task_kind.is_categorical:
             return scaled_mse(student, teacher)
         return soft_cross_entropy(student, teacher, temperature=self.params.temperature)
 

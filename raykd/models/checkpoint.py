@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raykd.data.base import TEXT_KINDS, TOKEN_KINDS
+from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
@@ -73,7 +73,8 @@ def read_checkpoint(
     family = family_of(plain["model_type"])
     _check_plain(name, plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
-    if kind in TOKEN_KINDS and not all(hasattr(empty, part) for part in family.token_head):
+    has_output_layer = all(hasattr(empty, part) for part in family.token_head)
+    if task_kind(kind).over_vocabulary and not has_output_layer:
         raise DataError(
             f"'{name}' has another output layer than a {family.name} has ({family.token_head[0]})",
             hint="choose another model; for DeBERTa v2, one with 'legacy': true in config.json",
@@ -84,7 +85,7 @@ def read_checkpoint(
     check_unused(name, found, shapes, family)
     kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
     classes = None
-    if kind == "classification" and labels and _has_head(kept, family):
+    if task_kind(kind).has_class_names and labels and _has_head(kept, family):
         classes = compared(name, plain, tuple(labels))
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
@@ -149,7 +150,7 @@ def _fitting(
     kind: str,
 ) -> dict[str, Tensor]:
     """The weights in float32, those of the head only where all of it fits."""
-    needs_head = kind in TEXT_KINDS  # what it writes is said by the head it was trained with
+    needs_head = task_kind(kind).generates  # what it writes is said by the head it was trained with
     kept: dict[str, Tensor] = {}
     missing = []
     for tensor_name, expected in shapes.items():

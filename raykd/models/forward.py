@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, PADDED, TEXT_KINDS, TOKEN_KINDS, Batch
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.kinds.base import TaskKind
+from raykd.data.task_kinds import kind_of_problem, task_kind
 from raykd.errors import SpecError
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import Outputs, Subnet
@@ -45,46 +47,52 @@ def forward(
         if model.config._attn_implementation != attention:
             model.set_attn_implementation(attention)
     family = family_of(model.config.model_type)
-    marks = {"token_type_ids": batch.token_type_ids} if family.takes_token_types else {}
-    kind = getattr(model.config, TASK_KIND, "")
-    run = model
-    more: dict[str, Any] = dict(SILENT)
-    if kind == "masked_lm":
-        run = model.base_model
-    elif kind in TEXT_KINDS:
-        more["use_cache"] = False
-        if kind == "seq2seq":
-            more["decoder_input_ids"] = shifted(batch.labels, model.config)
+    kind = _kind(model.config)
+    run = model.base_model if kind.over_vocabulary and not kind.generates else model
+    inputs = _inputs(model.config, kind, batch)
+    if family.takes_token_types:
+        inputs["token_type_ids"] = batch.token_type_ids
     for signal in wanted:
-        more |= signal.model_inputs
+        inputs |= signal.model_inputs
     with (
         ExitStack() as watching,
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
-        _headless(model) if kind in TEXT_KINDS else nullcontext(),
+        _headless(model) if kind.generates else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
-        found = run(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            **marks,
-            **more,
-        )
+        found = run(**inputs)
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
         wanted = [signal for signal in wanted if signal.exists(found)]
     logits, scores = None, None
-    if kind in TEXT_KINDS:
+    if kind.generates:
         scores = _scores(model, found.logits, batch)
-    elif kind in TOKEN_KINDS:
+    elif kind.over_vocabulary:
         logits = _tokens(model, family, found.last_hidden_state, batch)
     else:
-        logits = _span(found, batch) if "start_logits" in found else found.logits
+        logits = kind.logits(found, batch)
     return Outputs(
         logits=logits,
         lazy_logits=scores,
         values={signal: signal.read(found, watched[signal]) for signal in wanted},
     )
+
+
+def _kind(config: Any) -> TaskKind:
+    """The kind of task that a model has a head for."""
+    name: str = getattr(config, TASK_KIND, "")
+    return task_kind(name) if name else kind_of_problem(config.problem_type)
+
+
+def _inputs(config: Any, kind: TaskKind, batch: Batch) -> dict[str, Any]:
+    """What every model of a kind of task is called with."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **SILENT}
+    if kind.generates:
+        inputs["use_cache"] = False
+        if not kind.is_joined:
+            inputs["decoder_input_ids"] = shifted(batch.labels, config)
+    return inputs
 
 
 def shifted(labels: Tensor, config: Any) -> Tensor:
@@ -150,12 +158,6 @@ def _scores(model: Any, states: Tensor, batch: Batch) -> LazyLogits:
         model.lm_head.bias,
         torch.get_autocast_dtype(device) if half else states.dtype,
     )
-
-
-def _span(found: Any, batch: Batch) -> Tensor:
-    """First and last token of the span, ``[B, 2, L]``, `PADDED` outside of the row."""
-    both = torch.stack([found.start_logits, found.end_logits], dim=1)
-    return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)
 
 
 def _tokens(model: Any, family: ModelFamily, states: Tensor, batch: Batch) -> Tensor:

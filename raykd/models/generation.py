@@ -14,10 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Array, Batch, TokenizedDataset
+from raykd.data.base import NO_LABEL, Array, Batch
 from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
 from raykd.models.families.base import family_of
+from raykd.models.inference import evaluation_mode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextEnds:
+    """Tokens around texts.
+
+    Attributes:
+        end: The token that ends a text.
+        pad: The token that pads.
+    """
+
+    end: int
+    pad: int
+
+
+NO_TEXT = TextEnds(end=0, pad=0)
+"""Of a model that writes none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +97,6 @@ def generate(
         teacher: A model that is drawn from, too, if `generation` samples.
         share: Of the teacher in what is drawn from.
     """
-    was_training = model.training
-    model.eval()
     ids, mask = padded_left(prompts, generation.pad, next(model.parameters()).device)
     drawn: dict[str, Any] = {}
     if generation.sample:
@@ -94,19 +110,19 @@ def generate(
         processors.append(_TeacherMixture(teacher, mask, share, generation))
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
-    found: Tensor = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=_bounded(readers, ids.shape[1], generation),
-        logits_processor=processors,
-        do_sample=generation.sample,
-        eos_token_id=generation.end,
-        pad_token_id=generation.pad,
-        no_repeat_ngram_size=generation.no_repeat_ngram_size or None,
-        use_cache=True,
-        **drawn,
-    )
-    model.train(was_training)
+    with evaluation_mode(model):
+        found: Tensor = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=_bounded(readers, ids.shape[1], generation),
+            logits_processor=processors,
+            do_sample=generation.sample,
+            eos_token_id=generation.end,
+            pad_token_id=generation.pad,
+            no_repeat_ngram_size=generation.no_repeat_ngram_size or None,
+            use_cache=True,
+            **drawn,
+        )
     # A decoder repeats the prompt, an encoder-decoder begins with a token that starts.
     return found[:, 1:] if model.config.is_encoder_decoder else found[:, ids.shape[1] :]
 
@@ -152,16 +168,7 @@ def joined_rows(prompts: Sequence[Array], generated: Tensor, end: int) -> list[t
     return rows
 
 
-def reread(
-    encoded: TokenizedDataset, prompts: Sequence[Array], generated: Tensor, end: int
-) -> list[tuple[Array, Array]]:
-    """Token ids and labels of prompts with their generated text, in the layout of `encoded`."""
-    if encoded.label_offsets is None:
-        return joined_rows(prompts, generated, end)
-    return _separate_rows(prompts, generated, end)
-
-
-def _separate_rows(
+def separate_rows(
     prompts: Sequence[Array], generated: Tensor, end: int
 ) -> list[tuple[Array, Array]]:
     """Prompts, and the generated text up to and including the end token."""
@@ -204,7 +211,7 @@ def generated_batch(
     if joined:
         rows = joined_rows(prompts_of(batch, joined=True), generated, generation.end)
     else:
-        rows = _separate_rows(prompts_of(batch, joined=False), generated, generation.end)
+        rows = separate_rows(prompts_of(batch, joined=False), generated, generation.end)
     device = batch.input_ids.device
     ids = _padded([ids for ids, _ in rows], generation.pad)
     return Batch(

@@ -1,4 +1,4 @@
-"""Builds models: from a checkpoint, or from sizes and a seed."""
+"""Builds models from sizes and a seed, and tells the sizes of models."""
 
 from __future__ import annotations
 
@@ -9,34 +9,10 @@ from typing import Any
 from torch import nn
 
 from raykd import registry
-from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.checkpoint import read_checkpoint
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.weight_init import seeded_rng
 from raykd.models.weights import ModelState
-
-
-def load_model(name: str, *, kind: str, num_labels: int, seed: int = 0) -> nn.Module:
-    """A model from a checkpoint, in float32, with a head for the task.
-
-    Args:
-        name: A folder, ``package:NAME`` or a hub name.
-        kind: ``classification`` or ``regression``.
-        num_labels: Width of the logits.
-        seed: Draws the head when the checkpoint has none that fits.
-
-    The errors are those of `raykd.models.checkpoint.read_checkpoint`.
-    """
-    return weights.restore(load_state(name, kind=kind, num_labels=num_labels), seed=seed)
-
-
-def load_state(name: str, *, kind: str, num_labels: int) -> ModelState:
-    """The weights of a checkpoint, in float32; without a head where it has none that fits.
-
-    The errors are those of `raykd.models.checkpoint.read_checkpoint`.
-    """
-    return read_checkpoint(name, kind=kind, num_labels=num_labels).state
 
 
 def build_model(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS, Examples, Task
+from raykd.data.base import Examples, Task
 from raykd.data.prompts import id_count
+from raykd.data.task_kinds import task_kind
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
@@ -179,7 +180,7 @@ def _padding(tokenizer: Any, kind: str) -> int | None:
     Its vector would not be trained. Number 0 is what tokenizers that are trained here pad with.
     """
     pad: int = tokenizer.pad_token_id
-    stands_in = kind in TEXT_KINDS and pad == tokenizer.eos_token_id and pad != 0
+    stands_in = task_kind(kind).generates and pad == tokenizer.eos_token_id and pad != 0
     return None if stands_in else pad
 
 
@@ -207,7 +208,7 @@ def _student(
     check_positions(factory, settings.max_length, name, "student.model")
     if shared is None:
         return TokenizerPair(teacher=teacher_tokens, student=own, same=False), factory
-    if task.kind in TEXT_KINDS and shared.eos_token_id != own.eos_token_id:
+    if task.task_kind.generates and shared.eos_token_id != own.eos_token_id:
         notes.append(
             f"student.model: texts end with '{shared.eos_token}' ({shared.eos_token_id}), as those "
             f"of the teacher do, and not with '{own.eos_token}' ({own.eos_token_id}), as '{name}' "

@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS
 from raykd.data.prompts import id_count
+from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, Problem, SetupError, SpecError
 from raykd.models import unit_selection
 from raykd.models.base import RandomInitConfig
@@ -139,7 +139,7 @@ def check_checkpoint(
         SpecError: It has no head for the task, or one for other classes.
     """
     key = "teacher.checkpoint"
-    if kind in TEXT_KINDS:
+    if task_kind(kind).generates:
         return ""  # The output matrix of a language model is there from the start.
     family = family_of(checkpoint.state.config["model_type"])
     if not any(family.is_head(tensor) for tensor in checkpoint.state.tensors):

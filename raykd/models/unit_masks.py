@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from raykd.data.base import Batch
 from raykd.errors import SpecError, TeacherError
 from raykd.models.families.base import PrunableUnits, family_of
+from raykd.models.inference import evaluation_mode
 from raykd.models.unit_selection import UnitScores
 
 
@@ -190,15 +191,13 @@ def _ones(model: Any) -> tuple[Tensor, Tensor]:
 @contextmanager
 def _still(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode and with frozen weights; afterwards as it was."""
-    training = model.training
     trained = [p for p in model.parameters() if p.requires_grad]
-    model.eval()
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
-        yield
+        with evaluation_mode(model):
+            yield
     finally:
-        model.train(training)
         for parameter in trained:
             parameter.requires_grad_(True)
 

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import TEXT_KINDS, Array
+from raykd.data.base import Array
+from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
 from raykd.models.files import write_aligned
@@ -125,7 +126,7 @@ def save(state: ModelState, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_aligned(folder / WEIGHTS_FILE, state.tensors, frozenset(state.bf16))
         _write_json(folder / CONFIG_FILE, config)
-        if kind in TEXT_KINDS:
+        if task_kind(kind).generates:
             _write_json(folder / GENERATION_FILE, _generation(config))
     except OSError as exc:
         raise SetupError(

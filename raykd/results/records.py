@@ -13,8 +13,6 @@ from raykd.params import Scalar
 class Status(StrEnum):
     """The outcome of a trial."""
 
-    PENDING = "pending"
-    RUNNING = "running"
     COMPLETED = "completed"
     PRUNED = "pruned"
     FAILED = "failed"

@@ -40,11 +40,6 @@ class ConfidenceInterval:
     high: float
 
     @property
-    def half_width(self) -> float:
-        """Half the length of the interval, NaN for one value."""
-        return (self.high - self.low) / 2
-
-    @property
     def has_interval(self) -> bool:
         """Whether there were at least two values."""
         return not math.isnan(self.low)

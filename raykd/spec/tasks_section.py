@@ -88,6 +88,18 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
         yield "name", f"'{made.name}' is a task of raykd", "choose another name"
     if made.name in tasks.names:
         yield "name", f"{name} is listed twice", ""
+    yield from _place_problems(made, name)
+    yield from _column_problems(made, name)
+    trained = made.splits.get("train", "train")
+    for split, file in made.splits.items():
+        if split != "train" and file == trained:
+            hint = "for rows of train that are not trained on: data.select_on and data.report_on"
+            yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
+    yield from _kind_problems(made, name)
+
+
+def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with where the rows are."""
     if made.path is None and made.hub is None:
         yield "", f"{name} needs either path or hub", "e.g. path: data/reviews"
     if made.path is not None and made.hub is not None:
@@ -95,6 +107,10 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
     if made.hub is not None and not _ON_HUB.fullmatch(made.hub):
         hint = "for example hub: owner/ratings, or owner/ratings:small"
         yield "hub", f"'hub' of {name} must be NAME or NAME:CONFIGURATION, got {made.hub}", hint
+
+
+def _column_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the names of columns and classes."""
     for key in ("path", "label"):
         if getattr(made, key) == "":
             yield key, f"'{key}' of {name} is empty", ""
@@ -109,12 +125,6 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
         yield "labels", message, "call one of them something else, here and in the data"
     if made.label in made.texts:
         yield "label", f"'{made.label}' is the label of {name} and one of its texts", ""
-    trained = made.splits.get("train", "train")
-    for split, file in made.splits.items():
-        if split != "train" and file == trained:
-            hint = "for rows of train that are not trained on: data.select_on and data.report_on"
-            yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
-    yield from _kind_problems(made, name)
 
 
 def _kind_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd.data.base import Task
@@ -101,8 +101,8 @@ def search_trial(
     """The configuration of a search trial."""
     identifier = trial_id(arm_study.task, arm_study.arm.name, f"s{number:03d}")
     return _config(
-        spec, run, arm_study, identifier, chosen, number,
-        stage="search",
+        spec, run, arm_study, identifier, chosen,
+        number=number,
         seed=derive_seed(spec.search.seed, arm_study.task, arm_study.arm.name, "search", number),
     )  # fmt: skip
 
@@ -123,12 +123,12 @@ def confirm_trial(
     identifier = trial_id(arm_study.task, arm_study.arm.name, f"c{rank}.{seed}")
     saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / "best"
     is_kept = rank == 0 and seed == spec.confirm.seeds[0]
-    return _config(
-        spec, run, arm_study, identifier, chosen, rank,
-        stage="confirm",
-        seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),
-        save_path=str(saved.resolve()) if is_kept else None,
+    config = _config(
+        spec, run, arm_study, identifier, chosen,
+        number=rank, seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),
     )  # fmt: skip
+    save_path = str(saved.resolve()) if is_kept else None
+    return replace(config, stage="confirm", score_test=True, save_path=save_path)
 
 
 def _config(
@@ -137,12 +137,11 @@ def _config(
     arm_study: ArmStudy,
     identifier: str,
     chosen: Mapping[str, Scalar],
-    number: int,
     *,
-    stage: str,
+    number: int,
     seed: int,
-    save_path: str | None = None,
 ) -> TrialConfig:
+    """The configuration of a trial, as a search trial."""
     coefficients = {k: v for k, v in chosen.items() if k not in spec.train.domains}
     train = {k: v for k, v in chosen.items() if k in spec.train.domains}
     # A confirm trial whose configuration changed on resume must not go on from the old one's state.
@@ -153,12 +152,10 @@ def _config(
         arm=arm_study.arm.name,
         method=arm_study.arm.method,
         number=number,
-        stage=stage,
+        stage="search",
         coefficients={**arm_study.arm.fixed, **coefficients},
         train={**spec.train.fixed, **train},
         seed=seed,
-        score_test=stage == "confirm",
         latency=LATENCY in arm_study.metrics,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
-        save_path=save_path,
     )

@@ -27,6 +27,7 @@ from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
 from raykd.sweep.task_setup import TaskSetup, student_width
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
@@ -127,9 +128,12 @@ class Driver:
             again = cut_short(self._run) if self._resumed else frozenset()
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
+            plans = {
+                task: plan_teacher(self._spec, found, cluster.store_bytes, ability)
+                for task, found in self._setups.items()
+            }
             teachers = TeacherProvider(
-                self._spec, self._setups, coordinator, self._log, self._run, cache, room,
-                cluster.store_bytes, ability,
+                self._setups, plans, retries, coordinator, self._log, self._run, cache, room,
             )  # fmt: skip
             listener = self._listen(coordinator, recorder, teachers)
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")

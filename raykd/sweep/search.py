@@ -130,26 +130,30 @@ def search(
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        tune.Tuner(
-            tune.with_resources(tune_trainable, TRAINABLE_RESOURCES),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=ArmsScheduler(searcher),
-                num_samples=searcher.remaining(),
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{name}-{int(time.time())}",
-                storage_path=str((run / "ray").resolve()),
-                verbose=0,
-                callbacks=[_Silence()],
-            ),
-        ).fit()
+        _tuner(searcher, run, name).fit()
     except TuneError as exc:
         raise _cause(exc) from exc
     finally:
         over.set()
         watcher.join()
+
+
+def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
+    return tune.Tuner(
+        tune.with_resources(tune_trainable, TRAINABLE_RESOURCES),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=ArmsScheduler(searcher),
+            num_samples=searcher.remaining(),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{name}-{int(time.time())}",
+            storage_path=str((run / "ray").resolve()),
+            verbose=0,
+            callbacks=[_Silence()],
+        ),
+    )
 
 
 class _Silence(TrialProgressCallback):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raykd.data.base import PREDICT, Examples, Task, TokenizedDataset
+from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.hold_out import fingerprint
 from raykd.data.keys import at_key
 from raykd.data.notes import listening
@@ -169,11 +169,17 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         num_labels=task.num_labels,
         same_tokens=tokenizers.same,
         vocabulary=tokenizers.shared_ids() if tokenizers.same else id_count(tokenizers.student),
-        teacher_view=PREDICT if spec.teacher.explain > 0 else "",
-        explains=spec.teacher.checkpoint is not None or spec.teacher.explain > 0,
+        teacher_views=_teacher_views(spec),
         teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
         student_name=describe_student(spec),
     )
+
+
+def _teacher_views(spec: SweepSpec) -> tuple[str, ...]:
+    """What the teacher is fine-tuned on; nobody knows that of one that is loaded."""
+    if spec.teacher.explain > 0:
+        return (PREDICT, EXPLAIN)
+    return () if spec.teacher.checkpoint is not None else (PLAIN,)
 
 
 def _trained_on(spec: SweepSpec) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from raykd import params
-from raykd.data.base import TEXT_KINDS
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec, TeacherSpec
 from raykd.sweep.task_setup import TaskSetup
@@ -69,7 +68,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
 
 def _new_tokens(spec: SweepSpec, inputs: TaskInputs) -> int:
     """Most tokens that a student generates while it trains."""
-    if inputs.task.kind not in TEXT_KINDS:
+    if not inputs.task.task_kind.generates:
         return 0
     methods = (m for arm in spec.methods.values() for m in built(arm, inputs.context()))
     return max(method.new_tokens() for method in methods)

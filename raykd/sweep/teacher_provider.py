@@ -15,11 +15,9 @@ from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.serialization import to_dict
-from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
-from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
@@ -32,7 +30,6 @@ from raykd.teachers.teacher_cache import (
     finish_task,
     with_known_parts,
 )
-from raykd.training.device import Ability
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
 from raykd.trial.worker import PrepareJob
@@ -76,28 +73,26 @@ class TeacherProvider:
     sweep that waits for the same teacher goes on.
 
     Args:
-        spec: The sweep.
         setups: Tasks by name.
+        plans: How the teacher of each task is served.
+        retries: How often a teacher is prepared again after a failure.
         coordinator: Handle of the coordinator actor.
         log: The event log.
         run: The run folder.
         cache: The cache of teachers.
         cache_bytes: Most it may hold.
-        store_bytes: Capacity of the object store.
-        ability: What the devices of all nodes can do; None: what this process's can.
     """
 
     def __init__(
         self,
-        spec: SweepSpec,
         setups: Mapping[str, TaskSetup],
+        plans: Mapping[str, ServingPlan],
+        retries: int,
         coordinator: Any,
         log: EventLog,
         run: Path,
         cache: TeacherCache,
         cache_bytes: int,
-        store_bytes: int,
-        ability: Ability | None = None,
     ) -> None:
         self._setups = setups
         self._coordinator = coordinator
@@ -105,9 +100,8 @@ class TeacherProvider:
         self._run = run
         self._cache = cache
         self._cache_bytes = cache_bytes
-        self._retries = spec.resources.max_failures
-        plan = functools.partial(plan_teacher, spec, store_bytes=store_bytes, ability=ability)
-        self._plans = {task: plan(setup=g) for task, g in setups.items()}
+        self._retries = retries
+        self._plans = plans
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive

@@ -133,9 +133,14 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[s
     }
 
 
-def _modules(inputs: TaskInputs) -> tuple[str, str, str]:
+def _modules(inputs: TaskInputs) -> tuple[str, ...]:
     """Where building and loss of the teacher are written."""
-    return "raykd.models.model_factory", _family(inputs.teacher), type(inputs.task).__module__
+    written = (inputs.task, inputs.task.task_kind)
+    return (
+        "raykd.models.model_factory",
+        _family(inputs.teacher),
+        *(type(of).__module__ for of in written),
+    )
 
 
 def _family(factory: ModelFactory) -> str:

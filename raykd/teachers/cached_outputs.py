@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykd.data.base import Array
+from raykd.data.base import Array, moved
 from raykd.models.signals import ragged
 from raykd.models.signals.base import CPU, Padded, Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.ragged import Ragged
-from raykd.training.device import moved
 
 Block = tuple[Array, ...]
 """What was recorded of some rows that follow each other: the arrays of every signal, in order."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from raykd.data.base import PREDICT, TEXT_KINDS, PlainTokenizer, Task, TokenizedDataset
+from raykd.data.base import EXPLAIN, PREDICT, PlainTokenizer, Task, TokenizedDataset
 from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
@@ -102,10 +102,14 @@ class TaskInputs:
             num_labels=self.task.num_labels,
             same_tokens=self.same_tokens,
             vocabulary=vocabulary,
-            teacher_view=PREDICT if self.explain else "",
-            end=tokens.end if tokens is not None else 0,
-            pad=self.student_pad,
+            teacher_views=(PREDICT, EXPLAIN) if self.explain else (),
         )
+
+    @property
+    def student_end(self) -> int:
+        """The token that ends a text of the student, 0 where it writes none."""
+        tokens = self._student_tokens()
+        return tokens.end if tokens is not None else 0
 
     def _student_tokens(self) -> PlainTokenizer | None:
         references = self.student_splits["validation"].references
@@ -142,7 +146,7 @@ class TaskInputs:
 
     def records_test_outputs(self) -> bool:
         """Whether the test split is recorded, to tell how far written text is from it."""
-        return self.task.kind in TEXT_KINDS and self.same_tokens
+        return self.task.task_kind.generates and self.same_tokens
 
     def writes_for(self, role: str) -> bool:
         """Whether the teacher writes text to score the rows of a role."""

@@ -27,7 +27,6 @@ class TeacherHandle:
         fingerprint: Identity of the preparation.
         mode: ``outputs`` or ``weights``.
         refs: The object without its cached outputs, then one reference per block of them.
-        num_examples: Rows that outputs were recorded for.
         store_bytes: Bytes in the object store.
         stored: Bytes of cached outputs by signal, those of feature transforms together.
         metrics: The teacher's scores.
@@ -39,7 +38,6 @@ class TeacherHandle:
     fingerprint: str
     mode: str
     refs: tuple[Any, ...]
-    num_examples: int
     store_bytes: int
     stored: Mapping[str, int]
     metrics: Mapping[str, float]
@@ -99,7 +97,6 @@ def publish(
         fingerprint=prepared.fingerprint,
         mode="outputs" if cached_outputs is not None else "weights",
         refs=tuple(refs),
-        num_examples=len(prepared.splits["train"]),
         store_bytes=size + sum(stored.values()),
         stored=stored,
         metrics=prepared.metrics,

@@ -104,9 +104,8 @@ def make(
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
         cached_outputs = recorder(model, factory, recording, rows.of("train"))
-    test_outputs = None
-    if inputs.records_test_outputs() and known.test_outputs is None:
-        test_outputs = _test_outputs(inputs, model, world)
+    scored_on_test = inputs.records_test_outputs() and known.test_outputs is None
+    test_outputs = _test_outputs(inputs, model, world) if scored_on_test else None
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
@@ -175,11 +174,11 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         fingerprint=inputs.fingerprint,
         splits=splits,
         pad_id=inputs.student_pad,
-        end_id=context.end,
+        end_id=inputs.student_end,
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         vocabulary=context.vocabulary,
-        teacher_view=context.teacher_view,
+        teacher_views=context.teacher_views,
         teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
         teacher_pad=inputs.teacher_pad,
         teacher_dims=inputs.teacher.dims,

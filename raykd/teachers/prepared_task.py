@@ -28,7 +28,7 @@ class PreparedTask:
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
-        teacher_view: See `raykd.methods.base.DistillationContext`.
+        teacher_views: See `raykd.methods.base.DistillationContext`.
         teacher_train: The train rows as the teacher reads them, where it is run by students and
             reads other tokens than they do; else None.
         teacher_pad: Padding token of the teacher.
@@ -61,7 +61,7 @@ class PreparedTask:
     max_length: int
     same_tokens: bool
     vocabulary: int | None
-    teacher_view: str
+    teacher_views: tuple[str, ...]
     teacher_train: TokenizedDataset | None
     teacher_pad: int
     teacher_dims: ModelDims
@@ -88,9 +88,7 @@ class PreparedTask:
             num_labels=self.student.num_labels,
             same_tokens=self.same_tokens,
             vocabulary=self.vocabulary,
-            teacher_view=self.teacher_view,
-            end=self.end_id,
-            pad=self.pad_id,
+            teacher_views=self.teacher_views,
         )
 
     def bare(self) -> PreparedTask:

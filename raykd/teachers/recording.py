@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.data.collate import Collator
+from raykd.data.task_kinds import task_kind
 from raykd.errors import TeacherError
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.forward import forward
+from raykd.models.inference import batches_by_length, inference
 from raykd.models.signals.base import OutputSpec, RowSizes, Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.ragged import Ragged, one_chunk
@@ -96,20 +98,19 @@ class Recording:
         Raises:
             TeacherError: The outputs are not finite, or do not fit the chosen dtype.
         """
-        model.eval()
         block = _Block(self, rows)
         collate = Collator(
             self.pad_id,
             max_length=self.max_length,
             context_padding=self.output_spec.context_padding,
         )
-        order = np.argsort(block.lengths, kind="stable")
-        for begin in range(0, len(order), self.batch_size):
-            places = order[begin : begin + self.batch_size]
-            batch = collate(self.encoded, rows[places]).to(device)
-            with torch.inference_mode():
+        done = 0
+        with inference(model):
+            for places in batches_by_length(block.lengths, self.batch_size):
+                batch = collate(self.encoded, rows[places]).to(device)
                 block.keep(places, batch, self._forward(model, batch))
-            progress(min(begin + self.batch_size, len(order)))
+                done += len(places)
+                progress(done)
         return block.done()
 
     def _forward(self, model: nn.Module, batch: Batch) -> Outputs:
@@ -157,12 +158,13 @@ def row_bytes(
         wide: Whether rounded signals take four bytes a number instead of two.
     """
     lengths = encoded.lengths().astype(np.int64)
+    of = task_kind(kind)
     rows = RowSizes(
         lengths=lengths,
         positions=lengths + output_spec.context_padding,
         labelled=encoded.label_counts() if encoded.token_labels else None,
-        logits=num_labels,
-        per_position=kind == "span",
+        logits=teacher.vocabulary if of.over_vocabulary else num_labels,
+        per_position=of.labels_of == "span",
     )
     total = np.zeros(len(encoded), np.int64)
     for signal in kept(output_spec, token_labels=encoded.token_labels):

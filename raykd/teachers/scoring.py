@@ -15,6 +15,7 @@ from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import record
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score
+from raykd.training.inference import InferenceSetup
 
 RoleProgress = Callable[[str], Callable[[int], None]]
 """Gives for a role of rows a function to call with the number of them that are done."""
@@ -66,5 +67,5 @@ def _score_tokens(
     model: nn.Module, inputs: TaskInputs, rows: TokenizedDataset, device: torch.device, texts: bool
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
-    world, settings = DistributedContext(device=device), inputs.scoring()
-    return score(model, inputs.task, rows, settings, collator, world, texts=texts)
+    setup = InferenceSetup(inputs.scoring(), collator, DistributedContext(device=device))
+    return score(model, inputs.task, rows, setup, texts=texts)

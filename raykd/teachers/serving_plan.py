@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from raykd.data.base import TEXT_KINDS, TokenizedDataset
+from raykd.data.base import TokenizedDataset
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.models.signals.base import OutputSpec
@@ -153,7 +153,7 @@ def _describe_padding(inputs: TaskInputs) -> str:
 def _describe_text_limits(inputs: TaskInputs, needs: TeacherNeeds) -> str:
     """The note that prompts leave too few positions for the text that is generated."""
     context = inputs.context()
-    if context.kind not in TEXT_KINDS:
+    if not context.task_kind.generates:
         return ""
     notes = []
     wanted = inputs.task.max_new_tokens if Generations() in inputs.output_spec else 0
@@ -192,7 +192,7 @@ def _with_cache(
         SpecError: What the file asks for cannot serve one of its methods.
     """
     wanted, size = settings.vocab_cache, settings.vocab_cache_size
-    if inputs.task.kind not in TEXT_KINDS and wanted != "auto":
+    if not inputs.task.task_kind.generates and wanted != "auto":
         problem = Problem(
             path="teacher.cache",
             message=f"'{wanted}' is a way to keep distributions over a vocabulary, and a "
@@ -200,7 +200,7 @@ def _with_cache(
             hint="leave teacher.cache out",
         )
         raise SpecError(problems=[problem])
-    if inputs.task.kind not in TEXT_KINDS or Logits() not in needs.output_spec:
+    if not inputs.task.task_kind.generates or Logits() not in needs.output_spec:
         return needs, _describe_unused_cache(settings)
     if wanted == "auto":
         name, why = choose(

@@ -22,7 +22,6 @@ from raykd.models.signals.texts import needs_running_model
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.vocab_cache.base import OutputLayer
 from raykd.teachers.vocab_cache.signal import VocabularyScores
-from raykd.training.batches import on_device
 
 
 class Teacher(ABC):
@@ -130,7 +129,7 @@ class TeacherRows:
 
     def of(self, batch: Batch) -> Batch:
         """The rows of a student's batch, by their numbers."""
-        return on_device(self.collate(self.encoded, batch.index.numpy()), self.device)
+        return self.collate(self.encoded, batch.index.numpy()).to(self.device)
 
 
 class OnlineTeacher(Teacher):

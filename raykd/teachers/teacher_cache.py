@@ -10,17 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from raykd.data.base import Array
-from raykd.teachers import cache, cache_index
+from raykd.teachers import cache, cache_index, cache_keys
 from raykd.teachers.cache import TrainedTeacher
-from raykd.teachers.cache_keys import (
-    ANALYSES,
-    RECORDED,
-    SCORES,
-    STUDENT,
-    TEST_OUTPUTS,
-    TEXTS,
-    CacheKeys,
-)
+from raykd.teachers.cache_keys import CacheKeys
 from raykd.teachers.cache_lookup import WEIGHTS, CacheLookup, count_rows_passed, look_up_parts
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.cached_signals import CachedSignal, merge_signals, split_signals
@@ -193,7 +185,7 @@ def with_known_parts(inputs: TaskInputs, lookup: CacheLookup) -> TaskInputs:
         names = list(lookup.signals)
         blocks = inputs.recording("train", wanted).blocks()
         cached_outputs, values = merge_signals(lookup.signals, wanted.only(names), dtype, blocks)
-        if any(name.startswith(ANALYSES) for name in lookup.missing):
+        if any(name.startswith(cache_keys.ANALYSES) for name in lookup.missing):
             cached_outputs = cached_outputs.with_chunks(values)  # analyses read the logits
         known = replace(known, cached_outputs=cached_outputs)
     return replace(inputs, known=known)
@@ -253,10 +245,10 @@ def with_values(
 def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     """The newly made parts other than recordings, by name."""
     whole: dict[str, object] = {
-        **{SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
-        **{TEXTS + name: rows for name, rows in made.teacher_texts.items()},
-        **{ANALYSES + name: found for name, found in made.analysis_results.items()},
-        STUDENT: made.student,
+        **{cache_keys.SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
+        **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
+        **{cache_keys.ANALYSES + name: found for name, found in made.analysis_results.items()},
+        cache_keys.STUDENT: made.student,
     }
     return {n: v for n, v in whole.items() if n in missing and v is not None}
 
@@ -272,11 +264,11 @@ def _new_signals(
     if made.cached_outputs is not None:
         blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
         for name, signal in split_signals(made.cached_outputs, block).items():
-            found[RECORDED + name] = (signal, blocks)
+            found[cache_keys.RECORDED + name] = (signal, blocks)
     if made.test_outputs is not None:
         blocks = inputs.recording("test", TEST_OUTPUT_SPEC).blocks()
         for name, signal in split_signals(made.test_outputs).items():
-            found[TEST_OUTPUTS + name] = (signal, blocks)
+            found[cache_keys.TEST_OUTPUTS + name] = (signal, blocks)
     return {name: pair for name, pair in found.items() if name in missing}
 
 

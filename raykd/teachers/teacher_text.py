@@ -11,6 +11,7 @@ from torch import nn
 from raykd.data.base import Array, PlainTokenizer, TokenizedDataset
 from raykd.data.prompts import following, joined_row, with_rows
 from raykd.models.generation import GenerationSettings, generate, max_generated
+from raykd.models.inference import batches_by_length
 
 TEACHER_TEXT = "teacher_text"
 """Role of the train rows with responses of the teacher."""
@@ -113,15 +114,14 @@ def with_teacher_text(
     """
     generation = text_settings.generation()
     read = [teacher_rows.prompt(row) for row in range(len(teacher_rows))]
-    order = np.argsort([len(prompt) for prompt in read], kind="stable")
+    lengths = np.asarray([len(prompt) for prompt in read])
     said: dict[int, Array] = {}
-    for begin in range(0, len(order), batch_size):
-        some = order[begin : begin + batch_size]
+    for some in batches_by_length(lengths, batch_size):
         found = generate(model, [read[k] for k in some], generation).cpu().numpy()
         said |= {
             k: _with_end(row, generation.end) for k, row in zip(some.tolist(), found, strict=True)
         }
-        progress(min(begin + batch_size, len(order)))
+        progress(len(said))
     prompts = [rows.prompt(row) for row in range(len(rows))]
     joined = rows.label_offsets is None
     responses = text_settings.responses(prompts, [said[k] for k in range(len(rows))], joined=joined)

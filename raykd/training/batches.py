@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, TokenizedDataset
-from raykd.training.device import DistributedContext, moved
 from raykd.training.seeding import derive_seed
-from raykd.training.settings import TrainSettings
 
 PREFETCH = 2
 """Batches copied to a GPU ahead of the one in use."""
@@ -95,33 +92,6 @@ def train_shard(rows: Array, rank: int, size: int) -> Array:
     return rows[rank::size] if rank < len(rows) else rows[:1]
 
 
-def eval_shard(
-    encoded: TokenizedDataset, settings: TrainSettings, world: DistributedContext
-) -> list[Array]:
-    """The evaluation batches of this rank, each with rows of similar length."""
-    order = np.argsort(encoded.lengths(), kind="stable")
-    size = settings.eval_batch_size
-    return [order[i : i + size] for i in range(0, len(order), size)][world.rank :: world.size]
-
-
-def on_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device, copied without waiting.
-
-    `Batch.index` stays on the CPU: cached teacher outputs are looked up there, and reading it
-    back from a GPU would halt the step.
-    """
-    if device.type == "cpu":
-        return batch
-    values = {
-        field.name: getattr(batch, field.name)
-        for field in dataclasses.fields(batch)
-        if field.name not in ("index", "views")
-    }
-    there = {name: moved(value, device) for name, value in values.items() if value is not None}
-    views = {name: on_device(other, device) for name, other in batch.views.items()}
-    return dataclasses.replace(batch, views=views, **there)
-
-
 def stream(
     batches: Iterable[Array],
     encoded: TokenizedDataset,
@@ -139,7 +109,7 @@ def stream(
     ahead = PREFETCH if device.type == "cuda" else 0
     for rows in batches:
         own = train_shard(rows, rank, size)
-        ready.append((on_device(collate(encoded, own), device), rows))
+        ready.append((collate(encoded, own).to(device), rows))
         if len(ready) > ahead:
             yield ready.popleft()
     yield from ready

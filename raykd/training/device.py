@@ -43,13 +43,6 @@ def choose_device() -> torch.device:
     return torch.device("cpu")
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device; copied to a GPU without waiting for what runs there."""
-    if device.type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
     """This process among the ranks that train one model together.

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import NO_LABEL, PADDED, Array, Task, TokenizedDataset
+from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
-from raykd.training.batches import Collate, eval_shard, on_device, stream
-from raykd.training.device import DistributedContext, choose_precision
-from raykd.training.settings import TrainSettings
+from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
 from raykd.training.text_metrics import generation_metrics
 
 LATENCY_ROWS = 30
@@ -29,9 +27,7 @@ def predict(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
     subnet: Subnet | None = None,
 ) -> Array:
     """Logits of every row, without gradient, dropout or hidden states.
@@ -43,37 +39,27 @@ def predict(
         model: On the device of `world`; its mode (training or not) is left as it was.
         task: Gives the width of the logits.
         encoded: The rows, at least one.
-        settings: Precision and rows per batch.
-        collate: Pads rows.
-        world: The ranks.
+        setup: Precision, rows per batch, how they are padded, the ranks.
         subnet: The subnet to run, None for the whole.
 
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
-    parts: list[torch.Tensor] = []
-    # One autocast context around all batches: the weights are cast once.
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
-            parts.append(forward(model, batch, subnet=subnet).logits.float())
+    with inference_batches(model, encoded, setup) as batches:
+        found = [
+            (rows, forward(model, batch, subnet=subnet).logits.float()) for batch, rows in batches
+        ]
         longest = int(encoded.lengths().max())
-        width = (2, longest) if task.kind == "span" else (task.num_labels,)
-        logits = torch.zeros(len(encoded), *width, device=world.device)
-        for rows, values in zip(batches, parts, strict=True):
+        shape = task.task_kind.shape(task.num_labels, longest)
+        logits = torch.zeros(len(encoded), *shape, device=setup.world.device)
+        for rows, values in found:
             # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
-            logits[torch.from_numpy(rows).to(world.device), ..., :long] = values[..., :long]
+            logits[torch.from_numpy(rows).to(setup.world.device), ..., :long] = values[..., :long]
         # A row is non-zero on one rank only, so the sum is exact.
-        world.sum(logits)
-        if task.kind == "span":
-            lengths = torch.from_numpy(encoded.lengths()).to(world.device)
-            beyond = torch.arange(longest, device=world.device) >= lengths[:, None]
-            logits.masked_fill_(beyond[:, None], PADDED)
-    model.train(was_training)
+        setup.world.sum(logits)
+        lengths = torch.from_numpy(encoded.lengths()).to(setup.world.device)
+        logits = task.task_kind.blanked(logits, lengths)
     array: Array = logits.cpu().numpy()
     return array
 
@@ -82,9 +68,7 @@ def score(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
     subnet: Subnet | None = None,
     texts: bool = True,
 ) -> Mapping[str, float]:
@@ -94,9 +78,7 @@ def score(
         model: See `predict`, also for those that follow.
         task: Gives the metrics.
         encoded: The rows.
-        settings: Precision and rows per batch.
-        collate: Pads rows.
-        world: The ranks.
+        setup: Precision, rows per batch, how they are padded, the ranks.
         subnet: The subnet to run.
         texts: Whether metrics of generated text are wanted, too; they cost the most.
 
@@ -104,11 +86,11 @@ def score(
         TrialError: A logit or a metric is not finite.
     """
     if encoded.token_labels:
-        found = _tallied(model, task, encoded, settings, collate, world, subnet)
+        found = _tallied(model, task, encoded, setup, subnet)
         if texts and task.text_metrics and subnet is None:
-            found = {**found, **generation_metrics(model, task, encoded, settings, collate, world)}
+            found = {**found, **generation_metrics(model, task, encoded, setup)}
         return _checked(found, len(encoded))
-    logits = predict(model, task, encoded, settings, collate, world, subnet)
+    logits = predict(model, task, encoded, setup, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
@@ -122,25 +104,18 @@ def _tallied(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
     subnet: Subnet | None,
 ) -> Mapping[str, float]:
     """Metrics of a task on tokens, summed up batch by batch."""
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     # Summed on every rank, also where one has no batch.
-    total = torch.zeros(task.tally_size, dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    total = torch.zeros(task.tally_size, dtype=torch.float64, device=setup.world.device)
+    with inference_batches(model, encoded, setup) as batches:
+        for batch, _ in batches:
             labels = batch.labels[batch.labels != NO_LABEL]
             for logits, at in forward(model, batch, subnet=subnet).chunks():
                 total += task.tally(logits.float(), labels[at]).double()
-    model.train(was_training)
-    world.sum(total)
+    setup.world.sum(total)
     return task.tallied(total.cpu().numpy())
 
 
@@ -148,9 +123,7 @@ def teacher_divergence(
     model: nn.Module,
     teacher: TeacherOutputsFn,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> float:
     """Forward divergence from the teacher to a student, mean over tokens with a label, in nats.
 
@@ -158,23 +131,16 @@ def teacher_divergence(
         model: The student, on the device of `world`; its mode is left as it was.
         teacher: Gives what is known of the teacher's distributions for a batch.
         encoded: Rows with token labels.
-        settings: Precision and rows per batch.
-        collate: Pads rows.
-        world: The ranks.
+        setup: Precision, rows per batch, how they are padded, the ranks.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
-    total = torch.zeros(2, dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    total = torch.zeros(2, dtype=torch.float64, device=setup.world.device)
+    with inference_batches(model, encoded, setup) as batches:
+        for batch, _ in batches:
             scores, target = forward(model, batch).lazy_logits, teacher(batch).target
             for at in scores.chunks():
                 rows = target.distance(scores.chunk(at), at, Divergence())
                 total += torch.stack([rows.sum().double(), torch.ones_like(rows).sum().double()])
-    model.train(was_training)
-    world.sum(total)
+    setup.world.sum(total)
     return float(total[0] / total[1])
 
 
@@ -196,9 +162,7 @@ def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:
 def latency_ms(
     model: nn.Module,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> float:
     """Median milliseconds from one tokenised row to its logits, in batches of one row.
 
@@ -206,15 +170,11 @@ def latency_ms(
     """
     order = np.argsort(encoded.lengths(), kind="stable")
     picked = order[np.linspace(0, len(order) - 1, LATENCY_ROWS).astype(int)]
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
     seconds: list[float] = []
-    with torch.inference_mode(), precision.autocast():
+    with inference_pass(model, setup):
         for row in np.concatenate([picked[:LATENCY_WARMUP], picked]):
             began = time.perf_counter()
-            batch = on_device(collate(encoded, np.asarray([row])), world.device)
+            batch = setup.collate(encoded, np.asarray([row])).to(setup.world.device)
             forward(model, batch).logits.float().cpu()
             seconds.append(time.perf_counter() - began)
-    model.train(was_training)
     return statistics.median(seconds[LATENCY_WARMUP:]) * 1e3

@@ -18,16 +18,19 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raykd.data.base import TEXT_KINDS, Batch, Task, TokenizedDataset
+from raykd.data.base import Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.dropout import set_dropout, with_cheap_dropout
+from raykd.models.generation import TextEnds
+from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.batches import Collate, LengthGroupedBatches, on_device, stream
+from raykd.training.batches import Collate, LengthGroupedBatches, stream
 from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.evaluate import score
+from raykd.training.inference import InferenceSetup
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import (
     capture_random,
@@ -61,6 +64,7 @@ class TrainJob:
         on_evaluation: Called on rank 0 after every evaluation; True ends the training. A resumed
             training first calls it with the evaluations before the saved state, as the callback of
             this process may not have seen them.
+        end_id: The token that ends a text, for methods that let the student write.
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
@@ -77,6 +81,7 @@ class TrainJob:
     seed: int
     world: DistributedContext
     on_evaluation: Callable[[Evaluation], bool]
+    end_id: int = 0
     state_path: Path | None = None
     state_every_s: float = 60.0
 
@@ -128,10 +133,18 @@ class _Training:
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.validation] if job.validation is not None else [])
         # What a model writes may be any token of the vocabulary.
-        writes = job.task.kind in TEXT_KINDS
+        writes = job.task.task_kind.generates
         self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
         self.module = (
-            Step(job.model, job.method, job.task, job.teacher, precision=precision, world=job.world)
+            Step(
+                job.model,
+                job.method,
+                job.task,
+                job.teacher,
+                precision=precision,
+                world=job.world,
+                text_ends=TextEnds(end=job.end_id, pad=job.collator.pad_id),
+            )
             .to(self.world.device)
             .train()
         )
@@ -149,7 +162,8 @@ class _Training:
         self.began = self.saved = time.monotonic()
 
     def run(self) -> TrainResult:
-        stopped = self._resume() or self._replay_evaluations()
+        self._resume()
+        stopped = self._replay_evaluations()
         if self.step == 0:
             self._calibrate()
         trained = _distributed(self.module, self.world)
@@ -174,14 +188,11 @@ class _Training:
 
         def seen() -> Iterator[tuple[Batch, Outputs, Outputs]]:
             for begin in range(0, len(order), size):
-                batch = job.collator(job.train, order[begin : begin + size])
-                batch = on_device(batch, self.world.device)
+                batch = job.collator(job.train, order[begin : begin + size]).to(self.world.device)
                 yield batch, self.module.forward_eval(batch), job.teacher(batch)
 
-        self.module.eval()
-        with torch.no_grad():
+        with evaluation_mode(self.module), torch.no_grad():
             job.method.calibrate(seen())
-        self.module.train()
 
     def _epoch(self, trained: nn.Module, eval_steps: frozenset[int]) -> bool:
         """The rest of the present epoch; whether to stop."""
@@ -214,9 +225,7 @@ class _Training:
                 job.model,
                 job.task,
                 job.validation,
-                job.settings,
-                job.collator,
-                self.world,
+                InferenceSetup(job.settings, job.collator, self.world),
                 texts=job.task.metric in job.task.text_metrics,
             )
             if job.validation is not None
@@ -283,8 +292,8 @@ class _Training:
             raise failure
         self.saved = time.monotonic()
 
-    def _resume(self) -> bool:
-        """Resume from a saved state if there is one; always False, as this stops no training."""
+    def _resume(self) -> None:
+        """Resume from a saved state if there is one."""
         path = self.job.state_path
         found: checkpoint.TrainState | RaykdError | None = None
         if path is not None and self.world.rank == 0 and path.exists():
@@ -294,7 +303,7 @@ class _Training:
                 found = exc
         found = self.world.broadcast(found)
         if found is None:
-            return False
+            return
         if isinstance(found, RaykdError):
             raise found
         if found.identity != self._identity():
@@ -313,7 +322,6 @@ class _Training:
             # Made by another number of ranks: neither the generators nor what each rank's method
             # remembers can go on; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
-        return False
 
 
 def _distributed(module: Step, world: DistributedContext) -> nn.Module:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, TOKEN_KINDS, Array, Batch, Task
+from raykd.data.base import NO_LABEL, Array, Batch, Task
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
+from raykd.models.generation import NO_TEXT, TextEnds
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.ranks import StepRanks
 from raykd.training.student_runner import StudentRunner
@@ -47,6 +48,7 @@ class Step(nn.Module):
         teacher: Gives the teacher's outputs.
         precision: Of matrix products.
         world: The ranks.
+        text_ends: What ends the texts that the student writes, and pads them.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Step(nn.Module):
         *,
         precision: Precision,
         world: DistributedContext,
+        text_ends: TextEnds = NO_TEXT,
     ) -> None:
         super().__init__()
         self.model = model
@@ -65,7 +68,7 @@ class Step(nn.Module):
         self._world = world
         self._method = method
         self._teacher = teacher
-        self._token_labels = task.kind in TOKEN_KINDS
+        self._token_labels = task.task_kind.labels_of == "token"
         self._terms: StepTerms | None = None
         self._student = StudentRunner(
             model,
@@ -73,6 +76,7 @@ class Step(nn.Module):
             precision,
             context=method.context,
             output_spec=method.student_outputs().resolved(method.context.student),
+            text_ends=text_ends,
         )
 
     def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> StepResult:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from torch import nn
 
 from raykd.data.base import NO_LABEL, Batch, Task
 from raykd.losses.vocabulary import cross_entropy
-from raykd.methods.base import DistillationContext
+from raykd.methods.base import DistillationContext, Sampling
 from raykd.models.base import Outputs, Subnet
 from raykd.models.forward import forward
-from raykd.models.generation import GenerationSettings, generate, generated_batch, prompts_of
+from raykd.models.generation import (
+    NO_TEXT,
+    GenerationSettings,
+    TextEnds,
+    generate,
+    generated_batch,
+    prompts_of,
+)
+from raykd.models.inference import evaluation_mode
 from raykd.models.signals.base import OutputSpec
 from raykd.training.device import Precision
 
@@ -21,8 +31,9 @@ class StudentRunner:
         model: The student.
         task: Gives its loss on the labels.
         precision: Of matrix products.
-        context: Which tokens end a text and pad.
+        context: Which tokens are compared and generated.
         output_spec: What is read of it; those that stand for several, resolved.
+        text_ends: What ends the texts that it writes, and pads them.
     """
 
     def __init__(
@@ -33,23 +44,22 @@ class StudentRunner:
         *,
         context: DistillationContext,
         output_spec: OutputSpec,
+        text_ends: TextEnds = NO_TEXT,
     ) -> None:
         self._model = model
         self._task = task
         self._precision = precision
         self._context = context
         self._signals = output_spec
+        self._text_ends = text_ends
 
     def __call__(
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
     ) -> Outputs:
         """Outputs with the task's loss, which is formed when it is read; see `StudentFn`."""
-        was_training = self._model.training
-        if not dropout:
-            self._model.eval()
-        with self._precision.autocast():
+        mode = nullcontext() if dropout else evaluation_mode(self._model)
+        with mode, self._precision.autocast():
             outputs = forward(self._model, batch, output_spec=self._signals, subnet=subnet)
-        self._model.train(was_training)
         if outputs.has_lazy_logits:
             labels = batch.labels[batch.labels != NO_LABEL]
             return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))
@@ -60,28 +70,24 @@ class StudentRunner:
             outputs = outputs.within(compared)
         return outputs.scored(loss)
 
-    def generate(
-        self,
-        batch: Batch,
-        *,
-        max_new_tokens: int,
-        temperature: float,
-        teacher: nn.Module | None = None,
-        share: float = 0.0,
-    ) -> Batch:
+    def generate(self, batch: Batch, sampling: Sampling) -> Batch:
         """The batch with responses sampled now; see `StudentFn`."""
-        joined = self._task.kind == "causal_lm"
+        joined = self._task.task_kind.is_joined
         generation = GenerationSettings(
-            max_new_tokens=max_new_tokens,
-            end=self._context.end,
-            pad=self._context.pad,
+            max_new_tokens=sampling.max_new_tokens,
+            end=self._text_ends.end,
+            pad=self._text_ends.pad,
             sample=True,
-            temperature=temperature,
+            temperature=sampling.temperature,
             vocabulary=self._context.shared_vocabulary,
             positions=self._context.positions,
         )
         with self._precision.autocast():
             generated = generate(
-                self._model, prompts_of(batch, joined=joined), generation, teacher, share
+                self._model,
+                prompts_of(batch, joined=joined),
+                generation,
+                sampling.teacher,
+                sampling.share,
             )
         return generated_batch(batch, generated, generation, joined=joined)

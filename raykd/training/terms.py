@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from raykd.data.base import moved
 from raykd.errors import TrialError
 from raykd.losses.terms import Count, LossTerms, Mean
 from raykd.training.device import DistributedContext
@@ -66,7 +67,7 @@ def _stacked(counts: Sequence[Count], device: torch.device) -> Tensor:
         parts = [torch.as_tensor(c, dtype=torch.float64, device=device) for c in counts]
         return torch.stack([part.reshape(()) for part in parts])
     plain = torch.tensor(counts, dtype=torch.float64)
-    return plain if device.type == "cpu" else plain.pin_memory().to(device, non_blocking=True)
+    return moved(plain, device)
 
 
 @dataclass(frozen=True, slots=True)

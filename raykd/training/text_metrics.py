@@ -13,35 +13,30 @@ from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
-from raykd.training.batches import Collate, eval_shard, stream
-from raykd.training.device import DistributedContext, choose_precision
-from raykd.training.settings import TrainSettings
+from raykd.models.inference import batches_by_length
+from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
 
 
 def generation_metrics(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> Mapping[str, float]:
     """Metrics of the text that a model generates, or chooses among candidates."""
     references = encoded.references
     assert references is not None
     if references.candidates is not None:
-        texts = _chosen(model, references.candidates, settings, collate, world)
+        texts = _chosen(model, references.candidates, setup)
     else:
-        texts = _generated(model, task, encoded, settings, world)
+        texts = _generated(model, task, encoded, setup)
     return task.score_texts(texts, references)
 
 
 def _chosen(
     model: nn.Module,
     candidates: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> list[str]:
     """The text of the most likely candidate of every row; the first of equals.
 
@@ -50,7 +45,7 @@ def _chosen(
     """
     assert candidates.references is not None
     groups, texts = candidates.references.groups, candidates.references.texts
-    likely = log_likelihoods(model, candidates, settings, collate, world)
+    likely = log_likelihoods(model, candidates, setup)
     if bad := int(np.count_nonzero(~np.isfinite(likely))):
         raise TrialError(
             f"the likelihoods of {bad:,} of {len(likely):,} answer choices are NaN or infinite",
@@ -64,38 +59,29 @@ def _chosen(
 def log_likelihoods(
     model: nn.Module,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    collate: Collate,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> Array:
     """The log-likelihood of the tokens with a label, summed over each row, in nats.
 
     Args:
         model: On the device of `world`; its mode is left as it was.
         encoded: Rows with token labels.
-        settings: Precision and rows per batch.
-        collate: Pads rows.
-        world: The ranks.
+        setup: Precision, rows per batch, how they are padded, the ranks.
 
     Returns:
         float64 ``[N]``, on every rank.
     """
-    batches = eval_shard(encoded, settings, world)
-    precision = choose_precision(settings.precision, world.device, model)
-    was_training = model.training
-    model.eval()
-    found = torch.zeros(len(encoded), dtype=torch.float64, device=world.device)
-    with torch.inference_mode(), precision.autocast():
-        for batch, _ in stream(batches, encoded, collate, device=world.device):
+    found = torch.zeros(len(encoded), dtype=torch.float64, device=setup.world.device)
+    with inference_batches(model, encoded, setup) as batches:
+        for batch, _ in batches:
             has_label = batch.labels != NO_LABEL
             labels = batch.labels[has_label]
-            rows = batch.index.to(world.device)[has_label.nonzero()[:, 0]]
+            rows = batch.index.to(setup.world.device)[has_label.nonzero()[:, 0]]
             for logits, at in forward(model, batch).chunks():
                 likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
                 found.index_add_(0, rows[at], likely.double())
-    model.train(was_training)
     # A row is non-zero on one rank only, so the sum is exact.
-    world.sum(found)
+    setup.world.sum(found)
     array: Array = found.cpu().numpy()
     return array
 
@@ -104,8 +90,7 @@ def _generated(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
-    settings: TrainSettings,
-    world: DistributedContext,
+    setup: InferenceSetup,
 ) -> list[str]:
     """The text that the model generates greedily, row by row."""
     assert encoded.references is not None
@@ -118,18 +103,16 @@ def _generated(
         vocabulary=tokens.vocabulary,
     )
     prompts = [encoded.prompt(row) for row in range(len(encoded))]
-    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
-    size = settings.eval_batch_size
-    batches = [order[i : i + size] for i in range(0, len(order), size)]
-    precision = choose_precision(settings.precision, world.device, model)
+    lengths = np.asarray([len(prompt) for prompt in prompts])
+    batches = batches_by_length(lengths, setup.settings.eval_batch_size)
     own: dict[int, Array] = {}
-    with precision.autocast():
-        for rows in batches[world.rank :: world.size]:
+    with inference_pass(model, setup):
+        for rows in batches[setup.world.rank :: setup.world.size]:
             found = until_end(
                 generate(model, [prompts[row] for row in rows], generation), generation.end
             )
             own |= dict(zip(rows.tolist(), found, strict=True))
     every: dict[int, Array] = {}
-    for of_rank in world.gather(own):
+    for of_rank in setup.world.gather(own):
         every |= of_rank
     return tokens.decode([every[k].tolist() for k in range(len(encoded))])

@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from raykd.trial import shared_objects
+from raykd.trial.notifications import Notifications
 from raykd.trial.shared_objects import SharedObjects, wait
 
 NODE_LABEL = "ray.io/node-id"
@@ -71,8 +72,7 @@ class CoordinatorState(SharedObjects):
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
         self._lost: set[tuple[str, int]] = set()
-        self._notifications: list[dict[str, Any]] = []
-        self._notified = asyncio.Event()
+        self._notifications = Notifications()
         self._closed = False
         self._refusal: dict[str, Any] | None = None
         self._worked: set[int] = set()
@@ -120,10 +120,7 @@ class CoordinatorState(SharedObjects):
 
     async def notifications(self, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
         """What happened to slots and leases, from position `cursor` on."""
-        if len(self._notifications) <= cursor:
-            self._notified.clear()
-            await wait(self._notified, timeout_s)
-        return self._notifications[cursor:]
+        return await self._notifications.since(cursor, timeout_s)
 
     async def close(self) -> None:
         """Shut down: stop the workers and cancel the jobs."""
@@ -141,7 +138,7 @@ class CoordinatorState(SharedObjects):
         Returns:
             Whether the slot had taken a job since it was last lost.
         """
-        self._add_notification("slot", slot=slot, state="lost", reason=reason)
+        self._notifications.add("slot", slot=slot, state="lost", reason=reason)
         self._release(slot, "the slot was lost")
         had_work = slot in self._worked
         self._worked.discard(slot)
@@ -158,7 +155,7 @@ class CoordinatorState(SharedObjects):
         for slot in slots:
             self._expected.discard(slot)
             self._seen.pop(slot, None)
-            self._add_notification("slot", slot=slot, state="lost", reason=why)
+            self._notifications.add("slot", slot=slot, state="lost", reason=why)
             self._release(slot, why)
 
     async def slot_given_up(self, slot: int, reason: str, hint: str = "") -> None:
@@ -175,7 +172,7 @@ class CoordinatorState(SharedObjects):
         self._start_watching()
         self._release(slot, "its worker was restarted")
         self._seen[slot] = time.monotonic()
-        self._add_notification("slot", slot=slot, state="ready", node=node)
+        self._notifications.add("slot", slot=slot, state="ready", node=node)
 
     async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
         """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
@@ -199,7 +196,7 @@ class CoordinatorState(SharedObjects):
                     "slot": slot, "node": node, "attempt": job.attempt, "time": time.time()
                 }  # fmt: skip
                 self._worked.add(slot)
-                self._add_notification("leased", job=job_id, **job.lease)
+                self._notifications.add("leased", job=job_id, **job.lease)
                 return job_id, job.attempt, job.payload
         return IDLE, 0, None
 
@@ -211,11 +208,11 @@ class CoordinatorState(SharedObjects):
         """A published object cannot be read any more; the driver is notified once per version."""
         if (key, version) not in self._lost:
             self._lost.add((key, version))
-            self._add_notification("lost", key=key, version=version)
+            self._notifications.add("lost", key=key, version=version)
 
     async def notify(self, kind: str, what: dict[str, Any]) -> None:
         """Notify the driver of something that a worker did."""
-        self._add_notification(kind, **what)
+        self._notifications.add(kind, **what)
 
     async def push(self, job_id: str, attempt: int, event: dict[str, Any]) -> str:
         """An event of a running job; answers `GO` or `STOP`."""
@@ -251,7 +248,7 @@ class CoordinatorState(SharedObjects):
     async def unregister(self, slot: int) -> None:
         """A worker group ends on purpose."""
         self._seen.pop(slot, None)
-        self._add_notification("slot", slot=slot, state="ended")
+        self._notifications.add("slot", slot=slot, state="ended")
 
     # Inside ------------------------------------------------------------------------------------
 
@@ -307,13 +304,9 @@ class CoordinatorState(SharedObjects):
             )
             self._end(job_id, {"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
             return
-        self._add_notification("requeued", job=job_id, why=why)
+        self._notifications.add("requeued", job=job_id, why=why)
         self._queue.appendleft(job_id)
         self._queued.set()
-
-    def _add_notification(self, kind: str, **what: Any) -> None:
-        self._notifications.append({"kind": kind, "time": time.time(), **what})
-        self._notified.set()
 
     def _start_watching(self) -> None:
         if self._watch is None:
@@ -332,7 +325,7 @@ class CoordinatorState(SharedObjects):
             for slot, seen in list(self._seen.items()):
                 if now - seen > self._silence_s:
                     del self._seen[slot]  # told once, until it is seen again
-                    self._add_notification("slot", slot=slot, state="silent", reason=why)
+                    self._notifications.add("slot", slot=slot, state="silent", reason=why)
 
 
 def start_coordinator(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:

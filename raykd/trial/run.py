@@ -27,6 +27,7 @@ from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, score, teacher_divergence
+from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import seed_everything
 from raykd.training.settings import TrainSettings
@@ -134,6 +135,20 @@ def _teacher(
     return open_variant(prepared, variant, method.teacher_outputs(), world)
 
 
+def _settings(config: TrialConfig) -> TrainSettings:
+    settings = params.build(TrainSettings, config.train)
+    return replace(settings, precision=config.precision or settings.precision)
+
+
+def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
+    return Collator(
+        prepared.pad_id,
+        max_length=prepared.max_length,
+        context_padding=method.teacher_outputs().context_padding,
+        views=method.views(),
+    )
+
+
 def run_trial(
     config: TrialConfig,
     prepared: PreparedTask,
@@ -159,23 +174,12 @@ def run_trial(
     """
     began = time.monotonic()
     seed_everything(config.seed)
-    settings = params.build(TrainSettings, config.train)
-    settings = replace(settings, precision=config.precision or settings.precision)
+    settings = _settings(config)
     method = build_method(config, prepared, task)
     model = prepared.student.build(config.seed).to(world.device)
     teacher = _teacher(method, prepared, world, teacher, derive)
     splits = _read_by(method, prepared)
-    collator = Collator(
-        prepared.pad_id,
-        max_length=prepared.max_length,
-        context_padding=method.teacher_outputs().context_padding,
-        views=method.views(),
-    )
-
-    def pass_on(evaluation: Evaluation) -> bool:
-        is_last = evaluation.epoch >= settings.epochs
-        return False if is_last else on_evaluation(evaluation)
-
+    collator = _collator(method, prepared)
     result = train_model(
         TrainJob(
             model=model,
@@ -188,19 +192,18 @@ def run_trial(
             collator=collator,
             seed=config.seed,
             world=world,
-            on_evaluation=pass_on,
+            on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
+            end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,
         )
     )
     last = result.history[-1]
-    metrics = dict(last.metrics)
-    if not result.stopped:
-        student = _Trained(model, task, splits, settings, collator, world)
-        metrics |= _ending(config, method, prepared, student)
+    student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
+    ending = {} if result.stopped else _ending(config, method, prepared, student)
     is_kept = config.save_path is not None and not result.stopped and world.rank == 0
     return TrialOutcome(
         evaluation=last,
-        metrics=metrics,
+        metrics={**last.metrics, **ending},
         seconds=time.monotonic() - began,
         stopped=result.stopped,
         student=weights.capture(model) if is_kept else None,
@@ -214,21 +217,11 @@ class _Trained:
     model: nn.Module
     task: Task
     splits: Mapping[str, TokenizedDataset]
-    settings: TrainSettings
-    collator: Collator
-    world: DistributedContext
+    setup: InferenceSetup
 
     def score(self, role: str, subnet: Subnet | None = None) -> Mapping[str, float]:
         """The task's metrics of the student, or of a subnet of it, on a role's rows."""
-        return score(
-            self.model,
-            self.task,
-            self.splits[role],
-            self.settings,
-            self.collator,
-            self.world,
-            subnet,
-        )
+        return score(self.model, self.task, self.splits[role], self.setup, subnet)
 
 
 def _ending(
@@ -248,15 +241,13 @@ def _ending(
             if stage == "test":
                 end = f"_{suffix}" if suffix else ""
                 metrics |= {f"test/{name}{end}": v for name, v in student.score(role).items()}
-    model, settings, collator, world = (
-        student.model, student.settings, student.collator, student.world
-    )  # fmt: skip
+    model, setup = student.model, student.setup
     if config.score_test and prepared.test_outputs is not None:
-        read = open_offline(prepared, prepared.test_outputs, world).outputs_fn(OutputSpec(Logits()))
+        teacher = open_offline(prepared, prepared.test_outputs, setup.world)
         metrics["test/teacher_kl"] = teacher_divergence(
-            model, read, student.splits["test"], settings, collator, world
+            model, teacher.outputs_fn(OutputSpec(Logits())), student.splits["test"], setup
         )
     if config.latency:
         rows = student.splits["validation"]
-        metrics["latency_ms"] = latency_ms(model, rows, settings, collator, world)
+        metrics["latency_ms"] = latency_ms(model, rows, setup)
     return metrics

@@ -30,7 +30,9 @@ from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
 from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.sweep.user_cache import open_cache
 
 ROWS = (10_000, 100_000, 400_000)
 WORDS = 2_000
@@ -96,9 +98,12 @@ def one_size(rows: int) -> dict[str, float]:
             coordinator = autoscaler.coordinator
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
+                plans = {
+                    task: plan_teacher(spec, of, cluster.store_bytes) for task, of in setups.items()
+                }
                 teachers = TeacherProvider(
-                    spec, setups, coordinator, log, run, folder / "cache", CACHE_BYTES,
-                    cluster.store_bytes,
+                    setups, plans, spec.resources.max_failures, coordinator, log, run,
+                    open_cache(folder / "cache")[0], CACHE_BYTES,
                 )  # fmt: skip
                 teachers.request()
                 handle = teachers.wait("generated")

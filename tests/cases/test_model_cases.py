@@ -27,6 +27,7 @@ from raykd.models.tokenizers import save_tokenizer
 from raykd.sweep.in_process import prepare_task
 from raykd.sweep.task_setup import TaskSetup, set_up_task
 from raykd.training.device import DistributedContext
+from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from raykd.training.text_metrics import log_likelihoods
 from tests.cases.model_folders import (
@@ -786,9 +787,14 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
     encoded = DOLLY.encode(rows, found.tokenizers.teacher, 512)
     assert encoded.truncated == 0
     ours = log_likelihoods(
-        found.teacher.build(0), encoded, TrainSettings(),
-        Collator(found.tokenizers.teacher.pad_token_id, max_length=512), DistributedContext(),
-    )  # fmt: skip
+        found.teacher.build(0),
+        encoded,
+        InferenceSetup(
+            TrainSettings(),
+            Collator(found.tokenizers.teacher.pad_token_id, max_length=512),
+            DistributedContext(),
+        ),
+    )
     plain = AutoModelForCausalLM.from_pretrained(place / "teacher", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(place / "teacher")
     theirs = []

@@ -17,11 +17,12 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.families.base import family_of, tied_names
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
+from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import count_units, masked
+from tests.checkpoint_models import load_model
 
 FAMILIES = tuple(
     name for name in registry.variants("families")

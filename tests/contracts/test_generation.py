@@ -24,12 +24,13 @@ from raykd.models.generation import (
     generated_batch,
     joined_rows,
     prompts_of,
-    reread,
+    separate_rows,
     until_end,
 )
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, load_model, model_dims, positions_of, random_init_dims
+from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
 from raykd.models.signals.hidden_states import hidden_states
+from tests.checkpoint_models import load_model
 
 FAMILIES = tuple(
     name for name in registry.variants("families") if registry.load("families", name).text_kind()
@@ -168,7 +169,8 @@ def test_written_rows_are_encoded_as_given_ones_are(kind):
     generated = torch.full((4, longest), PAD)
     for k, response in enumerate(RESPONSES):
         generated[k, : len(response)] = torch.from_numpy(response)
-    made = of_rows(reread(given, PROMPTS, generated, END), apart=apart)
+    rows = (separate_rows if apart else joined_rows)(PROMPTS, generated, END)
+    made = of_rows(rows, apart=apart)
     assert made.labels.tolist() == given.labels.tolist()
     assert made.input_ids.tolist() == given.input_ids.tolist()
 

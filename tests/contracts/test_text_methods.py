@@ -85,8 +85,6 @@ class Pair:
             student=sizes,
             kind=self.kind,
             num_labels=1,
-            end=self.tokenizer.eos_token_id,
-            pad=self.tokenizer.pad_token_id,
         )
         given = {**SHORT.get(name, {}), **NEEDED.get((name, self.kind), {}), **values}
         made: Method[Any] = registry.load("methods", name)(
@@ -113,6 +111,7 @@ class Pair:
                 seed=0,
                 world=DistributedContext(device=torch.device("cpu")),
                 on_evaluation=lambda evaluation: False,
+                end_id=self.tokenizer.eos_token_id,
             )
         )
 

@@ -176,7 +176,8 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     run = run_folder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    teachers = TeacherProvider(spec, setups, bench.coordinator, log, run, cache, 1 << 40, 1 << 30)
+    plans, retries = {TASK: plan_teacher(spec, setups[TASK], 1 << 30)}, spec.resources.max_failures
+    teachers = TeacherProvider(setups, plans, retries, bench.coordinator, log, run, cache, 1 << 40)
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional as F
 
 from raykd.data import columns
-from raykd.data.base import Array, Batch, Examples, TokenizedDataset
+from raykd.data.base import Array, Examples, TokenizedDataset
 from raykd.data.files import FileTask
 from raykd.data.json_files import read_json
 from raykd.data.spans import best_spans, encode_windows
@@ -82,10 +80,6 @@ class SpanTask(FileTask):
             overlap=self.overlap,
             query_length=self.query_length,
         )
-
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the first and the last token, in float32."""
-        return F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten())
 
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Exact match and F1 over the questions, in [0, 1]."""

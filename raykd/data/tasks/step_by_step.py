@@ -67,7 +67,7 @@ class Explained(GenerationTask):
         llm_outputs = self._llm_outputs(table)
         ids = columns.spelled_out(table, "id") if "id" in table.columns else [""] * len(table)
         before, after = "", ""
-        if self.kind == "causal_lm":
+        if self.task_kind.is_joined:
             before, after = before_instruction(with_context=False), RESPONSE
         examples = [
             Example(

@@ -66,16 +66,8 @@ _ADVERBS = NEGATIONS + DEGREES
 _ALL_ADJECTIVES = tuple(chain.from_iterable(ADJECTIVES))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ToySentiment(TextTask):
-    """Sentiment of generated sentences; see the module for the grammar."""
-
-    name: str = "toy/sentiment"
-    about: str = "Generated sentences with negation and contrast; 25 % label noise in train."
-    kind: str = "classification"
-    labels: tuple[str, ...] = LABELS
-    metric: str = "accuracy"
-    metrics: tuple[str, ...] = ("accuracy",)
+class GeneratedSplits:
+    """What tasks on generated rows have in common: no folder, and the splits of `SIZES`."""
 
     @property
     def reads_root(self) -> bool:
@@ -85,6 +77,18 @@ class ToySentiment(TextTask):
     def splits(self, settings: DataSettings) -> tuple[str, ...]:
         """The three splits, wherever `settings` points."""
         return tuple(SIZES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySentiment(GeneratedSplits, TextTask):
+    """Sentiment of generated sentences; see the module for the grammar."""
+
+    name: str = "toy/sentiment"
+    about: str = "Generated sentences with negation and contrast; 25 % label noise in train."
+    kind: str = "classification"
+    labels: tuple[str, ...] = LABELS
+    metric: str = "accuracy"
+    metrics: tuple[str, ...] = ("accuracy",)
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""

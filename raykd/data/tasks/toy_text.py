@@ -18,7 +18,7 @@ from raykd.data import columns
 from raykd.data.base import DataSettings, Examples
 from raykd.data.sample import limited
 from raykd.data.table import Table, no_split
-from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, generate
+from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, GeneratedSplits, generate
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of
 
 ASKED = "\nreply:"
@@ -30,7 +30,7 @@ def same_sentiment(text: str, accepted: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyReplies(GenerationTask):
+class ToyReplies(GeneratedSplits, GenerationTask):
     """Replies to sentences; see the module."""
 
     name: str = "toy_text/replies"
@@ -40,15 +40,6 @@ class ToyReplies(GenerationTask):
     text_metrics: tuple[str, ...] = ("accuracy",)
     max_new_tokens: int = 16
     measure: Accuracy = field(default_factory=lambda: Accuracy(same_sentiment))
-
-    @property
-    def reads_root(self) -> bool:
-        """They are generated."""
-        return False
-
-    def splits(self, settings: DataSettings) -> tuple[str, ...]:
-        """The three splits, wherever `settings` points."""
-        return tuple(SIZES)
 
     def load(self, split: str, settings: DataSettings) -> Examples:
         """Rows of one split; the same for the same settings."""

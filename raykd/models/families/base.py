@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raykd import registry
-from raykd.data.base import TEXT_KINDS
+from raykd.data.task_kinds import TEXT_KINDS, kind_of_problem, task_kind
 from raykd.errors import SpecError
 from raykd.models.base import ModelDims, RandomInitConfig
 
@@ -53,6 +53,16 @@ class PrunableUnits:
     feed_forward_in: str
     feed_forward_out: str
     feed_forward_norm: str
+
+
+STANDARD_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "layers": ("num_hidden_layers",),
+    "hidden": ("hidden_size",),
+    "heads": ("num_attention_heads",),
+    "intermediate": ("intermediate_size",),
+    "positions": ("max_position_embeddings",),
+}
+"""The names of most configurations in transformers, for `ModelFamily.fields`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +200,7 @@ class ModelFamily:
         return self.with_types(types) if self.block_types else {}
 
     def text_kind(self) -> str:
-        """How it writes text, one of `raykd.data.base.TEXT_KINDS`; empty when it does not."""
+        """How it writes text, one of `raykd.data.task_kinds.TEXT_KINDS`; empty when it does not."""
         return next((kind for kind in TEXT_KINDS if kind in self.head_path), "")
 
     def layers_field(self) -> str:
@@ -241,14 +251,13 @@ def with_task(config: Any, kind: str, num_labels: int, labels: Sequence[str] = (
             them a model for classes keeps its own, where it has as many.
     """
     config.num_labels = num_labels
-    names = list(labels) if kind == "classification" else _unnamed(num_labels)
+    names = list(labels) if task_kind(kind).has_class_names else _unnamed(num_labels)
     if names:
         config.id2label = dict(enumerate(names))
         config.label2id = {name: k for k, name in enumerate(names)}
     setattr(config, TASK_KIND, kind)
-    if kind in ("classification", "regression"):
-        single = "single_label_classification"
-        config.problem_type = "regression" if kind == "regression" else single
+    if problem_type := task_kind(kind).problem_type:
+        config.problem_type = problem_type
     return config
 
 
@@ -261,7 +270,7 @@ def kind_of(config: Mapping[str, Any]) -> str:
     """The kind of task that `with_task` wrote into a configuration."""
     if TASK_KIND in config:
         return str(config[TASK_KIND])
-    return "regression" if config.get("problem_type") == "regression" else "classification"
+    return kind_of_problem(config.get("problem_type")).name
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily, PrunableUnits
+from raykd.models.families.base import STANDARD_FIELDS, ModelFamily, PrunableUnits
 
 _MODELS = "transformers.models.bert.modeling_bert:BertFor"
 
@@ -22,11 +22,7 @@ FAMILY = ModelFamily(
     optional_prefixes=("bert.pooler.",),
     token_head=("cls",),
     fields={
-        "layers": ("num_hidden_layers",),
-        "hidden": ("hidden_size",),
-        "heads": ("num_attention_heads",),
-        "intermediate": ("intermediate_size",),
-        "positions": ("max_position_embeddings",),
+        **STANDARD_FIELDS,
         "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
     },
     takes_token_types=True,

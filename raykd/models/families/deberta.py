@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from raykd.models.families.base import STANDARD_FIELDS, ModelFamily
 
 _MODELS = "transformers.models.deberta.modeling_deberta:DebertaFor"
 
@@ -21,11 +21,8 @@ FAMILY = ModelFamily(
     head_prefixes=("pooler.", "classifier.", "qa_outputs.", "cls."),
     token_head=("cls",),
     fields={
-        "layers": ("num_hidden_layers",),
+        **STANDARD_FIELDS,
         "hidden": ("hidden_size", "pooler_hidden_size"),
-        "heads": ("num_attention_heads",),
-        "intermediate": ("intermediate_size",),
-        "positions": ("max_position_embeddings",),
         "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout"),
     },
     constants={

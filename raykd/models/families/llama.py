@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily
+from raykd.models.families.base import STANDARD_FIELDS, ModelFamily
 
 FAMILY = ModelFamily(
     name="llama",
@@ -14,11 +14,7 @@ FAMILY = ModelFamily(
     head_prefixes=("lm_head.",),
     token_head=("lm_head",),
     fields={
-        "layers": ("num_hidden_layers",),
-        "hidden": ("hidden_size",),
-        "heads": ("num_attention_heads",),
-        "intermediate": ("intermediate_size",),
-        "positions": ("max_position_embeddings",),
+        **STANDARD_FIELDS,
         "dropout": ("attention_dropout",),
     },
     constants={"bos_token_id": 0, "eos_token_id": 0},

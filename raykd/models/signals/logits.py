@@ -40,7 +40,7 @@ class Logits(Signal):
     def numbers(self, rows: RowSizes, sizes: ModelDims) -> Array:
         """As many as there are classes, for the row, its positions or its labelled tokens."""
         if rows.labelled is not None:
-            return rows.labelled * sizes.vocabulary
+            return rows.labelled * rows.logits
         count = rows.lengths if rows.per_position else rows.lengths**0
         return count * rows.logits
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
+from raykd.data.base import Batch
 from raykd.models.signals.base import OutputSpec, Signal
 
 
@@ -35,7 +39,7 @@ class Rationales(Signal):
 
 @dataclass(frozen=True, slots=True)
 class AnswerChoices(Signal):
-    """The tokens that tell the answer choices of a row apart."""
+    """The tokens that tell the answer choices of a row apart; see `raykd.data.answer_choices`."""
 
     title = "answer choices"
     is_recorded = False
@@ -44,6 +48,10 @@ class AnswerChoices(Signal):
     def name(self) -> str:
         """``answer_choices``."""
         return "answer_choices"
+
+    def of(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Those of a batch: tokens ``[B, C]`` and the place in the response, ``[B]``."""
+        return batch.columns[CHOICE_TOKENS], batch.columns[CHOICE_POSITION]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
@@ -39,28 +40,28 @@ class _Sampler(optuna.samplers.TPESampler):
     def __init__(self, newest: int, **settings: Any) -> None:
         super().__init__(**settings)
         self._newest = newest
-        self._view: optuna.Study | None = None
+        self._view: Study | None = None
 
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Refresh the view of the study before each trial."""
         self._view = None
         super().before_trial(study, trial)
 
     def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
+        self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters to draw jointly."""
         return super().infer_relative_search_space(self._look(study), trial)
 
     def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw them."""
         return super().sample_relative(self._look(study), trial, search_space)
 
     def sample_independent(
         self,
-        study: optuna.Study,
+        study: Study,
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
@@ -69,7 +70,7 @@ class _Sampler(optuna.samplers.TPESampler):
         trials_for_sampler = self._look(study)
         return super().sample_independent(trials_for_sampler, trial, param_name, param_distribution)
 
-    def _look(self, study: optuna.Study) -> optuna.Study:
+    def _look(self, study: Study) -> Study:
         # One look for all parameters of a trial.
         if self._view is None:
             self._view = limited_view(study, self._newest)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raykd.data.answer_choices import CHOICE_POSITION
 from raykd.errors import DataError
 from raykd.models.signals.texts import AnswerChoices
 from raykd.sweep.task_setup import TaskSetup, set_up_task
@@ -59,7 +60,7 @@ def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
     found = setup_of("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
     assert AnswerChoices() in found.output_spec
     for splits in (found.teacher_splits, found.student_splits):
-        assert (splits["train"].choice_at > 0).all()
+        assert (splits["train"].columns[CHOICE_POSITION] > 0).all()
         assert splits["train"].references is None
         assert splits["validation"].references.candidates is not None
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from raykd.methods._ranks import SingleProcess
-from raykd.methods.base import OutputSpec
+from raykd.methods.base import OutputSpec, Sampling
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
@@ -44,7 +44,7 @@ def test_on_its_own_text_it_is_the_divergence_alone(values):
 def test_it_says_how_its_own_text_is_written():
     student = Model(1)
     run(student, Model(2, trained=False), lmbda=1.0, max_new_tokens=7, sampling_temperature=0.4)
-    assert student.written == {"max_new_tokens": 7, "temperature": 0.4}
+    assert student.written == Sampling(max_new_tokens=7, temperature=0.4)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])

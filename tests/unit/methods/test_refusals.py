@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raykd import registry
-from raykd.data.base import KINDS, PREDICT, TEXT_KINDS, Batch
+from raykd.data.base import EXPLAIN, KINDS, PREDICT, TEXT_KINDS, Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec, TeacherAnalysis
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_maps import attention_maps
@@ -125,15 +125,18 @@ def test_derived_teachers_need_rows_that_both_models_read():
     assert "split text differently" in Deriving(Nothing(), setups.context(**OTHER)).refusal()
 
 
+EXPLAINS = (PREDICT, EXPLAIN)
+
+
 def test_a_teacher_that_reads_other_prompts_is_not_asked_about_those_of_the_student():
     for kind in TEXT_KINDS:
-        assert refused(LOGITS, kind, teacher_view=PREDICT) == ""
-        assert refused(ONLINE, kind, teacher_view=PREDICT, of=PREDICT) == ""
-        why = refused(ONLINE, kind, teacher_view=PREDICT)
+        assert refused(LOGITS, kind, teacher_views=EXPLAINS) == ""
+        assert refused(ONLINE, kind, teacher_views=EXPLAINS, of=PREDICT) == ""
+        why = refused(ONLINE, kind, teacher_views=EXPLAINS)
         assert "prompts that begin with 'predict: '" in why
         assert "teacher.finetune.explain" in why
         assert refused(ONLINE, kind, of=PREDICT) == ""
-    assert "hidden states" in refused(STATES, "causal_lm", teacher_view=PREDICT)
+    assert "hidden states" in refused(STATES, "causal_lm", teacher_views=EXPLAINS)
 
 
 def test_hidden_states_of_two_kinds_are_not_offered():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
 from raykd.data.table import Table
@@ -43,7 +44,7 @@ def batch(labels: Tensor = LABELS, *, choices: bool = True) -> Batch:
     return Batch(
         input_ids=labels.clamp_min(0), attention_mask=torch.ones_like(labels),
         token_type_ids=torch.zeros_like(labels), labels=labels, index=torch.arange(len(labels)),
-        choices=CHOICES if choices else None, choice_at=CHOICE_AT if choices else None,
+        columns={CHOICE_TOKENS: CHOICES, CHOICE_POSITION: CHOICE_AT} if choices else {},
     )  # fmt: skip
 
 
@@ -246,11 +247,11 @@ def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
     """A model that reads a prompt and the shared beginning, and nothing after it, says the same."""
     real = Real(kind)
     rows, tokenizer, encoded, batch = real.rows, real.tokenizer, real.encoded, real.batch
-    assert encoded.choice_at[0] == 0
-    assert encoded.choice_at[1] > 0
+    assert encoded.columns[CHOICE_POSITION][0] == 0
+    assert encoded.columns[CHOICE_POSITION][1] > 0
     model = real.model(seed=0)
     found = at_choices(forward(model, batch), batch)
-    for row, at in enumerate(encoded.choice_at):
+    for row, at in enumerate(encoded.columns[CHOICE_POSITION]):
         shared = torch.tensor(tokenizer(rows.texts[1][row])["input_ids"][:at], dtype=torch.long)
         prompt = torch.from_numpy(encoded.prompt(row).astype(np.int64))
         if kind == "causal_lm":

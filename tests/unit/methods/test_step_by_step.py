@@ -135,6 +135,6 @@ def test_what_is_read_and_refused():
     assert same.teacher_outputs() == OutputSpec(Rationales(), Logits(), RunningModel())
     assert same.views() == (EXPLAIN,)
     assert "set teacher_prompt: same" in method(kappa_r=0.5).refusal()
-    unasked = dataclasses.replace(CONTEXT, explains=False)
+    unasked = dataclasses.replace(CONTEXT, teacher_views=(PLAIN,))
     refused = method(unasked, kappa_l=0.5, teacher_prompt="same").refusal()
     assert "teacher.finetune.explain: 0.5" in refused

@@ -94,7 +94,7 @@ def test_minillm_takes_responses_of_any_length(responses, tokens, over, seed):
     """Advantages of the tokens are centred; one token alone has none, and is not divided by 0."""
     of = text_setups.batch(responses, seed=seed, vocabulary=tokens)
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
-    student.generate = lambda _, **given: of
+    student.generate = lambda *_: of
     method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.context("causal_lm"))
     terms = method.step(of, student, OnlineTeacherFn(torch.nn.Identity(), teacher))
     assert all(torch.isfinite(t) for t in (*terms.values(), *terms.metrics.values()))

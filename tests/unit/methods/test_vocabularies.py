@@ -20,9 +20,10 @@ from raykd.data.prompts import joined_row, of_rows
 from raykd.data.tasks.toy_text import TASK
 from raykd.losses import policy
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTeacherFn
+from raykd.methods.base import DistillationContext, LossTerms, Method, OnlineTeacherFn, Sampling
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.forward import forward
+from raykd.models.generation import TextEnds
 from raykd.models.load import build_model
 from raykd.models.signals.base import OutputSpec
 from raykd.params import build
@@ -67,7 +68,6 @@ def method(
     ]
     context = DistillationContext(
         teacher=sizes[0], student=sizes[1], kind="causal_lm", num_labels=1, vocabulary=TOKENS,
-        end=TOKENS - 1, pad=0,
     )  # fmt: skip
     made: Method[Any] = registry.load("methods", name)(
         build(registry.params_of("methods", name), values), context
@@ -122,8 +122,8 @@ class Recorded(StudentRunner):
 
     wrote: Batch
 
-    def generate(self, batch: Batch, **how: Any) -> Batch:
-        self.wrote = super().generate(batch, **how)
+    def generate(self, batch: Batch, sampling: Sampling) -> Batch:
+        self.wrote = super().generate(batch, sampling)
         return self.wrote
 
 
@@ -151,7 +151,7 @@ class Pair:
         made = method(name, self.student_vocabulary, self.teacher_vocabulary, **values)
         student = Recorded(
             self.model, TASK["replies"], Precision("fp32", "cpu"), context=made.context,
-            output_spec=OutputSpec(),
+            output_spec=OutputSpec(), text_ends=TextEnds(end=TOKENS - 1, pad=0),
         )  # fmt: skip
         read = OnlineTeacherFn(
             self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS)

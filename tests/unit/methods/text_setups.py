@@ -16,7 +16,7 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Batch
 from raykd.losses.vocabulary import LazyLogits
-from raykd.methods.base import LossTerms
+from raykd.methods.base import LossTerms, Sampling
 from raykd.models.base import Outputs
 
 WIDTH, VOCABULARY = 5, 11
@@ -70,9 +70,9 @@ class Model:
         """The same at once, ``[M, V]``."""
         return F.linear(self.states(of), self.weight)
 
-    def generate(self, of: Batch, **given: Any) -> Batch:
+    def generate(self, of: Batch, sampling: Sampling | None = None) -> Batch:
         """A response of three tokens for every row: always the same."""
-        self.written = given
+        self.written = sampling
         return batch([3] * len(of.labels), seed=99, vocabulary=len(self.weight))
 
     def gradient(self) -> Tensor:

@@ -14,12 +14,11 @@ from raykd.models import weights
 from raykd.models.base import ModelDims
 from raykd.models.load import (
     build_model,
-    load_model,
-    load_state,
     model_dims,
     positions_of,
     random_init_dims,
 )
+from tests.checkpoint_models import load_model, load_state
 from tests.unit.models.checkpoints import SHAPE, save_tiny, tiny
 
 

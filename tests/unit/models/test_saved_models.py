@@ -29,8 +29,9 @@ from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, load_model
+from raykd.models.load import build_model
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
+from tests.checkpoint_models import load_model
 
 AUTO = {
     "classification": AutoModelForSequenceClassification,

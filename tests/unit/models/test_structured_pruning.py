@@ -8,9 +8,10 @@ import torch
 from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import load_model, model_dims
+from raykd.models.load import model_dims
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import count_units
+from tests.checkpoint_models import load_model
 from tests.unit.models.checkpoints import tiny
 
 IDS = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]])

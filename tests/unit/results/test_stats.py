@@ -21,7 +21,7 @@ def test_t_interval_of_five_values_by_hand():
     assert e is not None
     assert e.mean == 3
     assert e.sd == pytest.approx(math.sqrt(2.5))
-    assert e.half_width == pytest.approx(2.776445 * math.sqrt(2.5) / math.sqrt(5), rel=1e-6)
+    assert (e.high - e.low) / 2 == pytest.approx(2.776445 * math.sqrt(2.5) / math.sqrt(5), rel=1e-6)
 
 
 def test_one_value_has_a_mean_and_no_interval():

@@ -168,6 +168,8 @@ def test_other_code_is_another_teacher_or_another_part(monkeypatch):
     def changed(where):
         return lambda *names: "changed" if where in names else original(*names)
 
+    monkeypatch.setattr(cache_keys, "code_digest", changed("raykd.data.kinds.classification"))
+    assert keys().teacher != before.teacher
     monkeypatch.setattr(cache_keys, "code_digest", changed("raykd.teachers.finetune"))
     assert keys().teacher != before.teacher
     assert keys().parts == before.parts

@@ -23,7 +23,7 @@ def shared(**changes) -> tuple[TeacherHandle, PreparedTask]:
     handle = TeacherHandle(
         task=registry.load("tasks", prepared.task), fingerprint=prepared.fingerprint,
         mode="outputs", refs=(),
-        num_examples=1, store_bytes=1, stored={}, metrics={}, checksum=checksum(arrays(prepared)),
+        store_bytes=1, stored={}, metrics={}, checksum=checksum(arrays(prepared)),
     )  # fmt: skip
     return handle, prepared
 

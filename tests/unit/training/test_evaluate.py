@@ -6,6 +6,7 @@ from raykd.errors import TrialError
 from raykd.training import evaluate
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import latency_ms, predict, score
+from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, FirstToken, bert, encoded
 
@@ -15,7 +16,7 @@ ROWS = encoded(37)
 
 def logits(model, size):
     settings = TrainSettings(eval_batch_size=size, precision="fp32")
-    return predict(model, FirstToken(), ROWS, settings, COLLATOR, WORLD)
+    return predict(model, FirstToken(), ROWS, InferenceSetup(settings, COLLATOR, WORLD))
 
 
 def test_predictions_come_in_the_order_of_rows():
@@ -33,7 +34,7 @@ def test_predictions_have_no_dropout_and_keep_the_mode():
 
 
 def test_score_is_the_tasks_score():
-    metrics = score(bert(), FirstToken(), ROWS, TrainSettings(), COLLATOR, WORLD)
+    metrics = score(bert(), FirstToken(), ROWS, InferenceSetup(TrainSettings(), COLLATOR, WORLD))
     by_hand = (logits(bert(), 128).argmax(1) == ROWS.labels).mean()
     assert metrics == {"accuracy": by_hand}
 
@@ -42,7 +43,7 @@ def test_predictions_that_are_not_finite_end_the_trial():
     model = bert()
     model.classifier.bias.data[0] = float("nan")
     with pytest.raises(TrialError, match="logits of 37 of 37 rows are NaN"):
-        score(model, FirstToken(), ROWS, TrainSettings(), COLLATOR, WORLD)
+        score(model, FirstToken(), ROWS, InferenceSetup(TrainSettings(), COLLATOR, WORLD))
 
 
 def test_a_metric_that_is_not_finite_ends_the_trial():
@@ -51,7 +52,7 @@ def test_a_metric_that_is_not_finite_ends_the_trial():
             return {"accuracy": float("nan")}
 
     with pytest.raises(TrialError, match="metric 'accuracy' is nan"):
-        score(bert(), Undefined(), ROWS, TrainSettings(), COLLATOR, WORLD)
+        score(bert(), Undefined(), ROWS, InferenceSetup(TrainSettings(), COLLATOR, WORLD))
 
 
 def test_latency_is_the_median_time_of_single_rows_after_a_warm_up(monkeypatch):
@@ -66,7 +67,9 @@ def test_latency_is_the_median_time_of_single_rows_after_a_warm_up(monkeypatch):
         return COLLATOR(encoded, numbers)
 
     monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock) / 1e3)
-    found = latency_ms(bert(), encoded(5), TrainSettings(precision="fp32"), collate, WORLD)
+    found = latency_ms(
+        bert(), encoded(5), InferenceSetup(TrainSettings(precision="fp32"), collate, WORLD)
+    )
     assert found == pytest.approx(1.0)
     assert len(rows) == evaluate.LATENCY_WARMUP + evaluate.LATENCY_ROWS
     assert set(rows) == set(range(5))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, TEXT_KINDS, EvalReferences, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
@@ -22,6 +23,7 @@ from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score
+from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from raykd.training.text_metrics import log_likelihoods
 
@@ -73,7 +75,7 @@ def settings(size: int = 2) -> TrainSettings:
 
 
 def likelihoods(of, encoded: TokenizedDataset, size: int = 2) -> np.ndarray:
-    return log_likelihoods(of, encoded, settings(size), COLLATOR, WORLD)
+    return log_likelihoods(of, encoded, InferenceSetup(settings(size), COLLATOR, WORLD))
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
@@ -107,7 +109,7 @@ def test_ranks_share_the_batches(monkeypatch):
     for rank in range(2):
         world = DistributedContext(rank, 2, CPU)
         monkeypatch.setattr(DistributedContext, "sum", lambda self, tensor: None)
-        parts.append(log_likelihoods(of, rows, settings(), COLLATOR, world))
+        parts.append(log_likelihoods(of, rows, InferenceSetup(settings(), COLLATOR, world)))
     assert all((part == 0).any() for part in parts)
     assert parts[0] + parts[1] == pytest.approx(likelihoods(of, rows), abs=1e-5)
 
@@ -129,15 +131,19 @@ def test_accuracy_is_the_share_of_rows_whose_right_choice_is_the_most_likely(kin
     texts = [*rows.texts[0], *(text for of in choices for text in of)] * 9
     tokenizer = train_bpe(texts, 400, ("<pad>", "</s>"))
     encoded = task.encode(rows, tokenizer, 512)
-    first = dict(zip(("True", "False", "Neither"), encoded.choices[0].tolist(), strict=True))
-    assert encoded.choices[1, 2] == NO_LABEL
+    first = dict(
+        zip(("True", "False", "Neither"), encoded.columns[CHOICE_TOKENS][0].tolist(), strict=True)
+    )
+    assert encoded.columns[CHOICE_TOKENS][1, 2] == NO_LABEL
     for favourite, right in (("True", 2 / 3), ("False", 1 / 3), ("Neither", 0.0)):
         of = certain(kind, {first[favourite]: 0.5}, len(tokenizer))
         # All responses are one token and the end, so that the favourite wins where it is a choice.
-        metrics = score(of, task, encoded, settings(), COLLATOR, WORLD)
+        metrics = score(of, task, encoded, InferenceSetup(settings(), COLLATOR, WORLD))
         assert metrics["accuracy"] == pytest.approx(right)
         assert set(metrics) == set(task.metrics)
-    assert "accuracy" not in score(of, task, encoded, settings(), COLLATOR, WORLD, texts=False)
+    assert "accuracy" not in score(
+        of, task, encoded, InferenceSetup(settings(), COLLATOR, WORLD), texts=False
+    )
 
 
 def test_of_equals_the_first_choice_counts():
@@ -152,7 +158,7 @@ def test_of_equals_the_first_choice_counts():
     )  # fmt: skip
     of = certain("causal_lm", {A: 0.2, B: 0.2, C: 0.2, END: 0.3})
     # The first row ties between "a" and "b", which is right; the second one is clear.
-    assert score(of, task, encoded, settings(), COLLATOR, WORLD)["accuracy"] == 0.5
+    assert score(of, task, encoded, InferenceSetup(settings(), COLLATOR, WORLD))["accuracy"] == 0.5
 
 
 def test_likelihoods_that_are_not_finite_end_the_trial():
@@ -166,16 +172,17 @@ def test_likelihoods_that_are_not_finite_end_the_trial():
     of = certain("causal_lm", {A: 0.2})
     of.lm_head.bias.data[C] = -torch.inf
     with pytest.raises(TrialError, match="likelihoods of 2 of 5 answer choices"):
-        score(of, task, encoded, settings(), COLLATOR, WORLD)
+        score(of, task, encoded, InferenceSetup(settings(), COLLATOR, WORLD))
 
 
 def test_choices_travel_with_a_batch():
     encoded = replace(
-        candidates("seq2seq"), choices=np.arange(15).reshape(5, 3), choice_at=np.arange(5)
+        candidates("seq2seq"),
+        columns={CHOICE_TOKENS: np.arange(15).reshape(5, 3), CHOICE_POSITION: np.arange(5)},
     )
     batch = COLLATOR(encoded, np.asarray([3, 0])).to(CPU)
-    assert batch.choices.tolist() == [[9, 10, 11], [0, 1, 2]]
-    assert batch.choice_at.tolist() == [3, 0]
+    assert batch.columns[CHOICE_TOKENS].tolist() == [[9, 10, 11], [0, 1, 2]]
+    assert batch.columns[CHOICE_POSITION].tolist() == [3, 0]
     assert forward(model("seq2seq"), batch).lazy_logits.picked(torch.tensor([1])).chunk().shape == (
         1,
         12,

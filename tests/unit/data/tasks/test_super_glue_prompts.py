@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from raykd import registry
+from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, TEXT_KINDS, DataSettings
 from raykd.data.table import Table
 from raykd.models.bpe import train_bpe
@@ -137,21 +138,21 @@ def test_choices_are_told_apart_where_they_differ_first(kind):
     }  # fmt: skip
     rows = of.read_table(Table(columns=columns, origin="made up"))
     tokenizer, found = encoded(of, rows)
-    assert found.choices.shape == (2, 2)
-    assert found.choice_at[0] == 0
-    assert found.choice_at[1] > 0
-    for row, at in enumerate(found.choice_at):
+    assert found.columns[CHOICE_TOKENS].shape == (2, 2)
+    assert found.columns[CHOICE_POSITION][0] == 0
+    assert found.columns[CHOICE_POSITION][1] > 0
+    for row, at in enumerate(found.columns[CHOICE_POSITION]):
         said = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
         assert said[0][:at] == said[1][:at]
-        assert found.choices[row].tolist() == [said[0][at], said[1][at]]
-        assert responses(found)[row][at] == found.choices[row][columns["label"][row]]
+        assert found.columns[CHOICE_TOKENS][row].tolist() == [said[0][at], said[1][at]]
+        assert responses(found)[row][at] == found.columns[CHOICE_TOKENS][row][columns["label"][row]]
 
 
 def test_choices_that_are_the_same_have_the_same_token():
     rows = read("copa", premise="P.", question="cause", choice1="Same.", choice2="Same.", label=0)
     _, found = encoded(task("copa"), rows)
-    assert found.choices[0, 0] == found.choices[0, 1]
-    assert found.choice_at.tolist() == [0]
+    assert found.columns[CHOICE_TOKENS][0, 0] == found.columns[CHOICE_TOKENS][0, 1]
+    assert found.columns[CHOICE_POSITION].tolist() == [0]
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
@@ -169,6 +170,6 @@ def test_real_rows(name, kind):
         assert set(rows.fields["choices"]) == {CHOICES[name]}
     _, found = encoded(of, rows, length=1024)
     assert len(found.references.candidates) == sum(len(c) for c in rows.fields["choices"])
-    assert all(len(set(ids)) == len(ids) for ids in found.choices.tolist())
+    assert all(len(set(ids)) == len(ids) for ids in found.columns[CHOICE_TOKENS].tolist())
     if name != "copa":
-        assert not found.choice_at.any()
+        assert not found.columns[CHOICE_POSITION].any()

@@ -1,0 +1,1 @@
+"""Kinds of task: one file per kind, which defines ``KIND``."""

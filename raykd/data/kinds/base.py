@@ -1,0 +1,99 @@
+"""The contract of a kind of task: what labels and logits belong to, the loss, how logits are read.
+
+Everything that builds, runs, records, scores or distils models asks the kind; its name occurs in
+its own file, where tasks and model families declare that they are of it or have a head for it, in
+YAML and in records.
+
+Axes: N row, B batch, L position, C class, M token with a label.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from raykd.data.batch import NO_LABEL, Batch
+
+
+class TaskKind(ABC):
+    """What tasks of one kind have in common.
+
+    Attributes:
+        name: Its name in YAML, in records and in the heads of model families.
+        labels_of: What a label, and a row of logits, belongs to: a ``row``, a ``span`` of it (two
+            labels, each a position) or a ``token``.
+        outputs: What its logits are, in the user's words.
+        over_vocabulary: Whether logits are scores of the tokens of a vocabulary.
+        generates: Whether models of it generate text; their logits are formed when they are read.
+        is_joined: Whether a model reads the response after the prompt, as one text.
+        is_categorical: Whether logits are scores of alternatives, so that a softmax makes sense.
+        has_class_names: Whether the outputs are the named classes of the task.
+        problem_type: What Transformers calls it in a configuration; empty for nothing.
+    """
+
+    name: ClassVar[str]
+    labels_of: ClassVar[Literal["row", "span", "token"]]
+    outputs: ClassVar[str]
+    over_vocabulary: ClassVar[bool] = False
+    generates: ClassVar[bool] = False
+    is_joined: ClassVar[bool] = False
+    is_categorical: ClassVar[bool] = True
+    has_class_names: ClassVar[bool] = False
+    problem_type: ClassVar[str] = ""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss on the labels, mean over what has one, a scalar in float32.
+
+        Args:
+            logits: As a forward pass gives them for the batch.
+            batch: The labels.
+        """
+
+    def logits(self, found: Any, batch: Batch) -> Tensor:
+        """The logits of a batch, from the output of a model with a head for this kind.
+
+        Where they are scores of a vocabulary they are not read from a head, but formed for the
+        tokens with a label only, see `raykd.models.forward`.
+
+        Args:
+            found: A ``ModelOutput`` of Transformers.
+            batch: What was read.
+        """
+        logits: Tensor = found.logits
+        return logits
+
+    def shape(self, num_labels: int, longest: int) -> tuple[int, ...]:
+        """The shape of the predictions for a row.
+
+        Args:
+            num_labels: Of the task.
+            longest: Tokens of the longest row.
+        """
+        return (num_labels,)
+
+    def blanked(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        """Predictions in which positions beyond the end of a row do not count.
+
+        Args:
+            logits: Of all rows, ``[N, *shape]``.
+            lengths: Tokens of each row, ``[N]``.
+        """
+        return logits
+
+
+class TokenKind(TaskKind):
+    """A kind whose labels belong to tokens; logits are ``[M, C]``, row by row."""
+
+    labels_of = "token"
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the tokens that have a label."""
+        labels = batch.labels[batch.labels != NO_LABEL]
+        # The mean over no token is not a number, and a rank may have none.
+        if not len(labels):
+            return logits.float().sum()
+        return F.cross_entropy(logits.float(), labels)

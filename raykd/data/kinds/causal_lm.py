@@ -1,0 +1,18 @@
+"""Responses that a decoder writes after their prompts; logits over the vocabulary."""
+
+from __future__ import annotations
+
+from raykd.data.kinds.base import TokenKind
+
+
+class CausalLM(TokenKind):
+    """A decoder reads prompt and response as one text."""
+
+    name = "causal_lm"
+    outputs = "distributions over the vocabulary"
+    over_vocabulary = True
+    generates = True
+    is_joined = True
+
+
+KIND = CausalLM()

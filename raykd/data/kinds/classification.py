@@ -1,0 +1,26 @@
+"""One of some classes for a row; logits ``[B, C]``."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from raykd.data.batch import Batch
+from raykd.data.kinds.base import TaskKind
+
+
+class Classification(TaskKind):
+    """Rows have one of the task's classes."""
+
+    name = "classification"
+    labels_of = "row"
+    outputs = "class logits"
+    has_class_names = True
+    problem_type = "single_label_classification"
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy, mean over the batch."""
+        return F.cross_entropy(logits.float(), batch.labels)
+
+
+KIND = Classification()

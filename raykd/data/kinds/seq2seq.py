@@ -1,0 +1,17 @@
+"""Responses that a decoder writes to prompts that an encoder reads; logits over the vocabulary."""
+
+from __future__ import annotations
+
+from raykd.data.kinds.base import TokenKind
+
+
+class Seq2Seq(TokenKind):
+    """An encoder reads the prompt, a decoder the response."""
+
+    name = "seq2seq"
+    outputs = "distributions over the vocabulary"
+    over_vocabulary = True
+    generates = True
+
+
+KIND = Seq2Seq()

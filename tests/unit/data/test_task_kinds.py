@@ -1,0 +1,120 @@
+"""Kinds of task: one object each, found by its file; nothing else compares their names."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers.modeling_outputs import QuestionAnsweringModelOutput
+
+import raykd
+from raykd.data.batch import NO_LABEL, PADDED, Batch
+from raykd.data.task_kinds import (
+    CLASS_KINDS,
+    ENCODER_KINDS,
+    KINDS,
+    ROW_KINDS,
+    TEXT_KINDS,
+    TOKEN_KINDS,
+    kind_of_problem,
+    task_kind,
+)
+
+PACKAGE = Path(raykd.__file__).parent
+LENGTHS = torch.tensor([4, 2, 3])
+
+
+def batch(labels: torch.Tensor) -> Batch:
+    mask = (torch.arange(4) < LENGTHS[:, None]).long()
+    return Batch(
+        input_ids=mask, attention_mask=mask, token_type_ids=0 * mask, labels=labels,
+        index=torch.arange(3),
+    )  # fmt: skip
+
+
+def test_a_kind_is_a_file_of_its_name():
+    files = {path.stem for path in (PACKAGE / "data" / "kinds").glob("*.py")}
+    assert files - {"__init__", "base"} == set(KINDS)
+    assert all(task_kind(name).name == name for name in KINDS)
+
+
+def test_groups_follow_from_what_kinds_say():
+    assert KINDS == ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
+    assert ROW_KINDS == ("classification", "regression")
+    assert CLASS_KINDS == ("classification",)
+    assert TOKEN_KINDS == ("masked_lm", "causal_lm", "seq2seq")
+    assert TEXT_KINDS == ("causal_lm", "seq2seq")
+    assert ENCODER_KINDS + TEXT_KINDS == KINDS
+    assert [name for name in KINDS if task_kind(name).is_joined] == ["causal_lm"]
+    assert [name for name in KINDS if not task_kind(name).is_categorical] == ["regression"]
+    with pytest.raises(KeyError):
+        task_kind("tagging")
+
+
+def test_the_library_has_words_for_some():
+    assert kind_of_problem("regression").name == "regression"
+    for other in ("single_label_classification", "multi_label_classification", None):
+        assert kind_of_problem(other).name == "classification"
+
+
+def test_losses():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5)
+    classes = torch.tensor([4, 0, 2])
+    likely = logits.log_softmax(-1)[torch.arange(3), classes]
+    assert torch.allclose(task_kind("classification").loss(logits, batch(classes)), -likely.mean())
+    scores = torch.tensor([0.5, 2.0, -1.0])
+    found = task_kind("regression").loss(logits[:, :1], batch(scores))
+    assert torch.allclose(found, (logits[:, 0] - scores).square().mean())
+    places, ends = torch.randn(3, 2, 4), torch.tensor([[0, 3], [1, 1], [0, 2]])
+    likely = places.log_softmax(-1).gather(2, ends[..., None])
+    assert torch.allclose(task_kind("span").loss(places, batch(ends)), -likely.mean())
+    tokens = torch.full((3, 4), NO_LABEL)
+    tokens[0, 1], tokens[2, 0], tokens[2, 2] = 3, 1, 4
+    for name in TOKEN_KINDS:
+        found = task_kind(name).loss(logits, batch(tokens))
+        assert torch.allclose(found, F.cross_entropy(logits, torch.tensor([3, 1, 4])))
+
+
+def test_a_batch_without_labelled_tokens_has_a_loss_with_a_gradient():
+    logits = torch.zeros(0, 5, requires_grad=True)
+    found = task_kind("masked_lm").loss(logits, batch(torch.full((3, 4), NO_LABEL)))
+    assert found.item() == 0.0
+    found.backward()
+
+
+def test_spans_are_read_and_blanked_beyond_their_rows():
+    kind = task_kind("span")
+    begin, end = torch.randn(2, 3, 4)
+    found = QuestionAnsweringModelOutput(start_logits=begin, end_logits=end)
+    read = kind.logits(found, batch(torch.zeros(3, 2, dtype=torch.long)))
+    assert read.shape == (3, *kind.shape(1, 4)) == (3, 2, 4)
+    whole = torch.stack([begin, end], dim=1)
+    assert torch.equal(read, kind.blanked(whole, LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        assert torch.equal(read[row, :, :length], whole[row, :, :length])
+        assert (read[row, :, length:] == PADDED).all()
+
+
+def compared(tree: ast.AST) -> set[str]:
+    """Names of kinds that a file compares something with, directly or in a tuple."""
+    values = [
+        side
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare) and "kind" in ast.unparse(node)
+        for side in ast.walk(node)
+    ]
+    return {v.value for v in values if isinstance(v, ast.Constant) and v.value in KINDS}
+
+
+def test_nothing_compares_their_names():
+    """But the file format, which reads YAML without the packages that kinds need."""
+    found = {
+        path.relative_to(PACKAGE).as_posix(): names
+        for path in PACKAGE.rglob("*.py")
+        if (names := compared(ast.parse(path.read_text())))
+    }
+    assert found == {"spec/tasks_section.py": {"classification", "regression"}}
