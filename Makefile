@@ -1,5 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+# The version of torch to install first; `make test TORCH=torch` in a fresh clone takes the newest.
+TORCH ?= torch>=2.13,<2.14
 # Processes that share the tests; each has one thread.
 WORKERS ?= 2
 # What is compiled is kept, whatever the shell says: tests start many processes that import the same.
@@ -7,10 +9,15 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install check test test-all quickstart bench real-teacher docs docs-pages
 
-# The stamp is newer than pyproject.toml once everything it names is installed.
-.venv/.installed: pyproject.toml
+# A stamp is newer than pyproject.toml once what it stands for is installed: the product alone, or
+# the developers' tools on top of it.
+.venv/.product: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet 'torch>=2.13,<2.14'
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/.installed: .venv/.product
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
@@ -27,7 +34,7 @@ test: install real-teacher
 test-all: install real-teacher
 	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or cluster or not slow"
 
-quickstart: install
+quickstart: .venv/.product
 	$(BIN)/raykd sweep search_spaces/quickstart.yaml
 
 bench: install

@@ -37,6 +37,9 @@ LAYERS = {
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
+    "private_parts": Layer(raykd={"errors"}),
+    # Names of Ray that are no public API, found when they are needed; the class is for types.
+    "ray_private": Layer(raykd={"private_parts"}, later={"ray", "ray.train"}),
     "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
         raykd={"errors", "hub"},
@@ -46,8 +49,8 @@ LAYERS = {
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
-        raykd={"errors", "registry", "hub", "losses", "data.answer_choices", "data.base",
-               "data.kinds", "data.prompts", "data.task_kinds"},
+        raykd={"errors", "registry", "hub", "private_parts", "losses", "data.answer_choices",
+               "data.base", "data.kinds", "data.prompts", "data.task_kinds"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
     ),
@@ -89,21 +92,22 @@ LAYERS = {
     ),
     "search": Layer(
         # What records a search is told the status of a trial.
-        raykd={"errors", "params", "spec.domains", "spec.schema", "results.records"},
+        raykd={"errors", "params", "private_parts", "spec.domains", "spec.schema",
+               "results.records"},
         packages={"numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(
-        raykd={"errors", "params", "registry", "data.base", "data.collate", "models.base",
-               "models.model_factory", "models.signals", "models.weights", "methods.base",
-               "training", "teachers", "results.records"},
+        raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
+               "models.base", "models.model_factory", "models.signals", "models.weights",
+               "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(
         # Rules for cluster files are found like other extensions. Slots are started on the nodes of
         # a cluster, and the events of a job that was sent to one are those of a sweep.
-        raykd={"errors", "registry", "results.event_log", "results.run_archive", "spec.resources",
-               "spec.schema", "training.device", "trial"},
+        raykd={"errors", "registry", "ray_private", "results.event_log", "results.run_archive",
+               "spec.resources", "spec.schema", "training.device", "trial"},
         packages={"ray", "yaml"},
         # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
         # node computes with is asked on the node.
@@ -115,8 +119,8 @@ LAYERS = {
     ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
-        raykd={"__init__", "errors", "params", "registry", "losses.targets", "data", "models",
-               "methods.base", "training.device", "training.seeding", "training.settings",
+        raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
+               "models", "methods.base", "training.device", "training.seeding", "training.settings",
                "teachers", "trial", "clusters", "spec", "search", "results", "report"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.

@@ -15,6 +15,7 @@ import ray
 
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
+from raykd.ray_private import RAY, SWEEP, require_head
 from raykd.trial.coordinator import RAY_THREAD
 
 START_TRIES = 3
@@ -55,14 +56,17 @@ def connected(address: str | None) -> Iterator[None]:
     A connection that exists already is used and left open.
 
     Raises:
-        SetupError: The cluster cannot be reached, or none can be started.
+        SetupError: The cluster cannot be reached, or none can be started, or raykd does not work
+            with this version of Ray.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
         # One process less for every slot: this machine announces no preemption.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    RAY.require(SWEEP)
     if ray.is_initialized():
+        require_head()
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -73,6 +77,7 @@ def connected(address: str | None) -> Iterator[None]:
             if handler is not None:
                 signal.signal(number, handler)
     try:
+        require_head()
         yield
     finally:
         _disconnect()

@@ -11,11 +11,11 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from raykd.clusters.document import Document, Place, mapping
 from raykd.errors import Problem, SpecError
+from raykd.ray_private import Launcher
 from raykd.registry import suggestion
 
 
@@ -33,10 +33,8 @@ def load(document: Document) -> Mapping[str, Any]:
     problems = list(_schema_problems(document, config))
     if problems:
         raise SpecError(problems=problems)
-    from ray.autoscaler._private.util import validate_config
-
     try:
-        validate_config(config)
+        Launcher().validate(config)
     except (ValueError, RuntimeError) as exc:
         raise SpecError(problems=[document.problem((), str(exc))]) from exc
     return config
@@ -62,9 +60,7 @@ def _check_kind(document: Document) -> None:
     if not isinstance(provider, dict) or not isinstance(provider.get("type"), str):
         message = "not a ray up file: provider.type is not given"
         raise SpecError(problems=[document.problem(("provider",), message, "e.g. {type: aws}")])
-    from ray.autoscaler._private.providers import _DEFAULT_CONFIGS
-
-    known = sorted({*_DEFAULT_CONFIGS, "external"})
+    known = sorted(Launcher().providers)
     if provider["type"] not in known:
         message = f"unknown provider '{provider['type']}'"
         hint = suggestion(provider["type"], known) or f"one of {', '.join(known)}"
@@ -74,8 +70,8 @@ def _check_kind(document: Document) -> None:
 def _prepare(document: Document) -> dict[str, Any]:
     """Ray's defaults filled in."""
     import click
-    from ray.autoscaler._private.util import prepare_config
 
+    prepare = Launcher().prepare
     given: dict[str, Any] = deepcopy(document.value)
     for name, node_type in mapping(given.get("available_node_types")).items():
         if not isinstance(node_type, dict):
@@ -88,7 +84,7 @@ def _prepare(document: Document) -> dict[str, Any]:
     try:
         # Ray prints what it refuses or corrects.
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            config: dict[str, Any] = prepare_config(given)
+            config: dict[str, Any] = prepare(given)
     except click.ClickException as exc:
         raise _Refused(("provider",), exc.message) from None
     except Exception as exc:
@@ -101,10 +97,8 @@ def _prepare(document: Document) -> dict[str, Any]:
 
 def _schema_problems(document: Document, config: Mapping[str, Any]) -> Iterator[Problem]:
     import jsonschema
-    import ray.autoscaler
 
-    path = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
-    schema = json.loads(path.read_text(encoding="utf-8"))
+    schema = Launcher().schema()
     for error in jsonschema.validators.validator_for(schema)(schema).iter_errors(config):
         place = tuple(error.absolute_path)
         if error.validator == "additionalProperties":

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 from raykd.errors import SetupError
+from raykd.ray_private import HEAD
 from raykd.trial.slot_pool import SlotShape
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
@@ -63,7 +64,7 @@ def alive() -> tuple[Node, ...]:
         for n in everything
         if n["Alive"]
     ]
-    heads = {n["NodeID"] for n in everything if "node:__internal_head__" in n["Resources"]}
+    heads = {n["NodeID"] for n in everything if HEAD in n["Resources"]}
     return tuple(sorted(found, key=lambda n: (n.id not in heads, n.address, n.id)))
 
 

@@ -1,6 +1,9 @@
 """Metrics of classification and regression, with the conventions of the GLUE benchmark.
 
-They equal those of scikit-learn and scipy wherever these have a value.
+They equal those of scikit-learn to the last bit, and the correlations those of scipy up to
+rounding, wherever these have a value; tests compare them. Calling scikit-learn instead would add
+54 MB to the installation, and checks of its arguments that take ten times as long as the metrics,
+to replace forty lines.
 
 All are higher-is-better and defined for every input: where a coefficient has no value (a constant
 prediction, say) it is 0.0.

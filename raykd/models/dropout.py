@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from raykd.errors import SpecError
+from raykd.models.transformers_private import attention_of
 
 ATTENTION = "cheap_dropout"
 """What the library knows this attention by."""
@@ -86,8 +87,7 @@ def with_cheap_dropout(model: Any) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is nn.Dropout:
                 setattr(parent, name, CheapDropout(child.p).train(child.training))
-    config = getattr(model, "config", None)
-    if getattr(config, "_attn_implementation", None) == "sdpa":
+    if attention_of(getattr(model, "config", None)) == "sdpa":
         _register()
         model.set_attn_implementation(ATTENTION)
 

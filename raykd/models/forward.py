@@ -18,6 +18,7 @@ from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
 from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
+from raykd.models.transformers_private import attention_of
 
 SILENT = {"output_hidden_states": False, "output_attentions": False}
 """What a forward pass leaves out unless a signal asks for it, whatever a configuration says."""
@@ -44,7 +45,7 @@ def forward(
     """
     wanted = [signal for signal in dict.fromkeys(output_spec) if signal.made_from()]
     for attention in {signal.attention for signal in wanted} - {""}:
-        if model.config._attn_implementation != attention:
+        if attention_of(model.config) != attention:
             model.set_attn_implementation(attention)
     family = family_of(model.config.model_type)
     kind = _kind(model.config)

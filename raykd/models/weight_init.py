@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from raykd.models.transformers_private import init_layer
+
 
 @contextmanager
 def seeded_rng(seed: int) -> Iterator[None]:
@@ -17,14 +19,6 @@ def seeded_rng(seed: int) -> Iterator[None]:
         # Not torch.manual_seed: that also seeds devices, whose generators are not restored.
         torch.default_generator.manual_seed(seed)
         yield
-
-
-def without_weights(head_class: Any, config: Any) -> Any:
-    """A model with uninitialised weights: faster to build where all of them are given."""
-    from transformers.initialization import no_init_weights
-
-    with no_init_weights():
-        return head_class(config)
 
 
 def draw_weights(model: Any, names: Iterable[str], seed: int) -> None:
@@ -39,4 +33,4 @@ def draw_weights(model: Any, names: Iterable[str], seed: int) -> None:
     layers: list[nn.Module] = [m for name, m in model.named_modules() if name in owners]
     with seeded_rng(seed), torch.no_grad():
         for layer in layers:
-            model._init_weights(layer)
+            init_layer(model, layer)

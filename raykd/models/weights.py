@@ -23,7 +23,8 @@ from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
 from raykd.models.files import write_aligned
 from raykd.models.structured_pruning import fit_widths
-from raykd.models.weight_init import draw_weights, without_weights
+from raykd.models.transformers_private import without_weights
+from raykd.models.weight_init import draw_weights
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

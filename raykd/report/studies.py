@@ -16,7 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from raykd.params import show
 from raykd.report.charts import plain
@@ -150,7 +150,11 @@ def _fits(distribution: BaseDistribution, value: Any) -> bool:
         return any(type(c) is type(value) and c == value for c in distribution.choices)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return bool(distribution._contains(distribution.to_internal_repr(value)))
+    try:
+        create_trial(value=0.0, params={"it": value}, distributions={"it": distribution})
+    except ValueError:
+        return False
+    return True
 
 
 def shown_params(trial: TrialResult) -> tuple[tuple[str, str], ...]:

@@ -5,13 +5,12 @@ Intervals use Student's t with n - 1 in the variance; NaN and infinite values ar
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 CONFIDENCE = 0.95
 MIN_SEEDS = 3
@@ -100,7 +99,7 @@ def confidence_interval(
     if n == 1:
         return ConfidenceInterval(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
-    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * max(sd, min_sd) / math.sqrt(n)
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * max(sd, min_sd) / math.sqrt(n)
     return ConfidenceInterval(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
 
 
@@ -129,6 +128,9 @@ def sign_flip_test(differences: Sequence[float]) -> float | None:
 
     Exact up to `MAX_EXACT_PAIRS` pairs; beyond, the paired t test stands in, which it approaches.
 
+    `scipy.stats.permutation_test` counts the same patterns one by one: seconds for 20 pairs, where
+    this takes milliseconds. It also misses patterns that equal the observed one up to rounding.
+
     Returns:
         None below `MIN_SIGN_FLIP_PAIRS` pairs: with five, no p value under 0.0625 can come out.
     """
@@ -148,6 +150,10 @@ def sign_flip_test(differences: Sequence[float]) -> float | None:
 
 def holm_correction(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     """Holm's step-down correction; None entries stay None and are not counted.
+
+    It bounds the probability of a single wrong claim among all comparisons.
+    `scipy.stats.false_discovery_control` bounds the share of wrong claims among those made, which
+    is a weaker promise; scipy has no correction of Holm's kind.
 
     Example:
         >>> holm_correction([0.01, None, 0.04, 0.03])
@@ -246,20 +252,15 @@ def mean_ranks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> di
     ranks: dict[str, list[float]] = {name: [] for name in arms}
     for task, direction in zip(scores, mode, strict=True):
         sign = 1.0 if direction == "min" else -1.0
-        ordered = sorted(arms, key=lambda name: sign * task[name])
-        place = 0
-        for _, tied in itertools.groupby(ordered, key=lambda name: task[name]):
-            group = list(tied)
-            for name in group:
-                ranks[name].append(place + (len(group) + 1) / 2)
-            place += len(group)
+        places = stats.rankdata([sign * task[name] for name in arms])
+        for name, place in zip(arms, places, strict=True):
+            ranks[name].append(float(place))
     return {name: math.fsum(r) / len(r) for name, r in ranks.items()}
 
 
 def _t_test(differences: Sequence[float]) -> float:
-    summary = confidence_interval(differences)
-    assert summary is not None
-    if summary.sd == 0.0:
-        return 1.0 if summary.mean == 0.0 else 0.0
-    t = abs(summary.mean) / (summary.sd / math.sqrt(summary.n))
-    return float(2 * special.stdtr(summary.n - 1, -t))
+    """Two-sided p value of the paired t test; of equal differences, 0 unless they are 0."""
+    largest = max(abs(d) for d in differences)
+    if np.ptp(differences) <= _FLAT * largest:
+        return 0.0 if largest else 1.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import optuna
+
+from raykd.search.optuna_private import is_lazy_generator
 
 Generator = np.random.RandomState | np.random.Generator
 
@@ -66,16 +68,12 @@ def _generators(owner: object, name: str = "", depth: int = 3) -> Iterator[tuple
 
 
 def _may_hold_generators(value: object) -> bool:
-    return isinstance(value, optuna.samplers.BaseSampler) or _is_lazy(value)
-
-
-def _is_lazy(value: object) -> TypeGuard[Any]:
-    return type(value).__name__ == "LazyRandomState"
+    return isinstance(value, optuna.samplers.BaseSampler) or is_lazy_generator(value)
 
 
 def _woken(value: object) -> object:
     """Optuna makes a generator when it is first used; from then on it is an attribute."""
-    if _is_lazy(value):
+    if is_lazy_generator(value):
         _ = value.rng
     return value
 

@@ -1,8 +1,8 @@
-"""The Optuna study of one arm behind Ray Tune's searcher interface; the only resumable truth.
+"""The Optuna study of one arm; the only resumable truth of a search.
 
-Differs from `OptunaSearch` where that one misleads a sampler or a restart: a trial stopped early is
-told PRUNED (there: COMPLETE with its short-run value), a NaN objective is a failed trial (there: a
-trial that stays open), the report at which a stop was decided is kept, and nothing is pickled.
+Tune's own searcher, `OptunaSearch`, would mislead a sampler or a restart: it tells a trial that was
+stopped early as COMPLETE with its short-run value (here: PRUNED), leaves one with a NaN objective
+open (here: failed), drops the report at which a stop was decided, and pickles itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.search.optuna import OptunaSearch
 
 from raykd.params import Scalar
+from raykd.search.optuna_private import OPTUNA, PARTS, put_back
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import suggest
 from raykd.spec.domains import Domain
@@ -53,17 +54,19 @@ class StudySpace:
     metrics: tuple[str, ...] = ()
 
 
-class StudySearch(OptunaSearch):
-    """The searcher of an arm.
+class StudySearch:
+    """What asks and tells the study of an arm; `raykd.search.arms` is the searcher of Tune.
 
     Args:
         space: What to search.
         storage: Where the study lives.
         sampler: Made with 0 for a search that begins, and for one that goes on where
-                `sampler_state`
-            knows how. Else it is made with the number of trials that exist, so that it does not
-            replay the random stream of the first driver.
+            `sampler_state` knows how. Else it is made with the number of trials that exist, so that
+            it does not replay the random stream of the first driver.
         sampler_state: Where the sampler's generators stood when an earlier driver ended.
+
+    Raises:
+        SetupError: raykd does not work with this version of Optuna.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class StudySearch(OptunaSearch):
         sampler: Callable[[int], optuna.samplers.BaseSampler],
         sampler_state: SamplerState | None = None,
     ) -> None:
+        OPTUNA.require(PARTS)
         self.space = space
         before = _existing(space, storage)
         self._drawn = sum(bool(t.params) for t in before)
@@ -80,16 +84,18 @@ class StudySearch(OptunaSearch):
         made = sampler(0)
         if self._drawn and (sampler_state is None or not sampler_state.restore(made, self._drawn)):
             made = sampler(len(before))
-        modes = ["max" if d == "maximize" else "min" for d in space.directions]
-        super().__init__(
-            space=lambda trial: None,
-            metric=[f"objective_{k}" for k in range(len(modes))] if len(modes) > 1 else "objective",
-            mode=modes if len(modes) > 1 else modes[0],
-            study_name=space.study_name,
+        self.study = optuna.create_study(
             storage=storage,
             sampler=made,
+            pruner=optuna.pruners.NopPruner(),
+            study_name=space.study_name,
+            directions=[
+                StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE
+                for d in space.directions
+            ],
+            load_if_exists=True,
         )
-        self.study = cast(optuna.Study, self._ot_study)
+        self._open: dict[str, optuna.Trial] = {}
         self._reported: dict[str, int] = {}
         if space.metrics and self.study.metric_names != [*space.metrics]:
             with warnings.catch_warnings():
@@ -108,10 +114,10 @@ class StudySearch(OptunaSearch):
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Ask the study for a trial; returns its number and searched parameters."""
         trial = self.study.ask()
-        self._ot_trials[trial_id] = trial
+        self._open[trial_id] = trial
         # A trial that was cut short has its values already, and what it had reported.
         is_new = not trial.params
-        before = self.study._storage.get_trial(trial._trial_id).intermediate_values
+        before = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self._reported[trial_id] = max(before, default=-1)
         chosen = suggest(trial, self.space.domains, self.space.fixed)
         if is_new and chosen:
@@ -125,7 +131,7 @@ class StudySearch(OptunaSearch):
 
         A trial that begins again, after its slot was lost, repeats steps: the first values stand.
         """
-        trial, step = self._ot_trials[trial_id], round(epoch * 1000)
+        trial, step = self._open[trial_id], round(epoch * 1000)
         if len(self.space.directions) > 1 or not math.isfinite(objective):
             return
         if step > self._reported.get(trial_id, -1):
@@ -153,22 +159,7 @@ class StudySearch(OptunaSearch):
 
     def _ended(self, trial_id: str) -> optuna.Trial:
         self._reported.pop(trial_id, None)
-        trial: optuna.Trial = self._ot_trials.pop(trial_id)
-        return trial
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Not used: `raykd.search.arms` reports through `report`."""
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Not used: `raykd.search.arms` tells through `complete`, `prune`, `fail`."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Write nothing: the study is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Read nothing: the study is the state."""
+        return self._open.pop(trial_id)
 
 
 def _existing(space: StudySpace, storage: optuna.storages.BaseStorage) -> list[FrozenTrial]:
@@ -206,7 +197,7 @@ def reopen(
         elif trial.number in enqueued:
             study.tell(trial.number, state=TrialState.FAIL)
         else:
-            study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+            put_back(study, trial.number)
             again.append(trial.number)
     return tuple(again)
 

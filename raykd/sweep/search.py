@@ -12,10 +12,8 @@ import optuna
 from optuna.storages import JournalStorage
 from ray import tune
 from ray.tune import TuneError
-from ray.tune.execution import class_cache
-from ray.tune.progress_reporter import TrialProgressCallback
 
-from raykd import params, registry
+from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
 from raykd.search.sampler_state import SamplerState
@@ -28,13 +26,8 @@ from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable
 
 JOURNAL = "studies.journal"
-# Tune passes credentials on to the processes of trials, and Ray writes them into a log; a
-# trainable needs none.
-class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
-    {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
-)
 
-TRAINABLE_RESOURCES = {"node:__internal_head__": 0.0001}
+TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 
@@ -114,6 +107,7 @@ def search(
     searcher = ArmsSearch(arms, recorder, slots)
     if searcher.remaining() == 0:
         return
+    ray_private.keep_credentials_from_trials()
     over = threading.Event()
 
     def watch() -> None:
@@ -151,25 +145,9 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
             name=f"{name}-{int(time.time())}",
             storage_path=str((run / "ray").resolve()),
             verbose=0,
-            callbacks=[_Silence()],
+            callbacks=[ray_private.silent_progress()],
         ),
     )
-
-
-class _Silence(TrialProgressCallback):
-    """Takes the place of Tune's own printing of results, which ``verbose=0`` leaves on.
-
-    Tune keeps its trials to the end, with statistics over every number of their results. Nothing
-    here reads them, and they are half of what a trial leaves in the driver's memory.
-    """
-
-    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
-        """Print nothing."""
-
-    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Print nothing, and drop the statistics."""
-        trial.run_metadata.metric_analysis = {}
-        trial.run_metadata.metric_n_steps = {}
 
 
 def _cause(exc: BaseException) -> BaseException:

@@ -17,13 +17,9 @@ from typing import Any
 
 import ray
 from ray import train
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.constants import get_env_vars_to_propagate
-from ray.train.v2._internal.execution.controller import TrainController
-from ray.train.v2.api.callback import RayTrainCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from raykd.ray_private import EndableTrainer
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
 
 GROUP_RESTARTS = 3
@@ -40,10 +36,6 @@ KILL_S = 10.0
 
 COLLECTIVE_TIMEOUT_S = 4 * 3600
 """Ranks wait this long for rank 0, which prepares teachers alone."""
-
-
-_UNUSED = (DatasetsCallback, PlacementGroupCleanerCallback)
-"""What Ray Train does around workers that slots do without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,52 +58,6 @@ class SlotShape:
     def devices(self) -> float:
         """GPUs if there are any, else CPUs."""
         return self.workers * (self.gpus or self.cpus)
-
-
-class _Trainer(DataParallelTrainer):
-    """Without two processes that Ray Train adds to every trainer.
-
-    One, on the head, asks the dashboard every second whether the controller lives. Where its own
-    cluster has no dashboard, it asks that of any other cluster on the machine, is told that nobody
-    knows the controller, and takes the workers away in the middle of a trial. It is not needed:
-    what the controller holds, Ray gives back when the controller dies. The other one hands out
-    shards of Ray Data's datasets, of which a slot has none.
-
-    The handle of the controller is kept, so that another thread can end `fit`.
-    """
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:  # those of a trainer
-        super().__init__(*arguments, **settings)
-        self._controller: Any = None
-        self._ended = threading.Event()
-
-    def end(self) -> None:
-        """Kill the controller, and its workers with it; `fit` then raises."""
-        self._ended.set()
-        if self._controller is not None:
-            ray.kill(self._controller)
-
-    def _initialize_and_run_controller(self, **made_with: Any) -> Any:
-        # What Ray Train does, but that keeps the handle to itself.
-        made = ray.remote(
-            num_cpus=0,
-            label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
-            runtime_env={"env_vars": get_env_vars_to_propagate()},
-        )(TrainController)
-        if self._ended.is_set():
-            raise RuntimeError("ended before it began")
-        self._controller = made.remote(**made_with)
-        if self._ended.is_set():
-            ray.kill(self._controller)
-        try:
-            answer(self._controller.run.remote())
-            return answer(self._controller.get_result.remote())
-        finally:
-            ray.kill(self._controller)  # it would live as long as somebody holds its handle
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        every = super()._create_default_callbacks()
-        return [c for c in every if not isinstance(c, _UNUSED)]
 
 
 class SlotPool:
@@ -147,7 +93,7 @@ class SlotPool:
         self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
         self._temporary = storage is None
         self._threads: list[threading.Thread] = []
-        self._trainers: dict[int, _Trainer] = {}
+        self._trainers: dict[int, EndableTrainer] = {}
         self._closing = threading.Event()
 
     def start(self, slots: Sequence[int], node: str = "") -> None:
@@ -217,9 +163,9 @@ class SlotPool:
             reason = f"no slot could be kept alive; the last error was: {last_error}"
             answer(self._coordinator.slot_given_up.remote(slot, reason))
 
-    def _trainer(self, slot: int, node: str) -> _Trainer:
+    def _trainer(self, slot: int, node: str) -> EndableTrainer:
         shape = self._shape
-        return _Trainer(
+        trainer = DataParallelTrainer(
             _serve,
             train_loop_config={**self._settings, "slot": slot},
             backend_config=_process_group(shape),
@@ -235,6 +181,7 @@ class SlotPool:
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
             ),
         )
+        return EndableTrainer(trainer, here={NODE_LABEL: ray.get_runtime_context().get_node_id()})
 
 
 def _serve(settings: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 import math
 
+import numpy as np
 import pytest
+from scipy import special, stats
 
 from raykd.results.stats import (
     best_so_far,
@@ -68,6 +70,35 @@ def test_sign_flip_needs_six_pairs():
 def test_sign_flip_counts_patterns_by_hand():
     # Sum is 4; |sum of +-1 over 6| >= 4 happens for 0 or 1 minus signs: (1 + 6) * 2 of 64
     assert sign_flip_test([1, 1, 1, 1, 1, -1]) == pytest.approx(14 / 64)
+
+
+@pytest.mark.parametrize("pairs", [6, 7, 10])
+def test_sign_flip_equals_the_permutation_test_of_scipy(pairs):
+    differences = np.random.default_rng(pairs).normal(0.5, 1.0, pairs)
+    theirs = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert sign_flip_test(list(differences)) == theirs.pvalue
+
+
+def test_sign_flip_counts_patterns_that_differ_by_rounding_only():
+    # Their sum is 0 but for rounding: every pattern is as extreme.
+    assert sign_flip_test([0.1, 0.2, 0.3, -0.1, -0.2, -0.3]) == 1.0
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_sign_flip_of_many_pairs_is_the_paired_t_test_by_its_formula(shift):
+    differences = np.random.default_rng(0).normal(shift, 1.0, 25)
+    t = abs(differences.mean()) / (differences.std(ddof=1) / 5)
+    p = 2 * special.stdtr(24, -t)
+    assert sign_flip_test(list(differences)) == pytest.approx(p, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("difference", "p"), [(0.1, 0.0), (-0.1, 0.0), (0.0, 1.0)])
+def test_many_equal_differences_have_no_spread_to_test(difference, p):
+    almost = [difference * (1 + 1e-16 * k) for k in range(25)]
+    assert sign_flip_test(almost) == p
 
 
 def test_sign_flip_of_many_pairs_falls_back_to_the_t_test():

@@ -233,9 +233,8 @@ def test_a_start_point_cut_short_while_it_was_drawn_keeps_its_values(tmp_path):
 
 
 def test_the_searcher_keeps_no_state_of_its_own(tmp_path):
-    search = StudySearch(space(), storage(tmp_path), lambda n: optuna.samplers.RandomSampler(n))
-    search.save(str(tmp_path / "searcher.pkl"))
-    assert not (tmp_path / "searcher.pkl").exists()
+    run(study(tmp_path), "a", [0.5])
+    assert [path.name for path in tmp_path.iterdir()] == ["studies.journal"]
 
 
 def test_other_programs_see_what_an_objective_is_called(tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from raykd.sweep.search import _Silence
+from raykd.ray_private import silent_progress
 
 
 def test_statistics_that_nobody_reads_are_dropped():
@@ -15,7 +15,7 @@ def test_statistics_that_nobody_reads_are_dropped():
     kept.update_metric("time_total_s", 1.5)
     assert kept.metric_analysis
     assert kept.metric_n_steps
-    _Silence().on_trial_complete(0, [], SimpleNamespace(run_metadata=kept))
+    silent_progress().on_trial_complete(0, [], SimpleNamespace(run_metadata=kept))
     assert not kept.metric_analysis
     assert not kept.metric_n_steps
     assert kept.last_result == {"event": "{}"}

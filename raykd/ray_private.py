@@ -1,0 +1,201 @@
+"""Everything raykd uses of Ray that is not public API, checked before it is used.
+
+No other file of raykd imports a private name of Ray. Besides names, it relies on the order of
+things: a trainer asks itself for its callbacks, and to run its controller, when `fit` is called.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from raykd.private_parts import Library, Part
+
+if TYPE_CHECKING:
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+RAY = Library("ray", "Ray", "2.60")
+
+_TRAIN = "ray.train.v2._internal"
+_TRAINER = "ray.train.v2.api.data_parallel_trainer"
+_LAUNCHER = "ray.autoscaler._private"
+
+CONTROLLER = Part(
+    f"{_TRAIN}.execution.controller", "TrainController", "ending a slot from another thread"
+)
+CONTROLLER_ENVIRONMENT = Part(
+    f"{_TRAIN}.constants", "get_env_vars_to_propagate", "starting the controller of a slot"
+)
+CLEANER = Part(
+    f"{_TRAIN}.callbacks.placement_group_callback", "PlacementGroupCleanerCallback",
+    "leaving out a process that may end a slot by mistake",
+)  # fmt: skip
+DATASETS = Part(
+    f"{_TRAIN}.callbacks.datasets", "DatasetsCallback", "leaving out a process for datasets"
+)
+RUN_CONTROLLER = Part(
+    _TRAINER, "DataParallelTrainer._initialize_and_run_controller",
+    "ending a slot from another thread",
+)  # fmt: skip
+DEFAULT_CALLBACKS = Part(
+    _TRAINER, "DataParallelTrainer._create_default_callbacks",
+    "leaving out a process that may end a slot by mistake",
+)  # fmt: skip
+TRIAL_ENVIRONMENT = Part(
+    "ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE", "keeping credentials out of logs"
+)
+PROGRESS = Part(
+    "ray.tune.progress_reporter", "TrialProgressCallback", "turning off Tune's own printing"
+)
+PROVIDERS = Part(f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows")
+PREPARE = Part(f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file")
+VALIDATE = Part(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
+
+SWEEP = (
+    CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
+    TRIAL_ENVIRONMENT, PROGRESS,
+)  # fmt: skip
+"""What a sweep uses."""
+
+CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
+"""What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
+
+
+HEAD = "node:__internal_head__"
+"""The resource that Ray gives the head of a cluster, and no other node."""
+
+
+def require_head() -> None:
+    """Check that the head of the cluster has the resource `HEAD`.
+
+    What asks for a resource that no node has would wait for ever.
+
+    Raises:
+        SetupError: No node has it.
+    """
+    import ray
+
+    if not any(HEAD in node["Resources"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+        raise RAY.lacks(f"the resource {HEAD} (following trials from the head)")
+
+
+class EndableTrainer:
+    """A trainer whose `fit` another thread can end, without two processes that Ray Train adds.
+
+    One, on the head, asks the dashboard every second whether the controller of a trainer is alive.
+    Where its own cluster has no dashboard, it asks that of any other cluster on the machine, is
+    told that nobody knows the controller, and takes the workers away in the middle of a trial. It
+    is not needed: what the controller holds, Ray gives back when the controller dies. The other one
+    hands out shards of Ray Data's datasets, of which a slot has none.
+
+    Args:
+        trainer: Trains.
+        here: Labels of the node that its controller runs on.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+
+    def __init__(self, trainer: DataParallelTrainer, here: Mapping[str, str]) -> None:
+        RAY.require(SWEEP)
+        self._trainer = cast(Any, trainer)  # its methods are private
+        self._here = dict(here)
+        self._controller: Any = None
+        self._ended = threading.Event()
+        self._default_callbacks: Callable[[], list[Any]] = self._trainer._create_default_callbacks
+        # The trainer asks itself for both.
+        self._trainer._initialize_and_run_controller = self._run_controller
+        self._trainer._create_default_callbacks = self._callbacks
+
+    def fit(self) -> None:
+        """Train to the end; raises what ended the training otherwise."""
+        self._trainer.fit()
+
+    def end(self) -> None:
+        """Kill the controller, and its workers with it; `fit` then raises."""
+        import ray
+
+        self._ended.set()
+        if self._controller is not None:
+            ray.kill(self._controller)
+
+    def _run_controller(self, **made_with: Any) -> Any:
+        # What Ray Train does, but that keeps the handle to itself.
+        import ray
+
+        made = ray.remote(
+            num_cpus=0,
+            label_selector=self._here,
+            runtime_env={"env_vars": CONTROLLER_ENVIRONMENT.find()()},
+        )(CONTROLLER.find())
+        if self._ended.is_set():
+            raise RuntimeError("ended before it began")
+        self._controller = made.remote(**made_with)
+        if self._ended.is_set():
+            ray.kill(self._controller)
+        try:
+            ray.get(self._controller.run.remote())
+            return ray.get(self._controller.get_result.remote())
+        finally:
+            ray.kill(self._controller)  # it would live as long as somebody holds its handle
+
+    def _callbacks(self) -> list[Any]:
+        unused = (CLEANER.find(), DATASETS.find())
+        return [c for c in self._default_callbacks() if not isinstance(c, unused)]
+
+
+def keep_credentials_from_trials() -> None:
+    """Stop Tune from passing AWS credentials to trials: Ray writes them into a log."""
+    names = TRIAL_ENVIRONMENT.find()
+    names.difference_update({name for name in names if name.startswith("AWS_")})
+
+
+def silent_progress() -> Any:  # a callback of Tune
+    """A callback in place of Tune's own printing of results, which ``verbose=0`` leaves on.
+
+    Tune keeps its trials to the end, with statistics over every number of their results. Nothing
+    in raykd reads them, and they are half of what a trial leaves in the driver's memory.
+    """
+
+    class Silence(PROGRESS.find()):  # type: ignore[misc]  # a class of Ray's, found by name
+        def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+            """Print nothing."""
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            """Print nothing, and drop the statistics."""
+            trial.run_metadata.metric_analysis = {}
+            trial.run_metadata.metric_n_steps = {}
+
+    return Silence()
+
+
+class Launcher:
+    """The part of ``ray up`` that reads a cluster file; it asks no cloud.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `CLUSTER_FILES`.
+    """
+
+    def __init__(self) -> None:
+        RAY.require(CLUSTER_FILES)
+        self.providers: frozenset[str] = frozenset({*PROVIDERS.find(), "external"})
+        self.prepare: Callable[[dict[str, Any]], dict[str, Any]] = PREPARE.find()
+        self.validate: Callable[[Mapping[str, Any]], None] = VALIDATE.find()
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a cluster file.
+
+        Raises:
+            SetupError: This version of Ray keeps it elsewhere.
+        """
+        import ray
+
+        path = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+        try:
+            schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RAY.lacks(f"{path} (checking a cluster file)") from None
+        return schema

@@ -1,0 +1,196 @@
+"""What raykd uses of libraries beyond their public API: all of it is looked for, in one place."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import ray
+from ray.train.torch import TorchTrainer
+
+from raykd import ray_private
+from raykd.clusters.connection import connected
+from raykd.errors import SetupError
+from raykd.models import transformers_private
+from raykd.models.transformers_private import TRANSFORMERS
+from raykd.private_parts import Library, Part
+from raykd.ray_private import CLUSTER_FILES, RAY, SWEEP, EndableTrainer, Launcher
+from raykd.search import optuna_private
+from raykd.search.optuna_private import OPTUNA, put_back
+from tests.unit.search.studies import study
+
+USED = {
+    RAY: (*SWEEP, *CLUSTER_FILES),
+    OPTUNA: optuna_private.PARTS,
+    TRANSFORMERS: transformers_private.PARTS,
+}
+PACKAGE = Path(ray_private.__file__).parent
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, part: Part) -> None:
+    """Take a part out of Ray, as a new version may."""
+    *owner, name = part.name.split(".")
+    found = importlib.import_module(part.module)
+    for step in owner:
+        found = getattr(found, step)
+    monkeypatch.delattr(found, name)
+
+
+def test_the_installed_versions_have_everything():
+    for library, parts in USED.items():
+        library.require(parts)
+    assert Launcher().schema()["properties"]["cluster_name"]
+
+
+@pytest.mark.parametrize(
+    ("library", "part"),
+    [(library, part) for library, parts in USED.items() for part in parts],
+    ids=lambda value: value.name if isinstance(value, Part) else value.package,
+)
+def test_a_missing_name_is_told_with_the_version_and_the_purpose(library, part, monkeypatch):
+    forget(monkeypatch, part)
+    with pytest.raises(SetupError) as caught:
+        library.require(USED[library])
+    (problem,) = caught.value.problems()
+    version = metadata.version(library.package)
+    assert problem.message == (
+        f"raykd does not work with {library.title} {version}, which lacks "
+        f"{part.module}.{part.name} ({part.purpose})"
+    )
+    assert problem.hint == (
+        "install a version that raykd was tested with: "
+        f"pip install '{library.package}=={library.tested}.*'"
+    )
+
+
+@pytest.mark.parametrize("library", USED, ids=lambda library: library.package)
+def test_the_installed_version_is_one_that_the_suite_passes_with(library: Library):
+    # Where this fails, the suite runs with a newer version: if all else passes, it is tested.
+    installed = metadata.version(library.package).split(".")
+    assert [int(n) for n in installed[:2]] >= [int(n) for n in library.tested.split(".")]
+
+
+def test_everything_that_is_missing_is_in_one_message(monkeypatch):
+    forget(monkeypatch, ray_private.PROGRESS)
+    gone = Part("ray.train.v3", "Controller", "ending slots")
+    with pytest.raises(SetupError) as caught:
+        RAY.require((*SWEEP, gone))
+    assert caught.value.message.endswith(
+        "TrialProgressCallback (turning off Tune's own printing); "
+        "ray.train.v3.Controller (ending slots)"
+    )
+
+
+def test_a_sweep_is_refused_before_ray_is_started(monkeypatch):
+    forget(monkeypatch, ray_private.RUN_CONTROLLER)
+    with (
+        pytest.raises(SetupError, match=r"lacks .*_initialize_and_run_controller"),
+        connected(None),
+    ):
+        pass
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_whose_head_is_not_marked(monkeypatch):
+    nodes = [{"Resources": {"CPU": 2.0}}, {"Resources": {"CPU": 1.0, ray_private.HEAD: 1.0}}]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    ray_private.require_head()
+    del nodes[1]
+    with pytest.raises(SetupError, match=r"lacks the resource node:__internal_head__ \("):
+        ray_private.require_head()
+
+
+def test_a_cluster_file_is_not_read(monkeypatch):
+    forget(monkeypatch, ray_private.PREPARE)
+    with pytest.raises(SetupError, match=r"lacks ray.autoscaler._private.util.prepare_config"):
+        Launcher()
+
+
+def test_a_schema_that_moved(monkeypatch, tmp_path):
+    launcher = Launcher()
+    monkeypatch.setattr(ray, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(SetupError, match=r"lacks \S+ray-schema.json \(checking a cluster file\)"):
+        launcher.schema()
+
+
+def test_a_trainer_is_watched_by_nobody():
+    trainer = TorchTrainer(print)
+    names = [type(c).__name__ for c in trainer._create_default_callbacks()]
+    left_out = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
+    assert left_out < set(names)
+    EndableTrainer(trainer, here={})
+    rest = [type(c).__name__ for c in trainer._create_default_callbacks()]
+    assert rest == [name for name in names if name not in left_out]
+
+
+def test_a_trainer_that_was_ended_does_not_begin(monkeypatch):
+    trainer = EndableTrainer(TorchTrainer(print), here={})
+    trainer.end()
+    with pytest.raises(RuntimeError, match="ended before it began"):
+        trainer._run_controller()
+
+
+def test_trials_are_given_no_credentials(monkeypatch):
+    names = {"AWS_SECRET_ACCESS_KEY", "TUNE_SOMETHING"}
+    monkeypatch.setattr("ray.tune.execution.class_cache.ENV_VARS_TO_PROPAGATE", names)
+    ray_private.keep_credentials_from_trials()
+    assert names == {"TUNE_SOMETHING"}
+
+
+def test_a_search_is_refused_before_its_study_is_made(monkeypatch, tmp_path):
+    forget(monkeypatch, optuna_private.LAZY_GENERATOR)
+    with pytest.raises(SetupError, match=r"Optuna .* lacks optuna.samplers._lazy_random_state"):
+        study(tmp_path)
+
+
+def test_a_study_that_keeps_its_storage_elsewhere(tmp_path):
+    made = study(tmp_path).study
+    made.ask()
+    del made._storage
+    with pytest.raises(SetupError, match=r"Optuna .* lacks optuna.study.Study._storage"):
+        put_back(made, 0)
+
+
+def test_a_model_is_not_built(monkeypatch):
+    forget(monkeypatch, transformers_private.INIT)
+    with pytest.raises(SetupError, match=r"transformers .* lacks .*_init_weights"):
+        transformers_private.without_weights(None, None)
+
+
+def private_names(source: str) -> list[str]:
+    """What code uses of the three libraries by a name with an underscore in front."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            found.append(ast.unparse(node))
+    return [
+        n
+        for n in found
+        if n.startswith(("ray.", "optuna.", "transformers.")) and "._" in n.replace(".__", ".")
+    ]
+
+
+def test_no_other_file_names_private_parts():
+    found = {p.name: private_names(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")}
+    assert not {name: names for name, names in found.items() if names}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from ray._private import worker", ["ray._private.worker"]),
+        ("ray._raylet", ["ray._raylet"]),
+        ("from optuna.samplers._tpe import x", ["optuna.samplers._tpe.x"]),
+        ("import ray.autoscaler._private.util", ["ray.autoscaler._private.util"]),
+        ("ray.__version__; raykd._x; from ray import tune", []),
+    ],
+)
+def test_the_search_for_private_names_finds_them(source, found):
+    assert private_names(source.replace("; ", "\n")) == found
