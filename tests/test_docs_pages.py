@@ -77,6 +77,14 @@ def test_the_glossary_has_one_sentence_and_an_existing_file_for_each_term():
         assert (ROOT / where.strip("`")).exists(), where
 
 
+def test_the_names_of_code_in_the_glossary_are_defined_where_it_says():
+    for term, _, where in rows_of_glossary():
+        name = term.strip("`")
+        if term.startswith("`") and name not in raykd.__all__:
+            text = (ROOT / where.strip("`")).read_text()
+            assert re.search(rf"^(class|def) {name}\b", text, re.MULTILINE), (term, where)
+
+
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text()
     named = re.findall(r"([\w/-]+\.md)$", text, re.MULTILINE)

@@ -24,7 +24,7 @@ class Template:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class QuestionTemplate:
     """A question on a text, with a fixed set of answers; reads the rows of a `Template`.
 
     Attributes:

@@ -5,11 +5,11 @@ The wording is after Brown et al., 2020, https://arxiv.org/abs/2005.14165, appen
 
 from __future__ import annotations
 
-from raykd.data.templates.base import Question, Template
+from raykd.data.templates.base import QuestionTemplate, Template
 
 TEMPLATE = Template(
     about="Is the answer to a question on a passage yes or no?",
-    read=Question(
+    read=QuestionTemplate(
         context="passage",
         asked="question",
         prompt="\nQuestion: {}?\nAnswer:",

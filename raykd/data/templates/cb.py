@@ -5,11 +5,11 @@ The wording is after Brown et al., 2020, https://arxiv.org/abs/2005.14165, appen
 
 from __future__ import annotations
 
-from raykd.data.templates.base import Question, Template
+from raykd.data.templates.base import QuestionTemplate, Template
 
 TEMPLATE = Template(
     about="Is a clause true, false or neither, going by a text?",
-    read=Question(
+    read=QuestionTemplate(
         context="premise",
         asked="hypothesis",
         prompt="\nQuestion: {}. True, False, or Neither?\nAnswer:",
