@@ -82,7 +82,7 @@ def test_the_names_of_code_in_the_glossary_are_defined_where_it_says():
         name = term.strip("`")
         if term.startswith("`") and name not in raykd.__all__:
             text = (ROOT / where.strip("`")).read_text()
-            assert re.search(rf"^(class|def) {name}\b", text, re.MULTILINE), (term, where)
+            assert re.search(rf"^(class|def) {name}\b|^{name} = ", text, re.MULTILINE), term
 
 
 def test_every_page_is_in_the_navigation():
