@@ -472,6 +472,7 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     monkeypatch.setattr(connection.ray, "init", init)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
+    monkeypatch.setattr(connection, "require_head", lambda: None)
     with connection.connected(None):
         assert tries == ["local"] * 3
     for process in begun:
@@ -502,6 +503,7 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
     before = signal.signal(signal.SIGTERM, lambda number, frame: mine.append(number))
     monkeypatch.setattr(connection.ray, "init", init)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "require_head", lambda: None)
     try:
         with connection.connected(None):
             os.kill(os.getpid(), signal.SIGTERM)
