@@ -37,8 +37,8 @@ class RowSizes:
 
     Attributes:
         lengths: Tokens of each row, int64 ``[N]``.
-        positions: Positions that are kept of each row, int64 ``[N]``: its tokens and a
-            context_padding.
+        positions: Positions that are kept of each row, int64 ``[N]``: its tokens and the context
+            padding.
         labelled: Tokens with a label of each row, int64 ``[N]``; None for labels of whole rows.
         logits: Width of the logits of a row, or of each of its tokens where `labelled` is given.
         per_position: Whether a whole row has logits for each of its tokens, as for spans.
