@@ -62,6 +62,11 @@ class TeacherTarget(ABC):
             NotImplementedError: The divergence needs more than is known.
         """
 
+    def cast(self, at_most: torch.dtype) -> TeacherTarget:
+        """The same for many chunks; see `LazyLogits.cast`."""
+        del at_most
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class FullTeacherTarget(TeacherTarget):
@@ -72,6 +77,13 @@ class FullTeacherTarget(TeacherTarget):
     """
 
     logits: Tensor | LazyLogits
+
+    def cast(self, at_most: torch.dtype) -> TeacherTarget:
+        """Products are formed as the student's are, and the matrix is cast once."""
+        if isinstance(self.logits, Tensor):
+            return self
+        with torch.no_grad():
+            return FullTeacherTarget(self.logits.cast(at_most))
 
     def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
         """Any divergence at any temperature."""

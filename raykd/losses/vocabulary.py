@@ -21,12 +21,55 @@ from torch.autograd.function import once_differentiable
 
 from raykd.losses.precision import full_precision, working
 
-CHUNK_BYTES = 32 << 20
-"""Size of a chunk of logits, in bytes of float32."""
+CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
+"""Size of a chunk of logits by type of device, in bytes of what a softmax computes in: on a CPU
+what its caches profit from, on a GPU what keeps its multiprocessors busy."""
+
+LEAST_TOKENS = {"cpu": 16, "cuda": 512}
+"""Fewest tokens of a chunk: products with the matrix read all of it, however few the tokens are."""
 
 Terms = Callable[[Tensor, slice], Tensor]
 """From the scores ``[m, V]`` of some tokens and their place among all to K numbers, ``[K]``. Over
 all tokens they are added up."""
+
+
+def chunk_tokens(device_type: str, vocabulary: int, dtype: torch.dtype) -> int:
+    """Tokens of a chunk of logits.
+
+    Args:
+        device_type: ``cpu`` or ``cuda``; any other accelerator is taken for the latter.
+        vocabulary: V.
+        dtype: What the products are formed in.
+    """
+    device_type = device_type if device_type in CHUNK_BYTES else "cuda"
+    token_bytes = vocabulary * max(dtype.itemsize, torch.float32.itemsize)
+    return max(LEAST_TOKENS[device_type], CHUNK_BYTES[device_type] // token_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitTransform:
+    """What a model does to the outputs of its LM head, computed in float32 at least.
+
+    Attributes:
+        scale: They are multiplied by it (Cohere: ``logit_scale``; Granite: 1 / ``logits_scaling``).
+        softcap: Then ``softcap * tanh(x / softcap)`` bounds them (Gemma 2:
+            ``final_logit_softcapping``); None leaves them unbounded.
+    """
+
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """The logits of the model, ``[..., V]``, from the outputs of its head."""
+        if self.scale != 1.0:
+            logits = working(logits) * self.scale
+        if self.softcap is not None:
+            logits = torch.tanh(working(logits) / self.softcap) * self.softcap
+        return logits
+
+
+UNCHANGED = LogitTransform()
+"""Of a model whose logits are the outputs of its head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +81,14 @@ class LazyLogits:
         weight: Its matrix, ``[V, D]``.
         bias: ``[V]``, or None.
         dtype: What products are formed in.
+        transform: What the model does to them after that.
     """
 
     states: Tensor
     weight: Tensor
     bias: Tensor | None = None
     dtype: torch.dtype = torch.float32
+    transform: LogitTransform = UNCHANGED
 
     def __len__(self) -> int:
         return len(self.states)
@@ -55,7 +100,7 @@ class LazyLogits:
 
     def chunks(self, size: int | None = None) -> Iterator[slice]:
         """Slices of tokens, one for each chunk; none where there is no token."""
-        step = size or max(16, CHUNK_BYTES // (4 * self.vocabulary))
+        step = size or chunk_tokens(self.states.device.type, self.vocabulary, self.dtype)
         for begin in range(0, len(self), step):
             yield slice(begin, min(begin + step, len(self)))
 
@@ -70,11 +115,37 @@ class LazyLogits:
         bias = None if self.bias is None else self.bias[:vocabulary]
         return replace(self, weight=self.weight[:vocabulary], bias=bias)
 
-    def chunk(self, at: slice = slice(None)) -> Tensor:
-        """The logits of some tokens, ``[m, V]``, in `dtype`."""
+    def cast(self, at_most: torch.dtype | None = None) -> LazyLogits:
+        """The same for many chunks: states, matrix and bias are cast once and not for each of them.
+
+        Args:
+            at_most: Products are formed in it where it is narrower than `dtype`.
+        """
+        narrower = at_most is not None and at_most.itemsize < self.dtype.itemsize
+        dtype = at_most if narrower and at_most is not None else self.dtype
+        return replace(
+            self,
+            states=self.states.to(dtype),
+            weight=self.weight.to(dtype),
+            bias=None if self.bias is None else self.bias.to(dtype),
+            dtype=dtype,
+        )
+
+    def by_chunk(self) -> Iterator[tuple[Tensor, slice]]:
+        """The logits of every chunk, with its slice."""
+        cast = self.cast()
+        for at in self.chunks():
+            yield cast.chunk(at), at
+
+    def head(self, at: slice = slice(None)) -> Tensor:
+        """The outputs of the head for some tokens, ``[m, V]``, in `dtype`."""
         bias = None if self.bias is None else self.bias.to(self.dtype)
         with full_precision(self.states):
             return F.linear(self.states[at].to(self.dtype), self.weight.to(self.dtype), bias)
+
+    def chunk(self, at: slice = slice(None)) -> Tensor:
+        """The logits of some tokens, ``[m, V]``; in `dtype`, or float32 where they are changed."""
+        return self.transform(self.head(at))
 
 
 def summed(scores: LazyLogits, terms: Terms, *, size: int | None = None) -> tuple[Tensor, Tensor]:
@@ -83,7 +154,7 @@ def summed(scores: LazyLogits, terms: Terms, *, size: int | None = None) -> tupl
     Args:
         scores: Of a model; gradients flow into its states, matrix and bias.
         terms: What to add up; weights of terms belong inside.
-        size: Tokens at a time, None for about `CHUNK_BYTES`.
+        size: Tokens at a time, None for `chunk_tokens`.
 
     Returns:
         The sum of all K terms, a scalar with gradient, and the terms apart, ``[K]`` without. Where
@@ -118,11 +189,8 @@ class _Summed(torch.autograd.Function):
         size: int | None,
     ) -> tuple[Tensor, Tensor]:
         wanted = any(ctx.needs_input_grad[:3])
-        # Cast once, not once per chunk.
-        cast = LazyLogits(
-            states.detach().to(scores.dtype), weight.detach().to(scores.dtype),
-            None if bias is None else bias.detach().to(scores.dtype), scores.dtype,
-        )  # fmt: skip
+        plain = None if bias is None else bias.detach()
+        cast = replace(scores, states=states.detach(), weight=weight.detach(), bias=plain).cast()
         d_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
@@ -130,8 +198,8 @@ class _Summed(torch.autograd.Function):
         # Without a token there is one empty chunk, so that the terms are there and 0.
         for at in list(scores.chunks(size)) or [slice(0, 0)]:
             with torch.set_grad_enabled(wanted):
-                chunk = cast.chunk(at).requires_grad_(wanted)
-                found = terms(chunk, at)
+                chunk = cast.head(at).requires_grad_(wanted)
+                found = terms(cast.transform(chunk), at)
             apart = found.detach() if apart is None else apart + found.detach()
             if not wanted:
                 continue
@@ -145,7 +213,7 @@ class _Summed(torch.autograd.Function):
                     else:
                         d_weight += d_chunk.T @ cast.states[at]
             if d_bias is not None:
-                d_bias += d_chunk.sum(dim=0)
+                d_bias += d_chunk.sum(dim=0, dtype=d_bias.dtype)
         assert apart is not None
         ctx.gradients = (d_states, d_weight, d_bias)
         ctx.mark_non_differentiable(apart)

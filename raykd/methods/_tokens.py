@@ -80,6 +80,7 @@ def weighted(
     """
     count = max(len(labels), 1)
     size = of.temperature**2
+    target = None if target is None else target.cast(scores.dtype)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
         found = []

@@ -298,6 +298,7 @@ def policy_terms(
         The sum of both, means over tokens, and the two apart; see `summed`.
     """
     p, taken, count = params, rollout.mask.bool(), max(len(rollout.ids), 1)
+    teacher_logits = None if teacher_logits is None else teacher_logits.cast(scores.dtype)
     weight, advantage, old = (t[taken] for t in (rollout.weight, rollout.advantage, rollout.old))
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
@@ -323,8 +324,8 @@ def chosen(scores: LazyLogits, ids: Tensor, temperature: float) -> Tensor:
         temperature: Softens the distributions.
     """
     found = [
-        -F.cross_entropy(working(scores.chunk(at)) / temperature, ids[at], reduction="none")
-        for at in scores.chunks()
+        -F.cross_entropy(working(chunk) / temperature, ids[at], reduction="none")
+        for chunk, at in scores.by_chunk()
     ]
     return torch.cat(found) if found else scores.states.new_zeros(0)
 

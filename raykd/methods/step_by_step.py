@@ -95,12 +95,13 @@ class Half:
         count = len(self.labels)
         if self.scores is None or not count:
             return Mean(torch.zeros((), device=self.labels.device), 0)
+        target = None if self.target is None else self.target.cast(self.scores.dtype)
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
             hard = F.cross_entropy(working(chunk), self.labels[at], reduction="sum")
             found = (1 - self.share) * hard
-            if self.target is not None and self.share > 0:
-                found = found + self.share * self.target.distance(chunk, at, of).sum()
+            if target is not None and self.share > 0:
+                found = found + self.share * target.distance(chunk, at, of).sum()
             return (weight / count * found)[None]
 
         return Mean(summed(self.scores, terms)[0], count)

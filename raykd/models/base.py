@@ -126,8 +126,7 @@ class Outputs:
         if self._lazy_logits is None:
             yield self.logits, slice(None)
             return
-        for at in self._lazy_logits.chunks():
-            yield self._lazy_logits.chunk(at), at
+        yield from self._lazy_logits.by_chunk()
 
     @property
     def target(self) -> TeacherTarget:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.kinds.base import TaskKind
 from raykd.data.task_kinds import kind_of_problem, task_kind
-from raykd.errors import SpecError
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
+from raykd.models.logit_transform import logit_transform
 from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
 from raykd.models.transformers_private import attention_of
@@ -58,9 +58,9 @@ def forward(
     with (
         ExitStack() as watching,
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
-        _headless(model) if kind.generates else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
+        states = watching.enter_context(head_inputs(model)) if kind.generates else []
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
         found = run(**inputs)
     if subnet is not None:
@@ -68,7 +68,7 @@ def forward(
         wanted = [signal for signal in wanted if signal.exists(found)]
     logits, scores = None, None
     if kind.generates:
-        scores = _scores(model, found.logits, batch)
+        scores = _scores(model, states[-1], batch)
     elif kind.over_vocabulary:
         logits = _tokens(model, family, found.last_hidden_state, batch)
     else:
@@ -123,28 +123,28 @@ def _tokens_seen(model: Any, part: str) -> Iterator[None]:
         del encoder.get_attention_mask
 
 
-RESCALED = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
-"""Configuration entries that transform logits after the LM head, with their neutral values."""
+class _HeadInput(nn.Module):
+    """Stands in for an LM head and keeps what it would read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[Tensor] = []
+
+    def forward(self, states: Tensor) -> Tensor:
+        self.states.append(states)
+        return states
 
 
 @contextmanager
-def _headless(model: Any) -> Iterator[None]:
-    """Return the hidden states before the LM head instead of logits.
+def head_inputs(model: Any) -> Iterator[list[Tensor]]:
+    """Run the model without its LM head: the hidden states that the head reads, one per pass.
 
-    Raises:
-        SpecError: The model transforms the outputs of its LM head.
+    What the model returns in place of logits means nothing.
     """
-    for name, nothing in RESCALED.items():
-        if getattr(model.config, name, nothing) not in (None, nothing):
-            raise SpecError(
-                f"logits of this {model.config.model_type} model are changed after its output "
-                f"layer ({name}: {getattr(model.config, name)}), which raykd does not do",
-                hint="choose another model",
-            )
-    head = model.lm_head
-    model.lm_head = nn.Identity()
+    head, found = model.lm_head, _HeadInput()
+    model.lm_head = found
     try:
-        yield
+        yield found.states
     finally:
         model.lm_head = head
 
@@ -158,6 +158,7 @@ def _scores(model: Any, states: Tensor, batch: Batch) -> LazyLogits:
         model.lm_head.weight,
         model.lm_head.bias,
         torch.get_autocast_dtype(device) if half else states.dtype,
+        logit_transform(vars(model.config)),
     )
 
 

@@ -31,6 +31,7 @@ def open_offline(
         prepared.output_matrix,
         prepared.output_bias,
         prepared.context().compared_vocabulary,
+        prepared.logit_transform,
     )
 
 

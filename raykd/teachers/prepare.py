@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from raykd.data.base import Array, TokenizedDataset
 from raykd.data.prompts import with_rationales
 from raykd.models import weights
+from raykd.models.logit_transform import logit_transform
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
@@ -188,6 +189,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         test_outputs=made.test_outputs,
         output_matrix=matrix,
         output_bias=bias,
+        logit_transform=logit_transform(state.config if state is not None else {}),
         analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
         history=made.history,

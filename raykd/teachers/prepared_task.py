@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from raykd.data.base import Array, TokenizedDataset
+from raykd.losses.vocabulary import LogitTransform
 from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
@@ -42,6 +43,7 @@ class PreparedTask:
         output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
             recorded; else None.
         output_bias: What is added to these scores, or None.
+        logit_transform: What it does to them after that.
         analysis_results: What analyses found out about it, by
             `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
@@ -71,6 +73,7 @@ class PreparedTask:
     test_outputs: CachedOutputs | None
     output_matrix: Array | None
     output_bias: Array | None
+    logit_transform: LogitTransform
     analysis_results: Mapping[str, AnalysisResult]
     metrics: Mapping[str, float]
     history: tuple[Evaluation, ...]

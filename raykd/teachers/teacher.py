@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.data.collate import Collator
+from raykd.losses.vocabulary import UNCHANGED, LogitTransform
 from raykd.methods.base import OnlineTeacherFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
@@ -64,6 +65,7 @@ class OfflineTeacher(Teacher):
             recorded.
         bias: What is added to them, ``[V]``, or None.
         vocabulary: Token ids whose scores students compare, where scores are those of tokens.
+        transform: What the teacher does to the outputs of its output layer.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class OfflineTeacher(Teacher):
         matrix: Array | None = None,
         bias: Array | None = None,
         vocabulary: int | None = None,
+        transform: LogitTransform = UNCHANGED,
     ) -> None:
         self._cached = cached_outputs.with_one_chunk_of_logits()
         self._device = device
@@ -82,7 +85,9 @@ class OfflineTeacher(Teacher):
             None if array is None else torch.from_numpy(array).to(device)
             for array in (matrix, bias)
         )  # fmt: skip
-        self._layer = OutputLayer(vocabulary=vocabulary, weight=weight, bias=added)
+        self._layer = OutputLayer(
+            vocabulary=vocabulary, weight=weight, bias=added, transform=transform
+        )
 
     def _has(self, signals: tuple[Signal, ...]) -> bool:
         return all(signal in self._cached.signals for signal in signals)

@@ -136,9 +136,9 @@ def teacher_divergence(
     total = torch.zeros(2, dtype=torch.float64, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, _ in batches:
-            scores, target = forward(model, batch).lazy_logits, teacher(batch).target
-            for at in scores.chunks():
-                rows = target.distance(scores.chunk(at), at, Divergence())
+            target = teacher(batch).target.cast(torch.float32)
+            for logits, at in forward(model, batch).chunks():
+                rows = target.distance(logits, at, Divergence())
                 total += torch.stack([rows.sum().double(), torch.ones_like(rows).sum().double()])
     setup.world.sum(total)
     return float(total[0] / total[1])

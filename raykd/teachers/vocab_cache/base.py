@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raykd.data.base import Array
 from raykd.losses.targets import Divergence
-from raykd.losses.vocabulary import LazyLogits
+from raykd.losses.vocabulary import UNCHANGED, LazyLogits, LogitTransform
 from raykd.models.base import ModelDims, Outputs
 
 
@@ -27,11 +27,13 @@ class OutputLayer:
         vocabulary: Token ids that students compare; None = all there are.
         weight: Its matrix, ``[V, D]``; None where nothing that is kept needs it.
         bias: ``[V]``, or None.
+        transform: What the model does to them after that.
     """
 
     vocabulary: int | None = None
     weight: Tensor | None = None
     bias: Tensor | None = None
+    transform: LogitTransform = UNCHANGED
 
 
 class VocabCache(ABC):

@@ -48,5 +48,6 @@ class HiddenCache(VocabCache):
     def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
         """Logits that are computed lazily."""
         assert layer.weight is not None
-        scores = LazyLogits(kept["states"].float(), layer.weight, layer.bias)
+        states = kept["states"].float()
+        scores = LazyLogits(states, layer.weight, layer.bias, transform=layer.transform)
         return Outputs(lazy_logits=scores.first(layer.vocabulary or scores.vocabulary))

@@ -55,10 +55,9 @@ class SampledCache(VocabCache):
             return {"ids": torch.zeros(0, self.count, dtype=torch.long)}, 0.0
         drawn = [
             torch.multinomial(
-                scores.chunk(at).float().softmax(dim=-1), self.count, replacement=True,
-                generator=random,
+                chunk.float().softmax(dim=-1), self.count, replacement=True, generator=random
             )
-            for at in scores.chunks()
+            for chunk, _ in scores.by_chunk()
         ]  # fmt: skip
         return {"ids": torch.cat(drawn)}, float(len(scores))
 

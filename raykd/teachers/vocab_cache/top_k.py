@@ -57,8 +57,8 @@ class TopKCache(VocabCache):
             none = torch.zeros(0, count)
             return {"ids": none.long(), "log_probabilities": none}, 0.0
         found = [
-            F.log_softmax(scores.chunk(at).float(), dim=-1).topk(count, dim=-1)
-            for at in scores.chunks()
+            F.log_softmax(chunk.float(), dim=-1).topk(count, dim=-1)
+            for chunk, _ in scores.by_chunk()
         ]
         logs = torch.cat([part.values for part in found])
         ids = torch.cat([part.indices for part in found])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from raykd.losses.divergences import divergence
 from raykd.losses.targets import (
@@ -11,7 +12,17 @@ from raykd.losses.targets import (
     SampledTeacherTarget,
     TopKTeacherTarget,
 )
-from raykd.losses.vocabulary import LazyLogits, cross_entropy, summed
+from raykd.losses.vocabulary import (
+    CHUNK_BYTES,
+    LEAST_TOKENS,
+    UNCHANGED,
+    LazyLogits,
+    LogitTransform,
+    chunk_tokens,
+    cross_entropy,
+    summed,
+)
+from raykd.methods._tokens import weighted
 
 M, V, D = 23, 41, 8
 
@@ -26,8 +37,12 @@ def leaves(seed: int, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
 LABELS = torch.arange(M) % V
 
 
+TRANSFORMS = (UNCHANGED, LogitTransform(0.3), LogitTransform(2.0, softcap=1.5))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("size", [1, 5, M, None])
-def test_pieces_give_the_value_and_gradient_of_the_whole(size):
+def test_pieces_give_the_value_and_gradient_of_the_whole(size, transform):
     states, weight = leaves(0)
     bias = torch.linspace(-1, 1, V, dtype=torch.float64).requires_grad_()
     teacher = torch.randn(M, V, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -37,12 +52,16 @@ def test_pieces_give_the_value_and_gradient_of_the_whole(size):
         hard = F.cross_entropy(chunk, LABELS[at], reduction="sum") / M
         return torch.stack([0.3 * hard, 0.7 * of(chunk, teacher[at]).sum() / M])
 
-    total, apart = summed(LazyLogits(states, weight, bias, torch.float64), terms, size=size)
+    scores = LazyLogits(states, weight, bias, torch.float64, transform)
+    total, apart = summed(scores, terms, size=size)
     (2 * total).backward()
     mine = [leaf.grad.clone() for leaf in (states, weight, bias)]
     for leaf in (states, weight, bias):
         leaf.grad = None
-    whole = terms(F.linear(states, weight, bias), slice(None))
+    logits = F.linear(states, weight, bias) * transform.scale
+    if transform.softcap is not None:
+        logits = transform.softcap * torch.tanh(logits / transform.softcap)
+    whole = terms(logits, slice(None))
     (2 * whole.sum()).backward()
     assert torch.allclose(apart, whole.detach())
     assert not apart.requires_grad
@@ -67,6 +86,60 @@ def test_half_precision_products_give_gradients_of_the_weights_own_type():
     exact = F.cross_entropy(F.linear(states.detach(), weight.detach()), LABELS)
     assert weight.grad.dtype == torch.float32
     assert abs(loss.item() - exact.item()) < 0.05
+
+
+def test_capped_logits_of_half_precision_products_are_float32():
+    states, weight = (leaf.detach().float() for leaf in leaves(0))
+    capped = LazyLogits(states, weight, None, torch.bfloat16, LogitTransform(softcap=2.0)).chunk()
+    exact = 2.0 * torch.tanh(F.linear(states.bfloat16(), weight.bfloat16()).float() / 2.0)
+    assert capped.dtype == torch.float32
+    assert torch.equal(capped, exact)
+
+
+class Casts(TorchDispatchMode):
+    """Counts how often a tensor of a shape is cast."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape, self.count = shape, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and args[0].shape == self.shape:
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_matrices_of_student_and_teacher_are_cast_once(monkeypatch):
+    monkeypatch.setitem(CHUNK_BYTES, "cpu", 0)
+    monkeypatch.setitem(LEAST_TOKENS, "cpu", 4)
+    states, weight = leaves(0, torch.float32)
+    teacher = torch.randn(V, D + 1)
+    target = FullTeacherTarget(LazyLogits(torch.randn(M, D + 1), teacher))
+    scores = LazyLogits(states, weight, dtype=torch.bfloat16)
+    for shape in (weight.shape, teacher.shape):
+        with Casts(shape) as casts:
+            weighted(scores, LABELS, target, 0.5, Divergence()).total()
+        assert casts.count == 1
+
+
+def test_a_teacher_is_no_more_precise_than_the_student():
+    random = torch.Generator().manual_seed(0)
+    scores = LazyLogits(torch.randn(M, D, generator=random), torch.randn(V, D, generator=random))
+    target = FullTeacherTarget(scores)
+    half = target.cast(torch.bfloat16).logits
+    assert half.dtype == half.states.dtype == half.weight.dtype == half.chunk().dtype
+    assert half.dtype == torch.bfloat16
+    for same in (torch.float32, torch.float64):
+        assert torch.equal(target.cast(same).logits.chunk(), scores.chunk())
+
+
+def test_a_chunk_is_as_large_as_the_device_wants_it():
+    assert chunk_tokens("cpu", 50_257, torch.float32) == (32 << 20) // (4 * 50_257)
+    assert chunk_tokens("cpu", 50_257, torch.bfloat16) == (32 << 20) // (4 * 50_257)
+    assert chunk_tokens("cpu", 10_000_000, torch.float32) == 16
+    assert chunk_tokens("cuda", 128_256, torch.bfloat16) >= 512
+    assert chunk_tokens("cuda", 1_000_000, torch.float64) == 512
+    assert chunk_tokens("cuda", 32_000, torch.float32) == (256 << 20) // (4 * 32_000)
 
 
 def test_no_token_at_all_is_a_loss_of_zero_that_moves_nothing():

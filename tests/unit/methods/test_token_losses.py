@@ -40,7 +40,7 @@ def test_a_token_loss_is_its_formula(responses, tokens, kind, ratio, beta, heat,
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
     labels, meant = labels_of(of), Divergence(kind=kind, beta=beta, lam=0.2, temperature=heat)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "CHUNK_BYTES", chunk)
+        patch.setitem(vocabulary.CHUNK_BYTES, "cpu", chunk)
         target = FullTeacherTarget(teacher(of).lazy_logits)
         terms = weighted(student(of).lazy_logits, labels, target, ratio, meant)
     student_logits, teacher_logits = student.logits(of), teacher.logits(of)

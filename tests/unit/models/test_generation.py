@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from raykd.data.base import NO_LABEL
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
-from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.forward import forward
 from raykd.models.generation import (
@@ -162,18 +161,3 @@ def test_a_response_that_ends_at_once_is_the_token_that_ends_it():
     made = generated_batch(batch, said, replace(GENERATION, end=9), joined=True)
     assert made.labels.tolist() == [[9, -100, -100, -100], [-100, -100, 0, 9]]
     assert forward(model(12), made).logits.shape == (3, 12)
-
-
-@pytest.mark.parametrize(
-    ("entry", "value"), [("final_logit_softcapping", 30.0), ("logit_scale", 0.06)]
-)
-def test_scores_that_are_changed_after_the_output_layer_are_refused(entry, value):
-    _, batch = batch_of([(prompts(2)[0], np.asarray([5, 9]))])
-    capped = build_model(
-        RandomInitConfig(family="llama", layers=1, hidden=8, heads=2),
-        vocabulary=12, kind="causal_lm", num_labels=1, seed=0,
-    )  # fmt: skip
-    forward(capped, batch)
-    setattr(capped.config, entry, value)
-    with pytest.raises(SpecError, match=entry):
-        forward(capped, batch)
