@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raykd.errors import SpecError
+from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
 from raykd.sweep.task_setup import TaskSetup
 
@@ -45,9 +46,7 @@ def _of_model(factory: ModelFactory) -> str:
         left_out = ("_name_or_path", "transformers_version")
         config = {k: v for k, v in factory.state.config.items() if k not in left_out}
         found.update(json.dumps(config, sort_keys=True, default=str).encode())
-        for name in sorted(factory.state.tensors):
-            found.update(name.encode())
-            found.update(factory.state.tensors[name].tobytes())
+        found.update(digest_of(factory.state.tensors).encode())
     return found.hexdigest()[:12]
 
 
