@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from raykd.models import weights
 from raykd.models.checkpoint import read_checkpoint
+from raykd.models.model_factory import factory_from_state
 from raykd.models.weights import ModelState
 
 
@@ -15,5 +15,6 @@ def load_state(name: str, *, kind: str, num_labels: int) -> ModelState:
 
 
 def load_model(name: str, *, kind: str, num_labels: int, seed: int = 0) -> nn.Module:
-    """A model with a head for the task; the seed draws it where the checkpoint has none."""
-    return weights.restore(load_state(name, kind=kind, num_labels=num_labels), seed=seed)
+    """A model as it is trained; the seed draws its head where the checkpoint has none."""
+    state = load_state(name, kind=kind, num_labels=num_labels)
+    return factory_from_state(state, kind, num_labels).build(seed)

@@ -15,9 +15,10 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
+from raykd.models.file_arrays import scan
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
-from raykd.models.weight_files import read_tensors
+from raykd.models.weight_files import FileTensors, read_tensors
 from raykd.models.weight_names import (
     FLOATS,
     NamedTensors,
@@ -34,7 +35,8 @@ class Checkpoint:
     """A model as it was read.
 
     Attributes:
-        state: Its weights, in float32; without a head where it has none that fits.
+        state: Its weights, in the types of numbers of its files and lying there; without a head
+            where it has none that fits.
         classes: How the classes of its head go with those of the task; None without such a head.
         fresh: Names of weights that it lacks; they are drawn at random.
         ignored: Names of tensors that it knowingly does without, e.g. the head of another task.
@@ -81,15 +83,18 @@ def read_checkpoint(
         )
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
-    found = named(read_tensors(folder), shapes, ties, family, useless)
+    files = read_tensors(folder)
+    found = named(files.tensors, shapes, ties, family, useless)
     check_unused(name, found, shapes, family)
     kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
+    _check_finite(name, kept, files)
     classes = None
     if task_kind(kind).has_class_names and labels and _has_head(kept, family):
         classes = compared(name, plain, tuple(labels))
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
-    state = weights.from_tensors(kept, json.loads(config.to_json_string(use_diff=False)))
+    plain_config = json.loads(config.to_json_string(use_diff=False))
+    state = weights.from_tensors(kept, plain_config, files.part)
     said: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()
     if classes is not None and plain.get("problem_type") == "multi_label_classification":
         said += (f"the outputs of '{name}' are each a yes or no (multi_label_classification); they "
@@ -149,7 +154,7 @@ def _fitting(
     family: ModelFamily,
     kind: str,
 ) -> dict[str, Tensor]:
-    """The weights in float32, those of the head only where all of it fits."""
+    """The weights, those of the head only where all of it fits."""
     needs_head = task_kind(kind).generates  # what it writes is said by the head it was trained with
     kept: dict[str, Tensor] = {}
     missing = []
@@ -162,7 +167,7 @@ def _fitting(
             kind_of_number = str(tensor.dtype).removeprefix("torch.")
             raise quantised_error(name, f"'{tensor_name}' holds {kind_of_number}")
         elif tensor.shape == expected.shape:
-            kept[tensor_name] = tensor.float()
+            kept[tensor_name] = tensor
         elif needs_head or not family.is_head(tensor_name):
             raise DataError(
                 f"the checkpoint '{name}': weight '{tensor_name}' has shape {list(tensor.shape)}, "
@@ -174,7 +179,6 @@ def _fitting(
     heads = [n for n in shapes if family.is_head(n) and n not in ties]
     if not all(n in kept for n in heads):
         kept = {n: tensor for n, tensor in kept.items() if not family.is_head(n)}
-    _check_finite(name, kept)
     return kept
 
 
@@ -217,10 +221,11 @@ def _notes(
     return tuple(notes)
 
 
-def _check_finite(name: str, tensors: Mapping[str, Tensor]) -> None:
+def _check_finite(name: str, tensors: Mapping[str, Tensor], files: FileTensors) -> None:
     for tensor_name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            bad = int((~torch.isfinite(tensor)).sum())
+        part = files.part(tensor)
+        bad = int((~torch.isfinite(tensor)).sum()) if part is None else scan(part).not_finite
+        if bad:
             raise DataError(
                 f"the checkpoint '{name}': weight '{tensor_name}' holds {bad:,} values that are "
                 "NaN or infinite",

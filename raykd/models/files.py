@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import Array
+from raykd.models.file_arrays import FilePart, where
 
 ALIGNED = 64
 """Bytes; memory that is asked for begins at a multiple of it."""
@@ -51,19 +52,20 @@ def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str])
 
     Args:
         path: The file.
-        arrays: By name.
+        arrays: By name; those that lie in files are read piece by piece.
         bf16: Names of those that hold bf16 numbers in int16.
 
     Raises:
         OSError: The file cannot be written.
     """
-    order = sorted(arrays, key=lambda name: (arrays[name].nbytes % ALIGNED > 0, name))
+    found = {name: where(arrays, name) for name in arrays}
+    order = sorted(found, key=lambda name: (found[name].nbytes % ALIGNED > 0, name))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     begin = 0
     for name in order:
-        array = arrays[name]
+        array = found[name]
         header[name] = {
-            "dtype": "BF16" if name in bf16 else _NAMES[array.dtype.name],
+            "dtype": "BF16" if name in bf16 else _NAMES[np.dtype(array.dtype).name],
             "shape": list(array.shape),
             "data_offsets": [begin, begin + array.nbytes],
         }
@@ -72,16 +74,20 @@ def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str])
     text += b" " * (-(len(text) + 8) % ALIGNED)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _fill(part, text, (arrays[name] for name in order))
+        _fill(part, text, (found[name] for name in order))
         os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
 
 
-def _fill(path: Path, text: bytes, arrays: Iterable[Array]) -> None:
+def _fill(path: Path, text: bytes, arrays: Iterable[Array | FilePart]) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for array in arrays:
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            if isinstance(array, FilePart):
+                for piece in array.pieces():
+                    file.write(piece.data)
+            else:
+                file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

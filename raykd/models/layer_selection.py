@@ -7,6 +7,7 @@ from typing import Any
 
 from raykd.errors import SpecError
 from raykd.models.families.base import KEPT_UNITS, ModelFamily, family_of
+from raykd.models.file_arrays import renamed_arrays
 from raykd.models.weights import ModelState
 
 INSTEAD = "give the student's sizes with student.model"
@@ -80,7 +81,7 @@ def select_layers(state: ModelState, layers: tuple[int, ...], *, keep_head: bool
             **_types(family, state.config, layers),
             **widths,
         },
-        tensors={new: state.tensors[old] for old, new in names.items()},
+        tensors=renamed_arrays(state.tensors, {new: old for old, new in names.items()}),
         bf16=tuple(names[old] for old in state.bf16 if old in names),
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
-from raykd.models.weights import ModelState, restore
+from raykd.models.weights import ModelState, parameter_count, restore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +40,19 @@ class ModelFactory:
         assert known is not None
         return positions_of(known)
 
-    def build(self, seed: int) -> nn.Module:
-        """A new model with weights of its own."""
+    def parameters(self) -> int:
+        """How many weights it has; nothing is built."""
         if self.state is not None:
-            return restore(self.state, seed=seed)
+            return parameter_count(self.state)
+        assert self.random_init is not None
+        with torch.device("meta"):
+            model = self.build(0)
+        return sum(p.numel() for p in model.parameters())
+
+    def build(self, seed: int) -> nn.Module:
+        """A new model with weights of its own, in float32."""
+        if self.state is not None:
+            return restore(self.state, seed=seed, dtype=torch.float32)
         assert self.random_init is not None
         return build_model(
             self.random_init,
@@ -54,13 +64,19 @@ class ModelFactory:
             pad=self.pad,
         )
 
-    def frozen(self) -> nn.Module:
+    def frozen(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A read-only model in evaluation mode, without gradients.
 
-        It shares the weights of `state`: many processes of a node hold them once, as long as they
-        stay on the CPU. Writing to them would change all of them.
+        It shares the weights of `state` that are of the type asked for: many processes of a node
+        hold them once, as long as they stay on the CPU. Writing to them would change all of them.
+
+        Args:
+            dtype: Type of its weights.
         """
-        model = self.build(0) if self.state is None else restore(self.state, shared=True)
+        if self.state is None:
+            model = self.build(0).to(dtype)
+        else:
+            model = restore(self.state, shared=True, dtype=dtype)
         return model.eval().requires_grad_(False)
 
 

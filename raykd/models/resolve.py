@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ PACKAGE = "package:"
 _SMALL_FILES = ("*.json", "*.txt", "*.model")
 _SHARDS = {SAFE_INDEX: "model-*.safetensors", TORCH_INDEX: "pytorch_model-*.bin"}
 _ADAPTER = "adapter_config.json"
+_SNAPSHOTS = "snapshots"
+"""Where the hub's cache keeps a model, in a folder named for its commit."""
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def resolve(name: str) -> Path:
     """The folder that holds a model's ``config.json``.
 
     Args:
-        name: A folder, ``package:NAME``, or the name of a model on the hub. A hub model is taken
-            from the local cache when it is there, else downloaded.
+        name: A folder, ``package:NAME``, or the name of a model on the hub, which may end with
+            ``@`` and a commit, a branch or a tag. A hub model is taken from the local cache when it
+            is there, else downloaded.
 
     Raises:
         SpecError: The folder does not exist or holds no model.
@@ -45,7 +50,7 @@ def resolve(name: str) -> Path:
             f"'{name}' is a file, not the folder of a model",
             hint=f"name the folder that it lies in: {folder.parent}",
         )
-    if _means_folder(name, folder):
+    if _means_folder(name.partition("@")[0], folder):
         raise SpecError(
             f"folder '{name}' does not exist",
             hint=_near(folder) or "check the path, or use a hub name",
@@ -169,36 +174,74 @@ def _in_package(package: str) -> Path:
     )
 
 
-def _from_hub(name: str) -> Path:
+def hub_commit(name: str) -> str | None:
+    """The commit of a hub model that is in the local cache; None for models from elsewhere.
+
+    Raises:
+        RaykdError: See `resolve`.
+    """
+    folder = resolve(name)
+    is_snapshot = folder.parent.name == _SNAPSHOTS and _COMMIT.fullmatch(folder.name)
+    return folder.name if is_snapshot else None
+
+
+def _from_hub(named: str) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
+    name, at, revision = named.partition("@")
+    if at and not revision:
+        raise SpecError(
+            f"'{named}' names no revision after '@'",
+            hint=f"write '{name}@COMMIT', a branch or a tag, or '{name}' for the newest",
+        )
+    wanted = revision or None
     try:
-        cached = Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+        cached = Path(
+            huggingface_hub.snapshot_download(name, revision=wanted, local_files_only=True)
+        )
     except errors.LocalEntryNotFoundError:
         cached = None
     except errors.HFValidationError as exc:
-        raise SpecError(f"'{name}' is neither a folder nor a model name of the hub") from exc
+        raise SpecError(f"'{named}' is neither a folder nor a model name of the hub") from exc
     if cached is not None and _is_model(cached) and _has_weights(cached):
         return cached
     if not hub.reachable():
         raise Unreachable(
-            f"'{name}' is no folder here, and the model hub cannot be reached for a model of that "
+            f"'{named}' is no folder here, and the model hub cannot be reached for a model of that "
             f"name: no network, and not in the local cache ({hub.model_cache()})",
-            hint="check the name of the folder, or download the model once with network",
+            hint=_cached_revisions(name, revision)
+            or "check the name of the folder, or download the model once with network",
         )
     try:
-        there = huggingface_hub.HfApi().list_repo_files(name)
+        there = huggingface_hub.HfApi().list_repo_files(name, revision=wanted)
         weights = next((file for file in WEIGHT_FILES if file in there), None)
-        wanted = [*_SMALL_FILES, *([_SHARDS.get(weights, weights)] if weights else [])]
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
+        files = [*_SMALL_FILES, *([_SHARDS.get(weights, weights)] if weights else [])]
+        return Path(huggingface_hub.snapshot_download(name, revision=wanted, allow_patterns=files))
+    except errors.RevisionNotFoundError as exc:
+        raise SpecError(
+            f"the hub's model '{name}' has no revision '{revision}'",
+            hint="give a branch, a tag, or all 40 digits of a commit",
+        ) from exc
     except errors.RepositoryNotFoundError as exc:
         raise SpecError(
             f"the hub has no model '{name}', or it is not open to you",
             hint="check the name; log in for models with restricted access",
         ) from exc
     except (errors.HfHubHTTPError, OSError) as exc:
-        raise SetupError(f"cannot download {name}: {exc}", hint="try again later") from exc
+        raise SetupError(f"cannot download {named}: {exc}", hint="try again later") from exc
+
+
+def _cached_revisions(name: str, revision: str) -> str:
+    """Which revisions of a model are in the local cache instead of the one asked for."""
+    folder = hub.model_cache() / f"models--{name.replace('/', '--')}"
+    if not revision or not (folder / _SNAPSHOTS).is_dir():
+        return ""
+    refs = folder / "refs"
+    branches = (str(p.relative_to(refs)) for p in refs.rglob("*") if p.is_file())
+    commits = (p.name for p in (folder / _SNAPSHOTS).iterdir())
+    there = ", ".join(sorted(branches) + sorted(commits))
+    return f"the local cache has of it: {there}; or download it once with network"
 
 
 def _has_weights(folder: Path) -> bool:

@@ -1,10 +1,16 @@
-"""Reads the tensors of a model folder: whole files and shards, of safetensors and of PyTorch."""
+"""Reads the tensors of a model folder: whole files and shards, of safetensors and of PyTorch.
+
+Tensors are mapped from their files, in the type of number that they have there: what is not looked
+at is not in memory.
+"""
 
 from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,8 @@ import torch
 from torch import Tensor
 
 from raykd.errors import DataError, SpecError
+from raykd.models.file_arrays import FileArrays, FilePart, FileVersion, parts_of_safetensors
+from raykd.models.torch_private import offset_of, without_values
 
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -35,7 +43,48 @@ _WRAPPED = ("state_dict", "model_state_dict", "model", "module")
 """Where training programs put the weights within a file that holds more."""
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
+_TORCH = {
+    "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2
+}  # fmt: skip
+"""Types that NumPy lacks."""
+
+_NUMPY = {
+    torch.float64: "<f8", torch.float32: "<f4", torch.float16: "<f2", torch.bfloat16: "<i2",
+    torch.int64: "<i8", torch.int32: "<i4", torch.int16: "<i2", torch.int8: "|i1",
+    torch.uint8: "|u1", torch.bool: "|b1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FileTensor:
+    """A tensor of a file.
+
+    Attributes:
+        tensor: The tensor, mapped into memory.
+        part: Where it lies, None where it had to be read.
+    """
+
+    tensor: Tensor
+    part: FilePart | None
+
+
+class FileTensors:
+    """The tensors of a model folder.
+
+    Args:
+        found: Each by its name.
+    """
+
+    def __init__(self, found: Mapping[str, FileTensor]) -> None:
+        self.tensors = {name: one.tensor for name, one in found.items()}
+        self._parts = {id(one.tensor): one.part for one in found.values()}
+
+    def part(self, tensor: Tensor) -> FilePart | None:
+        """Where one of the tensors lies; None for one that was made of them."""
+        return self._parts.get(id(tensor))
+
+
+def read_tensors(folder: Path) -> FileTensors:
     """Every tensor of a model folder, by name.
 
     Raises:
@@ -45,7 +94,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
             shards = name.endswith(".json")
-            return _shards(folder, folder / name) if shards else _read(folder / name)
+            read = _shards(folder, folder / name) if shards else read_file(folder / name)
+            return FileTensors(read)
     raise _nothing(folder)
 
 
@@ -92,20 +142,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _shards(folder: Path, index: Path) -> dict[str, Tensor]:
+def _shards(folder: Path, index: Path) -> dict[str, FileTensor]:
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(v, str) for v in places.values()):
         raise DataError(
             f"{index} has no 'weight_map' of names to files", hint="save the model again"
         )
-    found: dict[str, Tensor] = {}
+    found: dict[str, FileTensor] = {}
     for shard in sorted(set(places.values())):
         if not (folder / shard).is_file():
             raise DataError(
                 f"{index} names the file '{shard}', which is not there",
                 hint="copy or download all files of the model",
             )
-        found |= _read(folder / shard)
+        found |= read_file(folder / shard)
     lost = sorted(places.keys() - found.keys())
     if lost:
         raise DataError(
@@ -115,18 +165,18 @@ def _shards(folder: Path, index: Path) -> dict[str, Tensor]:
     return found
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_file(path: Path) -> dict[str, FileTensor]:
+    """The tensors of one file.
+
+    Raises:
+        DataError: It is cut off, or holds something else.
+    """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     check_file(path)
     size = path.stat().st_size
-    again = "it is cut off or damaged: copy or download it again"
     try:
-        if path.suffix == ".safetensors":
-            found: dict[str, Tensor] = load_file(path)
-            return found
-        return _unwrapped(path, torch.load(path, map_location="cpu", weights_only=True))
+        return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
     except pickle.UnpicklingError as exc:
         raise DataError(
             f"{path} ({size:,} bytes) holds no plain weights, or is cut off: "
@@ -135,8 +185,47 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from exc
     except (OSError, ValueError, EOFError, KeyError, SafetensorError, RuntimeError) as exc:
         raise DataError(
-            f"{path} ({size:,} bytes) cannot be read: {str(exc).splitlines()[0]}", hint=again
+            f"{path} ({size:,} bytes) cannot be read: {str(exc).splitlines()[0]}",
+            hint="it is cut off or damaged: copy or download it again",
         ) from exc
+
+
+def _safetensors(path: Path) -> dict[str, FileTensor]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as opened:  # checks the table of contents
+        opened.keys()
+    parts = parts_of_safetensors(path)
+    arrays = FileArrays({name: part for name, (_, part) in parts.items()})
+    found = {}
+    for name, (kind, part) in parts.items():
+        tensor = torch.from_numpy(arrays[name])
+        if kind in _TORCH:
+            tensor = tensor.view(_TORCH[kind])
+        found[name] = FileTensor(tensor, part)
+    return found
+
+
+def _torch(path: Path) -> dict[str, FileTensor]:
+    """The tensors of a file that ``torch.save`` wrote; today's format can be mapped."""
+    can_map = zipfile.is_zipfile(path)
+    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=can_map)
+    tensors = _unwrapped(path, loaded)
+    fake = _unwrapped(path, without_values(path)) if can_map else {}
+    offsets = {name: offset_of(tensor) for name, tensor in fake.items()}
+    return {
+        name: FileTensor(tensor, _part(path, tensor, offsets.get(name)))
+        for name, tensor in tensors.items()
+    }
+
+
+def _part(path: Path, tensor: Tensor, offset: int | None) -> FilePart | None:
+    """Where a tensor lies; None where it is not one piece of a file, or of a rare type."""
+    kind = _NUMPY.get(tensor.dtype)
+    if offset is None or kind is None or not tensor.is_contiguous():
+        return None
+    bf16 = tensor.dtype == torch.bfloat16
+    return FilePart(FileVersion.of(path), offset, kind, tuple(tensor.shape), bf16=bf16)
 
 
 def _unwrapped(path: Path, loaded: Any) -> dict[str, Tensor]:

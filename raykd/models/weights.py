@@ -1,19 +1,19 @@
 """A model as plain data: configuration and NumPy arrays; taken, given back, saved and read.
 
-`ModelState` pickles without PyTorch's own format, so it travels through an object store that gives
-out read-only arrays; `restore` copies them into weights of the model's own, unless told to share.
+`ModelState` pickles without PyTorch's own format: arrays in memory travel through an object store
+that gives out read-only arrays, those in files as where they lie. They keep the type of number that
+they have; `restore` copies them into weights of the model's own, unless told to share.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,9 +21,11 @@ from raykd.data.base import Array
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
-from raykd.models.files import write_aligned
+from raykd.models.file_arrays import FileArrays, FilePart
+from raykd.models.files import ALIGNED, write_aligned
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.transformers_private import without_weights
+from raykd.models.weight_files import FileTensors, read_file
 from raykd.models.weight_init import draw_weights
 
 WEIGHTS_FILE = "model.safetensors"
@@ -61,13 +63,24 @@ def capture(model: Any) -> ModelState:
     return from_tensors(own, json.loads(model.config.to_json_string(use_diff=False)))
 
 
-def from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> ModelState:
-    """A state from tensors, which are copied; the configuration says what type they are of."""
+def from_tensors(
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    part: Callable[[Tensor], FilePart | None] = lambda tensor: None,
+) -> ModelState:
+    """A state from tensors; the configuration says what type they are of.
+
+    Args:
+        tensors: By name. They are copied, but for those that lie in a file.
+        config: Of the model.
+        part: Says where a tensor lies.
+    """
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
+    found = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
     return ModelState(
         family=family_of(config["model_type"]).name,
         config=_typed(config, tensors.values()),
-        tensors={name: _array(tensor) for name, tensor in tensors.items()},
+        tensors=FileArrays(found),
         bf16=bf16,
     )
 
@@ -82,22 +95,31 @@ def _typed(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> dict[str, An
     return known | {"dtype": str(widest).removeprefix("torch.")}
 
 
-def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Module:
+def restore(
+    state: ModelState,
+    *,
+    seed: int = 0,
+    shared: bool = False,
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
     """A new model with these weights, on the CPU, in training mode.
 
     Args:
         state: Its weights, which are copied.
         seed: Draws the weights that the state lacks. The global generator is left as it was.
-        shared: Use the arrays themselves instead of copies, for a model that is only read.
+        shared: Use the arrays themselves instead of copies, for a model that is only read; those
+            of another type are copied all the same, and those that do not lie as memory of their
+            own does, as sums would be rounded in another way.
+        dtype: Type of all weights that are no integers; None keeps those of the state.
 
     Raises:
         DataError: The weights do not fit the configuration; names the first that does not.
     """
     family = family_of(state.config["model_type"])
-    config = family.config_class().from_dict(dict(state.config))
-    model = fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
+    model = _unfilled(state)
+    bf16 = frozenset(state.bf16)
     given = {
-        name: _tensor(array, name in state.bf16, shared=shared)
+        name: _weight(array, dtype, bf16=name in bf16, shared=shared)
         for name, array in state.tensors.items()
     }
     ties = declared_ties(model)
@@ -107,11 +129,28 @@ def restore(state: ModelState, *, seed: int = 0, shared: bool = False) -> nn.Mod
     for name in apart:  # as the library does where a file has both
         model.all_tied_weights_keys.pop(name)
     model.load_state_dict(given, strict=False, assign=True)
-    draw_weights(model, [name for name in expected if name not in given], seed)
+    drawn = [name for name in expected if name not in given]
+    draw_weights(model, drawn, seed)
+    _cast(model, drawn, dtype)
     if ties:
         model.tie_weights(recompute_mapping=False)
     fitted: nn.Module = model.train()
     return fitted
+
+
+def _unfilled(state: ModelState) -> Any:
+    """The model of a state before its weights are put into it."""
+    family = family_of(state.config["model_type"])
+    config = family.config_class().from_dict(dict(state.config))
+    return fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
+
+
+def parameter_count(state: ModelState) -> int:
+    """How many weights a model has, those of a head included that is still to be drawn."""
+    with torch.device("meta"):
+        model = _unfilled(state)
+    twice = declared_ties(model).keys() - state.tensors.keys()
+    return sum(p.numel() for name, p in model.named_parameters() if name not in twice)
 
 
 def save(state: ModelState, folder: Path) -> None:
@@ -183,13 +222,11 @@ def load(folder: Path) -> ModelState:
     Raises:
         DataError: It holds no such model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        return from_tensors(load_file(folder / WEIGHTS_FILE), config)
-    except (OSError, ValueError, SafetensorError, KeyError) as exc:
+        found = FileTensors(read_file(folder / WEIGHTS_FILE))
+        return from_tensors(found.tensors, config, found.part)
+    except (OSError, ValueError, KeyError, DataError) as exc:
         raise DataError(f"{folder} is not a saved model: {exc}") from exc
 
 
@@ -207,21 +244,41 @@ def output_layer(state: ModelState) -> tuple[Tensor, Tensor | None]:
     """
     matrix, bias = "lm_head.weight", "lm_head.bias"
     if matrix not in state.tensors:
-        family = family_of(state.config["model_type"])
-        config = family.config_class().from_dict(dict(state.config))
         with torch.device("meta"):
-            model = without_weights(family.head_class(kind_of(state.config)), config)
-        matrix = declared_ties(model)[matrix]
+            matrix = declared_ties(_unfilled(state))[matrix]
 
     def tensor(name: str) -> Tensor:
-        return _tensor(state.tensors[name], name in state.bf16, shared=True)
+        return _tensor(state.tensors[name], name in state.bf16)
 
     return tensor(matrix), tensor(bias) if bias in state.tensors else None
 
 
-def _tensor(array: Array, is_bf16: bool, *, shared: bool = False) -> Tensor:
-    own = torch.from_numpy(array if shared else np.array(array, order="C", copy=True))
+def _tensor(array: Array, is_bf16: bool) -> Tensor:
+    """The array as a tensor, with the same memory."""
+    own = torch.from_numpy(array)
     return own.view(torch.bfloat16) if is_bf16 else own
+
+
+def _weight(array: Array, dtype: torch.dtype | None, *, bf16: bool, shared: bool) -> Tensor:
+    """A weight of a model's own, or the array itself where it may be shared and can be used."""
+    if not shared or array.ctypes.data % ALIGNED:
+        own: Array = torch.empty(array.nbytes, dtype=torch.uint8).numpy()
+        own = own.view(array.dtype).reshape(array.shape)
+        own[...] = array
+        array = own
+    tensor = _tensor(array, bf16)
+    casts = dtype is not None and tensor.is_floating_point()
+    return tensor.to(dtype) if casts else tensor
+
+
+def _cast(model: nn.Module, names: Iterable[str], dtype: torch.dtype | None) -> None:
+    """Give weights that were drawn the type of the others."""
+    if dtype is None:
+        return
+    parameters = dict(model.named_parameters())
+    for name in names:
+        if name in parameters:
+            parameters[name].data = parameters[name].data.to(dtype)
 
 
 def _check_fit(

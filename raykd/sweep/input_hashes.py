@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from raykd.errors import SpecError
+from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
+from raykd.models.resolve import hub_commit
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.settings import pair_settings
 from raykd.sweep.task_setup import TaskSetup
 
 InputHashes = Mapping[str, str]
@@ -45,10 +49,21 @@ def _of_model(factory: ModelFactory) -> str:
         left_out = ("_name_or_path", "transformers_version")
         config = {k: v for k, v in factory.state.config.items() if k not in left_out}
         found.update(json.dumps(config, sort_keys=True, default=str).encode())
-        for name in sorted(factory.state.tensors):
-            found.update(name.encode())
-            found.update(factory.state.tensors[name].tobytes())
+        found.update(digest_of(factory.state.tensors).encode())
     return found.hexdigest()[:12]
+
+
+def hub_commits(spec: SweepSpec) -> Mapping[str, str]:
+    """The commits of the models that come from the hub, by the names in the search space.
+
+    Raises:
+        RaykdError: A model is out of reach.
+    """
+    models = pair_settings(spec)
+    augment = spec.data.augment
+    names = (models.teacher, models.student, augment.model if augment is not None else None)
+    found = {name: hub_commit(name) for name in names if isinstance(name, str)}
+    return {name: commit for name, commit in found.items() if commit is not None}
 
 
 def changed_inputs(

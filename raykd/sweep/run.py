@@ -89,16 +89,19 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
     """
     setups = {task: set_up_task(spec, task) for task in spec.tasks}
     inputs = {task: hash_inputs(found) for task, found in setups.items()}
+    commits = input_hashes.hub_commits(spec)
     run = options.resume
     if run is None:
         baseline = spec.report.baseline or ""
-        run = run_folder.create(options.out, spec, source, options.command, baseline, inputs)
+        run = run_folder.create(
+            options.out, spec, source, options.command, baseline, inputs, commits
+        )
     with run_folder.lock(run):
         log = EventLog(run / "events.jsonl", listener)
         if options.resume is None:
             _announce(spec, run, log)
         else:
-            _resume(spec, run, log, listener, inputs, options)
+            _resume(spec, run, log, listener, (inputs, commits), options)
         _warn(setups, log)
         conclusion = Conclusion(spec, run, log)
         with conclusion, connected(options.address):
@@ -117,15 +120,24 @@ def _resume(
     run: Path,
     log: EventLog,
     listener: Listener,
-    inputs: Mapping[str, input_hashes.InputHashes],
+    given: tuple[Mapping[str, input_hashes.InputHashes], Mapping[str, str]],
     options: SweepOptions,
 ) -> None:
     """Check that a run can be resumed, before anything is written to its folder.
+
+    Args:
+        spec: The sweep.
+        run: Its run folder.
+        log: Its log.
+        listener: Hears of what was before.
+        given: The hashes of its inputs now, and the commits of models from the hub.
+        options: How to run it.
 
     Raises:
         RaykdError: It cannot, and is as it was.
     """
     load_results(run)
+    inputs, commits = given
     before = run_folder.recorded_inputs(run)
     changed = input_hashes.changed_inputs(before, inputs)
     if not options.allow_changes:
@@ -138,7 +150,7 @@ def _resume(
         for part in ("state", "samplers"):
             shutil.rmtree(run / part, ignore_errors=True)
             (run / part).mkdir()
-    run_folder.write_resumption(run, spec, options.command, inputs)
+    run_folder.write_resumption(run, spec, options.command, inputs, commits)
     _replay(run, listener)
     log.emit("sweep_resumed", folder=str(run), changed=list(changed), versions=list(versions))
     if changed:

@@ -26,6 +26,9 @@ from raykd.sweep.input_hashes import InputHashes
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
             "numpy", "scipy", "plotly")  # fmt: skip
 
+HUB_MODELS = "hub models"
+"""Where the environment has the commits of models from the hub, as the report names them."""
+
 
 def create(
     out: Path,
@@ -34,6 +37,7 @@ def create(
     command: str,
     baseline: str,
     inputs: Mapping[str, InputHashes] | None = None,
+    commits: Mapping[str, str] | None = None,
 ) -> Path:
     """Create a run folder with the search space as given, as resolved, and the environment.
 
@@ -44,6 +48,7 @@ def create(
         command: The command line.
         baseline: Arm that the others are compared with.
         inputs: What it begins with, by task (`raykd.sweep.input_hashes`).
+        commits: Commits of the models that come from the hub, by their names.
 
     Raises:
         SetupError: The folder cannot be written.
@@ -56,7 +61,8 @@ def create(
             (run / part).mkdir()
         (run / "spec.yaml").write_text(source, encoding="utf-8")
         write_spec(run, spec)
-        _write(run / "env.json", {**environment(command, baseline), "inputs": dict(inputs or {})})
+        began = {"inputs": dict(inputs or {}), HUB_MODELS: dict(commits or {})}
+        _write(run / "env.json", {**environment(command, baseline), **began})
     except OSError as exc:
         raise SetupError(
             f"cannot make a run folder in {out}: {exc.strerror or exc}",
@@ -108,7 +114,11 @@ def write_spec(run: Path, spec: SweepSpec) -> None:
 
 
 def write_resumption(
-    run: Path, spec: SweepSpec, command: str, inputs: Mapping[str, InputHashes]
+    run: Path,
+    spec: SweepSpec,
+    command: str,
+    inputs: Mapping[str, InputHashes],
+    commits: Mapping[str, str],
 ) -> None:
     """Record a resumption: its budget, machine, versions and inputs.
 
@@ -116,7 +126,8 @@ def write_resumption(
         SetupError: The folder cannot be written.
     """
     env = reopen(run)[1]
-    again = {**environment(command, str(env.get("baseline", ""))), "inputs": dict(inputs)}
+    began = {"inputs": dict(inputs), HUB_MODELS: dict(commits)}
+    again = {**environment(command, str(env.get("baseline", ""))), **began}
     try:
         write_spec(run, spec)
         _write(run / "env.json", {**env, "resumed": [*env.get("resumed", ()), again]})

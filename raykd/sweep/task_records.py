@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.data.chance_level import constant_scores
+from raykd.models.file_arrays import nbytes
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
 from raykd.spec.descriptions import describe_model, describe_splits, describe_student
@@ -21,7 +22,6 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
     metric, mode = objectives(setup.spec, setup.task)[0]
     data = setup.spec.data
     select_on, report_on = describe_splits(data.select_on, data.report_on)
-    student = prepared.student.build(seed=0)
     return TaskRecord(
         name=setup.task.name,
         metric=metric,
@@ -37,7 +37,7 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
         data_fingerprint=setup.data_fingerprint,
         truncated=setup.student_splits["train"].truncated,
         student=describe_student(setup.spec),
-        student_parameters=sum(p.numel() for p in student.parameters()),
+        student_parameters=prepared.student.parameters(),
         units={name: unit for name in setup.task.metrics if (unit := _unit(setup, name))},
         constant={
             role: constant_scores(setup.task, setup.student_splits[role], metric)
@@ -76,7 +76,7 @@ def teacher_record(
     """The teacher as the report shows it."""
     stored = dict(handle.stored)
     if prepared.teacher is not None and prepared.teacher.state is not None:
-        stored["weights"] = sum(a.nbytes for a in prepared.teacher.state.tensors.values())
+        stored["weights"] = nbytes(prepared.teacher.state.tensors)
     if prepared.analysis_results:
         stored["analyses"] = sum(
             a.nbytes for f in prepared.analysis_results.values() for a in f.arrays.values()

@@ -17,6 +17,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TokenizedDataset
 from raykd.methods.base import TeacherAnalysis
+from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.logits import Logits
@@ -229,7 +230,7 @@ def factory_identity(factory: ModelFactory) -> Mapping[str, Any]:
         "sizes": [factory.dims, factory.random_init],
         # Dropout, activation and the order of classes are in the configuration only.
         "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
-        "weights": None if state is None else [state.tensors, sorted(state.bf16)],
+        "weights": None if state is None else [digest_of(state.tensors), sorted(state.bf16)],
     }
 
 

@@ -106,16 +106,22 @@ def publish(
 
 
 def fetch(handle: TeacherHandle) -> PreparedTask:
-    """Read a published task; arrays are views of the store's shared memory.
+    """Read a published task; arrays are views of the store's shared memory, or of files.
 
     Raises:
         ray.exceptions.ObjectLostError: Some of it is gone with the process or node that had it.
+        SetupError: A file is out of reach, or another one.
     """
     bare, *blocks = ray.get(list(handle.refs))
     prepared: PreparedTask = bare
     if prepared.cached_outputs is None:
         return prepared
     return replace(prepared, cached_outputs=prepared.cached_outputs.with_chunks(blocks))
+
+
+def with_mapped(handle: TeacherHandle, prepared: PreparedTask) -> TeacherHandle:
+    """The handle with a checksum that covers what this process maps from files, too."""
+    return replace(handle, checksum=checksum(prepared.mapped(), handle.checksum))
 
 
 def arrays(prepared: PreparedTask) -> Iterator[Array]:
@@ -135,7 +141,7 @@ def verify(handle: TeacherHandle, prepared: PreparedTask) -> None:
     Raises:
         TrialError: They changed.
     """
-    if checksum(arrays(prepared)) != handle.checksum:
+    if checksum(prepared.mapped(), checksum(arrays(prepared))) != handle.checksum:
         raise TrialError(
             f"the shared outputs of the teacher of {handle.task.name} were written to",
             hint="a method must copy what it changes: look for in-place operations (add_, mul_)",

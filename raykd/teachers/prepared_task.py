@@ -9,6 +9,7 @@ from raykd.data.base import Array, TokenizedDataset
 from raykd.losses.vocabulary import LogitTransform
 from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
+from raykd.models.file_arrays import in_memory, mapped
 from raykd.models.model_factory import ModelFactory
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
@@ -101,7 +102,10 @@ class PreparedTask:
         return replace(self, cached_outputs=self.cached_outputs.with_chunks(()))
 
     def arrays(self) -> Iterator[Array]:
-        """Every array of rows, models and analyses, and where recorded rows begin."""
+        """Every array of rows, models and analyses, and where recorded rows begin.
+
+        Those that lie in files are not among them.
+        """
         for encoded in self.splits.values():
             yield from encoded.arrays()
         if self.teacher_train is not None:
@@ -115,6 +119,12 @@ class PreparedTask:
             yield from result.arrays.values()
         for factory in (self.student, self.teacher):
             if factory is not None and factory.state is not None:
-                yield from factory.state.tensors.values()
+                yield from in_memory(factory.state.tensors)
         if self.cached_outputs is not None:
             yield from self.cached_outputs.offsets()
+
+    def mapped(self) -> Iterator[Array]:
+        """The arrays of models that lie in files, as they are in this process."""
+        for factory in (self.student, self.teacher):
+            if factory is not None and factory.state is not None:
+                yield from mapped(factory.state.tensors)

@@ -264,6 +264,7 @@ class SlotWorker:
         if self._opened is None or self._opened[0].fingerprint != key:
             self._opened = self._recording = None
             handle, prepared = self._fetch(key)
+            handle = object_store.with_mapped(handle, prepared)
             self._opened = (handle, prepared, open_teacher(prepared, self.world))
         return self._opened
 

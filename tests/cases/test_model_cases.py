@@ -97,8 +97,8 @@ def refused(call: Any, kind: type[RaykdError] = RaykdError) -> tuple[str, str]:
 def same_weights(found: TaskSetup, model: torch.nn.Module) -> bool:
     state = found.teacher.state
     assert state is not None
-    own = model.state_dict()
-    return all(np.array_equal(a, own[n].float().numpy()) for n, a in state.tensors.items())
+    own, kept = model.state_dict(), weights.restore(state).state_dict()
+    return all(torch.equal(kept[n], own[n]) for n in state.tensors)
 
 
 # Encoders: files of weights.
@@ -689,7 +689,8 @@ def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts)
     assert (place / "teacher/model.safetensors.index.json").exists()
     found = writing(place, student="{model: teacher}")
     assert same_weights(found, model)
-    assert found.teacher.state.config["dtype"] == "float32"
+    assert found.teacher.state.config["dtype"] == "bfloat16"
+    assert {p.dtype for p in found.teacher.build(0).parameters()} == {torch.float32}
     assert found.teacher.state.config["rope_parameters"] == rope
 
 

@@ -14,7 +14,8 @@ from ray.train.torch import TorchTrainer
 from raykd import ray_private
 from raykd.clusters.connection import connected
 from raykd.errors import SetupError
-from raykd.models import transformers_private
+from raykd.models import torch_private, transformers_private
+from raykd.models.torch_private import TORCH
 from raykd.models.transformers_private import TRANSFORMERS
 from raykd.private_parts import Library, Part
 from raykd.ray_private import CLUSTER_FILES, RAY, SWEEP, EndableTrainer, Launcher
@@ -26,6 +27,7 @@ USED = {
     RAY: (*SWEEP, *CLUSTER_FILES),
     OPTUNA: optuna_private.PARTS,
     TRANSFORMERS: transformers_private.PARTS,
+    TORCH: torch_private.PARTS,
 }
 PACKAGE = Path(ray_private.__file__).parent
 

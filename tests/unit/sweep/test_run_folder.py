@@ -34,6 +34,14 @@ def test_a_run_folder_tells_what_was_asked_what_it_means_and_where_it_runs(tmp_p
     ]  # fmt: skip
 
 
+def test_the_commits_of_models_from_the_hub_are_recorded_also_of_a_resumption(tmp_path):
+    commits = [{"someone/model@main": digit * 40} for digit in "ab"]
+    run = run_folder.create(tmp_path, spec(), SOURCE, "raykd sweep", "none", commits=commits[0])
+    run_folder.write_resumption(run, spec(), "raykd sweep --resume", {}, commits[1])
+    env = json.loads((run / "env.json").read_text())
+    assert [env["hub models"], env["resumed"][0]["hub models"]] == commits
+
+
 def test_two_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path):
     runs = [made(tmp_path) for _ in range(4)]
     assert len(set(runs)) == 4
