@@ -35,7 +35,7 @@ _BETWEEN = "\n\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnText(UserRows, GenerationTask):
+class OwnText(GenerationTask, UserRows):
     """Conversations in columns that the user names.
 
     Attributes:
@@ -230,8 +230,8 @@ class OwnText(UserRows, GenerationTask):
         room = self.layout(tokenizer).room(max_length) - around
         rendered = [template.render(turns, len(turns) - 2) for turns in every]
         prompts = token_counts([one.prompt for one in rendered], tokenizer)
-        # One token ends the response.
-        responses = 1 + token_counts([one.response for one in rendered], tokenizer)
+        responses = token_counts([one.response for one in rendered], tokenizer)
+        responses += [not one.response.endswith(tokenizer.eos_token) for one in rendered]
         joined = self.task_kind.is_joined
         whole = prompts + responses + around if joined else responses
         is_short = whole <= max_length
