@@ -26,7 +26,10 @@ def read(*rows, system: str = ""):
         HI,
         json.dumps(HI),
         [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}],
-        [{"role": "User", "content": "hi", "name": None}, {"role": "assistant", "content": "hello"}],
+        [
+            {"role": "User", "content": "hi", "name": None},
+            {"role": "assistant", "content": "hello"},
+        ],
         [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, HI[1]],
     ],
 )
