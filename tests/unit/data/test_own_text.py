@@ -62,12 +62,10 @@ def rows_of(own: OwnText, **columns):
 
 
 def text_of(tokenizer, encoded, row: int = 0) -> tuple[str, str]:
-    """What a decoder reads of a row, with the labels, and what it learns of it."""
+    """All of a row, the token that ends it included, and what a decoder learns of it."""
     at = slice(encoded.offsets[row], encoded.offsets[row + 1])
     labels = encoded.labels[at]
-    read = [int(encoded.input_ids[at][0]), *np.where(labels != NO_LABEL, labels, 0).tolist()]
-    ids = encoded.input_ids[at].tolist() + [int(labels[-1])]
-    assert len(read) == len(ids)
+    ids = [*encoded.input_ids[at].tolist(), int(labels[-1])]
     return tokenizer.decode(ids), tokenizer.decode(labels[labels != NO_LABEL])
 
 
