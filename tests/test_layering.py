@@ -45,7 +45,7 @@ LAYERS = {
         raykd={"errors", "hub"},
         # A batch is made of tensors, and the loss of a task is torch's.
         packages={"numpy", "torch"},
-        later={"datasets", "pyarrow", "rouge_score", "scipy", "tokenizers"},
+        later={"datasets", "jinja2", "pyarrow", "rouge_score", "sacrebleu", "scipy", "tokenizers"},
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
@@ -84,9 +84,9 @@ LAYERS = {
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
         # put together in a type of theirs, which costs torch, hence inside a function. Names of
-        # classes are compared as the values of a column are.
+        # classes are compared as the values of a column are; templates and metrics have names.
         raykd={"errors", "params", "registry", "training.settings", "methods.base",
-               "models.signals", "data.values"},
+               "models.signals", "data.chat_templates", "data.text_scores", "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),

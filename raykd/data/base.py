@@ -176,14 +176,15 @@ class TokenizedDataset:
         return counts
 
     def prompt(self, row: int) -> Array:
-        """Token ids of a row before the first token that is to be written."""
+        """Token ids of a row before the first token of its last response."""
         own = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
         if self.label_offsets is not None:
             return own
-        labels = self.labels[self.offsets[row] : self.offsets[row + 1]]
-        if not (labels != NO_LABEL).any():
+        is_written = self.labels[self.offsets[row] : self.offsets[row + 1]] != NO_LABEL
+        if not is_written.any():
             return own  # nothing is to be written: all of it is the prompt
-        array: Array = own[: int(np.argmax(labels != NO_LABEL)) + 1]
+        begins = np.flatnonzero(is_written & ~np.append(False, is_written[:-1]))
+        array: Array = own[: int(begins[-1]) + 1]
         return array
 
 
@@ -256,6 +257,10 @@ class Task(ABC):
     @abstractmethod
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; `tokenizer` is a ``PreTrainedTokenizerBase``."""
+
+    def left_out(self, rows: Examples, tokenizer: Any, max_length: int) -> Array | None:
+        """Rows that are left out because they are too long, bool ``[N]``; None: they are cut."""
+        return None
 
     def views(
         self, rows: Examples, tokenizer: Any, max_length: int

@@ -6,7 +6,8 @@ Axes: N row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,35 @@ SHARE = 0.5
 """Part of the longest row that a prompt may take."""
 
 
-def encode_prompts(rows: Examples, tokenizer: Any, max_length: int, kind: str) -> TokenizedDataset:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptLayout:
+    """How prompts and responses are put together.
+
+    Attributes:
+        has_specials: Whether the texts hold every special token there must be before them, as chat
+            templates write it; otherwise those of the tokenizer stand there once.
+        max_prompt: Most tokens of a prompt; None: half of a row.
+    """
+
+    has_specials: bool = False
+    max_prompt: int | None = None
+
+    def room(self, max_length: int) -> int:
+        """Most tokens of a prompt in rows of so many."""
+        half = int(max_length * SHARE)
+        return half if self.max_prompt is None else min(self.max_prompt, max_length - 1)
+
+
+PLAIN_LAYOUT = PromptLayout()
+
+
+def encode_prompts(
+    rows: Examples,
+    tokenizer: Any,
+    max_length: int,
+    kind: str,
+    layout: PromptLayout = PLAIN_LAYOUT,
+) -> TokenizedDataset:
     """Prompts and responses as a model of a kind reads them.
 
     A decoder reads a prompt and a response, one after the other, and has labels for the tokens of
@@ -38,22 +67,33 @@ def encode_prompts(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
 
     Args:
         rows: Two text columns, prompts and responses; the field ``cut`` holds for every prompt
-            which of its characters may go, ``answers`` what is accepted as its response.
+            which of its characters may go, ``answers`` what is accepted as its response. With the
+            field ``spoken``, the response is a dialogue, and only those characters are learnt.
         tokenizer: A fast ``PreTrainedTokenizerBase`` with a token that ends a text.
         max_length: Most tokens of a row.
         kind: A kind that generates text; whether prompt and response are one text.
+        layout: Special tokens, and how long a prompt may be.
     """
     begin, end = frame(tokenizer)
+    if layout.has_specials:
+        begin = end = begin[:0]
     joined = task_kind(kind).is_joined
-    room = int(max_length * SHARE) - len(begin) - (0 if joined else len(end))
+    room = layout.room(max_length) - len(begin) - (0 if joined else len(end))
     prompts, before = _fitting(rows, tokenizer, room)
-    asked = [np.concatenate([begin, ids]) for ids in before]
-    written = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
+    asked = [_with_begin(ids, begin) for ids in before]
+    spoken: Sequence[Array | None] = [None] * len(rows)
+    if "spoken" in rows.fields:
+        written, spoken = _dialogues(rows.texts[1], rows.fields["spoken"], tokenizer)
+    else:
+        written = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
     truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
     pairs = list(zip(asked, written, strict=True))
     if joined:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
-        found = [joined_row(ids, out, max_length) for ids, out in pairs]
+        found = [
+            joined_row(ids, out, max_length, spoken=learnt)
+            for (ids, out), learnt in zip(pairs, spoken, strict=True)
+        ]
     else:
         truncated += sum(len(ids) > max_length for ids in written)
         found = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
@@ -123,13 +163,16 @@ def with_rationales(train: TokenizedDataset, rationales: TokenizedDataset) -> To
     return replace(train, views={**train.views, PREDICT: replace(predict, views=views)})
 
 
-def joined_row(prompt: Array, response: Array, max_length: int) -> tuple[Array, Array]:
+def joined_row(
+    prompt: Array, response: Array, max_length: int, *, spoken: Array | None = None
+) -> tuple[Array, Array]:
     """What a decoder reads of one row, and the token that follows each position.
 
     Args:
         prompt: Token ids; with none, every position of the response but the first is predicted.
         response: Token ids, with the one that ends it.
         max_length: The row is cut to so many tokens before the last one is taken as a label only.
+        spoken: Which tokens of the response are learnt, bool; None: all of them.
 
     Returns:
         Token ids and labels, int64, of equal length; positions before the response have no label.
@@ -138,6 +181,9 @@ def joined_row(prompt: Array, response: Array, max_length: int) -> tuple[Array, 
     labels = whole[1:].copy()
     # A prompt of one token is predicted from nothing; what follows it is the response.
     labels[: max(0, len(prompt) - 1)] = NO_LABEL
+    if spoken is not None:
+        is_learnt = np.concatenate([np.zeros(len(prompt), bool), spoken])[1:max_length]
+        labels[~is_learnt] = NO_LABEL
     return whole[:-1], labels
 
 
@@ -206,7 +252,47 @@ def _responses(
             # Tokens may grow together across the border; then the response stands alone.
             if len(whole) > len(own) and np.array_equal(whole[: len(own)], own):
                 alone[row] = whole[len(own) :]
-    return [np.concatenate([ids, end]) for ids in alone]
+    return [_with_end(ids, end) for ids in alone]
+
+
+def _dialogues(
+    texts: Sequence[str], spoken: Sequence[Sequence[tuple[int, int]]], tokenizer: Any
+) -> tuple[list[Array], list[Array]]:
+    """Token ids of dialogues with the token that ends them, and which of them are learnt.
+
+    Every part is split on its own, as the model reads and writes it.
+    """
+    end = np.asarray([tokenizer.eos_token_id], np.int64)
+    parts: list[str] = []
+    counts = []
+    for text, places in zip(texts, spoken, strict=True):
+        borders = [0, *(at for place in places for at in place)]
+        parts += [text[a:b] for a, b in pairwise(borders)]
+        counts.append(len(borders) - 1)
+    ids = iter(_ids(parts, tokenizer))
+    found, learnt = [], []
+    for count in counts:
+        own = [next(ids) for _ in range(count)]
+        own[-1] = _with_end(own[-1], end)
+        found.append(np.concatenate(own))
+        learnt.append(np.concatenate([np.full(len(p), k % 2 == 1) for k, p in enumerate(own)]))
+    return found, learnt
+
+
+def _with_begin(ids: Array, begin: Array) -> Array:
+    """Ids with special tokens before them, unless they begin with these."""
+    has_begin = len(begin) > 0 and np.array_equal(ids[: len(begin)], begin)
+    return ids if has_begin else np.concatenate([begin, ids])
+
+
+def _with_end(ids: Array, end: Array) -> Array:
+    """Ids with the token that ends a text, once."""
+    return ids if np.array_equal(ids[-1:], end) else np.concatenate([ids, end])
+
+
+def token_counts(texts: Sequence[str], tokenizer: Any) -> Array:
+    """Tokens of each text, without special ones around it, int64 ``[N]``."""
+    return np.asarray([len(ids) for ids in _ids(texts, tokenizer)], np.int64)
 
 
 def following(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, EvalReferences, Examples, TokenizedDataset
-from raykd.data.prompts import encode_prompts, without_labels
+from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
 from raykd.data.rouge import score_generated
 from raykd.data.table import Faults, Table
@@ -166,7 +166,18 @@ class GenerationTask(TokenTask):
             raise DataError(
                 "the tokenizer has no token that ends a text", hint="choose a model like GPT-2"
             )
-        return encode_prompts(rows, tokenizer, max_length, self.kind)
+        return self._encode(self.rendered(rows, tokenizer, max_length), tokenizer, max_length)
+
+    def rendered(self, rows: Examples, tokenizer: Any, max_length: int) -> Examples:
+        """The rows with prompts and responses as they are tokenised."""
+        return rows
+
+    def layout(self, tokenizer: Any) -> PromptLayout:
+        """How prompts and responses are put together."""
+        return PLAIN_LAYOUT
+
+    def _encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
+        return encode_prompts(rows, tokenizer, max_length, self.kind, self.layout(tokenizer))
 
     def views(
         self, rows: Examples, tokenizer: Any, max_length: int
@@ -176,27 +187,28 @@ class GenerationTask(TokenTask):
         ``predict`` is the rows with a prefix that asks for the response; its view ``explain`` asks
         for the rationale in the same way, and has no label where there is none.
         """
+        rows = self.rendered(rows, tokenizer, max_length)
         explained = with_task_prefix(rows, EXPLAIN)
         explained = replace(explained, texts=(explained.texts[0], rows.fields["rationales"]))
-        explain = encode_prompts(explained, tokenizer, max_length, self.kind)
+        explain = self._encode(explained, tokenizer, max_length)
         silent = np.asarray([not text for text in rows.fields["rationales"]])
         explain = replace(without_labels(explain, silent), references=None)
-        predict = encode_prompts(with_task_prefix(rows, PREDICT), tokenizer, max_length, self.kind)
+        predict = self._encode(with_task_prefix(rows, PREDICT), tokenizer, max_length)
         return {PREDICT: replace(predict, views={EXPLAIN: explain})}
 
     def teacher_prompts(
         self, rows: Examples, tokenizer: Any, max_length: int, *, with_response: bool = False
     ) -> TokenizedDataset:
         """Prompts that begin with ``explain``, followed by the response if asked for."""
-        prompts = with_task_prefix(rows, EXPLAIN)
+        prompts = with_task_prefix(self.rendered(rows, tokenizer, max_length), EXPLAIN)
         if with_response:
             with_responses = replace(
-                prompts, fields={**prompts.fields, "rationales": rows.texts[1]}
+                prompts, fields={**prompts.fields, "rationales": prompts.texts[1]}
             )
             prompts = rationales_as_input(with_responses, self.name)
         nothing = ("",) * len(rows)
-        return encode_prompts(
-            replace(prompts, texts=(prompts.texts[0], nothing)), tokenizer, max_length, self.kind
+        return self._encode(
+            replace(prompts, texts=(prompts.texts[0], nothing)), tokenizer, max_length
         )
 
     def score_texts(self, texts: Sequence[str], references: EvalReferences) -> Mapping[str, float]:

@@ -75,7 +75,10 @@ UNITS: Mapping[str, Scale] = {
 """What a metric may be, by the name that tasks and records use for it."""
 
 KNOWN: Mapping[str, str] = {
-    **dict.fromkeys(("accuracy", "f1", "f1_macro", "f1_a", "exact_match", "rouge_l"), "share"),
+    **dict.fromkeys(
+        ("accuracy", "f1", "f1_macro", "f1_a", "exact_match", "rouge_l", "bleu", "chrf", "matched"),
+        "share",
+    ),
     **dict.fromkeys(("token_accuracy", "masked_accuracy"), "token_share"),
     **dict.fromkeys(("matthews", "pearson", "spearman"), "correlation"),
     **dict.fromkeys(("log_likelihood", "masked_log_likelihood"), "log_likelihood"),

@@ -38,22 +38,44 @@ class OwnTaskSpec(SpecSection):
     """A task that the file describes itself.
 
     `splits` names the file (without suffix), or the split on the hub, of splits that are called
-    something else there.
+    something else there. Which keys serve which kind is in `KEYS`.
     """
 
     SUITED: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "classification": ("accuracy", "f1", "f1_macro", "matthews"),
         "regression": ("spearman", "pearson"),
-    }
+        "text": ("log_likelihood", "token_accuracy", "exact_match", "rouge_l", "bleu", "chrf",
+                 "matched"),
+    }  # fmt: skip
+    KEYS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "classification": ("texts", "label", "labels"),
+        "regression": ("texts", "label", "span"),
+        "text": ("prompt", "context", "response", "messages", "system", "template",
+                 "template_args", "loss_on", "too_long", "max_prompt_length", "max_new_tokens",
+                 "pattern"),
+    }  # fmt: skip
+    TALLIED: ClassVar[tuple[str, ...]] = ("log_likelihood", "token_accuracy")
 
     name: str
-    texts: tuple[str, ...] = Field(min_length=1, max_length=2)
+    texts: tuple[str, ...] = Field(default=(), max_length=2)
     label: str = "label"
     labels: tuple[str, ...] = ()
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Literal["classification", "regression", "text"] = "classification"
     metric: str | None = None
     metrics: tuple[str, ...] = ()
     span: tuple[Number, Number] = (0.0, 1.0)
+    prompt: str | None = None
+    context: str | None = None
+    response: str = "response"
+    messages: str | None = None
+    system: str = ""
+    template: str = "auto"
+    template_args: Mapping[str, Scalar] = Field(default_factory=dict)
+    loss_on: Literal["last", "all"] = "last"
+    too_long: Literal["auto", "oldest_turns", "context", "drop"] = "auto"
+    max_prompt_length: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_new_tokens: int = Field(default=256, ge=1, le=100_000)
+    pattern: str = ""
     path: str | None = None
     hub: str | None = None
     splits: Mapping[str, str] = Field(default_factory=dict)
@@ -61,7 +83,8 @@ class OwnTaskSpec(SpecSection):
     def all_metrics(self) -> tuple[str, ...]:
         """Every metric, the deciding one first."""
         first = self.metric or self.SUITED[self.kind][0]
-        return tuple(dict.fromkeys((first, *self.metrics)))
+        tallied = self.TALLIED if self.kind == "text" else ()
+        return tuple(dict.fromkeys((first, *self.metrics, *tallied)))
 
 
 class AugmentSpec(SpecSection):

@@ -10,6 +10,7 @@ from raykd import registry
 from raykd.data.values import same_names
 from raykd.errors import SpecError
 from raykd.spec.name_rules import name_problem
+from raykd.spec.own_kinds import kind_problems
 from raykd.spec.schema import OwnTaskSpec
 from raykd.spec.sections import read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
@@ -95,7 +96,7 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
         if split != "train" and file == trained:
             hint = "for rows of train that are not trained on: data.select_on and data.report_on"
             yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
-    yield from _kind_problems(made, name)
+    yield from kind_problems(made)
 
 
 def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
@@ -111,7 +112,7 @@ def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, st
 
 def _column_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
     """What is wrong with the names of columns and classes."""
-    for key in ("path", "label"):
+    for key in ("path", "label", "prompt", "context", "response", "messages"):
         if getattr(made, key) == "":
             yield key, f"'{key}' of {name} is empty", ""
     for key in ("texts", "labels"):
@@ -125,27 +126,3 @@ def _column_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, s
         yield "labels", message, "call one of them something else, here and in the data"
     if made.label in made.texts:
         yield "label", f"'{made.label}' is the label of {name} and one of its texts", ""
-
-
-def _kind_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
-    """What does not go together with the kind of the task."""
-    low, high = made.span
-    if made.kind == "classification" and len(made.labels) < 2:
-        yield "labels", f"{name} needs labels", "e.g. labels: [negative, positive]"
-    if made.kind == "regression" and made.labels:
-        hint = "remove labels, or set kind: classification"
-        yield "labels", f"{name} is a regression, which has no labels", hint
-    if not low < high:
-        hint = f"swap the ends: [{high}, {low}]" if high < low else "e.g. span: [1, 5]"
-        yield "span", f"'span' of {name} needs low < high, got [{low}, {high}]", hint
-    if made.kind == "classification" and made.span != (0.0, 1.0):
-        yield "span", f"{name} is a classification, which has no span", "remove span"
-    suited = OwnTaskSpec.SUITED[made.kind]
-    for metric in made.all_metrics():
-        if metric not in suited:
-            key = "metric" if metric == made.metric else "metrics"
-            yield key, f"'{metric}' is no metric of {made.kind}", f"one of {', '.join(suited)}"
-        elif metric == "f1" and len(made.labels) > 2:
-            key = "metric" if metric == made.metric else "metrics"
-            message = f"'f1' is that of the second of two labels, {name} has {len(made.labels)}"
-            yield key, message, "use f1_macro, the mean over all labels"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
+from raykd.data.fitting_rows import fitting_rows
 from raykd.data.hold_out import fingerprint
 from raykd.data.keys import at_key
 from raykd.data.notes import listening
@@ -92,6 +93,9 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
         task = task_of(spec, name).read_by(models.teacher_family().text_kind())
         rows = load_roles(task, spec, name)
         pair = load_pair(models, task, rows)
+        with at_key(_place(spec, name)):
+            both = (pair.tokenizers.teacher, pair.tokenizers.student)
+            rows = fitting_rows(task, rows, both, spec.data.max_length)
         with at_key(_place(spec, name)):
             setup = _set_up(spec, name, task, rows, pair)
     return replace(setup, notes=tuple(dict.fromkeys((*heard, *setup.notes))))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from raykd import registry
 from raykd.data.base import Task
 from raykd.data.folder import root_folder
 from raykd.data.notes import note
-from raykd.data.own import HUB_SPLITS, OwnTask
+from raykd.data.own import OwnTask
+from raykd.data.own_text import OwnText
+from raykd.data.text_scores import NAMES as SCORE_NAMES
+from raykd.data.text_scores import TextMeasure, check_packages
+from raykd.data.user_rows import HUB_SPLITS
 from raykd.spec.schema import OwnTaskSpec, SweepSpec
 
 
@@ -45,22 +52,50 @@ def note_unread_splits(spec: SweepSpec, task: Task) -> None:
         note(f"splits of task '{task.name}' that nothing reads: {', '.join(unread)}")
 
 
-def own_task(own: OwnTaskSpec) -> OwnTask:
+def own_task(own: OwnTaskSpec) -> Task:
     """The task that a search space describes itself."""
     path, _, config = (own.hub or "").partition(":")
     splits = own.splits if own.path is not None else {k: k for k in HUB_SPLITS} | dict(own.splits)
     metrics = own.all_metrics()
+    source: dict[str, Any] = {
+        "name": own.name, "about": "A task of this search space.", "metric": metrics[0],
+        "metrics": metrics, "hub": (path, config or "default"), "hub_splits": splits,
+        "path": own.path,
+    }  # fmt: skip
+    if own.kind == "text":
+        return _text_task(own, source)
+    low, high = own.span
     return OwnTask(
-        name=own.name,
-        about="A task of this search space.",
+        **source,
         texts=own.texts,
         label=own.label,
         labels=own.labels,
         kind=own.kind,
-        span=(float(own.span[0]), float(own.span[1])),
-        metric=metrics[0],
-        metrics=metrics,
-        hub=(path, config or "default"),
-        hub_splits=splits,
-        path=own.path,
+        span=(float(low), float(high)),
+    )
+
+
+def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
+    """A text task; its metrics of text are those that are not counted token by token."""
+    scores = tuple(name for name in own.all_metrics() if name not in own.TALLIED)
+    check_packages(scores)
+    too_long = own.too_long
+    if too_long == "auto":
+        too_long = "context" if own.messages is None else "oldest_turns"
+    return OwnText(
+        **source,
+        text_metrics=scores,
+        measure=TextMeasure(names=scores, pattern=own.pattern),
+        units={name: "number" for name in scores if name not in SCORE_NAMES},
+        max_new_tokens=own.max_new_tokens,
+        prompt=own.prompt or "",
+        context=own.context or "",
+        response=own.response,
+        messages=own.messages or "",
+        system=own.system,
+        template=own.template,
+        template_args=dict(own.template_args),
+        loss_on=own.loss_on,
+        too_long=too_long,
+        max_prompt=own.max_prompt_length,
     )

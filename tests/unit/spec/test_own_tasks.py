@@ -9,6 +9,7 @@ import pytest
 from raykd.data.class_names import class_ids
 from raykd.data.metrics import CLASSIFICATION, REGRESSION
 from raykd.data.table import Table
+from raykd.data.text_scores import NAMES
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import OwnTaskSpec
 from raykd.sweep.tasks import task_of
@@ -61,8 +62,27 @@ def test_a_regression_on_the_hub(tmp_path):
         ("{name: r, texts: [a], labels: [n, p], path: x, columns: y}", "unknown key 'columns'"),
         ("{name: r, texts: [a], labels: [n, p], path: x, kind: regression}", "has no labels"),
         ("5", "a task is a name, or a mapping that describes one, got 5"),
+        ("{name: r, kind: text, path: x}", "needs the key 'prompt' or 'messages'"),
+        ("{name: r, kind: text, prompt: q, messages: m, path: x}", "messages, which hold every"),
+        ("{name: r, kind: text, prompt: q, texts: [a], path: x}", "'texts' is no key of a task"),
+        ("{name: r, texts: [a], labels: [n, p], prompt: q, path: x}", "'prompt' is no key of a"),
+        ("{name: r, kind: text, prompt: '', path: x}", "'prompt' of task 'r' is empty"),
+        ("{name: r, kind: text, prompt: q, template: chatlm, path: x}", "'chatlm' is no template"),
+        ("{name: r, kind: text, messages: m, template: 'Q: {prompt}', path: x}", "has a place for"),
+        ("{name: r, kind: text, prompt: q, context: c, template: 'Q: {prompt}', path: x}",
+         "leaves out its context"),
+        ("{name: r, kind: text, prompt: q, loss_on: all, path: x}", "has one response a row"),
+        ("{name: r, kind: text, prompt: q, loss_on: some, path: x}", "must be last or all"),
+        ("{name: r, kind: text, prompt: q, too_long: oldest_turns, path: x}", "has no turns"),
+        ("{name: r, kind: text, prompt: q, metric: accuracy, path: x}", "is no metric of text"),
+        ("{name: r, kind: text, prompt: q, metric: not_there.f, path: x}", "cannot be imported"),
+        ("{name: r, kind: text, prompt: q, metric: matched, path: x}", "needs a pattern"),
+        ("{name: r, kind: text, prompt: q, pattern: a, path: x}", "is used by no metric"),
+        ("{name: r, kind: text, prompt: q, metric: matched, pattern: '(', path: x}",
+         "is no regular expression"),
+        ("{name: r, kind: text, prompt: q, max_new_tokens: 0, path: x}", "must be >= 1, got 0"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
     found = only(tmp_path, with_task(text))
     assert message in found.message
@@ -113,7 +133,24 @@ def test_the_metrics_of_the_schema_are_those_there_are():
     assert set(OwnTaskSpec.SUITED["classification"]) == set(CLASSIFICATION)
     assert set(OwnTaskSpec.SUITED["regression"]) == set(REGRESSION)
     kinds = get_args(OwnTaskSpec.model_fields["kind"].annotation)
-    assert set(kinds) == set(OwnTaskSpec.SUITED)
+    assert set(kinds) == set(OwnTaskSpec.SUITED) == set(OwnTaskSpec.KEYS)
+    text = OwnTaskSpec.SUITED["text"]
+    assert set(text) == {*NAMES, *OwnTaskSpec.TALLIED}
+
+
+def test_a_text_task_survives_the_resolved_file(tmp_path):
+    text = (
+        "{name: chats, kind: text, messages: m, loss_on: all, template: '{{ messages[0].content }}'"
+        ", template_args: {enable_thinking: false}, metrics: [matched], pattern: '\\\\d+', path: x}"
+    )
+    spec = load_spec(write(tmp_path, with_task(text.replace("\\\\", "\\"))))
+    task = task_of(spec, "chats")
+    assert task.metrics == ("log_likelihood", "matched", "token_accuracy")
+    assert (task.text_metrics, task.too_long) == (("matched",), "oldest_turns")
+    assert task.kind == "causal_lm"
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(spec))
+    assert load_spec(again) == spec
 
 
 def test_the_document_shows_a_valid_task(tmp_path):
