@@ -42,7 +42,7 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
                 scale.show(sure.mean) if sure else "n/a",
                 f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure and known else "n/a",
                 f"{len(arm.seeds)}{lost}",
-                f"{arm.gap:.0%}" if arm.gap is not None else "n/a",
+                f"{arm.gap.share:.0%}" if arm.gap is not None else "n/a",
                 ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
             )
         )

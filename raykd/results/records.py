@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from raykd.params import Scalar
 
 
@@ -68,6 +71,7 @@ class TrialResult:
         checkpoint: Folder of the saved student, relative to the run folder, or empty.
         precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
             before it was recorded.
+        row_outcomes: File with its outcome on each test row, relative to the run folder, or empty.
     """
 
     sweep: str
@@ -94,6 +98,7 @@ class TrialResult:
     traceback: str = ""
     checkpoint: str = ""
     precision: str = ""
+    row_outcomes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,6 +214,26 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SeedPlanRecord:
+    """The plan of looks at the confirm runs of a task, written before the first of them.
+
+    Attributes:
+        task: Task name.
+        looks: Confirm seeds of an arm at each look.
+        levels: The level at which each look tests, so that all of them together keep the usual one.
+        ended: Why the confirm stage ended, empty while it goes on: ``decided``, ``futile`` or
+            ``last``.
+        seeds: Confirm seeds of an arm at the last look that was taken.
+    """
+
+    task: str
+    looks: tuple[int, ...]
+    levels: tuple[float, ...]
+    ended: str = ""
+    seeds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SweepResult:
     """The result of a sweep, read from a run folder: everything the report needs.
 
@@ -231,6 +256,9 @@ class SweepResult:
         interrupted: Whether it was stopped by the user.
         notes: Things worth telling, e.g. a setting that was ignored.
         worked: Seconds in which it was at work, without the time between its end and a resumption.
+        row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
+            whether it is right, or what the row adds to the metric; their mean is the metric.
+        seed_plans: Where seeds were added by a plan, the plan of each task.
     """
 
     name: str
@@ -250,6 +278,8 @@ class SweepResult:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     worked: float = 0.0
+    row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Statistics of the comparison: intervals over seeds, paired differences, tests, search curves.
+"""Statistics of the comparison: intervals over seeds, corrections, ranks, search curves.
 
 Intervals use Student's t with n - 1 in the variance; NaN and infinite values are left out first.
 """
@@ -12,12 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
-MIN_SEEDS = 3
-"""Fewer pairs decide nothing, whatever their interval: it is as wide as chance would have it."""
-MIN_SIGN_FLIP_PAIRS = 6
-MAX_EXACT_PAIRS = 20
-_FLAT = 1e-9  # of the values: what rounding leaves of equal differences
+ALPHA = 0.05
+"""Share of claims without a difference behind them that may go wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,45 +40,14 @@ class ConfidenceInterval:
         return not math.isnan(self.low)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairedDifference:
-    """One arm minus another, paired by seed; positive is better whatever the metric's direction.
-
-    Attributes:
-        interval: Mean difference and its paired t interval.
-        p: Exact sign-flip p value, two-sided; None below `MIN_SIGN_FLIP_PAIRS` pairs.
-    """
-
-    interval: ConfidenceInterval
-    p: float | None
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the two cannot be told apart.
-
-        That is without an interval, with one that contains 0, below `MIN_SEEDS` pairs, and where
-        the interval has no width: a few equal differences are no certainty.
-        """
-        e = self.interval
-        if not e.has_interval or e.n < MIN_SEEDS or e.low <= 0.0 <= e.high:
-            return True
-        flat = e.high - e.low <= _FLAT * max(abs(e.low), abs(e.high))
-        return flat and e.n < MIN_SIGN_FLIP_PAIRS
-
-    @property
-    def better(self) -> bool:
-        """Whether the first arm is better: the interval excludes zero, on enough seeds."""
-        return not self.undecided and self.interval.low > 0.0
-
-
 def confidence_interval(
-    values: Sequence[float], confidence: float = CONFIDENCE, min_sd: float = 0.0
+    values: Sequence[float], alpha: float = ALPHA, min_sd: float = 0.0
 ) -> ConfidenceInterval | None:
     """Mean, standard deviation and t interval; None without a finite value.
 
     Args:
         values: What was measured.
-        confidence: Of the interval.
+        alpha: Share of intervals that may miss the true mean.
         min_sd: The interval is at least as wide as that of values with this deviation: what is
             measured on a few rows comes in steps, and equal values do not mean no spread.
 
@@ -99,53 +64,8 @@ def confidence_interval(
     if n == 1:
         return ConfidenceInterval(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * max(sd, min_sd) / math.sqrt(n)
+    half = float(stats.t.ppf(1 - alpha / 2, n - 1)) * max(sd, min_sd) / math.sqrt(n)
     return ConfidenceInterval(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
-
-
-def paired_difference(
-    arm: Mapping[int, float], other: Mapping[int, float], mode: str, min_sd: float = 0.0
-) -> PairedDifference | None:
-    """How much better `arm` is than `other`, over the seeds both have; None without common ones.
-
-    Args:
-        arm: Seed to value.
-        other: Seed to value.
-        mode: ``max`` or ``min``; with ``min`` the sign is turned, so that positive is better.
-        min_sd: See `confidence_interval`.
-    """
-    sign = -1.0 if mode == "min" else 1.0
-    differences = [sign * (arm[s] - other[s]) for s in sorted(arm) if s in other]
-    differences = [d for d in differences if math.isfinite(d)]
-    summary = confidence_interval(differences, min_sd=min_sd)
-    if summary is None:
-        return None
-    return PairedDifference(interval=summary, p=sign_flip_test(differences))
-
-
-def sign_flip_test(differences: Sequence[float]) -> float | None:
-    """Two-sided p value of the mean under all sign flips of the paired differences.
-
-    Exact up to `MAX_EXACT_PAIRS` pairs; beyond, the paired t test stands in, which it approaches.
-
-    `scipy.stats.permutation_test` counts the same patterns one by one: seconds for 20 pairs, where
-    this takes milliseconds. It also misses patterns that equal the observed one up to rounding.
-
-    Returns:
-        None below `MIN_SIGN_FLIP_PAIRS` pairs: with five, no p value under 0.0625 can come out.
-    """
-    n = len(differences)
-    if n < MIN_SIGN_FLIP_PAIRS:
-        return None
-    if n > MAX_EXACT_PAIRS:
-        return _t_test(differences)
-    # Sums over all 2**n sign patterns, built by doubling; symmetric, so one sign can stay fixed.
-    sums = np.array([differences[0]], dtype=np.float64)
-    for d in differences[1:]:
-        sums = np.concatenate([sums + d, sums - d])
-    observed = abs(math.fsum(differences))
-    slack = 1e-12 * max(1.0, float(np.abs(sums).max()))
-    return float(np.mean(np.abs(sums) >= observed - slack))
 
 
 def holm_correction(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
@@ -168,30 +88,25 @@ def holm_correction(p_values: Sequence[float | None]) -> tuple[float | None, ...
     return tuple(adjusted)
 
 
-def can_reach_significance(
-    p_values: Sequence[float | None], pairs: int, level: float = 1 - CONFIDENCE
-) -> bool:
-    """Whether any corrected sign-flip p value can fall below the level with so many pairs.
+def holm_levels(p_values: Sequence[float | None], alpha: float = ALPHA) -> tuple[float, ...]:
+    """The level at which Holm's correction tests each p value, for the intervals that go with it.
 
-    The least one that can come out is ``2 / 2**pairs``, times the number of comparisons.
+    The smallest of m is tested at ``alpha / m``, the next one at ``alpha / (m - 1)``, and so on.
+    All that follow the first one that fails are tested at its level. An interval at this level
+    excludes zero exactly where the corrected p value is below `alpha`.
+
+    Example:
+        >>> [round(level, 4) for level in holm_levels([0.001, 0.9, 0.03])]
+        [0.0167, 0.025, 0.025]
     """
-    count = sum(p is not None for p in p_values)
-    return count > 0 and (pairs > MAX_EXACT_PAIRS or count * 2.0 ** (1 - pairs) < level)
-
-
-def gap_recovered(arm: float, none: ConfidenceInterval, teacher: float, mode: str) -> float | None:
-    """Share of the way from no teacher to teacher: ``(arm - none) / (teacher - none)``.
-
-    Returns:
-        None when the teacher is not better than `none` by more than the standard error of `none`:
-        the share would then be a ratio of noise.
-    """
-    sign = -1.0 if mode == "min" else 1.0
-    gap = sign * (teacher - none.mean)
-    noise = none.sd / math.sqrt(none.n) if none.n > 1 else 0.0
-    if not math.isfinite(gap) or gap <= max(noise, 1e-12):
-        return None
-    return sign * (arm - none.mean) / gap
+    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    levels = [alpha / max(len(order), 1)] * len(p_values)
+    level, failed = alpha, False
+    for rank, (p, i) in enumerate(order):
+        level = level if failed else alpha / (len(order) - rank)
+        failed = failed or p >= level
+        levels[i] = level
+    return tuple(levels)
 
 
 def best_so_far(values: Sequence[float | None], mode: str) -> tuple[float | None, ...]:
@@ -237,30 +152,39 @@ def share_at_least(values: Sequence[float], bar: float, mode: str) -> float | No
     return good / len(finite)
 
 
-def mean_ranks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> dict[str, float]:
-    """Mean rank of each arm over tasks (1 = best, ties share the mean of their places).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranks:
+    """Ranks of the arms over several tasks.
 
-    Only arms scored on every task are ranked.
+    Attributes:
+        means: Mean rank of each arm (1 = best, ties share the mean of their places).
+        p: Friedman's p value: how often equal arms rank as differently; None where there is no
+            test, which is for less than three arms.
+    """
+
+    means: Mapping[str, float]
+    p: float | None
+
+
+def rank_over_tasks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> Ranks:
+    """Ranks over tasks of the arms that are scored on every one of them.
 
     Args:
         scores: Per task, arm to score.
         mode: Per task, ``max`` or ``min``.
+
+    References:
+        Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", 2006.
     """
-    if not scores:
-        return {}
-    arms = [name for name in scores[0] if all(name in s for s in scores)]
-    ranks: dict[str, list[float]] = {name: [] for name in arms}
-    for task, direction in zip(scores, mode, strict=True):
-        sign = 1.0 if direction == "min" else -1.0
-        places = stats.rankdata([sign * task[name] for name in arms])
-        for name, place in zip(arms, places, strict=True):
-            ranks[name].append(float(place))
-    return {name: math.fsum(r) / len(r) for name, r in ranks.items()}
-
-
-def _t_test(differences: Sequence[float]) -> float:
-    """Two-sided p value of the paired t test; of equal differences, 0 unless they are 0."""
-    largest = max(abs(d) for d in differences)
-    if np.ptp(differences) <= _FLAT * largest:
-        return 0.0 if largest else 1.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    arms = [name for name in scores[0] if all(name in s for s in scores)] if scores else []
+    signs = [1.0 if direction == "min" else -1.0 for direction in mode]
+    columns = [
+        [sign * task[name] for task, sign in zip(scores, signs, strict=True)] for name in arms
+    ]
+    if not columns:
+        return Ranks(means={}, p=None)
+    places = stats.rankdata(columns, axis=0)
+    p = None
+    if len(arms) >= 3 and len(scores) >= 2 and not (places == places[0, 0]).all():
+        p = float(stats.friedmanchisquare(*columns).pvalue)
+    return Ranks(means=dict(zip(arms, places.mean(1).tolist(), strict=True)), p=p)

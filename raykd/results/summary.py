@@ -8,24 +8,27 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
-from raykd.results.confirmed import confirm_seed, confirmed
+from raykd.results.collapse import collapsed_runs
+from raykd.results.confirmed import Confirmed, confirm_seed, confirmed
+from raykd.results.differences import Comparison, ConfirmScores, Outcomes, PairedDifference
+from raykd.results.gap import GapRecovered, gap_recovered
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
+from raykd.results.seed_plan import level_of
 from raykd.results.stats import (
     ConfidenceInterval,
-    PairedDifference,
     confidence_interval,
-    gap_recovered,
     holm_correction,
-    paired_difference,
+    holm_levels,
 )
 
 __all__ = [
-    "ArmSummary", "Scale", "arm_summaries", "best_trial", "confirm_seed", "metric_of", "named",
-    "no_teacher_arm", "rank_arms", "scale_of", "teacher_score",
+    "ArmSummary", "Scale", "arm_summaries", "best_trial", "compare", "confirm_seed", "metric_of",
+    "named", "no_teacher_arm", "rank_arms", "scale_of", "teacher_score",
 ]  # fmt: skip
 
 
@@ -39,11 +42,14 @@ class ArmSummary:
         method: Method name.
         confirmed: Mean over confirm seeds of the chosen configuration on the test split.
         seeds: Confirm seed to value.
+        outcomes: Confirm seed to the outcome on each test row; empty where they were not kept.
+        collapsed: Seeds whose run fell to the level of one answer, or far below the others.
         lost: Confirm seed to the reason why its run left no value.
         missing: Planned confirm seeds that were not run to their end.
         other_runs: Completed confirm runs of other configurations, which are left out.
-        versus: Better than the baseline by, paired by seed; None for the baseline itself.
-        p_holm: Sign-flip p value of `versus`, corrected over the arms of the task.
+        versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
+            None for the baseline itself.
+        p_holm: The p value of `versus` after Holm's correction over the arms of the task.
         gap: Share of the gap between no teacher and teacher that it recovers; None also where it
             lost a confirm run.
         best: The best completed search trial.
@@ -61,13 +67,15 @@ class ArmSummary:
     seeds: Mapping[int, float]
     versus: PairedDifference | None
     p_holm: float | None
-    gap: float | None
+    gap: GapRecovered | None
     best: TrialResult | None
     chosen: Mapping[str, Scalar]
     counts: Mapping[Status, int]
     device_seconds: float
     trial_seconds: float
     confirm_seconds: float = 0.0
+    outcomes: Outcomes = dataclasses.field(default_factory=dict)
+    collapsed: tuple[int, ...] = ()
     lost: Mapping[int, str] = dataclasses.field(default_factory=dict)
     missing: tuple[int, ...] = ()
     other_runs: int = 0
@@ -92,12 +100,16 @@ class TaskMetric:
         mode: ``max`` or ``min``.
         scale: How its values are written, and what they can be.
         min_sd: The least spread over seeds that the test split can tell from none.
+        alpha: The level of the comparison; less than usual at an early look of a plan of seeds.
+        margin: The least difference that matters to the reader, 0 where nothing was said.
     """
 
     metric: str
     mode: str
     scale: Scale
     min_sd: float
+    alpha: float
+    margin: float
 
 
 def task_metric(result: SweepResult, task: str) -> TaskMetric:
@@ -105,7 +117,11 @@ def task_metric(result: SweepResult, task: str) -> TaskMetric:
     metric, mode = metric_of(result, task)
     scale = scale_of(result, task)
     least = scale.min_sd(rows_of(result, task))
-    return TaskMetric(metric=metric, mode=mode, scale=scale, min_sd=least)
+    margin = (result.spec.get("report") or {}).get("margin") or 0.0
+    return TaskMetric(
+        metric=metric, mode=mode, scale=scale, min_sd=least,
+        alpha=level_of(result, task), margin=float(margin) / scale.factor,
+    )  # fmt: skip
 
 
 def metric_of(result: SweepResult, task: str) -> tuple[str, str]:
@@ -138,19 +154,6 @@ def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
     return scale
 
 
-def _gap(arm: ArmSummary, none: ArmSummary, teacher: float, mode: str) -> float | None:
-    """The share of the gap that an arm recovers on the seeds that it has with no teacher.
-
-    None for an arm that lost a run: its mean is that of the seeds it survived.
-    """
-    shared = [s for s in arm.seeds if s in none.seeds]
-    own = confidence_interval([arm.seeds[s] for s in shared])
-    alone = confidence_interval([none.seeds[s] for s in shared])
-    if own is None or alone is None or arm.lost:
-        return None
-    return gap_recovered(own.mean, alone, teacher, mode)
-
-
 def rows_of(result: SweepResult, task: str, split: str = "test") -> int | None:
     """Rows of a split of a task, None where that was not recorded."""
     record = next((t for t in result.tasks if t.name == task), None)
@@ -179,32 +182,67 @@ def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     """Every arm of a task, in the order of the file."""
     measure = task_metric(result, task)
-    arms = {name: _alone(result, task, name, measure) for name in _arms_of(result, task)}
-    none = no_teacher_arm(tuple(arms.values()))
-    base = arms.get(result.baseline)
+    alone = tuple(_alone(result, task, name, measure) for name in _arms_of(result, task))
+    together = compare(measure, alone)
+    none = no_teacher_arm(alone)
     teacher = teacher_score(result, task)
-    for name, arm in arms.items():
-        versus = None
-        if base is not None and arm is not base:
-            versus = compare_arms(measure, arm, base)
-        gap = _gap(arm, none, teacher, measure.mode) if none and teacher is not None else None
-        arms[name] = dataclasses.replace(arm, versus=versus, gap=gap)
-    adjusted = holm_correction([a.versus.p if a.versus else None for a in arms.values()])
+    collapsed = collapsed_runs(
+        {a.name: a.seeds for a in alone}, measure.mode, min_sd=measure.min_sd,
+        **_of_one_answer(result, task),
+    )  # fmt: skip
+    versus = [
+        None if a.name == result.baseline else together.difference(a.name, result.baseline)
+        for a in alone
+    ]
+    p_values = [d.p if d else None for d in versus]
+    levels = holm_levels(p_values, measure.alpha)
+    adjusted = holm_correction(p_values)
     return tuple(
-        dataclasses.replace(arm, p_holm=p) for arm, p in zip(arms.values(), adjusted, strict=True)
+        dataclasses.replace(
+            arm,
+            versus=dataclasses.replace(d, corrected_alpha=level) if d else None,
+            p_holm=p,
+            gap=_gap(arm, none, teacher, measure.mode),
+            collapsed=collapsed.get(arm.name, ()),
+        )
+        for arm, d, level, p in zip(alone, versus, levels, adjusted, strict=True)
     )
 
 
-def compare_arms(
-    measure: TaskMetric, arm: ArmSummary, other: ArmSummary
-) -> PairedDifference | None:
-    """How much better one arm is than another, over the seeds that both have."""
-    difference = paired_difference(arm.seeds, other.seeds, measure.mode, measure.min_sd)
-    if difference is None:
+def compare(measure: TaskMetric, arms: tuple[ArmSummary, ...]) -> Comparison:
+    """The confirmed arms of a task, to be compared with each other."""
+    scale = measure.scale
+    return Comparison(
+        [ConfirmScores(name=a.name, seeds=a.seeds, outcomes=a.outcomes) for a in arms],
+        measure.mode,
+        measure.min_sd,
+        (scale.low - scale.high, scale.high - scale.low),
+        measure.alpha,
+    )
+
+
+def _of_one_answer(result: SweepResult, task: str) -> dict[str, Any]:
+    """What the same answer for every test row scores, and how far such a score is by chance."""
+    record = next((t for t in result.tasks if t.name == task), None)
+    constant = tuple(record.constant.get("test", ())) if record else ()
+    rows = rows_of(result, task)
+    if not constant or not rows or not scale_of(result, task).per_row:
+        return {"constant": constant}
+    share = min(max(max(constant), 0.0), 1.0)
+    spread = math.sqrt(share * (1 - share)) if scale_of(result, task).low == 0.0 else 1.0
+    return {"constant": constant, "error": spread / math.sqrt(rows)}
+
+
+def _gap(
+    arm: ArmSummary, none: ArmSummary | None, teacher: float | None, mode: str
+) -> GapRecovered | None:
+    """The share of the gap that an arm recovers on the seeds that it has with no teacher.
+
+    None for an arm that lost a run: its mean is that of the seeds it survived.
+    """
+    if none is None or teacher is None or arm.lost or arm is none:
         return None
-    return PairedDifference(
-        interval=measure.scale.clip_difference(difference.interval), p=difference.p
-    )
+    return gap_recovered(arm.seeds, none.seeds, teacher, mode)
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
@@ -230,19 +268,9 @@ def rank_arms(arms: tuple[ArmSummary, ...], mode: str) -> tuple[ArmSummary, ...]
     An arm that lost the run of a hard seed would otherwise stand above one that did not. Arms with
     less than half of the seeds of the fullest one come last: they would leave too few to rank by.
     """
-    sign = 1.0 if mode == "min" else -1.0
-    scored = [a for a in arms if a.confirmed]
-    if not scored:
-        return ()
-    most = max(len(a.seeds) for a in scored)
-    thin = {a.name for a in scored if 2 * len(a.seeds) < most}
-    shared = set.intersection(*(set(a.seeds) for a in scored if a.name not in thin))
-
-    def place(arm: ArmSummary) -> tuple[bool, float]:
-        seeds = [s for s in arm.seeds if s in shared] or list(arm.seeds)
-        return arm.name in thin, sign * math.fsum(arm.seeds[s] for s in seeds) / len(seeds)
-
-    return tuple(sorted(scored, key=place))
+    by_name = {a.name: a for a in arms}
+    scores = [ConfirmScores(name=a.name, seeds=a.seeds) for a in arms]
+    return tuple(by_name[name] for name in Comparison(scores, mode).order())
 
 
 def _arms_of(result: SweepResult, task: str) -> tuple[str, ...]:
@@ -265,6 +293,7 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         method=str(result.spec["methods"].get(name, {}).get("method", name)),
         confirmed=measure.scale.clip(mean) if mean else None,
         seeds=found.seeds,
+        outcomes=_outcomes(result, found),
         lost=found.lost,
         missing=found.missing if confirm else (),
         other_runs=found.others,
@@ -278,3 +307,9 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         confirm_seconds=math.fsum(t.device_seconds for t in confirm),
         trial_seconds=median(finished) if finished else math.nan,
     )
+
+
+def _outcomes(result: SweepResult, found: Confirmed) -> Outcomes:
+    """The outcomes of the confirm runs on the test rows, by seed, as far as they were kept."""
+    kept = {confirm_seed(t): result.row_outcomes.get(t.row_outcomes) for t in found.runs}
+    return {seed: values for seed, values in kept.items() if values is not None}

@@ -19,7 +19,7 @@ from raykd.results.diagnose import diagnose
 from raykd.results.records import Status, TaskRecord
 from raykd.results.summary import arm_summaries, rank_arms
 from raykd.results.verdict import verdict
-from tests.cases.planted_records import TASK, caveats, heading, sweep, trial
+from tests.cases.planted_records import TASK, caveats, heading, sweep, trial, with_record
 from tests.synthetic_run import Builder
 
 # ---------------------------------------------------------------------------- lost confirm runs
@@ -195,7 +195,7 @@ def test_a_winner_is_ahead_of_every_other_arm():
     result = sweep(**scores)
     v = verdict(result, TASK)
     assert (v.decided, v.leader, v.leading) == (True, "b", ("b",))
-    assert heading(result).startswith("Take b: ahead of every other arm on these seeds (least lead")
+    assert heading(result).startswith("Take b: ahead of every other arm on these rows (least lead")
     assert "over a" in heading(result)
     assert "spread over seeds" not in heading(result)
 
@@ -225,7 +225,7 @@ def test_three_arms_that_are_alike_are_all_named():
                    c=[0.7, 0.69, 0.715])  # fmt: skip
     v = verdict(result, TASK)
     assert set(v.leading) == {"a", "b", "c"}
-    assert v.details[-1].endswith("either.")
+    assert any(d.endswith("either.") for d in v.details)
     assert heading(result).count(",") == 1  # x, y and z
 
 
@@ -271,16 +271,99 @@ def test_the_cost_of_the_search_is_without_the_confirm_runs():
 
 
 def test_p_values_are_left_out_where_they_cannot_speak():
-    five = arms_section.record(sweep(none=[0.6] * 5, kd=[0.7] * 5)).tasks[0]
-    assert "p (Holm)" not in five.columns
-    assert "cannot get below 0.05" in five.caption
-    # Two comparisons on six seeds: the least corrected p is 2 * 2 / 64 = 0.0625.
-    six = sweep(none=[0.6] * 6, kd=[0.7] * 6, a=[0.71] * 6)
-    assert "p (Holm)" not in arms_section.record(six).tasks[0].columns
-    seven = sweep(none=[0.6] * 7, kd=[0.7] * 7, a=[0.71] * 7)
-    table = arms_section.record(seven).tasks[0]
-    assert "p (Holm)" in table.columns
-    assert {len(r.cells) for r in table.rows} == {len(table.columns)}
+    two = arms_section.record(sweep(none=[0.6, 0.61], kd=[0.7, 0.72])).tasks[0]
+    assert "p (Holm)" not in two.columns
+    assert "fewer than 3 seeds decide nothing" in two.caption
+    five = arms_section.record(sweep(none=[0.6, 0.61, 0.6], kd=[0.7, 0.71, 0.72])).tasks[0]
+    assert "p (Holm)" in five.columns
+    assert {len(r.cells) for r in five.rows} == {len(five.columns)}
+
+
+def test_a_mark_of_the_table_is_corrected_over_its_arms():
+    """A difference whose own interval excludes zero, and not the one that counts all arms."""
+    scores = {"none": [0.6] * 5, "kd": [0.70, 0.71, 0.69, 0.70, 0.70]}
+    scores |= {"a": [0.715, 0.72, 0.71, 0.70, 0.715]}
+    scores |= {f"b{k}": [0.70, 0.705, 0.69, 0.71, 0.70] for k in range(5)}
+    a = next(s for s in arm_summaries(sweep(rows=100_000, **scores), TASK) if s.name == "a")
+    assert a.versus.interval.low > 0
+    assert a.versus.undecided == (a.versus.corrected.low <= 0) == (a.p_holm >= 0.05)
+    assert a.versus.corrected.low < a.versus.interval.low
+
+
+def test_an_arm_that_lost_most_of_its_runs_is_left_out():
+    result = sweep(
+        none=[0.60, 0.61, 0.60, 0.61, 0.60],
+        kd=[0.70, 0.705, 0.70, 0.695, 0.70],
+        a=[0.75, None, None, None, 0.75],
+    )
+    v = verdict(result, TASK)
+    assert (v.leader, v.decided) == ("kd", True)
+    assert "a lost 3 of 5 confirm runs and is left out of the comparison." in v.details
+
+
+# --------------------------------------------------------------------- sizes, and what is equal
+
+
+def margin(points: float, rows: int = 100_000, **scores: list[float]):
+    result = sweep(rows=rows, **scores)
+    return dataclasses.replace(result, spec={**result.spec, "report": {"margin": points}})
+
+
+def test_a_lead_below_the_margin_is_sure_and_small():
+    scores = {
+        "none": [0.6, 0.61, 0.59, 0.6, 0.601],
+        "kd": [0.700, 0.710, 0.690, 0.700, 0.701],
+        "a": [0.7012, 0.7111, 0.6911, 0.7012, 0.7022],
+    }
+    small = margin(0.5, **scores)
+    assert verdict(small, TASK).decided
+    assert heading(small).startswith("a is ahead of every other arm on these rows (least lead 0.1")
+    assert heading(small).endswith("but by less than matters to you")
+    assert "smaller than your margin of 0.5 points" in " ".join(verdict(small, TASK).details)
+    assert heading(margin(0.05, **scores)).startswith("Take a")
+
+
+def test_equal_within_a_margin_is_said_only_where_the_interval_lies_inside():
+    rng = np.random.default_rng(0)
+    level = rng.normal(0.7, 0.01, 12)
+    scores = {
+        "none": (level - 0.1).tolist(),
+        "kd": (level + rng.normal(0, 0.004, 12)).tolist(),
+        "a": (level + rng.normal(0, 0.004, 12)).tolist(),
+    }
+    result = margin(1.0, **scores)
+    assert re.fullmatch(
+        r"No winner: (kd and a|a and kd) are ahead, and equal within 1 point", heading(result)
+    )
+    assert any("are equal within 1 point (90 % CI" in d for d in verdict(result, TASK).details)
+    unsure = margin(0.1, **scores)
+    assert "cannot be told apart" in heading(unsure)
+    (size,) = [d for d in verdict(unsure, TASK).details if d.startswith("With 12 seeds")]
+    assert "0.1 points would take about" in size
+
+
+def test_collapsed_runs_are_counted_and_kept():
+    scores = {"none": [0.60, 0.61, 0.60, 0.61, 0.60], "kd": [0.70, 0.527, 0.70, 0.527, 0.70],
+              "a": [0.70, 0.705, 0.70, 0.695, 0.70]}  # fmt: skip
+    result = with_record(sweep(**scores), constant={"test": [0.473, 0.527]})
+    kd = next(a for a in arm_summaries(result, TASK) if a.name == "kd")
+    assert kd.collapsed == (12, 14)
+    assert kd.score == pytest.approx(np.mean(scores["kd"]))
+    caveat = caveats(result)["collapsed-runs"]
+    assert "2 of 5 confirm runs of kd collapsed" in caveat.message
+    assert "median 70.0" in caveat.message
+    cells = next(r.cells for r in arms_section.record(result).tasks[0].rows if r.cells[0] == "kd")
+    assert "5 (2 collapsed)" in cells
+
+
+def test_an_arm_that_collapses_less_often_is_more_reliable_where_that_is_sure():
+    kd = [0.70, 0.527] * 6
+    a = [0.70 + 0.002 * (k % 3) for k in range(12)]
+    result = with_record(sweep(none=[0.6] * 12, kd=kd, a=a), constant={"test": [0.473, 0.527]})
+    text = " ".join(verdict(result, TASK).details)
+    assert "a is more reliable than kd: 0 of 12 confirm runs collapsed or were lost against" in text
+    few = with_record(sweep(none=[0.6] * 4, kd=kd[:4], a=a[:4]), constant={"test": [0.473, 0.527]})
+    assert "more reliable" not in " ".join(verdict(few, TASK).details)
 
 
 # ------------------------------------------------------------------------------------- resuming

@@ -16,9 +16,10 @@ from raykd.report.charts import (
     reference_line,
 )
 from raykd.report.section import Section, template
+from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import Status, SweepResult
 from raykd.results.scales import Scale
-from raykd.results.stats import can_reach_significance, mean_ranks
+from raykd.results.stats import ALPHA, Ranks, rank_over_tasks
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -74,6 +75,7 @@ class ArmsRecord:
     tasks: tuple[TaskArms, ...]
     matrix_columns: tuple[str, ...]
     matrix: tuple[tuple[str, ...], ...]
+    matrix_note: str = ""
 
 
 def record(result: SweepResult) -> ArmsRecord | None:
@@ -89,6 +91,7 @@ def record(result: SweepResult) -> ArmsRecord | None:
         tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
         matrix_columns=columns,
         matrix=matrix,
+        matrix_note=_matrix_note(ranks),
     )
 
 
@@ -103,8 +106,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
     info = result.task(task)
     order = rank_arms(arms, info.mode)
     marks = _marks(result, task, len(order))
-    pairs = [a.versus.interval.n for a in arms if a.versus is not None]
-    has_p = can_reach_significance([a.p_holm for a in arms], max(pairs, default=0))
+    has_p = any(a.p_holm is not None for a in arms)
     return TaskArms(
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
@@ -134,40 +136,42 @@ def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
         parts[0] += ", although lower values are"
     parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
     if has_p:
-        parts.append("p is that of sign flips, corrected over the arms")
-    else:
-        others = sum(a.versus is not None for a in arms)
         parts.append(
-            f"No p values: with so few seeds the sign-flip test of {others} comparisons cannot "
-            "get below 0.05, whatever the scores"
-            if others
-            else "No arm can be compared with the baseline"
+            "p is that of a t test, and with its interval corrected for the number of arms: in "
+            "95 % of tables without a difference none is found"
         )
+    elif any(a.versus is not None for a in arms):
+        parts.append(f"No p values: fewer than {MIN_SEEDS} seeds decide nothing")
+    else:
+        parts.append("No arm can be compared with the baseline")
     return ". ".join(parts) + "."
 
 
 def _runs(arm: ArmSummary) -> str:
     """Confirm runs that count, and what became of the others."""
     planned = len(arm.seeds) + len(arm.lost) + len(arm.missing)
-    if planned == len(arm.seeds):
-        return str(planned)
-    lost = f"{len(arm.lost)} lost" if arm.lost else ""
-    missing = f"{len(arm.missing)} not run" if arm.missing else ""
-    return f"{len(arm.seeds)} of {planned} ({', '.join(p for p in (lost, missing) if p)})"
+    counts = {"lost": arm.lost, "not run": arm.missing, "collapsed": arm.collapsed}
+    found = ", ".join(f"{len(seeds)} {what}" for what, seeds in counts.items() if seeds)
+    ran = str(planned) if planned == len(arm.seeds) else f"{len(arm.seeds)} of {planned}"
+    return f"{ran} ({found})" if found else ran
 
 
 def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tuple[str, ...]:
     e, d = arm.confirmed, arm.versus
     interval = f"{scale.show(e.low)} to {scale.show(e.high)}" if e and e.has_interval else "n/a"
+    gap = arm.gap
+    share = (
+        f"{100 * gap.share:.0f} % ({100 * gap.low:.0f} to {100 * gap.high:.0f})" if gap else "n/a"
+    )
     if arm.name == baseline:
         difference = "baseline"
     elif d is None:
         difference = "n/a"
     else:
         sure = "" if not d.undecided else ", not told apart"
-        ends = f"{scale.signed(d.interval.low)} to {scale.signed(d.interval.high)}"
-        ends = f" ({ends}{sure})" if d.interval.has_interval else " (one seed)"
-        difference = scale.signed(d.interval.mean) + ends
+        wide = d.corrected
+        ends = f"{scale.signed(wide.low)} to {scale.signed(wide.high)}"
+        difference = scale.signed(d.mean) + (f" ({ends}{sure})" if d.n > 1 else " (one seed)")
     return (
         arm.name,
         scale.show(arm.score),
@@ -176,7 +180,7 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tupl
         _runs(arm),
         difference,
         *(["n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}"] if has_p else []),
-        "n/a" if arm.gap is None else f"{arm.gap * 100:.0f} %",
+        share,
     )
 
 
@@ -255,47 +259,73 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     )
 
 
-def _ranks(result: SweepResult) -> dict[str, float]:
+def _ranks(result: SweepResult) -> Ranks:
     scores = [
         {a.name: a.score for a in arm_summaries(result, t.name) if a.score is not None}
         for t in result.tasks
     ]
-    return mean_ranks(scores, [t.mode for t in result.tasks])
+    return rank_over_tasks(scores, [t.mode for t in result.tasks])
 
 
 def _matrix(
-    result: SweepResult, ranks: dict[str, float]
+    result: SweepResult, ranks: Ranks
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Means of every arm on every task, with mean ranks where there is a test of them."""
     tables = {t.name: {a.name: a for a in arm_summaries(result, t.name)} for t in result.tasks}
     rows = []
+    has_ranks = ranks.p is not None
     for arm in result.arms:
         cells = [
             scale_of(result, task).show(arms[arm].score) if arm in arms else "n/a"
             for task, arms in tables.items()
         ]
-        rank = f"{ranks[arm]:.2f}" if arm in ranks else "n/a"
-        rows.append((arm, *cells, rank))
+        rank = f"{ranks.means[arm]:.2f}" if arm in ranks.means else "n/a"
+        rows.append((arm, *cells, *([rank] if has_ranks else [])))
     teacher = [scale_of(result, t).show(teacher_score(result, t)) for t in tables]
-    rows.append(("(teacher)", *teacher, ""))
-    return ("arm", *tables, "mean rank"), tuple(rows)
+    rows.append(("(teacher)", *teacher, *([""] if has_ranks else [])))
+    return ("arm", *tables, *(["mean rank"] if has_ranks else [])), tuple(rows)
 
 
-def _heading(result: SweepResult, ranks: dict[str, float]) -> str:
-    if not ranks:
+def _matrix_note(ranks: Ranks) -> str:
+    """What the ranks say, and whether equal arms rank as differently."""
+    if ranks.p is None:
+        return "No ranks: a test of them takes three arms and two tasks."
+    alike = (len(ranks.means) + 1) / 2
+    return (
+        f"Rank 1 is best; ties share a rank, and {alike:g} is that of arms that are alike. Only "
+        f"arms confirmed on every task are ranked. Friedman's test: p = {ranks.p:.2g}."
+    )
+
+
+def _heading(result: SweepResult, ranks: Ranks) -> str:
+    if not ranks.means:
         return "No arm was confirmed on fresh seeds yet"
     if len(result.tasks) > 1:
-        order_by = sorted(ranks, key=lambda arm: ranks[arm])[:MAX_NAMED]
-        listed = ", ".join(f"{named(arm)} {ranks[arm]:.2f}" for arm in order_by)
-        return (
-            f"Mean ranks over {len(result.tasks)} tasks: {listed} "
-            f"(of {len(ranks)} arms; {(len(ranks) + 1) / 2:g} if all were alike)"
-        )
+        return _rank_heading(ranks, len(result.tasks))
     task = result.tasks[0].name
     scale = scale_of(result, task)
     order = rank_arms(arm_summaries(result, task), result.tasks[0].mode)
     listed = ", ".join(f"{named(a.name)} {scale.show(a.score)}" for a in order)
     teacher = teacher_score(result, task)
     return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
+
+
+def _rank_heading(ranks: Ranks, tasks: int) -> str:
+    """Mean ranks, only together with the test of whether they differ."""
+    if ranks.p is None:
+        return f"{len(ranks.means)} arms on {tasks} tasks"
+    if ranks.p >= ALPHA:
+        return (
+            f"No arm ranks above the others over {tasks} tasks beyond chance "
+            f"(Friedman's test, p = {ranks.p:.2g})"
+        )
+    order_by = sorted(ranks.means, key=lambda arm: ranks.means[arm])[:MAX_NAMED]
+    listed = ", ".join(f"{named(arm)} {ranks.means[arm]:.2f}" for arm in order_by)
+    alike = (len(ranks.means) + 1) / 2
+    return (
+        f"The arms rank differently over {tasks} tasks (Friedman's test, p = {ranks.p:.2g}): "
+        f"{listed} ({alike:g} if all were alike)"
+    )
 
 
 SECTION = Section(order=20, title="All arms", record=record, render=render)

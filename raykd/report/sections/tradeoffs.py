@@ -15,7 +15,7 @@ from raykd.report.studies import quiet_study
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import (
     arm_summaries,
-    compare_arms,
+    compare,
     metric_of,
     named,
     rank_arms,
@@ -100,7 +100,8 @@ def _finding(result: SweepResult, task: str, price: str) -> str:
         return f"No arm is better at a price: {named(best.name)} has the best score, and " + (
             "is the cheapest" if best is cheapest else f"costs about the least ({shown})"
         )
-    d = compare_arms(task_metric(result, task), best, cheapest)
+    together = compare(task_metric(result, task), arm_summaries(result, task))
+    d = together.difference(best.name, cheapest.name)
     if d is None or not d.better:
         return (
             f"{named(best.name)} costs more than {named(cheapest.name)} ({shown}), and cannot "

@@ -9,10 +9,10 @@ from raykd.params import show
 from raykd.report.section import Section, template
 from raykd.results.caveat import Caveat
 from raykd.results.diagnose import diagnose
+from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
-from raykd.results.stats import MIN_SEEDS
 from raykd.results.summary import ArmSummary, arm_summaries, metric_of, named, scale_of
-from raykd.results.verdict import Verdict, listed, verdict
+from raykd.results.verdict import Verdict, listed, sure_winners, verdict
 
 MAX_SHOWN_CAVEATS = 6
 MAX_NAMED = 4
@@ -102,17 +102,19 @@ def _measure(result: SweepResult, task: str) -> str:
 
 
 def _heading(cards: tuple[TaskVerdict, ...]) -> str:
-    leaders = [c.verdict.leader for c in cards if c.verdict.decided]
+    """The finding; over several tasks, of those winners that stand when all tasks are counted."""
     if len(cards) == 1:
         return _alone(cards[0].verdict)
-    if not leaders:
+    sure = sure_winners([c.verdict for c in cards])
+    if not sure:
         return f"No clear winner on any of the {len(cards)} tasks"
-    if len(set(leaders)) == 1 and len(leaders) == len(cards):
-        return f"{_take(leaders[0])}: ahead of every other arm on {_all(len(cards))} tasks"
-    parts = ", ".join(
-        f"{named(c.verdict.leader)} on {c.verdict.task}" for c in cards if c.verdict.decided
-    )
-    return f"A clear winner on {len(leaders)} of {len(cards)} tasks: {parts}"
+    corrected = f"corrected for {len(cards)} tasks"
+    leaders = {v.leader for v in sure}
+    if len(leaders) == 1 and len(sure) == len(cards):
+        alone = f"ahead of every other arm on {_all(len(cards))} tasks ({corrected})"
+        return f"{_take(leaders.pop())}: {alone}"
+    parts = ", ".join(f"{named(v.leader)} on {v.task}" for v in sure)
+    return f"A clear winner on {len(sure)} of {len(cards)} tasks, {corrected}: {parts}"
 
 
 def _take(arm: str) -> str:
@@ -124,7 +126,9 @@ def _alone(v: Verdict) -> str:
     if not v.leader:
         return "Nothing was measured yet"
     if v.decided:
-        return f"{_take(v.leader)}: ahead of every other arm on these seeds (least lead {v.lead})"
+        lead = f"ahead of every other arm {v.on} (least lead {v.lead})"
+        small = f"{named(v.leader)} is {lead}, but by less than matters to you"
+        return small if v.is_small else f"{_take(v.leader)}: {lead}"
     if len(v.leading) < 2 or v.seeds < MIN_SEEDS:
         why = "few seeds" if v.leading else "nothing was confirmed"
         why = "it lost confirm runs" if len(v.leading) == 1 and v.seeds >= MIN_SEEDS else why
@@ -134,6 +138,9 @@ def _alone(v: Verdict) -> str:
     shown = listed(names[:MAX_NAMED])
     if len(names) > MAX_NAMED:
         shown = f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} more"
+    if v.equal_within:
+        first = f"{shown} are ahead, and " if len(names) < v.compared else f"{shown} are "
+        return f"No winner: {first}equal within {v.equal_within}"
     behind = "are ahead; they " if len(names) < v.compared else ""
     return f"No winner yet: {shown} {behind}cannot be told apart"
 

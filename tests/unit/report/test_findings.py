@@ -145,9 +145,38 @@ def test_the_confirm_stage_is_no_part_of_what_the_search_cost(builder: Builder):
 
 
 def test_mean_ranks_stand_beside_what_equal_arms_would_have(result: SweepResult):
-    heading = arms.record(result).heading
-    assert heading.startswith("Mean ranks over 2 tasks: ckd 1.00, kd 2.00, no teacher 3.00")
-    assert heading.endswith("(of 3 arms; 2 if all were alike)")
+    record = arms.record(result)
+    # Three arms in the same order on two tasks: by chance in one of seven sweeps.
+    assert record.heading == (
+        "No arm ranks above the others over 2 tasks beyond chance (Friedman's test, p = 0.14)"
+    )
+    assert record.matrix_columns[-1] == "mean rank"
+    assert "2 is that of arms that are alike" in record.matrix_note
+    assert record.matrix_note.endswith("p = 0.14.")
+
+
+def test_mean_ranks_are_a_finding_only_where_they_differ_beyond_chance(result: SweepResult):
+    tasks = tuple(
+        dataclasses.replace(t, name=f"{t.name}{k}") for k in range(2) for t in result.tasks
+    )
+    trials = tuple(
+        dataclasses.replace(t, task=f"{t.task}{k}") for k in range(2) for t in result.trials
+    )
+    more = dataclasses.replace(result, tasks=tasks, trials=trials)
+    heading = arms.record(more).heading
+    assert heading.startswith("The arms rank differently over 4 tasks (Friedman's test, p = 0.018)")
+    assert heading.endswith("ckd 1.00, kd 2.00, no teacher 3.00 (2 if all were alike)")
+
+
+def test_two_arms_have_no_ranks(result: SweepResult):
+    methods = {k: v for k, v in result.spec["methods"].items() if k != "ckd"}
+    two = dataclasses.replace(
+        result, spec={**result.spec, "methods": methods},
+        trials=tuple(t for t in result.trials if t.arm != "ckd"),
+    )  # fmt: skip
+    record = arms.record(two)
+    assert record.heading == "2 arms on 2 tasks"
+    assert record.matrix_columns == ("arm", "glue/rte", "glue/mrpc")
 
 
 def as_text(result: SweepResult) -> SweepResult:

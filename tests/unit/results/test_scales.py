@@ -7,14 +7,9 @@ import dataclasses
 import pytest
 
 from raykd import registry
+from raykd.results.differences import PairedDifference, paired_difference
 from raykd.results.scales import KNOWN, UNITS, scale_named, unit_of
-from raykd.results.stats import (
-    PairedDifference,
-    can_reach_significance,
-    confidence_interval,
-    holm_correction,
-    paired_difference,
-)
+from raykd.results.stats import confidence_interval
 
 
 @pytest.mark.parametrize(
@@ -79,18 +74,3 @@ def test_better_is_a_direction():
     assert not worse.undecided
     assert not worse.better
     assert isinstance(worse, PairedDifference)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "arms", "speaks"), [(5, 1, False), (6, 1, True), (6, 2, False), (7, 3, True),
-                                  (7, 4, False), (30, 9, True)],
-)  # fmt: skip
-def test_when_corrected_sign_flips_can_be_small(pairs: int, arms: int, speaks: bool):
-    assert can_reach_significance([0.5] * arms, pairs) == speaks
-    if 6 <= pairs <= 20:  # the least one that can come out of so many comparisons
-        least = holm_correction([2 / 2**pairs] * arms)[0]
-        assert (least < 0.05) == speaks
-
-
-def test_nothing_compared_has_no_p_value():
-    assert not can_reach_significance([None, None], 10)

@@ -2,18 +2,16 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 from raykd.results.stats import (
     best_so_far,
     confidence_interval,
     expected_best,
-    gap_recovered,
     holm_correction,
-    mean_ranks,
-    paired_difference,
+    holm_levels,
+    rank_over_tasks,
     share_at_least,
-    sign_flip_test,
 )
 
 
@@ -41,91 +39,18 @@ def test_nan_and_infinite_values_are_left_out():
     assert confidence_interval([math.nan]) is None
 
 
-def test_pairing_uses_common_seeds_only_and_removes_the_shared_part():
-    # Differences 1, 2, 3 whatever the level of the seed; seed 9 has no partner.
-    d = paired_difference({1: 11, 2: 102, 3: 1003, 9: 5}, {1: 10, 2: 100, 3: 1000}, "max")
-    assert d is not None
-    assert (d.interval.mean, d.interval.sd, d.interval.n) == (2, 1, 3)
-    # t(0.975, 2) = 4.302653: half width 2.484, so zero is inside
-    assert d.interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), rel=1e-6)
-    assert d.undecided
-
-
-def test_with_a_metric_to_minimise_lower_counts_as_better():
-    d = paired_difference({1: 1.0, 2: 1.1}, {1: 2.0, 2: 2.1}, "min")
-    assert d is not None
-    assert d.interval.mean == pytest.approx(1.0)
-
-
-def test_arms_without_a_common_seed_have_no_difference():
-    assert paired_difference({1: 1.0}, {2: 1.0}, "max") is None
-
-
-def test_sign_flip_needs_six_pairs():
-    assert sign_flip_test([1.0] * 5) is None
-    # all 64 sign patterns: only all-plus and all-minus are as extreme
-    assert sign_flip_test([1.0] * 6) == pytest.approx(2 / 64)
-
-
-def test_sign_flip_counts_patterns_by_hand():
-    # Sum is 4; |sum of +-1 over 6| >= 4 happens for 0 or 1 minus signs: (1 + 6) * 2 of 64
-    assert sign_flip_test([1, 1, 1, 1, 1, -1]) == pytest.approx(14 / 64)
-
-
-@pytest.mark.parametrize("pairs", [6, 7, 10])
-def test_sign_flip_equals_the_permutation_test_of_scipy(pairs):
-    differences = np.random.default_rng(pairs).normal(0.5, 1.0, pairs)
-    theirs = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
-    )
-    assert sign_flip_test(list(differences)) == theirs.pvalue
-
-
-def test_sign_flip_counts_patterns_that_differ_by_rounding_only():
-    # Their sum is 0 but for rounding: every pattern is as extreme.
-    assert sign_flip_test([0.1, 0.2, 0.3, -0.1, -0.2, -0.3]) == 1.0
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.4])
-def test_sign_flip_of_many_pairs_is_the_paired_t_test_by_its_formula(shift):
-    differences = np.random.default_rng(0).normal(shift, 1.0, 25)
-    t = abs(differences.mean()) / (differences.std(ddof=1) / 5)
-    p = 2 * special.stdtr(24, -t)
-    assert sign_flip_test(list(differences)) == pytest.approx(p, rel=1e-12)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("difference", "p"), [(0.1, 0.0), (-0.1, 0.0), (0.0, 1.0)])
-def test_many_equal_differences_have_no_spread_to_test(difference, p):
-    almost = [difference * (1 + 1e-16 * k) for k in range(25)]
-    assert sign_flip_test(almost) == p
-
-
-def test_sign_flip_of_many_pairs_falls_back_to_the_t_test():
-    p = sign_flip_test([0.1, -0.1] * 15)
-    assert p == pytest.approx(1.0)
-
-
 def test_holm_is_monotone_and_skips_missing_ones():
     assert holm_correction([0.01, None, 0.04, 0.03]) == (0.03, None, 0.06, 0.06)
     assert holm_correction([0.9, 0.8]) == (1.0, 1.0)
 
 
-def test_gap_recovered_by_hand_in_both_directions():
-    none = confidence_interval([0.6, 0.6])
-    assert none is not None
-    assert gap_recovered(0.7, none, 0.8, "max") == pytest.approx(0.5)
-    loss = confidence_interval([2.0, 2.0])
-    assert loss is not None
-    assert gap_recovered(1.5, loss, 1.0, "min") == pytest.approx(0.5)
-
-
-def test_no_gap_when_the_teacher_is_not_better_than_the_noise():
-    none = confidence_interval([0.6, 0.7])  # standard error 0.05
-    assert none is not None
-    assert gap_recovered(0.7, none, 0.69, "max") is None
-    assert gap_recovered(0.7, none, 0.5, "max") is None
-    assert gap_recovered(0.7, none, 0.75, "max") is not None
+def test_holm_levels_exclude_zero_exactly_where_the_corrected_p_is_small():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        p_values = [None if rng.random() < 0.1 else float(rng.beta(0.3, 3)) for _ in range(6)]
+        levels = holm_levels(p_values)
+        for p, level, corrected in zip(p_values, levels, holm_correction(p_values), strict=True):
+            assert p is None or (p < level) == (corrected < 0.05)
 
 
 def test_best_so_far_skips_missing_values():
@@ -147,6 +72,17 @@ def test_share_at_least_respects_the_direction():
 
 
 def test_mean_ranks_share_places_and_respect_the_direction():
-    ranks = mean_ranks([{"a": 3, "b": 3, "c": 1}, {"a": 1, "b": 2, "c": 3}], ["max", "min"])
-    assert ranks == {"a": 1.25, "b": 1.75, "c": 3.0}
-    assert mean_ranks([{"a": 1, "b": 2}, {"a": 1}], ["max", "max"]) == {"a": 1.0}
+    ranks = rank_over_tasks([{"a": 3, "b": 3, "c": 1}, {"a": 1, "b": 2, "c": 3}], ["max", "min"])
+    assert ranks.means == {"a": 1.25, "b": 1.75, "c": 3.0}
+    assert rank_over_tasks([{"a": 1, "b": 2}, {"a": 1}], ["max", "max"]).means == {"a": 1.0}
+
+
+def test_ranks_are_tested_by_friedman_where_there_are_three_arms():
+    # Demsar 2006, 3.2.2, without ties: 12 N / (k (k + 1)) (sum R^2 - k (k + 1)^2 / 4)
+    tasks = [{"a": 3, "b": 2, "c": 1}, {"a": 3, "b": 2, "c": 1}, {"a": 3, "b": 1, "c": 2}]
+    ranks = rank_over_tasks(tasks, ["max"] * 3)
+    means = np.array(list(ranks.means.values()))
+    statistic = 12 * 3 / (3 * 4) * ((means**2).sum() - 3 * 16 / 4)
+    assert ranks.p == pytest.approx(stats.chi2.sf(statistic, 2))
+    assert rank_over_tasks([{"a": 3, "b": 2}] * 4, ["max"] * 4).p is None
+    assert rank_over_tasks([{"a": 1, "b": 1, "c": 1}] * 2, ["max"] * 2).p is None

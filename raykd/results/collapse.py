@@ -1,0 +1,76 @@
+"""Collapsed confirm runs: those at the level of one answer, or far below the others of their arm.
+
+They are counted and shown, and never left out of a mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+from scipy import stats
+
+FAR = 5.0
+"""So many deviations below the median of its arm a run is no ordinary one: of those, 1 in 300 is."""
+_TO_SD = 1.4826  # from the median absolute deviation of a normal distribution
+MIN_RUNS = 4
+"""Of fewer runs of an arm the median may itself be a collapsed one."""
+
+
+def collapsed_runs(
+    arms: Mapping[str, Mapping[int, float]],
+    mode: str,
+    *,
+    constant: Sequence[float] = (),
+    error: float = 0.0,
+    min_sd: float = 0.0,
+) -> dict[str, tuple[int, ...]]:
+    """The seeds of each arm whose run collapsed.
+
+    A run has collapsed if it is not better, by more than a standard error, than what one answer for
+    every row scores, although the best run of its arm is by three or more; or if it is `FAR` robust
+    deviations below the median of its arm. The deviation is the larger one of the arm's own and
+    that of all arms, so that an arm that happens to lie close together is not torn apart.
+
+    Args:
+        arms: Arm to seed to value.
+        mode: ``max`` or ``min``.
+        constant: What predictions that are the same for every row score.
+        error: The standard error of such a score over rows.
+        min_sd: The least deviation that the test split can tell from none.
+    """
+    sign = -1.0 if mode == "min" else 1.0
+    values = {name: {s: sign * v for s, v in own.items()} for name, own in arms.items() if own}
+    floor = max((sign * c for c in constant), default=-math.inf)
+    centre = {name: median(own.values()) for name, own in values.items()}
+    spread = {
+        name: _TO_SD * median(abs(v - centre[name]) for v in own.values())
+        for name, own in values.items()
+    }
+    apart = [v - centre[name] for name, own in values.items() for v in own.values()]
+    together = _TO_SD * float(np.median(np.abs(apart))) if apart else 0.0
+    found: dict[str, tuple[int, ...]] = {}
+    for name, own in values.items():
+        learns = max(own.values()) > floor + 3 * error
+        bar = centre[name] - FAR * max(spread[name], together, min_sd)
+        found[name] = tuple(
+            seed
+            for seed, v in own.items()
+            if (learns and v <= floor + error) or (len(own) >= MIN_RUNS and v < bar)
+        )
+    return found
+
+
+def more_reliable(failed: int, runs: int, other_failed: int, other_runs: int) -> float:
+    """Fisher's exact p value, two-sided, that two arms fail equally often.
+
+    Args:
+        failed: Runs of one arm that collapsed or were lost.
+        runs: All of its runs.
+        other_failed: Of the other arm.
+        other_runs: All of the other arm's.
+    """
+    table = [[failed, runs - failed], [other_failed, other_runs - other_failed]]
+    return float(stats.fisher_exact(table).pvalue)

@@ -1,0 +1,255 @@
+"""The sentences of the verdict: differences, gaps, ties and sizes in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raykd.results.collapse import more_reliable
+from raykd.results.differences import MIN_SEEDS, PairedDifference
+from raykd.results.power import POWER, rows_needed, seeds_needed, smallest_difference
+from raykd.results.records import SeedPlanRecord
+from raykd.results.scales import Scale
+from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
+from raykd.results.summary import ArmSummary, TaskMetric, named
+
+_ROUNDING = 1e-12  # differences below are those of equal values
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def comparison(
+    leader: ArmSummary, rival: ArmSummary, d: PairedDifference | None, measure: TaskMetric
+) -> str:
+    """Two arms in one sentence, which says "beats" only where that is sure."""
+    scale = measure.scale
+    means = f"{scale.show(leader.score)} against {scale.show(rival.score)}"
+    both = f"{leader.name} and {rival.name}"
+    clause = _which_is_none(leader, rival)
+    if d is None:
+        return f"{both} share no confirm seed, so they cannot be compared ({means}){clause}."
+    if d.n < 2:
+        return (
+            f"{both} cannot be told apart on one seed ({means}): one seed gives no "
+            f"interval{clause}."
+        )
+    by, ci = f"{_size(scale, abs(d.mean))} {scale.unit}", _printed(scale, d)
+    if d.better and not leader.lost:
+        return f"{leader.name} beats {rival.name} by {by} ({ci}){clause}."
+    if abs(d.mean) < _ROUNDING:
+        return f"{both} cannot be told apart: their means are equal ({ci}){clause}."
+    ahead = f"{leader.name if d.mean > 0 else rival.name} is ahead by {by}"
+    return f"{both} cannot be told apart: {ahead}, but {_why_not(leader, d)} ({ci}){clause}."
+
+
+def _why_not(leader: ArmSummary, d: PairedDifference) -> str:
+    """Why a difference is not taken for one."""
+    e = d.interval
+    if d.better:
+        runs = len(leader.lost) + len(leader.seeds)
+        return f"{leader.name} lost {len(leader.lost)} of its {runs} confirm runs"
+    if d.n < MIN_SEEDS:
+        return f"fewer than {MIN_SEEDS} seeds decide nothing"
+    if e.low <= 0.0 <= e.high:
+        return "the interval contains zero"
+    return (
+        "only on the seeds that both have"
+        if e.high < 0.0
+        else (f"{d.n} equal differences are no certainty")
+    )
+
+
+def _printed(scale: Scale, d: PairedDifference) -> str:
+    """``95 % CI 0.3 to 2.1, 5 seeds and 277 rows``."""
+    e = d.interval
+    rows = f" and {d.error.rows:,} rows" if d.error.rows else ", on these rows"
+    return f"{_percent(d.alpha)} % CI {_ends(scale, e)}, {d.n} seeds{rows}"
+
+
+def _percent(alpha: float) -> str:
+    return f"{100 * (1 - alpha):.3g}"
+
+
+def about(d: PairedDifference | None) -> str:
+    """What a claim is about, as far as it was measured."""
+    return "over seeds and rows" if d is not None and d.error.rows else "on these rows"
+
+
+def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDifference) -> str:
+    """The leader is better than another arm."""
+    by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
+    first = named(leader.name, first=True)
+    return f"{first} beats {named(other)} by {by} ({_printed(measure.scale, d)})."
+
+
+def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:
+    """``1.2 points over kd, 0.3 to 2.1``."""
+    size = f"{_size(scale, d.mean)} {scale.unit}"
+    return f"{size} over {named(name)}, {_ends(scale, d.interval)}"
+
+
+def gap(leader: ArmSummary, none: ArmSummary, teacher: float, scale: Scale) -> str:
+    """How much of the gap between no teacher and teacher the leader recovers."""
+    span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
+    if leader.name == none.name:
+        return f"No arm with a teacher is ahead of the one without; the gap is between {span}."
+    if leader.gap is None:
+        return (
+            f"The gap between {span} is too small against the spread over seeds, so no share of it "
+            "is given."
+        )
+    ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
+    return (
+        f"{leader.name} recovers {100 * leader.gap.share:.0f} % of the gap between {span} ({ends}, "
+        "if teachers vary from seed to seed as these students do; this one was trained once)."
+    )
+
+
+def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> list[str]:
+    """Arms that the leader cannot be told apart from, beside the one in the headline."""
+    others = [named(a.name) for a in close if a.name != rival.name]
+    if not others:
+        return []
+    first = named(leader.name, first=True)
+    return [f"{first} cannot be told apart from {listed(others)} either."]
+
+
+def left_out(broken: Sequence[ArmSummary]) -> list[str]:
+    """Arms that lost so many runs that they are no part of the comparison."""
+    return [
+        f"{named(a.name, first=True)} lost {len(a.lost)} of {len(a.lost) + len(a.seeds)} confirm "
+        "runs and is left out of the comparison."
+        for a in broken
+    ]
+
+
+def margin(measure: TaskMetric) -> str:
+    """``1 point``, ``0.05 nats``: the margin that matters, in the unit of the report."""
+    value = measure.margin * measure.scale.factor
+    unit = measure.scale.unit
+    return f"{value:g} {'point' if unit == 'points' and value == 1 else unit}"
+
+
+def of_size(
+    measure: TaskMetric,
+    leader: ArmSummary,
+    rival: ArmSummary,
+    d: PairedDifference | None,
+    *,
+    decided: bool,
+    equal: bool,
+) -> list[str]:
+    """What the size of a difference means: too small to matter, equal, or not to be found here."""
+    if d is None or d.n < 2:
+        return []
+    scale = measure.scale
+    if decided:
+        if not 0.0 < d.mean < measure.margin:
+            return []
+        return [f"The lead is sure, but smaller than your margin of {margin(measure)}."]
+    both = f"{named(leader.name, first=True)} and {named(rival.name)}"
+    if equal or (measure.margin > 0 and d.within(measure.margin)):
+        ends = f"{_percent(2 * d.alpha)} % CI {_ends(scale, d.interval_at(2 * d.alpha))}"
+        return [f"{both} are equal within {margin(measure)} ({ends})."]
+    if d.better:
+        return []
+    return [_could_have_found(measure, d)]
+
+
+def _could_have_found(measure: TaskMetric, d: PairedDifference) -> str:
+    """The least difference that a sweep of this size finds, and what a smaller one would take."""
+    scale, least = measure.scale, smallest_difference(d)
+    rows = f" and {d.error.rows:,} rows" if d.error.rows else ""
+    text = (
+        f"With {d.n} seeds{rows}, differences from about {_size(scale, least)} {scale.unit} on are "
+        f"found ({100 * POWER:.0f} % power)"
+    )
+    size = measure.margin or abs(d.mean)
+    if size < _ROUNDING or size >= least:
+        return f"{text}."
+    what = f"{_size(scale, size)} {scale.unit}"
+    seeds, more = seeds_needed(d, size), rows_needed(d, size)
+    if seeds is not None:
+        return f"{text}; {what} would take about {seeds} seeds an arm."
+    if more is not None:
+        return f"{text}; {what} would take about {more:,} test rows, with as many seeds."
+    more_of = "seeds and rows" if d.error.rows else "seeds"
+    return f"{text}; {what} would take more {more_of} than any sweep has."
+
+
+def reliability(leader: ArmSummary, others: Sequence[ArmSummary]) -> list[str]:
+    """Arms whose runs collapse or are lost more often than the leader's, or less often."""
+    own, runs = _bad(leader)
+    p_values = [more_reliable(own, runs, *_bad(a)) for a in others]
+    found = []
+    for arm, p in zip(others, holm_correction(p_values), strict=True):
+        bad, count = _bad(arm)
+        if p is None or p >= ALPHA:
+            continue
+        good, worse = (leader, arm) if own / runs < bad / count else (arm, leader)
+        of_good, of_worse = _bad(good), _bad(worse)
+        found.append(
+            f"{named(good.name, first=True)} is more reliable than {named(worse.name)}: "
+            f"{of_good[0]} of {of_good[1]} confirm runs collapsed or were lost against "
+            f"{of_worse[0]} of {of_worse[1]} (Fisher's exact test, p = {p:.2g})."
+        )
+    return found
+
+
+def _bad(arm: ArmSummary) -> tuple[int, int]:
+    """Runs that collapsed or were lost, and all runs that were begun."""
+    return len(arm.collapsed) + len(arm.lost), len(arm.seeds) + len(arm.lost)
+
+
+def of_plan(plan: SeedPlanRecord | None) -> list[str]:
+    """Which look of a plan of seeds ended the confirm stage, and why."""
+    if plan is None or not plan.ended:
+        return []
+    number = next(i for i, look in enumerate(plan.looks) if plan.seeds <= look)
+    which = _ORDINALS[number] if number < len(_ORDINALS) else f"{number + 1}th"
+    why = {
+        "decided": "it was decided",
+        "futile": "more seeds were unlikely to decide it",
+        "last": "that was the last one",
+    }[plan.ended]
+    return [
+        f"The plan had looks at {listed([str(n) for n in plan.looks])} seeds; it ended at the "
+        f"{which} one ({plan.looks[number]} seeds, level {100 * plan.levels[number]:.2g} %): {why}."
+    ]
+
+
+def own_interval(arm: ArmSummary, scale: Scale) -> str:
+    """The interval of one arm by itself."""
+    e = arm.confirmed
+    if e is None or not e.has_interval:
+        return " (1 seed, no interval)"
+    return f" (95 % CI {scale.show(e.low)} to {scale.show(e.high)}, {e.n} seeds)"
+
+
+def _which_is_none(*arms: ArmSummary) -> str:
+    """What ``none`` is, for a sentence that gives it by name."""
+    found = next((a.name for a in arms if named(a.name) != a.name), "")
+    return f"; {found} is the student without a teacher" if found else ""
+
+
+def _size(scale: Scale, value: float) -> str:
+    return _end(scale, value).lstrip("+-")
+
+
+def _end(scale: Scale, value: float) -> str:
+    """A difference, with a digit more where it would be written as zero and is not."""
+    shown = scale.show(value)
+    if scale.factor == 100 and abs(value) > _ROUNDING and float(shown) == 0.0:
+        return f"{value * 100:.2g}"
+    return shown
+
+
+def _ends(scale: Scale, e: ConfidenceInterval) -> str:
+    """Both ends of an interval, with digits enough to see that it has a width."""
+    low, high = _end(scale, e.low), _end(scale, e.high)
+    if low == high and e.low < e.high:
+        low, high = (f"{v * scale.factor:.6g}" for v in (e.low, e.high))
+    return f"{low} to {high}"

@@ -1,0 +1,46 @@
+"""Runs that collapsed are found, and ordinary ones are not."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raykd.results.collapse import collapsed_runs, more_reliable
+
+ERROR = float(np.sqrt(0.527 * 0.473 / 277))
+
+
+def of(*values: float) -> dict[int, float]:
+    return dict(enumerate(values, start=11))
+
+
+def test_a_run_at_the_level_of_one_answer_has_collapsed():
+    arms = {"kd": of(0.70, 0.527, 0.69, 0.531, 0.70), "ckd": of(0.70, 0.71, 0.69, 0.7, 0.71)}
+    found = collapsed_runs(arms, "max", constant=[0.473, 0.527], error=ERROR)
+    assert found == {"kd": (12, 14), "ckd": ()}
+
+
+def test_an_arm_that_never_learns_has_not_collapsed():
+    found = collapsed_runs({"none": of(0.53, 0.54, 0.52)}, "max", constant=[0.527], error=ERROR)
+    assert found == {"none": ()}
+
+
+def test_a_run_far_below_its_arm_has_collapsed_whatever_the_direction():
+    losses = {"a": of(1.00, 1.02, 0.99, 1.01, 3.0), "b": of(1.1, 1.12, 1.08, 1.11, 1.09)}
+    assert collapsed_runs(losses, "min") == {"a": (15,), "b": ()}
+
+
+def test_ordinary_runs_are_rarely_taken_for_collapsed_ones():
+    rng = np.random.default_rng(0)
+    flagged = total = 0
+    for _ in range(400):
+        arms = {f"a{k}": of(*rng.normal(0.66, 0.012, 5)) for k in range(3)}
+        found = collapsed_runs(arms, "max", min_sd=1 / 277)
+        flagged += sum(len(seeds) for seeds in found.values())
+        total += 15
+    assert flagged / total < 0.005
+
+
+def test_reliability_is_fishers_exact_test():
+    # Both margins fixed, 5 of 20 runs failed, all in one arm: p = 2 * C(10, 5) / C(20, 5)
+    assert more_reliable(0, 10, 5, 10) == pytest.approx(2 * 252 / 15504)
+    assert more_reliable(1, 5, 2, 5) == pytest.approx(stats.fisher_exact([[1, 4], [2, 3]]).pvalue)
