@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 FAR = 5.0
-"""So many deviations below the median of its arm a run is no ordinary one: of those, 1 in 300 is."""
+"""So many deviations below the median of its arm a run is no ordinary one (1 in 300 is)."""
 _TO_SD = 1.4826  # from the median absolute deviation of a normal distribution
 MIN_RUNS = 4
 """Of fewer runs of an arm the median may itself be a collapsed one."""

@@ -156,8 +156,8 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
 _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, lost_confirm, collapsed, teacher_rows, few_seeds, undecided,
-    weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt, _unfinished,
-    missing, other_runs, mixed_precision, one_search,
+    weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt,
+    _unfinished, missing, other_runs, mixed_precision, one_search,
 )  # fmt: skip
 
 

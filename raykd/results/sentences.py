@@ -183,6 +183,8 @@ def _could_have_found(measure: TaskMetric, d: PairedDifference) -> str:
 def reliability(leader: ArmSummary, others: Sequence[ArmSummary]) -> list[str]:
     """Arms whose runs collapse or are lost more often than the leader's, or less often."""
     own, runs = _bad(leader)
+    if not own and not any(_bad(a)[0] for a in others):
+        return []
     p_values = [more_reliable(own, runs, *_bad(a)) for a in others]
     found = []
     for arm, p in zip(others, holm_correction(p_values), strict=True):
