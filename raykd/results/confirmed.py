@@ -71,7 +71,11 @@ def confirmed(
         best = max(own, key=lambda p: _standing(own[p], newest[p]))
         speaking.append((best, sum(len(c.runs) for p, c in own.items() if p != best)))
     sign = 1.0 if mode == "min" else -1.0
-    place, others = min(speaking, key=lambda s: (*_preference(found[s[0]], sign), s[0][0]))
+    place, others = (
+        speaking[0]
+        if len(speaking) == 1
+        else min(speaking, key=lambda s: (*_preference(found[s[0]], sign), s[0][0]))
+    )
     chosen = found[place]
     return Confirmed(
         runs=chosen.runs, seeds=chosen.seeds, lost=chosen.lost, missing=chosen.missing,

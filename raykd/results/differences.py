@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from raykd.results.stats import ALPHA, ConfidenceInterval
+from raykd.results.stats import ALPHA, ConfidenceInterval, critical
 from raykd.results.variance import (
-    Parts,
     Prior,
     StandardError,
     over_seeds,
@@ -105,11 +104,6 @@ class PairedDifference:
     @property
     def _is_flat(self) -> bool:
         return self.n < MIN_EQUAL and self.error.value <= _FLAT * max(abs(self.mean), 1e-300)
-
-
-def critical(alpha: float, df: float) -> float:
-    """Student's t that is exceeded, in either direction, with probability `alpha`."""
-    return float(special.stdtrit(df, 1 - alpha / 2))
 
 
 def paired_difference(
@@ -241,9 +235,3 @@ class Comparison:
             return None
         difference = np.array([of[s] - against[s] for s in self.shared])
         return prior_of(self._scores, difference)
-
-
-__all__ = [
-    "MIN_SEEDS", "Comparison", "ConfirmScores", "Outcomes", "PairedDifference", "Parts",
-    "critical", "paired_difference",
-]  # fmt: skip

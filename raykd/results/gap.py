@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raykd.results.differences import MIN_SEEDS, critical
-from raykd.results.stats import ALPHA
+from raykd.results.differences import MIN_SEEDS
+from raykd.results.stats import ALPHA, critical
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from scipy import special
 
-from raykd.results.differences import PairedDifference, critical
+from raykd.results.differences import PairedDifference
+from raykd.results.stats import critical
 
 POWER = 0.8
 """Share of sweeps that are to find a difference of the size that is asked about."""

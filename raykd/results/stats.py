@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 ALPHA = 0.05
 """Share of claims without a difference behind them that may go wrong."""
@@ -64,8 +64,13 @@ def confidence_interval(
     if n == 1:
         return ConfidenceInterval(mean=mean, sd=math.nan, n=1, low=math.nan, high=math.nan)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
-    half = float(stats.t.ppf(1 - alpha / 2, n - 1)) * max(sd, min_sd) / math.sqrt(n)
+    half = critical(alpha, n - 1) * max(sd, min_sd) / math.sqrt(n)
     return ConfidenceInterval(mean=mean, sd=sd, n=n, low=mean - half, high=mean + half)
+
+
+def critical(alpha: float, df: float) -> float:
+    """Student's t that is exceeded, in either direction, with probability `alpha`."""
+    return float(special.stdtrit(df, 1 - alpha / 2))
 
 
 def holm_correction(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
