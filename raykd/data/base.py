@@ -321,6 +321,16 @@ class Task(ABC):
         """Every metric, from the sum of all tallies."""
         raise NotImplementedError(f"{self.name} is scored as a whole")
 
+    def text_outcomes(
+        self, metric: str, texts: Sequence[str], references: EvalReferences
+    ) -> Array | None:
+        """What each text adds to one of `text_metrics`, ``[N]``; None where that is not known."""
+        return None
+
+    def row_outcomes(self, metric: str, logits: Array, encoded: TokenizedDataset) -> Array | None:
+        """What each row adds to a metric (`raykd.data.row_outcomes`), ``[N]``; None: not known."""
+        return None
+
     @abstractmethod
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task.

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data import columns, metrics
+from raykd.data import columns, metrics, row_outcomes
 from raykd.data.base import Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
-from raykd.data.squad_metrics import score_answers
+from raykd.data.squad_metrics import answer_values
 from raykd.data.table import Table
 
 WRONG_RIGHT = ("wrong", "right")
@@ -49,10 +49,12 @@ class ChoiceTask(FileTask):
     Attributes:
         read: Questions from raw columns.
         scores: Every metric from the choice that is most likely right in each question.
+        outcomes: What each question adds to each metric.
     """
 
     read: Callable[[Table], Iterable[Question]]
     scores: Callable[[Array, TokenizedDataset], Mapping[str, float]]
+    outcomes: Callable[[Array, TokenizedDataset], Mapping[str, Array]]
     labels: tuple[str, ...] = WRONG_RIGHT
 
     def read_table(self, table: Table) -> Examples:
@@ -100,6 +102,10 @@ class ChoiceTask(FileTask):
             return dict.fromkeys(self.metrics, float("nan"))
         return self.scores(logits, encoded)
 
+    def row_outcomes(self, metric: str, logits: Array, encoded: TokenizedDataset) -> Array | None:
+        """What each question adds to a metric."""
+        return self.outcomes(logits, encoded)[metric]
+
 
 def _references(encoded: TokenizedDataset) -> EvalReferences:
     assert encoded.references is not None
@@ -114,9 +120,14 @@ def chosen(logits: Array, encoded: TokenizedDataset) -> Array:
     return first
 
 
+def right_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
+    """Whether the most likely choice of each question is right, ``[Q]``, as ``accuracy``."""
+    return {"accuracy": encoded.labels[chosen(logits, encoded)]}
+
+
 def choice_accuracy(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
     """Share of questions whose most likely choice is right."""
-    return {"accuracy": float(encoded.labels[chosen(logits, encoded)].mean())}
+    return {"accuracy": float(right_choices(logits, encoded)["accuracy"].mean())}
 
 
 def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
@@ -128,9 +139,29 @@ def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]
     return {"f1_a": metrics.f1(predicted, encoded.labels), "exact_match": float(whole.mean())}
 
 
-def free_text_answer(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
-    """Exact match and F1 of the words that the most likely choice stands for (ReCoRD)."""
+def outcomes_of_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
+    """What each question adds to the metrics of `all_choices`."""
+    predicted = logits.argmax(axis=1)
+    _, group = np.unique(_references(encoded).groups, return_inverse=True)
+    wrong = np.bincount(group, predicted != encoded.labels)
+    hits = np.bincount(group, (predicted == 1) & (encoded.labels == 1))
+    both = np.bincount(group, (predicted == 1).astype(np.int64) + (encoded.labels == 1))
+    return {
+        "f1_a": row_outcomes.of_ratio(2 * hits, both),
+        "exact_match": (wrong == 0).astype(np.float64),
+    }
+
+
+def free_text_values(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
+    """Exact match and F1 of each question, see `free_text_answer`."""
     references = _references(encoded)
     picked = chosen(logits, encoded)
     accepted = [references.answers[references.groups[row]] for row in picked]
-    return score_answers([references.texts[row] for row in picked], accepted)
+    values = answer_values([references.texts[row] for row in picked], accepted)
+    return {name: np.asarray(of) for name, of in values.items()}
+
+
+def free_text_answer(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
+    """Exact match and F1 of the words that the most likely choice stands for (ReCoRD)."""
+    values = free_text_values(logits, encoded)
+    return row_outcomes.means({name: of.tolist() for name, of in values.items()})

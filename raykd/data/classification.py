@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raykd.data import columns, metrics
+from raykd.data import columns, metrics, row_outcomes
 from raykd.data.base import Array, Examples, Task, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
@@ -30,6 +30,11 @@ class TextTask(Task):
         """Every metric of the task."""
         score = metrics.score_classes if self.task_kind.has_class_names else metrics.score_values
         return score(self.metrics, logits, encoded.labels)
+
+    def row_outcomes(self, metric: str, logits: Array, encoded: TokenizedDataset) -> Array | None:
+        """What each row adds to a metric."""
+        of = row_outcomes.of_classes if self.task_kind.has_class_names else row_outcomes.of_values
+        return of(metric, logits, encoded.labels)
 
 
 @dataclass(frozen=True, kw_only=True)

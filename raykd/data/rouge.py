@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from raykd.data.row_outcomes import means
+
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ALONE = frozenset({
     "CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "BOPOMOFO", "YI", "NUSHU", "TANGUT",
@@ -60,6 +62,21 @@ def same_words(prediction: str, references: Sequence[str]) -> float:
     return float(any(_plain(prediction) == _plain(reference) for reference in references))
 
 
+def generated_values(
+    predictions: Sequence[str], references: Sequence[Sequence[str]]
+) -> dict[str, list[float]]:
+    """``rouge_l`` and ``exact_match`` of every text, in [0, 1].
+
+    Raises:
+        ValueError: The two are not equally many.
+    """
+    pairs = list(zip(predictions, references, strict=True))
+    return {
+        "rouge_l": [rouge_l(p, r) for p, r in pairs],
+        "exact_match": [same_words(p, r) for p, r in pairs],
+    }
+
+
 def score_generated(
     predictions: Sequence[str], references: Sequence[Sequence[str]]
 ) -> dict[str, float]:
@@ -68,11 +85,7 @@ def score_generated(
     Raises:
         ValueError: The two are not equally many.
     """
-    pairs = list(zip(predictions, references, strict=True))
-    return {
-        "rouge_l": sum(rouge_l(p, r) for p, r in pairs) / len(pairs),
-        "exact_match": sum(same_words(p, r) for p, r in pairs) / len(pairs),
-    }
+    return means(generated_values(predictions, references))
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,8 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from raykd.data.row_outcomes import means
+
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -41,10 +43,17 @@ def best(measure: Callable[[str, str], float], predicted: str, accepted: Sequenc
     return max(measure(predicted, answer) for answer in accepted)
 
 
-def score_answers(predicted: Sequence[str], accepted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Mean ``exact_match`` and ``f1`` over questions, in [0, 1]."""
+def answer_values(
+    predicted: Sequence[str], accepted: Sequence[Sequence[str]]
+) -> dict[str, list[float]]:
+    """``exact_match`` and ``f1`` of every question, in [0, 1]."""
     pairs = list(zip(predicted, accepted, strict=True))
     return {
-        "exact_match": sum(best(exact_match, p, a) for p, a in pairs) / len(pairs),
-        "f1": sum(best(token_f1, p, a) for p, a in pairs) / len(pairs),
+        "exact_match": [best(exact_match, p, a) for p, a in pairs],
+        "f1": [best(token_f1, p, a) for p, a in pairs],
     }
+
+
+def score_answers(predicted: Sequence[str], accepted: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Mean ``exact_match`` and ``f1`` over questions, in [0, 1]."""
+    return means(answer_values(predicted, accepted))

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import EXPLAIN, PREDICT, EvalReferences, Examples, TokenizedDataset
+from raykd.data.base import EXPLAIN, PREDICT, Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
-from raykd.data.rouge import score_generated
+from raykd.data.rouge import generated_values
+from raykd.data.row_outcomes import means
 from raykd.data.table import Faults, Table
 from raykd.data.token_scores import TokenTask
 from raykd.data.values import shown
@@ -108,7 +109,7 @@ def same_text(text: str, accepted: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """The share of texts that are right.
+    """Whether texts are right; the share of them is the accuracy.
 
     Attributes:
         right: Whether a text is one of those accepted.
@@ -118,10 +119,10 @@ class Accuracy:
 
     def __call__(
         self, texts: Sequence[str], accepted: Sequence[Sequence[str]]
-    ) -> Mapping[str, float]:
-        """``accuracy``."""
-        pairs = list(zip(texts, accepted, strict=True))
-        return {"accuracy": sum(self.right(t, a) for t, a in pairs) / len(pairs)}
+    ) -> Mapping[str, list[float]]:
+        """``accuracy`` of every text, 1 or 0."""
+        pairs = zip(texts, accepted, strict=True)
+        return {"accuracy": [float(self.right(t, a)) for t, a in pairs]}
 
 
 def with_task_prefix(rows: Examples, name: str) -> Examples:
@@ -140,11 +141,12 @@ class GenerationTask(TokenTask):
     """A task whose rows are prompts and responses, for decoders and for encoder-decoders.
 
     Attributes:
-        measure: Every metric of `text_metrics` from texts and the accepted responses of each.
+        measure: Every metric of `text_metrics`, text by text, from texts and the accepted
+            responses of each; their means are the metrics.
     """
 
-    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, float]] = (
-        score_generated
+    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, Sequence[float]]] = (
+        generated_values
     )
     kind: str = "causal_lm"
     metric: str = "log_likelihood"
@@ -213,4 +215,10 @@ class GenerationTask(TokenTask):
 
     def score_texts(self, texts: Sequence[str], references: EvalReferences) -> Mapping[str, float]:
         """Metrics of generated text."""
-        return self.measure(texts, references.answers)
+        return means(self.measure(texts, references.answers))
+
+    def text_outcomes(
+        self, metric: str, texts: Sequence[str], references: EvalReferences
+    ) -> Array | None:
+        """What each text adds to a metric."""
+        return np.asarray(self.measure(texts, references.answers)[metric])

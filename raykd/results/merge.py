@@ -54,6 +54,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         interrupted=any(p.interrupted for p in parts),
         worked=math.fsum(p.worked for p in parts),
         notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
+        row_outcomes=_same_rows(parts),
     )
 
 
@@ -85,10 +86,34 @@ def _renamed(result: SweepResult, counts: Mapping[str, int], keep_references: bo
         }
         methods[name(arm)] = {**method, **both}
     trials = tuple(
-        dataclasses.replace(t, arm=name(t.arm), trial_id=f"{result.run}/{t.trial_id}")
+        dataclasses.replace(
+            t,
+            arm=name(t.arm),
+            trial_id=f"{result.run}/{t.trial_id}",
+            row_outcomes=t.row_outcomes and f"{result.run}/{t.row_outcomes}",
+        )
         for t in result.trials
     )
-    return dataclasses.replace(result, spec={**result.spec, "methods": methods}, trials=trials)
+    return dataclasses.replace(
+        result,
+        spec={**result.spec, "methods": methods},
+        trials=trials,
+        row_outcomes={f"{result.run}/{name}": v for name, v in result.row_outcomes.items()},
+    )
+
+
+def _same_rows(parts: Sequence[SweepResult]) -> dict[str, Any]:
+    """The outcomes on tasks that have the same rows in all runs: others pair nothing."""
+    prints: dict[str, set[str]] = {}
+    for part in parts:
+        for task in part.tasks:
+            prints.setdefault(task.name, set()).add(task.data_fingerprint)
+    return {
+        t.row_outcomes: part.row_outcomes[t.row_outcomes]
+        for part in parts
+        for t in part.trials
+        if t.row_outcomes in part.row_outcomes and len(prints[t.task]) == 1
+    }
 
 
 def _identity(result: SweepResult) -> dict[str, Any]:

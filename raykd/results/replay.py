@@ -11,6 +11,7 @@ from typing import Any
 from raykd.results.records import (
     DerivedTeacher,
     Evaluation,
+    SeedPlanRecord,
     Status,
     TaskRecord,
     TeacherRecord,
@@ -38,6 +39,7 @@ class Replay:
             the configuration, one for each configuration that bore the id.
         derived: Task name and key to derived teacher.
         spans: Timeline entries beside trials.
+        seed_plans: Task name to the plan by which confirm seeds are added.
         started: Time of the first event of the sweep.
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
         interrupted: Whether the user stopped it.
@@ -52,6 +54,7 @@ class Replay:
     finished_trials: dict[tuple[str, str], TrialResult] = field(default_factory=dict)
     derived: dict[tuple[str, str], DerivedTeacher] = field(default_factory=dict)
     spans: list[Mapping[str, Any]] = field(default_factory=list)
+    seed_plans: dict[str, SeedPlanRecord] = field(default_factory=dict)
     started: float = 0.0
     finished: float = 0.0
     interrupted: bool = False
@@ -85,6 +88,8 @@ class Replay:
             "trial_report": self._trial_report,
             "trial_finished": self._trial_finished,
             "derived_teacher": self._derived_teacher,
+            "seed_plan": self._seed_plan,
+            "seed_look": self._seed_look,
             "note": self._note,
         }
         for event in events:
@@ -193,6 +198,18 @@ class Replay:
             made=int(event["made"]) + (before.made if before else 0),
             by=tuple(event.get("by", ())),
             trials=(*(before.trials if before else ()), str(event["trial_id"])),
+        )
+
+    def _seed_plan(self, event: Event) -> None:
+        """The plan stays what it was before the first seed, also where a resumption repeats it."""
+        task = str(event["task"])
+        looks, levels = tuple(event["looks"]), tuple(event["levels"])
+        self.seed_plans.setdefault(task, SeedPlanRecord(task=task, looks=looks, levels=levels))
+
+    def _seed_look(self, event: Event) -> None:
+        task = str(event["task"])
+        self.seed_plans[task] = dataclasses.replace(
+            self.seed_plans[task], ended=str(event["ended"]), seeds=int(event["seeds"])
         )
 
     def _note(self, event: Event) -> None:

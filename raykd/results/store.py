@@ -19,6 +19,7 @@ from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
+from raykd.results.row_outcomes import read_row_outcomes
 from raykd.results.serialization import from_dict, json_safe, to_dict
 
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
@@ -60,6 +61,7 @@ def load_results(run: str | Path) -> SweepResult:
             f"{folder / 'events.jsonl'} holds an event that cannot be understood: {exc!r}",
             hint=f"this raykd reads run folders of version {VERSION}",
         ) from exc
+    trials = replay.trials()
     return SweepResult(
         name=str(spec.get("name", name)),
         run=name,
@@ -70,7 +72,7 @@ def load_results(run: str | Path) -> SweepResult:
         baseline=_baseline(env, spec),
         tasks=tuple(replay.tasks.values()),
         teachers=tuple(replay.teachers.values()),
-        trials=replay.trials(),
+        trials=trials,
         derived=tuple(replay.derived.values()),
         spans=tuple(replay.spans),
         started=replay.started or float(env.get("started") or 0.0),
@@ -78,6 +80,8 @@ def load_results(run: str | Path) -> SweepResult:
         interrupted=replay.interrupted,
         notes=tuple(_notes(replay, torn)),
         worked=replay.worked,
+        row_outcomes=read_row_outcomes(folder, trials),
+        seed_plans=replay.seed_plans,
     )
 
 
@@ -127,7 +131,7 @@ def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
 
 
 _TEXT = ("sweep", "task", "arm", "method", "trial_id", "stage", "status", "params", "metrics",
-         "node", "precision", "error", "traceback", "checkpoint")  # fmt: skip
+         "node", "precision", "error", "traceback", "checkpoint", "row_outcomes")  # fmt: skip
 _SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in _TEXT]
     + [pa.field(name, pa.int64()) for name in ("number", "seed", "slot", "attempts")]

@@ -128,7 +128,10 @@ def confirm_trial(
         number=rank, seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),
     )  # fmt: skip
     save_path = str(saved.resolve()) if is_kept else None
-    return replace(config, stage="confirm", score_test=True, save_path=save_path)
+    return replace(
+        config, stage="confirm", score_test=True, row_metric=arm_study.metrics[0],
+        save_path=save_path,
+    )  # fmt: skip
 
 
 def _config(

@@ -15,6 +15,7 @@ from typing import Any
 from raykd.params import Scalar
 from raykd.results.event_log import EventLog
 from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.results.row_outcomes import write_row_outcomes
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
@@ -150,6 +151,8 @@ class TrialRecorder:
         metrics = dict(event.get("metrics") or (last.metrics if last else {}))
         started = float(lease.get("time", running.submitted))
         seconds = float(event.get("seconds") or time.time() - started)
+        params = {**config.coefficients, **config.train}
+        outcomes = event.get("row_outcomes")
         result = TrialResult(
             sweep=self._run.name,
             task=config.task,
@@ -159,7 +162,7 @@ class TrialRecorder:
             number=config.number,
             stage=config.stage,
             status=status,
-            params={**config.coefficients, **config.train},
+            params=params,
             searched=running.searched,
             seed=config.seed,
             objective=_finite(metrics.get(metric)) if status is not Status.FAILED else None,
@@ -175,6 +178,10 @@ class TrialRecorder:
             traceback="\n".join(str(event.get("traceback", "")).splitlines()[-_ERROR_LINES:]),
             checkpoint=os.path.relpath(config.save_path, self._run) if config.save_path else "",
             precision=config.precision,
+            # Before the end is on record, which a run is not repeated after.
+            row_outcomes=""
+            if outcomes is None
+            else write_row_outcomes(self._run, trial_id, params, outcomes),
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

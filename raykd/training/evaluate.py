@@ -5,19 +5,21 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
 from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
+from raykd.data.row_outcomes import pseudo_values
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
 from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
-from raykd.training.text_metrics import generation_metrics
+from raykd.training.text_metrics import texts_of
 
 LATENCY_ROWS = 30
 LATENCY_WARMUP = 5
@@ -86,10 +88,90 @@ def score(
         TrialError: A logit or a metric is not finite.
     """
     if encoded.token_labels:
-        found = _tallied(model, task, encoded, setup, subnet)
+        found = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
-            found = {**found, **generation_metrics(model, task, encoded, setup)}
+            said = texts_of(model, task, encoded, setup)
+            assert encoded.references is not None
+            found = {**found, **task.score_texts(said, encoded.references)}
         return _checked(found, len(encoded))
+    logits = _finite_logits(model, task, encoded, setup, subnet)
+    return _checked(task.score(logits, encoded), len(encoded))
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A split as a student answers it.
+
+    Attributes:
+        metrics: Every metric of the task.
+        outcomes: What each row adds to one of them (`raykd.data.row_outcomes`), float32 ``[N]``;
+            None where the task does not say.
+    """
+
+    metrics: Mapping[str, float]
+    outcomes: Array | None
+
+
+def score_by_row(
+    model: nn.Module, task: Task, encoded: TokenizedDataset, setup: InferenceSetup, metric: str
+) -> Scored:
+    """Every metric of the task on a split, and what each row adds to one of them.
+
+    Args:
+        model: See `predict`, also for those that follow.
+        task: Gives the metrics.
+        encoded: The rows.
+        setup: Precision, rows per batch, how they are padded, the ranks.
+        metric: The metric whose outcomes are wanted.
+
+    Raises:
+        TrialError: A logit or a metric is not finite.
+    """
+    if not encoded.token_labels:
+        logits = _finite_logits(model, task, encoded, setup, None)
+        found = task.score(logits, encoded)
+        outcomes = task.row_outcomes(metric, logits, encoded) if metric in found else None
+        return _by_row(found, outcomes, len(encoded))
+    by_row = torch.zeros(
+        len(encoded), task.tally_size, dtype=torch.float64, device=setup.world.device
+    )
+    total = _tallied(model, task, encoded, setup, None, by_row)
+    found = task.tallied(total)
+    outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in found else None
+    if task.text_metrics:
+        said = texts_of(model, task, encoded, setup)
+        assert encoded.references is not None
+        found = {**found, **task.score_texts(said, encoded.references)}
+        if metric in task.text_metrics:
+            outcomes = task.text_outcomes(metric, said, encoded.references)
+    return _by_row(found, outcomes, len(encoded))
+
+
+def _by_row(found: Mapping[str, float], outcomes: Array | None, rows: int) -> Scored:
+    kept = None if outcomes is None else outcomes.astype(np.float32)
+    return Scored(_checked(found, rows), kept)
+
+
+def _left_out(task: Task, metric: str, total: Array, by_row: Array) -> Array | None:
+    """Pseudo-values of a metric that comes from sums over tokens; None of a single row."""
+    if len(by_row) < 2:
+        return None
+    without = np.array([task.tallied(total - own)[metric] for own in by_row])
+    return pseudo_values(task.tallied(total)[metric], without)
+
+
+def _finite_logits(
+    model: nn.Module,
+    task: Task,
+    encoded: TokenizedDataset,
+    setup: InferenceSetup,
+    subnet: Subnet | None,
+) -> Array:
+    """The logits of every row, see `predict`.
+
+    Raises:
+        TrialError: One is not finite.
+    """
     logits = predict(model, task, encoded, setup, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
@@ -97,7 +179,7 @@ def score(
             f"the logits of {bad:,} of {len(logits):,} rows are NaN or infinite",
             hint="lower lr",
         )
-    return _checked(task.score(logits, encoded), len(encoded))
+    return logits
 
 
 def _tallied(
@@ -106,17 +188,36 @@ def _tallied(
     encoded: TokenizedDataset,
     setup: InferenceSetup,
     subnet: Subnet | None,
-) -> Mapping[str, float]:
-    """Metrics of a task on tokens, summed up batch by batch."""
+    by_row: torch.Tensor | None = None,
+) -> Array:
+    """The tallies of a task on tokens, summed up batch by batch, ``[tally_size]``.
+
+    Args:
+        model: See `score`, also for those that follow.
+        task: Gives the tallies.
+        encoded: The rows.
+        setup: Precision, rows per batch, how they are padded, the ranks.
+        subnet: The subnet to run.
+        by_row: float64 ``[N, tally_size]``, to which those of each row are added; None for none.
+    """
     # Summed on every rank, also where one has no batch.
     total = torch.zeros(task.tally_size, dtype=torch.float64, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, _ in batches:
-            labels = batch.labels[batch.labels != NO_LABEL]
+            has_label = batch.labels != NO_LABEL
+            labels = batch.labels[has_label]
+            rows = batch.index.to(labels.device)[has_label.nonzero()[:, 0]]
             for logits, at in forward(model, batch, subnet=subnet).chunks():
                 total += task.tally(logits.float(), labels[at]).double()
+                if by_row is not None:
+                    for row in torch.unique(rows[at]):
+                        own = rows[at] == row
+                        by_row[row] += task.tally(logits[own].float(), labels[at][own]).double()
     setup.world.sum(total)
-    return task.tallied(total.cpu().numpy())
+    if by_row is not None:
+        setup.world.sum(by_row)
+    array: Array = total.cpu().numpy()
+    return array
 
 
 def teacher_divergence(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,20 +15,18 @@ from raykd.models.inference import batches_by_length
 from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
 
 
-def generation_metrics(
+def texts_of(
     model: nn.Module,
     task: Task,
     encoded: TokenizedDataset,
     setup: InferenceSetup,
-) -> Mapping[str, float]:
-    """Metrics of the text that a model generates, or chooses among candidates."""
+) -> list[str]:
+    """The text that a model generates for every row, or chooses among candidates."""
     references = encoded.references
     assert references is not None
     if references.candidates is not None:
-        texts = _chosen(model, references.candidates, setup)
-    else:
-        texts = _generated(model, task, encoded, setup)
-    return task.score_texts(texts, references)
+        return _chosen(model, references.candidates, setup)
+    return _generated(model, task, encoded, setup)
 
 
 def _chosen(

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from raykd import params, registry
-from raykd.data.base import PLAIN, Task, TokenizedDataset
+from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec, TeacherVariant
 from raykd.models import weights
@@ -26,7 +26,13 @@ from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.training.device import DistributedContext
-from raykd.training.evaluate import latency_ms, score, teacher_divergence
+from raykd.training.evaluate import (
+    Scored,
+    latency_ms,
+    score,
+    score_by_row,
+    teacher_divergence,
+)
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import seed_everything
@@ -48,6 +54,7 @@ class TrialConfig:
         train: Parameters of training.
         seed: Decides initial weights, dropout and the order of rows.
         score_test: Whether to score the test split at the end.
+        row_metric: The metric whose outcome on each test row is kept then; empty for none.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the driver saves the trained student, or None.
@@ -65,6 +72,7 @@ class TrialConfig:
     train: Mapping[str, Scalar]
     seed: int
     score_test: bool = False
+    row_metric: str = ""
     latency: bool = False
     state_path: str | None = None
     save_path: str | None = None
@@ -81,6 +89,8 @@ class TrialOutcome:
         seconds: Wall time.
         stopped: Whether `on_evaluation` asked to stop.
         student: The trained student, where it is to be saved.
+        row_outcomes: What each test row adds to `TrialConfig.row_metric`, float32 ``[N]``; None
+            where that was not asked for, or the task does not say.
     """
 
     evaluation: Evaluation
@@ -88,6 +98,7 @@ class TrialOutcome:
     seconds: float
     stopped: bool
     student: ModelState | None = None
+    row_outcomes: Array | None = None
 
 
 def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Method[object]:
@@ -199,7 +210,7 @@ def run_trial(
     )
     last = result.history[-1]
     student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
-    ending = {} if result.stopped else _ending(config, method, prepared, student)
+    ending, outcomes = ({}, None) if result.stopped else _ending(config, method, prepared, student)
     is_kept = config.save_path is not None and not result.stopped and world.rank == 0
     return TrialOutcome(
         evaluation=last,
@@ -207,6 +218,7 @@ def run_trial(
         seconds=time.monotonic() - began,
         stopped=result.stopped,
         student=weights.capture(model) if is_kept else None,
+        row_outcomes=outcomes,
     )
 
 
@@ -223,12 +235,23 @@ class _Trained:
         """The task's metrics of the student, or of a subnet of it, on a role's rows."""
         return score(self.model, self.task, self.splits[role], self.setup, subnet)
 
+    def score_by_row(self, role: str, metric: str) -> Scored:
+        """The task's metrics on a role's rows, and what each row adds to one; none if empty."""
+        if not metric:
+            return Scored(self.score(role), None)
+        return score_by_row(self.model, self.task, self.splits[role], self.setup, metric)
+
 
 def _ending(
     config: TrialConfig, method: Method[object], prepared: PreparedTask, student: _Trained
-) -> dict[str, float]:
-    """Measurements of a student after training, in addition to its last evaluation."""
+) -> tuple[dict[str, float], Array | None]:
+    """Measurements of a student after training, in addition to its last evaluation.
+
+    Returns:
+        Metrics, and what each test row adds to the one that is asked for.
+    """
     metrics: dict[str, float] = {}
+    outcomes = None
     for subnet in method.subnets():
         at = f"@w{subnet.width:g}d{subnet.depth:g}"
         metrics |= {f"{name}{at}": v for name, v in student.score("validation", subnet).items()}
@@ -240,7 +263,9 @@ def _ending(
             stage, _, suffix = role.partition("_")
             if stage == "test":
                 end = f"_{suffix}" if suffix else ""
-                metrics |= {f"test/{name}{end}": v for name, v in student.score(role).items()}
+                scored = student.score_by_row(role, "" if suffix else config.row_metric)
+                metrics |= {f"test/{name}{end}": v for name, v in scored.metrics.items()}
+                outcomes = outcomes if suffix else scored.outcomes
     model, setup = student.model, student.setup
     if config.score_test and prepared.test_outputs is not None:
         teacher = open_offline(prepared, prepared.test_outputs, setup.world)
@@ -250,4 +275,4 @@ def _ending(
     if config.latency:
         rows = student.splits["validation"]
         metrics["latency_ms"] = latency_ms(model, rows, setup)
-    return metrics
+    return metrics, outcomes

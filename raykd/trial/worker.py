@@ -256,6 +256,7 @@ class SlotWorker:
             "student": student,
             "evaluation": dataclasses.asdict(outcome.evaluation),
             "metrics": dict(outcome.metrics),
+            "row_outcomes": outcome.row_outcomes,
             "seconds": outcome.seconds,
         }
 

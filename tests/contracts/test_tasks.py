@@ -227,6 +227,18 @@ def test_right_predictions_score_better_than_constant_ones(task, encoded):
     assert all(np.isfinite(v) for v in constant.values())
 
 
+@pytest.mark.parametrize("task", TASKS, indirect=True)
+def test_every_metric_is_the_mean_of_what_the_rows_add_to_it(task, encoded):
+    """But for the bias of the jackknife, which few rows make large: it is zero for equal rows."""
+    right = perfect(task, encoded)
+    found = task.score(right, encoded)
+    for metric in () if encoded.token_labels else task.metrics:
+        outcomes = task.row_outcomes(metric, right, encoded)
+        assert outcomes.ndim == 1
+        assert len(outcomes) <= len(encoded)
+        assert outcomes.mean() == pytest.approx(found[metric], abs=0.1), metric
+
+
 WRITING = [name for name in TASKS if registry.load("tasks", name).kind in TEXT_KINDS]
 
 

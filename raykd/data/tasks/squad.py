@@ -16,8 +16,9 @@ from raykd.data import columns
 from raykd.data.base import Array, Examples, TokenizedDataset
 from raykd.data.files import FileTask
 from raykd.data.json_files import read_json
+from raykd.data.row_outcomes import means
 from raykd.data.spans import best_spans, encode_windows
-from raykd.data.squad_metrics import score_answers
+from raykd.data.squad_metrics import answer_values
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.values import shown, whole
 from raykd.errors import DataError
@@ -85,9 +86,16 @@ class SpanTask(FileTask):
         """Exact match and F1 over the questions, in [0, 1]."""
         if not np.isfinite(logits).all():
             return dict.fromkeys(self.metrics, float("nan"))
+        return means(self._values(logits, encoded))
+
+    def row_outcomes(self, metric: str, logits: Array, encoded: TokenizedDataset) -> Array | None:
+        """What each question adds to a metric."""
+        return np.asarray(self._values(logits, encoded)[metric])
+
+    def _values(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, list[float]]:
         assert encoded.references is not None
         found = best_spans(logits, encoded, n_best=self.n_best, longest=self.longest)
-        return score_answers(found, encoded.references.answers)
+        return answer_values(found, encoded.references.answers)
 
     def in_folder(self, root: Path) -> Reader | None:
         """The authors' JSON files where they are, else Parquet files."""

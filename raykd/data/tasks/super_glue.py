@@ -22,6 +22,9 @@ from raykd.data.choices import (
     all_choices,
     choice_accuracy,
     free_text_answer,
+    free_text_values,
+    outcomes_of_choices,
+    right_choices,
 )
 from raykd.data.classification import TextClassification
 from raykd.data.files import FileTask
@@ -155,6 +158,7 @@ _TASKS: tuple[FileTask, ...] = (
         metrics=("accuracy",),
         read=_copa,
         scores=choice_accuracy,
+        outcomes=right_choices,
     ),
     ChoiceTask(
         name="super_glue/multirc",
@@ -164,6 +168,7 @@ _TASKS: tuple[FileTask, ...] = (
         metrics=("f1_a", "exact_match"),
         read=_multirc,
         scores=all_choices,
+        outcomes=outcomes_of_choices,
     ),
     ChoiceTask(
         name="super_glue/record",
@@ -173,6 +178,7 @@ _TASKS: tuple[FileTask, ...] = (
         metrics=("f1", "exact_match"),
         read=_record,
         scores=free_text_answer,
+        outcomes=free_text_values,
     ),
 )
 

@@ -5,7 +5,7 @@ import torch
 from raykd.errors import TrialError
 from raykd.training import evaluate
 from raykd.training.device import DistributedContext
-from raykd.training.evaluate import latency_ms, predict, score
+from raykd.training.evaluate import latency_ms, predict, score, score_by_row
 from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, FirstToken, bert, encoded
@@ -37,6 +37,20 @@ def test_score_is_the_tasks_score():
     metrics = score(bert(), FirstToken(), ROWS, InferenceSetup(TrainSettings(), COLLATOR, WORLD))
     by_hand = (logits(bert(), 128).argmax(1) == ROWS.labels).mean()
     assert metrics == {"accuracy": by_hand}
+
+
+def test_outcomes_by_row_are_those_of_the_task_and_none_of_one_that_has_none():
+    class ByRow(FirstToken):
+        def row_outcomes(self, metric, logits, encoded):
+            return (logits.argmax(1) == encoded.labels).astype(np.float64)
+
+    setup = InferenceSetup(TrainSettings(), COLLATOR, WORLD)
+    found = score_by_row(bert(), ByRow(), ROWS, setup, "accuracy")
+    assert found.metrics == score(bert(), ByRow(), ROWS, setup)
+    np.testing.assert_array_equal(found.outcomes, logits(bert(), 128).argmax(1) == ROWS.labels)
+    assert found.outcomes.dtype == np.float32
+    assert score_by_row(bert(), ByRow(), ROWS, setup, "latency_ms").outcomes is None
+    assert score_by_row(bert(), FirstToken(), ROWS, setup, "accuracy").outcomes is None
 
 
 def test_predictions_that_are_not_finite_end_the_trial():

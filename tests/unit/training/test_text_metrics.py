@@ -15,6 +15,7 @@ from raykd.data.answer_choices import CHOICE_POSITION, CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, TEXT_KINDS, EvalReferences, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row, of_rows
+from raykd.data.row_outcomes import of_ratio
 from raykd.data.table import Table
 from raykd.errors import TrialError
 from raykd.models.base import RandomInitConfig
@@ -22,7 +23,7 @@ from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward, shifted
 from raykd.models.load import build_model
 from raykd.training.device import DistributedContext
-from raykd.training.evaluate import score
+from raykd.training.evaluate import score, score_by_row
 from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from raykd.training.text_metrics import log_likelihoods
@@ -144,6 +145,24 @@ def test_accuracy_is_the_share_of_rows_whose_right_choice_is_the_most_likely(kin
     assert "accuracy" not in score(
         of, task, encoded, InferenceSetup(settings(), COLLATOR, WORLD), texts=False
     )
+
+
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_rows_add_their_tokens_to_a_likelihood_and_their_choice_to_an_accuracy(kind):
+    task = registry.load("tasks", "super_glue_prompts/cb").read_by(kind)
+    rows = task.read_table(Table(columns=COLUMNS, origin="made up"))
+    texts = [*rows.texts[0], *(text for of in rows.fields["choices"] for text in of)] * 9
+    tokenizer = train_bpe(texts, 400, ("<pad>", "</s>"))
+    encoded = task.encode(rows, tokenizer, 512)
+    of, setup = model(kind, len(tokenizer)), InferenceSetup(settings(), COLLATOR, WORLD)
+    found = score_by_row(of, task, encoded, setup, "log_likelihood")
+    assert found.metrics == score(of, task, encoded, setup)
+    likely = log_likelihoods(of, encoded, setup)
+    by_hand = of_ratio(likely, encoded.label_counts().astype(float))
+    np.testing.assert_allclose(found.outcomes, by_hand, rtol=1e-4)
+    right = score_by_row(of, task, encoded, setup, "accuracy")
+    assert set(right.outcomes.tolist()) <= {0.0, 1.0}
+    assert right.outcomes.mean() == pytest.approx(found.metrics["accuracy"])
 
 
 def test_of_equals_the_first_choice_counts():

@@ -1,0 +1,75 @@
+"""Outcomes of confirm runs on each test row: small Parquet files beside the table of trials.
+
+One file per run, written whole before the end of the run is on record, so that a record never names
+a file that is not there. A row that is right or wrong takes one bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from raykd.errors import SetupError
+from raykd.results.records import TrialResult
+
+FOLDER = "row_outcomes"
+COLUMN = "outcome"
+
+
+def write_row_outcomes(
+    run: Path, trial_id: str, params: Mapping[str, Any], values: NDArray[np.float32]
+) -> str:
+    """Write the outcomes of a run.
+
+    Args:
+        run: The run folder.
+        trial_id: The run; another configuration may bear the same id after a search that went on.
+        params: Its configuration.
+        values: What each test row adds to the metric, ``[N]``.
+
+    Returns:
+        The file, relative to the run folder.
+
+    Raises:
+        SetupError: The disk is full, or the file cannot be written.
+    """
+    plain = json.dumps(dict(params), sort_keys=True, default=str)
+    key = hashlib.sha256(plain.encode()).hexdigest()[:8]
+    target = run / FOLDER / f"{trial_id}.{key}.parquet"
+    is_binary = bool(np.isin(values, (0.0, 1.0)).all())
+    column = pa.array(values.astype(bool) if is_binary else values)
+    part = target.with_suffix(".parquet.part")
+    try:
+        target.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({COLUMN: column}), part, compression="zstd")
+        os.replace(part, target)
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write {target}: {exc.strerror or exc}",
+            hint="free some space; what was there is kept, and raykd sweep --resume continues",
+        ) from exc
+    return f"{FOLDER}/{target.name}"
+
+
+def read_row_outcomes(run: Path, trials: Iterable[TrialResult]) -> dict[str, NDArray[np.float32]]:
+    """The outcomes that are there, by `TrialResult.row_outcomes`.
+
+    A file that is missing or cannot be read is left out: what needs it falls back to less.
+    """
+    found = {}
+    for name in dict.fromkeys(t.row_outcomes for t in trials if t.row_outcomes):
+        try:
+            column = pq.read_table(run / name, columns=[COLUMN])[COLUMN]
+        except (OSError, pa.ArrowException):
+            continue
+        found[name] = column.to_numpy().astype(np.float32)
+    return found
