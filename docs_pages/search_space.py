@@ -17,7 +17,8 @@ TITLES = {
     "teacher": "`teacher`", "finetune": "`teacher.finetune`", "student": "`student`",
     "from_teacher": "`student.from_teacher`",
     "model": "`model`, given by its sizes", "train": "`train`", "search": "`search`",
-    "objective": "`search.objective`", "confirm": "`confirm`", "resources": "`resources`",
+    "objective": "`search.objective`", "confirm": "`confirm`",
+    "seeds": "`confirm.seeds`, by a plan", "resources": "`resources`",
     "report": "`report`",
 }  # fmt: skip
 """Sections in the order of the page, with the place where each stands in a file."""

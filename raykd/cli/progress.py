@@ -96,6 +96,7 @@ class Progress:
         cluster: The last cluster event.
         slots: State by slot number.
         finished: Status of the sweep, empty before its end.
+        lost: Ids of confirm runs that failed.
     """
 
     name: str = ""
@@ -116,6 +117,7 @@ class Progress:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     slots: dict[int, str] = field(default_factory=dict)
     finished: str = ""
+    lost: set[str] = field(default_factory=set)
 
     def arm(self, task: str, name: str) -> ArmProgress:
         """The state of one arm."""
@@ -184,6 +186,9 @@ class Progress:
     def _trial_started(self, event: Event) -> None:
         self.trials_started = self.trials_started or event["time"]
         self.task, self.stage = event["task"], event["stage"]
+        if event["trial_id"] in self.lost:  # a confirm run that failed is run once more
+            self.lost.discard(event["trial_id"])
+            self.arm(event["task"], event["arm"]).lost -= 1
         self.running[event["trial_id"]] = RunningTrial(
             event["arm"], event["number"], event["stage"], event["params"]
         )
@@ -201,7 +206,9 @@ class Progress:
             return
         if result["stage"] == "confirm":
             arm.confirmed += result["status"] != "failed"
-            arm.lost += result["status"] == "failed"
+            if result["status"] == "failed":
+                arm.lost += 1
+                self.lost.add(result["trial_id"])
             return
         arm.done += 1
         arm.since += 1

@@ -84,8 +84,17 @@ def confirmed(
 
 
 def _planned(result: SweepResult, trials: Sequence[TrialResult]) -> tuple[int, ...]:
-    """The seeds of the file, and any other that was run."""
+    """The seeds of the file, and any other that was run.
+
+    Of seeds that are added by a plan, those up to the look that the runs of the task are at.
+    """
     listed = (result.spec.get("confirm") or {}).get("seeds", ())
+    if isinstance(listed, Mapping):
+        task = trials[0].task
+        of_task = (t for t in result.trials if t.task == task and t.stage == "confirm")
+        last = max(confirm_seed(t) for t in of_task)
+        looks = [listed["start"], *listed["then"]]
+        listed = range(1, next((n for n in looks if last <= n), looks[-1]) + 1)
     return tuple(dict.fromkeys([*listed, *sorted({confirm_seed(t) for t in trials})]))
 
 

@@ -28,6 +28,7 @@ from raykd.spec.schema import (
     RationaleSpec,
     ReportSpec,
     ResourceSpec,
+    SeedPlan,
     SplitRef,
     SweepSpec,
 )
@@ -204,14 +205,31 @@ def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> No
 
 
 def _read_confirm(entry: YamlEntry | None, findings: Findings) -> ConfirmSpec | None:
+    seeds = entry.node.entries.get("seeds") if entry is not None else None
+    if seeds is not None and isinstance(seeds.node.value, dict):
+        plan = _read_seed_plan(seeds, findings)
+        return read_section(
+            ConfirmSpec, entry, "confirm", findings, by_hand=("seeds",),
+            parsed={"seeds": plan} if plan is not None else {},
+        )  # fmt: skip
     made = read_section(ConfirmSpec, entry, "confirm", findings)
-    if made is None or entry is None or "seeds" not in entry.node.entries:
+    if made is None or seeds is None or isinstance(made.seeds, SeedPlan):
         return made
-    for k, node in enumerate(entry.node.entries["seeds"].node.items):
-        if made.seeds[k] in made.seeds[:k]:
-            message = f"seed {made.seeds[k]} is listed twice"
+    for k, node in enumerate(seeds.node.items):
+        if made.all_seeds[k] in made.all_seeds[:k]:
+            message = f"seed {made.all_seeds[k]} is listed twice"
             findings.add(node.mark, "confirm.seeds", message, "arms are paired by seed")
     return made
+
+
+def _read_seed_plan(entry: YamlEntry, findings: Findings) -> SeedPlan | None:
+    made = read_section(SeedPlan, entry, "confirm.seeds", findings)
+    if made is None or list(made.looks) == sorted(set(made.looks)):
+        return made
+    node = entry.node.entries["then"].node
+    message = f"'then' must be growing numbers of seeds above start, got {list(made.then)}"
+    findings.add(node.mark, "confirm.seeds.then", message, "for example {start: 5, then: [10, 20]}")
+    return None
 
 
 def _read_resources(entry: YamlEntry | None, findings: Findings) -> ResourceSpec | None:

@@ -19,6 +19,7 @@ from raykd.spec.schema import (
     ReportSpec,
     ResourceSpec,
     SearchSpec,
+    SeedPlan,
     SpecSection,
     SplitRef,
     StudentSpec,
@@ -29,7 +30,8 @@ SECTIONS: Mapping[str, type[SpecSection]] = {
     "tasks": OwnTaskSpec, "data": DataSpec, "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
     "student": StudentSpec, "from_teacher": FromTeacher, "model": RandomInitSpec,
-    "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "resources": ResourceSpec,
+    "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "seeds": SeedPlan,
+    "resources": ResourceSpec,
     "report": ReportSpec,
 }  # fmt: skip
 """Everything in a file that has keys of its own, except training and methods."""
@@ -133,7 +135,11 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     },
     ConfirmSpec: {
         "top_k": "Configurations of each arm that are trained again.",
-        "seeds": "The fresh seeds; none = no confirmation.",
+        "seeds": "The fresh seeds; none = no confirmation. Or a plan by which they are added.",
+    },
+    SeedPlan: {
+        "start": "Seeds of every arm at the first look.",
+        "then": "Seeds at each further look, if the arms are not told apart before.",
     },
     ResourceSpec: {
         "workers": "Processes of a trial.",
@@ -146,6 +152,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     ReportSpec: {
         "path": "Where the report goes.",
         "baseline": "The arm that others are compared with.",
+        "margin": "The least difference that matters, in points or the unit of the metric.",
     },
 }
 
@@ -202,7 +209,7 @@ def _default(declared: Mapping[str, Any]) -> str:
 
 def _allowed(declared: Mapping[str, Any]) -> str:
     """A JSON schema in words."""
-    options = declared.get("anyOf")
+    options = declared.get("anyOf") or declared.get("oneOf")
     if options:
         words = [_allowed(option) for option in options]
         if "a number" in words and "a whole number" in words:

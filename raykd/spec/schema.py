@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
@@ -235,11 +235,43 @@ class SearchSpec(SpecSection):
     seed: Seed = 0
 
 
+class SeedPlan(SpecSection):
+    """Confirm seeds that are added by a plan, until arms are told apart: 1 to the last number."""
+
+    start: int = Field(ge=3, le=1000)
+    then: tuple[Annotated[int, Field(le=1000)], ...] = Field(min_length=1, max_length=10)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Confirm seeds at each look."""
+        return (self.start, *self.then)
+
+
+def _form_of_seeds(value: object) -> str:
+    return "plan" if isinstance(value, Mapping | SeedPlan) else "list"
+
+
 class ConfirmSpec(SpecSection):
     """The confirm stage: the best configurations again on fresh seeds; no seeds skip it."""
 
     top_k: int = Field(default=1, ge=1, le=1000)
-    seeds: tuple[Seed, ...] = Field(default=(1, 2, 3, 4, 5), max_length=1000)
+    seeds: Annotated[
+        Annotated[tuple[Seed, ...], Field(max_length=1000), Tag("list")]
+        | Annotated[SeedPlan, Tag("plan")],
+        Discriminator(_form_of_seeds),
+    ] = (1, 2, 3, 4, 5)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Confirm seeds at each look at the arms; a list of seeds is looked at once."""
+        return self.seeds.looks if isinstance(self.seeds, SeedPlan) else (len(self.seeds),)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed that may be run."""
+        if isinstance(self.seeds, SeedPlan):
+            return tuple(range(1, self.looks[-1] + 1))
+        return self.seeds
 
 
 class ResourceSpec(SpecSection):
@@ -257,10 +289,11 @@ class ResourceSpec(SpecSection):
 
 
 class ReportSpec(SpecSection):
-    """Where the report goes and what arms are compared with."""
+    """Where the report goes, what arms are compared with, and which differences matter."""
 
     path: str = "reports/{name}.html"
     baseline: str | None = None
+    margin: Number | None = Field(default=None, gt=0)
 
 
 class SweepSpec(SpecSection):
@@ -282,8 +315,8 @@ class SweepSpec(SpecSection):
 
     @property
     def confirm_runs(self) -> int:
-        """Runs that confirm one arm on one task: no more configurations than it has trials."""
-        return min(self.confirm.top_k, self.search.trials) * len(self.confirm.seeds)
+        """Most runs that confirm one arm on one task: of no more configurations than trials."""
+        return min(self.confirm.top_k, self.search.trials) * len(self.confirm.all_seeds)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -122,7 +122,7 @@ def confirm_trial(
     """
     identifier = trial_id(arm_study.task, arm_study.arm.name, f"c{rank}.{seed}")
     saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / "best"
-    is_kept = rank == 0 and seed == spec.confirm.seeds[0]
+    is_kept = rank == 0 and seed == spec.confirm.all_seeds[0]
     config = _config(
         spec, run, arm_study, identifier, chosen,
         number=rank, seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,20 @@ def best(study: optuna.Study, count: int) -> list[Mapping[str, Scalar]]:
     return [t.params for t in ranked[:count]]
 
 
+Job = tuple[TrialConfig, tuple[str, ...]]
+"""A confirm trial with its searched names."""
+
+
 def to_confirm(
-    spec: SweepSpec, run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]
-) -> list[tuple[TrialConfig, tuple[str, ...]]]:
-    """Every confirm trial of a task with its searched names; the arms take turns, seed by seed."""
+    spec: SweepSpec,
+    run: Path,
+    arm_studies: Sequence[ArmStudy],
+    arms: Mapping[str, Arm],
+    seeds: Sequence[int],
+) -> list[Job]:
+    """Every confirm trial of a task on some seeds; the arms take turns, seed by seed."""
     jobs = []
-    for seed in spec.confirm.seeds:
+    for seed in seeds:
         for arm_study in arm_studies:
             for rank, chosen in enumerate(
                 best(arms[arm_study.arm.name].study.study, spec.confirm.top_k)
@@ -46,7 +55,7 @@ def to_confirm(
 
 
 def confirm(
-    jobs: Sequence[tuple[TrialConfig, tuple[str, ...]]],
+    jobs: Sequence[Job],
     recorder: TrialRecorder,
     coordinator: Any,
     *,
@@ -54,7 +63,7 @@ def confirm(
     metric: str,
     on_saved: Callable[[str], None],
 ) -> None:
-    """Run confirm trials.
+    """Run confirm trials; one that fails is run once more before it counts as lost.
 
     Args:
         jobs: What to run.
@@ -64,26 +73,51 @@ def confirm(
         metric: The objective.
         on_saved: Called with the folder of a student that was saved.
     """
-    for config, searched in jobs:
-        recorder.launch(config, searched, key)
-    configs = {config.trial_id: config for config, _ in jobs}
+    run = _ConfirmRuns(recorder, coordinator, key, metric, on_saved)
+    failed = run.all(jobs, again=False)
+    if failed:
+        run.all(failed, again=True)
 
-    def on_event(job: str, event: Mapping[str, Any]) -> None:
-        kind = event["kind"]
+
+@dataclass(frozen=True, slots=True)
+class _ConfirmRuns:
+    """Runs confirm trials; see `confirm`."""
+
+    recorder: TrialRecorder
+    coordinator: Any
+    key: str
+    metric: str
+    on_saved: Callable[[str], None]
+
+    def all(self, jobs: Sequence[Job], *, again: bool) -> list[Job]:
+        """Run some; returns those that failed."""
+        for config, searched in jobs:
+            self.recorder.launch(config, searched, self.key, again=again)
+        by_id = {config.trial_id: (config, searched) for config, searched in jobs}
+        failed: list[Job] = []
+
+        def on_event(job: str, event: Mapping[str, Any]) -> None:
+            self._on_event(by_id[job][0], event)
+            if event["kind"] == "failed":
+                failed.append(by_id[job])
+
+        follow(self.coordinator, by_id, on_event)
+        return failed
+
+    def _on_event(self, config: TrialConfig, event: Mapping[str, Any]) -> None:
+        job, kind, metric = config.trial_id, event["kind"], self.metric
         if kind in ("evaluation", "done"):
-            recorder.evaluated(job, event, metric)
+            self.recorder.evaluated(job, event, metric)
         if kind == "done":
             # The student first: a trial on record as finished is not run again for it.
-            folder = configs[job].save_path
+            folder = config.save_path
             if folder is not None:
                 weights.save(ray.get(event["student"][0]), Path(folder))
-                on_saved(folder)
-            recorder.finished(job, Status.COMPLETED, event, metric)
+                self.on_saved(folder)
+            self.recorder.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
-                answer(coordinator.delete.remote(f"{job}/student"))
+                answer(self.coordinator.delete.remote(f"{job}/student"))
         elif kind == "failed":
-            recorder.finished(job, Status.FAILED, event, metric)
+            self.recorder.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":
-            recorder.finished(job, Status.INTERRUPTED, event, metric)
-
-    follow(coordinator, configs, on_event)
+            self.recorder.finished(job, Status.INTERRUPTED, event, metric)

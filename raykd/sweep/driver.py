@@ -26,6 +26,7 @@ from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
@@ -202,8 +203,19 @@ class Driver:
         )
 
     def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
+        """Confirm on all seeds, or look by look until nothing is left to decide."""
+        looks = SeedLooks(self._spec, self._run, self._log, work.name)
+        for seeds in looks:
+            self._confirm_on(seeds, work, coordinator, recorder)
+            if self._stop.is_set():
+                return
+            looks.taken()
+
+    def _confirm_on(
+        self, seeds: Sequence[int], work: _TaskWork, coordinator: Any, recorder: TrialRecorder
+    ) -> None:
         done = finished_confirmations(self._run) if self._resumed else {}
-        jobs = to_confirm(self._spec, self._run, work.arm_studies, work.arms)
+        jobs = to_confirm(self._spec, self._run, work.arm_studies, work.arms, seeds)
         jobs = [(c, s) for c, s in jobs if done.get(c.trial_id) != {**c.coefficients, **c.train}]
         if not jobs:
             return

@@ -31,6 +31,7 @@ class _Running:
     config: TrialConfig
     searched: tuple[str, ...]
     submitted: float
+    again: bool = False
     lease: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     history: list[Evaluation] = dataclasses.field(default_factory=list)
 
@@ -70,10 +71,20 @@ class TrialRecorder:
         self._running: dict[str, _Running] = {}
         self._lock = threading.RLock()
 
-    def launch(self, config: TrialConfig, searched: tuple[str, ...], key: str) -> None:
-        """Submit the job of a trial to the coordinator."""
+    def launch(
+        self, config: TrialConfig, searched: tuple[str, ...], key: str, *, again: bool = False
+    ) -> None:
+        """Submit the job of a trial to the coordinator.
+
+        Args:
+            config: What to train.
+            searched: Names of parameters that were searched.
+            key: Fingerprint under which workers find the teacher.
+            again: Whether it was run before and failed.
+        """
         config = self._resolved(config)
-        self._running[config.trial_id] = _Running(config, searched, time.time())
+        again = again or config.trial_id in self._cut_short
+        self._running[config.trial_id] = _Running(config, searched, time.time(), again)
         job = TrialJob(config=config, key=key)
         answer(self._coordinator.submit.remote(config.trial_id, job, self._max_failures))
 
@@ -112,7 +123,7 @@ class TrialRecorder:
             params={**config.coefficients, **config.train},
             slot=lease["slot"],
             # The retry of a trial that was cut short is that trial, with its number and seed.
-            **({"retry_of": config.trial_id} if config.trial_id in self._cut_short else {}),
+            **({"retry_of": config.trial_id} if running.again else {}),
         )
 
     def evaluated(self, trial_id: str, event: Mapping[str, Any], metric: str) -> None:

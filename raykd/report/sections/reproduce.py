@@ -73,7 +73,11 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
         yield "took", duration(result.worked or result.finished - result.started)
     yield "search seed", str((result.spec.get("search") or {}).get("seed", "n/a"))
     seeds = (result.spec.get("confirm") or {}).get("seeds", ())
-    yield "confirm seeds", ", ".join(str(s) for s in seeds) or "none"
+    if isinstance(seeds, Mapping):
+        looks = ", ".join(str(n) for n in seeds["then"])
+        yield "confirm seeds", f"{seeds['start']}, then {looks} where nothing was decided before"
+    else:
+        yield "confirm seeds", ", ".join(str(s) for s in seeds) or "none"
     for teacher in result.teachers:
         yield f"teacher of {teacher.task}", teacher.fingerprint
     for name, value in result.env.items():

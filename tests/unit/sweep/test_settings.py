@@ -33,7 +33,8 @@ SECTIONS = {
     "data": schema.DataSpec, "data.augment": schema.AugmentSpec,
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
-    "search": schema.SearchSpec, "confirm": schema.ConfirmSpec, "resources": schema.ResourceSpec,
+    "search": schema.SearchSpec, "confirm": schema.ConfirmSpec,
+    "confirm.seeds": schema.SeedPlan, "resources": schema.ResourceSpec,
     "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.RandomInitSpec,
     "split": schema.SplitRef,
 }  # fmt: skip
@@ -77,6 +78,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "search.objective": ({"search__objective": [{"metric": "f1_macro"}]}, "search"),
     "search.seed": ({"search__seed": 6}, "search"),
     "confirm.seeds": ({"confirm__seeds": [1, 3]}, "confirm"),
+    "confirm.seeds.start": ({"confirm__seeds": {"start": 4, "then": [9]}}, "confirm"),
+    "confirm.seeds.then": ({"confirm__seeds": {"start": 4, "then": [9]}}, "confirm"),
 }  # fmt: skip
 ELSEWHERE = {
     "data.augment": "sweep/test_augmented_rows.py::test_only_the_students_train_rows_grow",
@@ -92,6 +95,7 @@ ELSEWHERE = {
     "search.algorithm": "search/algorithms/test_algorithms.py::test_tpe_moves_to_where_it_is_good",
     "search.scheduler": "search/schedulers/test_schedulers.py::test_halving_stops_a_worse_trial_at",
     "resources.max_failures": "trial/test_coordinator.py::test_a_job_that_loses_its_worker_too",
+    "report.margin": "../cases/test_verdict_cases.py::test_a_lead_below_the_margin_is_sure_and",
     "report.baseline": "spec/test_load.py::test_what_a_file_means",
 }
 
@@ -113,7 +117,7 @@ def picture(**changes: Any) -> dict[str, Any]:
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
                    search_trial(made, Path("r"), arm_study, 0, {}).seed),
         "confirm": [confirm_trial(made, Path("r"), arm_study, 0, seed, {}).seed
-                    for seed in made.confirm.seeds],
+                    for seed in made.confirm.all_seeds],
     }  # fmt: skip
 
 
