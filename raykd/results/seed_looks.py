@@ -37,11 +37,7 @@ def why_to_end(result: SweepResult, task: str, plan: SeedPlanRecord, look: int) 
 
 
 def chance_at_last(result: SweepResult, task: str, plan: SeedPlanRecord, look: int) -> float:
-    """How probably the last look decides, if the lead is a standard error larger than it looks.
-
-    The lead is that over the closest arm. The differences to come are those of a normal process
-    with that drift (Lan, Simon, Halperin, 1982).
-    """
+    """How probably the last look decides that the leader is ahead of the closest arm."""
     measure = task_metric(result, task)
     arms = arm_summaries(result, task)
     order = rank_arms(arms, measure.mode)
@@ -50,8 +46,20 @@ def chance_at_last(result: SweepResult, task: str, plan: SeedPlanRecord, look: i
     leads = [d.mean / d.error.value for d in found if d is not None and d.error.value > 0.0]
     if not leads:
         return 1.0
-    done = plan.looks[look] / plan.looks[-1]
-    bar = -float(special.ndtri(plan.levels[-1] / 2))
-    now = min(leads) * math.sqrt(done)
-    drift = (min(leads) + 1.0) / math.sqrt(done)
+    return chance(min(leads), plan.looks[look] / plan.looks[-1], plan.levels[-1])
+
+
+def chance(lead: float, done: float, level: float) -> float:
+    """How probably the last look decides, if the lead is a standard error larger than it looks.
+
+    The differences to come are those of a normal process with that drift (Lan, Simon, Halperin,
+    1982).
+
+    Args:
+        lead: Over the closest arm, in standard errors.
+        done: Share of the seeds of the last look.
+        level: Of the last look, two-sided.
+    """
+    bar = -float(special.ndtri(level / 2))
+    now, drift = lead * math.sqrt(done), (lead + 1.0) / math.sqrt(done)
     return float(special.ndtr((now + drift * (1 - done) - bar) / math.sqrt(1 - done)))

@@ -27,6 +27,7 @@ from optuna.trial import TrialState
 from raykd.cli.main import main
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.store import load_results, read_events
+from raykd.results.verdict import verdict
 from raykd.spec.dump import to_yaml
 from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
@@ -394,3 +395,41 @@ def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(
     assert "resources.cpus_per_worker" in errors
     assert "999" in errors
     assert "Traceback" not in errors
+
+
+def test_confirm_runs_by_a_plan_keep_their_rows_and_a_lost_one_runs_once_more(
+    cluster: None, tmp_path: Path, cache_folder: Path
+) -> None:
+    methods = {
+        **{k: v for k, v in tiny_spec().as_dict()["methods"].items() if k == "none"},
+        "once": {
+            "name": "once", "method": "tests.integration.fails_once",
+            "fixed": {"counted": str(tmp_path / "counted")},
+        },
+    }  # fmt: skip
+    train = {"fixed": {"epochs": 1, "batch_size": 32, "precision": "fp32", "lr": 3e-3}}
+    result = _run(
+        tmp_path, cache_folder, methods=methods, train=train,
+        search={"trials": 1, "algorithm": {"name": "random"}, "max_concurrent": 1},
+        confirm={"seeds": {"start": 3, "then": [4]}},
+    )  # fmt: skip
+    run = tmp_path / "runs" / result.run
+    events, _ = read_events(run / "events.jsonl")
+    kinds = [e["event"] for e in events]
+    first = next(k for k, e in enumerate(events) if e.get("stage") == "confirm")
+    assert kinds.index("seed_plan") < first
+    failed = [e["result"] for e in events if e["event"] == "trial_finished"
+              and e["result"]["status"] == "failed"]  # fmt: skip
+    assert ["a bad node" in r["error"] for r in failed] == [True]
+    again = [e["trial_id"] for e in events if e.get("retry_of")]
+    assert again == [failed[0]["trial_id"]]
+    confirmed = [t for t in result.trials if t.stage == "confirm"]
+    assert all(t.status is Status.COMPLETED for t in confirmed)
+    for trial in confirmed:
+        outcomes = result.row_outcomes[trial.row_outcomes]
+        assert len(outcomes) == 240
+        assert outcomes.mean() == pytest.approx(trial.metrics["test/accuracy"], abs=1e-6)
+    (plan,) = result.seed_plans.values()
+    assert plan.ended
+    assert len({t.seed for t in confirmed}) == plan.seeds
+    assert f"{plan.seeds} seeds and 240 rows" in verdict(result, result.tasks[0].name).headline

@@ -1,0 +1,324 @@
+"""Is the verdict right? Sweeps whose truth is known, judged by raykd's own comparison.
+
+A world is a table of confirm scores, arm by seed, drawn around planted means; where rows count, a
+table of right and wrong answers, arm by seed by row. Nothing is trained. Every line gives, in % of
+worlds: a wrong "Take A" (A is not better than every other arm), a worse arm that is taken, the
+right one that is taken, any wrong mark in the table against the baseline, and how many 95 %
+intervals hold the truth.
+
+    python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables seeds rows plan tasks]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from raykd.results.differences import Comparison, ConfirmScores, PairedDifference
+from raykd.results.records import SweepResult
+from raykd.results.seed_looks import LEAST_CHANCE, chance
+from raykd.results.seed_plan import spending_levels
+from raykd.results.stats import ALPHA, confidence_interval, holm_correction, holm_levels
+from raykd.results.summary import arm_summaries
+from raykd.results.verdict import verdict
+from tests.cases.planted_records import TASK, sweep
+
+MEAN, SD, MAJORITY = 0.66, 0.012, 0.527
+BASELINE = "kd"
+SAME = 1e-12
+
+Scores = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One kind of world.
+
+    Attributes:
+        arms: none, kd (the baseline), then others.
+        seeds: Confirm seeds.
+        effect: How much better the best arms are, in sd of one run; in points with `rows`.
+        best: How many arms are that good, the last ones.
+        noise: ``normal``, ``t3`` (heavy tails), ``collapse`` (10 % of the runs at chance),
+            ``uneven`` (the last arm varies three times as much).
+        rho: Correlation of two arms on a seed.
+        lost: Share of the confirm runs that leave no score.
+        rows: Test rows whose outcomes are kept; 0: scores alone.
+        share: Of the variance over rows, what an arm has of its own.
+    """
+
+    arms: int = 5
+    seeds: int = 5
+    effect: float = 0.0
+    best: int = 1
+    noise: str = "normal"
+    rho: float = 0.3
+    lost: float = 0.0
+    rows: int = 0
+    share: float = 0.1
+
+    def names(self) -> list[str]:
+        return ["none", BASELINE, *(f"arm{i}" for i in range(2, self.arms))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A world as a sweep sees it, and its truth."""
+
+    scores: Scores  # [arm, seed], NaN for a lost run
+    truth: Scores  # [arm]
+    outcomes: Scores | None = None  # [arm, seed, row]
+
+
+def draw(of: World, rng: np.random.Generator) -> Drawn:
+    if of.rows:
+        return _draw_rows(of, rng)
+    shape = (of.arms, of.seeds)
+    means = np.full(of.arms, MEAN)
+    means[of.arms - of.best :] += of.effect * SD
+    own = rng.standard_normal(shape)
+    if of.noise == "t3":
+        own = rng.standard_t(3, shape) / np.sqrt(3)
+    scale = np.full((of.arms, 1), SD)
+    if of.noise == "uneven":
+        scale[-1] *= 3
+    shared = rng.standard_normal((1, of.seeds))
+    scores = means[:, None] + scale * (np.sqrt(of.rho) * shared + np.sqrt(1 - of.rho) * own)
+    if of.noise == "collapse":
+        scores = np.where(rng.random(shape) < 0.1, MAJORITY + 0.002 * own, scores)
+        means = 0.9 * means + 0.1 * MAJORITY
+    gone = rng.random(shape) < of.lost
+    gone[:, :2] = False
+    return Drawn(scores=np.where(gone, np.nan, scores), truth=means)
+
+
+def _draw_rows(of: World, rng: np.random.Generator, accuracy: float = 0.8) -> Drawn:
+    """Right where ability + row + arm x row + run x row > 0."""
+    truth = np.full(of.arms, accuracy)
+    truth[of.arms - of.best :] += of.effect / 100
+    ability = special.ndtri(truth[:, None] + 0.004 * rng.standard_normal((of.arms, of.seeds)))
+    row = np.sqrt(0.6) * rng.standard_normal((1, 1, of.rows), dtype=np.float32)
+    own = np.sqrt(of.share) * rng.standard_normal((of.arms, 1, of.rows), dtype=np.float32)
+    rest = rng.standard_normal((of.arms, of.seeds, of.rows), dtype=np.float32)
+    right = ability[..., None] + row + own + np.sqrt(0.4 - of.share) * rest > 0
+    return Drawn(scores=right.mean(2), truth=truth, outcomes=right.astype(np.float32))
+
+
+def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
+    """raykd's comparison of the first seeds of a world."""
+    arms = []
+    for k, (name, row) in enumerate(zip(of.names(), drawn.scores, strict=True)):
+        kept = {s: float(v) for s, v in enumerate(row[: seeds or None]) if np.isfinite(v)}
+        rows = {} if drawn.outcomes is None else {s: drawn.outcomes[k, s] for s in kept}
+        arms.append(ConfirmScores(name=name, seeds=kept, outcomes=rows))
+    least = 1 / (of.rows or 277)
+    return Comparison(arms, "max", least, (-1.0, 1.0), alpha)
+
+
+def winner(of: World, together: Comparison, drawn: Drawn) -> tuple[str, bool, float]:
+    """The leader, whether it is taken, and its largest p value, as `verdict` has them."""
+    names = of.names()
+    ran = np.isfinite(drawn.scores).sum(1)
+    lost = {n: drawn.scores.shape[1] - int(k) for n, k in zip(names, ran, strict=True)}
+    kept = [n for n in together.order() if lost[n] <= drawn.scores.shape[1] / 2]
+    found = [together.difference(kept[0], n) for n in kept[1:]]
+    taken = not lost[kept[0]] and all(d is not None and d.better for d in found)
+    return kept[0], taken, max((d.p or 0.0 for d in found if d is not None), default=1.0)
+
+
+def marks(of: World, together: Comparison, alpha: float = ALPHA) -> list[PairedDifference]:
+    """Differences to the baseline, corrected over the arms, as `arm_summaries` has them."""
+    found = [together.difference(n, BASELINE) for n in of.names() if n != BASELINE]
+    kept = [d for d in found if d is not None]
+    levels = holm_levels([d.p for d in kept], alpha)
+    return [
+        dataclasses.replace(d, corrected_alpha=level) for d, level in zip(kept, levels, strict=True)
+    ]
+
+
+def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
+    """Rates over worlds, in %."""
+    rng = np.random.default_rng(seed)
+    counts = dict.fromkeys(("false", "worse", "right", "marks", "interval", "own"), 0.0)
+    for _ in range(worlds):
+        drawn = draw(of, rng)
+        together = compared(of, drawn)
+        name, taken, _ = winner(of, together, drawn)
+        k = of.names().index(name)
+        others = np.delete(drawn.truth, k)
+        counts["false"] += taken and drawn.truth[k] <= others.max() + SAME
+        counts["worse"] += taken and drawn.truth[k] < others.max() - SAME
+        counts["right"] += taken and drawn.truth[k] > others.max() + SAME
+        gaps = np.delete(drawn.truth - drawn.truth[1], 1)
+        found = list(zip(marks(of, together), gaps, strict=True))
+        counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in found)
+        within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in found]
+        counts["interval"] += np.mean(within)
+        means = [confidence_interval(row[np.isfinite(row)]) for row in drawn.scores]
+        covered = [m is not None and m.low <= t <= m.high
+                   for m, t in zip(means, drawn.truth, strict=True)]  # fmt: skip
+        counts["own"] += np.mean(covered)
+    return {key: 100 * float(value) / worlds for key, value in counts.items()}
+
+
+def agreement(worlds: int, seed: int) -> float:
+    """Share of worlds in which `verdict` and `arm_summaries` say what is counted here."""
+    rng, same = np.random.default_rng(seed), 0
+    for i in range(worlds):
+        of = World(
+            arms=2 + i % 4, seeds=3 + i % 5, effect=1.5, lost=0.1 * (i % 2),
+            noise=("normal", "collapse", "t3")[i % 3], rows=(0, 277)[i % 4 == 3],
+        )  # fmt: skip
+        drawn = draw(of, rng)
+        together = compared(of, drawn)
+        name, taken, _ = winner(of, together, drawn)
+        result = as_result(of, drawn)
+        found = verdict(result, TASK)
+        said = [a.versus for a in arm_summaries(result, TASK) if a.versus is not None]
+        mine = marks(of, together)
+        same += (
+            (found.leader, found.decided) == (name, taken)
+            and [d.undecided for d in said] == [d.undecided for d in mine]
+            and np.allclose([d.corrected.low for d in said], [d.corrected.low for d in mine])
+        )
+    return same / worlds
+
+
+def as_result(of: World, drawn: Drawn) -> SweepResult:
+    """The world in the records of a sweep."""
+    table = {
+        name: [float(v) if np.isfinite(v) else None for v in row]
+        for name, row in zip(of.names(), drawn.scores, strict=True)
+    }
+    result = sweep(rows=of.rows or 277, **table)
+    if drawn.outcomes is None:
+        return result
+    kept, trials = {}, []
+    numbers = {name: k for k, name in enumerate(of.names())}
+    for trial in result.trials:
+        if trial.stage == "confirm":
+            seed = int(trial.trial_id.rpartition(".")[2]) - 11
+            kept[trial.trial_id] = drawn.outcomes[numbers[trial.arm], seed]
+            trial = replace(trial, row_outcomes=trial.trial_id)
+        trials.append(trial)
+    return replace(result, trials=tuple(trials), row_outcomes=kept)
+
+
+def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str, float]:
+    """Seeds added by a plan: false and right claims in %, mean number of seeds."""
+    rng, levels = np.random.default_rng(seed), spending_levels(looks)
+    counts = {"false": 0.0, "right": 0.0, "seeds": 0.0}
+    for _ in range(worlds):
+        drawn = draw(replace(of, seeds=looks[-1]), rng)
+        for seeds, level in zip(looks, levels, strict=True):
+            together = compared(of, drawn, seeds, level)
+            order = together.order()
+            found = [together.difference(order[0], n) for n in order[1:]]
+            taken = all(d is not None and d.better for d in found)
+            leads = [d.mean / d.error.value for d in found if d is not None]
+            done = seeds / looks[-1]
+            if taken or done == 1 or chance(min(leads), done, levels[-1]) < LEAST_CHANCE:
+                break
+        k = of.names().index(order[0])
+        is_best = drawn.truth[k] > np.delete(drawn.truth, k).max() + SAME
+        counts["false"] += 100 * (taken and not is_best)
+        counts["right"] += 100 * (taken and is_best)
+        counts["seeds"] += seeds
+    return {key: float(value) / worlds for key, value in counts.items()}
+
+
+def over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
+    """How often the heading over several tasks names a winner that is none, in %."""
+    rng, wrong = np.random.default_rng(seed), 0
+    for _ in range(worlds):
+        p_values = []
+        for _ in range(tasks):
+            drawn = draw(of, rng)
+            _, taken, p = winner(of, compared(of, drawn), drawn)
+            p_values.append(p if taken else 1.0)
+        wrong += any((p or 0.0) < ALPHA for p in holm_correction(p_values))
+    return 100 * wrong / worlds
+
+
+def _line(label: str, found: dict[str, float]) -> str:
+    return f"{label:58}" + "".join(f"{key} {value:5.1f}   " for key, value in found.items())
+
+
+def seeds_table(worlds: int, seed: int) -> Iterator[str]:
+    noises = ("normal", "t3", "collapse", "uneven")
+    for noise, k, n in itertools.product(noises, (2, 3, 5, 10), (3, 5, 10, 20)):
+        of = World(arms=k, seeds=n, noise=noise)
+        yield _line(f"{noise}, {k} arms, {n} seeds, all equal", judge(of, worlds, seed))
+    for noise, k, n in itertools.product(noises, (3, 5, 10), (3, 5, 10)):
+        of = World(arms=k, seeds=n, noise=noise, effect=3.0, best=2)
+        yield _line(f"{noise}, {k} arms, {n} seeds, two tied 3 sd ahead", judge(of, worlds, seed))
+    for effect, n in itertools.product((0.5, 1.0, 2.0), (3, 5, 10, 20)):
+        of = World(seeds=n, effect=effect)
+        yield _line(f"normal, 5 arms, {n} seeds, one {effect:g} sd ahead", judge(of, worlds, seed))
+    for k, effect in itertools.product((3, 5), (0.0, 1.0)):
+        of = World(arms=k, lost=0.15, effect=effect)
+        yield _line(f"15 % of the runs lost, {k} arms, {effect:g} sd", judge(of, worlds, seed))
+
+
+def rows_table(worlds: int, seed: int) -> Iterator[str]:
+    for share, rows, k, n in itertools.product(
+        (0.0, 0.05, 0.1, 0.2), (56, 277, 872, 5000), (2, 5), (3, 5, 10)
+    ):
+        if rows == 5000 and (n == 10 or share not in (0.0, 0.1)):
+            continue
+        label = f"{rows} rows, share {share}, {k} arms, {n} seeds"
+        of = World(arms=k, seeds=n, rows=rows, share=share)
+        yield _line(f"{label}, all equal", judge(of, worlds, seed))
+        four = replace(of, effect=4.0)
+        yield _line(f"{label}, one 4 points ahead", judge(four, worlds // 2, seed))
+
+
+def plan_table(worlds: int, seed: int) -> Iterator[str]:
+    looks = (5, 10, 20)
+    for k, (effect, best) in itertools.product(
+        (2, 5, 10), ((0, 1), (3, 2), (0.5, 1), (1, 1), (2, 1))
+    ):
+        if best < k:
+            of = World(arms=k, effect=effect, best=best)
+            label = f"plan {looks}, {k} arms, {best} best, {effect:g} sd ahead"
+            yield _line(label, by_plan(of, looks, worlds, seed))
+
+
+def tasks_table(worlds: int, seed: int) -> Iterator[str]:
+    for k, tasks in itertools.product((3, 5, 8), (2, 4, 9)):
+        for effect, best in ((0.0, 1), (3.0, 2)):
+            of = World(arms=k, effect=effect, best=best)
+            wrong = over_tasks(of, tasks, worlds // 2, seed)
+            tied = "all equal" if not effect else "two tied ahead"
+            yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", {"false heading": wrong})
+
+
+TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
+    "seeds": seeds_table, "rows": rows_table, "plan": plan_table, "tasks": tasks_table,
+}  # fmt: skip
+
+
+def main() -> None:
+    cli = argparse.ArgumentParser(description=__doc__)
+    cli.add_argument("--worlds", type=int, default=500)
+    cli.add_argument("--tables", nargs="*", default=list(TABLES), choices=list(TABLES))
+    cli.add_argument("--seed", type=int, default=20261128)
+    given = cli.parse_args()
+    began = time.monotonic()
+    print(f"the verdict agrees with what is counted here in {agreement(200, 1):.1%} of worlds")
+    for name in given.tables:
+        for line in TABLES[name](given.worlds, given.seed):
+            print(line, flush=True)
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The verdict in worlds whose truth is known; tests/benchmarks/planted_worlds.py has large ones.
+
+Bounds are the promised rates and what so few worlds add by chance (three standard errors).
+"""
+
+import pytest
+
+from tests.benchmarks.planted_worlds import World, agreement, by_plan, judge, over_tasks
+
+WORLDS = 250
+
+
+def most(promised: float, worlds: int = WORLDS) -> float:
+    """Percent that a rate of this size hardly exceeds."""
+    return promised + 300 * (promised / 100 * (1 - promised / 100) / worlds) ** 0.5
+
+
+def test_what_is_counted_is_what_the_verdict_says():
+    assert agreement(60, 1) == 1.0
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(arms=3, seeds=3),
+        World(arms=8, seeds=5),
+        World(arms=5, seeds=5, noise="t3"),
+        World(arms=5, seeds=5, noise="collapse"),
+        World(arms=5, seeds=5, effect=3.0, best=2),
+        World(arms=3, seeds=3, effect=3.0, best=2),
+        World(arms=4, seeds=5, lost=0.15),
+        World(arms=2, seeds=10, rows=277, share=0.2),
+        World(arms=4, seeds=5, rows=56, share=0.1),
+    ],
+    ids=str,
+)
+def test_claims_without_a_difference_are_rare(world: World):
+    found = judge(world, WORLDS, 2)
+    assert found["false"] <= most(5.0)
+    assert found["marks"] <= most(5.0)
+    assert found["worse"] <= most(0.5)
+    assert found["interval"] >= 93.0 - 3.0
+
+
+def test_a_difference_of_two_deviations_is_found():
+    found = judge(World(effect=2.0), WORLDS, 3)
+    assert found["right"] >= 75.0 - 8.0
+    assert found["worse"] <= most(0.5)
+
+
+def test_a_difference_of_a_deviation_is_found_by_a_plan_that_keeps_its_level():
+    one = by_plan(World(arms=2, effect=1.0), (5, 10, 20), WORLDS, 4)
+    assert one["right"] >= 90.0 - 6.0
+    assert one["seeds"] < 18
+    none = by_plan(World(arms=2), (5, 10, 20), WORLDS, 4)
+    assert none["false"] <= most(5.0)
+
+
+def test_many_tasks_name_no_winner_by_chance():
+    assert over_tasks(World(arms=3, effect=3.0, best=2), 6, 120, 5) <= most(5.0, 120)

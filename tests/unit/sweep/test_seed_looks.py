@@ -1,0 +1,144 @@
+"""Looks at the confirm runs: planned before the first seed, each on record, until one decides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raykd.results.event_log import EventLog
+from raykd.results.seed_looks import chance_at_last
+from raykd.results.seed_plan import level_of, spending_levels
+from raykd.results.store import load_results, read_events
+from raykd.results.summary import arm_summaries
+from raykd.results.verdict import verdict
+from raykd.spec.schema import ConfirmSpec, SeedPlan, SweepSpec
+from raykd.sweep.seed_looks import SeedLooks
+from tests.synthetic_run import Builder
+from tests.synthetic_run import spec as synthetic
+
+TASK = "glue/rte"
+PLAN = ConfirmSpec(seeds=SeedPlan(start=5, then=(10, 20)))
+
+
+def planned(**confirm: object) -> SweepSpec:
+    return synthetic().model_copy(update={"confirm": PLAN, **confirm})
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    made = Builder(tmp_path / "run", planned())
+    made.start()
+    made.teacher(TASK, rows={"teacher": 1, "train": 1, "validation": 249, "test": 10_000})
+    return made
+
+
+def log_of(builder: Builder) -> EventLog:
+    return EventLog(builder.folder / "events.jsonl", lambda event: None)
+
+
+def confirm(builder: Builder, seeds: tuple[int, ...], lead: float, shift: int = 0) -> None:
+    for seed in seeds:
+        rng = np.random.default_rng(seed + shift)
+        shared = rng.normal(0, 0.01)
+        for arm, mean in (("none", 0.60), ("kd", 0.70), ("ckd", 0.70 + lead)):
+            value = mean + shared + rng.normal(0, 0.01)
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
+
+
+def run(builder: Builder, lead: float, shift: int = 0) -> list[tuple[int, ...]]:
+    """The seeds that are run, look by look."""
+    found = []
+    looks = SeedLooks(builder.spec, builder.folder, log_of(builder), TASK)
+    for seeds in looks:
+        confirm(builder, seeds, lead, shift)
+        found.append(seeds)
+        looks.taken()
+    return found
+
+
+def test_a_list_of_seeds_is_one_look_without_a_record(builder: Builder):
+    builder.spec = planned(confirm=ConfirmSpec(seeds=(3, 1)))
+    assert run(builder, 0.03) == [(3, 1)]
+    assert not load_results(builder.folder).seed_plans
+
+
+def test_a_large_difference_ends_at_the_first_look_and_says_so(builder: Builder):
+    assert run(builder, 0.08) == [(1, 2, 3, 4, 5)]
+    events, _ = read_events(builder.folder / "events.jsonl")
+    kinds = [e["event"] for e in events]
+    assert kinds.index("seed_plan") < kinds.index("trial_started")
+    result = load_results(builder.folder)
+    plan = result.seed_plans[TASK]
+    assert (plan.ended, plan.seeds, plan.looks) == ("decided", 5, (5, 10, 20))
+    assert plan.levels == spending_levels((5, 10, 20))
+    v = verdict(result, TASK)
+    assert v.decided
+    assert "98.8 % CI" in v.headline
+    (said,) = [d for d in v.details if d.startswith("The plan had looks")]
+    assert "ended at the first one (5 seeds, level 1.2 %): it was decided" in said
+    assert not any(a.missing for a in arm_summaries(result, TASK))
+
+
+def test_a_smaller_one_takes_more_looks_each_at_its_own_level(builder: Builder):
+    found = run(builder, 0.014)
+    assert len(found) > 1
+    assert found[:2] == [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]
+    result = load_results(builder.folder)
+    look = len(found) - 1
+    assert level_of(result, TASK) == result.seed_plans[TASK].levels[look]
+
+
+def test_the_last_look_is_the_end(builder: Builder):
+    ends = set()
+    for shift in range(3):
+        made = Builder(builder.folder.parent / f"run{shift}", planned())
+        made.start()
+        made.teacher(TASK)
+        run(made, 0.004, shift=100 * shift)
+        ends.add(load_results(made.folder).seed_plans[TASK].ended)
+    assert ends <= {"last", "futile", "decided"}
+    assert ends & {"last", "futile"}
+
+
+def test_a_lead_of_nothing_is_futile_and_a_large_one_is_not(builder: Builder):
+    run(builder, 0.0)
+    result = load_results(builder.folder)
+    plan = result.seed_plans[TASK]
+    assert plan.seeds >= 5
+    assert 0.0 <= chance_at_last(result, TASK, plan, 1) <= 1.0
+    more = Builder(builder.folder.parent / "more", planned())
+    more.start()
+    more.teacher(TASK)
+    run(more, 0.05)
+    sure = load_results(more.folder)
+    assert chance_at_last(sure, TASK, sure.seed_plans[TASK], 1) > 0.9
+
+
+def test_a_resumed_sweep_keeps_the_plan_and_takes_no_look_twice(builder: Builder):
+    looks = SeedLooks(builder.spec, builder.folder, log_of(builder), TASK)
+    for seeds in looks:
+        confirm(builder, seeds, 0.014)
+        looks.taken()
+        break  # the driver is killed
+    builder.event("sweep_resumed")
+    found = run(builder, 0.014)
+    assert found[0] == (1, 2, 3, 4, 5)  # given again, for runs that were lost
+    events, _ = read_events(builder.folder / "events.jsonl")
+    looked = [e["seeds"] for e in events if e["event"] == "seed_look"]
+    assert looked == sorted(set(looked))
+    assert sum(e["event"] == "seed_plan" for e in events) == 1
+
+
+def test_a_plan_that_has_ended_gives_the_seeds_it_had(builder: Builder):
+    assert run(builder, 0.08) == [(1, 2, 3, 4, 5)]
+    looks = SeedLooks(builder.spec, builder.folder, log_of(builder), TASK)
+    assert list(looks) == [(1, 2, 3, 4, 5)]
+
+
+def test_the_plan_is_part_of_the_resolved_file(builder: Builder):
+    plain = json.loads((builder.folder / "resolved.json").read_text())
+    assert plain["confirm"]["seeds"] == {"start": 5, "then": [10, 20]}
+    assert builder.spec.confirm_runs == 20
