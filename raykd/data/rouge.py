@@ -9,8 +9,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from raykd.data.row_outcomes import means
-
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ALONE = frozenset({
     "CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "BOPOMOFO", "YI", "NUSHU", "TANGUT",
@@ -60,32 +58,6 @@ def same_words(prediction: str, references: Sequence[str]) -> float:
     Punctuation is that of ASCII, as in the evaluation of Natural Instructions.
     """
     return float(any(_plain(prediction) == _plain(reference) for reference in references))
-
-
-def generated_values(
-    predictions: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, list[float]]:
-    """``rouge_l`` and ``exact_match`` of every text, in [0, 1].
-
-    Raises:
-        ValueError: The two are not equally many.
-    """
-    pairs = list(zip(predictions, references, strict=True))
-    return {
-        "rouge_l": [rouge_l(p, r) for p, r in pairs],
-        "exact_match": [same_words(p, r) for p, r in pairs],
-    }
-
-
-def score_generated(
-    predictions: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, float]:
-    """Mean ``rouge_l`` and ``exact_match`` of texts, in [0, 1].
-
-    Raises:
-        ValueError: The two are not equally many.
-    """
-    return means(generated_values(predictions, references))
 
 
 def _plain(text: str) -> str:

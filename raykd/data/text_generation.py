@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
-from raykd.data.rouge import generated_values
-from raykd.data.row_outcomes import means
 from raykd.data.table import Faults, Table
+from raykd.data.text_scores import Accepted, TextMeasure, Texts
 from raykd.data.token_scores import TokenTask
 from raykd.data.values import shown
 from raykd.errors import DataError
@@ -107,9 +106,19 @@ def same_text(text: str, accepted: Sequence[str]) -> bool:
     return text.strip() in {answer.strip() for answer in accepted}
 
 
+class Measure(Protocol):
+    """Metrics of texts against what is accepted for each."""
+
+    def __call__(self, texts: Texts, accepted: Accepted) -> Mapping[str, float]:
+        """Every metric."""
+
+    def by_text(self, metric: str, texts: Texts, accepted: Accepted) -> Sequence[float] | None:
+        """What each text adds to a metric that is a mean over texts; None for another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Whether texts are right; the share of them is the accuracy.
+    """The share of texts that are right.
 
     Attributes:
         right: Whether a text is one of those accepted.
@@ -117,12 +126,14 @@ class Accuracy:
 
     right: Callable[[str, Sequence[str]], bool]
 
-    def __call__(
-        self, texts: Sequence[str], accepted: Sequence[Sequence[str]]
-    ) -> Mapping[str, list[float]]:
-        """``accuracy`` of every text, 1 or 0."""
-        pairs = zip(texts, accepted, strict=True)
-        return {"accuracy": [float(self.right(t, a)) for t, a in pairs]}
+    def __call__(self, texts: Texts, accepted: Accepted) -> Mapping[str, float]:
+        """``accuracy``."""
+        right = self.by_text("accuracy", texts, accepted)
+        return {"accuracy": sum(right) / len(right)}
+
+    def by_text(self, metric: str, texts: Texts, accepted: Accepted) -> list[float]:
+        """1 for a text that is right, 0 for another."""
+        return [float(self.right(t, a)) for t, a in zip(texts, accepted, strict=True)]
 
 
 def with_task_prefix(rows: Examples, name: str) -> Examples:
@@ -141,13 +152,10 @@ class GenerationTask(TokenTask):
     """A task whose rows are prompts and responses, for decoders and for encoder-decoders.
 
     Attributes:
-        measure: Every metric of `text_metrics`, text by text, from texts and the accepted
-            responses of each; their means are the metrics.
+        measure: Every metric of `text_metrics` from texts and the accepted responses of each.
     """
 
-    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, Sequence[float]]] = (
-        generated_values
-    )
+    measure: Measure = TextMeasure(names=("rouge_l", "exact_match"))
     kind: str = "causal_lm"
     metric: str = "log_likelihood"
     metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "rouge_l", "exact_match")
@@ -215,10 +223,11 @@ class GenerationTask(TokenTask):
 
     def score_texts(self, texts: Sequence[str], references: EvalReferences) -> Mapping[str, float]:
         """Metrics of generated text."""
-        return means(self.measure(texts, references.answers))
+        return self.measure(texts, references.answers)
 
     def text_outcomes(
         self, metric: str, texts: Sequence[str], references: EvalReferences
     ) -> Array | None:
         """What each text adds to a metric."""
-        return np.asarray(self.measure(texts, references.answers)[metric])
+        values = self.measure.by_text(metric, texts, references.answers)
+        return None if values is None else np.asarray(values)

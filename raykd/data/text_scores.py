@@ -49,6 +49,8 @@ SCORES: Mapping[str, TextScore] = MappingProxyType(
 )
 """Scores by the name of the metric."""
 NAMES = (*SCORES, MATCHED)
+MEANS = ("rouge_l", "exact_match", MATCHED)
+"""Scores that are means of those of single texts."""
 
 
 def matched(pattern: str, texts: Texts, accepted: Accepted) -> float:
@@ -96,6 +98,13 @@ class TextMeasure:
     def __call__(self, texts: Texts, accepted: Accepted) -> Mapping[str, float]:
         """Every metric."""
         return {name: self._score(name)(texts, accepted) for name in self.names}
+
+    def by_text(self, metric: str, texts: Texts, accepted: Accepted) -> list[float] | None:
+        """What each text adds to a metric; None where that is no mean over texts, or may be none."""
+        if metric not in MEANS:
+            return None
+        score = self._score(metric)
+        return [score([text], [of]) for text, of in zip(texts, accepted, strict=True)]
 
     def _score(self, name: str) -> TextScore:
         if name == MATCHED:

@@ -230,8 +230,9 @@ class SlotWorker:
         object_store.verify(handle, prepared)
 
         def on_evaluation(evaluation: Evaluation) -> bool:
-            event = {"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}
-            return push(event) == STOP
+            return (
+                push({"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}) == STOP
+            )
 
         outcome = run_trial(
             _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raykd.data.rouge import rouge_l, same_words, score_generated
+from raykd.data.rouge import rouge_l, same_words
+from raykd.data.text_scores import TextMeasure
 from tests.golden.comparison import Comparison, Unknown, compare_value
 
 RTOL = 1e-9
@@ -36,7 +37,8 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
             continue
         # The authors stop at the shorter of two lists; raykd refuses lists of different lengths.
         part = pairs[:3] if key == _TRUNCATED else pairs
-        found = score_generated([p["prediction"] for p in part], [p["references"] for p in part])
+        score = TextMeasure(names=("rouge_l", "exact_match"))
+        found = score([p["prediction"] for p in part], [p["references"] for p in part])
         yield _compare(f"{key}.rougeL", round(100 * found["rouge_l"], 4), wanted["rougeL"])
         yield _compare(
             f"{key}.exact_match", round(100 * found["exact_match"], 4), wanted["exact_match"]

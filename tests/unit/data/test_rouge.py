@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
-from raykd.data.rouge import rouge_l, same_words, score_generated, tokens
+from raykd.data.rouge import rouge_l, same_words, tokens
+from raykd.data.text_scores import TextMeasure
+
+GENERATED = TextMeasure(names=("rouge_l", "exact_match"))
 
 # Letters of English, French, Polish, Vietnamese ..., and what stands between words.
 LATIN = st.text(
@@ -46,7 +49,7 @@ def test_scores_of_ascii_are_those_of_the_package(prediction, one, two):
 @pytest.mark.parametrize("script", IDENTICAL)
 def test_identical_texts_score_1_in_every_script(script):
     text = IDENTICAL[script]
-    assert score_generated([text], [[text]]) == {"rouge_l": 1.0, "exact_match": 1.0}
+    assert GENERATED([text], [[text]]) == {"rouge_l": 1.0, "exact_match": 1.0}
     assert rouge_l(text, ["@@@"]) == 0
 
 
@@ -84,4 +87,4 @@ def test_same_words(prediction, reference, expected):
 
 def test_as_many_predictions_as_references():
     with pytest.raises(ValueError, match="argument 2"):
-        score_generated(["a"], [["a"], ["b"]])
+        GENERATED(["a"], [["a"], ["b"]])

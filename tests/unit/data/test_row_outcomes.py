@@ -116,3 +116,13 @@ def test_f1_over_choices_is_left_out_question_by_question():
     ])  # fmt: skip
     np.testing.assert_allclose(found["f1_a"], 12 * whole["f1_a"] - 11 * without)
     assert found["exact_match"].mean() == whole["exact_match"]
+
+
+def test_a_metric_of_the_whole_text_has_no_outcomes_by_row():
+    from raykd.data.text_scores import TextMeasure
+
+    measure = TextMeasure(names=("rouge_l", "exact_match", "chrf"))
+    texts, accepted = ["a b", "c d"], [["a b"], ["c e"]]
+    assert measure.by_text("exact_match", texts, accepted) == [1.0, 0.0]
+    assert measure.by_text("rouge_l", texts, accepted) == [1.0, 0.5]
+    assert measure.by_text("chrf", texts, accepted) is None
