@@ -116,6 +116,10 @@ class Measure(Protocol):
         """What each text adds to a metric that is a mean over texts; None for another one."""
 
 
+GENERATED = TextMeasure(names=("rouge_l", "exact_match"))
+"""Metrics of text that was generated freely."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accuracy:
     """The share of texts that are right.
@@ -155,7 +159,7 @@ class GenerationTask(TokenTask):
         measure: Every metric of `text_metrics` from texts and the accepted responses of each.
     """
 
-    measure: Measure = TextMeasure(names=("rouge_l", "exact_match"))
+    measure: Measure = GENERATED
     kind: str = "causal_lm"
     metric: str = "log_likelihood"
     metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "rouge_l", "exact_match")

@@ -100,7 +100,7 @@ class TextMeasure:
         return {name: self._score(name)(texts, accepted) for name in self.names}
 
     def by_text(self, metric: str, texts: Texts, accepted: Accepted) -> list[float] | None:
-        """What each text adds to a metric; None where that is no mean over texts, or may be none."""
+        """What each text adds to a metric; None where that is not known to be a mean."""
         if metric not in MEANS:
             return None
         score = self._score(metric)

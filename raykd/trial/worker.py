@@ -111,8 +111,7 @@ class SlotWorker:
             done += 1
 
     def _take(self) -> tuple[str, int, Any]:
-        payload: Any = None
-        taken = ("", 0)
+        payload, taken = None, ("", 0)
         if self.world.rank == 0:
             job_id, attempt, payload = answer(
                 self.coordinator.take.remote(self.slot, self.node, POLL_S)
@@ -230,9 +229,8 @@ class SlotWorker:
         object_store.verify(handle, prepared)
 
         def on_evaluation(evaluation: Evaluation) -> bool:
-            return (
-                push({"kind": "evaluation", "evaluation": dataclasses.asdict(evaluation)}) == STOP
-            )
+            found = dataclasses.asdict(evaluation)
+            return push({"kind": "evaluation", "evaluation": found}) == STOP
 
         outcome = run_trial(
             _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
