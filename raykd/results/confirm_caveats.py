@@ -39,8 +39,9 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
         if e.has_interval and e.low <= 0.0 <= e.high
     ]
     hint = (
-        "where the difference matters, begin a new sweep with more confirm.seeds; seeds that are "
-        "added until zero is left out find differences that are not there"
+        "where the difference matters, begin a new sweep with more confirm.seeds, or with a plan: "
+        "{start: 5, then: [10, 20]}; seeds that are added without one, until zero is left out, "
+        "find differences that are not there"
     )
     if len(found) > MAX_SINGLE:
         together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in found)

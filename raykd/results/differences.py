@@ -14,10 +14,10 @@ from scipy import special
 from raykd.results.stats import ALPHA, ConfidenceInterval, critical
 from raykd.results.variance import (
     Prior,
+    Residuals,
     StandardError,
     over_seeds,
     over_seeds_and_rows,
-    prior_of,
 )
 
 Outcomes = Mapping[int, NDArray[np.float32]]
@@ -197,7 +197,8 @@ class Comparison:
         self.thin = frozenset(n for n, a in self._arms.items() if 2 * len(a.seeds) < most)
         full = [a for n, a in self._arms.items() if n not in self.thin]
         self.shared = tuple(sorted(set.intersection(*(set(a.seeds) for a in full)) if full else ()))
-        self._scores = np.array([[a.seeds[s] for s in self.shared] for a in full])
+        scores = np.array([[a.seeds[s] for s in self.shared] for a in full])
+        self._residuals = Residuals.of(scores) if len(self.shared) > 1 else None
 
     def order(self) -> tuple[str, ...]:
         """The arms, best first, by their means over the shared seeds; thin ones come last."""
@@ -231,7 +232,6 @@ class Comparison:
         )
 
     def _prior(self, of: Mapping[int, float], against: Mapping[int, float]) -> Prior | None:
-        if len(self.shared) < 2:
+        if self._residuals is None:
             return None
-        difference = np.array([of[s] - against[s] for s in self.shared])
-        return prior_of(self._scores, difference)
+        return self._residuals.prior(np.array([of[s] - against[s] for s in self.shared]))

@@ -67,29 +67,43 @@ class StandardError:
     parts: Parts = field(default_factory=lambda: Parts(seed=math.nan))
 
 
-def prior_of(scores: Array, difference: Array) -> Prior | None:
-    """What the other contrasts between the arms say of the spread of a difference.
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """What is left of the scores of all arms without the means of arms and seeds.
 
-    The residuals of arm and seed have (A - 1)(S - 1) degrees of freedom. S - 1 of them are those of
-    the pair itself and are taken out, so that the rest is independent of the pair.
-
-    Args:
-        scores: ``[A, S]``, the pair among them.
-        difference: Of the pair, ``[S]``.
-
-    Returns:
-        None for two arms, which leave no rest.
+    Attributes:
+        squares: Sum of their squares.
+        arms: Number of arms.
+        seeds: Number of seeds.
     """
-    arms, seeds = scores.shape
-    df = (arms - 2) * (seeds - 1)
-    if df <= 0:
-        return None
-    residual = (
-        scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True) + scores.mean()
-    )
-    own = float(((difference - difference.mean()) ** 2).sum())
-    left = 2.0 * float((residual**2).sum()) - own
-    return Prior(variance=max(left, 0.0) / df, df=df)
+
+    squares: float
+    arms: int
+    seeds: int
+
+    @classmethod
+    def of(cls, scores: Array) -> Residuals:
+        """The residuals of scores ``[A, S]``."""
+        left = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True)
+        return cls(float(((left + scores.mean()) ** 2).sum()), *scores.shape)
+
+    def prior(self, difference: Array) -> Prior | None:
+        """What the other contrasts between the arms say of the spread of a difference.
+
+        The residuals have (A - 1)(S - 1) degrees of freedom. S - 1 of them are those of the pair
+        itself and are taken out, so that the rest is independent of the pair.
+
+        Args:
+            difference: Of two of the arms, ``[S]``.
+
+        Returns:
+            None for two arms, which leave no rest.
+        """
+        df = (self.arms - 2) * (self.seeds - 1)
+        if df <= 0:
+            return None
+        own = float(((difference - difference.mean()) ** 2).sum())
+        return Prior(variance=max(2.0 * self.squares - own, 0.0) / df, df=df)
 
 
 def over_seeds(difference: Array, prior: Prior | None = None, min_sd: float = 0.0) -> StandardError:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from raykd.results.differences import Comparison, ConfirmScores, paired_difference
-from raykd.results.variance import Prior, over_seeds, over_seeds_and_rows, prior_of
+from raykd.results.variance import Prior, Residuals, over_seeds, over_seeds_and_rows
 
 
 def test_pairing_uses_common_seeds_only_and_removes_the_shared_part():
@@ -41,11 +41,11 @@ def test_equality_within_a_margin_is_two_one_sided_tests():
 def test_what_other_arms_say_of_the_spread_is_independent_of_the_pair():
     """A prior of three arms is the residual of the third against the mean of the pair."""
     scores = np.random.default_rng(0).normal(size=(3, 6))
-    prior = prior_of(scores, scores[0] - scores[1])
+    prior = Residuals.of(scores).prior(scores[0] - scores[1])
     third = scores[2] - scores[:2].mean(0)  # variance 3/2 of one run, a difference has 2
     assert prior.df == 5
     assert prior.variance == pytest.approx(third.var(ddof=1) * 4 / 3)
-    assert prior_of(scores[:2], scores[0] - scores[1]) is None
+    assert Residuals.of(scores[:2]).prior(scores[0] - scores[1]) is None
 
 
 def test_a_moderated_variance_by_hand():
