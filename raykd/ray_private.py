@@ -6,9 +6,13 @@ things: a trainer asks itself for its callbacks, and to run its controller, when
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,19 +54,36 @@ TRIAL_ENVIRONMENT = Part(
 PROGRESS = Part(
     "ray.tune.progress_reporter", "TrialProgressCallback", "turning off Tune's own printing"
 )
+JOB = "finding the cluster of a submitted job"
+JOB_CONFIG = Part("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR", JOB)
+JOB_ID = Part("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", JOB)
+JOB_STORE = Part("ray.dashboard.modules.job.common", "JobInfoStorageClient", JOB)
+ADDRESSES = Part("ray._private.services", "find_gcs_addresses", JOB)
+CLIENT = Part("ray._raylet", "GcsClient", JOB)
+AGENT = Part(
+    "ray._private.utils",
+    "get_dashboard_dependency_error",
+    "starting a cluster without a job server",
+)
 PROVIDERS = Part(f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows")
 PREPARE = Part(f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file")
 VALIDATE = Part(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    TRIAL_ENVIRONMENT, PROGRESS,
+    TRIAL_ENVIRONMENT, PROGRESS, AGENT,
 )  # fmt: skip
 """What a sweep uses."""
+
+SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
+"""What a sweep uses that is a submitted job."""
 
 CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
+
+ASK_S = 10
+"""A cluster has this long to say whether it knows a job."""
 
 HEAD = "node:__internal_head__"
 """The resource that Ray gives the head of a cluster, and no other node."""
@@ -80,6 +101,47 @@ def require_head() -> None:
 
     if not any(HEAD in node["Resources"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
         raise RAY.lacks(f"the resource {HEAD} (following trials from the head)")
+
+
+def cluster_of_job() -> str | None:
+    """Address of the cluster that this process is a submitted job of, None if it is none.
+
+    Ray tells a job the address of a cluster of the machine; where there are several, it may be any.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SUBMITTED`.
+    """
+    RAY.require(SUBMITTED)
+    config = json.loads(os.environ.get(JOB_CONFIG.find()) or "{}")
+    job = config.get("metadata", {}).get(JOB_ID.find())
+
+    def knows_job(address: str) -> bool:
+        store = JOB_STORE.find()(CLIENT.find()(address=address))
+        try:
+            return asyncio.run(store.get_info(job, timeout=ASK_S)) is not None
+        except Exception:  # the binding raises many; one that does not answer is not ours
+            return False
+
+    return next(filter(knows_job, ADDRESSES.find()()), None) if job else None
+
+
+@contextmanager
+def without_job_server() -> Iterator[None]:
+    """Clusters that are started in the block take no jobs, as if Ray were installed without.
+
+    The port of a job server is the same for all clusters of a machine: the first one has it.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+    RAY.require(SWEEP)
+    owner = importlib.import_module(AGENT.module)
+    given = AGENT.find()
+    setattr(owner, AGENT.name, lambda: ImportError("left out"))
+    try:
+        yield
+    finally:
+        setattr(owner, AGENT.name, given)
 
 
 class EndableTrainer:

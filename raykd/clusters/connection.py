@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import ray
 
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
-from raykd.ray_private import RAY, SWEEP, require_head
+from raykd.ray_private import RAY, SWEEP, cluster_of_job, require_head, without_job_server
 from raykd.trial.coordinator import RAY_THREAD
 
 START_TRIES = 3
@@ -57,7 +58,8 @@ def connected(address: str | None) -> Iterator[None]:
 
     Raises:
         SetupError: The cluster cannot be reached, or none can be started, or raykd does not work
-            with this version of Ray.
+            with this version of Ray, or the cluster cannot give its processes the environment that
+            the job asks for.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -67,7 +69,8 @@ def connected(address: str | None) -> Iterator[None]:
     RAY.require(SWEEP)
     if ray.is_initialized():
         require_head()
-        yield
+        with _told_as_setup():
+            yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     _connect(address)
@@ -78,9 +81,27 @@ def connected(address: str | None) -> Iterator[None]:
                 signal.signal(number, handler)
     try:
         require_head()
-        yield
+        with _told_as_setup():
+            yield
     finally:
         _disconnect()
+
+
+@contextmanager
+def _told_as_setup() -> Iterator[None]:
+    """Tell what Ray raises where it cannot start a process as the job asks.
+
+    Raises:
+        SetupError: It was raised.
+    """
+    try:
+        yield
+    except ray.exceptions.RuntimeEnvSetupError as exc:
+        raise SetupError(
+            f"the cluster cannot set up the environment of the job: {' '.join(str(exc).split())}",
+            hint="it is the runtime_env of ray job submit or ray.init; every node must be able to "
+            "reach what it names",
+        ) from exc
 
 
 def _connect(address: str | None) -> None:
@@ -92,15 +113,18 @@ def _connect(address: str | None) -> None:
     Raises:
         SetupError: The cluster cannot be reached, or none can be started.
     """
+    if address == "auto":
+        address = cluster_of_job() or address
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
-            ray.init(
-                address=address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with contextlib.nullcontext() if address else without_job_server():
+                ray.init(
+                    address=address or "local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             return
         except BaseException as exc:
             # Ray leaves what it began to start, and raises bare exceptions, too.

@@ -25,6 +25,14 @@ FOLDER = "runs"
 the folder of a job is temporary."""
 FETCH_S = 120.0
 
+READY_S = 60.0
+"""The job server of a cluster that has just started may not take jobs before that."""
+
+ASK_AGAIN_S = 1.0
+
+NOT_READY = "No available agent"
+"""In the answer of a job server that takes no jobs yet."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submitted:
@@ -81,16 +89,36 @@ class Submission:
             text: The search space.
             arguments: Options of ``raykd sweep``.
             folder: Of run folders, on the head; None for one in the home folder.
+
+        Raises:
+            SetupError: The cluster does not take the job.
         """
         out = shlex.quote(folder) if folder else f'"$HOME/{FOLDER}"'
         command = f"python -m raykd sweep {FILE} --address auto --format json --out {out}"
         with tempfile.TemporaryDirectory() as place:
             (Path(place) / FILE).write_text(text, encoding="utf-8")
-            job: str = self._client.submit_job(
-                entrypoint=f"{command} {shlex.join(arguments)}".strip(),
-                runtime_env={"working_dir": place},
-            )
-        return job
+            return self.start(f"{command} {shlex.join(arguments)}".strip(), {"working_dir": place})
+
+    def start(self, entrypoint: str, runtime_env: dict[str, Any] | None = None) -> str:
+        """Start a job; returns its name.
+
+        Raises:
+            SetupError: The cluster does not take it.
+        """
+        until = time.monotonic() + READY_S
+        while True:
+            try:
+                job: str = self._client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+                return job
+            except RuntimeError as exc:  # what the server answered, as Ray's client raises it
+                if NOT_READY not in str(exc) or time.monotonic() > until:
+                    raise SetupError(
+                        f"the cluster at {self._address} does not take the job: {exc}",
+                        hint="ray status, on its head, says whether it is well; where several "
+                        "clusters share a machine, ray start --dashboard-agent-listen-port gives "
+                        "each its own job server",
+                    ) from exc
+            time.sleep(ASK_AGAIN_S)
 
     def follow(self, job: str, listener: Listener, other: Callable[[str], None]) -> str:
         """Hand on every event until the job is over; returns its run folder there.
@@ -131,9 +159,7 @@ class Submission:
 
     def fetch(self, run: str, out: Path) -> Path:
         """Bring a run folder here; returns where it is."""
-        job = self._client.submit_job(
-            entrypoint=f"python -m raykd.results.run_archive {shlex.quote(run)}"
-        )
+        job = self.start(f"python -m raykd.results.run_archive {shlex.quote(run)}")
         self._ended(job)
         return unpack(self._client.get_job_logs(job), out)
 
