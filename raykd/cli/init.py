@@ -60,11 +60,9 @@ def init(
 
 def _propose(source: str, teacher: str, label: str, to: Path | None, output: Output) -> None:
     """Write a search space for data of the user's, and say what was guessed."""
-    from raykd.data.notes import listening
     from raykd.sweep.proposal import propose, to_text
 
-    with listening() as heard:
-        made = propose(source, teacher, label)
+    made = propose(source, teacher, label)
     target = to or Path(f"{made.name}.yaml")
     _write(target, to_text(made))
     if output.is_json:
@@ -73,7 +71,7 @@ def _propose(source: str, teacher: str, label: str, to: Path | None, output: Out
         output.text(str(target))
         for said in made.said:
             output.text(f"  {said}")
-    for note in heard:
+    for note in made.notes:
         output.note(f"note: {note}")
     output.note(f"next: raykd data {target}, then raykd sweep {target}")
 

@@ -13,6 +13,7 @@ from typing import Any
 from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, matching
 from raykd.data.folder import FolderReader, is_folder, user_path
 from raykd.data.guess_task import TaskGuess, guess_task
+from raykd.data.notes import listening
 from raykd.data.table import Reader, Table
 from raykd.errors import DataError, RaykdError
 from raykd.models.resolve import read_config, resolve
@@ -51,6 +52,7 @@ class Proposal:
         search: The sections ``search`` and ``confirm``.
         epochs: Of students.
         said: What was guessed, in words.
+        notes: What reading the rows brought up.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Proposal:
     search: dict[str, Any] = field(default_factory=dict)
     epochs: int = 3
     said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def propose(data: str, teacher: str = "", label: str = "") -> Proposal:
@@ -77,7 +80,9 @@ def propose(data: str, teacher: str = "", label: str = "") -> Proposal:
     Raises:
         RaykdError: The data cannot be read or seem to be no task; or there is no such teacher.
     """
-    made, table = _with_rows(data, label)
+    with listening() as heard:
+        made, table = _with_rows(data, label)
+    made.notes = heard
     config = read_config(resolve(teacher)) if teacher else {}
     _choose_models(made, teacher, config)
     _choose_length(made, table, teacher, config)
