@@ -167,11 +167,11 @@ def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
         return "LMHead" in heads or "CausalLM" in heads or "ConditionalGeneration" in heads
     if "SequenceClassification" not in heads:
         return False
+    labels = made.guess.keys.get("labels")
     names = [str(name) for _, name in sorted(
         (config.get("id2label") or {}).items(), key=lambda item: int(item[0]))]  # fmt: skip
-    if made.guess.kind == "regression":
+    if labels is None:
         return len(names) == 1
-    labels = list(made.guess.keys["labels"])
     if sorted(names) == sorted(labels):
         made.guess = TaskGuess(
             kind=made.guess.kind, keys={**made.guess.keys, "labels": names}, why=made.guess.why
