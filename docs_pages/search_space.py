@@ -11,7 +11,7 @@ from raykd.spec.reference import SECTIONS
 PATH = DOCS / "reference" / "search-space.md"
 
 TITLES = {
-    "tasks": "An entry of `tasks`", "data": "`data`",
+    "tasks": "An entry of `tasks`", "sources": "An entry of `sources` of a task", "data": "`data`",
     "select_on": "`data.select_on`", "report_on": "`data.report_on`",
     "augment": "`data.augment`", "rationales": "`data.rationales`",
     "teacher": "`teacher`", "finetune": "`teacher.finetune`", "student": "`student`",

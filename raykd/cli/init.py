@@ -26,8 +26,23 @@ def init(
             "-o", "--output", metavar="FILE", help="Where to write it. [default: NAME.yaml]"
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DATA", help="Propose one for a folder, file or pattern."),
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With --from: the teacher.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --from: the label.")
+    ] = None,
 ) -> None:
-    """Copy a shipped search space, comments included."""
+    """Copy a shipped search space, comments included, or propose one for your own data."""
+    if source is not None:
+        _propose(source, teacher or "", label or "", to, output)
+        return
+    if teacher is not None or label is not None:
+        raise SpecError("--teacher and --label need --from", hint="raykd init --from DATA")
     available = shipped()
     if name not in available:
         from raykd.registry import suggestion
@@ -35,14 +50,42 @@ def init(
         hint = suggestion(name, list(available)) or f"one of {', '.join(available)}"
         raise UnknownName(f"there is no shipped search space '{name}'", hint=hint)
     target = to or Path(f"{name}.yaml")
-    if target.exists():
-        raise SpecError(f"{target} exists already", hint="choose another file with -o")
-    try:
-        target.write_text(available[name].read_text(encoding="utf-8"), encoding="utf-8")
-    except OSError as exc:
-        raise SetupError(f"cannot write {target}: {exc.strerror}") from exc
+    _write(target, available[name].read_text(encoding="utf-8"))
     if output.is_json:
         output.record({"name": name, "file": str(target)})
     else:
         output.text(str(target))
     output.note(f"next: raykd validate {target}")
+
+
+def _propose(source: str, teacher: str, label: str, to: Path | None, output: Output) -> None:
+    """Write a search space for data of the user's, and say what was guessed."""
+    from raykd.sweep.proposal import propose, to_text
+
+    made = propose(source, teacher, label)
+    target = to or Path(f"{made.name}.yaml")
+    _write(target, to_text(made))
+    if output.is_json:
+        output.record({"name": made.name, "file": str(target), "guessed": made.said})
+    else:
+        output.text(str(target))
+        for said in made.said:
+            output.text(f"  {said}")
+    for note in made.notes:
+        output.note(f"note: {note}")
+    output.note(f"next: raykd data {target}, then raykd sweep {target}")
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a new file.
+
+    Raises:
+        SpecError: There is one of that name.
+        SetupError: It cannot be written.
+    """
+    if target.exists():
+        raise SpecError(f"{target} exists already", hint="choose another file with -o")
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise SetupError(f"cannot write {target}: {exc.strerror}") from exc

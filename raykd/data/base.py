@@ -226,6 +226,11 @@ class Task(ABC):
         return task_kind(self.kind)
 
     @property
+    def has_row_classes(self) -> bool:
+        """Whether the labels of rows are classes, one each."""
+        return False
+
+    @property
     def num_labels(self) -> int:
         """Width of the logits."""
         return len(self.labels) or 1

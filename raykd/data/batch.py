@@ -17,6 +17,8 @@ Array = npt.NDArray[Any]
 
 NO_LABEL = -100
 """Label of a token that has none."""
+ROW_WEIGHT = "row_weight"
+"""Column of batches, and field of rows: the weight of a row in the loss of the task."""
 PADDED = -1e4
 """Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from raykd.data import columns, metrics, row_outcomes
 from raykd.data.base import Array, Examples, Task, TokenizedDataset
+from raykd.data.batch import ROW_WEIGHT
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.keys import at_key
@@ -17,6 +20,11 @@ from raykd.data.table import Table
 class TextTask(Task):
     """What all tasks on one or two texts share: tokenising, metrics."""
 
+    @property
+    def has_row_classes(self) -> bool:
+        """Where the kind has classes."""
+        return self.task_kind.has_class_names
+
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first.
 
@@ -24,7 +32,11 @@ class TextTask(Task):
             DataError: Labels are no class ids, or no numbers.
         """
         metrics.check_labels(rows.labels, self.num_labels if self.labels else None)
-        return encode(rows, tokenizer, max_length)
+        encoded = encode(rows, tokenizer, max_length)
+        if ROW_WEIGHT not in rows.fields:
+            return encoded
+        weights = np.asarray(rows.fields[ROW_WEIGHT], np.float32)
+        return replace(encoded, columns={**encoded.columns, ROW_WEIGHT: weights})
 
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""

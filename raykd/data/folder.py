@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from raykd.data.json_files import read_json_rows
 from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.separated import read_csv, read_tsv
-from raykd.data.table import Table, no_split
+from raykd.data.table import Table, concatenated, no_split
 from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
 from raykd.errors import DataError
 
@@ -130,6 +130,14 @@ READERS: Mapping[str, Callable[[Path], Table]] = {
 SUFFIXES = tuple(READERS)
 
 
+def suffix_of(path: Path) -> str:
+    """How a file that can be read ends, in lower case; empty for other files."""
+    name = path.name.lower()
+    packed = PACKED if name.endswith(PACKED) else ""
+    ends = (suffix + packed for suffix in SUFFIXES if not (packed and suffix == ".parquet"))
+    return next((end for end in ends if name.endswith(end)), "")
+
+
 _File = tuple[str, Path, Callable[[Path], Table]]
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:-[0-9a-f]{16})?$")
 """How the name of a part ends; older files of the hub have a hash there, too."""
@@ -151,24 +159,8 @@ def _joined(name: Path, files: Sequence[_File]) -> Table:
             hint="put all parts of one format there, and no others",
         )
     tables = [read(path) for _, path, read in sorted(files, key=lambda file: file[0])]
-    if any(table.class_names != tables[0].class_names for table in tables):
-        raise DataError(
-            f"the parts of {name} call their classes differently", hint="write them anew, as one"
-        )
-    names = dict.fromkeys(column for table in tables for column in table.columns)
-    return Table(
-        columns={
-            column: [
-                value
-                for table in tables
-                for value in table.columns.get(column, [None] * len(table))
-            ]
-            for column in names
-        },
-        origin=f"{name}-*-of-{count:05}",
-        twice=frozenset().union(*(table.twice for table in tables)),
-        class_names=tables[0].class_names,
-    )
+    whole = concatenated(tables, f"{name}-*-of-{count:05}")
+    return replace(whole, lacking={}, places=())  # a part may lack a column that has nothing in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,12 +211,10 @@ class FolderReader:
         """Stem, path and reader of every file that can be read, in the order of `SUFFIXES`."""
         found = []
         for path in self._paths():
-            packed = PACKED if path.name.lower().endswith(PACKED) else ""
-            for order, (suffix, read) in enumerate(READERS.items()):
-                end = suffix + packed
-                if path.name.lower().endswith(end) and not (packed and read is read_parquet):
-                    stem = path.name[: -len(end)]
-                    found.append((order, stem, path, read))
+            if end := suffix_of(path):
+                suffix = end.removesuffix(PACKED)
+                stem = path.name[: -len(end)]
+                found.append((SUFFIXES.index(suffix), stem, path, READERS[suffix]))
         found.sort(key=lambda file: (file[0], file[2]))
         return [(stem, path, read) for _, stem, path, read in found]
 

@@ -91,11 +91,13 @@ class HubReader:
         path: Name of the data set, e.g. ``nyu-mll/glue``.
         config: Its configuration, e.g. ``rte``.
         names: Split on the hub for each labelled split of the task.
+        revision: Branch, tag or commit; empty: the newest.
     """
 
     path: str
     config: str
     names: Mapping[str, str]
+    revision: str = ""
 
     def splits(self) -> tuple[str, ...]:
         """The labelled splits that the task declares."""
@@ -121,7 +123,9 @@ class HubReader:
         import datasets
 
         try:
-            return datasets.load_dataset(self.path, self.config, split=self.names[split])
+            return datasets.load_dataset(
+                self.path, self.config, split=self.names[split], revision=self.revision or None
+            )
         except (datasets.exceptions.DatasetsError, OSError, ValueError) as exc:
             raise SetupError(
                 f"cannot load {self.path} ({self.config}) from the hub: {exc}",
@@ -134,6 +138,11 @@ class HubReader:
         from datasets.packaged_modules.cache.cache import Cache
 
         cache = Path(datasets.config.HF_DATASETS_CACHE)
+        if self.revision:
+            note(
+                f"the hub cannot be reached: {self.path} is read from the cache, whose revision is "
+                f"not known to be '{self.revision}'"
+            )
         try:
             # The cache's own builder: load_dataset would ask the network first, with retries.
             builder = Cache(

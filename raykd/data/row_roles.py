@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from raykd.data.balance import Balance, check_classes, resampled, weighted
 from raykd.data.base import Array, DataSettings, Examples, Task
 from raykd.data.hold_out import choose, hold_out
 from raykd.data.keys import at_key
 from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.table import NoSplit
+
+UNBALANCED = Balance()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,7 @@ class RoleSettings:
         rationales_in_prompts: Whether rationales are part of the prompts.
         llm_labels: Whether students learn the responses of a language model.
         augment: Adds rows to those that students are trained on; None: they stay as they are.
+        balance: What is done about classes of different sizes.
     """
 
     source: DataSettings
@@ -56,6 +60,7 @@ class RoleSettings:
     rationales_in_prompts: bool = False
     llm_labels: bool = False
     augment: Callable[[Examples], Examples] | None = None
+    balance: Balance = UNBALANCED
 
 
 def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
@@ -78,10 +83,14 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
         for suffix, split in task.extra_eval_splits.items():
             if split in reachable:
                 roles[f"test_{suffix}"] = _load(task, split, settings)
-    roles["finetune"] = train.take(choose(rest, settings.finetune_rows, source.seed))
-    roles["train"] = train.take(choose(rest, settings.student_rows, source.seed))
+    balance = settings.balance
+    check_classes(balance, has_classes=task.has_row_classes, name=task.name)
+    for role, count in (("finetune", settings.finetune_rows), ("train", settings.student_rows)):
+        roles[role] = resampled(train.take(choose(rest, count, source.seed)), balance, task.name)
     if settings.augment is not None:
         roles["train"] = settings.augment(roles["train"])
+    for role in ("finetune", "train"):
+        roles[role] = weighted(roles[role], balance)
     if settings.llm_labels:
         with at_key("data.label_type"):
             roles["train"] = relabelled(roles["train"], task.name)

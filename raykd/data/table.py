@@ -25,6 +25,9 @@ class Table:
         unit: What the numbers count: rows, or lines of a file.
         twice: Names that more than one column has.
         class_names: Names that the data itself gives to the numbers of a column, by column.
+        places: Where each row stands, in words, for tables of several files.
+        weights: How often each row counts in training, for tables of weighted sources.
+        lacking: Columns that not all of several files have, and the first file without each.
     """
 
     columns: Mapping[str, Sequence[Any]]
@@ -33,12 +36,17 @@ class Table:
     unit: Literal["row", "line"] = "row"
     twice: frozenset[str] = frozenset()
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    places: Sequence[str] = ()
+    weights: Sequence[float] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def place(self, row: int) -> str:
         """Where a row stands, in words: its line in the file, or its number, both from 1."""
+        if len(self.places):
+            return self.places[row]
         return f"{self.unit} {self.numbers[row] if len(self.numbers) else row + 1}"
 
     def column(self, name: str, key: str = "") -> Sequence[Any]:
@@ -62,13 +70,25 @@ class Table:
                 f"{self.origin} has no column '{name}' (columns: {there}{more})",
                 hint=self._instead(name, key),
             )
+        if name in self.lacking:
+            raise DataError(
+                f"{self.lacking[name]} has no column '{name}', which other files of {self.origin} "
+                "have",
+                hint="give it the same columns, or leave it out",
+            )
         return self.columns[name]
 
     def take(self, rows: Sequence[int]) -> Table:
         """The rows of the given positions; in messages they keep their places."""
         found = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         numbers = self.numbers if len(self.numbers) else range(1, len(self) + 1)
-        return replace(self, columns=found, numbers=[numbers[row] for row in rows])
+        return replace(
+            self,
+            columns=found,
+            numbers=[numbers[row] for row in rows],
+            places=[self.places[row] for row in rows] if len(self.places) else (),
+            weights=[self.weights[row] for row in rows] if len(self.weights) else (),
+        )
 
     def holds_columns(self) -> bool:
         """Whether the one row there is holds whole columns: lists or mappings of equal length."""
@@ -110,6 +130,52 @@ class Table:
         if key:
             return f"name one of these columns in {key}, or rename the column"
         return "rename the column, or point data.root to data of this task"
+
+
+def concatenated(tables: Sequence[Table], origin: str, weights: Sequence[float] = ()) -> Table:
+    """The rows of several files, one after the other; a single one is itself.
+
+    Args:
+        tables: One per file.
+        origin: All of them, as they appear in messages.
+        weights: How often the rows of each count in training; empty: once.
+
+    Raises:
+        DataError: The files call the classes of a column differently.
+    """
+    repeated = (
+        [w for table, w in zip(tables, weights, strict=True) for _ in range(len(table))]
+        if (len(weights))
+        else []
+    )
+    if len(tables) == 1:
+        return replace(tables[0], weights=repeated)
+    if any(table.class_names != tables[0].class_names for table in tables):
+        raise DataError(
+            f"the files of {origin} call their classes differently", hint="write them anew, as one"
+        )
+    names = dict.fromkeys(column for table in tables for column in table.columns)
+    lacking = {
+        name: next(table.origin for table in tables if name not in table.columns)
+        for name in names
+        if any(name not in table.columns for table in tables)
+    }
+    return Table(
+        columns={
+            name: [
+                value for table in tables for value in table.columns.get(name, [None] * len(table))
+            ]
+            for name in names
+        },
+        origin=origin,
+        twice=frozenset().union(*(table.twice for table in tables)),
+        class_names=tables[0].class_names,
+        places=[
+            f"({table.origin} {table.place(row)})" for table in tables for row in range(len(table))
+        ],
+        weights=repeated,
+        lacking=lacking,
+    )
 
 
 def _are_rows(values: Sequence[Any]) -> bool:

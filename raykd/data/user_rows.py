@@ -2,65 +2,171 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raykd.data.base import DataSettings
+from raykd.data.base import DataSettings, Examples
+from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, MixedReader, matching
 from raykd.data.files import FileTask
 from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder, user_path
+from raykd.data.keys import at_key
+from raykd.data.notes import note
 from raykd.data.readers import HubReader
+from raykd.data.sample import limited
 from raykd.data.table import Reader
 from raykd.errors import DataError
 
 HUB_SPLITS = ("train", "validation", "test")
+CARVED: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
+"""How one set of rows is carved where the file does not say it."""
+WEIGHT = "source_weight"
+"""Field of rows that says how often they count in training."""
+
+Places = str | tuple[str, ...]
+"""A folder, a file, a pattern, or several files and patterns."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowSource:
+    """One place where rows are.
+
+    Attributes:
+        path: A folder with a file for each split; files or patterns that are one set of rows; or
+            those of each split. None for the hub.
+        hub: Name and configuration of the data set on the hub.
+        revision: Its branch, tag or commit; empty: the newest.
+        weight: How often its train rows count.
+        key: Its place within the task's description, see `raykd.data.keys`.
+    """
+
+    path: Places | Mapping[str, Places] | None = None
+    hub: tuple[str, str] = ("", "")
+    revision: str = ""
+    weight: float = 1.0
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserRows(FileTask):
-    """Rows in a folder or on the hub.
+    """Rows in files or on the hub.
 
     Attributes:
-        path: Folder of ``<split>.parquet``, ``.csv`` and the like, None for the hub.
+        path: See `RowSource`; of a task with one source.
+        revision: See `RowSource`.
+        sources: Several sources, in place of `path` and `hub`.
+        fractions: How one set of rows is carved into splits; empty: `CARVED`.
     """
 
-    path: str | None = None
+    path: Places | Mapping[str, Places] | None = None
+    revision: str = ""
+    sources: tuple[RowSource, ...] = ()
+    fractions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def own(self) -> str:
         """Columns and labels are what the user's file says of the task."""
         return self.name
 
+    def every_source(self) -> tuple[RowSource, ...]:
+        """All sources."""
+        one = RowSource(path=self.path, hub=self.hub, revision=self.revision)
+        return self.sources or (one,)
+
     @property
     def reads_root(self) -> bool:
-        """Where its folder has a relative path."""
-        return self.path is not None and not user_path(self.path).is_absolute()
+        """Where a path is relative."""
+        paths = [path for source in self.every_source() for path in _paths(source.path)]
+        return any(not user_path(path).is_absolute() for path in paths)
 
     def file_key(self, split: str, settings: DataSettings) -> str:
         """The key of the user's file that says where a split is, see `raykd.data.keys`."""
         if self.hub_splits.get(split, split) != split:
             return f".splits.{split}"
+        if self.sources:
+            return ".sources"
         return ".hub" if self.path is None else ".path"
+
+    def load(self, split: str, settings: DataSettings) -> Examples:
+        """Rows of one split, checked, at most ``settings.limit`` of them."""
+        with at_key(self.file_key(split, settings)):
+            table = self.reader(settings).read(split).well_formed()
+        rows = self.read_table(table)
+        if len(set(table.weights)) > 1 or any(weight != 1 for weight in table.weights):
+            rows = replace(rows, fields={**rows.fields, WEIGHT: tuple(table.weights)})
+        return limited(rows, f"{self.name}/{split}", settings)
 
     def reader(self, settings: DataSettings) -> Reader:
         """What reads the rows; `settings.root` is where a relative path may start, too.
 
         Raises:
-            DataError: There is no such folder.
+            DataError: There is no such folder or file.
         """
-        if self.path is None:
-            return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
-        places = [user_path(self.path)]
+        sources = self.every_source()
+        readers = []
+        for source in sources:
+            with at_key(source.key):
+                readers.append(self._reader(source, settings))
+        if len(readers) == 1 and not self.sources:
+            return readers[0]
+        weights = [source.weight for source in sources]
+        return MixedReader(readers=readers, weights=weights, name=f"the sources of {self.name}")
+
+    def _reader(self, source: RowSource, settings: DataSettings) -> Reader:
+        if source.path is None:
+            path, config = source.hub
+            return HubReader(
+                path=path, config=config, names=self.hub_splits, revision=source.revision
+            )
+        roots = [Path()]
         if settings.root is not None:
-            places.append(root_folder(settings.root) / self.path)
-        for folder in places:
-            if is_folder(folder):
+            roots.append(root_folder(settings.root))
+        if isinstance(source.path, str) and not _is_pattern(source.path):
+            folder = self._folder(source.path, roots)
+            if folder is not None:
                 return FolderReader(folder=folder, stems=self.hub_splits)
-            if folder.exists():
-                raise DataError(
-                    f"the path '{self.path}' of task {self.name} is a file, not a folder",
-                    hint=f"name the folder that holds it: path: {Path(self.path).parent}",
-                )
-        hint = f"name the folder that holds <split>{', '.join(SUFFIXES)}"
-        if "://" in self.path:
-            hint = "a path is a folder of this machine; a data set of the hub is hub: OWNER/NAME"
-        raise DataError(f"the folder '{self.path}' of task {self.name} does not exist", hint=hint)
+        if isinstance(source.path, Mapping):
+            files = {
+                split: [file for path in _paths(of) for file in matching(path, roots)]
+                for split, of in source.path.items()
+            }
+            return FilesReader(files=files, name=f"the files of {self.name}")
+        found = [file for path in _paths(source.path) for file in matching(path, roots)]
+        whole = FilesReader(files={ROWS: found}, name=", ".join(_paths(source.path)))
+        fractions = self.fractions or CARVED
+        if not self.fractions:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in fractions.items())
+            note(f"{whole.name} is one set of rows, and is carved into {shares}")
+        return CarvedReader(own=whole, fractions=fractions, seed=settings.seed)
+
+    def _folder(self, path: str, roots: list[Path]) -> Path | None:
+        """The folder of a path; None where it is a file.
+
+        Raises:
+            DataError: It is neither.
+        """
+        for root in roots:
+            place = root / user_path(path)
+            if is_folder(place):
+                return place
+            if place.exists():
+                return None
+        hint = f"name the folder that holds <split>{', '.join(SUFFIXES)}, or files"
+        if "://" in path:
+            hint = "a path is of this machine; a data set of the hub is hub: OWNER/NAME"
+        raise DataError(f"the folder '{path}' of task {self.name} does not exist", hint=hint)
+
+
+def _is_pattern(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
+
+
+def _paths(path: Places | Mapping[str, Places] | None) -> tuple[str, ...]:
+    """Every path that is named."""
+    if path is None:
+        return ()
+    if isinstance(path, str):
+        return (path,)
+    if isinstance(path, Mapping):
+        return tuple(each for of in path.values() for each in _paths(of))
+    return tuple(path)

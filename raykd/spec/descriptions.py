@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from raykd import registry
-from raykd.spec.schema import RandomInitSpec, SplitRef, SweepSpec
+from raykd.spec.schema import Places, RandomInitSpec, SourceSpec, SplitRef, SweepSpec
 
 
 def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
@@ -46,8 +48,23 @@ def describe_data(spec: SweepSpec, name: str) -> str:
     """Where the rows of a task come from: a folder, the hub, or a generator."""
     own = spec.own_tasks.get(name)
     if own is not None:
-        return own.path if own.path is not None else f"the hub: {own.hub}"
+        return ", ".join(_describe_source(source) for source in own.all_sources())
     hub = getattr(registry.load("tasks", name), "hub", None)
     if hub is None or not hub[0]:
         return "generated"
     return spec.data.root if spec.data.root is not None else f"the hub: {hub[0]}"
+
+
+def _describe_source(source: SourceSpec) -> str:
+    weight = "" if source.weight == 1 else f" x {source.weight:g}"
+    if source.path is None:
+        revision = f" at {source.revision}" if source.revision else ""
+        return f"the hub: {source.hub}{revision}{weight}"
+    if isinstance(source.path, Mapping):
+        parts = [f"{split}: {_describe_places(of)}" for split, of in source.path.items()]
+        return "; ".join(parts) + weight
+    return _describe_places(source.path) + weight
+
+
+def _describe_places(places: Places) -> str:
+    return places if isinstance(places, str) else ", ".join(places)

@@ -37,6 +37,7 @@ _FORMS = {
     "labels": "{market-type: on-demand}",
     "report": "{path: reports/{name}.html, baseline: kd}",
     "splits": "{validation: dev}",
+    "sources": "[{path: a.csv, weight: 2}, {path: b.csv}]",
     "span": "[0, 5]",
     "seeds": "[1, 2, 3]",
 }

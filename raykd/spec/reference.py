@@ -20,6 +20,7 @@ from raykd.spec.schema import (
     ResourceSpec,
     SearchSpec,
     SeedPlan,
+    SourceSpec,
     SpecSection,
     SplitRef,
     StudentSpec,
@@ -27,7 +28,8 @@ from raykd.spec.schema import (
 )
 
 SECTIONS: Mapping[str, type[SpecSection]] = {
-    "tasks": OwnTaskSpec, "data": DataSpec, "select_on": SplitRef, "report_on": SplitRef,
+    "tasks": OwnTaskSpec, "sources": SourceSpec, "data": DataSpec,
+    "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
     "student": StudentSpec, "from_teacher": FromTeacher, "model": RandomInitSpec,
     "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "seeds": SeedPlan,
@@ -58,9 +60,17 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "max_prompt_length": "Most tokens of a prompt; null = half of data.max_length.",
         "max_new_tokens": "Most tokens that are generated for a row.",
         "pattern": "The regular expression of the metric matched.",
-        "path": "Folder of <split>.csv, .tsv, .jsonl or .parquet.",
+        "path": "Folder of <split>.csv, .tsv, .jsonl or .parquet; or files, or {split: files}.",
         "hub": "Data set on the hub, NAME or NAME:CONFIGURATION.",
-        "splits": "File names (or hub splits) of splits that are called something else.",
+        "revision": "Branch, tag or commit of the data set on the hub.",
+        "sources": "Several places in place of path or hub.",
+        "splits": "Names of splits in files or on the hub, or shares of one set of rows.",
+    },
+    SourceSpec: {
+        "path": "As path of the task.",
+        "hub": "As hub of the task.",
+        "revision": "As revision of the task.",
+        "weight": "How often its train rows count: 2 = twice, 0.5 = half of them.",
     },
     DataSpec: {
         "root": "Folder of the shipped tasks' data; null = the hub.",
@@ -72,6 +82,8 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "augment": "More train rows for students, with some words replaced.",
         "rationales": "Where reasons for responses come from.",
         "label_type": "Learn the data's own responses (gt), or those of a language model (llm).",
+        "class_weights": "balanced = the task loss weights rows so that all classes count alike.",
+        "oversample": "balanced = train rows of small classes are repeated.",
         "seed": "Which rows are held out and kept under a limit.",
     },
     SplitRef: {

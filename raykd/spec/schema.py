@@ -34,11 +34,25 @@ class SplitRef(SpecSection):
     fraction: Number | None = Field(default=None, gt=0, lt=1)
 
 
+Fraction = Annotated[Number, Field(gt=0, le=1)]
+Places = str | tuple[str, ...]
+
+
+class SourceSpec(SpecSection):
+    """One of several places where the rows of a task are."""
+
+    path: Places | Mapping[str, Places] | None = None
+    hub: str | None = None
+    revision: str | None = None
+    weight: Number = Field(default=1.0, gt=0, le=1000)
+
+
 class OwnTaskSpec(SpecSection):
     """A task that the file describes itself.
 
     `splits` names the file (without suffix), or the split on the hub, of splits that are called
-    something else there. Which keys serve which kind is in `KEYS`.
+    something else there; of one set of rows it gives the share of every split. Which keys serve
+    which kind is in `KEYS`.
     """
 
     SUITED: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -76,9 +90,24 @@ class OwnTaskSpec(SpecSection):
     max_prompt_length: int | None = Field(default=None, ge=1, le=1_000_000)
     max_new_tokens: int = Field(default=256, ge=1, le=100_000)
     pattern: str = ""
-    path: str | None = None
+    path: Places | Mapping[str, Places] | None = None
     hub: str | None = None
-    splits: Mapping[str, str] = Field(default_factory=dict)
+    revision: str | None = None
+    sources: tuple[SourceSpec, ...] = ()
+    splits: Mapping[str, str | Fraction] = Field(default_factory=dict)
+
+    def all_sources(self) -> tuple[SourceSpec, ...]:
+        """Every place where rows are."""
+        one = SourceSpec(path=self.path, hub=self.hub, revision=self.revision)
+        return self.sources or (one,)
+
+    def split_names(self) -> dict[str, str]:
+        """What splits are called in files or on the hub, where it is something else."""
+        return {split: name for split, name in self.splits.items() if isinstance(name, str)}
+
+    def fractions(self) -> dict[str, float]:
+        """The share of each split of one set of rows."""
+        return {split: float(of) for split, of in self.splits.items() if not isinstance(of, str)}
 
     def all_metrics(self) -> tuple[str, ...]:
         """Every metric, the deciding one first."""
@@ -136,6 +165,8 @@ class DataSpec(SpecSection):
     augment: AugmentSpec | None = None
     rationales: RationaleSpec = RationaleSpec()
     label_type: Literal["gt", "llm"] = "gt"
+    class_weights: Literal["none", "balanced"] = "none"
+    oversample: Literal["none", "balanced"] = "none"
     seed: Seed = 0
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from raykd import registry
 from raykd.data.values import same_names
 from raykd.errors import SpecError
 from raykd.spec.name_rules import name_problem
 from raykd.spec.own_kinds import kind_problems
-from raykd.spec.schema import OwnTaskSpec
+from raykd.spec.schema import OwnTaskSpec, Places
 from raykd.spec.sections import read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
@@ -91,28 +91,78 @@ def _problems(made: OwnTaskSpec, tasks: Tasks) -> Iterator[tuple[str, str, str]]
         yield "name", f"{name} is listed twice", ""
     yield from _place_problems(made, name)
     yield from _column_problems(made, name)
-    trained = made.splits.get("train", "train")
-    for split, file in made.splits.items():
-        if split != "train" and file == trained:
-            hint = "for rows of train that are not trained on: data.select_on and data.report_on"
-            yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
     yield from kind_problems(made)
 
 
 def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
     """What is wrong with where the rows are."""
-    if made.path is None and made.hub is None:
-        yield "", f"{name} needs either path or hub", "e.g. path: data/reviews"
-    if made.path is not None and made.hub is not None:
-        yield "hub", f"{name} needs either path or hub, not both", "remove one of them"
-    if made.hub is not None and not _ON_HUB.fullmatch(made.hub):
-        hint = "for example hub: owner/ratings, or owner/ratings:small"
-        yield "hub", f"'hub' of {name} must be NAME or NAME:CONFIGURATION, got {made.hub}", hint
+    if made.sources and (made.path is not None or made.hub is not None):
+        yield "sources", f"{name} has sources, or one path or hub, not both", "remove one of them"
+        return
+    for k, source in enumerate(made.all_sources()):
+        at = f"sources[{k}]." if made.sources else ""
+        what = f"source {k + 1} of {name}" if made.sources else name
+        if source.path is None and source.hub is None:
+            key = f"sources[{k}]" if made.sources else ""
+            yield key, f"{what} needs either path or hub", "e.g. path: data/reviews"
+        if source.path is not None and source.hub is not None:
+            yield f"{at}hub", f"{what} needs either path or hub, not both", "remove one of them"
+        if source.hub is not None and not _ON_HUB.fullmatch(source.hub):
+            hint = "for example hub: owner/ratings, or owner/ratings:small"
+            message = f"'hub' of {what} must be NAME or NAME:CONFIGURATION, got {source.hub}"
+            yield f"{at}hub", message, hint
+        if source.revision is not None and source.hub is None:
+            message = f"{what} has a revision, which only data sets of the hub have"
+            yield f"{at}revision", message, "remove it"
+        if source.path is not None and "" in _paths(source.path):
+            yield f"{at}path", f"'path' of {what} is empty", ""
+        if source.path is not None and not source.path:
+            yield f"{at}path", f"'path' of {what} names no file", ""
+        if isinstance(source.path, Mapping) and "train" not in source.path:
+            hint = "path: {train: [a.csv, b.csv], validation: c.csv}"
+            yield f"{at}path", f"'path' of {what} names no files of train", hint
+    yield from _split_problems(made, name)
+
+
+def _split_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the names or the shares of splits."""
+    fractions, names = made.fractions(), made.split_names()
+    if fractions and names:
+        message = f"'splits' of {name} has names and fractions"
+        yield "splits", message, "names are of files, fractions of one set of rows"
+    if fractions and sum(fractions.values()) > 1 + 1e-9:
+        message = f"'splits' of {name} adds up to {sum(fractions.values()):g}, expected at most 1"
+        yield "splits", message, "e.g. splits: {train: 0.8, validation: 0.1, test: 0.1}"
+    if fractions and "train" not in fractions:
+        yield "splits", f"'splits' of {name} has no share of train", "e.g. {train: 0.9, test: 0.1}"
+    if fractions and any(
+        source.path is None or isinstance(source.path, Mapping) for source in made.all_sources()
+    ):
+        message = f"'splits' of {name} has fractions, and its rows are not one set"
+        yield (
+            "splits",
+            message,
+            "fractions are of files that are named without a split: path: a.csv",
+        )
+    trained = names.get("train", "train")
+    for split, file in names.items():
+        if split != "train" and file == trained:
+            hint = "for rows of train that are not trained on: data.select_on and data.report_on"
+            yield "splits", f"'{split}' of {name} is what it is trained on, '{trained}'", hint
+
+
+def _paths(path: Places | Mapping[str, Places] | None) -> tuple[str, ...]:
+    """Every path that is named."""
+    if path is None or isinstance(path, str):
+        return () if path is None else (path,)
+    if isinstance(path, Mapping):
+        return tuple(each for of in path.values() for each in _paths(of))
+    return tuple(path)
 
 
 def _column_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:
     """What is wrong with the names of columns and classes."""
-    for key in ("path", "label", "prompt", "context", "response", "messages"):
+    for key in ("label", "prompt", "context", "response", "messages"):
         if getattr(made, key) == "":
             yield key, f"'{key}' of {name} is empty", ""
     for key in ("texts", "labels"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from raykd.data.balance import Balance
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.keys import at_key
 from raykd.data.row_roles import RoleSettings, SplitPart
@@ -53,6 +54,11 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
         rationales_in_prompts=data.rationales.as_input,
         llm_labels=data.label_type == "llm",
         augment=augment if how is not None else None,
+        balance=Balance(
+            class_weights=data.class_weights == "balanced",
+            oversample=data.oversample == "balanced",
+            seed=data.seed,
+        ),
     )
 
 

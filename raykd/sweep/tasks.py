@@ -13,8 +13,8 @@ from raykd.data.own import OwnTask
 from raykd.data.own_text import OwnText
 from raykd.data.text_scores import NAMES as SCORE_NAMES
 from raykd.data.text_scores import TextMeasure, check_packages
-from raykd.data.user_rows import HUB_SPLITS
-from raykd.spec.schema import OwnTaskSpec, SweepSpec
+from raykd.data.user_rows import HUB_SPLITS, RowSource
+from raykd.spec.schema import OwnTaskSpec, SourceSpec, SweepSpec
 
 
 def task_of(spec: SweepSpec, name: str) -> Task:
@@ -54,13 +54,14 @@ def note_unread_splits(spec: SweepSpec, task: Task) -> None:
 
 def own_task(own: OwnTaskSpec) -> Task:
     """The task that a search space describes itself."""
-    path, _, config = (own.hub or "").partition(":")
-    splits = own.splits if own.path is not None else {k: k for k in HUB_SPLITS} | dict(own.splits)
+    on_hub = any(source.hub is not None for source in own.all_sources())
+    splits = ({k: k for k in HUB_SPLITS} if on_hub else {}) | own.split_names()
     metrics = own.all_metrics()
     source: dict[str, Any] = {
         "name": own.name, "about": "A task of this search space.", "metric": metrics[0],
-        "metrics": metrics, "hub": (path, config or "default"), "hub_splits": splits,
-        "path": own.path,
+        "metrics": metrics, "hub": _on_hub(own.hub), "hub_splits": splits, "path": own.path,
+        "revision": own.revision or "", "fractions": own.fractions(),
+        "sources": tuple(_source(source, k) for k, source in enumerate(own.sources)),
     }  # fmt: skip
     if own.kind == "text":
         return _text_task(own, source)
@@ -73,6 +74,22 @@ def own_task(own: OwnTaskSpec) -> Task:
         kind=own.kind,
         span=(float(low), float(high)),
     )
+
+
+def _source(source: SourceSpec, number: int) -> RowSource:
+    return RowSource(
+        path=source.path,
+        hub=_on_hub(source.hub),
+        revision=source.revision or "",
+        weight=float(source.weight),
+        key=f".sources[{number}]",
+    )
+
+
+def _on_hub(hub: str | None) -> tuple[str, str]:
+    """Name and configuration of a data set on the hub."""
+    path, _, config = (hub or "").partition(":")
+    return path, config or "default"
 
 
 def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:

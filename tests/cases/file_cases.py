@@ -187,8 +187,12 @@ FILE_CASES = {
                         r"the folder holds dev\.xlsx, train\.csv"),
     ),
     "40 the path is a file": Case(
+        files={"train.csv": csv()}, task={"path": "data/train.csv", "splits": {"train": 1.0}},
+        outcome=Read([0, 1]),
+    ),
+    "40 the path is a file of too few rows": Case(
         files={"train.csv": csv()}, task={"path": "data/train.csv"},
-        outcome=refused(r"'data/train\.csv' of task own is a file, not a folder", "path: data$"),
+        outcome=refused(r"train\.csv has 2 rows, too few for splits of train: 0.8, validation"),
     ),
     "40 the path is not there": Case(
         files={"train.csv": csv()}, task={"path": "dta"},

@@ -455,7 +455,7 @@ def test_the_plan_says_where_data_comes_from_and_counts_it(folder, capsys):
         (changed("texts: [text]", "texts: [label], label: text"), "labels", "labels", "neg, pos"),
         (changed("labels: [neg, pos]", "labels: [neg, other]"), "labels", "labels", "pos"),
         (changed("labels: [neg, pos]", "kind: regression"), "label", "{name", "'neg'"),
-        (changed("path: data", "path: data/train.csv"), "path", "path", "data/train.csv"),
+        (changed("path: data", "path: data/trian.csv"), "path", "path", "data/trian.csv"),
         (changed("path: data", "path: nowhere"), "path", "path", "nowhere"),
         (changed("path: data", "path: data, splits: {train: all}"), "splits.train", "train: all",
          "'train'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.batch import Batch
+from raykd.data.batch import ROW_WEIGHT, Batch
 from raykd.data.kinds.base import TaskKind
 
 
@@ -19,8 +19,11 @@ class Classification(TaskKind):
     problem_type = "single_label_classification"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy, mean over the batch."""
-        return F.cross_entropy(logits.float(), batch.labels)
+        """Cross-entropy, mean over the batch; rows may have weights, whose mean is 1 over train."""
+        if ROW_WEIGHT not in batch.columns:
+            return F.cross_entropy(logits.float(), batch.labels)
+        of_rows = F.cross_entropy(logits.float(), batch.labels, reduction="none")
+        return (batch.columns[ROW_WEIGHT] * of_rows).mean()
 
 
 KIND = Classification()

@@ -6,10 +6,12 @@ from typing import get_args
 
 import pytest
 
+from raykd.data.base import DataSettings
 from raykd.data.class_names import class_ids
 from raykd.data.metrics import CLASSIFICATION, REGRESSION
 from raykd.data.table import Table
 from raykd.data.text_scores import NAMES
+from raykd.spec.descriptions import describe_data
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import OwnTaskSpec
 from raykd.sweep.tasks import task_of
@@ -81,6 +83,20 @@ def test_a_regression_on_the_hub(tmp_path):
         ("{name: r, kind: text, prompt: q, metric: matched, pattern: '(', path: x}",
          "is no regular expression"),
         ("{name: r, kind: text, prompt: q, max_new_tokens: 0, path: x}", "must be >= 1, got 0"),
+        *((f"{{name: r, texts: [a], labels: [n, p], {place}}}", message) for place, message in [
+            ("path: ''", "'path' of task 'r' is empty"),
+            ("path: []", "'path' of task 'r' names no file"),
+            ("path: {test: a.csv}", "names no files of train"),
+            ("path: a, sources: [{path: b}]", "has sources, or one path or hub, not both"),
+            ("sources: [{path: a}, {weight: 2}]", "source 2 of task 'r' needs either path or hub"),
+            ("sources: [{path: a, weight: 0}]", "must be > 0, got 0"),
+            ("sources: [{path: a, hub: b}]", "source 1 of task 'r' needs either path or hub, not"),
+            ("path: a, revision: main", "has a revision, which only data sets of the hub have"),
+            ("path: a, splits: {train: 0.9, test: 0.2}", "adds up to 1.1, expected at most 1"),
+            ("path: a, splits: {test: 0.2}", "has no share of train"),
+            ("path: a, splits: {train: 0.8, test: dev}", "has names and fractions"),
+            ("hub: a/b, splits: {train: 0.8, test: 0.2}", "its rows are not one set"),
+        ]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
@@ -136,6 +152,28 @@ def test_the_metrics_of_the_schema_are_those_there_are():
     assert set(kinds) == set(OwnTaskSpec.SUITED) == set(OwnTaskSpec.KEYS)
     text = OwnTaskSpec.SUITED["text"]
     assert set(text) == {*NAMES, *OwnTaskSpec.TALLIED}
+
+
+def test_where_rows_are_reaches_the_task(tmp_path):
+    text = (
+        "{name: r, texts: [a], labels: [n, p], sources: [{path: {train: [a.csv, 'b*']}, weight: 2},"
+        " {hub: 'o/n:small', revision: v1}], splits: {validation: dev}}"
+    )
+    spec = load_spec(write(tmp_path, with_task(text)))
+    one, two = task_of(spec, "r").sources
+    assert (one.path, one.weight) == ({"train": ("a.csv", "b*")}, 2)
+    assert (two.hub, two.revision, two.weight) == (("o/n", "small"), "v1", 1)
+    assert task_of(spec, "r").hub_splits["validation"] == "dev"
+    assert describe_data(spec, "r") == "train: a.csv, b* x 2, the hub: o/n:small at v1"
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(spec))
+    assert load_spec(again) == spec
+    text = "{name: r, texts: [a], labels: [n, p], hub: o/n, revision: v2}"
+    task = task_of(load_spec(write(tmp_path, with_task(text))), "r")
+    assert task.reader(DataSettings()).revision == "v2"
+    text = "{name: r, texts: [a], labels: [n, p], path: a.csv, splits: {train: 0.9, test: 0.1}}"
+    task = task_of(load_spec(write(tmp_path, with_task(text))), "r")
+    assert task.fractions == {"train": 0.9, "test": 0.1}
 
 
 def test_a_text_task_survives_the_resolved_file(tmp_path):

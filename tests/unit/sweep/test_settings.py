@@ -35,8 +35,8 @@ SECTIONS = {
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
     "search": schema.SearchSpec, "confirm": schema.ConfirmSpec,
     "confirm.seeds": schema.SeedPlan, "resources": schema.ResourceSpec,
-    "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "model": schema.RandomInitSpec,
-    "split": schema.SplitRef,
+    "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "source": schema.SourceSpec,
+    "model": schema.RandomInitSpec, "split": schema.SplitRef,
 }  # fmt: skip
 PLAIN_TOKENS = train_tokenizer(["one two train 0 1 2"] * 3, 60)
 FROM_TEACHER = {"layers": [1], "weights": "finetuned"}
@@ -47,6 +47,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "data.max_length": ({"data__max_length": 6}, "tokens"),
     "data.select_on": ({"data__select_on": {"split": "train", "fraction": 0.2}}, "rows"),
     "data.report_on": ({"data__report_on": {"split": "test"}}, "rows"),
+    "data.class_weights": ({"data__class_weights": "balanced"}, "rows"),
+    "data.oversample": ({"data__oversample": "balanced"}, "rows"),
     "data.seed": ({"data__seed": 3}, "rows"),
     "split.split": ({"data__select_on": {"split": "test"}}, "rows"),
     "split.fraction": ({"data__select_on": {"split": "train", "fraction": 0.3}}, "rows"),
@@ -97,6 +99,13 @@ ELSEWHERE = {
     "resources.max_failures": "trial/test_coordinator.py::test_a_job_that_loses_its_worker_too",
     "report.margin": "../cases/test_verdict_cases.py::test_a_lead_below_the_margin_is_sure_and",
     "report.baseline": "spec/test_load.py::test_what_a_file_means",
+    **{
+        f"task.{key}": "sweep/test_own_text_keys.py::test_every_key_of_a_text_task_changes_what_it"
+        for key in schema.OwnTaskSpec.KEYS["text"]
+    },
+    "task.revision": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
+    "source.hub": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
+    "source.revision": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
 }
 
 
@@ -146,6 +155,10 @@ OF_A_TASK: dict[str, tuple[dict[str, Any], str]] = {
     "task.metrics": ({"metrics": ["accuracy", "f1"]}, "scores"),
     "task.span": ({"kind": "regression", "labels": [], "span": [0, 0.5]}, "refused"),
     "task.path": ({"path": "two"}, "texts"),
+    "task.sources": ({"path": None, "sources": [{"path": "two"}]}, "texts"),
+    "source.path": ({"path": None, "splits": {}, "sources": [
+        {"path": {"train": "two/t*.csv", "validation": "two/dev.csv"}}]}, "texts"),
+    "source.weight": ({"path": None, "sources": [{"path": "one", "weight": 2.0}]}, "weights"),
     "task.hub": ({"path": None, "hub": "owner/rows:small"}, "refused"),
     "task.splits": ({"splits": {"validation": "train"}}, "held out"),
     "data.root": ({}, "texts"),
@@ -181,7 +194,8 @@ def task_picture(root: str | None = None, **changes: Any) -> dict[str, Any]:
         return found | {"refused": exc.message}
     logits = np.eye(2)[train.labels.astype(int)][:, : task.num_labels]
     encoded = task.encode(train, PLAIN_TOKENS, 8)
-    return found | {"texts": train.texts, "labels": train.labels.tolist(), "held out": dev.texts,
+    return found | {"weights": train.fields, "texts": train.texts, "held out": dev.texts,
+                    "labels": train.labels.tolist(),
                     "scores": sorted(task.score(logits, encoded))}  # fmt: skip
 
 

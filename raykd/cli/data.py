@@ -1,0 +1,77 @@
+"""``raykd data``: the rows of a search space as its students read them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raykd.cli.output import Output
+from raykd.errors import SpecError
+
+if TYPE_CHECKING:
+    from raykd.sweep.data_overview import DataOverview
+
+_MOST_CLASSES = 40
+
+
+def data(
+    output: Output,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A search space.")],
+    task: Annotated[str | None, typer.Option(help="The task, if several.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Rows that are shown.")] = 3,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
+    ] = None,
+) -> None:
+    """Show the rows of a search space: how many, how long, which classes, what is cut, samples."""
+    from raykd.errors import RaykdError
+    from raykd.spec.load import load_spec, placed
+    from raykd.sweep.data_overview import data_overview
+
+    spec = load_spec(file, override or ())
+    if task is not None and task not in spec.tasks:
+        raise SpecError(f"there is no task '{task}'", hint=f"one of {', '.join(spec.tasks)}")
+    for name in (task,) if task is not None else spec.tasks:
+        try:
+            found = data_overview(spec, name, samples)
+        except RaykdError as exc:
+            problems = [placed(problem, file, override or ()) for problem in exc.problems()]
+            raise exc.with_problems(problems) from exc
+        if output.is_json:
+            output.record(dataclasses.asdict(found))
+        else:
+            _print(found, output)
+
+
+def _print(found: DataOverview, output: Output) -> None:
+    output.text(f"{found.task}: {found.source}")
+    columns = ["rows for", "rows"]
+    if found.lengths:
+        columns += ["median tokens", "95 %", "longest", f"cut at {found.max_length}"]
+    rows = []
+    for role, count in found.rows.items():
+        row = [role, f"{count:,}"]
+        if role in found.lengths:
+            of = found.lengths[role]
+            row += [f"{of.median:,}", f"{of.most:,}", f"{of.longest:,}", f"{of.cut:,}"]
+        rows.append(row + [""] * (len(columns) - len(row)))
+    output.table(columns, rows)
+    if found.classes:
+        output.text("")
+        shown = dict(list(found.classes.items())[:_MOST_CLASSES])
+        table = [[label, *(f"{n:,}" for n in of.values())] for label, of in shown.items()]
+        output.table(["class", *found.rows], table)
+        if len(shown) < len(found.classes):
+            output.text(f"  and {len(found.classes) - len(shown)} classes more (--format json)")
+    for k, sample in enumerate(found.samples, start=1):
+        output.text("")
+        output.text(f"sample {k} of train, as the student reads it:")
+        output.text("\n".join(f"  | {line}" for line in sample.read.split("\n")))
+        output.text("  learnt:")
+        output.text("\n".join(f"  > {line}" for line in sample.learnt.split("\n")))
+    if found.missing:
+        output.note(f"tokens NOT LOOKED AT: {found.missing}")
+    for note in found.notes:
+        output.note(f"note: {note}")

@@ -1,0 +1,84 @@
+"""Looks at the data of a sweep as its students read them, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raykd.data.notes import listening
+from raykd.data.overview import Lengths, Sample, class_counts, lengths, samples
+from raykd.errors import Unreachable
+from raykd.spec.descriptions import describe_data
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
+from raykd.sweep.tasks import task_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataOverview:
+    """What the data of a task look like.
+
+    Attributes:
+        task: Its name.
+        source: Where its rows come from.
+        rows: Rows by role.
+        classes: Rows by class and role; empty for tasks without classes.
+        lengths: How long the rows of a role are, in the student's tokens.
+        samples: Some train rows as the student reads them.
+        max_length: Most tokens of a row.
+        notes: What a user should know: rows in several splits, classes without rows, and the like.
+        missing: Why tokens could not be looked at; empty when they were.
+    """
+
+    task: str
+    source: str
+    rows: Mapping[str, int]
+    classes: Mapping[str, Mapping[str, int]]
+    max_length: int
+    lengths: Mapping[str, Lengths] = field(default_factory=dict)
+    samples: Sequence[Sample] = ()
+    notes: Sequence[str] = ()
+    missing: str = ""
+
+
+def data_overview(spec: SweepSpec, name: str, count: int = 3) -> DataOverview:
+    """Read the rows and models of a task and look at them.
+
+    Args:
+        spec: The search space.
+        name: The task.
+        count: Samples that are wanted.
+
+    Raises:
+        RaykdError: As `set_up_task`.
+    """
+    source, length = describe_data(spec, name), spec.data.max_length
+    try:
+        setup = set_up_task(spec, name)
+    except Unreachable as exc:
+        with listening() as heard:
+            task = task_of(spec, name)
+            rows = load_roles(task, spec, name)
+        return DataOverview(
+            task=name,
+            source=source,
+            rows={role: len(part) for role, part in rows.items()},
+            classes=class_counts(task, rows),
+            max_length=length,
+            notes=tuple(heard),
+            missing=exc.message,
+        )
+    tokenizer = setup.tokenizers.student
+    return DataOverview(
+        task=name,
+        source=source,
+        rows={role: len(part) for role, part in setup.rows.items()},
+        classes=class_counts(setup.task, setup.rows),
+        max_length=length,
+        lengths={
+            role: lengths(setup.task, setup.rows[role], encoded, tokenizer)
+            for role, encoded in setup.student_splits.items()
+        },
+        samples=samples(setup.task, setup.student_splits["train"], tokenizer, count),
+        notes=tuple(message for message, _ in setup_notes(setup)),
+    )

@@ -1,0 +1,298 @@
+"""Proposes a search space for data of the user's: what it holds, models and a budget that fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, matching
+from raykd.data.folder import FolderReader, is_folder, user_path
+from raykd.data.guess_task import TaskGuess, guess_task
+from raykd.data.notes import listening
+from raykd.data.table import Reader, Table
+from raykd.errors import DataError, RaykdError
+from raykd.models.resolve import read_config, resolve
+from raykd.models.tokenizers import load_tokenizer
+
+ENCODER, DECODER = "google-bert/bert-base-uncased", "Qwen/Qwen2.5-0.5B-Instruct"
+SHARES: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+_NAMES = {"validation": ("validation", "valid", "val", "dev", "eval"), "test": ("test", "heldout")}
+"""What files of a split are called, by the split."""
+_CHARACTERS = 4
+"""Characters of a token, where no tokenizer is at hand."""
+_SAMPLE = 5_000
+_LONGEST = 512
+_HOURS = 3
+_WORDS = frozenset(
+    {"true", "false", "null", "none", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
+)
+"""What is no text in some version of YAML."""
+_FLOPS = {"cpu": 2e10, "cuda": 3e13}
+"""What a CPU core and a GPU do a second in training, roughly."""
+
+
+@dataclass(kw_only=True)
+class Proposal:
+    """A search space in the making.
+
+    Attributes:
+        name: Of the task and the sweep.
+        place: Keys that say where rows are.
+        data: Keys of the section ``data``, without ``max_length``.
+        guess: What the table seems to be.
+        rows: Train rows.
+        max_length: Most tokens of a row.
+        teacher: The section ``teacher``.
+        student: The section ``student``.
+        search: The sections ``search`` and ``confirm``.
+        epochs: Of students.
+        said: What was guessed, in words.
+        notes: What reading the rows brought up.
+    """
+
+    name: str
+    place: dict[str, Any]
+    data: dict[str, Any]
+    guess: TaskGuess
+    rows: int
+    max_length: int = 0
+    teacher: dict[str, Any] = field(default_factory=dict)
+    student: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 3
+    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def propose(data: str, teacher: str = "", label: str = "") -> Proposal:
+    """Look at data and models and propose a search space.
+
+    Args:
+        data: A folder with a file for each split, a file, or a pattern of files.
+        teacher: A fine-tuned model, or one to fine-tune; empty: a pretrained one of the hub.
+        label: The column of the label; empty: it is guessed.
+
+    Raises:
+        RaykdError: The data cannot be read or seem to be no task; or there is no such teacher.
+    """
+    with listening() as heard:
+        made, table = _with_rows(data, label)
+    made.notes = heard
+    config = read_config(resolve(teacher)) if teacher else {}
+    _choose_models(made, teacher, config)
+    _choose_length(made, table, teacher, config)
+    _choose_budget(made, config)
+    return made
+
+
+def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
+    """Where the rows are, which splits there are, and what the train rows seem to be."""
+    folder = user_path(data)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.stem.split(".")[0]).strip("-") or "mine"
+    place: dict[str, Any] = {"path": data}
+    reader: Reader
+    if is_folder(folder):
+        reader = FolderReader(folder=folder)
+        splits = reader.splits()
+        if "train" not in splits:
+            there = ", ".join(splits) or "no file that can be read"
+            raise DataError(
+                f"'{data}' has no file of the split train (it has {there})",
+                hint="call it train.csv (.tsv, .jsonl, .parquet), or name one file or pattern",
+            )
+        names = {
+            split: next((n for n in known if n in splits), "") for split, known in _NAMES.items()
+        }
+        renamed = {split: file for split, file in names.items() if file and file != split}
+        if renamed:
+            place["splits"] = renamed
+        split_of = {split for split, file in names.items() if file}
+        said = f"'{data}' has files of {', '.join(['train', *sorted(split_of)])}"
+        table = reader.read("train")
+        rows = len(table)
+    else:
+        own = FilesReader(files={ROWS: matching(data, [Path()])}, name=data)
+        reader = CarvedReader(own=own, fractions=SHARES, seed=0)
+        place["splits"], split_of = dict(SHARES), {"validation", "test"}
+        table = own.read(ROWS)
+        rows = int(len(table) * SHARES["train"])
+        said = f"'{data}' is one set of {len(table):,} rows, which is carved into splits"
+    guess = guess_task(table, label)
+    made = Proposal(name=name, place=place, data=_parts(split_of), guess=guess, rows=rows)
+    made.said = [said, *guess.why]
+    return made, table
+
+
+def _parts(splits: set[str]) -> dict[str, Any]:
+    """Which rows the search and the report are scored on."""
+    part = {"split": "train", "fraction": 0.1}
+    validation = {"split": "validation"} if "validation" in splits else part
+    if "test" in splits:
+        return {"select_on": validation, "report_on": {"split": "test"}}
+    if "validation" in splits:
+        return {"select_on": part, "report_on": {"split": "validation"}}
+    return {"select_on": part, "report_on": {"split": "train", "fraction": 0.2}}
+
+
+def _choose_models(made: Proposal, teacher: str, config: Mapping[str, Any]) -> None:
+    """Teacher and student: a fine-tuned model as it is, and half of its layers."""
+    is_text = made.guess.kind == "text"
+    if not teacher:
+        teacher = DECODER if is_text else ENCODER
+        made.said.append(f"no teacher was named, so {teacher} is fine-tuned")
+        made.teacher = {"model": teacher, "finetune": {"epochs": 3, "lr": 2e-5}}
+    elif is_finetuned(made, config):
+        made.teacher = {"checkpoint": teacher}
+        made.said.append(f"'{teacher}' has a head for this task: it is the teacher as it is")
+    else:
+        made.teacher = {"model": teacher, "finetune": {"epochs": 3, "lr": 2e-5}}
+        made.said.append(f"'{teacher}' has no head for this task, so it is fine-tuned first")
+    layers = int(
+        config.get("num_hidden_layers") or config.get("n_layer") or (24 if is_text else 12)
+    )
+    kept = [*range(1, layers, 2)] if layers > 1 else [0]
+    made.student = {"from_teacher": {"layers": kept, "weights": "finetuned"}}
+    made.said.append(f"the student has {len(kept)} of the teacher's {layers} layers")
+
+
+def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
+    """Whether a model has a head for the task; labels get the order that its classes have."""
+    heads = " ".join(map(str, config.get("architectures") or ()))
+    if made.guess.kind == "text":
+        return "LMHead" in heads or "CausalLM" in heads or "ConditionalGeneration" in heads
+    if "SequenceClassification" not in heads:
+        return False
+    labels = made.guess.keys.get("labels")
+    names = [str(name) for _, name in sorted(
+        (config.get("id2label") or {}).items(), key=lambda item: int(item[0]))]  # fmt: skip
+    if labels is None:
+        return len(names) == 1
+    if sorted(names) == sorted(labels):
+        made.guess = TaskGuess(
+            kind=made.guess.kind, keys={**made.guess.keys, "labels": names}, why=made.guess.why
+        )
+    return len(names) == len(labels)
+
+
+def _choose_length(made: Proposal, table: Table, teacher: str, config: Mapping[str, Any]) -> None:
+    """The length that 95 % of the rows have at most, as a multiple of 8."""
+    texts = _row_texts(made.guess, table)
+    try:
+        tokenizer = load_tokenizer(teacher or made.teacher["model"])
+        counts = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+        by = "tokens of the teacher"
+    except RaykdError:
+        if teacher:
+            raise
+        counts = [len(text) // _CHARACTERS + 3 for text in texts]
+        by = f"tokens, taken as {_CHARACTERS} characters each: the model is not on this machine"
+    ordered = sorted(counts)
+    most = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    wanted = 2 * most if made.guess.kind == "text" else most  # a prompt may have half of it
+    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or _LONGEST)
+    made.max_length = max(16, min(-(-wanted // 8) * 8, positions, 8 * _LONGEST))
+    made.said.append(
+        f"max_length is {made.max_length}: 95 % of the rows have at most {most:,} {by}"
+    )
+
+
+def _row_texts(guess: TaskGuess, table: Table) -> list[str]:
+    """What a model reads of some rows, roughly."""
+    keys = guess.keys
+    names = [keys[k] for k in ("messages", "prompt", "context", "response") if k in keys]
+    names += keys.get("texts", [])
+    columns = [table.columns[name][:_SAMPLE] for name in names]
+    return [
+        " ".join(v if isinstance(v, str) else _flat(v) for v in row)
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _flat(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _choose_budget(made: Proposal, config: Mapping[str, Any]) -> None:
+    """Trials and seeds that this machine does in some hours, roughly."""
+    import torch
+
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count() if kind == "cuda" else os.cpu_count() or 1
+    width = int(config.get("hidden_size") or config.get("n_embd") or 768)
+    weights = 12 * width**2 * len(made.student["from_teacher"]["layers"])
+    trial = 6 * weights * made.max_length * made.rows * made.epochs / _FLOPS[kind]
+    fit = _HOURS * 3600 * count / max(trial, 1e-9) / 2
+    trials = max(3, min(20, int(fit * 0.6)))
+    seeds = max(3, min(5, int(fit * 0.4)))
+    made.search = {"trials": trials, "seeds": [*range(1, seeds + 1)]}
+    hours = 2 * (trials + seeds) * trial / count / 3600
+    where = f"{count} {'GPU' if kind == 'cuda' else 'CPU core'}{'s' if count > 1 else ''}"
+    made.said.append(
+        f"{trials} trials and {seeds} seeds of two arms take about {_duration(hours)} on {where}, "
+        "the teacher apart"
+    )
+
+
+def _duration(hours: float) -> str:
+    if hours < 1:
+        return f"{max(1, round(hours * 60))} min"
+    return f"{hours:.1f} h"
+
+
+def to_text(made: Proposal) -> str:
+    """The search space, with what was guessed as comments."""
+    keys = {"kind": made.guess.kind, **made.place, **made.guess.keys}
+    task = [f"  - name: {made.name}", *(f"    {k}: {_yaml(v)}" for k, v in keys.items())]
+    is_text = made.guess.kind == "text"
+    arms = (
+        ["  sft: {}                          # no teacher: what distillation has to beat"]
+        if (is_text)
+        else ["  none: {}                         # no teacher: what distillation has to beat"]
+    )
+    kd = (
+        "  kd: {kd_ratio: {uniform: [0.1, 1.0]}}"
+        if is_text
+        else ("  kd: {alpha: {uniform: [0.1, 1.0]}, temperature: {choice: [1, 2, 4]}}")
+    )
+    lines = [
+        "# Written by raykd init --from. What was guessed:",
+        *(f"# - {said}" for said in made.said),
+        "# raykd data FILE shows the rows as models read them; raykd sweep FILE runs it.",
+        "",
+        f"name: {made.name}",
+        "tasks:",
+        *task,
+        "data:",
+        f"  max_length: {made.max_length}",
+        *(f"  {key}: {_yaml(value)}" for key, value in made.data.items()),
+        "teacher:",
+        *(f"  {key}: {_yaml(value)}" for key, value in made.teacher.items()),
+        "student:",
+        *(f"  {key}: {_yaml(value)}" for key, value in made.student.items()),
+        "train:",
+        f"  epochs: {made.epochs}",
+        "  lr: {loguniform: [1e-5, 2e-4]}",
+        "methods:",
+        *arms,
+        kd,
+        f"search: {{trials: {made.search['trials']}, scheduler: asha}}",
+        f"confirm: {{seeds: {_yaml(made.search['seeds'])}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line; JSON is YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_yaml(of)}" for key, of in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    is_plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
+    return (
+        value if is_plain and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+    )

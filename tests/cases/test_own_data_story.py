@@ -1,0 +1,124 @@
+"""From labelled texts and a fine-tuned teacher on disk to a search space: two commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raykd.cli.main import main
+from raykd.spec.load import load_spec
+from tests.cases.model_folders import (
+    BAD,
+    GOOD,
+    WORDS,
+    byte_pairs,
+    write_decoder,
+    write_encoder,
+)
+
+NAMES = ("pos", "neg", "so so, or worse")
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with an ugly CSV of 150 rows and a fine-tuned teacher; the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("raykd.hub.reachable", lambda: False)
+    lines = ["id;text;verdict"]
+    for k in range(150):
+        word, name = [(GOOD, "pos"), (BAD, "neg"), (WORDS[5:6], NAMES[2])][k % 3]
+        text = f'"the film\u2028was ""{word[k % len(word)]}""; {k}\nor so"'
+        lines.append(f'{k};{text};"{name}"')
+    lines.append(f'150;"the film{" was" * 40_000}";pos')  # a cell of any length
+    (tmp_path / "my reviews.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    write_encoder(
+        tmp_path / "teacher",
+        num_labels=3,
+        id2label=dict(enumerate(NAMES)),
+        label2id={name: k for k, name in enumerate(NAMES)},
+    )
+    return tmp_path
+
+
+def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
+    assert main(["init", "--from", "my reviews.csv", "--teacher", "teacher"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("my-reviews.yaml\n")
+    assert "is one set of 151 rows, which is carved into splits" in out
+    assert "column 'verdict' holds 3 classes" in out
+    assert "it is the teacher as it is" in out
+    spec = load_spec("my-reviews.yaml")
+    own = spec.own_tasks["my-reviews"]
+    # As the head of the teacher has them, not by name.
+    assert (own.texts, own.label, own.labels) == (("text",), "verdict", NAMES)
+    assert spec.teacher.checkpoint == "teacher"
+    assert spec.student.from_teacher.layers == (1,)
+    assert 8 <= spec.data.max_length <= 32  # one row of 40,000 words does not decide
+
+    assert main(["data", "my-reviews.yaml", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sum(found["rows"][role] for role in ("train", "validation", "test")) == 151
+    assert found["lengths"]["train"]["cut"] + found["lengths"]["validation"]["cut"] >= 0
+    assert sum(of["cut"] for of in found["lengths"].values()) == 1
+    assert max(of["longest"] for of in found["lengths"].values()) > 40_000
+    roles = ("train", "validation", "test")
+    of_classes = {name: sum(of[role] for role in roles) for name, of in found["classes"].items()}
+    assert of_classes == dict(zip(NAMES, (51, 50, 50), strict=True))
+    assert len(found["samples"]) == 3
+    assert found["samples"][0]["read"].startswith("[CLS] the film was")
+
+    changes = ["--set", "train.epochs=1", "--set", "train.lr=1e-3"]
+    assert main(["trial", "my-reviews.yaml", "--arm", "none", *changes]) == 0
+    assert "test/accuracy" in capsys.readouterr().out
+
+
+def test_what_is_shown_of_the_rows_is_read_by_people(desk, capsys):
+    assert main(["init", "--from", "my reviews.csv", "--teacher", "teacher", "-o", "a.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["data", "a.yaml", "--samples", "1", "--format", "plain"]) == 0
+    out = capsys.readouterr().out
+    assert "a.yaml" not in out
+    for part in ("rows for", "median tokens", "so so, or worse", "sample 1 of train", "learnt:"):
+        assert part in out
+    assert main(["data", "a.yaml", "--task", "other"]) == 2
+
+
+def test_prompts_get_a_teacher_that_writes(desk, capsys):
+    write_decoder(desk / "writer", byte_pairs(["the film was it"] * 9))
+    rows = [{"question": f"the film {k}?", "answer": f"it was {k}"} for k in range(40)]
+    (desk / "asked").mkdir()
+    for split in ("train", "dev"):
+        (desk / "asked" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["init", "--from", "asked", "--teacher", "writer"]) == 0
+    spec = load_spec("asked.yaml")
+    own = spec.own_tasks["asked"]
+    assert (own.kind, own.prompt, own.response) == ("text", "question", "answer")
+    assert own.splits == {"validation": "dev"}
+    assert list(spec.methods) == ["sft", "kd"]
+    assert main(["data", "asked.yaml", "--samples", "1"]) == 0
+    assert "  > it was 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "nothing.csv"], "no file matches 'nothing.csv'"),
+        (["--from", "teacher"], "has no file of the split train"),
+        (["--from", "my reviews.csv", "--teacher", "nowhere/at/all"], "nowhere/at/all"),
+        (["--from", "my reviews.csv", "--label", "mood"], "has no column 'mood'"),
+        (["--teacher", "teacher"], "--teacher and --label need --from"),
+    ],
+)
+def test_what_cannot_be_proposed_is_told(desk, capsys, arguments, words):
+    assert main(["init", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_without_a_teacher_lengths_are_estimated_and_it_is_said(desk, capsys):
+    assert main(["init", "--from", "my reviews.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "no teacher was named" in out
+    assert "the model is not on this machine" in out
+    assert load_spec("my-reviews.yaml").teacher.finetune
