@@ -155,7 +155,7 @@ class OneToOne(Method[Params]):
 
     def modules(self) -> nn.Module | None:
         """The assignment, kept as a buffer; None for pairs by number."""
-        return self._pairs if self.params.width_map == "assign" else None
+        return self._pairs if self._reads_hidden and self.params.width_map == "assign" else None
 
     def calibration_rows(self) -> int:
         """Rows that the assignment is found on."""
