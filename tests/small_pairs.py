@@ -147,12 +147,12 @@ class SmallPair:
         """A training on all rows."""
         names = {field.name for field in dataclasses.fields(TrainJob)}
         own = {name: changes.pop(name) for name in list(changes) if name in names}
+        teacher = own.pop("teacher", None) or self.outputs_fn(method)
         train = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", **changes}
         job = TrainJob(
             model=model, method=method, task=self.task, train=self.read_by(method), validation=None,
-            teacher=self.outputs_fn(method), settings=TrainSettings(**train),
-            collator=self.collator(method), seed=3, world=world, on_evaluation=lambda _: False,
-            end_id=END,
+            settings=TrainSettings(**train), collator=self.collator(method), seed=3, world=world,
+            on_evaluation=lambda _: False, end_id=END, teacher=teacher,
         )  # fmt: skip
         return dataclasses.replace(job, **own)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from raykd.data.kinds.base import TaskKind
 from raykd.losses.terms import Term, mean_of
 from raykd.models.base import Outputs
 
@@ -30,3 +31,16 @@ def task_and_distil(
     if alpha > 0:
         terms["distil"] = alpha * mean_of(distance(student.logits, teacher.logits))
     return terms
+
+
+def unused_temperature(weight: float, kind: TaskKind, of: str = "alpha") -> Mapping[str, str]:
+    """That the temperature of soft targets changes nothing, as `Method.unused` says it.
+
+    Args:
+        weight: Of the soft targets.
+        kind: Of the task.
+        of: What the weight is called.
+    """
+    if not kind.is_categorical:
+        return {"temperature": f"{kind.name} compares scores as they are"}
+    return {} if weight else {"temperature": f"{of} is 0"}

@@ -6,6 +6,7 @@ Axes: M token with a label, V vocabulary.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
+from raykd.params import describe
 
 BETA_HELP = "Weight of the teacher in the mixture; 0 is the forward and 1 the reverse divergence."
 """What the parameter of the Jensen-Shannon divergence does, in the methods that have it."""
@@ -50,6 +52,13 @@ class TokenMethod(Method[P]):
     def divergences(self) -> tuple[Divergence, ...]:
         """That one, unless its weight is 0."""
         return (self.divergence(),) if self.params.kd_ratio > 0 else ()
+
+    def unused(self) -> Mapping[str, str]:
+        """Everything about the divergence, where its weight is 0."""
+        if self.params.kd_ratio > 0:
+            return {}
+        names = (info.name for info in describe(type(self.params)))
+        return {name: "kd_ratio is 0" for name in names if name != "kd_ratio"}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's distributions, unless their weight is 0."""

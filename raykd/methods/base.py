@@ -194,6 +194,14 @@ class Method(ABC, Generic[P]):
             derives=self.teacher_analysis() is not None,
         )
 
+    def unused(self) -> Mapping[str, str]:
+        """Parameters that change nothing with these values on this pair and task, with the reason.
+
+        A user who gives one is told so, and one who searches it is stopped. The reason is a clause
+        such as ``alpha is 0``.
+        """
+        return {}
+
     def teacher_outputs(self) -> OutputSpec:
         """What it reads from the teacher with these parameters; within `requires`."""
         return self.requires

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -189,6 +189,29 @@ class ContextualKD(Method[Params]):
             f"{' and '.join(idle)} would always be 0; set the weight to 0 (and leave "
             "tie_ltr_to_wr off), or choose ltr_layers that match at least 3"
         )
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to terms of weight 0, and weights that are not those of a term."""
+        p, weights = self.params, self._weights
+        own = (p.wrdist, p.ltrdist), (p.angles * p.wrangle, p.angles * p.ltrangle)
+        nothing = [
+            (not p.angles, "angles is false", ("wrangle", "ltrangle")),
+            (p.tie_ltr_to_wr, "tie_ltr_to_wr is true", ("ltrdist", "ltrangle")),
+            (all(a == b for a, b in own), "WR and LTR have the same weights", ("tie_ltr_to_wr",)),
+            (not (p.wrangle or (p.ltrangle and not p.tie_ltr_to_wr)), "angles have no weight",
+             ("angles",)),
+            (not weights["wrangle"], "there is no term wrangle", ("window", "mask_neighbours")),
+            (p.window is None, "window is null", ("mask_neighbours",)),
+            (not self._uses_tokens, "there are no LTR terms", ("ltr_layers",)),
+            (not self._uses_words and (p.ltr_layers is not None or not self._uses_tokens),
+             "there are no WR terms", ("layers",)),
+            (not (weights["wrdist"] or weights["ltrdist"]), "there are no terms of distances",
+             ("distance", "lossfunc_d", "distnorm")),
+            (not (weights["wrangle"] or weights["ltrangle"]), "there are no terms of angles",
+             ("lossfunc_a",)),
+            (not p.alpha, "alpha is 0", ("temperature",)),
+        ]  # fmt: skip
+        return {name: why for holds, why, names in nothing if holds for name in names}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""

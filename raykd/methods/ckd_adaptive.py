@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,13 @@ class AdaptiveCKD(Method[Params]):
             if reason := method.refusal():
                 return reason if depth == 1 else f"at depth {depth:g} {reason}"
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What CKD does not use, and epochs without depths where there are none to leave out."""
+        found = dict(self._of_depth[1.0].unused())
+        if self.params.min_depth == 1:
+            found["width_epochs"] = "min_depth is 1"
+        return found
 
     def teacher_outputs(self) -> OutputSpec:
         """What CKD reads at any depth."""

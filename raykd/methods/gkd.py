@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,18 @@ class GKD(Method[Params]):
     reference = "https://arxiv.org/abs/2306.13649"
     requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to steps that are never taken, and to a divergence of weight 0."""
+        p = self.params
+        if p.lmbda == 1:
+            return {"kd_ratio": "lmbda is 1"}
+        if p.lmbda > 0:
+            return {}
+        found = dict.fromkeys(("sampling_temperature", "max_new_tokens"), "lmbda is 0")
+        if not p.kd_ratio:
+            found |= dict.fromkeys(("beta", "normalised"), "lmbda and kd_ratio are 0")
+        return found
 
     def teacher_outputs(self) -> OutputSpec:
         """The online teacher, unless nothing is sampled."""

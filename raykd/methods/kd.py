@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from raykd.data.base import NO_LABEL, Batch
 from raykd.data.task_kinds import KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
-from raykd.methods._soft_targets import task_and_distil
+from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods._tokens import weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -60,6 +61,13 @@ class VanillaKD(Method[Params]):
         if self.params.temperature is not None:
             return self.params.temperature
         return 1.0 if self.context.task_kind.generates else 2.0
+
+    def unused(self) -> Mapping[str, str]:
+        """The other name of `alpha` goes first."""
+        ratio = self.params.kd_ratio
+        replaced = {} if ratio is None else {"alpha": "kd_ratio is given, which takes its place"}
+        weight = "alpha" if ratio is None else "kd_ratio"
+        return {**replaced, **unused_temperature(self.alpha, self.context.task_kind, weight)}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""

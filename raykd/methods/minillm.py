@@ -166,6 +166,14 @@ class MiniLLM(Method[Params]):
             )
         return super().refusal()
 
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to text of weight 0, and a clip of what cannot move."""
+        p = self.params
+        found = {} if p.lm_coef else {"kd_ratio": "lm_coef is 0"}
+        if p.ppo_epochs == 1:
+            found["cliprange"] = "ppo_epochs is 1, so no token's ratio has moved"
+        return found
+
     def new_tokens(self) -> int:
         """Those of the responses that it samples."""
         return self.params.max_new_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from raykd.data.base import Batch
 from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.methods._soft_targets import task_and_distil
+from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_projections import AttentionProjection
@@ -82,6 +83,12 @@ class MiniLMv2(Method[Params]):
                     f"are numbered from 0)\nset teacher_block to at most {teacher.layers - 1}"
                 )
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to terms of weight 0."""
+        names = () if self._used() else ("relation_heads", "teacher_block")
+        of_relations = dict.fromkeys(names, "query, key and value are 0")
+        return {**of_relations, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and projections, as far as a weight asks for them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from raykd.losses.correlation import (
 )
 from raykd.losses.logits import soft_kl
 from raykd.losses.terms import Term
+from raykd.methods._soft_targets import unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.hidden_states import hidden_states
@@ -120,6 +121,28 @@ class OneToOne(Method[Params]):
             return "has nothing to minimise: all its weights are 0 here\nset alpha_task above 0"
         return super().refusal()
 
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to terms of weight 0, and what an option switches off."""
+        p, kind = self.params, self.context.task_kind
+        found = dict(unused_temperature(p.alpha_ce, kind, "alpha_ce"))
+        if not kind.is_categorical:
+            found["alpha_ce"] = f"{kind.name} has no soft targets here"
+        if not p.alpha_corr:
+            of_correlation = ("corr_norm", "off_diagonal", "mask_mode", "mask_prob")
+            found |= dict.fromkeys(of_correlation, "alpha_corr is 0")
+        elif p.mask_mode == "none":
+            found["mask_prob"] = "mask_mode is none"
+        if self._off_diagonal() == 0 and "off_diagonal" not in found:
+            found["off_diagonal"] = (
+                f"corr_norm is official and the student {_NEGLIGIBLE_FROM} wide or more"
+            )
+        if not self._reads_hidden:
+            neurons = ("width_map", "calibration_rows")
+            found |= dict.fromkeys(neurons, "alpha_corr, alpha_mse and alpha_cos are 0")
+        elif p.width_map == "identity":
+            found["calibration_rows"] = "width_map is identity"
+        return found
+
     def teacher_outputs(self) -> OutputSpec:
         """The last hidden state and the logits, as far as their weights are not 0."""
         layers = (self._last[1],) if self._reads_hidden else ()
@@ -132,7 +155,7 @@ class OneToOne(Method[Params]):
 
     def modules(self) -> nn.Module | None:
         """The assignment, kept as a buffer; None for pairs by number."""
-        return self._pairs if self.params.width_map == "assign" else None
+        return self._pairs if self._reads_hidden and self.params.width_map == "assign" else None
 
     def calibration_rows(self) -> int:
         """Rows that the assignment is found on."""
@@ -185,7 +208,7 @@ class OneToOne(Method[Params]):
         tokens, width = student_hidden.shape
         official = p.corr_norm == "official"
         divisor = float(tokens * width if official else tokens)
-        other = 0.0 if official and width >= _NEGLIGIBLE_FROM else p.off_diagonal
+        other = self._off_diagonal()
         total: Tensor | None = None
         if p.mask_mode != "replace":
             total, similar = correlation_loss(
@@ -202,6 +225,12 @@ class OneToOne(Method[Params]):
             total, similar = (part, of_part) if total is None else (total + part, similar)
         assert total is not None
         return total, similar
+
+    def _off_diagonal(self) -> float:
+        """The weight of correlations between different neurons, 0 where they are not formed."""
+        p = self.params
+        wide = self.context.student.hidden >= _NEGLIGIBLE_FROM
+        return 0.0 if p.corr_norm == "official" and wide else p.off_diagonal
 
     def _kept(self, batch: Batch, width: int) -> Tensor:
         """Neurons of this step, int64; drawn anew for each batch, by its rows on all ranks.

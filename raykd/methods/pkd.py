@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
-from raykd.methods._soft_targets import task_and_distil
+from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.hidden_states import hidden_states
@@ -58,6 +59,11 @@ class PatientKD(Method[Params]):
                 "choose a student of the teacher's width, or tinybert, which learns a projection"
             )
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to a term of weight 0."""
+        of_hidden = {} if self.params.beta else dict.fromkeys(("positions", "layers"), "beta is 0")
+        return {**of_hidden, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits and matched layers, as far as a weight asks for them."""

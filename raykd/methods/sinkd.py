@@ -17,6 +17,7 @@ from raykd.losses.sinkhorn import sinkhorn_distance
 from raykd.losses.terms import Term
 from raykd.losses.vocabulary import summed
 from raykd.methods._logit_views import at_choices, at_tokens, same_width, spread
+from raykd.methods._soft_targets import unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
@@ -70,6 +71,19 @@ class Params:
     )
 
 
+_TRANSPORT = (
+    "sinkhorn_scale",
+    "sinkhorn_temperature",
+    "epsilon",
+    "iterations",
+    "log_domain",
+    "reduction",
+    "view",
+    "max_tokens",
+)
+"""Parameters of the Sinkhorn distance, beside its weight."""
+
+
 class SinKD(Method[Params]):
     """Soft targets, the task loss, and the Sinkhorn distance between predictions of a batch.
 
@@ -103,6 +117,21 @@ class SinKD(Method[Params]):
                 "its distance and gradient would be 0"
             )
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to terms of weight 0, and views where nothing is written."""
+        p = self.params
+        found = dict(unused_temperature(p.alpha, self.context.task_kind))
+        if not p.alpha or p.temperature == 1:
+            found["anneal"] = "temperature is 1" if p.alpha else "alpha is 0"
+        if p.view == "choices":
+            found["max_tokens"] = "view is choices"
+        if not self._writes:
+            kind = f"{self.context.kind} has one distribution for each row"
+            found |= dict.fromkeys(("view", "max_tokens"), kind)
+        if not p.beta:
+            found |= dict.fromkeys(_TRANSPORT, "beta is 0")
+        return found
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless both weights are 0; answer choices where they are viewed."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from raykd.data.base import Array, Batch
 from raykd.data.kinds.base import TaskKind
 from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
+from raykd.methods._soft_targets import unused_temperature
 from raykd.methods.base import (
     AnalysisContext,
     LossTerms,
@@ -82,6 +83,17 @@ class Params:
     trial_lr: float = param(
         3e-5, low=0.0, open=True, help="Peak learning rate of the trial distillation."
     )
+
+
+_SCORING = (
+    "score_split",
+    "score_rows",
+    "score_batch_size",
+    "score_temperature",
+    "trial_epochs",
+    "trial_lr",
+)
+"""Parameters that decide how heads and neurons are scored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +174,20 @@ class SparseTeacher(Method[Params]):
             what = "removes heads and neurons, but teacher"
             return f"{what} '{self.context.teacher_name}' {wrong}"
         return ""
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to soft targets of weight 0, or to a scoring that does not happen."""
+        p, kind = self.params, self.context.task_kind
+        found = dict(unused_temperature(p.soft_weight, kind, "soft_weight"))
+        if not self._derives():
+            why = "sparsity is 0" if p.soft_weight else "soft_weight is 0"
+            found |= dict.fromkeys(("lam", *_SCORING), why)
+            found |= {} if p.soft_weight else {"sparsity": why}
+        elif p.score_split != "train":
+            found["score_rows"] = "all rows of the validation split are scored"
+        if not kind.is_categorical:
+            found["score_temperature"] = f"{kind.name} compares scores as they are"
+        return found
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""

@@ -7,6 +7,7 @@ and rationales are further things to learn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -155,6 +156,22 @@ class StepByStep(Method[Params]):
                 "set teacher.finetune.explain: 0.5, or teacher_prompt: plain"
             )
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to a task of weight 0, and to a teacher or divergence without a share."""
+        p = self.params
+        found: dict[str, str] = {}
+        if p.alpha in (0, 1):
+            found["kappa_r" if p.alpha else "kappa_l"] = f"alpha is {p.alpha:g}"
+        shares = [name for name in ("kappa_l", "kappa_r") if name not in found]
+        if not any(getattr(p, name) for name in shares):
+            why = f"{' and '.join(shares)} {'are' if len(shares) > 1 else 'is'} 0"
+            return found | dict.fromkeys(("teacher_prompt", "divergence", "beta", "lam"), why)
+        if p.divergence != "jsd":
+            found["beta"] = "divergence is not jsd"
+        if "skew" not in p.divergence:
+            found["lam"] = "divergence is not a skewed one"
+        return found
 
     def teacher_outputs(self) -> OutputSpec:
         """Rationales, and the teacher's distributions where they have a share."""

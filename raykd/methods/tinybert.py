@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
-from raykd.methods._soft_targets import task_and_distil
+from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_maps import attention_maps
@@ -80,6 +81,11 @@ class TinyBert(Method[Params]):
                 f"blocks do not divide the teacher's {teacher.layers}\nset attention: 0"
             )
         return super().refusal()
+
+    def unused(self) -> Mapping[str, str]:
+        """What belongs to a term of weight 0; attention is matched in a way of its own."""
+        of_hidden = {} if self.params.hidden else {"layers": "hidden is 0"}
+        return {**of_hidden, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, layers and attentions, as far as a weight asks for them."""

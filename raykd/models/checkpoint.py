@@ -19,6 +19,7 @@ from raykd.models.file_arrays import scan
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.weight_files import FileTensors, read_tensors
+from raykd.models.weight_formats import other_format
 from raykd.models.weight_names import (
     FLOATS,
     NamedTensors,
@@ -104,7 +105,7 @@ def read_checkpoint(
         classes=classes,
         fresh=tuple(n for n in shapes if n not in kept and n not in ties),
         ignored=found.ignored,
-        notes=_notes(name, found, kept, num_labels) + said,
+        notes=_notes(name, found, kept, num_labels) + said + other_format(name, folder),
     )
 
 

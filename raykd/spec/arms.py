@@ -222,6 +222,18 @@ def refusals(spec: SweepSpec, context: DistillationContext) -> list[tuple[str, s
     return refused
 
 
+def unused(arm: ArmSpec, context: DistillationContext) -> Mapping[str, str]:
+    """Parameters that an arm sets or searches and no trial of it depends on, with the reason."""
+    method = registry.load("methods", arm.method)
+    left = dict.fromkeys((*arm.fixed, *arm.domains), "")
+    for values in combinations(arm, ends=False):
+        said = method(parameters(arm.method, values), context).unused()
+        left = {n: said.get(n, why) for n, why in left.items() if n in said or n not in values}
+        if not left:
+            break
+    return {name: why for name, why in left.items() if why}
+
+
 def _endless(arm: ArmSpec, context: DistillationContext) -> str:
     """That every trial would derive teachers in a way of its own, or empty.
 

@@ -33,6 +33,7 @@ from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.settings import pair_settings, role_settings
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
+from raykd.sweep.unused_parameters import note_unused
 from raykd.teachers.teacher_text import RationaleGeneration
 
 
@@ -121,6 +122,7 @@ def _set_up(
     teacher, tokenizers = pair.teacher, pair.tokenizers
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
+    unused = note_unused(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
     length = spec.data.max_length
@@ -159,7 +161,7 @@ def _set_up(
         rationale_generation=rationale_generation,
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
-        notes=pair.notes,
+        notes=(*pair.notes, *unused),
     )
 
 

@@ -51,6 +51,9 @@ OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
                      {"kappa_l": 0.5}),
     "sinkd": ({"reduction": "mean"},),
     "jsd": ({"normalised": True, "beta": 0.2},),
+    "one_to_one": ({"width_map": "assign"},),
+    "minilmv2": ({"alpha": 0.5},),
+    "skew_kl": ({"direction": "reverse", "kd_ratio": 0.5},),
 }  # fmt: skip
 # What the pair of this file needs, and what makes a step cheap or certain.
 NEEDED: Mapping[str, dict[str, Scalar]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import random
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import torch
 from raykd import registry
 from raykd.methods.base import Method
 from raykd.params import Scalar
+from raykd.training.checkpoint import load, save
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
@@ -96,6 +98,33 @@ def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_
     expected, found = bits(method, model), bits(again, resumed)
     assert expected.keys() == found.keys()
     assert all(torch.equal(found[k], v) for k, v in expected.items())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("kd", "classification"), ("minillm", "causal_lm")])
+def test_another_number_of_ranks_goes_on_from_a_saved_state(name, kind, tmp_path):
+    """Without what each rank drew or remembers: nothing else differs from an uninterrupted one."""
+    pair, path = SmallPair.of(kind), tmp_path / "state.safetensors"
+
+    def trained(**changes):
+        model = copy.deepcopy(pair.student)
+        method = pair.method(name, **VALUES.get(name, {}))
+        return train_model(pair.job(method, model, ALONE, evals_per_epoch=3, **changes)), model
+
+    def interrupt(evaluation):
+        if evaluation.step == 4:
+            raise CutOff
+        return False
+
+    with pytest.raises(CutOff):
+        trained(state_path=path, state_every_s=0.0, on_evaluation=interrupt)
+    state = load(path)
+    both = {"random": state.random * 2, "methods": state.methods * 2}
+    save(dataclasses.replace(state, **both), path)
+    (whole, model), (result, resumed) = trained(), trained(state_path=path)
+    assert [e.step for e in result.history] == [e.step for e in whole.history] == list(range(1, 7))
+    assert result.history[:3] == state.history
+    same = [torch.equal(v, model.state_dict()[k]) for k, v in resumed.state_dict().items()]
+    assert all(same) == (name == "kd")
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from raykd.errors import DataError, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.base import ModelDims
+from raykd.models.checkpoint import read_checkpoint
 from raykd.models.load import (
     build_model,
     model_dims,
@@ -98,6 +99,34 @@ def test_an_old_checkpoint_file_is_read(tmp_path):
     save_tiny(tmp_path)
     torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
+    model = load_model(str(tmp_path), kind="classification", num_labels=3)
+    assert same(model.state_dict(), tiny().state_dict())
+
+
+def test_of_two_formats_it_says_which_is_read_where_they_differ(tmp_path):
+    save_tiny(tmp_path)
+    given = load_file(tmp_path / "model.safetensors")
+
+    def notes(other: dict[str, torch.Tensor] | bytes) -> tuple[str, ...]:
+        if isinstance(other, bytes):
+            (tmp_path / "pytorch_model.bin").write_bytes(other)
+        else:
+            torch.save(other, tmp_path / "pytorch_model.bin")
+        return read_checkpoint(str(tmp_path), kind="classification", num_labels=3).notes
+
+    bias = "bert.encoder.layer.1.output.dense.bias"
+    assert notes(given) == ()
+    assert notes(given | {"cls.tied.bias": torch.zeros(3)}) == ()
+    assert notes({k: v.half().float() for k, v in given.items()}) != ()
+    (said,) = notes(given | {bias: given[bias] + 1})
+    assert (
+        "holds both model.safetensors, which is read, and pytorch_model.bin, which is not" in said
+    )
+    assert said.endswith(f"'{bias}' has other values")
+    (said,) = notes(given | {bias: torch.zeros(3)})
+    assert said.endswith(f"'{bias}' has shape [{len(given[bias])}] and [3]")
+    assert notes({"other": torch.zeros(3)})[0].endswith("they have no weight in common")
+    assert notes(b"no weights")[0].endswith("it could not be compared")
     model = load_model(str(tmp_path), kind="classification", num_labels=3)
     assert same(model.state_dict(), tiny().state_dict())
 
