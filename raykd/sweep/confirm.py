@@ -17,6 +17,7 @@ from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, confirm_trial
 from raykd.sweep.trial_recorder import TrialRecorder
+from raykd.trial import drafts
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
@@ -76,7 +77,7 @@ def confirm(
             # The student first: a trial on record as finished is not run again for it.
             folder = configs[job].save_path
             if folder is not None:
-                weights.save(ray.get(event["student"][0]), Path(folder))
+                _save(event["student"], Path(folder))
                 on_saved(folder)
             recorder.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
@@ -87,3 +88,11 @@ def confirm(
             recorder.finished(job, Status.INTERRUPTED, event, metric)
 
     follow(coordinator, configs, on_event)
+
+
+def _save(student: str | tuple[Any, ...], folder: Path) -> None:
+    """Keep a student, which a slot wrote beside its folder, or that is in the object store."""
+    if isinstance(student, str):
+        drafts.accept(Path(student), folder)
+    else:
+        weights.save(ray.get(student[0]), folder)

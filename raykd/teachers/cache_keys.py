@@ -31,7 +31,7 @@ from raykd.teachers.teacher_variants import analysis_name
 from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 
-FORMAT = 5
+FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
 RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec, TeacherVariant
+from raykd.models import weights
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, Teacher, TeacherRows
@@ -25,11 +27,16 @@ def open_offline(
     prepared: PreparedTask, cached_outputs: CachedOutputs, world: DistributedContext
 ) -> OfflineTeacher:
     """The recorded outputs of the teacher of a prepared task, or of a variant of it."""
+    layer = prepared.output_layer
+    matrix, bias = (
+        None if layer is None else weights.read_tensor(layer, name, torch.float32)
+        for name in ("weight", "bias")
+    )
     return OfflineTeacher(
         cached_outputs,
         world.device,
-        prepared.output_matrix,
-        prepared.output_bias,
+        matrix,
+        bias,
         prepared.context().compared_vocabulary,
         prepared.logit_transform,
     )

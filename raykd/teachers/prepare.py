@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
-from raykd.data.base import Array, TokenizedDataset
+from raykd.data.base import TokenizedDataset
 from raykd.data.prompts import with_rationales
 from raykd.models import weights
 from raykd.models.logit_transform import logit_transform
@@ -169,7 +169,6 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
-    matrix, bias = _output_layer(state, made.cached_outputs, made.test_outputs)
     return PreparedTask(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
@@ -187,8 +186,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
         test_outputs=made.test_outputs,
-        output_matrix=matrix,
-        output_bias=bias,
+        output_layer=_output_layer(state, made.cached_outputs, made.test_outputs),
         logit_transform=logit_transform(state.config if state is not None else {}),
         analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
@@ -286,20 +284,13 @@ def _own_train(inputs: TaskInputs) -> TokenizedDataset:
     return replace(inputs.teacher_splits["train"], references=None, views={})
 
 
-def _output_layer(
-    state: ModelState | None, *recordings: CachedOutputs | None
-) -> tuple[Array | None, Array | None]:
-    """Matrix and bias that turn recorded hidden states into logits, where they are needed."""
+def _output_layer(state: ModelState | None, *recordings: CachedOutputs | None) -> ModelState | None:
+    """What turns recorded hidden states into logits, where it is needed."""
     recorded = (s for recording in recordings if recording for s in recording.signals)
     if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
-        return None, None
+        return None
     assert state is not None
-    matrix, bias = weights.output_layer(state)
-
-    def kept(values: Tensor) -> Array:
-        return values.float().numpy().copy()
-
-    return kept(matrix), None if bias is None else kept(bias)
+    return weights.output_layer(state)
 
 
 def _analyse(
