@@ -153,6 +153,14 @@ def parameter_count(state: ModelState) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if name not in twice)
 
 
+def is_whole(state: ModelState) -> bool:
+    """Whether it has every weight of its model, so that none is drawn."""
+    with torch.device("meta"):
+        model = _unfilled(state)
+    ties = declared_ties(model)
+    return all(name in state.tensors for name in model.state_dict() if name not in ties)
+
+
 def save(state: ModelState, folder: Path) -> None:
     """Write a model folder; ``from_pretrained`` opens it, too, unless heads or neurons are gone.
 
@@ -305,6 +313,12 @@ def _weight(array: Array, dtype: torch.dtype | None, *, bf16: bool, shared: bool
     tensor = _tensor(array, bf16)
     casts = dtype is not None and tensor.is_floating_point()
     return tensor.to(dtype) if casts else tensor
+
+
+def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model with weights of a type, in place; numbers that are computed keep theirs."""
+    _cast(model, [name for name, _ in model.named_parameters()], dtype)
+    return model
 
 
 def _cast(model: nn.Module, names: Iterable[str], dtype: torch.dtype | None) -> None:

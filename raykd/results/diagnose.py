@@ -15,7 +15,7 @@ from raykd.results.data_caveats import (
     teacher_rows,
     weak_teacher,
 )
-from raykd.results.precision import mixed_precision
+from raykd.results.precision import mixed_precision, teacher_precision
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import MIN_SEEDS
 from raykd.results.summary import (
@@ -279,7 +279,7 @@ _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, _lost_confirm, teacher_rows, _few_seeds, _undecided, weak_teacher,
     _same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt, _unfinished,
-    _missing, _other_runs, mixed_precision,
+    _missing, _other_runs, mixed_precision, teacher_precision,
 )  # fmt: skip
 
 

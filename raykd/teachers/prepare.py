@@ -23,6 +23,7 @@ from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
+from raykd.teachers.precision import serve
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, kept, record
@@ -96,17 +97,18 @@ def make(
     if world.rank != 0:
         return None
     model.eval()
-    state = known.state or weights.capture(model)
+    state = known.state or _state_of(inputs, model)
     factory = replace(inputs.teacher, state=state, random_init=None)
+    served, error = serve(inputs, model, factory, world.device)
     rows = _RowCounter(inputs, progress)
-    scores = score_teacher(model, inputs, world.device, rows.of)
+    scores = score_teacher(served, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
-        cached_outputs = recorder(model, factory, recording, rows.of("train"))
+        cached_outputs = recorder(served, factory, recording, rows.of("train"))
     scored_on_test = inputs.records_test_outputs() and known.test_outputs is None
-    test_outputs = _test_outputs(inputs, model, world) if scored_on_test else None
+    test_outputs = _test_outputs(inputs, served, world) if scored_on_test else None
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
@@ -117,12 +119,21 @@ def make(
         scores=scores,
         cached_outputs=cached_outputs,
         test_outputs=test_outputs,
-        teacher_texts=_teacher_texts(inputs, model, progress),
+        teacher_texts=_teacher_texts(inputs, served, progress),
+        precision_error=error,
         student=student,
         rows=rows.done,
     )
     analysis_results = _analyse(inputs, model, known.merged_with(made), world, progress)
     return replace(made, analysis_results=analysis_results, seconds=time.monotonic() - began)
+
+
+def _state_of(inputs: TaskInputs, model: nn.Module) -> ModelState:
+    """The teacher's weights; those of a checkpoint that is used as it is stay in its files."""
+    given = inputs.teacher.state
+    if inputs.finetune is None and given is not None and weights.is_whole(given):
+        return given
+    return weights.capture(model)
 
 
 def _teacher_init(inputs: TaskInputs) -> ModelFactory:
@@ -185,6 +196,8 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         student=student,
         cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
+        precision=inputs.frozen_precision,
+        precision_error=dict(made.precision_error),
         test_outputs=made.test_outputs,
         output_layer=_output_layer(state, made.cached_outputs, made.test_outputs),
         logit_transform=logit_transform(state.config if state is not None else {}),

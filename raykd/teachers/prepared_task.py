@@ -40,6 +40,8 @@ class PreparedTask:
         cached_outputs: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
+        precision: Number format of its weights where it runs.
+        precision_error: How far its outputs are from those in float32, by kind of signal.
         test_outputs: Cached outputs on the text of the test split, to tell how far students are
             from the teacher; None where no text is written.
         output_layer: Its output layer, where scores of a vocabulary are formed from what was
@@ -71,6 +73,8 @@ class PreparedTask:
     student: ModelFactory
     cached_outputs: CachedOutputs | None
     teacher: ModelFactory | None
+    precision: str
+    precision_error: Mapping[str, float]
     test_outputs: CachedOutputs | None
     output_layer: ModelState | None
     logit_transform: LogitTransform

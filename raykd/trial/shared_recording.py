@@ -20,6 +20,7 @@ from raykd.models.model_factory import ModelFactory
 from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.object_store import StoredBlock
+from raykd.teachers.precision import frozen
 from raykd.teachers.prepare import missing_outputs
 from raykd.teachers.recording import Recording
 from raykd.trial.coordinator import MINE, READY, answer
@@ -98,7 +99,7 @@ def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     recording = inputs.recording("train", output_spec, inputs.train_output_spec())
     return OpenRecording(
         key=job.key,
-        model=factory.frozen().to(device),
+        model=frozen(factory, inputs.frozen_precision, device),
         recording=recording,
         rows=recording.blocks(),
         device=device,

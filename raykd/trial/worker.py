@@ -31,7 +31,7 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, set_float32_products
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
@@ -346,4 +346,5 @@ def slot_loop(settings: dict[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(settings["threads"])
+    set_float32_products()
     SlotWorker(settings).serve()

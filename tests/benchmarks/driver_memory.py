@@ -64,7 +64,7 @@ def write_spec(folder: Path, checkpoint: Path) -> Path:
         write_rows(folder / f"rows{k}", k)
     tasks = [
         {
-            "name": f"task{k}", "path": str(folder / f"rows{k}"), "text": "text",
+            "name": f"task{k}", "path": str(folder / f"rows{k}"), "texts": ["text"],
             "label": "label", "labels": list(CLASSES),
         }
         for k in range(TASKS)
