@@ -27,7 +27,6 @@ from raykd.teachers.object_store import StoredBlock
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
-from raykd.teachers.spreading import Spreading
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -37,6 +36,7 @@ from raykd.teachers.teacher_cache import (
 from raykd.trial import drafts
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
+from raykd.trial.spreading import Spreading
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}

@@ -107,8 +107,6 @@ def make(
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
         cached_outputs = recorder(served, factory, recording, rows.of("train"))
-    scored_on_test = inputs.records_test_outputs() and known.test_outputs is None
-    test_outputs = _test_outputs(inputs, served, world) if scored_on_test else None
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
@@ -118,7 +116,7 @@ def make(
         parameters=sum(p.numel() for p in model.parameters()),
         scores=scores,
         cached_outputs=cached_outputs,
-        test_outputs=test_outputs,
+        test_outputs=_test_outputs(inputs, served, world),
         teacher_texts=_teacher_texts(inputs, served, progress),
         precision_error=error,
         student=student,
@@ -255,8 +253,12 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     return wanted.only(missing) if missing else None
 
 
-def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
-    """The outputs of the teacher on the text of the test split."""
+def _test_outputs(
+    inputs: TaskInputs, model: nn.Module, world: DistributedContext
+) -> CachedOutputs | None:
+    """The outputs of the teacher on the text of the test split, where they are missing."""
+    if not inputs.records_test_outputs() or inputs.known.test_outputs is not None:
+        return None
     return record(model, inputs.recording("test", TEST_OUTPUT_SPEC), world.device)
 
 

@@ -16,13 +16,10 @@ import ray
 from raykd.data.base import Array
 from raykd.models.file_arrays import FileArrays, FilePart, digest_of
 from raykd.models.model_factory import ModelFactory
-from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepared_task import PreparedTask
-
-NODE_LABEL = "ray.io/node-id"
-"""The label that Ray gives every node."""
+from raykd.trial.coordinator import NODE_LABEL
 
 
 class StoredArrays(Mapping[str, Array]):
@@ -71,7 +68,7 @@ class Spreading:
         return replace(
             inputs,
             teacher=self._factory(inputs.teacher),
-            student=student if isinstance(student, StudentFromTeacher) else self._factory(student),
+            student=self._factory(student) if isinstance(student, ModelFactory) else student,
             known=replace(
                 known,
                 state=None if known.state is None else self._state(known.state),
