@@ -139,13 +139,15 @@ class Builder:
             "rows": {"teacher": 10_000, "train": 1_000, "validation": 249, "test": 277},
             "select_on": "10 % of train", "report_on": "validation", "data_fingerprint": "d4ta",
             "truncated": 3, "student": "bert 6x384", "student_parameters": 11_000_000,
-            **{k: v for k, v in changes.items() if k != "fingerprint"},
+            **{k: v for k, v in changes.items() if k in TaskRecord.__dataclass_fields__},
         })  # fmt: skip
         teacher = TeacherRecord(
             task=task, model=f"BERT {HOSTILE}", fingerprint=changes.get("fingerprint", "feed"),
             rows=10_000, metrics={f"test/{METRIC}": score, f"validation/{METRIC}": score + 0.01},
             parameters=110_000_000, forwards=1249, distinct=1249, store_bytes=5_400_000,
             stored={"logits": 20_000, "hidden_states": 5_380_000}, seconds=80.0, cached=False,
+            precision_error=changes.get("precision_error", {}),
+            frozen_precision=changes.get("frozen_precision", ""),
         )  # fmt: skip
         self.event("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))
         path = self.folder / "teachers" / f"{task.replace('/', '-')}.json"

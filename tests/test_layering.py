@@ -98,7 +98,8 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
-               "models.base", "models.model_factory", "models.signals", "models.weights",
+               "models.base", "models.file_arrays", "models.model_factory", "models.signals",
+               "models.weights",
                "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
 from raykd.models.file_arrays import scan
+from raykd.models.quantized import KEYS, quantization_of, read_quantized
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.weight_files import FileTensors, read_tensors
@@ -72,9 +74,10 @@ def read_checkpoint(
         SetupError: Neither in the cache nor within reach.
     """
     folder = resolve(name)
-    plain = read_config(folder)
+    stated = read_config(folder)
+    plain = {key: value for key, value in stated.items() if key not in KEYS}
     family = family_of(plain["model_type"])
-    _check_plain(name, plain)
+    _check_tokens(name, plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
     has_output_layer = all(hasattr(empty, part) for part in family.token_head)
     if task_kind(kind).over_vocabulary and not has_output_layer:
@@ -84,7 +87,7 @@ def read_checkpoint(
         )
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
-    files = read_tensors(folder)
+    files, notes = _files(name, folder, stated, type(empty))
     found = named(files.tensors, shapes, ties, family, useless)
     check_unused(name, found, shapes, family)
     kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
@@ -105,16 +108,22 @@ def read_checkpoint(
         classes=classes,
         fresh=tuple(n for n in shapes if n not in kept and n not in ties),
         ignored=found.ignored,
-        notes=_notes(name, found, kept, num_labels) + said + other_format(name, folder),
+        notes=_notes(name, found, kept, num_labels) + said + notes + other_format(name, folder),
     )
 
 
-def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
-    """Refuse what a configuration says of the weights that cannot be read."""
-    for key in ("quantization_config", "compression_config"):
-        if plain.get(key):
-            how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
-            raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
+def _files(
+    name: str, folder: Path, stated: Mapping[str, Any], head_class: Any
+) -> tuple[FileTensors, tuple[str, ...]]:
+    """The tensors of a model, dequantised where they are not plain, and what there is to say."""
+    if quantization_of(stated) is None:
+        return read_tensors(folder), ()
+    files, note = read_quantized(name, folder, stated, head_class)
+    return files, (note,)
+
+
+def _check_tokens(name: str, plain: Mapping[str, Any]) -> None:
+    """Refuse special tokens that are none."""
     rows = plain.get("vocab_size")
     for key in ("pad_token_id", "decoder_start_token_id"):
         token = plain.get(key)

@@ -201,7 +201,7 @@ class FileArrays(Mapping[str, Array]):
         return array if array.flags.aligned else array.copy()
 
 
-def where(arrays: Mapping[str, Array], name: str) -> FilePart | Array:
+def where(arrays: Mapping[str, Array | FilePart], name: str) -> FilePart | Array:
     """An array of a mapping, or where it lies in a file."""
     return arrays.where(name) if isinstance(arrays, FileArrays) else arrays[name]
 

@@ -45,7 +45,7 @@ def write_readable(path: Path, write: Callable[[Path], None]) -> None:
     path.chmod(mode)
 
 
-def write_aligned(path: Path, arrays: Mapping[str, Array], bf16: frozenset[str]) -> None:
+def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: frozenset[str]) -> None:
     """Write a ``safetensors`` file, whole or not at all, laid out like memory of its own.
 
     What is no multiple of `ALIGNED` bytes comes last, as the format has no room between tensors.

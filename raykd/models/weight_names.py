@@ -207,7 +207,7 @@ def quantised_error(name: str, why: str) -> DataError:
     """
     return DataError(
         f"the checkpoint '{name}' is quantised ({why}): its numbers mean nothing without their "
-        "scales, and raykd reads plain weights only",
+        "scales, and raykd reads plain weights, and what Transformers dequantises on any device",
         hint="name the model in bf16, fp16 or fp32; or open it with transformers, call "
         "dequantize() and save_pretrained()",
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from raykd.data.base import Array
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
 from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
-from raykd.models.file_arrays import FileArrays, FilePart
+from raykd.models.file_arrays import FileArrays, FilePart, renamed_arrays
 from raykd.models.files import ALIGNED, write_aligned
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.transformers_private import without_weights
@@ -153,6 +153,14 @@ def parameter_count(state: ModelState) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if name not in twice)
 
 
+def is_whole(state: ModelState) -> bool:
+    """Whether it has every weight of its model, so that none is drawn."""
+    with torch.device("meta"):
+        model = _unfilled(state)
+    ties = declared_ties(model)
+    return all(name in state.tensors for name in model.state_dict() if name not in ties)
+
+
 def save(state: ModelState, folder: Path) -> None:
     """Write a model folder; ``from_pretrained`` opens it, too, unless heads or neurons are gone.
 
@@ -173,6 +181,33 @@ def save(state: ModelState, folder: Path) -> None:
             f"cannot write the model to {folder}: {exc}",
             hint="free some space, or choose another folder",
         ) from exc
+
+
+def move_to(state: ModelState, folder: Path) -> ModelState:
+    """Write a model folder; returns the same state with its weights in that file.
+
+    Raises:
+        SetupError: The folder cannot be written.
+    """
+    save(state, folder)
+    return in_folder(state, folder, tuple(state.tensors))
+
+
+def in_folder(state: ModelState, folder: Path, order: Sequence[str]) -> ModelState:
+    """A state with the weights of a folder that `save` wrote.
+
+    Args:
+        state: All but the weights.
+        folder: The folder.
+        order: Names of the weights as they follow each other in the state; files sort them.
+
+    Raises:
+        DataError: It holds no such model.
+        KeyError: It lacks a weight.
+    """
+    return replace(
+        state, tensors=renamed_arrays(load(folder).tensors, {name: name for name in order})
+    )
 
 
 def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
@@ -237,20 +272,29 @@ def _array(tensor: Tensor) -> Array:
     return array
 
 
-def output_layer(state: ModelState) -> tuple[Tensor, Tensor | None]:
-    """Matrix ``[V, D]`` and bias ``[V]``, or None, of the output layer of a model that writes.
+def output_layer(state: ModelState) -> ModelState:
+    """The output layer of a model that writes: its ``weight`` and, where it has one, its ``bias``.
 
-    They share memory with the state. A matrix that is the word embedding is found there.
+    A matrix that is the word embedding is found there.
     """
     matrix, bias = "lm_head.weight", "lm_head.bias"
     if matrix not in state.tensors:
         with torch.device("meta"):
             matrix = declared_ties(_unfilled(state))[matrix]
+    names = {"weight": matrix} | ({"bias": bias} if bias in state.tensors else {})
+    return ModelState(
+        family=state.family,
+        config=state.config,
+        tensors=renamed_arrays(state.tensors, names),
+        bf16=tuple(new for new, old in names.items() if old in state.bf16),
+    )
 
-    def tensor(name: str) -> Tensor:
-        return _tensor(state.tensors[name], name in state.bf16)
 
-    return tensor(matrix), tensor(bias) if bias in state.tensors else None
+def read_tensor(state: ModelState, name: str, dtype: torch.dtype) -> Tensor | None:
+    """One tensor of a state, shared where it is of that type; None if it has none of that name."""
+    if name not in state.tensors:
+        return None
+    return _weight(state.tensors[name], dtype, bf16=name in state.bf16, shared=True)
 
 
 def _tensor(array: Array, is_bf16: bool) -> Tensor:
@@ -269,6 +313,12 @@ def _weight(array: Array, dtype: torch.dtype | None, *, bf16: bool, shared: bool
     tensor = _tensor(array, bf16)
     casts = dtype is not None and tensor.is_floating_point()
     return tensor.to(dtype) if casts else tensor
+
+
+def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model with weights of a type, in place; numbers that are computed keep theirs."""
+    _cast(model, [name for name, _ in model.named_parameters()], dtype)
+    return model
 
 
 def _cast(model: nn.Module, names: Iterable[str], dtype: torch.dtype | None) -> None:

@@ -8,6 +8,28 @@ from raykd.results.caveat import Caveat
 from raykd.results.records import Status, SweepResult
 from raykd.results.summary import ArmSummary, named
 
+MAX_PRECISION_ERROR = 0.05
+"""A teacher whose outputs differ more from those in float32 is another teacher."""
+
+
+def teacher_precision(
+    result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
+) -> Iterator[Caveat]:
+    """A teacher whose outputs suffered from the precision it ran in."""
+    teacher = result.teacher(task)
+    errors = {} if teacher is None else teacher.precision_error
+    large = {name: error for name, error in errors.items() if not error <= MAX_PRECISION_ERROR}
+    if teacher is None or not large:
+        return
+    told = ", ".join(f"{name} by {100 * error:.2g} %" for name, error in large.items())
+    yield Caveat(
+        code="teacher-precision",
+        task=task,
+        message=f"The teacher ran in {teacher.frozen_precision}, which changes its {told} against "
+        f"fp32 (more than {MAX_PRECISION_ERROR:.0%}).",
+        hint="set teacher.precision: fp32",
+    )
+
 
 def mixed_precision(
     result: SweepResult, task: str, arms: tuple[ArmSummary, ...]

@@ -122,6 +122,10 @@ class TeacherRecord:
         rounding: Relative error of what is kept against float32 (root mean square), by signal.
         analysed: Seconds of each analysis that other teachers are derived from, by name.
         precision: Number format it was trained in, empty where it was not trained here.
+        frozen_precision: Number format it was scored, recorded and run in; empty in runs of before
+            it was recorded.
+        precision_error: Relative error of its outputs against float32 (root mean square), by
+            signal, on some rows; empty where it ran in float32.
         weights: Name of its weights: equal ones are the same teacher, however it is served.
         cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
@@ -141,6 +145,8 @@ class TeacherRecord:
     cached: bool
     serving: str = ""
     precision: str = ""
+    frozen_precision: str = ""
+    precision_error: Mapping[str, float] = field(default_factory=dict)
     weights: str = ""
     rounding: Mapping[str, float] = field(default_factory=dict)
     analysed: Mapping[str, float] = field(default_factory=dict)

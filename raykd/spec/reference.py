@@ -109,6 +109,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "finetune": "Settings of training, and rows, seed, explain.",
         "serve": "Cached outputs (offline), or the weights: trials run the teacher (online).",
         "dtype": "How cached outputs are kept.",
+        "precision": "Number format of the teacher where it is not trained; auto = bf16 on GPUs.",
         "cache": "What is recorded of distributions over a vocabulary.",
         "cache_size": "Draws of a sampled cache, or tokens of a top_k cache.",
     },

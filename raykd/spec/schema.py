@@ -196,6 +196,7 @@ class TeacherSpec(SpecSection):
     finetune: Mapping[str, Scalar] = Field(default_factory=dict)
     serve: Literal["auto", "outputs", "weights"] = "auto"
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
     cache_size: int = Field(default=64, ge=1, le=4096)
 

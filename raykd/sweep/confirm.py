@@ -18,6 +18,7 @@ from raykd.search.arms import Arm
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, confirm_trial
 from raykd.sweep.trial_recorder import TrialRecorder
+from raykd.trial import drafts
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
@@ -112,7 +113,7 @@ class _ConfirmRuns:
             # The student first: a trial on record as finished is not run again for it.
             folder = config.save_path
             if folder is not None:
-                weights.save(ray.get(event["student"][0]), Path(folder))
+                _save(event["student"], Path(folder))
                 self.on_saved(folder)
             self.recorder.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
@@ -121,3 +122,11 @@ class _ConfirmRuns:
             self.recorder.finished(job, Status.FAILED, event, metric)
         elif kind == "cancelled":
             self.recorder.finished(job, Status.INTERRUPTED, event, metric)
+
+
+def _save(student: str | tuple[Any, ...], folder: Path) -> None:
+    """Keep a student, which a slot wrote beside its folder, or that is in the object store."""
+    if isinstance(student, str):
+        drafts.accept(Path(student), folder)
+    else:
+        weights.save(ray.get(student[0]), folder)

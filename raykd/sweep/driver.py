@@ -136,6 +136,8 @@ class Driver:
             teachers = TeacherProvider(
                 self._setups, plans, retries, coordinator, self._log, self._run, cache, room,
             )  # fmt: skip
+            if self._elastic:
+                teachers.expect_nodes()
             listener = self._listen(coordinator, recorder, teachers)
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:

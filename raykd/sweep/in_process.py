@@ -36,7 +36,7 @@ from raykd.teachers.teacher_cache import (
     with_known_parts,
     with_values,
 )
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, set_float32_products
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
@@ -124,6 +124,7 @@ def _prepared(
     refusal: SetupError | None = None,
 ) -> tuple[TaskSetup, ServingPlan, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
+    set_float32_products()
     setup = set_up_task(spec, task)
     for message, _ in setup_notes(setup):
         note(message)

@@ -22,6 +22,7 @@ from raykd.results.store import VERSION, load_results
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
+from raykd.training.settings import FLOAT32_PRODUCTS
 
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
             "numpy", "scipy", "plotly")  # fmt: skip
@@ -240,6 +241,7 @@ def environment(command: str, baseline: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "devices": _devices(),
+        "float32 products": FLOAT32_PRODUCTS,
     }
 
 

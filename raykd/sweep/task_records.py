@@ -96,6 +96,8 @@ def teacher_record(
         cached=cached,
         serving=plan.serving,
         precision=plan.inputs.precision if finetunes_teacher(setup.spec) else "",
+        frozen_precision=prepared.precision,
+        precision_error=dict(prepared.precision_error),
         weights=plan.keys.teacher,
         rounding=dict(prepared.cached_outputs.error())
         if prepared.cached_outputs is not None

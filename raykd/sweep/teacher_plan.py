@@ -61,6 +61,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         mode="outputs",
         dtype=spec.teacher.dtype,
         precision=settings.precision,
+        frozen_precision=spec.teacher.precision,
         rationale_generation=setup.rationale_generation,
         fingerprint="",
     )

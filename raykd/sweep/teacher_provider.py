@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from raykd.clusters import nodes
 from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
@@ -21,6 +23,7 @@ from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers import cache_index, object_store
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
+from raykd.teachers.object_store import StoredBlock
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
@@ -30,8 +33,10 @@ from raykd.teachers.teacher_cache import (
     finish_task,
     with_known_parts,
 )
+from raykd.trial import drafts
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
+from raykd.trial.spreading import Spreading
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}
@@ -46,7 +51,8 @@ class _Work:
         plan: What is wanted.
         lookup: What was in the cache.
         made: What a slot made of the rest, without the values of what it recorded.
-        blocks: References to these values, block by block.
+        blocks: These values in the object store, block by block.
+        files: Folder of the weights that were made, until the cache has them.
         over: Set when there is nothing more to wait for.
         error: What ended it.
         fresh: Whether anything was made now.
@@ -56,13 +62,14 @@ class _Work:
     lookup: CacheLookup
     fresh: bool = False
     made: PreparedParts | None = None
-    blocks: tuple[Any, ...] = ()
+    blocks: tuple[StoredBlock, ...] = ()
+    files: Path | None = None
     over: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
 
     def block(self, number: int) -> Block:
         """The values of a block that was recorded now."""
-        values: Block = ray.get(self.blocks[number])
+        values: Block = ray.get(self.blocks[number].ref)
         return values
 
 
@@ -105,8 +112,14 @@ class TeacherProvider:
         self._work: dict[str, _Work] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
+        self._spreading = Spreading(needed=len(nodes.alive()) > 1)
+        drafts.clear(run / "teachers")  # of an earlier driver
         self._ready: dict[str, object_store.TeacherHandle] = {}
         self._turn = ""
+
+    def expect_nodes(self) -> None:
+        """Nodes may join that do not reach the files of this machine."""
+        self._spreading.needed = True
 
     def request(self) -> None:
         """Look what is in the cache, and submit a job for each teacher that lacks parts.
@@ -170,11 +183,12 @@ class TeacherProvider:
             return self._request_missing(task)
         if said := describe_missing(self._cache, task, plan.keys, work.lookup):
             self._note(said)
-        ref = ray.put(with_known_parts(plan.inputs, work.lookup))
-        self._inputs.append(ref)
-        answer(
-            self._coordinator.submit.remote(_job(task), PrepareJob(inputs=(ref,)), self._retries)
-        )
+        inputs = self._spreading.inputs(with_known_parts(plan.inputs, work.lookup))
+        ref = ray.put(inputs)
+        self._inputs.append((ref, inputs.teacher, inputs.student))
+        work.files = drafts.draft_of(self._run.resolve() / "teachers" / plan.keys.teacher)
+        job = PrepareJob(inputs=(ref,), files=str(work.files))
+        answer(self._coordinator.submit.remote(_job(task), job, self._retries))
         return True
 
     def _look_up(self, task: str) -> _Work:
@@ -226,10 +240,25 @@ class TeacherProvider:
         try:
             self._cache.store(plan.inputs, plan.keys, work.lookup, work.made, tokenizer, work.block)
             self._make_room()
+            if self._cache.writable:
+                self._take_weights_from_cache(work)
             if task != self._turn and self._cache.writable:
                 self._leave_to_the_cache(work)
         except (SetupError, OSError) as exc:
             self._note(f"the teacher of {task} is not kept for the next sweep: {exc}")
+
+    def _take_weights_from_cache(self, work: _Work) -> None:
+        """Read weights from the cache from now on, and delete what the slot wrote of them."""
+        lookup = self._cache.look_up(work.plan.inputs, work.plan.keys)
+        assert work.made is not None
+        state = work.made.state if lookup.state is None else lookup.state()
+        student = lookup.made.student or work.made.student
+        work.made = replace(work.made, state=state, student=student)
+        self._delete_files(work)
+
+    def _delete_files(self, work: _Work) -> None:
+        if work.files is not None:
+            shutil.rmtree(work.files, ignore_errors=True)
 
     def _leave_to_the_cache(self, work: _Work) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
@@ -269,10 +298,11 @@ class TeacherProvider:
         self, task: str, work: _Work, version: int = 0
     ) -> tuple[PreparedTask, object_store.TeacherHandle]:
         bare, values = finish_task(work.plan.inputs, work.lookup, work.made, work.block)
+        bare = self._spreading.prepared(bare)
         if values is not None:
             blocks = object_store.put_blocks(values)
         elif bare.cached_outputs is not None:
-            blocks = (object_store.StoredBlock(ref=r, arrays=ray.get(r)) for r in work.blocks)
+            blocks = iter(work.blocks)
         else:
             blocks = iter(())
         handle = object_store.publish(bare, self._setups[task].task, blocks, version)
@@ -301,6 +331,7 @@ class TeacherProvider:
     def release(self, task: str) -> None:
         """Free the object store of a task that is done."""
         handle = self._ready.pop(task)
+        self._delete_files(self._work[task])
         answer(self._coordinator.delete.remote(handle.fingerprint))
 
     def close(self) -> None:

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from raykd.data.base import Array, EvalReferences, PlainTokenizer, TokenizedDataset
 from raykd.errors import DataError, SetupError
 from raykd.models import weights
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.files import write_readable
+from raykd.models.file_arrays import FileArrays, FilePart, parts_of_safetensors, renamed_arrays
+from raykd.models.files import write_aligned, write_readable
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.ragged import Ragged
 from raykd.models.weights import ModelState
@@ -129,15 +130,14 @@ def read_teacher(folder: Path) -> TrainedTeacher | None:
 
 
 def read_state(folder: Path, trained: TrainedTeacher) -> ModelState:
-    """The weights of a teacher as they were when they were written.
+    """The weights of a teacher as they were when they were written; they stay in their file.
 
     Raises:
         SetupError: They cannot be read.
     """
     assert trained.state is not None
     try:
-        found = weights.load(folder / TEACHER).tensors
-        return replace(trained.state, tensors={name: found[name] for name in trained.order})
+        return weights.in_folder(trained.state, folder / TEACHER, trained.order)
     except (DataError, KeyError) as exc:
         hint = "delete its folder; it will be made again"
         raise SetupError(f"cannot read the teacher: {exc}", hint=hint) from exc
@@ -254,9 +254,9 @@ class _DiskErrors:
 
 
 def _write_plain(folder: Path, name: str, value: Any) -> None:
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, FilePart | Array] = {}
     plain = _flatten(value, arrays)
-    write_readable(folder / f"{name}.safetensors", partial(save_file, arrays))
+    write_aligned(folder / f"{name}.safetensors", arrays, frozenset())
     (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
 
 
@@ -264,14 +264,23 @@ def _read_plain(folder: Path, name: str, kind: type[Any]) -> Any:
     """What was written, None when it is not there, damaged, or something else."""
     try:
         plain = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        found = _restore(plain, load_file(folder / f"{name}.safetensors"))
+        arrays = FileArrays(_parts(folder / f"{name}.safetensors"))
+        found = _restore(plain, arrays)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
     return found if isinstance(found, kind) else None
 
 
-def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
+def _parts(path: Path) -> dict[str, FilePart]:
+    with safe_open(path, framework="numpy") as opened:  # checks the table of contents
+        opened.keys()
+    return {name: part for name, (_, part) in parts_of_safetensors(path).items()}
+
+
+def _flatten(value: Any, arrays: dict[str, FilePart | Array]) -> Any:
     """Plain data for JSON; arrays are moved to `arrays` and replaced by their names.
+
+    Those of models stay in their files until they are written.
 
     `_restore` gives every value back with its type: lists as lists, tuples as tuples, and keys of
     mappings as they were.
@@ -283,6 +292,10 @@ def _flatten(value: Any, arrays: dict[str, Array]) -> Any:
         name = f"a{len(arrays)}"
         arrays[name] = np.asarray(value, order="C")  # keeps single numbers as they are
         return {"$number" if isinstance(value, np.generic) else "$array": name}
+    if isinstance(value, FileArrays):
+        found = {key: f"a{len(arrays) + k}" for k, key in enumerate(value)}
+        arrays.update({name: value.where(key) for key, name in found.items()})
+        return {"$files": list(found.items())}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {
@@ -303,7 +316,9 @@ def _restore(plain: Any, arrays: Mapping[str, Array]) -> Any:
     if not isinstance(plain, dict):
         return plain
     if "$array" in plain:
-        return arrays[plain["$array"]]
+        return np.array(arrays[plain["$array"]])  # out of the file
+    if "$files" in plain:
+        return renamed_arrays(arrays, dict(plain["$files"]))
     if "$number" in plain:
         return arrays[plain["$number"]][()]
     if "$type" in plain:

@@ -31,11 +31,11 @@ from raykd.teachers.teacher_variants import analysis_name
 from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 
-FORMAT = 5
+FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT = (
-    "recorded/", "test_outputs/", "scores/", "written/", "analyses/", "student"
+RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
+    "recorded/", "test_outputs/", "scores/", "written/", "analyses/", "student", "precision_error"
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -156,8 +156,11 @@ def _family(factory: ModelFactory) -> str:
 def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     """What decides every part, beside the teacher."""
     code = code_digest("raykd.teachers.prepare", *_modules(inputs))
-    ran = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]
+    exact = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]
+    ran = [*exact, inputs.frozen_precision]
     found: dict[str, Any] = {}
+    if inputs.frozen_precision != "fp32":
+        found[PRECISION_ERROR] = [ran, rows.digest("validation")]
     for role in scored_roles(inputs.teacher_splits):
         found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
     if inputs.records():
@@ -176,9 +179,9 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
         how = [inputs.text_settings(wanted.max_new_tokens), inputs.finetune_seed]
         found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
-        found[STUDENT] = [ran, inputs.student, rows.digest("validation")]
+        found[STUDENT] = [exact, inputs.student, rows.digest("validation")]
     for analysis in inputs.teacher_analyses:
-        # Students may be trained to find out what they can follow.
+        # Students may be trained to find out what they can follow, and recorded logits are read.
         looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, found),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
         found[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]

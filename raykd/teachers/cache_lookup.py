@@ -11,6 +11,7 @@ from raykd.models.weights import ModelState
 from raykd.teachers import cache, cache_index
 from raykd.teachers.cache_keys import (
     ANALYSES,
+    PRECISION_ERROR,
     RECORDED,
     SCORES,
     STUDENT,
@@ -121,5 +122,6 @@ def _made(
         test_outputs=test_outputs,
         teacher_texts=of(TEXTS),
         analysis_results=of(ANALYSES),
+        precision_error=values.get(PRECISION_ERROR, {}),
         student=values.get(STUDENT),
     )

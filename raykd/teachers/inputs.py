@@ -48,6 +48,7 @@ class TaskInputs:
         mode: Serve cached outputs, or the weights.
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
+        frozen_precision: Number format of its weights where it is scored, recorded, or run online.
         rationale_generation: Rationales that the teacher generates, or None.
         fingerprint: Identity of all of the above.
         known: What was made of it before; the rest is made now.
@@ -71,6 +72,7 @@ class TaskInputs:
     mode: Literal["outputs", "weights"]
     dtype: str
     precision: str = "auto"
+    frozen_precision: str = "fp32"
     rationale_generation: RationaleGeneration | None = None
     fingerprint: str
     known: PreparedParts = field(default_factory=PreparedParts)

@@ -6,13 +6,15 @@ of cached outputs, so that blocks can be made, moved, spilled and lost one by on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import ray
 
-from raykd.data.base import Array, Task
+from raykd.data.base import Task
 from raykd.errors import TrialError
 from raykd.teachers.cached_outputs import Block, checksum
 from raykd.teachers.prepared_task import PreparedTask
@@ -51,17 +53,24 @@ class StoredBlock:
 
     Attributes:
         ref: Reference to it.
-        arrays: Its arrays, as they are in memory now.
+        checksum: Of its arrays.
+        nbytes: Of each of them.
     """
 
     ref: Any
-    arrays: Block
+    checksum: int
+    nbytes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, ref: Any, block: Block) -> StoredBlock:
+        """A block whose values are at hand."""
+        return cls(ref=ref, checksum=checksum(block), nbytes=tuple(a.nbytes for a in block))
 
 
 def put_blocks(blocks: Iterable[Block]) -> Iterator[StoredBlock]:
     """Put blocks one by one; the calling process owns them."""
     for block in blocks:
-        yield StoredBlock(ref=ray.put(block), arrays=block)
+        yield StoredBlock.of(ray.put(block), block)
 
 
 def publish(
@@ -75,23 +84,23 @@ def publish(
     Args:
         prepared: The task; without the values of cached outputs where `blocks` are given.
         task: The task.
-        blocks: Its cached outputs, where they are in the store already or are read one by one.
+        blocks: Its cached outputs, where they are in the store already or are put one by one.
         version: How often it was published before.
     """
     cached_outputs = prepared.cached_outputs
     if blocks is None:
         blocks = put_blocks(cached_outputs.chunks() if cached_outputs is not None else ())
     bare = prepared.bare()
-    value = checksum(bare.arrays())
+    checksums = [checksum(bare.arrays())]
     size = sum(a.nbytes for a in bare.arrays())
     refs = [ray.put(bare)]
     stored: dict[str, int] = {}
     for block in blocks:
         refs.append(block.ref)
-        value = checksum(block.arrays, value)
+        checksums.append(block.checksum)
         assert cached_outputs is not None
-        for name, array in zip(cached_outputs.kinds(), block.arrays, strict=True):
-            stored[name] = stored.get(name, 0) + array.nbytes
+        for name, size_of_array in zip(cached_outputs.kinds(), block.nbytes, strict=True):
+            stored[name] = stored.get(name, 0) + size_of_array
     return TeacherHandle(
         task=task,
         fingerprint=prepared.fingerprint,
@@ -100,7 +109,7 @@ def publish(
         store_bytes=size + sum(stored.values()),
         stored=stored,
         metrics=prepared.metrics,
-        checksum=value,
+        checksum=_joined(checksums),
         version=version,
     )
 
@@ -124,12 +133,14 @@ def with_mapped(handle: TeacherHandle, prepared: PreparedTask) -> TeacherHandle:
     return replace(handle, checksum=checksum(prepared.mapped(), handle.checksum))
 
 
-def arrays(prepared: PreparedTask) -> Iterator[Array]:
-    """Every array that trials share, in the order of the checksum."""
-    yield from prepared.bare().arrays()
-    if prepared.cached_outputs is not None:
-        for block in prepared.cached_outputs.chunks():
-            yield from block
+def checksum_of(prepared: PreparedTask) -> int:
+    """The checksum of every array of the store that trials share, as `publish` makes it."""
+    blocks = prepared.cached_outputs.chunks() if prepared.cached_outputs is not None else ()
+    return _joined([checksum(prepared.bare().arrays()), *map(checksum, blocks)])
+
+
+def _joined(checksums: Sequence[int]) -> int:
+    return zlib.crc32(np.asarray(checksums, np.uint32).tobytes())
 
 
 def verify(handle: TeacherHandle, prepared: PreparedTask) -> None:
@@ -141,7 +152,7 @@ def verify(handle: TeacherHandle, prepared: PreparedTask) -> None:
     Raises:
         TrialError: They changed.
     """
-    if checksum(prepared.mapped(), checksum(arrays(prepared))) != handle.checksum:
+    if checksum(prepared.mapped(), checksum_of(prepared)) != handle.checksum:
         raise TrialError(
             f"the shared outputs of the teacher of {handle.task.name} were written to",
             hint="a method must copy what it changes: look for in-place operations (add_, mul_)",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from raykd.data.collate import Collator
 from raykd.methods.base import OutputSpec, TeacherVariant
+from raykd.models import weights
 from raykd.teachers.cached_outputs import CachedOutputs
+from raykd.teachers.precision import frozen
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import OfflineTeacher, OnlineTeacher, Teacher, TeacherRows
 from raykd.teachers.teacher_variants import build_variant, record_variant
@@ -18,18 +21,23 @@ def open_teacher(prepared: PreparedTask, world: DistributedContext) -> Teacher:
     if prepared.cached_outputs is not None:
         return open_offline(prepared, prepared.cached_outputs, world)
     assert prepared.teacher is not None
-    return _online(prepared, prepared.teacher.frozen().to(world.device), world)
+    return _online(prepared, frozen(prepared.teacher, prepared.precision, world.device), world)
 
 
 def open_offline(
     prepared: PreparedTask, cached_outputs: CachedOutputs, world: DistributedContext
 ) -> OfflineTeacher:
     """The recorded outputs of the teacher of a prepared task, or of a variant of it."""
+    layer = prepared.output_layer
+    matrix, bias = (
+        None if layer is None else weights.read_tensor(layer, name, torch.float32)
+        for name in ("weight", "bias")
+    )
     return OfflineTeacher(
         cached_outputs,
         world.device,
-        prepared.output_matrix,
-        prepared.output_bias,
+        matrix,
+        bias,
         prepared.context().compared_vocabulary,
         prepared.logit_transform,
     )
@@ -54,13 +62,13 @@ def record_outputs_of_variant(
     own = prepared.teacher_train
     return record_variant(
         prepared.teacher,
-        variant,
+        build_variant(prepared.teacher, variant, world, prepared.precision),
         output_spec,
         prepared.splits["train"] if own is None else own,
         pad_id=prepared.teacher_pad,
         max_length=prepared.max_length,
         dtype=prepared.cached_outputs.dtype if prepared.cached_outputs is not None else "fp32",
-        world=world,
+        device=world.device,
     )
 
 
@@ -73,7 +81,9 @@ def open_variant(
     """A derived teacher, made here: offline or online, as the teacher is."""
     if prepared.cached_outputs is None:
         assert prepared.teacher is not None
-        return _online(prepared, build_variant(prepared.teacher, variant, world), world)
+        return _online(
+            prepared, build_variant(prepared.teacher, variant, world, prepared.precision), world
+        )
     return open_offline(
         prepared, record_outputs_of_variant(prepared, variant, output_spec, world), world
     )

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
-from raykd.data.base import Array, TokenizedDataset
+from raykd.data.base import TokenizedDataset
 from raykd.data.prompts import with_rationales
 from raykd.models import weights
 from raykd.models.logit_transform import logit_transform
@@ -23,6 +23,7 @@ from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
 from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
+from raykd.teachers.precision import serve
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, kept, record
@@ -96,17 +97,16 @@ def make(
     if world.rank != 0:
         return None
     model.eval()
-    state = known.state or weights.capture(model)
+    state = known.state or _state_of(inputs, model)
     factory = replace(inputs.teacher, state=state, random_init=None)
+    served, error = serve(inputs, model, factory, world.device)
     rows = _RowCounter(inputs, progress)
-    scores = score_teacher(model, inputs, world.device, rows.of)
+    scores = score_teacher(served, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
-        cached_outputs = recorder(model, factory, recording, rows.of("train"))
-    scored_on_test = inputs.records_test_outputs() and known.test_outputs is None
-    test_outputs = _test_outputs(inputs, model, world) if scored_on_test else None
+        cached_outputs = recorder(served, factory, recording, rows.of("train"))
     student = None
     if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
         student = student_init(inputs, state, model, world.device)
@@ -116,13 +116,22 @@ def make(
         parameters=sum(p.numel() for p in model.parameters()),
         scores=scores,
         cached_outputs=cached_outputs,
-        test_outputs=test_outputs,
-        teacher_texts=_teacher_texts(inputs, model, progress),
+        test_outputs=_test_outputs(inputs, served, world),
+        teacher_texts=_teacher_texts(inputs, served, progress),
+        precision_error=error,
         student=student,
         rows=rows.done,
     )
     analysis_results = _analyse(inputs, model, known.merged_with(made), world, progress)
     return replace(made, analysis_results=analysis_results, seconds=time.monotonic() - began)
+
+
+def _state_of(inputs: TaskInputs, model: nn.Module) -> ModelState:
+    """The teacher's weights; those of a checkpoint that is used as it is stay in its files."""
+    given = inputs.teacher.state
+    if inputs.finetune is None and given is not None and weights.is_whole(given):
+        return given
+    return weights.capture(model)
 
 
 def _teacher_init(inputs: TaskInputs) -> ModelFactory:
@@ -169,7 +178,6 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
-    matrix, bias = _output_layer(state, made.cached_outputs, made.test_outputs)
     return PreparedTask(
         task=inputs.task.name,
         fingerprint=inputs.fingerprint,
@@ -186,9 +194,10 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         student=student,
         cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
+        precision=inputs.frozen_precision,
+        precision_error=dict(made.precision_error),
         test_outputs=made.test_outputs,
-        output_matrix=matrix,
-        output_bias=bias,
+        output_layer=_output_layer(state, made.cached_outputs, made.test_outputs),
         logit_transform=logit_transform(state.config if state is not None else {}),
         analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
@@ -244,8 +253,12 @@ def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
     return wanted.only(missing) if missing else None
 
 
-def _test_outputs(inputs: TaskInputs, model: nn.Module, world: DistributedContext) -> CachedOutputs:
-    """The outputs of the teacher on the text of the test split."""
+def _test_outputs(
+    inputs: TaskInputs, model: nn.Module, world: DistributedContext
+) -> CachedOutputs | None:
+    """The outputs of the teacher on the text of the test split, where they are missing."""
+    if not inputs.records_test_outputs() or inputs.known.test_outputs is not None:
+        return None
     return record(model, inputs.recording("test", TEST_OUTPUT_SPEC), world.device)
 
 
@@ -286,20 +299,13 @@ def _own_train(inputs: TaskInputs) -> TokenizedDataset:
     return replace(inputs.teacher_splits["train"], references=None, views={})
 
 
-def _output_layer(
-    state: ModelState | None, *recordings: CachedOutputs | None
-) -> tuple[Array | None, Array | None]:
-    """Matrix and bias that turn recorded hidden states into logits, where they are needed."""
+def _output_layer(state: ModelState | None, *recordings: CachedOutputs | None) -> ModelState | None:
+    """What turns recorded hidden states into logits, where it is needed."""
     recorded = (s for recording in recordings if recording for s in recording.signals)
     if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
-        return None, None
+        return None
     assert state is not None
-    matrix, bias = weights.output_layer(state)
-
-    def kept(values: Tensor) -> Array:
-        return values.float().numpy().copy()
-
-    return kept(matrix), None if bias is None else kept(bias)
+    return weights.output_layer(state)
 
 
 def _analyse(

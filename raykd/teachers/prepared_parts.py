@@ -27,6 +27,8 @@ class PreparedParts:
         teacher_texts: The train rows with texts of the teacher, by what they are.
         analysis_results: What analyses found out, by
             `raykd.teachers.teacher_variants.analysis_name`.
+        precision_error: How far its outputs are from those in float32, by kind of signal; empty
+            where it runs in float32.
         student: How students begin that are made of the teacher.
         rows: Rows that were passed through the teacher.
         seconds: Time it took.
@@ -40,6 +42,7 @@ class PreparedParts:
     test_outputs: CachedOutputs | None = None
     teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     analysis_results: Mapping[str, AnalysisResult] = field(default_factory=dict)
+    precision_error: Mapping[str, float] = field(default_factory=dict)
     student: ModelFactory | None = None
     rows: int = 0
     seconds: float = 0.0
@@ -56,6 +59,7 @@ class PreparedParts:
             test_outputs=more.test_outputs or self.test_outputs,
             teacher_texts={**self.teacher_texts, **more.teacher_texts},
             analysis_results={**self.analysis_results, **more.analysis_results},
+            precision_error=more.precision_error or self.precision_error,
             student=more.student or self.student,
             rows=self.rows + more.rows,
             seconds=self.seconds + more.seconds,

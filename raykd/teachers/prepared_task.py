@@ -11,6 +11,7 @@ from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.models.file_arrays import in_memory, mapped
 from raykd.models.model_factory import ModelFactory
+from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.teacher_variants import AnalysisResult
@@ -39,12 +40,13 @@ class PreparedTask:
         cached_outputs: The teacher's outputs on ``train``, None when it is served by its weights.
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
+        precision: Number format of its weights where it runs.
+        precision_error: How far its outputs are from those in float32, by kind of signal.
         test_outputs: Cached outputs on the text of the test split, to tell how far students are
             from the teacher; None where no text is written.
-        output_matrix: Its output matrix, where scores of a vocabulary are formed from what was
+        output_layer: Its output layer, where scores of a vocabulary are formed from what was
             recorded; else None.
-        output_bias: What is added to these scores, or None.
-        logit_transform: What it does to them after that.
+        logit_transform: What it does to these scores after that.
         analysis_results: What analyses found out about it, by
             `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
@@ -71,9 +73,10 @@ class PreparedTask:
     student: ModelFactory
     cached_outputs: CachedOutputs | None
     teacher: ModelFactory | None
+    precision: str
+    precision_error: Mapping[str, float]
     test_outputs: CachedOutputs | None
-    output_matrix: Array | None
-    output_bias: Array | None
+    output_layer: ModelState | None
     logit_transform: LogitTransform
     analysis_results: Mapping[str, AnalysisResult]
     metrics: Mapping[str, float]
@@ -110,21 +113,23 @@ class PreparedTask:
             yield from encoded.arrays()
         if self.teacher_train is not None:
             yield from self.teacher_train.arrays()
-        for array in (self.output_matrix, self.output_bias):
-            if array is not None:
-                yield array
         if self.test_outputs is not None:
             yield from self.test_outputs.arrays()
         for result in self.analysis_results.values():
             yield from result.arrays.values()
-        for factory in (self.student, self.teacher):
-            if factory is not None and factory.state is not None:
-                yield from in_memory(factory.state.tensors)
+        for state in self._states():
+            yield from in_memory(state.tensors)
         if self.cached_outputs is not None:
             yield from self.cached_outputs.offsets()
 
     def mapped(self) -> Iterator[Array]:
         """The arrays of models that lie in files, as they are in this process."""
-        for factory in (self.student, self.teacher):
-            if factory is not None and factory.state is not None:
-                yield from mapped(factory.state.tensors)
+        for state in self._states():
+            yield from mapped(state.tensors)
+
+    def _states(self) -> Iterator[ModelState]:
+        """The weights that it holds or knows the place of."""
+        teacher = self.teacher.state if self.teacher is not None else None
+        for state in (self.output_layer, self.student.state, teacher):
+            if state is not None:
+                yield state

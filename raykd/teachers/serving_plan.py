@@ -18,7 +18,12 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.recording import estimate_bytes
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.teachers.vocab_cache.signal import VocabularyScores
-from raykd.training.device import Ability, choose_device, resolve_precision
+from raykd.training.device import (
+    Ability,
+    choose_device,
+    resolve_frozen_precision,
+    resolve_precision,
+)
 
 STORE_SHARE = 0.5
 """Recorded outputs may fill this part of the object store; the rest is for everything else."""
@@ -117,6 +122,7 @@ def plan_serving(
         )
         raise SpecError(problems=[problem])
     precision = resolve_precision(inputs.precision, ability, inputs.teacher.dims.hidden)
+    frozen_precision = resolve_frozen_precision(inputs.frozen_precision, ability)
     finetune = inputs.finetune
     inputs = replace(
         inputs,
@@ -124,6 +130,7 @@ def plan_serving(
         output_spec=output_spec,
         mode=mode,
         precision=precision,
+        frozen_precision=frozen_precision,
     )
     keys = cache_keys_of(inputs, tokenizer)
     return ServingPlan(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import Array, Batch, TokenizedDataset
+from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.losses.vocabulary import UNCHANGED, LogitTransform
 from raykd.methods.base import OnlineTeacherFn, TeacherOutputsFn
@@ -72,8 +72,8 @@ class OfflineTeacher(Teacher):
         self,
         cached_outputs: CachedOutputs,
         device: torch.device,
-        matrix: Array | None = None,
-        bias: Array | None = None,
+        matrix: Tensor | None = None,
+        bias: Tensor | None = None,
         vocabulary: int | None = None,
         transform: LogitTransform = UNCHANGED,
     ) -> None:
@@ -82,8 +82,7 @@ class OfflineTeacher(Teacher):
         scores = (s for s in cached_outputs.signals if isinstance(s, VocabularyScores))
         self._scores = next(scores, None)
         weight, added = (
-            None if array is None else torch.from_numpy(array).to(device)
-            for array in (matrix, bias)
+            None if given is None else given.to(device) for given in (matrix, bias)
         )  # fmt: skip
         self._layer = OutputLayer(
             vocabulary=vocabulary, weight=weight, bias=added, transform=transform

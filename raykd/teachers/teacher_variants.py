@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
 from raykd import params, registry
@@ -25,13 +26,14 @@ from raykd.methods.base import (
     TeacherOutputsFn,
     TeacherVariant,
 )
+from raykd.models import weights
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory
 from raykd.params import Scalar
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.recording import Recording, record, row_bytes
-from raykd.training.device import DistributedContext
+from raykd.training.device import FROZEN_DTYPES, DistributedContext
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
@@ -157,25 +159,25 @@ def analyse(
 
 
 def build_variant(
-    factory: ModelFactory, variant: TeacherVariant, world: DistributedContext
+    factory: ModelFactory, variant: TeacherVariant, world: DistributedContext, precision: str
 ) -> nn.Module:
-    """A derived teacher, from a copy of the teacher's weights."""
+    """A derived teacher, made in float32 of a copy of the teacher's weights, in a precision."""
     model = factory.build(seed=0).to(world.device).eval().requires_grad_(False)
-    return variant.make(model)
+    return weights.cast(variant.make(model), FROZEN_DTYPES[precision])
 
 
 def record_variant(
     factory: ModelFactory,
-    variant: TeacherVariant,
+    model: nn.Module,
     output_spec: OutputSpec,
     train: TokenizedDataset,
     *,
     pad_id: int,
     max_length: int,
     dtype: str,
-    world: DistributedContext,
+    device: torch.device,
 ) -> CachedOutputs:
-    """The outputs of a derived teacher on every train row."""
+    """The outputs of a derived teacher, which is on a device, on every train row."""
     sizes = row_bytes(
         train, output_spec, factory.dims, kind=factory.kind, num_labels=factory.num_labels,
         wide=dtype == "fp32",
@@ -189,7 +191,7 @@ def record_variant(
         batch_size=EVAL_BATCH,
         row_bytes=sizes,
     )
-    return record(build_variant(factory, variant, world), recording, world.device)
+    return record(model, recording, device)
 
 
 def variant_key(fingerprint: str, variant: TeacherVariant, output_spec: OutputSpec) -> str:

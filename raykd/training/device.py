@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from raykd.errors import SetupError
+from raykd.training.settings import FLOAT32_PRODUCTS
 
 T = TypeVar("T")
 
@@ -34,6 +35,16 @@ time:
 
 ``python -m tests.benchmarks.precision`` repeats the measurement.
 """
+
+
+FROZEN_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Types of a frozen model's weights by ``teacher.precision``."""
+
+
+def set_float32_products() -> None:
+    """Let this process multiply float32 matrices as `FLOAT32_PRODUCTS` says, also on GPUs."""
+    torch.set_float32_matmul_precision(FLOAT32_PRODUCTS)
+    torch.backends.cudnn.allow_tf32 = FLOAT32_PRODUCTS != "highest"
 
 
 def choose_device() -> torch.device:
@@ -142,6 +153,21 @@ def resolve_precision(asked: str, ability: Ability, width: int) -> str:
         return asked
     wins = ability.device_type == "cuda" or width >= MIN_CPU_BF16_WIDTH
     return "bf16" if ability.bf16 and wins else "fp32"
+
+
+def resolve_frozen_precision(asked: str, ability: Ability) -> str:
+    """What ``teacher.precision`` means: ``fp32``, ``bf16`` or ``fp16``.
+
+    ``auto`` is bf16 on GPUs that support it, else fp32: of a model that is not trained, nothing
+    accumulates.
+
+    Args:
+        asked: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        ability: Of the devices that the teacher runs on.
+    """
+    if asked != "auto":
+        return asked
+    return "bf16" if ability.device_type == "cuda" and ability.bf16 else "fp32"
 
 
 def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Precision:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from raykd.params import param
 
+FLOAT32_PRODUCTS = "highest"
+"""How float32 matrices are multiplied (`torch.set_float32_matmul_precision`): in float32, without
+TF32. Who wants speed asks for bf16, which has as few bits and is recorded with every trial."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings:

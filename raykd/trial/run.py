@@ -57,7 +57,7 @@ class TrialConfig:
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
-        save_path: Where the driver saves the trained student, or None.
+        save_path: Where the trained student is to be saved, or None.
         precision: What ``precision`` means in this sweep, ``fp32`` or ``bf16``; empty: what it
             means on this device.
     """

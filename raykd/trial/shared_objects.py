@@ -55,9 +55,10 @@ class SharedObjects:
     async def put(self, key: str, value: Any) -> None:
         """Store what was claimed. The coordinator owns it, so that it survives the worker.
 
-        The reference comes in a tuple: Ray passes on references only inside other values.
+        It is copied in a thread, while others are answered. The reference comes in a tuple: Ray
+        passes on references only inside other values.
         """
-        self._objects[key] = (self._store(value),)
+        self._objects[key] = (await asyncio.to_thread(self._store, value),)
         self._release_claim(key)
 
     async def invalidate(self, key: str, slot: int) -> None:

@@ -8,7 +8,7 @@ it outlives the process that made it. Without other slots, the preparing one doe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -19,6 +19,8 @@ from raykd.data.base import Array
 from raykd.models.model_factory import ModelFactory
 from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.inputs import TaskInputs
+from raykd.teachers.object_store import StoredBlock
+from raykd.teachers.precision import frozen
 from raykd.teachers.prepare import missing_outputs
 from raykd.teachers.recording import Recording
 from raykd.trial.coordinator import MINE, READY, answer
@@ -69,7 +71,7 @@ class OpenRecording:
         try:
             found = self.recording.run(self.model, self.rows[number], self.device)
             (block,) = found.chunks()
-            about = found.with_chunks(())
+            about = (found.with_chunks(()), StoredBlock.of(None, block))
             answer(coordinator.put.remote(f"{self._name(number)}/about", about))
             answer(coordinator.put.remote(self._name(number), block))
         except BaseException:
@@ -77,12 +79,12 @@ class OpenRecording:
             raise
         return True
 
-    def read_block(self, coordinator: Any, number: int) -> tuple[Any, CachedOutputs]:
-        """The reference to an existing block, and the block."""
+    def read_block(self, coordinator: Any, number: int) -> tuple[StoredBlock, CachedOutputs]:
+        """An existing block in the store, and its values."""
         (about,) = answer(coordinator.read.remote(f"{self._name(number)}/about"))
         (ref,) = answer(coordinator.read.remote(self._name(number)))
-        empty: CachedOutputs = ray.get(about)
-        return ref, empty.with_chunks([ray.get(ref)])
+        empty, stored = ray.get(about)
+        return replace(stored, ref=ref), empty.with_chunks([ray.get(ref)])
 
     def _name(self, number: int) -> str:
         return f"{self.key}/block-{number}"
@@ -97,7 +99,7 @@ def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     recording = inputs.recording("train", output_spec, inputs.train_output_spec())
     return OpenRecording(
         key=job.key,
-        model=factory.frozen().to(device),
+        model=frozen(factory, inputs.frozen_precision, device),
         recording=recording,
         rows=recording.blocks(),
         device=device,
@@ -115,7 +117,7 @@ class SharedRecorder:
         alone: Whether no other slot can help.
 
     Attributes:
-        blocks: References to the blocks that were recorded, in order.
+        blocks: The blocks that were recorded, in order.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class SharedRecorder:
         self._key = inputs.fingerprint
         self._where = where
         self._alone = alone
-        self.blocks: tuple[Any, ...] = ()
+        self.blocks: tuple[StoredBlock, ...] = ()
 
     def __call__(
         self,
@@ -157,7 +159,7 @@ class SharedRecorder:
                     progress(done)
             wait_s = WAIT_S  # what is left is being made by others
         found = [here.read_block(self._coordinator, number) for number in range(len(here.rows))]
-        self.blocks = tuple(ref for ref, _ in found)
+        self.blocks = tuple(stored for stored, _ in found)
         return joined([piece for _, piece in found])
 
     def _ask_for_help(self, factory: ModelFactory, count: int) -> None:

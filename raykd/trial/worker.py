@@ -31,7 +31,8 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, set_float32_products
+from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
@@ -46,9 +47,13 @@ LOST_S = 600.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareJob:
-    """Prepare the teacher of a task; `inputs` is a reference to its `TaskInputs`."""
+    """Prepare the teacher of a task; `inputs` is a reference to its `TaskInputs`.
+
+    Weights that are made go into the folder `files`, which is on the machine of the driver.
+    """
 
     inputs: tuple[Any, ...]
+    files: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,7 +213,7 @@ class SlotWorker:
         if made is None:
             return None
         key = f"{inputs.fingerprint}/prepared"
-        answer(self.coordinator.put.remote(key, made.bare()))
+        answer(self.coordinator.put.remote(key, drafts.in_files(made.bare(), Path(job.files))))
         kept = answer(self.coordinator.read.remote(key))
         return {"kind": "done", "result": kept, "blocks": recorder.blocks}
 
@@ -217,7 +222,7 @@ class SlotWorker:
         if self.world.rank != 0:
             return None
         if self._recording is None or self._recording[0] != job.key:
-            self._recording = None
+            self._recording = None  # before the next one needs room
             self._recording = (job.key, open_recording(job, self.world.device))
         self._recording[1].record_block(self.coordinator, self.slot, job.number)
         return {"kind": "done"}
@@ -244,15 +249,9 @@ class SlotWorker:
         object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
             return None
-        student = None
-        if outcome.student is not None:
-            # The run folder may be out of reach from here: the driver writes it.
-            key = f"{job.config.trial_id}/student"
-            answer(self.coordinator.put.remote(key, outcome.student))
-            student = answer(self.coordinator.read.remote(key))
         return {
             "kind": "done",
-            "student": student,
+            "student": drafts.hand_over(self.coordinator, job.config, outcome.student),
             "evaluation": dataclasses.asdict(outcome.evaluation),
             "metrics": dict(outcome.metrics),
             "row_outcomes": outcome.row_outcomes,
@@ -347,4 +346,5 @@ def slot_loop(settings: dict[str, Any]) -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(settings["threads"])
+    set_float32_products()
     SlotWorker(settings).serve()

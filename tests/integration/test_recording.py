@@ -24,7 +24,6 @@ from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.user_cache import open_cache
 from raykd.teachers import object_store
-from raykd.teachers.cached_outputs import checksum
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
@@ -55,14 +54,16 @@ def own_slots(
     yield from open_bench(prepared, 1, tmp_path_factory.mktemp("slots"), slots=2)
 
 
-def done(bench: Bench, inputs: TaskInputs) -> tuple[PreparedTask, list[Any]]:
+def done(
+    bench: Bench, inputs: TaskInputs, files: str = "/nowhere/draft"
+) -> tuple[PreparedTask, list[Any]]:
     """What came out of a preparation on the slots, and its blocks."""
     ref = ray.put(inputs)
-    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,), files=files), 1))
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
     made = ray.get(end["result"][0])
-    blocks = ray.get(list(end["blocks"]))
+    blocks = ray.get([block.ref for block in end["blocks"]])
     return assemble(
         inputs, replace(made, cached_outputs=made.cached_outputs.with_chunks(blocks))
     ), blocks
@@ -115,7 +116,11 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     wait_for_slots(bench, 2)
     other = replace(inputs, fingerprint="killed")
     ref = ray.put(other)
-    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,)), 1))
+    answer(
+        bench.coordinator.submit.remote(
+            "teacher", PrepareJob(inputs=(ref,), files="/nowhere/draft"), 1
+        )
+    )
     while not any(job.startswith("record.") for job in leases(bench)):
         time.sleep(0.05)
     helper = {slot for job, slot in leases(bench).items() if job.startswith("record.")}
@@ -125,7 +130,7 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
     made = ray.get(end["result"][0])
-    blocks = ray.get(list(end["blocks"]))
+    blocks = ray.get([block.ref for block in end["blocks"]])
     assert sum(len(b[0]) for b in blocks) == ROWS
     assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("validation", "test"))
 
@@ -162,7 +167,7 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
     assert cached
     again = object_store.publish(replace(kept, fingerprint="lost"), handle.task, version=1)
-    assert again.checksum == handle.checksum == checksum(object_store.arrays(lost))
+    assert again.checksum == handle.checksum == object_store.checksum_of(lost)
     answer(bench.coordinator.publish.remote("lost", again))
     assert bench.events(job)[-1]["kind"] == "done"
 

@@ -40,7 +40,9 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         heading=heading,
         columns=COLUMNS,
         rows=tuple(_row(result, t) for t in result.teachers),
-        served=tuple(f"{t.task}: {t.serving}" for t in result.teachers if t.serving),
+        served=tuple(
+            f"{t.task}: {t.serving}{describe_precision(t)}" for t in result.teachers if t.serving
+        ),
     )
 
 
@@ -52,6 +54,14 @@ def render(r: TeacherSectionRecord) -> str:
 def forwards_per_example(teacher: TeacherRecord) -> float | None:
     """How often the teacher saw each example to record it; None when it recorded none."""
     return teacher.forwards / teacher.distinct if teacher.distinct else None
+
+
+def describe_precision(teacher: TeacherRecord) -> str:
+    """What running the teacher in fewer bits has changed; empty for float32."""
+    if not teacher.precision_error:
+        return ""
+    errors = ", ".join(f"{k} by {100 * e:.2g} %" for k, e in teacher.precision_error.items())
+    return f"; it runs in {teacher.frozen_precision}, which changes {errors} against fp32"
 
 
 def _times(ratio: float) -> str:

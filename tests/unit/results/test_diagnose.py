@@ -196,6 +196,15 @@ def test_trials_in_one_number_format_or_of_before_it_was_recorded(builder: Build
     assert "mixed-precision" not in codes(builder)
 
 
+@pytest.mark.parametrize(("error", "is_caveat"), [(0.004, False), (0.05, False), (0.3, True)])
+def test_a_teacher_that_suffers_from_its_precision(builder: Builder, error, is_caveat):
+    builder.teacher(TASK, frozen_precision="bf16", precision_error={"logits": error})
+    found = [c for c in diagnose(load_results(builder.folder)) if c.code == "teacher-precision"]
+    assert len(found) == is_caveat
+    if is_caveat:
+        assert "ran in bf16, which changes its logits by 30 % against fp32" in found[0].message
+
+
 def test_a_number_format_that_is_searched_is_no_caveat(builder: Builder):
     builder.teacher(TASK)
     for number, precision in enumerate(("fp32", "bf16")):

@@ -29,6 +29,7 @@ def test_a_run_folder_tells_what_was_asked_what_it_means_and_where_it_runs(tmp_p
     assert env["version"] == VERSION
     assert set(run_folder.PACKAGES) == set(env["packages"])
     assert env["cpus"] > 0
+    assert env["float32 products"] == "highest"
     assert sorted(p.name for p in run.iterdir() if p.is_dir()) == [
         "checkpoints", "state", "teachers",
     ]  # fmt: skip

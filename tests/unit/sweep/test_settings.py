@@ -56,6 +56,7 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "teacher.finetune": ({"teacher__finetune": {"epochs": 2, "lr": 1e-3, "rows": 80}}, "finetune"),
     "teacher.serve": ({"teacher__serve": "weights"}, "serving"),
     "teacher.dtype": ({"teacher__dtype": "fp32"}, "serving"),
+    "teacher.precision": ({"teacher__precision": "bf16"}, "serving"),
     "student.model": ({"student__model": {**SHAPE, "hidden": 12, "layers": 1}}, "models"),
     "student.from_teacher": ({"student": {"from_teacher": FROM_TEACHER}}, "models"),
     "student.from_teacher.layers": ({"student": {"from_teacher": {**FROM_TEACHER, "layers": [0]}}},
@@ -122,7 +123,7 @@ def picture(**changes: Any) -> dict[str, Any]:
         "models": repr((inputs.teacher.random_init, setup.student if not hasattr(
             setup.student, "random_init") else setup.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
-        "serving": (inputs.mode, inputs.dtype),
+        "serving": (inputs.mode, inputs.dtype, inputs.frozen_precision),
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
                    search_trial(made, Path("r"), arm_study, 0, {}).seed),
         "confirm": [confirm_trial(made, Path("r"), arm_study, 0, seed, {}).seed

@@ -11,8 +11,7 @@ import torch
 from raykd import registry
 from raykd.errors import TrialError
 from raykd.models.student_from_teacher import StudentFromTeacher
-from raykd.teachers.cached_outputs import checksum
-from raykd.teachers.object_store import TeacherHandle, arrays, verify
+from raykd.teachers.object_store import TeacherHandle, checksum_of, verify
 from raykd.teachers.prepared_task import PreparedTask
 from tests.unit.teachers import tiny
 
@@ -23,7 +22,7 @@ def shared(**changes) -> tuple[TeacherHandle, PreparedTask]:
     handle = TeacherHandle(
         task=registry.load("tasks", prepared.task), fingerprint=prepared.fingerprint,
         mode="outputs", refs=(),
-        store_bytes=1, stored={}, metrics={}, checksum=checksum(arrays(prepared)),
+        store_bytes=1, stored={}, metrics={}, checksum=checksum_of(prepared),
     )  # fmt: skip
     return handle, prepared
 
@@ -81,4 +80,4 @@ def test_the_chunks_belong_to_what_is_shared():
     handle, prepared = shared()
     few = {"logits": prepared.cached_outputs.parts["logits"]}
     without = replace(prepared, cached_outputs=replace(prepared.cached_outputs, parts=few))
-    assert checksum(arrays(without)) != handle.checksum
+    assert checksum_of(without) != handle.checksum

@@ -11,7 +11,6 @@ from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
 from raykd.teachers.cache_keys import cache_keys_of
-from raykd.teachers.object_store import arrays
 from raykd.teachers.open_teacher import open_variant, record_outputs_of_variant
 from raykd.teachers.teacher_variants import analysis_name, variant_key
 from tests.integration.scaled_teacher import METHOD, Mean, Params
@@ -66,9 +65,11 @@ def test_the_outputs_of_a_variant_are_those_of_the_derived_model(prepared):
 
 
 def test_variants_are_made_of_copies(prepared):
-    before = [a.copy() for a in arrays(prepared)]
+    blocks = [array for block in prepared.cached_outputs.chunks() for array in block]
+    shared = [*prepared.arrays(), *blocks]
+    before = [a.copy() for a in shared]
     record_outputs_of_variant(prepared, variant(prepared, 3.0), LOGITS, tiny.WORLD)
-    assert all(np.array_equal(a, b) for a, b in zip(arrays(prepared), before, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(shared, before, strict=True))
 
 
 def test_a_live_variant_says_the_same_as_a_recorded_one(prepared):
