@@ -67,9 +67,9 @@ LAYERS = {
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
-        raykd={"errors", "params", "losses", "data.base", "models.base", "models.dropout",
-               "models.files", "models.forward", "models.generation", "models.inference",
-               "models.signals", "methods.base", "results.records"},
+        raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
+               "models.dropout", "models.files", "models.forward", "models.generation",
+               "models.inference", "models.signals", "methods.base", "results.records"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(

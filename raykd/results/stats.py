@@ -158,8 +158,8 @@ def share_at_least(values: Sequence[float], bar: float, mode: str) -> float | No
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ranks:
-    """Ranks of the arms over several tasks.
+class TaskRanks:
+    """TaskRanks of the arms over several tasks.
 
     Attributes:
         means: Mean rank of each arm (1 = best, ties share the mean of their places).
@@ -171,8 +171,8 @@ class Ranks:
     p: float | None
 
 
-def rank_over_tasks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> Ranks:
-    """Ranks over tasks of the arms that are scored on every one of them.
+def rank_over_tasks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) -> TaskRanks:
+    """TaskRanks over tasks of the arms that are scored on every one of them.
 
     Args:
         scores: Per task, arm to score.
@@ -187,9 +187,9 @@ def rank_over_tasks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) 
         [sign * task[name] for task, sign in zip(scores, signs, strict=True)] for name in arms
     ]
     if not columns:
-        return Ranks(means={}, p=None)
+        return TaskRanks(means={}, p=None)
     places = stats.rankdata(columns, axis=0)
     p = None
     if len(arms) >= 3 and len(scores) >= 2 and not (places == places[0, 0]).all():
         p = float(stats.friedmanchisquare(*columns).pvalue)
-    return Ranks(means=dict(zip(arms, places.mean(1).tolist(), strict=True)), p=p)
+    return TaskRanks(means=dict(zip(arms, places.mean(1).tolist(), strict=True)), p=p)

@@ -19,7 +19,7 @@ from raykd.report.section import Section, template
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import Status, SweepResult
 from raykd.results.scales import Scale
-from raykd.results.stats import ALPHA, Ranks, rank_over_tasks
+from raykd.results.stats import ALPHA, TaskRanks, rank_over_tasks
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -259,7 +259,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     )
 
 
-def _ranks(result: SweepResult) -> Ranks:
+def _ranks(result: SweepResult) -> TaskRanks:
     scores = [
         {a.name: a.score for a in arm_summaries(result, t.name) if a.score is not None}
         for t in result.tasks
@@ -268,7 +268,7 @@ def _ranks(result: SweepResult) -> Ranks:
 
 
 def _matrix(
-    result: SweepResult, ranks: Ranks
+    result: SweepResult, ranks: TaskRanks
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Means of every arm on every task, with mean ranks where there is a test of them."""
     tables = {t.name: {a.name: a for a in arm_summaries(result, t.name)} for t in result.tasks}
@@ -286,7 +286,7 @@ def _matrix(
     return ("arm", *tables, *(["mean rank"] if has_ranks else [])), tuple(rows)
 
 
-def _matrix_note(ranks: Ranks) -> str:
+def _matrix_note(ranks: TaskRanks) -> str:
     """What the ranks say, and whether equal arms rank as differently."""
     if ranks.p is None:
         return "No ranks: a test of them takes three arms and two tasks."
@@ -297,7 +297,7 @@ def _matrix_note(ranks: Ranks) -> str:
     )
 
 
-def _heading(result: SweepResult, ranks: Ranks) -> str:
+def _heading(result: SweepResult, ranks: TaskRanks) -> str:
     if not ranks.means:
         return "No arm was confirmed on fresh seeds yet"
     if len(result.tasks) > 1:
@@ -310,7 +310,7 @@ def _heading(result: SweepResult, ranks: Ranks) -> str:
     return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
 
 
-def _rank_heading(ranks: Ranks, tasks: int) -> str:
+def _rank_heading(ranks: TaskRanks, tasks: int) -> str:
     """Mean ranks, only together with the test of whether they differ."""
     if ranks.p is None:
         return f"{len(ranks.means)} arms on {tasks} tasks"

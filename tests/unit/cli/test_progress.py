@@ -44,6 +44,20 @@ def test_a_confirm_run_and_an_interrupted_trial_are_no_search_trials():
     assert (arm.done, arm.confirmed, arm.best) == (0, 1, None)
 
 
+def test_a_confirm_run_that_failed_is_not_lost_while_it_is_run_once_more():
+    state = after(BEGIN)
+    failed = result("kd", 0, "failed", None, stage="confirm")
+    again = event("trial_started", 3, trial_id=failed["trial_id"], task="glue/rte", arm="kd",
+                  number=0, stage="confirm", params={}, retry_of=failed["trial_id"])  # fmt: skip
+    arm = state.arm("glue/rte", "kd")
+    state.update(event("trial_finished", 2, result=failed))
+    assert arm.lost == 1
+    state.update(again)
+    assert arm.lost == 0
+    state.update(event("trial_finished", 4, result={**failed, "status": "completed"}))
+    assert (arm.confirmed, arm.lost) == (1, 0)
+
+
 def test_the_time_left_is_the_pace_times_what_is_left():
     state = after(BEGIN, READY, TRIALS)
     # Three of six ended in the 50 s since the first trial began.

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from raykd.results.event_log import EventLog
@@ -100,3 +101,35 @@ def test_a_failure_keeps_the_hint(run):
     event = {"kind": "failed", "error": "the loss became NaN", "hint": "lower lr", "lease": LEASE}
     made = recorder.finished(config.trial_id, Status.FAILED, event, "accuracy")
     assert made.error == "the loss became NaN = lower lr"
+
+
+def test_outcomes_of_rows_are_in_a_file_before_the_end_is_on_record(run):
+    config = trial(run)
+    seen: list[tuple[str, bool]] = []
+    log = EventLog(
+        run / "events.jsonl",
+        lambda event: seen.append((event["event"], (run / "row_outcomes").is_dir())),
+    )
+    recorder = TrialRecorder(Coordinator(), log, run, 1.0, 2)
+    recorder.launch(config, ("alpha",), "key")
+    outcomes = np.array([1, 0, 1], np.float32)
+    event = {"kind": "done", "metrics": {"accuracy": 2 / 3}, "lease": LEASE,
+             "row_outcomes": outcomes}  # fmt: skip
+    made = recorder.finished(config.trial_id, Status.COMPLETED, event, "accuracy")
+    assert ("trial_finished", True) in seen
+    result = load_results(run)
+    np.testing.assert_array_equal(result.row_outcomes[made.row_outcomes], outcomes)
+
+
+def test_a_run_once_more_says_so_in_the_log_and_stands_for_the_first(run):
+    config = trial(run)
+    recorder = recorder_of(run)
+    for again in (False, True):
+        recorder.launch(config, ("alpha",), "key", again=again)
+        recorder.leased({"job": config.trial_id, **LEASE})
+        status = Status.COMPLETED if again else Status.FAILED
+        recorder.finished(config.trial_id, status, {"lease": LEASE}, "accuracy")
+    started = [e for e in read_events(run / "events.jsonl")[0] if e["event"] == "trial_started"]
+    assert [e.get("retry_of") for e in started] == [None, config.trial_id]
+    (only,) = load_results(run).trials
+    assert only.status is Status.COMPLETED
