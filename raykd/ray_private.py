@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -103,16 +102,19 @@ def require_head() -> None:
         raise RAY.lacks(f"the resource {HEAD} (following trials from the head)")
 
 
-def cluster_of_job() -> str | None:
+def cluster_of_job(environment: Mapping[str, str]) -> str | None:
     """Address of the cluster that this process is a submitted job of, None if it is none.
 
     Ray tells a job the address of a cluster of the machine; where there are several, it may be any.
+
+    Args:
+        environment: Of the process.
 
     Raises:
         SetupError: This version of Ray lacks a part of `SUBMITTED`.
     """
     RAY.require(SUBMITTED)
-    config = json.loads(os.environ.get(JOB_CONFIG.find()) or "{}")
+    config = json.loads(environment.get(JOB_CONFIG.find()) or "{}")
     job = config.get("metadata", {}).get(JOB_ID.find())
 
     def knows_job(address: str) -> bool:

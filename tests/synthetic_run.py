@@ -13,16 +13,8 @@ from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord,
 from raykd.results.serialization import to_dict
 from raykd.results.store import VERSION, write_trials
 from raykd.spec.domains import Domain
-from raykd.spec.schema import (
-    ArmSpec,
-    ConfirmSpec,
-    ParameterSpec,
-    ReportSpec,
-    SearchSpec,
-    StudentSpec,
-    SweepSpec,
-    TeacherSpec,
-)
+from raykd.spec.schema import ArmSpec, ParameterSpec, StudentSpec, SweepSpec, TeacherSpec
+from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, SearchSpec
 
 START = 1_768_383_012.0
 HOSTILE = "<script>alert('x')</script>&\"<b>"

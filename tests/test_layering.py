@@ -108,7 +108,7 @@ LAYERS = {
         # Rules for cluster files are found like other extensions. Slots are started on the nodes of
         # a cluster, and the events of a job that was sent to one are those of a sweep.
         raykd={"errors", "registry", "ray_private", "results.event_log", "results.run_archive",
-               "spec.resources", "spec.schema", "training.device", "trial"},
+               "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial"},
         packages={"ray", "yaml"},
         # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
         # node computes with is asked on the node.

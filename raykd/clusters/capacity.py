@@ -9,7 +9,8 @@ from raykd.clusters import nodes
 from raykd.clusters.nodes import Node
 from raykd.errors import Problem, SpecError
 from raykd.spec.resources import check_resources
-from raykd.spec.schema import ResourceSpec, SweepSpec
+from raykd.spec.schema import SweepSpec
+from raykd.spec.schema_stages import ResourceSpec
 from raykd.training.device import built_for_gpus
 from raykd.trial.slot_pool import SlotShape
 

@@ -114,7 +114,7 @@ def _connect(address: str | None) -> None:
         SetupError: The cluster cannot be reached, or none can be started.
     """
     if address == "auto":
-        address = cluster_of_job() or address
+        address = cluster_of_job(os.environ) or address
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:

@@ -11,7 +11,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
-from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec, SpecSection, SweepSpec
+from raykd.spec.schema import ArmSpec, ParameterSpec, SweepSpec
+from raykd.spec.schema_base import SpecSection
+from raykd.spec.schema_stages import Named, SearchSpec
 
 
 def to_yaml(spec: SweepSpec) -> str:

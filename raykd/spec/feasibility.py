@@ -13,7 +13,8 @@ from typing import Any
 from raykd import registry
 from raykd.params import Scalar, build, show
 from raykd.spec.domains import Domain, same_value
-from raykd.spec.schema import ArmSpec, Named, ParameterSpec, SearchSpec
+from raykd.spec.schema import ArmSpec, ParameterSpec
+from raykd.spec.schema_stages import Named, SearchSpec
 from raykd.spec.yaml_nodes import Findings, YamlEntry, join
 
 MOST_COMBINATIONS = 100_000

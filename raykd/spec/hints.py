@@ -7,15 +7,8 @@ from collections.abc import Collection
 
 from raykd.registry import suggestion
 from raykd.spec.scalars import resolve
-from raykd.spec.schema import (
-    ConfirmSpec,
-    DataSpec,
-    ReportSpec,
-    ResourceSpec,
-    SearchSpec,
-    StudentSpec,
-    TeacherSpec,
-)
+from raykd.spec.schema import DataSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec
 from raykd.spec.yaml_nodes import YamlNode
 from raykd.training.settings import TrainSettings
 

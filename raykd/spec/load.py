@@ -21,17 +21,8 @@ from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.name_rules import name_problem
 from raykd.spec.overrides import apply_overrides
 from raykd.spec.report_path import path_problem
-from raykd.spec.schema import (
-    ArmSpec,
-    ConfirmSpec,
-    DataSpec,
-    RationaleSpec,
-    ReportSpec,
-    ResourceSpec,
-    SeedPlan,
-    SplitRef,
-    SweepSpec,
-)
+from raykd.spec.schema import ArmSpec, DataSpec, RationaleSpec, SplitRef, SweepSpec
+from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SeedPlan
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
 from raykd.spec.splits import split_problems

@@ -5,14 +5,8 @@ from __future__ import annotations
 from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
-from raykd.spec.schema import (
-    LARGEST_SEED,
-    FromTeacher,
-    RandomInitSpec,
-    SpecSection,
-    StudentSpec,
-    TeacherSpec,
-)
+from raykd.spec.schema import FromTeacher, RandomInitSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join

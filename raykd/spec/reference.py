@@ -9,22 +9,24 @@ from typing import Any
 from raykd.params import show
 from raykd.spec.schema import (
     AugmentSpec,
-    ConfirmSpec,
     DataSpec,
     FromTeacher,
-    Objective,
     OwnTaskSpec,
     RandomInitSpec,
     RationaleSpec,
+    SourceSpec,
+    SplitRef,
+    StudentSpec,
+    TeacherSpec,
+)
+from raykd.spec.schema_base import SpecSection
+from raykd.spec.schema_stages import (
+    ConfirmSpec,
+    Objective,
     ReportSpec,
     ResourceSpec,
     SearchSpec,
     SeedPlan,
-    SourceSpec,
-    SpecSection,
-    SplitRef,
-    StudentSpec,
-    TeacherSpec,
 )
 
 SECTIONS: Mapping[str, type[SpecSection]] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from raykd.errors import Problem
 from raykd.params import show
-from raykd.spec.schema import ResourceSpec
+from raykd.spec.schema_stages import ResourceSpec
 
 YamlNode = Mapping[str, float]
 

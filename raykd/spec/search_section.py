@@ -9,7 +9,7 @@ from raykd import registry
 from raykd.errors import SpecError
 from raykd.params import Scalar, describe
 from raykd.registry import suggestion
-from raykd.spec.schema import Named, Objective, SearchSpec
+from raykd.spec.schema_stages import Named, Objective, SearchSpec
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from raykd.errors import shortened
 from raykd.spec.hints import form_of, key_hint, value_hint
-from raykd.spec.schema import SpecSection
+from raykd.spec.schema_base import SpecSection
 from raykd.spec.yaml_nodes import TYPED, Findings, YamlEntry, YamlNode, join
 
 S = TypeVar("S", bound=SpecSection)

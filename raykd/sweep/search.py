@@ -20,7 +20,8 @@ from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.search.study_journal import StudyJournal
-from raykd.spec.schema import Named, SweepSpec
+from raykd.spec.schema import SweepSpec
+from raykd.spec.schema_stages import Named
 from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
 from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable

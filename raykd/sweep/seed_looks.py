@@ -9,7 +9,8 @@ from raykd.results.event_log import EventLog
 from raykd.results.seed_looks import why_to_end
 from raykd.results.seed_plan import spending_levels
 from raykd.results.store import load_results
-from raykd.spec.schema import SeedPlan, SweepSpec
+from raykd.spec.schema import SweepSpec
+from raykd.spec.schema_stages import SeedPlan
 
 
 class SeedLooks:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from raykd.spec.resources import check_resources
-from raykd.spec.schema import ResourceSpec
+from raykd.spec.schema_stages import ResourceSpec
 
 
 def test_more_gpus_than_the_largest_node_has():

@@ -14,7 +14,8 @@ from raykd.results.seed_plan import level_of, spending_levels
 from raykd.results.store import load_results, read_events
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import verdict
-from raykd.spec.schema import ConfirmSpec, SeedPlan, SweepSpec
+from raykd.spec.schema import SweepSpec
+from raykd.spec.schema_stages import ConfirmSpec, SeedPlan
 from raykd.sweep.seed_looks import SeedLooks
 from tests.synthetic_run import Builder
 from tests.synthetic_run import spec as synthetic

@@ -18,7 +18,7 @@ from raykd.data.base import DataSettings, Examples
 from raykd.data.hold_out import fingerprint
 from raykd.errors import RaykdError, SpecError
 from raykd.models.tokenizers import train_tokenizer
-from raykd.spec import schema
+from raykd.spec import schema, schema_stages
 from raykd.spec.model_section import finetune_infos
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial, study_space
 from raykd.sweep.settings import augment_settings
@@ -33,9 +33,9 @@ SECTIONS = {
     "data": schema.DataSpec, "data.augment": schema.AugmentSpec,
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
-    "search": schema.SearchSpec, "confirm": schema.ConfirmSpec,
-    "confirm.seeds": schema.SeedPlan, "resources": schema.ResourceSpec,
-    "report": schema.ReportSpec, "task": schema.OwnTaskSpec, "source": schema.SourceSpec,
+    "search": schema_stages.SearchSpec, "confirm": schema_stages.ConfirmSpec,
+    "confirm.seeds": schema_stages.SeedPlan, "resources": schema_stages.ResourceSpec,
+    "report": schema_stages.ReportSpec, "task": schema.OwnTaskSpec, "source": schema.SourceSpec,
     "model": schema.RandomInitSpec, "split": schema.SplitRef,
 }  # fmt: skip
 PLAIN_TOKENS = train_tokenizer(["one two train 0 1 2"] * 3, 60)
