@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from raykd.data.task_kinds import task_kind
-from raykd.errors import DataError
+from raykd.errors import DataError, SpecError
 from raykd.models import weights
+from raykd.models.architectures.classes import is_known
 from raykd.models.class_names import Classes, compared, reordered
-from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
+from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.file_arrays import scan
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
+from raykd.models.task_head import with_task
 from raykd.models.weight_files import FileTensors, read_tensors
 from raykd.models.weight_names import (
     FLOATS,
@@ -27,6 +29,7 @@ from raykd.models.weight_names import (
     named,
     quantised_error,
 )
+from raykd.models.weight_ties import declared_ties
 from raykd.models.weights import ModelState
 
 
@@ -51,7 +54,7 @@ class Checkpoint:
 
 
 def read_checkpoint(
-    name: str, *, kind: str, num_labels: int, labels: Sequence[str] = ()
+    name: str, *, kind: str, num_labels: int, labels: Sequence[str] = (), pad: int | None = None
 ) -> Checkpoint:
     """Read a model and give it the head of a task.
 
@@ -63,6 +66,8 @@ def read_checkpoint(
         kind: Kind of task.
         num_labels: Width of the logits.
         labels: Names of the task's classes, in their order; empty: those of the model are kept.
+        pad: The token that its tokenizer pads with. A decoder with a head for rows finds the last
+            token of a text by it, whatever its configuration says.
 
     Raises:
         SpecError: No such folder, no model in it, a type that is not supported.
@@ -72,15 +77,9 @@ def read_checkpoint(
     """
     folder = resolve(name)
     plain = read_config(folder)
-    family = family_of(plain["model_type"])
     _check_plain(name, plain)
+    family = family_of(plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
-    has_output_layer = all(hasattr(empty, part) for part in family.token_head)
-    if task_kind(kind).over_vocabulary and not has_output_layer:
-        raise DataError(
-            f"'{name}' has another output layer than a {family.name} has ({family.token_head[0]})",
-            hint="choose another model; for DeBERTa v2, one with 'legacy': true in config.json",
-        )
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
     files = read_tensors(folder)
@@ -93,6 +92,8 @@ def read_checkpoint(
         classes = compared(name, plain, tuple(labels))
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
+    if family.is_decoder and task_kind(kind).labels_of == "row" and pad is not None:
+        config.pad_token_id = pad
     plain_config = json.loads(config.to_json_string(use_diff=False))
     state = weights.from_tensors(kept, plain_config, files.part)
     said: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()
@@ -114,6 +115,12 @@ def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
         if plain.get(key):
             how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
             raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
+    if plain.get("auto_map") and not is_known(plain["model_type"]):
+        raise SpecError(
+            f"'{name}' brings code of its own (auto_map in its config.json), which is never run, "
+            f"and Transformers has no '{plain['model_type']}'",
+            hint="choose a model whose architecture is a part of Transformers",
+        )
     rows = plain.get("vocab_size")
     for key in ("pad_token_id", "decoder_start_token_id"):
         token = plain.get(key)

@@ -20,13 +20,16 @@ from torch import Tensor, nn
 from raykd.data.base import Array
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
-from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
+from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.file_arrays import FileArrays, FilePart
 from raykd.models.files import ALIGNED, write_aligned
+from raykd.models.output_layer import output_parts
 from raykd.models.structured_pruning import fit_widths
+from raykd.models.task_head import kind_of
 from raykd.models.transformers_private import without_weights
 from raykd.models.weight_files import FileTensors, read_file
 from raykd.models.weight_init import draw_weights
+from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -78,7 +81,7 @@ def from_tensors(
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
     found = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
     return ModelState(
-        family=family_of(config["model_type"]).name,
+        family=family_of(config).name,
         config=_typed(config, tensors.values()),
         tensors=FileArrays(found),
         bf16=bf16,
@@ -115,7 +118,7 @@ def restore(
     Raises:
         DataError: The weights do not fit the configuration; names the first that does not.
     """
-    family = family_of(state.config["model_type"])
+    family = family_of(state.config)
     model = _unfilled(state)
     bf16 = frozenset(state.bf16)
     given = {
@@ -140,7 +143,7 @@ def restore(
 
 def _unfilled(state: ModelState) -> Any:
     """The model of a state before its weights are put into it."""
-    family = family_of(state.config["model_type"])
+    family = family_of(state.config)
     config = family.config_class().from_dict(dict(state.config))
     return fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
 
@@ -160,7 +163,7 @@ def save(state: ModelState, folder: Path) -> None:
         SetupError: The folder cannot be written.
     """
     kind = kind_of(state.config)
-    head = family_of(state.config["model_type"]).head_class(kind)
+    head = family_of(state.config).head_class(kind)
     config = dict(state.config) | {"architectures": [head.__name__]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -242,15 +245,19 @@ def output_layer(state: ModelState) -> tuple[Tensor, Tensor | None]:
 
     They share memory with the state. A matrix that is the word embedding is found there.
     """
-    matrix, bias = "lm_head.weight", "lm_head.bias"
+    with torch.device("meta"):
+        model = _unfilled(state)
+    where = output_parts(model)
+    matrix = f"{where.matrix}.weight"
     if matrix not in state.tensors:
-        with torch.device("meta"):
-            matrix = declared_ties(_unfilled(state))[matrix]
+        matrix = declared_ties(model)[matrix]
 
     def tensor(name: str) -> Tensor:
         return _tensor(state.tensors[name], name in state.bf16)
 
-    return tensor(matrix), tensor(bias) if bias in state.tensors else None
+    names = (f"{where.matrix}.bias", where.bias)
+    biases = [tensor(name).flatten() for name in names if name in state.tensors]
+    return tensor(matrix), torch.stack(biases).sum(dim=0) if biases else None
 
 
 def _tensor(array: Array, is_bf16: bool) -> Tensor:

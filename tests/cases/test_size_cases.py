@@ -21,7 +21,7 @@ SIZES = {"layers": 3, "hidden": 32, "heads": 4, "intermediate": 40, "max_positio
 
 
 def kind_of(family: str) -> str:
-    return next(iter(registry.load("families", family).head_path))
+    return next(iter(registry.load("families", family).kinds))
 
 
 @functools.cache

@@ -217,7 +217,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
 def families(kind: str) -> list[str]:
     return [
         name for name in registry.variants("families")
-        if kind in registry.load("families", name).head_path
+        if kind in registry.load("families", name).kinds
     ]  # fmt: skip
 
 
@@ -534,7 +534,7 @@ def test_tokens_are_what_the_library_makes_of_them(family):
         rows, BATCHES[0]
     )
     marks = {}
-    if registry.load("families", family).takes_token_types:
+    if registry.load("families", family).takes_token_types(of.model.config):
         marks = {"token_type_ids": batch.token_type_ids}
     with torch.no_grad():
         plain = of.model(
