@@ -40,6 +40,8 @@ _SINGULAR = {
     "sections": "report section",
     "cluster_rules": "rule for cluster files",
 }
+TRIED = Path(__file__).parent / "models" / "families" / "tried.json"
+"""What was found of architectures of Transformers, each a model family without a file."""
 METHODS_WITHOUT_TEACHER = ("none", "sft")
 """Methods that read no teacher: what others are measured from. The first one serves every task."""
 

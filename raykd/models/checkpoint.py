@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from raykd.data.task_kinds import task_kind
-from raykd.errors import DataError, SpecError
+from raykd.errors import DataError
 from raykd.models import weights
-from raykd.models.architectures.classes import is_known
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.file_arrays import scan
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import with_task
+from raykd.models.transformers_private import is_converted, read_converted
 from raykd.models.weight_files import FileTensors, read_tensors
 from raykd.models.weight_names import (
     FLOATS,
@@ -83,7 +83,11 @@ def read_checkpoint(
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
     files = read_tensors(folder)
-    found = named(files.tensors, shapes, ties, family, useless)
+    tensors = files.tensors
+    if not shapes.keys() - ties.keys() <= tensors.keys() and is_converted(plain["model_type"]):
+        # Its published files have other tensors than the model, e.g. one for every expert.
+        tensors = read_converted(folder, type(empty), config)
+    found = named(tensors, shapes, ties, family, useless)
     check_unused(name, found, shapes, family)
     kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
     _check_finite(name, kept, files)
@@ -115,12 +119,6 @@ def _check_plain(name: str, plain: Mapping[str, Any]) -> None:
         if plain.get(key):
             how = plain[key].get("quant_method") if isinstance(plain[key], Mapping) else None
             raise quantised_error(name, f"{key} in its config.json" + (f": {how}" if how else ""))
-    if plain.get("auto_map") and not is_known(plain["model_type"]):
-        raise SpecError(
-            f"'{name}' brings code of its own (auto_map in its config.json), which is never run, "
-            f"and Transformers has no '{plain['model_type']}'",
-            hint="choose a model whose architecture is a part of Transformers",
-        )
     rows = plain.get("vocab_size")
     for key in ("pad_token_id", "decoder_start_token_id"):
         token = plain.get(key)

@@ -38,23 +38,23 @@ class Capabilities:
 
 
 def capabilities(config: Any) -> Capabilities:
-    """What raykd can do with the models of a configuration.
+    """What raykd can do with the models of a configuration, as the probes say.
 
     Args:
         config: A ``PreTrainedConfig`` with the head of a task.
     """
-    family = family_of(config)
-    if family.is_checked:
-        return Capabilities()
-    return _probed(json.dumps(config.to_dict(), sort_keys=True, default=str), family.name)
+    plain = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    return _probed(plain, family_of(config).name)
 
 
 def check(config: Any) -> Capabilities:
-    """The same, for a model that is to be used.
+    """The same, for a model that is to be used; a family that the tests check lacks nothing.
 
     Raises:
         SpecError: It cannot be used; says why.
     """
+    if family_of(config).is_checked:
+        return Capabilities()
     found = capabilities(config)
     if found.refused:
         raise SpecError(

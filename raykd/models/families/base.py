@@ -314,13 +314,19 @@ def family_of(config: Any) -> ModelFamily:
         config: Its configuration, as an object or as plain data, or its ``model_type``.
 
     Raises:
-        SpecError: There is no such architecture.
+        SpecError: There is no such architecture, or it is one that brings code of its own.
     """
     if isinstance(config, str):
         return _by_type(config)
     plain = config if isinstance(config, Mapping) else vars(config)
     if outside := plain.get(OUTSIDE):
         return _outside(outside)
+    if plain.get("auto_map") and not classes.is_known(str(plain.get("model_type"))):
+        raise SpecError(
+            f"a '{plain.get('model_type')}' brings code of its own (auto_map in its config.json), "
+            "which is never run, and Transformers has no such architecture",
+            hint="choose a model whose type is a part of Transformers",
+        )
     return _by_type(plain["model_type"] if isinstance(config, Mapping) else config.model_type)
 
 
