@@ -30,10 +30,9 @@ def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int
         layers: Blocks that it has, each once.
     """
     if not family.layer_prefix:
-        several = (
-            "an encoder and a decoder" if "seq2seq" in family.kinds else "blocks without a list"
-        )
-        return f"layers of {family.name} models cannot be taken one by one ({several})"
+        two = "seq2seq" in family.kinds
+        why = "an encoder and a decoder have blocks each" if two else "its blocks are no list"
+        return f"layers of a model of type {family.name} cannot be taken one by one: {why}"
     if _misplaced(family, config, layers):
         return (
             f"blocks of this {family.name} have other weights at other places, so {list(layers)} "
