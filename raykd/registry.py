@@ -8,11 +8,15 @@ module may hold several variants: its attribute is then a mapping, and ``glue/rt
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
+import functools
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +40,8 @@ _SINGULAR = {
     "sections": "report section",
     "cluster_rules": "rule for cluster files",
 }
+TRIED = Path(__file__).parent / "models" / "families" / "tried.json"
+"""What was found of architectures of Transformers, each a model family without a file."""
 METHODS_WITHOUT_TEACHER = ("none", "sft")
 """Methods that read no teacher: what others are measured from. The first one serves every task."""
 
@@ -61,6 +67,30 @@ def variants(kind: str) -> tuple[str, ...]:
         value = getattr(module(kind, name), _KINDS[kind][1])
         spelled += [f"{name}/{v}" for v in value] if isinstance(value, Mapping) else [name]
     return tuple(spelled)
+
+
+@functools.cache
+def model_types() -> tuple[str, ...]:
+    """Model types of Transformers, each a model family; read without importing the library.
+
+    Empty where this version of it keeps them elsewhere.
+    """
+    library = importlib.util.find_spec("transformers")
+    if library is None or library.origin is None:
+        return ()
+    path = Path(library.origin).parent / "models" / "auto" / "auto_mappings.py"
+    try:
+        statements = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError):
+        return ()
+    tables = [
+        s.value.args[0]
+        for s in statements
+        if isinstance(s, ast.Assign)
+        and isinstance(s.value, ast.Call)
+        and [ast.unparse(target) for target in s.targets] == ["CONFIG_MAPPING_NAMES"]
+    ]
+    return tuple(sorted(name for table in tables for name, _ in ast.literal_eval(table)))
 
 
 def module(kind: str, name: str) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raykd.data.base import PLAIN
+from raykd.models.signals.base import CONTEXT
 from raykd.models.signals.texts import needs_running_model
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def pair_refusal(
         for signal in needs:
             if reason := signal.refusal(sizes):
                 return reason.format(side=side)
+        if needs.context_padding and (reason := sizes.lack(CONTEXT)):
+            return (
+                f"reads hidden states of padding, and in a {side} of the family '{sizes.family}' "
+                f"{reason}\nchoose another model, or a method that reads tokens only"
+            )
     return ""
 
 

@@ -34,6 +34,7 @@ class ModelDims:
         uneven: Whether some blocks have fewer heads or neurons than stated.
         positions: Maximum length of a row in tokens; None where positions are relative.
         family: Name of the family, e.g. ``bert``; empty where it is not known.
+        lacks: Kinds of signal that it cannot give, each with the reason.
     """
 
     layers: int
@@ -44,6 +45,11 @@ class ModelDims:
     uneven: bool = False
     positions: int | None = None
     family: str = ""
+    lacks: tuple[tuple[str, str], ...] = ()
+
+    def lack(self, kind: str) -> str:
+        """Why the model cannot give a kind of signal, in the user's words, or empty."""
+        return dict(self.lacks).get(kind, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,11 +15,13 @@ from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
-from raykd.models.families.base import ModelFamily, declared_ties, family_of, with_task
+from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.file_arrays import scan
 from raykd.models.quantized import KEYS, quantization_of, read_quantized
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
+from raykd.models.task_head import with_task
+from raykd.models.transformers_private import is_converted, read_converted
 from raykd.models.weight_files import FileTensors, read_tensors
 from raykd.models.weight_formats import other_format
 from raykd.models.weight_names import (
@@ -30,6 +32,7 @@ from raykd.models.weight_names import (
     named,
     quantised_error,
 )
+from raykd.models.weight_ties import declared_ties
 from raykd.models.weights import ModelState
 
 
@@ -54,7 +57,7 @@ class Checkpoint:
 
 
 def read_checkpoint(
-    name: str, *, kind: str, num_labels: int, labels: Sequence[str] = ()
+    name: str, *, kind: str, num_labels: int, labels: Sequence[str] = (), pad: int | None = None
 ) -> Checkpoint:
     """Read a model and give it the head of a task.
 
@@ -66,6 +69,8 @@ def read_checkpoint(
         kind: Kind of task.
         num_labels: Width of the logits.
         labels: Names of the task's classes, in their order; empty: those of the model are kept.
+        pad: The token that its tokenizer pads with. A decoder with a head for rows finds the last
+            token of a text by it, whatever its configuration says.
 
     Raises:
         SpecError: No such folder, no model in it, a type that is not supported.
@@ -76,19 +81,18 @@ def read_checkpoint(
     folder = resolve(name)
     stated = read_config(folder)
     plain = {key: value for key, value in stated.items() if key not in KEYS}
-    family = family_of(plain["model_type"])
     _check_tokens(name, plain)
+    family = family_of(plain)
     config, empty = _empty(name, plain, family, kind, num_labels)
-    has_output_layer = all(hasattr(empty, part) for part in family.token_head)
-    if task_kind(kind).over_vocabulary and not has_output_layer:
-        raise DataError(
-            f"'{name}' has another output layer than a {family.name} has ({family.token_head[0]})",
-            hint="choose another model; for DeBERTa v2, one with 'legacy': true in config.json",
-        )
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
     files, notes = _files(name, folder, stated, type(empty))
-    found = named(files.tensors, shapes, ties, family, useless)
+    tensors = files.tensors
+    is_whole = shapes.keys() - ties.keys() <= tensors.keys()
+    if not is_whole and quantization_of(stated) is None and is_converted(plain["model_type"]):
+        # Its published files have other tensors than the model, e.g. one for every expert.
+        tensors = read_converted(folder, type(empty), config)
+    found = named(tensors, shapes, ties, family, useless)
     check_unused(name, found, shapes, family)
     kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
     _check_finite(name, kept, files)
@@ -97,6 +101,8 @@ def read_checkpoint(
         classes = compared(name, plain, tuple(labels))
         kept = reordered(kept, classes.order, family.classifier)
     config = with_task(config, kind, num_labels, labels)
+    if family.is_decoder and task_kind(kind).labels_of == "row" and pad is not None:
+        config.pad_token_id = pad
     plain_config = json.loads(config.to_json_string(use_diff=False))
     state = weights.from_tensors(kept, plain_config, files.part)
     said: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()

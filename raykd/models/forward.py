@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.kinds.base import TaskKind
 from raykd.data.task_kinds import kind_of_problem, task_kind
-from raykd.losses.vocabulary import LazyLogits
 from raykd.models.base import Outputs, Subnet
-from raykd.models.families.base import TASK_KIND, ModelFamily, family_of
-from raykd.models.logit_transform import logit_transform
+from raykd.models.families.base import family_of
+from raykd.models.output_layer import head_inputs, lazy_logits
 from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
+from raykd.models.task_head import TASK_KIND
 from raykd.models.transformers_private import attention_of
 
 SILENT = {"output_hidden_states": False, "output_attentions": False}
@@ -47,11 +47,10 @@ def forward(
     for attention in {signal.attention for signal in wanted} - {""}:
         if attention_of(model.config) != attention:
             model.set_attn_implementation(attention)
-    family = family_of(model.config.model_type)
+    family = family_of(model.config)
     kind = _kind(model.config)
-    run = model.base_model if kind.over_vocabulary and not kind.generates else model
     inputs = _inputs(model.config, kind, batch)
-    if family.takes_token_types:
+    if family.takes_token_types(model.config):
         inputs["token_type_ids"] = batch.token_type_ids
     for signal in wanted:
         inputs |= signal.model_inputs
@@ -60,17 +59,15 @@ def forward(
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
-        states = watching.enter_context(head_inputs(model)) if kind.generates else []
+        states = watching.enter_context(_head(model, kind, batch))
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
-        found = run(**inputs)
+        found = model(**inputs)
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
         wanted = [signal for signal in wanted if signal.exists(found)]
     logits, scores = None, None
     if kind.generates:
-        scores = _scores(model, states[-1], batch)
-    elif kind.over_vocabulary:
-        logits = _tokens(model, family, found.last_hidden_state, batch)
+        scores = lazy_logits(model, states[-1][batch.labels != NO_LABEL])
     else:
         logits = kind.logits(found, batch)
     return Outputs(
@@ -123,51 +120,33 @@ def _tokens_seen(model: Any, part: str) -> Iterator[None]:
         del encoder.get_attention_mask
 
 
-class _HeadInput(nn.Module):
-    """Stands in for an LM head and keeps what it would read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.states: list[Tensor] = []
-
-    def forward(self, states: Tensor) -> Tensor:
-        self.states.append(states)
-        return states
+@contextmanager
+def _head(model: Any, kind: TaskKind, batch: Batch) -> Iterator[list[Tensor]]:
+    """How the head runs: what it would read of a model that writes text, else nothing."""
+    if kind.generates:
+        with head_inputs(model) as states:
+            yield states
+    elif kind.over_vocabulary:
+        with _labelled(model, batch):
+            yield []
+    else:
+        yield []
 
 
 @contextmanager
-def head_inputs(model: Any) -> Iterator[list[Tensor]]:
-    """Run the model without its LM head: the hidden states that the head reads, one per pass.
+def _labelled(model: Any, batch: Batch) -> Iterator[None]:
+    """Let the head read the tokens that have a label only: its logits are ``[M, vocabulary]``.
 
-    What the model returns in place of logits means nothing.
+    Logits of all tokens would be the largest tensor.
     """
-    head, found = model.lm_head, _HeadInput()
-    model.lm_head = found
+    is_labelled = batch.labels != NO_LABEL
+
+    def pick(module: nn.Module, inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[is_labelled]
+        return output
+
+    hook = model.base_model.register_forward_hook(pick)
     try:
-        yield found.states
+        yield
     finally:
-        model.lm_head = head
-
-
-def _scores(model: Any, states: Tensor, batch: Batch) -> LazyLogits:
-    """Lazy logits over the vocabulary for the tokens with a label."""
-    device = states.device.type
-    half = torch.is_autocast_enabled(device)
-    return LazyLogits(
-        states[batch.labels != NO_LABEL],
-        model.lm_head.weight,
-        model.lm_head.bias,
-        torch.get_autocast_dtype(device) if half else states.dtype,
-        logit_transform(vars(model.config)),
-    )
-
-
-def _tokens(model: Any, family: ModelFamily, states: Tensor, batch: Batch) -> Tensor:
-    """Scores of the vocabulary for tokens that have a label, ``[M, vocabulary]``.
-
-    They are picked before the output layer: scores of all tokens would be the largest tensor.
-    """
-    picked = states[batch.labels != NO_LABEL]
-    for part in family.token_head:
-        picked = getattr(model, part)(picked)
-    return picked
+        hook.remove()

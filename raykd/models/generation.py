@@ -17,6 +17,7 @@ from torch import Tensor
 from raykd.data.base import NO_LABEL, Array, Batch
 from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
+from raykd.models.architectures.classes import takes
 from raykd.models.families.base import family_of
 from raykd.models.inference import evaluation_mode
 
@@ -64,18 +65,32 @@ class GenerationSettings:
     positions: int | None = None
 
 
-def padded_left(prompts: Sequence[Array], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Prompts that end at the same position, and their mask, int64 ``[B, P]``.
+def padded_prompts(
+    prompts: Sequence[Array], pad: int, device: torch.device, *, left: bool
+) -> tuple[Tensor, Tensor]:
+    """Prompts of one length and their mask, int64 ``[B, P]``.
 
     The mask says what is padding, also where the token that pads ends texts, too.
+
+    Args:
+        prompts: Token ids.
+        pad: The token that pads.
+        device: Of the result.
+        left: Whether they end at the same position, or begin there.
     """
     longest = max(len(ids) for ids in prompts)
     ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.from_numpy(prompt.astype("int64"))
-        mask[row, longest - len(prompt) :] = 1
+        begin = longest - len(prompt) if left else 0
+        ids[row, begin : begin + len(prompt)] = torch.from_numpy(prompt.astype("int64"))
+        mask[row, begin : begin + len(prompt)] = 1
     return ids.to(device), mask.to(device)
+
+
+def _pads_left(config: Any) -> bool:
+    """Whether prompts end at the same position; an encoder that counts positions begins there."""
+    return not config.is_encoder_decoder or family_of(config).positions(config) is None
 
 
 @torch.no_grad()
@@ -97,7 +112,9 @@ def generate(
         teacher: A model that is drawn from, too, if `generation` samples.
         share: Of the teacher in what is drawn from.
     """
-    ids, mask = padded_left(prompts, generation.pad, next(model.parameters()).device)
+    ids, mask = padded_prompts(
+        prompts, generation.pad, next(model.parameters()).device, left=_pads_left(model.config)
+    )
     drawn: dict[str, Any] = {}
     if generation.sample:
         drawn = {"temperature": generation.temperature, "top_k": 0, "top_p": 1.0}
@@ -145,7 +162,7 @@ def max_generated(prompt: int, generation: GenerationSettings) -> int:
 
 def _bounded(models: Sequence[Any], prompt: int, generation: GenerationSettings) -> int:
     """The same, for models that read all of it while it is generated, too."""
-    sizes = [family_of(m.config.model_type).dims(m.config).positions for m in models]
+    sizes = [family_of(m.config).positions(m.config) for m in models]
     known = [size for size in (*sizes, generation.positions) if size is not None]
     return max_generated(prompt, replace(generation, positions=min(known, default=None)))
 
@@ -279,10 +296,10 @@ class _TeacherMixture:
             [self._mask, self._mask.new_ones(len(ids), ids.shape[1] - self._mask.shape[1])], dim=1
         )
         places = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, -new.shape[1] :]
+        counted = {"position_ids": places} if takes(type(self._teacher), "position_ids") else {}
         found = self._teacher(
-            input_ids=new, attention_mask=mask, position_ids=places,
-            cache=self._cache, use_cache=True,
-        )  # fmt: skip
+            input_ids=new, attention_mask=mask, cache=self._cache, use_cache=True, **counted
+        )
         self._cache = found.cache
         teacher_logits = found.logits[:, -1]
         own = self._generation.vocabulary or scores.shape[1]

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from raykd import registry
+from raykd.models.architectures import probe
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.families.base import ModelFamily, family_named, family_of
 from raykd.models.weight_init import seeded_rng
 from raykd.models.weights import ModelState
 
@@ -39,25 +39,11 @@ def build_model(
     Raises:
         SpecError: The family does not exist, or the heads do not divide the width.
     """
-    family: ModelFamily = registry.load("families", random_init.family)
+    family = family_named(random_init.family)
     config = family.config(random_init, vocabulary, kind, num_labels, labels, pad)
     with seeded_rng(seed):
         model: nn.Module = family.head_class(kind)(config)
     return model.train()
-
-
-def random_init_dims(random_init: RandomInitConfig, vocabulary: int) -> ModelDims:
-    """The dimensions of a model with random weights, without building it."""
-    family: ModelFamily = registry.load("families", random_init.family)
-    return ModelDims(
-        family=random_init.family,
-        layers=random_init.layers,
-        hidden=random_init.hidden,
-        heads=random_init.heads,
-        vocabulary=vocabulary,
-        intermediate=(random_init.intermediate or 4 * random_init.hidden) if family.units else None,
-        positions=random_init.max_positions if "positions" in family.fields else None,
-    )
 
 
 def positions_of(model: Any) -> int:
@@ -67,21 +53,25 @@ def positions_of(model: Any) -> int:
         model: A model, a `ModelState`, sizes, or a configuration of a known family.
     """
     if isinstance(model, RandomInitConfig):
-        family: ModelFamily = registry.load("families", model.family)
+        family = family_named(model.family)
         return model.max_positions if "positions" in family.fields else sys.maxsize
     family, config = _configured(model)
     return family.max_length(config)
 
 
 def model_dims(model: Any) -> ModelDims:
-    """The dimensions of a model, a `ModelState`, or a configuration of a known family."""
+    """The dimensions of a model, a `ModelState`, or a configuration, and what it cannot give.
+
+    Raises:
+        SpecError: It cannot be used.
+    """
     family, config = _configured(model)
-    return family.dims(config)
+    return family.dims(config, probe.check(config).lacks)
 
 
 def _configured(model: Any) -> tuple[ModelFamily, Any]:
     if isinstance(model, ModelState):
-        family = family_of(model.config["model_type"])
+        family = family_of(model.config)
         return family, family.config_class().from_dict(dict(model.config))
     config = getattr(model, "config", model)
-    return family_of(config.model_type), config
+    return family_of(config), config

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from raykd.models.base import ModelDims, RandomInitConfig
-from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
+from raykd.models.families.base import family_named
+from raykd.models.load import build_model, model_dims, positions_of
 from raykd.models.weights import ModelState, parameter_count, restore
 
 
@@ -99,11 +100,12 @@ def factory_from_random_init(
     pad: int | None = 0,
 ) -> ModelFactory:
     """The factory of a model with random weights."""
-    sizes = random_init_dims(random_init, vocabulary)
+    family = family_named(random_init.family)
+    config = family.config(random_init, vocabulary, kind, num_labels, labels, pad)
     return ModelFactory(
         kind=kind,
         num_labels=num_labels,
-        dims=sizes,
+        dims=model_dims(config),
         random_init=random_init,
         labels=labels,
         pad=pad,

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raykd import registry
 from raykd.data.base import Examples, Task
 from raykd.data.prompts import id_count
 from raykd.data.task_kinds import task_kind
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.checkpoint import Checkpoint, read_checkpoint
-from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.families.base import ModelFamily, family_named, family_of
 from raykd.models.model_factory import ModelFactory, factory_from_random_init, factory_from_state
 from raykd.models.pair_checks import (
     check_checkpoint,
@@ -101,7 +100,7 @@ class PairSettings:
             RaykdError: There is no such model, or none of a known family; says under which key.
         """
         with under(self.teacher_key):
-            return family_named(self.teacher)
+            return family_in(self.teacher)
 
 
 def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
@@ -134,19 +133,18 @@ def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) 
     return ModelPair(teacher=teacher, student=student, tokenizers=tokenizers, notes=tuple(notes))
 
 
-def family_named(named: str | RandomInitConfig) -> ModelFamily:
+def family_in(named: str | RandomInitConfig) -> ModelFamily:
     """The family of a named model, or of one given by its sizes."""
     if isinstance(named, RandomInitConfig):
-        family: ModelFamily = registry.load("families", named.family)
-        return family
-    return family_of(read_config(resolve(named))["model_type"])
+        return family_named(named.family)
+    return family_of(read_config(resolve(named)))
 
 
 def _teacher_tokenizer(named: str | RandomInitConfig, rows: Mapping[str, Examples]) -> Any:
     if isinstance(named, str):
         return load_tokenizer(named)
     texts = [text for column in rows["finetune"].texts for text in column]
-    if specials := family_named(named).specials:
+    if specials := family_in(named).specials:
         return train_bpe(texts, named.vocabulary, specials)
     return train_tokenizer(texts, named.vocabulary)
 
@@ -156,7 +154,7 @@ def _factory(
 ) -> tuple[ModelFactory, Checkpoint | None]:
     """How a named model, or one given by its sizes, begins; adds what there is to say of it."""
     if isinstance(named, RandomInitConfig):
-        family_named(named).head_class(task.kind)  # before anything is trained
+        family_in(named).head_class(task.kind)  # before anything is trained
         factory = factory_from_random_init(
             named,
             vocabulary=id_count(tokenizer),
@@ -167,8 +165,9 @@ def _factory(
         )
         return factory, None
     checkpoint = read_checkpoint(
-        named, kind=task.kind, num_labels=task.num_labels, labels=task.labels
-    )
+        named, kind=task.kind, num_labels=task.num_labels, labels=task.labels,
+        pad=tokenizer.pad_token_id,
+    )  # fmt: skip
     notes += checkpoint.notes
     factory = factory_from_state(checkpoint.state, task.kind, task.num_labels, task.labels)
     return factory, checkpoint

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from raykd import registry
 from raykd.data.prompts import id_count
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, Problem, SetupError, SpecError
@@ -15,8 +14,8 @@ from raykd.models import unit_selection
 from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import Checkpoint
 from raykd.models.class_names import format_names
-from raykd.models.families.base import ModelFamily, family_of
-from raykd.models.layer_selection import INSTEAD
+from raykd.models.families.base import ModelFamily, family_named, family_of
+from raykd.models.layer_selection import INSTEAD, LAYERS
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
 from raykd.models.student_from_teacher import StudentFromTeacher
@@ -141,7 +140,7 @@ def check_checkpoint(
     key = "teacher.checkpoint"
     if task_kind(kind).generates:
         return ""  # The output matrix of a language model is there from the start.
-    family = family_of(checkpoint.state.config["model_type"])
+    family = family_of(checkpoint.state.config)
     if not any(family.is_head(tensor) for tensor in checkpoint.state.tensors):
         problem = Problem(
             path=key,
@@ -205,6 +204,8 @@ def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> No
     family, config = _configured(teacher)
     if wrong := layers_refusal(family, config, student.layers):
         raise _wrong_from_teacher("layers", wrong, INSTEAD)
+    if wrong := teacher.dims.lack(LAYERS):
+        raise _wrong_from_teacher("layers", f"blocks of a {family.name}: {wrong}", INSTEAD)
     if student.weights == "pretrained" and teacher.state is None:
         raise _wrong_from_teacher(
             "weights",
@@ -220,7 +221,10 @@ def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:
 
 def _configured(factory: ModelFactory) -> tuple[ModelFamily, Mapping[str, Any]]:
     if factory.state is not None:
-        return family_of(factory.state.config["model_type"]), factory.state.config
+        return family_of(factory.state.config), factory.state.config
     assert factory.random_init is not None
-    family: ModelFamily = registry.load("families", factory.random_init.family)
-    return family, {}
+    family = family_named(factory.random_init.family)
+    config = family.config(
+        factory.random_init, factory.dims.vocabulary, factory.kind, factory.num_labels
+    )
+    return family, config.to_dict()

@@ -1,7 +1,7 @@
 """Structured pruning: removes or reorders heads and neurons, with smaller projections, not masks.
 
 The number of units that each block has left is written into the configuration
-(`raykd.models.families.base.KEPT_UNITS`), so that the model is built with the same widths again.
+(`raykd.models.prunable_units.KEPT_UNITS`), so that the model is built with the same widths again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.models.families.base import KEPT_UNITS, PrunableUnits, family_of
+from raykd.models.families.base import family_of
+from raykd.models.prunable_units import KEPT_UNITS, PrunableUnits
 from raykd.models.unit_masks import (
     ZeroAttention,
     ZeroModule,
@@ -67,7 +68,7 @@ def fit_widths(model: Any) -> Any:
 
 def _note(model: Any) -> None:
     """Write the current widths into the configuration where they differ from its own."""
-    family = family_of(model.config.model_type)
+    family = family_of(model.config)
     full = (
         model.config.num_attention_heads,
         getattr(model.config, family.fields["intermediate"][0]),

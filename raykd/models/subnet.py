@@ -51,7 +51,7 @@ def _narrow(model: Any, width: float) -> Iterator[None]:
 @contextmanager
 def _shallow(model: Any, subnet: Subnet) -> Iterator[None]:
     blocks = blocks_of(model)
-    path = family_of(model.config.model_type).layer_prefix.removesuffix(".")
+    path = family_of(model.config).layer_prefix.removesuffix(".")
     holder, _, name = path.rpartition(".")
     owner = model.get_submodule(holder)
     whole = getattr(owner, name)

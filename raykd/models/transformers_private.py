@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from raykd.private_parts import Library, Part
 
@@ -21,8 +23,12 @@ ATTENTION = Part(
     "transformers.configuration_utils", "PreTrainedConfig._attn_implementation",
     "choosing the implementation of attention",
 )  # fmt: skip
+CONVERSIONS = Part(
+    "transformers.conversion_mapping", "get_checkpoint_conversion_mapping",
+    "reading published files whose tensors are not those of the model",
+)  # fmt: skip
 
-PARTS = (NO_INIT, INIT, ATTENTION)
+PARTS = (NO_INIT, INIT, ATTENTION, CONVERSIONS)
 """What models are built and run with."""
 
 
@@ -35,6 +41,35 @@ def without_weights(head_class: Any, config: Any) -> Any:
     TRANSFORMERS.require(PARTS)
     with NO_INIT.find()():
         return head_class(config)
+
+
+def is_converted(model_type: str) -> bool:
+    """Whether the library converts published files of a model type when it reads them.
+
+    Raises:
+        SetupError: This version of transformers lacks one of `PARTS`.
+    """
+    TRANSFORMERS.require(PARTS)
+    return bool(CONVERSIONS.find()(model_type))
+
+
+def read_converted(folder: Path, model_class: Any, config: Any) -> dict[str, Tensor]:
+    """The tensors of a model folder as the library converts them, in their own types of numbers.
+
+    Those that the model has no place for are empty.
+
+    Args:
+        folder: The model folder.
+        model_class: A ``PreTrainedModel`` subclass.
+        config: Its configuration.
+    """
+    model, loaded = model_class.from_pretrained(
+        folder, config=config, dtype="auto", local_files_only=True, output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )  # fmt: skip
+    absent = {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in absent}
+    return own | {name: torch.empty(0) for name in loaded["unexpected_keys"]}
 
 
 def init_layer(model: Any, layer: nn.Module) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from raykd.data.base import Batch
 from raykd.errors import SpecError, TeacherError
-from raykd.models.families.base import PrunableUnits, family_of
+from raykd.models.families.base import family_of
 from raykd.models.inference import evaluation_mode
+from raykd.models.prunable_units import PrunableUnits
 from raykd.models.unit_selection import UnitScores
 
 
@@ -44,7 +45,7 @@ def prunable_units(model: Any) -> PrunableUnits:
     Raises:
         SpecError: Its family does not say it.
     """
-    family = family_of(model.config.model_type)
+    family = family_of(model.config)
     if family.units is None:
         raise SpecError(
             f"heads and neurons of a model of the family '{family.name}' cannot be told apart",
@@ -55,7 +56,7 @@ def prunable_units(model: Any) -> PrunableUnits:
 
 def blocks_of(model: Any) -> list[nn.Module]:
     """The blocks of a model, in order."""
-    prefix = family_of(model.config.model_type).layer_prefix
+    prefix = family_of(model.config).layer_prefix
     return list(model.get_submodule(prefix.removesuffix(".")))
 
 

@@ -20,13 +20,16 @@ from torch import Tensor, nn
 from raykd.data.base import Array
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
-from raykd.models.families.base import ModelFamily, declared_ties, family_of, kind_of, tied_names
-from raykd.models.file_arrays import FileArrays, FilePart, renamed_arrays
+from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.file_arrays import FileArrays, FilePart, renamed_arrays, where
 from raykd.models.files import ALIGNED, write_aligned
+from raykd.models.output_layer import output_parts
 from raykd.models.structured_pruning import fit_widths
+from raykd.models.task_head import kind_of
 from raykd.models.transformers_private import without_weights
 from raykd.models.weight_files import FileTensors, read_file
 from raykd.models.weight_init import draw_weights
+from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -78,7 +81,7 @@ def from_tensors(
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
     found = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
     return ModelState(
-        family=family_of(config["model_type"]).name,
+        family=family_of(config).name,
         config=_typed(config, tensors.values()),
         tensors=FileArrays(found),
         bf16=bf16,
@@ -115,7 +118,7 @@ def restore(
     Raises:
         DataError: The weights do not fit the configuration; names the first that does not.
     """
-    family = family_of(state.config["model_type"])
+    family = family_of(state.config)
     model = _unfilled(state)
     bf16 = frozenset(state.bf16)
     given = {
@@ -140,7 +143,7 @@ def restore(
 
 def _unfilled(state: ModelState) -> Any:
     """The model of a state before its weights are put into it."""
-    family = family_of(state.config["model_type"])
+    family = family_of(state.config)
     config = family.config_class().from_dict(dict(state.config))
     return fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
 
@@ -168,7 +171,7 @@ def save(state: ModelState, folder: Path) -> None:
         SetupError: The folder cannot be written.
     """
     kind = kind_of(state.config)
-    head = family_of(state.config["model_type"]).head_class(kind)
+    head = family_of(state.config).head_class(kind)
     config = dict(state.config) | {"architectures": [head.__name__]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -277,16 +280,23 @@ def output_layer(state: ModelState) -> ModelState:
 
     A matrix that is the word embedding is found there.
     """
-    matrix, bias = "lm_head.weight", "lm_head.bias"
+    with torch.device("meta"):
+        model = _unfilled(state)
+    parts = output_parts(model)
+    matrix = f"{parts.matrix}.weight"
     if matrix not in state.tensors:
-        with torch.device("meta"):
-            matrix = declared_ties(_unfilled(state))[matrix]
-    names = {"weight": matrix} | ({"bias": bias} if bias in state.tensors else {})
+        matrix = declared_ties(model)[matrix]
+    found: dict[str, FilePart | Array] = {"weight": where(state.tensors, matrix)}
+    names = (f"{parts.matrix}.bias", parts.bias)
+    biases = [read_tensor(state, name, torch.float32) for name in names]
+    added = [bias.flatten() for bias in biases if bias is not None]
+    if added:
+        found["bias"] = _array(torch.stack(added).sum(dim=0))
     return ModelState(
         family=state.family,
         config=state.config,
-        tensors=renamed_arrays(state.tensors, names),
-        bf16=tuple(new for new, old in names.items() if old in state.bf16),
+        tensors=FileArrays(found),
+        bf16=("weight",) if matrix in state.bf16 else (),
     )
 
 

@@ -125,8 +125,10 @@ def _read_random_init(entry: YamlEntry, where: str, findings: Findings) -> Rando
     family = entry.node.entries.get("family")
     if family is not None and isinstance(family.node.value, str):
         # Families import transformers: the name is looked up without loading the module.
-        known, name = registry.names("families"), family.node.value
-        if name not in known and "." not in name:
+        name = family.node.value
+        known = (*registry.names("families"), *(types := registry.model_types()))
+        spelled = {name, name.replace("_", "-"), name.replace("-", "_")}
+        if types and not spelled & {*known} and "." not in name:
             problem = registry.unknown("families", name, known)
             findings.add(family.node.mark, join(where, "family"), problem.message, problem.hint)
     if random_init is not None and random_init.hidden % random_init.heads:

@@ -17,6 +17,7 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import TokenizedDataset
 from raykd.methods.base import TeacherAnalysis
+from raykd.models.families.base import ModelFamily
 from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec, Signal
@@ -150,7 +151,8 @@ def _family(factory: ModelFactory) -> str:
     if name is None:
         assert factory.random_init is not None
         name = factory.random_init.family
-    return registry.module("families", name).__name__
+    has_file = "." in name or name in registry.names("families")
+    return registry.module("families", name).__name__ if has_file else ModelFamily.__module__
 
 
 def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:

@@ -14,14 +14,16 @@ from raykd import registry
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
-from raykd.models.families.base import family_of, tied_names
+from raykd.models.families.base import family_of
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
+from raykd.models.load import build_model, model_dims, positions_of
+from raykd.models.model_factory import factory_from_random_init
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import count_units, masked
+from raykd.models.weight_ties import tied_names
 from tests.checkpoint_models import load_model
 
 FAMILIES = tuple(
@@ -63,7 +65,7 @@ def batch() -> Batch:
 
 def test_it_is_found_by_the_type_of_its_models(random_init):
     model = build(random_init)
-    assert family_of(model.config.model_type) is registry.load("families", random_init.family)
+    assert family_of(model.config) is registry.load("families", random_init.family)
 
 
 @pytest.mark.parametrize(("kind", "num_labels"), [("classification", 3), ("regression", 1)])
@@ -95,7 +97,7 @@ def test_tokens_with_a_label_have_scores_of_the_vocabulary(random_init, batch):
     assert out.logits.shape == (3, 50)
     marks = (
         {"token_type_ids": rows.token_type_ids}
-        if family_of(model.config.model_type).takes_token_types
+        if family_of(model.config).takes_token_types(model.config)
         else {}
     )
     whole = model(input_ids=rows.input_ids, attention_mask=rows.attention_mask, **marks).logits
@@ -145,7 +147,8 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
 def test_all_signals_have_the_shapes_of_its_dims(random_init, batch):
     model = build(random_init).eval()
     sizes = model_dims(model)
-    assert sizes == random_init_dims(random_init, 50)
+    made = factory_from_random_init(random_init, vocabulary=50, kind="classification", num_labels=3)
+    assert sizes == made.dims
     layers, blocks = tuple(range(sizes.layers + 1)), tuple(range(sizes.layers))
     out = forward(model, batch, output_spec=(*hidden_states(layers), *attention_maps(blocks)))
     assert out.stacked(layers).shape == (4, sizes.layers + 1, LENGTH, sizes.hidden)
@@ -180,7 +183,7 @@ def test_dropout_is_the_one_asked_for(random_init):
 
 def test_every_weight_is_a_head_weight_a_block_weight_or_shared(random_init):
     model = build(random_init)
-    family = family_of(model.config.model_type)
+    family = family_of(model.config)
     names = set(model.state_dict())
     assert any(family.is_head(name) for name in names)
     assert all(name.startswith(family.base_prefix) != family.is_head(name) for name in names)
@@ -240,10 +243,10 @@ def test_units_are_where_it_says(random_init, batch):
 @with_units
 def test_a_block_without_units_is_the_normalisation_of_its_input(random_init, batch):
     model = build(replace(random_init, hidden=16, heads=4)).eval()
-    units = family_of(model.config.model_type).units
+    units = family_of(model.config).units
     rest = [range(4)] * 2, [range(64)] * 2
     slim = keep_units(model, [[], *rest[0]], [[], *rest[1]])
-    block = slim.get_submodule(family_of(model.config.model_type).layer_prefix + "0")
+    block = slim.get_submodule(family_of(model.config).layer_prefix + "0")
     out = forward(slim, batch, output_spec=hidden_states((0, 1)))
     norms = [block.get_submodule(name) for name in (units.attention_norm, units.feed_forward_norm)]
     assert torch.allclose(out.hidden(1), norms[1](norms[0](out.hidden(0))), atol=1e-6)

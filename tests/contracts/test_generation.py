@@ -16,7 +16,7 @@ from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
-from raykd.models.families.base import family_of, tied_names
+from raykd.models.families.base import family_of
 from raykd.models.forward import forward, shifted
 from raykd.models.generation import (
     GenerationSettings,
@@ -28,8 +28,10 @@ from raykd.models.generation import (
     until_end,
 )
 from raykd.models.layer_selection import select_layers
-from raykd.models.load import build_model, model_dims, positions_of, random_init_dims
+from raykd.models.load import build_model, model_dims, positions_of
+from raykd.models.model_factory import factory_from_random_init
 from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.weight_ties import tied_names
 from tests.checkpoint_models import load_model
 
 FAMILIES = tuple(
@@ -217,9 +219,10 @@ def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_pa
         assert torch.equal(forward(again, batch).logits, wanted)
 
 
-def test_sizes_are_told_without_building(model, random_init):
-    assert model_dims(model) == random_init_dims(random_init, VOCABULARY)
-    assert family_of(model.config.model_type) is registry.load("families", random_init.family)
+def test_sizes_are_told_without_building(model, random_init, kind):
+    made = factory_from_random_init(random_init, vocabulary=VOCABULARY, kind=kind, num_labels=1)
+    assert model_dims(model) == made.dims
+    assert family_of(model.config) is registry.load("families", random_init.family)
     assert positions_of(model) == positions_of(random_init) >= LENGTH
 
 

@@ -36,6 +36,7 @@ from raykd.losses.targets import Divergence
 from raykd.methods.ckd import WordGram
 from raykd.models.base import ModelDims, Outputs, RandomInitConfig
 from raykd.models.bpe import train_bpe
+from raykd.models.families.base import family_named
 from raykd.models.forward import forward
 from raykd.models.model_factory import ModelFactory, factory_from_random_init
 from raykd.models.signals.attention_maps import AttentionMap, attention_maps
@@ -131,7 +132,7 @@ def tokenizer(family: str, other: bool) -> Any:
     if other:
         every = [t[: len(t) // 3] for t in every]
     size = (330, 300)[other]
-    if specials := registry.load("families", family).specials:
+    if specials := family_named(family).specials:
         return train_bpe(every, size, specials)
     return train_tokenizer(every, (180, 90)[other])
 
@@ -217,7 +218,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
 def families(kind: str) -> list[str]:
     return [
         name for name in registry.variants("families")
-        if kind in registry.load("families", name).head_path
+        if kind in registry.load("families", name).kinds
     ]  # fmt: skip
 
 
@@ -534,7 +535,7 @@ def test_tokens_are_what_the_library_makes_of_them(family):
         rows, BATCHES[0]
     )
     marks = {}
-    if registry.load("families", family).takes_token_types:
+    if family_named(family).takes_token_types(of.model.config):
         marks = {"token_type_ids": batch.token_type_ids}
     with torch.no_grad():
         plain = of.model(

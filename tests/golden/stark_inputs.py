@@ -20,10 +20,11 @@ from torch import Tensor
 from raykd.data.base import Batch
 from raykd.losses.teacher_grad import teacher_grad_cross_entropy, teacher_grad_mse
 from raykd.models import weights
-from raykd.models.families.base import family_of, with_task
+from raykd.models.families.base import family_of
 from raykd.models.forward import forward
 from raykd.models.layer_selection import select_layers
 from raykd.models.structured_pruning import keep_units
+from raykd.models.task_head import with_task
 from raykd.models.unit_masks import head_size, sensitivity
 from raykd.models.unit_selection import KeptUnits, UnitScores
 from tests.golden.comparison import Array

@@ -32,9 +32,12 @@ class TaskKind(ABC):
         is_categorical: Whether logits are scores of alternatives, so that a softmax makes sense.
         has_class_names: Whether the outputs are the named classes of the task.
         problem_type: What Transformers calls it in a configuration; empty for nothing.
+        auto_mapping: Name of the table of Transformers' automatic classes that has the models with
+            a head for it, by architecture.
     """
 
     name: ClassVar[str]
+    auto_mapping: ClassVar[str]
     labels_of: ClassVar[Literal["row", "span", "token"]]
     outputs: ClassVar[str]
     over_vocabulary: ClassVar[bool] = False

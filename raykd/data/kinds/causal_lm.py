@@ -9,6 +9,7 @@ class CausalLM(TokenKind):
     """A decoder reads prompt and response as one text."""
 
     name = "causal_lm"
+    auto_mapping = "MODEL_FOR_CAUSAL_LM_MAPPING"
     outputs = "distributions over the vocabulary"
     over_vocabulary = True
     generates = True

@@ -13,6 +13,7 @@ class Classification(TaskKind):
     """Rows have one of the task's classes."""
 
     name = "classification"
+    auto_mapping = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"
     labels_of = "row"
     outputs = "class logits"
     has_class_names = True

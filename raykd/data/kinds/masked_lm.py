@@ -9,6 +9,7 @@ class MaskedLM(TokenKind):
     """An encoder guesses tokens that were hidden from it."""
 
     name = "masked_lm"
+    auto_mapping = "MODEL_FOR_MASKED_LM_MAPPING"
     outputs = "distributions over the vocabulary"
     over_vocabulary = True
 

@@ -13,6 +13,7 @@ class Regression(TaskKind):
     """Rows have a score."""
 
     name = "regression"
+    auto_mapping = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"
     labels_of = "row"
     outputs = "scores"
     is_categorical = False

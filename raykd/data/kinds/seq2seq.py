@@ -9,6 +9,7 @@ class Seq2Seq(TokenKind):
     """An encoder reads the prompt, a decoder the response."""
 
     name = "seq2seq"
+    auto_mapping = "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING"
     outputs = "distributions over the vocabulary"
     over_vocabulary = True
     generates = True

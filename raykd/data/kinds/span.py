@@ -16,6 +16,7 @@ class Span(TaskKind):
     """Rows have a span that answers them."""
 
     name = "span"
+    auto_mapping = "MODEL_FOR_QUESTION_ANSWERING_MAPPING"
     labels_of = "span"
     outputs = "first and last tokens of answers"
 

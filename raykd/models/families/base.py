@@ -1,129 +1,141 @@
-"""What a model family must state: one `ModelFamily` per file, called ``FAMILY``.
+"""What raykd knows of an architecture: `ModelFamily`, derived from Transformers, and additions.
 
-Classes are named by module and imported when first needed: importing one family takes a third of
-the time of the library's automatic classes, which know all of them.
+Every architecture with a head for a task is a family of its own. A file of this package adds what
+cannot be derived, and calls it ``FAMILY``; a module outside the package may do the same, and is
+then named with dots.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raykd import registry
-from raykd.data.task_kinds import TEXT_KINDS, kind_of_problem, task_kind
+from raykd.data.task_kinds import TEXT_KINDS
 from raykd.errors import SpecError
+from raykd.models.architectures import classes
+from raykd.models.architectures.layout import LABELS, Layout, find_layout
+from raykd.models.architectures.sizes import size_names, standard_name
 from raykd.models.base import ModelDims, RandomInitConfig
+from raykd.models.prunable_units import KEPT_UNITS, PrunableUnits
+from raykd.models.task_head import kind_of, with_task
 
-TASK_KIND = "task_kind"
-"""Entry of a configuration that names the kind of task where the library has no word for it."""
+OUTSIDE = "model_family"
+"""Entry of a configuration that names the module of a family outside the package."""
 
-
-KEPT_UNITS = "kept_units"
-"""Entry of a configuration for a model whose blocks have lost heads or neurons: how many of them
-each block has left, ``{"heads": [...], "neurons": [...]}``."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PrunableUnits:
-    """The prunable units of a block, its heads and neurons: names of its submodules.
-
-    Attributes:
-        attention: What is called with the input of the block and gives a tuple that begins with
-            the heads' outputs (projected, if `attention_output` is a part of it).
-        query: Projection to the heads' queries.
-        key: Projection to their keys.
-        value: Projection to their values.
-        attention_output: Projection of the heads' outputs, side by side, back to the hidden width.
-        attention_norm: Normalisation after the attention.
-        feed_forward_in: Projection to the neurons.
-        feed_forward_out: Projection of their activations back to the hidden width.
-        feed_forward_norm: Normalisation after the feed-forward part.
-    """
-
-    attention: str
-    query: str
-    key: str
-    value: str
-    attention_output: str
-    attention_norm: str
-    feed_forward_in: str
-    feed_forward_out: str
-    feed_forward_norm: str
-
-
-STANDARD_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "layers": ("num_hidden_layers",),
-    "hidden": ("hidden_size",),
-    "heads": ("num_attention_heads",),
-    "intermediate": ("intermediate_size",),
-    "positions": ("max_position_embeddings",),
-}
-"""The names of most configurations in transformers, for `ModelFamily.fields`."""
+_DECODER: Mapping[str, Any] = {"bos_token_id": 0, "eos_token_id": 0}
+_ENCODER_DECODER: Mapping[str, Any] = {"eos_token_id": 1, "decoder_start_token_id": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily:
     """How models of one architecture are configured, built and taken apart.
 
+    Only the first attribute is needed; the others add what Transformers does not say.
+
     Attributes:
-        name: Name in YAML; also the file's.
         model_type: ``model_type`` in a model folder's ``config.json``.
-        config_path: Module and name of the configuration class, ``module:Class``.
-        head_path: Module and name of the class with a head, by kind of task.
-        base_prefix: Prefix of the encoder's weights; bare checkpoints lack it.
-        layer_prefix: Prefix of the weights of a block, before its number.
-        head_prefixes: Prefixes of the head's weights.
-        optional_prefixes: Further weights that a checkpoint may lack.
-        fields: Names in the configuration for each size of a `RandomInitConfig`.
+        name: Name in YAML; also the file's, the model type where there is none.
+        is_checked: Whether the tests of the package check all that is promised of it; the other
+            ones are probed before they are used, see `raykd.models.architectures.probe`.
         constants: Further entries of the configuration of a model with random weights.
-        takes_token_types: Whether the two texts of a pair are marked.
-        reserved_positions: Position embeddings that no token uses.
-        token_head: Parts that turn hidden states of tokens into scores of the vocabulary, applied
-            one after the other; empty when the family has none.
-        classifier: The layer whose outputs are the classes, in models with a head for classes.
-        block_types: Entry of the configuration that names the type of every block, for families
-            whose blocks differ; empty for the others.
+        block_types: Entry of the configuration that lists the type of every block, for families
+            that need `with_types`.
         types_cycle: Types of the blocks of a model with random weights, from the first one on,
             over and over.
-        with_types: Entries of the configuration that say the types of all blocks.
+        with_types: Entries of the configuration that say the types of all blocks, where they are
+            not one list of them.
         numbered_by: Switches of the configuration that let a block compute something that depends
             on its number.
-        specials: Special tokens of a tokenizer trained for it: the first one pads, the last one
-            ends a text; empty for word pieces.
+        reserved_positions: Position embeddings that no token uses, at least.
         pair_mask: Part whose ``get_attention_mask`` hides all positions from padding, which then
             looks at all of them alike, padding too; empty: padding looks at the tokens.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
     """
 
-    name: str
     model_type: str
-    config_path: str
-    head_path: Mapping[str, str]
-    base_prefix: str
-    layer_prefix: str
-    head_prefixes: tuple[str, ...]
-    fields: Mapping[str, tuple[str, ...]]
-    optional_prefixes: tuple[str, ...] = ()
+    name: str = ""
+    is_checked: bool = False
     constants: Mapping[str, Any] = field(default_factory=dict)
-    takes_token_types: bool = False
-    token_head: tuple[str, ...] = ()
-    classifier: str = "classifier"
     block_types: str = ""
     types_cycle: tuple[str, ...] = ()
     with_types: Callable[[Sequence[str]], Mapping[str, Any]] = lambda types: {}
     numbered_by: tuple[str, ...] = ()
-    specials: tuple[str, ...] = ()
     reserved_positions: int = 0
     pair_mask: str = ""
     units: PrunableUnits | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.model_type)
+
     def config_class(self) -> Any:  # a PreTrainedConfig subclass
         """The configuration class."""
-        return _imported(self.config_path)
+        return classes.config_class(self.model_type)
+
+    @functools.cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of task that it has a head for."""
+        return classes.heads(self.model_type)
+
+    @functools.cached_property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """Names in the configuration for each size of a `RandomInitConfig`."""
+        return size_names(self.config_class())
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """Where its parts are."""
+        return find_layout(self.model_type, self._small)
+
+    def _small(self, kind: str, layers: int, pad: int = 0) -> Any:
+        sizes = RandomInitConfig(
+            family=self.name, layers=layers, hidden=16, heads=2, intermediate=24, max_positions=32
+        )
+        labels = {"classification": LABELS, "span": 2}.get(kind, 1)
+        return with_task(self._configured(sizes, 40, pad, 32), kind, labels)
+
+    @property
+    def base_prefix(self) -> str:
+        """Prefix of the body's weights; bare checkpoints lack it."""
+        return self.layout.base
+
+    @property
+    def layer_prefix(self) -> str:
+        """Prefix of the weights of a block, before its number; empty where there is no one list."""
+        return self.layout.blocks
+
+    @property
+    def head_prefixes(self) -> tuple[str, ...]:
+        """Prefixes of the weights of all heads."""
+        return self.layout.heads
+
+    @property
+    def optional_prefixes(self) -> tuple[str, ...]:
+        """Further weights that a checkpoint may lack."""
+        return self.layout.optional
+
+    @property
+    def classifier(self) -> str:
+        """The layer whose outputs are the classes, in models with a head for classes."""
+        return self.layout.classifier
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether tokens see those before them only, so that the last one speaks for a text."""
+        return "causal_lm" in self.kinds
+
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """Special tokens of a tokenizer trained for it: the first pads, the last ends a text.
+
+        Empty for word pieces.
+        """
+        if self.is_decoder:
+            return ("<|endoftext|>",)
+        return ("<pad>", "</s>") if "seq2seq" in self.kinds else ()
 
     def head_class(self, kind: str) -> Any:  # a PreTrainedModel subclass
         """The model class for a kind of task.
@@ -131,12 +143,13 @@ class ModelFamily:
         Raises:
             SpecError: The family has no head for it.
         """
-        if kind not in self.head_path:
+        if kind not in self.kinds:
+            serves = " and ".join(self.kinds) or "no kind of task that raykd has"
             raise SpecError(
-                f"model family '{self.name}' serves {' and '.join(self.head_path)}, not {kind}",
+                f"model family '{self.name}' serves {serves}, not {kind}",
                 hint="choose a model of another family; teacher and student do the same",
             )
-        return _imported(self.head_path[kind])
+        return classes.head_class(self.model_type, kind)
 
     def config(
         self,
@@ -150,7 +163,8 @@ class ModelFamily:
         """The configuration of a model with random weights.
 
         The spread of the initial weights is ``hidden ** -0.5`` instead of the library's fixed 0.02,
-        which suits a width of 768 and lets narrow models hardly learn at all.
+        which suits a width of 768 and lets narrow models hardly learn at all. There are as many
+        key-value heads as heads.
 
         Args:
             random_init: Its sizes.
@@ -161,34 +175,51 @@ class ModelFamily:
             pad: The token that pads, None where another one stands in for it.
 
         Raises:
-            SpecError: The heads do not divide the width.
+            SpecError: The heads do not divide the width, or no such model can be configured.
         """
         if random_init.hidden % random_init.heads:
             raise SpecError(
                 f"hidden: {random_init.hidden} cannot be split over heads: {random_init.heads}",
                 hint="choose heads that divide hidden",
             )
+        positions = random_init.max_positions + self._unused(pad)
+        config = self._configured(random_init, vocabulary, pad, positions)
+        return with_task(config, kind, num_labels, labels)
+
+    def _configured(
+        self, random_init: RandomInitConfig, vocabulary: int, pad: int | None, positions: int
+    ) -> Any:
         sizes = {
             "layers": random_init.layers,
             "hidden": random_init.hidden,
             "heads": random_init.heads,
             "intermediate": random_init.intermediate or 4 * random_init.hidden,
-            "positions": random_init.max_positions + self._unused(pad),
+            "positions": positions,
             "dropout": random_init.dropout,
             "head": random_init.hidden // random_init.heads,
+            "spread": random_init.hidden**-0.5,
         }
-        named = {name: sizes[size] for size, names in self.fields.items() for name in names}
-        config = self.config_class()(
-            **named,
+        entries = {
+            "initializer_range": sizes["spread"],
+            **{name: sizes[size] for size, names in self.fields.items() for name in names},
+            **self._tokens(),
             **self.constants,
             **self.typed(self.types_of(random_init.layers)),
-            vocab_size=vocabulary,
-            initializer_range=random_init.hidden**-0.5,
-            pad_token_id=pad,
-        )
-        if pad is not None and "decoder_start_token_id" in self.constants:
+            "vocab_size": vocabulary,
+            "pad_token_id": pad,
+        }
+        config = self.config_class()(**entries)
+        if pad is not None and "seq2seq" in self.kinds:
             config.decoder_start_token_id = pad
-        return with_task(config, kind, num_labels, labels)
+        if "." in self.name:
+            setattr(config, OUTSIDE, self.name)
+        return config
+
+    def _tokens(self) -> Mapping[str, Any]:
+        """The special tokens of a tokenizer that was trained for it."""
+        if self.is_decoder:
+            return _DECODER
+        return _ENCODER_DECODER if "seq2seq" in self.kinds else {}
 
     def types_of(self, layers: int) -> tuple[str, ...]:
         """Types of the blocks of a model with random weights; none where all are alike."""
@@ -201,126 +232,115 @@ class ModelFamily:
 
     def text_kind(self) -> str:
         """How it writes text, one of `raykd.data.task_kinds.TEXT_KINDS`; empty when it does not."""
-        return next((kind for kind in TEXT_KINDS if kind in self.head_path), "")
+        return next((kind for kind in TEXT_KINDS if kind in self.kinds), "")
 
     def layers_field(self) -> str:
         """Name of the number of blocks in the configuration."""
-        return self.fields["layers"][0]
+        return standard_name(self.config_class(), "num_hidden_layers")
+
+    def takes_token_types(self, config: Any) -> bool:
+        """Whether the two texts of a pair are marked: there are embeddings of several types."""
+        return (getattr(config, "type_vocab_size", None) or 0) > 1 and classes.takes(
+            self.head_class(kind_of(vars(config))), "token_type_ids"
+        )
 
     def is_head(self, tensor: str) -> bool:
-        """Whether a weight belongs to the head."""
+        """Whether a weight of a model belongs to the head."""
+        if base := self.base_prefix:
+            return not tensor.startswith(base)
         return tensor.startswith(self.head_prefixes)
 
     def may_lack(self, tensor: str) -> bool:
         """Whether a checkpoint may lack this weight; it is then drawn at random."""
-        return tensor.startswith(self.head_prefixes + self.optional_prefixes)
+        return self.is_head(tensor) or tensor.startswith(self.optional_prefixes)
 
-    def dims(self, config: Any) -> ModelDims:
-        """The dimensions that methods may depend on."""
+    def dims(self, config: Any, lacks: tuple[tuple[str, str], ...] = ()) -> ModelDims:
+        """The dimensions that methods may depend on.
+
+        Args:
+            config: Of the model.
+            lacks: Signals that it cannot give, each with the reason.
+        """
         return ModelDims(
             family=self.name,
             layers=config.num_hidden_layers,
             hidden=config.hidden_size,
-            heads=config.num_attention_heads,
+            heads=getattr(config, "num_attention_heads", 0),
             vocabulary=config.vocab_size,
             intermediate=getattr(config, self.fields["intermediate"][0]) if self.units else None,
             uneven=hasattr(config, KEPT_UNITS),
-            positions=self.max_length(config) if "positions" in self.fields else None,
+            positions=self.positions(config),
+            lacks=lacks,
         )
+
+    def positions(self, config: Any) -> int | None:
+        """Most tokens of a row; None where positions are relative."""
+        named = [getattr(config, name) for name in self.fields.get("positions", ())]
+        if not named:
+            return None
+        least: int = min(named)
+        return least - self._unused(config.pad_token_id)
 
     def max_length(self, config: Any) -> int:
         """Most tokens of a row; there is no end to it where positions are relative."""
-        if "positions" not in self.fields:
-            return sys.maxsize
-        positions: int = config.max_position_embeddings
-        return positions - self._unused(config.pad_token_id)
+        found = self.positions(config)
+        return sys.maxsize if found is None else found
 
     def _unused(self, pad: int | None) -> int:
         """Positions that no token has: where they count from the padding token, those up to it."""
-        return max(self.reserved_positions, (pad or 0) + 1) if self.reserved_positions else 0
+        begin = (pad or 0) if self.layout.counts_from_pad else self.layout.position_padding
+        return 0 if begin is None else max(self.reserved_positions, begin + 1)
 
 
-def with_task(config: Any, kind: str, num_labels: int, labels: Sequence[str] = ()) -> Any:
-    """Write the task's head into a configuration, and return it.
+def family_named(name: str) -> ModelFamily:
+    """The family of a name in YAML: that of a file here, of a module elsewhere, or a model type.
+
+    Raises:
+        UnknownName: There is none; the message suggests near ones.
+        SpecError: A module of the user's cannot be imported.
+    """
+    if "." in name or name in registry.names("families"):
+        family: ModelFamily = registry.load("families", name)
+        return replace(family, name=name) if "." in name else family
+    if model_type := classes.model_type_of(name):
+        return family_of(model_type)
+    raise registry.unknown("families", name, registry.model_types())
+
+
+def family_of(config: Any) -> ModelFamily:
+    """The family of a model.
 
     Args:
-        config: The configuration.
-        kind: Kind of task.
-        num_labels: Width of the logits.
-        labels: Names of the classes, in the order of the logits. Only classes have names; without
-            them a model for classes keeps its own, where it has as many.
+        config: Its configuration, as an object or as plain data, or its ``model_type``.
+
+    Raises:
+        SpecError: There is no such architecture, or it is one that brings code of its own.
     """
-    config.num_labels = num_labels
-    names = list(labels) if task_kind(kind).has_class_names else _unnamed(num_labels)
-    if names:
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: k for k, name in enumerate(names)}
-    setattr(config, TASK_KIND, kind)
-    if problem_type := task_kind(kind).problem_type:
-        config.problem_type = problem_type
-    return config
-
-
-def _unnamed(count: int) -> list[str]:
-    """The library's names of outputs that have none."""
-    return [f"LABEL_{k}" for k in range(count)]
-
-
-def kind_of(config: Mapping[str, Any]) -> str:
-    """The kind of task that `with_task` wrote into a configuration."""
-    if TASK_KIND in config:
-        return str(config[TASK_KIND])
-    return kind_of_problem(config.get("problem_type")).name
+    if isinstance(config, str):
+        return _by_type(config)
+    plain = config if isinstance(config, Mapping) else vars(config)
+    if outside := plain.get(OUTSIDE):
+        return _outside(outside)
+    if plain.get("auto_map") and not classes.is_known(str(plain.get("model_type"))):
+        raise SpecError(
+            f"a '{plain.get('model_type')}' brings code of its own (auto_map in its config.json), "
+            "which is never run, and Transformers has no such architecture",
+            hint="choose a model whose type is a part of Transformers",
+        )
+    return _by_type(plain["model_type"] if isinstance(config, Mapping) else config.model_type)
 
 
 @functools.cache
-def family_of(model_type: str) -> ModelFamily:
-    """The family of a ``model_type``.
-
-    Raises:
-        SpecError: There is none; the message names those there are.
-    """
-    found: dict[str, ModelFamily] = {}
+def _by_type(model_type: str) -> ModelFamily:
     for name in registry.names("families"):
         family: ModelFamily = registry.load("families", name)
-        found[family.model_type] = family
-    if model_type not in found:
-        raise SpecError(
-            f"models of type '{model_type}' are not supported (supported: {', '.join(found)})",
-            hint=_other_type(model_type, list(found)),
-        )
-    return found[model_type]
+        if family.model_type == model_type:
+            return family
+    if not classes.is_known(model_type):
+        raise classes.unknown(model_type)
+    return ModelFamily(model_type=model_type)
 
 
-def _other_type(model_type: str, supported: list[str]) -> str:
-    """What to do about a type: a near name is meant only where there is no such architecture."""
-    from transformers.models.auto import configuration_auto
-
-    known: Mapping[str, str] = vars(configuration_auto)["CONFIG_MAPPING_NAMES"]
-    near = registry.suggestion(model_type, supported)
-    if near and model_type not in known:
-        return near
-    return "choose a model of one of these types: another architecture has other weights"
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def declared_ties(model: Any) -> dict[str, str]:
-    """Weights that are others under a second name unless they are given, and which ones."""
-    return dict(model.all_tied_weights_keys)
-
-
-def tied_names(model: Any) -> frozenset[str]:
-    """Weights of a model that are others under a second name, e.g. an output matrix.
-
-    What counts is the model, not its configuration: the output matrix of a T5 may be one of its
-    own, whatever the configuration says.
-    """
-    return frozenset(
-        name
-        for name, source in declared_ties(model).items()
-        if model.get_parameter(name) is model.get_parameter(source)
-    )
+@functools.cache
+def _outside(name: str) -> ModelFamily:
+    return family_named(name)

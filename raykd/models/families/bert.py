@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import STANDARD_FIELDS, ModelFamily, PrunableUnits
-
-_MODELS = "transformers.models.bert.modeling_bert:BertFor"
+from raykd.models.families.base import ModelFamily
+from raykd.models.prunable_units import PrunableUnits
 
 FAMILY = ModelFamily(
     name="bert",
     model_type="bert",
-    config_path="transformers.models.bert.configuration_bert:BertConfig",
-    head_path={
-        "classification": _MODELS + "SequenceClassification",
-        "regression": _MODELS + "SequenceClassification",
-        "span": _MODELS + "QuestionAnswering",
-        "masked_lm": _MODELS + "MaskedLM",
-    },
-    base_prefix="bert.",
-    layer_prefix="bert.encoder.layer.",
-    head_prefixes=("classifier.", "qa_outputs.", "cls."),
-    optional_prefixes=("bert.pooler.",),
-    token_head=("cls",),
-    fields={
-        **STANDARD_FIELDS,
-        "dropout": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-    },
-    takes_token_types=True,
+    is_checked=True,
     units=PrunableUnits(
         attention="attention.self",
         query="attention.self.query",

@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-from raykd.models.families.base import ModelFamily, PrunableUnits
-
-_MODELS = "transformers.models.distilbert.modeling_distilbert:DistilBertFor"
+from raykd.models.families.base import ModelFamily
+from raykd.models.prunable_units import PrunableUnits
 
 FAMILY = ModelFamily(
     name="distilbert",
     model_type="distilbert",
-    config_path="transformers.models.distilbert.configuration_distilbert:DistilBertConfig",
-    head_path={
-        "classification": _MODELS + "SequenceClassification",
-        "regression": _MODELS + "SequenceClassification",
-        "span": _MODELS + "QuestionAnswering",
-        "masked_lm": _MODELS + "MaskedLM",
-    },
-    base_prefix="distilbert.",
-    layer_prefix="distilbert.transformer.layer.",
-    head_prefixes=(
-        "pre_classifier.",
-        "classifier.",
-        "qa_outputs.",
-        "vocab_transform.",
-        "vocab_layer_norm.",
-        "vocab_projector.",
-    ),
-    token_head=("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
-    fields={
-        "layers": ("n_layers",),
-        "hidden": ("dim",),
-        "heads": ("n_heads",),
-        "intermediate": ("hidden_dim",),
-        "positions": ("max_position_embeddings",),
-        "dropout": ("dropout", "attention_dropout", "seq_classif_dropout"),
-    },
+    is_checked=True,
     units=PrunableUnits(
         attention="attention",
         query="attention.q_lin",

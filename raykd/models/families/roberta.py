@@ -11,26 +11,10 @@ from dataclasses import replace
 
 from raykd.models.families.bert import FAMILY as BERT
 
-_MODELS = "transformers.models.roberta.modeling_roberta:RobertaFor"
-
 FAMILY = replace(
     BERT,
     name="roberta",
     model_type="roberta",
-    config_path="transformers.models.roberta.configuration_roberta:RobertaConfig",
-    head_path={
-        "classification": _MODELS + "SequenceClassification",
-        "regression": _MODELS + "SequenceClassification",
-        "span": _MODELS + "QuestionAnswering",
-        "masked_lm": _MODELS + "MaskedLM",
-    },
-    base_prefix="roberta.",
-    layer_prefix="roberta.encoder.layer.",
-    head_prefixes=("classifier.", "qa_outputs.", "lm_head."),
-    optional_prefixes=(),
-    token_head=("lm_head",),
-    classifier="classifier.out_proj",
     constants={"type_vocab_size": 1},
     reserved_positions=2,
-    takes_token_types=False,
 )

@@ -52,7 +52,7 @@ class AttentionMap(Signal):
     def refusal(self, sizes: ModelDims) -> str:
         """Maps belong to heads, so every block must have all of them."""
         if not sizes.uneven:
-            return ""
+            return Signal.refusal(self, sizes)
         return (
             "compares the attention of heads, but blocks of the {side} have lost some\n"
             "choose a model that was not pruned, or a method on class logits (kd)"

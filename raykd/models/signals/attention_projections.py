@@ -83,7 +83,7 @@ class AttentionProjection(Signal):
     @contextmanager
     def watching(self, model: Any) -> Iterator[list[Tensor]]:
         """The outputs of the projection during the forward pass."""
-        family = family_of(model.config.model_type)
+        family = family_of(model.config)
         path = f"{family.layer_prefix}{self.block}.{MODULES[family.name][self.which]}"
         seen: list[Tensor] = []
         hook = model.get_submodule(path).register_forward_hook(

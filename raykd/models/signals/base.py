@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 CPU = torch.device("cpu")
 
+CONTEXT = "context_padding"
+"""What a model lacks whose hidden states of padding say nothing, beside kinds of signal."""
+
 STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
 """How a precision is kept: NumPy has no bf16."""
 
@@ -157,7 +160,14 @@ class Signal(ABC):
         It continues a sentence that begins with the method and names the model as ``{side}``; a
         second line says what to do.
         """
-        return ""
+        lacking = (sizes.lack(signal.kind) for signal in (self, *self.made_from()))
+        reason = next((why for why in lacking if why), "")
+        if not reason:
+            return ""
+        return (
+            f"reads {self.title}, which a {{side}} of the family '{sizes.family}' cannot give: "
+            f"{reason}\nchoose another model, or a method on logits (kd)"
+        )
 
     # ---- a forward pass
 

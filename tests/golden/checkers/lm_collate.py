@@ -11,7 +11,7 @@ import torch
 from raykd.data.base import NO_LABEL, Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.data.prompts import joined_row
-from raykd.models.generation import padded_left
+from raykd.models.generation import padded_prompts
 from tests.golden.comparison import Array, Comparison, Unknown, compare_indices
 
 
@@ -30,7 +30,9 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
     )  # fmt: skip
     prompts = [prompt for prompt, _ in pairs]
     longest = int(arrays["max_prompt_length"])
-    left, mask = padded_left([np.full(longest, pad), *prompts], pad, torch.device("cpu"))
+    left, mask = padded_prompts(
+        [np.full(longest, pad), *prompts], pad, torch.device("cpu"), left=True
+    )
     left, mask = left[1:, -longest:], mask[1:, -longest:]
     made = {
         "model_input_ids": batch.input_ids, "model_attention_mask": batch.attention_mask,

@@ -9,16 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from raykd.data.base import Batch
 from raykd.errors import DataError, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.base import ModelDims
 from raykd.models.checkpoint import read_checkpoint
+from raykd.models.forward import forward
 from raykd.models.load import (
     build_model,
     model_dims,
     positions_of,
-    random_init_dims,
 )
+from raykd.models.model_factory import factory_from_random_init
 from tests.checkpoint_models import load_model, load_state
 from tests.unit.models.checkpoints import SHAPE, save_tiny, tiny
 
@@ -167,13 +169,19 @@ def test_a_weight_of_another_size_than_the_configuration_is_named(tmp_path):
         load_model(str(tmp_path), kind="classification", num_labels=3)
 
 
-def test_a_deberta_with_the_newer_output_layer_is_refused(tmp_path):
+def test_a_deberta_with_the_newer_output_layer_has_its_logits(tmp_path):
     save_tiny(tmp_path, family="deberta_v2", kind="masked_lm", num_labels=1)
-    assert load_state(str(tmp_path), kind="masked_lm", num_labels=1).family == "deberta_v2"
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"legacy": False}))
-    with pytest.raises(DataError, match="has another output layer than a deberta_v2 has"):
-        load_state(str(tmp_path), kind="masked_lm", num_labels=1)
+    model = load_model(str(tmp_path), kind="masked_lm", num_labels=1).eval()
+    assert hasattr(model, "lm_predictions")
+    ids = torch.arange(5, 17).view(2, 6)
+    ones = torch.ones_like(ids)
+    batch = Batch(
+        input_ids=ids, attention_mask=ones, token_type_ids=ones, labels=ids, index=torch.arange(2)
+    )
+    whole = model(input_ids=ids, attention_mask=ones).logits
+    assert torch.allclose(forward(model, batch).logits, whole.flatten(0, 1), atol=1e-6)
 
 
 def test_a_damaged_weight_file_is_an_error_of_the_data(tmp_path):
@@ -192,7 +200,9 @@ def test_a_folder_without_weights(tmp_path):
 
 def test_a_type_that_is_not_supported(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bertt"}')
-    with pytest.raises(SpecError, match="models of type 'bertt' are not supported") as caught:
+    with pytest.raises(
+        SpecError, match="models of type 'bertt' are not known to Transformers"
+    ) as caught:
         load_model(str(tmp_path), kind="classification", num_labels=3)
     assert caught.value.hint == "did you mean 'bert'?"
 
@@ -244,7 +254,8 @@ def test_dims_is_the_same_from_model_state_and_shape():
     )
     assert model_dims(tiny()) == expected
     assert model_dims(weights.capture(tiny())) == expected
-    assert random_init_dims(SHAPE, 64) == expected
+    made = factory_from_random_init(SHAPE, vocabulary=64, kind="classification", num_labels=3)
+    assert made.dims == expected
 
 
 def test_positions_are_those_that_the_model_was_made_for():

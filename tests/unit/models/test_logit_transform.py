@@ -7,8 +7,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from raykd.losses.vocabulary import UNCHANGED, LazyLogits
-from raykd.models.forward import head_inputs
 from raykd.models.logit_transform import logit_transform
+from raykd.models.output_layer import head_inputs
 
 SIZES = {
     "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,

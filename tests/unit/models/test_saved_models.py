@@ -45,7 +45,7 @@ LABELS = ("bad", "so so", "good")
 PAIRS = [
     (name, kind)
     for name in registry.variants("families")
-    for kind in registry.load("families", name).head_path
+    for kind in registry.load("families", name).kinds
 ]
 WRITERS = [(name, kind) for name, kind in PAIRS if kind in TEXT_KINDS]
 TEXTS = ["the cat sat on the mat", "dogs and cats", "a mat for the dog and a cat"] * 3

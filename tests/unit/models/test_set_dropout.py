@@ -17,7 +17,7 @@ from raykd.models.load import build_model
 CASES = [
     (family, kind)
     for family in registry.names("families")
-    for kind in registry.load("families", family).head_path
+    for kind in registry.load("families", family).kinds
 ]
 
 

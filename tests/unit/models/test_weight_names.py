@@ -5,8 +5,8 @@ import torch
 
 from raykd import registry
 from raykd.errors import DataError
-from raykd.models.families.base import declared_ties
 from raykd.models.weight_names import check_unused, named
+from raykd.models.weight_ties import declared_ties
 from tests.unit.models.checkpoints import tiny
 
 FAMILY = registry.load("families", "bert")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from raykd import registry
 from raykd.data.base import NO_LABEL, DataSettings
 from raykd.data.collate import Collator
 from raykd.data.prompts import without_labels
@@ -19,7 +20,7 @@ from raykd.methods.base import OutputSpec
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
-from raykd.models.load import build_model, random_init_dims
+from raykd.models.load import build_model, model_dims
 from raykd.models.signals.base import Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
@@ -55,7 +56,9 @@ def inputs() -> TaskInputs:
     teacher = replace(
         factory(len(tokenizer), layers=1, hidden=16),
         kind="causal_lm", num_labels=1, random_init=random_init,
-        dims=random_init_dims(random_init, len(tokenizer)),
+        dims=model_dims(registry.load("families", "gpt2").config(
+            random_init, len(tokenizer), "causal_lm", 1
+        )),
     )  # fmt: skip
     return replace(
         given(), task=task, teacher_splits=splits | {"finetune": splits["train"]},

@@ -1,0 +1,286 @@
+"""Checks of a small model: each gives the reason why something is not right, or nothing.
+
+What is checked is what raykd itself does with a model, held against the library's plain call.
+
+Axes: B row, L position.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raykd.data.base import NO_LABEL, Batch
+from raykd.data.task_kinds import task_kind
+from raykd.errors import RaykdError
+from raykd.models.families.base import family_of
+from raykd.models.forward import forward, shifted
+from raykd.models.generation import GenerationSettings, generate
+from raykd.models.layer_selection import refusal, select_layers
+from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.task_head import kind_of
+from raykd.models.weights import capture, restore
+
+LENGTHS = (12, 7)
+_FIRST = 16
+"""Token ids below it are special in small copies."""
+
+
+def near(one: Tensor, two: Tensor) -> bool:
+    """Whether two tensors are one up to rounding."""
+    return one.shape == two.shape and bool((one - two).abs().max() <= 1e-4 * two.abs().max())
+
+
+def sample(model: Any, longest: int = LENGTHS[0]) -> Batch:
+    """Two rows of a kind of task, the second one padded, with labels where the kind has them.
+
+    Args:
+        model: Reads them.
+        longest: Length of the batch; more of it is padding.
+    """
+    config, kind = model.config, task_kind(kind_of(vars(model.config)))
+    random = torch.Generator().manual_seed(1)
+    ids = torch.randint(_FIRST, config.vocab_size, (2, LENGTHS[0]), generator=random)
+    ids = F.pad(ids, (0, longest - LENGTHS[0]))
+    mask = (torch.arange(longest) < torch.tensor(LENGTHS)[:, None]).long()
+    labels = torch.zeros(2, dtype=torch.long)
+    if kind.labels_of == "token":
+        labels = ids.roll(-1, dims=1).masked_fill(mask == 0, NO_LABEL)
+    pad = config.pad_token_id or 0
+    return Batch(
+        input_ids=ids.masked_fill(mask == 0, pad), attention_mask=mask,
+        token_type_ids=(torch.arange(longest) > 3).long() * mask, labels=labels,
+        index=torch.arange(2),
+    )  # fmt: skip
+
+
+def second_row(batch: Batch) -> Batch:
+    """The second row alone, without padding."""
+    length = LENGTHS[1]
+    labels = batch.labels[1:]
+    return replace(
+        batch, input_ids=batch.input_ids[1:, :length], index=batch.index[1:],
+        attention_mask=batch.attention_mask[1:, :length],
+        token_type_ids=batch.token_type_ids[1:, :length],
+        labels=labels[:, :length] if labels.dim() > 1 else labels,
+    )  # fmt: skip
+
+
+def plain_logits(model: Any, batch: Batch) -> Tensor:
+    """What the library's own call gives for all positions, or for rows."""
+    return task_kind(kind_of(vars(model.config))).logits(_plain(model, batch), batch)
+
+
+def _plain(model: Any, batch: Batch, **more: Any) -> Any:
+    """The library's own call."""
+    kind = task_kind(kind_of(vars(model.config)))
+    inputs: dict[str, Any] = {
+        "input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **more,
+    }  # fmt: skip
+    if family_of(model.config).takes_token_types(model.config):
+        inputs["token_type_ids"] = batch.token_type_ids
+    if kind.generates and not kind.is_joined:
+        inputs["decoder_input_ids"] = shifted(batch.labels, model.config)
+    return model(**inputs)
+
+
+def logits(model: Any) -> str:
+    """Logits are those of the library."""
+    batch = sample(model)
+    with torch.no_grad():
+        found, whole = forward(model, batch).logits, plain_logits(model, batch)
+    if task_kind(kind_of(vars(model.config))).labels_of == "token":
+        whole = whole[batch.labels != NO_LABEL]
+    if not near(found, whole):
+        return (
+            "its logits are not what its output layer gives for the hidden states that it reads "
+            "(they are changed after it, or formed of more than the token's own state)"
+        )
+    return ""
+
+
+def padding(model: Any) -> str:
+    """A padded row is the row without padding."""
+    batch = sample(model)
+    alone = second_row(batch)
+    with torch.no_grad():
+        found, want = forward(model, batch).logits, forward(model, alone).logits
+    if task_kind(kind_of(vars(model.config))).labels_of == "token":
+        found = found[-len(want) :]
+    elif task_kind(kind_of(vars(model.config))).labels_of == "span":
+        found = found[1:, :, : LENGTHS[1]]
+    else:
+        found = found[1:]
+    if not near(found, want):
+        return "its logits of a row depend on how far the row is padded"
+    return ""
+
+
+def causality(model: Any) -> str:
+    """Tokens do not see those after them."""
+    batch = sample(model)
+    ids = batch.input_ids.clone()
+    ids[0, -1] = _FIRST + (ids[0, -1] - _FIRST + 1) % (model.config.vocab_size - _FIRST)
+    with torch.no_grad():
+        one, two = (
+            plain_logits(model, replace(batch, input_ids=given)) for given in (batch.input_ids, ids)
+        )
+    if not near(one[0, :-1], two[0, :-1]):
+        return "its tokens see those after them, so it cannot write text"
+    return ""
+
+
+def generation(model: Any) -> str:
+    """Text after a prompt is the same alone and beside longer prompts."""
+    batch = sample(model)
+    rows = zip(batch.input_ids, LENGTHS, strict=True)
+    prompts = [ids[:length].numpy() for ids, length in rows]
+    how = GenerationSettings(max_new_tokens=5, end=model.config.vocab_size, pad=0)
+    together = generate(model, prompts, how)
+    for row, prompt in enumerate(prompts):
+        if not np.array_equal(generate(model, [prompt], how)[0], together[row]):
+            return "what it writes after a prompt depends on the prompts beside it"
+    return ""
+
+
+def weights(model: Any) -> str:
+    """A model that is built anew from its weights is the same, to the bit."""
+    batch = sample(model)
+    again = restore(capture(model)).eval()
+    with torch.no_grad():
+        same = torch.equal(plain_logits(again, batch), plain_logits(model, batch))
+    return "" if same else "it is another model when it is built again from its weights"
+
+
+def states(model: Any) -> str:
+    """There is a hidden state before every block and after the last one, as wide as stated."""
+    if model.config.is_encoder_decoder:
+        return "an encoder and a decoder have two kinds of them"
+    batch, count = sample(model), model.config.num_hidden_layers
+    with torch.no_grad(), _inputs_of_blocks(model) as read:
+        given = _plain(model, batch, output_hidden_states=True).hidden_states
+    if given is None or len(given) != count + 1:
+        return f"{count} blocks give {0 if given is None else len(given)} of them"
+    shape = (*batch.input_ids.shape, model.config.hidden_size)
+    if wrong := next((s.shape for s in given if s.shape != shape), None):
+        return f"they are {list(wrong)} where rows and width say {list(shape)}"
+    if any(not torch.equal(a, b) for a, b in zip(read, given, strict=False)):
+        return "they are not what the blocks read"
+    out = forward(model, batch, output_spec=hidden_states(range(count + 1)))
+    same = torch.equal(out.hidden(count)[0], given[count][0])
+    return "" if same else "they differ between two passes"
+
+
+@contextmanager
+def _inputs_of_blocks(model: Any) -> Iterator[list[Tensor]]:
+    """What every block reads, in order; nothing where there is no list of blocks."""
+    found: list[Tensor] = []
+
+    def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found.append(args[0] if args else kwargs["hidden_states"])
+
+    with ExitStack() as hooks:
+        for block in _blocks(model):
+            hook = block.register_forward_pre_hook(keep, with_kwargs=True)
+            hooks.callback(hook.remove)
+        yield found
+
+
+def _blocks(model: Any) -> list[Any]:
+    prefix = family_of(model.config).layer_prefix
+    return list(model.get_submodule(prefix.removesuffix("."))) if prefix else []
+
+
+def context(model: Any) -> str:
+    """What padding holds depends on its row, and not on how far other rows are padded."""
+    if states(model):
+        return ""
+    count = model.config.num_hidden_layers
+    with torch.no_grad():
+        one, two = (
+            forward(model, sample(model, longest), output_spec=hidden_states((count,)))
+            for longest in (LENGTHS[0], LENGTHS[0] + 6)
+        )
+    own, other = one.hidden(count)[1], two.hidden(count)[1, : LENGTHS[0]]
+    if not near(own, other):
+        return "what its padding holds depends on how far rows are padded"
+    return ""
+
+
+def maps(model: Any) -> str:
+    """Every block gives a map for every head, and giving them changes nothing else."""
+    if model.config.is_encoder_decoder:
+        return "an encoder and a decoder have several kinds of them"
+    batch, count = sample(model), model.config.num_hidden_layers
+    heads = getattr(model.config, "num_attention_heads", 0)
+    try:
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            want = forward(model, batch).logits
+            out = forward(other, batch, output_spec=attention_maps(range(count)))
+            found = [out.attention(block) for block in range(count)]
+    except (ValueError, TypeError, IndexError, AttributeError, RuntimeError, KeyError) as exc:
+        return f"asking for them fails ({type(exc).__name__})"
+    length = batch.input_ids.shape[1]
+    for block, values in enumerate(found):
+        if values is None or values.shape != (2, heads, length, length):
+            got = "none" if values is None else f"{list(values.shape)}"
+            return f"block {block} gives {got} where {heads} heads give [2, {heads}, L, L]"
+        if not torch.allclose(values.sum(-1)[0], torch.ones(heads, length), atol=1e-4):
+            return "they do not add up to 1"
+    if not near(out.logits, want):
+        return "with the attention that gives them, its logits are others"
+    return ""
+
+
+def layers(model: Any) -> str:
+    """A student of some blocks is the model that passes over the others."""
+    state = capture(model)
+    count = model.config.num_hidden_layers
+    batch = sample(model)
+    selections = [tuple(range(first, count, 2)) for first in range(min(2, count))]
+    reasons = [refusal(family_of(model.config), state.config, kept) for kept in selections]
+    if all(reasons):
+        return reasons[0]
+    for kept in (kept for kept, why in zip(selections, reasons, strict=True) if not why):
+        try:
+            student = restore(select_layers(state, kept, keep_head=True)).eval()
+            with torch.no_grad():
+                found = plain_logits(student, batch)
+                with _passed_over(model, {*range(count)} - {*kept}) as passed:
+                    want = plain_logits(model, batch)
+        except (RaykdError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as exc:
+            return f"a model of some of its blocks fails ({type(exc).__name__}: {exc})"
+        if len(passed) < count - len(kept):
+            return "its blocks run in a way that cannot be checked"
+        if not near(found, want):
+            return "its blocks compute something that depends on their number"
+    return ""
+
+
+@contextmanager
+def _passed_over(model: Any, numbers: set[int]) -> Iterator[list[Any]]:
+    """Let some blocks give what they read; yields those that did."""
+    found: list[Any] = []
+
+    def passed(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        found.append(module)
+        read = args[0] if args else kwargs["hidden_states"]
+        if isinstance(output, Mapping):
+            return {**output, next(iter(output)): read}
+        return (read, *output[1:]) if isinstance(output, tuple) else read
+
+    with ExitStack() as hooks:
+        for number, block in enumerate(_blocks(model)):
+            if number in numbers:
+                hooks.callback(block.register_forward_hook(passed, with_kwargs=True).remove)
+        yield found

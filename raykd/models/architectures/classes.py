@@ -1,0 +1,105 @@
+"""Which classes Transformers has for a model type: its configuration, and a model for each head."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from raykd.data.task_kinds import ENCODER_KINDS, KINDS, task_kind
+from raykd.errors import SpecError
+from raykd.registry import suggestion
+
+
+def is_known(model_type: str) -> bool:
+    """Whether Transformers has an architecture of this name."""
+    return model_type in _configurations()
+
+
+def model_type_of(name: str) -> str:
+    """The model type that a name means, ``xlm_roberta`` for ``xlm-roberta``; empty for none."""
+    spelled = (name, name.replace("_", "-"), name.replace("-", "_"))
+    return next((one for one in spelled if is_known(one)), "")
+
+
+def config_class(model_type: str) -> Any:  # a PreTrainedConfig subclass
+    """The configuration class of a model type.
+
+    Raises:
+        SpecError: Transformers has no such architecture, or it is more than a language model.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if not is_known(model_type):
+        raise unknown(model_type)
+    found = CONFIG_MAPPING[model_type]
+    if parts := getattr(found, "sub_configs", None):
+        raise SpecError(
+            f"a {model_type} is made of several models ({', '.join(parts)}), raykd reads language "
+            "models only",
+            hint="save its language model alone, with the model_type of that part",
+        )
+    return found
+
+
+@functools.cache
+def heads(model_type: str) -> tuple[str, ...]:
+    """Kinds of task that a model type has a head for, in the order of `KINDS`.
+
+    An encoder-decoder serves what is answered with text. A model that guesses hidden tokens is an
+    encoder: it sees the tokens after each, and the library's decoder of it is another model. Heads
+    on a body that is called differently (spans of a Llama) are left out: no weights fit both.
+    """
+    found = {kind for kind in KINDS if model_type in _names(kind)}
+    if "seq2seq" in found:
+        return ("seq2seq",)
+    if "masked_lm" in found:
+        found &= {*ENCODER_KINDS}
+    ordered = [kind for kind in KINDS if kind in found]
+    body = {kind: head_class(model_type, kind).base_model_prefix for kind in ordered}
+    return tuple(kind for kind in ordered if body[kind] == body[ordered[-1]])
+
+
+def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
+    """The model class of a type with the head for a kind of task, which it has."""
+    from transformers.models.auto import modeling_auto
+
+    table: Any = getattr(modeling_auto, task_kind(kind).auto_mapping)
+    found = table[config_class(model_type)]
+    return found[0] if isinstance(found, tuple) else found
+
+
+def unknown(model_type: str) -> SpecError:
+    """That there is no architecture of this name."""
+    from transformers import __version__
+
+    near = suggestion(model_type, list(_configurations()))
+    return SpecError(
+        f"models of type '{model_type}' are not known to Transformers {__version__}",
+        hint=near or "choose a model whose type is a part of Transformers",
+    )
+
+
+def _configurations() -> Mapping[str, str]:
+    from transformers.models.auto import configuration_auto
+
+    names: Mapping[str, str] = vars(configuration_auto)["CONFIG_MAPPING_NAMES"]
+    return names
+
+
+def _names(kind: str) -> Mapping[str, Any]:
+    from transformers.models.auto import modeling_auto
+
+    names: Mapping[str, Any] = getattr(modeling_auto, f"{task_kind(kind).auto_mapping}_NAMES")
+    return names
+
+
+def takes(model_class: Any, argument: str) -> bool:
+    """Whether the forward pass of a model class has an argument."""
+    return argument in _arguments(model_class)
+
+
+@functools.cache
+def _arguments(model_class: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(model_class.forward).parameters)

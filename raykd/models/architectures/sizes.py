@@ -1,0 +1,55 @@
+"""Names of sizes in the configurations of Transformers: which entries a size is written to."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers",
+               "encoder_layers", "decoder_layers"),
+    "hidden": ("hidden_size", "d_model", "n_embd", "dim", "embedding_size", "word_embed_proj_dim",
+               "pooler_hidden_size"),
+    "heads": ("num_attention_heads", "num_heads", "n_head", "n_heads", "num_key_value_heads",
+              "num_kv_heads", "encoder_attention_heads", "decoder_attention_heads"),
+    "head": ("head_dim", "d_kv"),
+    "intermediate": ("intermediate_size", "n_inner", "d_ff", "hidden_dim", "ffn_dim",
+                     "encoder_ffn_dim", "decoder_ffn_dim", "ffn_hidden_size",
+                     "moe_intermediate_size", "shared_expert_intermediate_size"),
+    "spread": ("initializer_range", "init_std"),
+    "positions": ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings",
+                  "max_decoder_position_embeddings"),
+}  # fmt: skip
+"""Entries by size. Those that an architecture has are written, all of them: ``d_model`` and
+``d_kv`` of a T5, the key-value heads of a Qwen3, the width of an ELECTRA's embedding."""
+
+_DROPOUT = re.compile(r"dropout|pdrop|drop_?out")
+_NO_SIZE = ("float", "int")
+
+
+def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
+    """The entries that an architecture has for each size, the standard one first.
+
+    Args:
+        config_class: A ``PreTrainedConfig`` subclass.
+
+    Returns:
+        By size: those of `NAMES`, and ``dropout`` for all probabilities of a dropout.
+    """
+    declared = {field.name: field for field in dataclasses.fields(config_class)}
+    found = {size: tuple(n for n in names if n in declared) for size, names in NAMES.items()}
+    plain = config_class()
+    found["dropout"] = tuple(
+        name
+        for name in declared
+        if _DROPOUT.search(name) and type(getattr(plain, name)).__name__ in _NO_SIZE
+    )
+    return {size: names for size, names in found.items() if names}
+
+
+def standard_name(config_class: Any, name: str) -> str:
+    """What an architecture calls a standard entry such as ``num_hidden_layers``."""
+    mapped: str = config_class.attribute_map.get(name, name)
+    return mapped

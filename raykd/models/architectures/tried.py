@@ -1,0 +1,75 @@
+"""Architectures that were tried, each on a tiny random model, and what was found of them.
+
+``python -m raykd.models.architectures.tried`` writes the table again; a test holds it against what
+the probes say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raykd.models.architectures.probe import Capabilities, capabilities
+from raykd.models.base import RandomInitConfig
+from raykd.models.families.base import family_named
+from raykd.registry import TRIED
+
+ENCODERS = (
+    "bert", "roberta", "xlm-roberta", "distilbert", "electra", "albert", "mpnet", "deberta",
+    "deberta-v2", "modernbert", "camembert", "convbert", "mobilebert", "squeezebert", "nomic_bert",
+    "eurobert", "roformer", "funnel", "xlnet", "megatron-bert", "ernie",
+)  # fmt: skip
+DECODERS = (
+    "gpt2", "gpt_neo", "gpt_neox", "llama", "qwen2", "qwen3", "mistral", "phi", "phi3", "gemma",
+    "gemma2", "gemma3_text", "olmo", "olmo2", "smollm3", "granite", "cohere", "falcon", "opt",
+    "bloom", "stablelm", "starcoder2", "mamba", "qwen3_moe", "mixtral", "glm4", "exaone4",
+    "ernie4_5",
+)  # fmt: skip
+ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5", "led")
+CLASSIFIERS = ("gpt2", "llama", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "opt")
+"""Decoders with a head for classes."""
+CASES = (
+    *((name, "classification") for name in ENCODERS),
+    ("modernbert", "masked_lm"), ("electra", "masked_lm"), ("xlm-roberta", "masked_lm"),
+    *((name, "causal_lm") for name in DECODERS),
+    *((name, "seq2seq") for name in ENCODER_DECODERS),
+    *((name, "classification") for name in CLASSIFIERS),
+)  # fmt: skip
+"""Architecture and kind of task."""
+
+
+def sizes(name: str) -> RandomInitConfig:
+    """Those of a tiny model."""
+    return RandomInitConfig(
+        family=name, layers=4, hidden=16, heads=2, intermediate=24, max_positions=24, dropout=0.0
+    )
+
+
+def config(name: str, kind: str) -> Any:
+    """The configuration of a tiny model of an architecture."""
+    return family_named(name).config(sizes(name), 60, kind, 3 if kind == "classification" else 1)
+
+
+def entry(found: Capabilities) -> dict[str, Any]:
+    """What was found, as the table keeps it."""
+    return {"refused": found.refused, "lacks": dict(found.lacks)}
+
+
+def table() -> Mapping[str, Mapping[str, Any]]:
+    """What was found, by architecture and kind of task."""
+    found: Mapping[str, Mapping[str, Any]] = json.loads(TRIED.read_text(encoding="utf-8"))
+    return found
+
+
+def write() -> None:
+    """Try all of them, and write the table."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, kind in CASES:
+        found.setdefault(name, {})[kind] = entry(capabilities(config(name, kind)))
+    Path(TRIED).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
