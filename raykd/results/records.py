@@ -29,6 +29,7 @@ class Evaluation:
         seconds: Since the trial began.
         metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
+        micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Evaluation:
     seconds: float
     metrics: Mapping[str, float]
     terms: Mapping[str, float]
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
