@@ -15,6 +15,7 @@ from raykd.results.data_caveats import (
     teacher_rows,
     weak_teacher,
 )
+from raykd.results.micro_batches import cut_batches
 from raykd.results.precision import mixed_precision
 from raykd.results.records import Status, SweepResult
 from raykd.results.stats import MIN_SEEDS
@@ -279,7 +280,7 @@ _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, _lost_confirm, teacher_rows, _few_seeds, _undecided, weak_teacher,
     _same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt, _unfinished,
-    _missing, _other_runs, mixed_precision,
+    _missing, _other_runs, mixed_precision, cut_batches,
 )  # fmt: skip
 
 

@@ -70,6 +70,9 @@ class TrialResult:
         checkpoint: Folder of the saved student, relative to the run folder, or empty.
         precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
             before it was recorded.
+        micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
+        batch_wide: What the method made of each micro batch in place of the batch, where it was
+            computed in several and that is so.
     """
 
     sweep: str
@@ -96,6 +99,8 @@ class TrialResult:
     traceback: str = ""
     checkpoint: str = ""
     precision: str = ""
+    micro_batch: int = 0
+    batch_wide: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -162,6 +162,7 @@ class _Training:
         self.total = settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.module, settings, self.total)
         self.loss_tracker = LossTracker(self.world)
+        self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
         self.history: list[Evaluation] = []
         self.began = self.saved = time.monotonic()
@@ -228,7 +229,7 @@ class _Training:
                 job.model,
                 job.task,
                 job.validation,
-                InferenceSetup(job.settings, job.collator, self.world),
+                self.inference,
                 texts=job.task.metric in job.task.text_metrics,
             )
             if job.validation is not None

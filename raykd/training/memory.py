@@ -17,7 +17,15 @@ _WORDS = (
 
 
 class OutOfMemory(TrialError):
-    """Memory ran out on a rank; every rank raises it at the same place of a step."""
+    """Memory ran out on a rank; every rank raises it at the same place.
+
+    Args:
+        reason: What said so.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"memory ran out: {reason}", hint="take shorter rows or a smaller model")
+        self.reason = reason
 
 
 def ran_out(exc: BaseException) -> str:
