@@ -35,6 +35,7 @@ class ParamInfo:
         choices: Allowed values, empty when any.
         help: One sentence.
         symbol: The paper's name for it, or empty.
+        words: Texts that are allowed beside values of `type`, such as ``auto``.
     """
 
     name: str
@@ -47,9 +48,14 @@ class ParamInfo:
     choices: tuple[Scalar, ...]
     help: str
     symbol: str
+    words: tuple[str, ...] = ()
 
     def bounds(self) -> str:
-        """The allowed values in words: ``[0, 1]``, ``> 0``, ``cos or l2``."""
+        """The allowed values in words: ``[0, 1]``, ``> 0``, ``cos or l2``, ``auto or >= 1``."""
+        return " or ".join((*self.words, self._values()))
+
+    def _values(self) -> str:
+        """The same for values that are no word."""
         if self.choices:
             return " or ".join(show(c) for c in self.choices)
         if self.type is bool:
@@ -66,8 +72,11 @@ class ParamInfo:
         """Why a value cannot be used, or an empty string."""
         if value is None:
             return "" if self.optional else f"'{self.name}' may not be null"
+        if value in self.words and isinstance(value, str):
+            return ""
         if not self._fits_type(value):
-            return f"'{self.name}' must be {_TYPE_WORDS[self.type]}, got {show(value)}"
+            allowed = " or ".join((*self.words, _TYPE_WORDS[self.type]))
+            return f"'{self.name}' must be {allowed}, got {show(value)}"
         if self.choices and value not in self.choices:
             return f"'{self.name}' must be {self.bounds()}, got {show(value)}"
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -88,7 +97,7 @@ class ParamInfo:
         above = self.high is not None and number > self.high
         if not below and not above:
             return ""
-        span = self.bounds()
+        span = self._values()
         verb = "lie in" if span[0] in "[(" else "be"
         return f"'{self.name}' must {verb} {span}, got {typed}"
 
@@ -125,7 +134,8 @@ def param(
         low: Smallest allowed value.
         high: Largest allowed value.
         open: Exclude `low` itself.
-        choices: The only allowed values.
+        choices: The only allowed values; of a field that holds a number or a text, as in
+            ``int | str``, the only texts.
         symbol: What the paper calls it.
     """
     meta = {
@@ -153,6 +163,11 @@ def describe(cls: type[Any]) -> tuple[ParamInfo, ...]:
 def _info(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> ParamInfo:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = [t for t in options if t is not types.NoneType]
+    meta = dict(field.metadata)
+    words: tuple[str, ...] = ()
+    if len(kinds) == 2 and str in kinds and meta.get("choices"):
+        kinds.remove(str)
+        words, meta["choices"] = meta["choices"], ()
     if len(kinds) != 1 or kinds[0] not in _TYPE_WORDS:
         raise SpecError(
             f"parameter '{field.name}' of {cls.__module__} must be float, int, bool or str, or None"
@@ -167,7 +182,8 @@ def _info(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> ParamInfo
         type=kinds[0],
         optional=types.NoneType in options,
         default=field.default,  # type: ignore[arg-type]  # param() always gives one
-        **field.metadata,
+        words=words,
+        **meta,
     )
 
 

@@ -9,7 +9,7 @@ on taking the interpreter from each other than on tensors of this size.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -65,6 +65,10 @@ class ThreadContext(DistributedContext):
         found = self.meeting.exchange(self.rank, tensor.clone())
         assert len({t.shape for t in found}) == 1, "a collective needs equal shapes"
         return found
+
+    def equalise(self, tensors: Iterable[Tensor]) -> None:
+        for tensor in tensors:
+            tensor.copy_(self.gather_tensors(tensor)[0])
 
     def sum(self, tensor: Tensor) -> Tensor:
         return tensor.copy_(torch.stack(self.gather_tensors(tensor)).sum(dim=0))

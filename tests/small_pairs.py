@@ -38,6 +38,7 @@ from raykd.models.load import build_model, model_dims
 from raykd.params import Scalar, build
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob
+from raykd.training.micro_batches import MicroBatch, MicroBatches
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
 
@@ -140,6 +141,16 @@ class SmallPair:
             model, method, self.task, read, precision=precision, world=world,
             text_ends=TextEnds(end=END, pad=PAD),
         ).train()  # fmt: skip
+
+    def parts(
+        self, method: Method[Any], rows: Array, world: DistributedContext, passes: int = 1
+    ) -> list[MicroBatch]:
+        """A batch cut for so many passes; as many as it has rows for."""
+        largest = -(-len(rows) // world.size)
+        settings = TrainSettings(batch_size=len(rows), micro_batch=-(-largest // passes))
+        cut = MicroBatches(settings, self.read_by(method), self.collator(method), world)
+        [(_, parts)] = cut.of([rows])
+        return parts
 
     def job(
         self, method: Method[Any], model: nn.Module, world: DistributedContext, **changes: Any

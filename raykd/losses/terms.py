@@ -18,6 +18,19 @@ Count = Tensor | float
 
 
 @dataclass(frozen=True, slots=True)
+class Items:
+    """What a mean is over, where it is not over things that belong to the rows of a batch.
+
+    Attributes:
+        count: How many.
+        of_batch: See `Mean`.
+    """
+
+    count: Count
+    of_batch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Mean:
     """A mean over some things of a batch, and how many of them there were.
 

@@ -21,6 +21,12 @@ class SingleProcess:
     size: int = 1
     rows: Array | None = None
     takes_part: bool = True
+    number: int = 0
+    share: float = 1.0
+
+    def at(self, number: int) -> SingleProcess:
+        """The same: there is one pass."""
+        return self
 
     def all_reduce(self, values: Tensor) -> Tensor:
         """The values themselves."""
@@ -38,7 +44,8 @@ class SingleProcess:
 class Ranks(Protocol):
     """The processes that train one model together, as far as a method has to know of them.
 
-    Of the rows of the present batch, rank r has every `size`-th one, from the r-th on.
+    A batch is computed as a whole, or in micro batches, one after the other. Of the rows of each of
+    them rank r has every `size`-th one, from the r-th on.
     """
 
     @property
@@ -53,12 +60,26 @@ class Ranks(Protocol):
 
     @property
     def rows(self) -> Array | None:
-        """Row numbers of the present batch on all ranks; None outside of a training."""
+        """Row numbers of the whole batch on all ranks; None outside of a training."""
         ...
 
     @property
     def takes_part(self) -> bool:
-        """Whether this rank has rows of the present batch; one that has none computes one row."""
+        """Whether this rank has rows of what is computed; one that has none computes one row."""
+        ...
+
+    @property
+    def number(self) -> int | None:
+        """Of the micro batch that is computed, from 0; None in `Method.prepare`."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Of this micro batch in the rows of the batch."""
+        ...
+
+    def at(self, number: int) -> Ranks:
+        """The same in the pass of one micro batch."""
         ...
 
     def all_reduce(self, values: Tensor) -> Tensor:
@@ -70,10 +91,10 @@ class Ranks(Protocol):
         ...
 
     def all_gather(self, values: Tensor) -> Tensor:
-        """One value per row of the batch to those of all ranks, rank after rank.
+        """One value per row of the micro batch to those of all ranks, rank after rank.
 
-        A loss of all of them is the same on every rank, and is given as ``Mean(loss, 1.0)`` with
-        `of_batch` off; its gradient then is that of one process with all rows.
+        A loss of all of them is the same on every rank, and is given as ``Mean(loss, ranks.share)``
+        with `of_batch` off; its gradient then is that of one process with all rows.
 
         Args:
             values: ``[B, ...]``, what this rank has for its rows.

@@ -8,7 +8,7 @@ Ray.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -18,6 +18,8 @@ from raykd.data.base import Array, Batch
 from raykd.data.kinds.base import TaskKind
 from raykd.data.task_kinds import ROW_KINDS, task_kind
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import Count
+from raykd.losses.terms import Items as Items
 from raykd.losses.terms import LossTerms as LossTerms
 from raykd.losses.terms import Mean as Mean
 from raykd.methods._model_functions import OnlineTeacherFn as OnlineTeacherFn
@@ -161,7 +163,9 @@ class Method(ABC, Generic[P]):
         kinds: Names of the kinds of task it can serve.
         view: Name of the view of the rows that it learns from and is scored on; empty: the
             rows as they are.
-        ranks: The processes that train the student together; the loop sets them before each step.
+        batch_wide: What it makes of the items of a batch together, which is that of each micro
+            batch when a batch is computed in several; empty where all terms are means over items.
+        ranks: The processes that train the student together; the loop sets them before each pass.
 
     Args:
         params: Its coefficients.
@@ -173,6 +177,7 @@ class Method(ABC, Generic[P]):
     requires: ClassVar[OutputSpec]
     kinds: ClassVar[tuple[str, ...]] = ROW_KINDS
     view: ClassVar[str] = ""
+    batch_wide: ClassVar[str] = ""
     ranks: Ranks = SingleProcess()
 
     def __init__(self, params: P, context: DistillationContext) -> None:
@@ -286,6 +291,31 @@ class Method(ABC, Generic[P]):
             state: The same names and values; tensors are on the CPU.
         """
 
+    def prepare(
+        self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn
+    ) -> Sequence[Batch]:
+        """Called once before the passes of a step; what `step` reads in place of each micro batch.
+
+        Here is the place for what is decided or sampled once per step, without gradient.
+
+        Args:
+            batches: The micro batches; one where the batch is computed as a whole.
+            student: The student.
+            teacher: The teacher.
+        """
+        return batches
+
+    def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
+        """What each `Mean` that `step` gives for a batch is over, by name, metrics included.
+
+        It is asked before the first of several passes, because the mean over all of them needs to
+        know how much there is. Terms and metrics that are plain tensors are not named.
+
+        Args:
+            batch: A micro batch as `prepare` returned it.
+        """
+        return {}
+
     @abstractmethod
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms to minimise for one batch.
@@ -297,5 +327,5 @@ class Method(ABC, Generic[P]):
         """
 
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
-        """One step; override only when the method changes what a step is."""
+        """One pass over a micro batch; override only when the method changes what a step is."""
         return self.loss(batch, student(batch), teacher(batch))

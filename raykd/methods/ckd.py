@@ -25,7 +25,7 @@ from raykd.losses.relations import (
     window_cells,
     window_relation,
 )
-from raykd.losses.terms import Term
+from raykd.losses.terms import Count
 from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -234,74 +234,89 @@ class ContextualKD(Method[Params]):
             context_padding=self._context_padding(),
         )
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Pairs and triples of the tokens of a row, positions of windows, and tokens."""
+        p, valid = self.params, batch.attention_mask.bool()
+        over: dict[str, Count] = {}
+        if self._weights["wrdist"]:
+            over["wrdist"] = cells(valid, 2)
+        if self._weights["wrangle"]:
+            over["wrangle"] = (
+                cells(valid, 3)
+                if p.window is None
+                else window_cells(valid, window=p.window, mask_neighbours=p.mask_neighbours)
+            )
+        # Every token has as many pairs and triples of layers.
+        return {**over, "ltrdist": valid.sum(), "ltrangle": valid.sum()}
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         terms = task_and_distil(self.params.alpha, student, teacher, self._distance)
+        counts, mask = self.counts(batch), batch.attention_mask
+        found: dict[str, Tensor] = {}
         if self._uses_words:
-            terms |= self._word_terms(batch.attention_mask, student, teacher)
+            found |= self._word_terms(mask, student, teacher)
         if self._uses_tokens:
-            terms |= self._token_terms(batch.attention_mask, student, teacher)
+            found |= self._token_terms(mask, student, teacher)
+        for name, value in found.items():
+            terms[name] = self._weights[name] * Mean(value, counts[name])
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         loss = soft_cross_entropy if self.context.task_kind.is_categorical else scaled_mse
         return loss(student, teacher, temperature=self.params.temperature)
 
-    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
+    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs, context_padding = self._word_layers, self._context_padding()
         student_gram = word_gram(
             [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
         )
         teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[0], mask)
-        terms: dict[str, Term] = {}
-        if weight := self._weights["wrdist"]:
-            terms["wrdist"] = weight * self._pairs(student_gram, teacher_gram)
-        if weight := self._weights["wrangle"]:
-            terms["wrangle"] = weight * self._word_angles(student_gram, teacher_gram)
-        return terms
+        found: dict[str, Tensor] = {}
+        if self._weights["wrdist"]:
+            found["wrdist"] = self._pairs(student_gram, teacher_gram)
+        if self._weights["wrangle"]:
+            found["wrangle"] = self._word_angles(student_gram, teacher_gram)
+        return found
 
-    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Term]:
+    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = self._token_layers
         student_gram = layer_gram([student.hidden(k) for k in pairs.student], mask)
         teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[1], mask)
-        terms: dict[str, Term] = {}
-        if weight := self._weights["ltrdist"]:
-            terms["ltrdist"] = weight * self._pairs(student_gram, teacher_gram)
-        if weight := self._weights["ltrangle"]:
-            angles = triple_relation(student_gram, teacher_gram, lossfunc=self.params.lossfunc_a)
-            terms["ltrangle"] = weight * Mean(angles, cells(student_gram.valid, 3))
-        return terms
+        found: dict[str, Tensor] = {}
+        if self._weights["ltrdist"]:
+            found["ltrdist"] = self._pairs(student_gram, teacher_gram)
+        if self._weights["ltrangle"]:
+            lossfunc = self.params.lossfunc_a
+            found["ltrangle"] = triple_relation(student_gram, teacher_gram, lossfunc=lossfunc)
+        return found
 
     def _teacher_transforms(self) -> tuple[WordGram, LayerGram]:
         """What is read of the teacher for the WR and for the LTR terms."""
         words = WordGram(self._word_layers.teacher, self._context_padding())
         return words, LayerGram(self._token_layers.teacher)
 
-    def _pairs(self, student_gram: Gram, teacher_gram: Gram) -> Mean:
+    def _pairs(self, student_gram: Gram, teacher_gram: Gram) -> Tensor:
         p = self.params
-        found = pair_relation(
+        return pair_relation(
             student_gram,
             teacher_gram,
             distance=p.distance,
             lossfunc=p.lossfunc_d,
             distnorm=p.distnorm,
         )
-        return Mean(found, cells(student_gram.valid, 2))
 
-    def _word_angles(self, student_gram: Gram, teacher_gram: Gram) -> Mean:
+    def _word_angles(self, student_gram: Gram, teacher_gram: Gram) -> Tensor:
         p = self.params
         if p.window is None:
-            found = triple_relation(student_gram, teacher_gram, lossfunc=p.lossfunc_a)
-            return Mean(found, cells(student_gram.valid, 3))
-        found = window_relation(
+            return triple_relation(student_gram, teacher_gram, lossfunc=p.lossfunc_a)
+        return window_relation(
             student_gram,
             teacher_gram,
             window=p.window,
             lossfunc=p.lossfunc_a,
             mask_neighbours=p.mask_neighbours,
         )
-        over = window_cells(student_gram.valid, window=p.window, mask_neighbours=p.mask_neighbours)
-        return Mean(found, over)
 
     def _context_padding(self) -> int:
         """Padding positions that count as neighbours in the window."""

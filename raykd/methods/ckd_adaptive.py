@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raykd.data.base import Batch
+from raykd.losses.terms import Count
 from raykd.methods import ckd
 from raykd.methods.base import (
     DistillationContext,
@@ -119,6 +120,10 @@ class AdaptiveCKD(Method[Params]):
         only_widths = epoch < self.params.width_epochs
         self._active = tuple(p for p in self._all if p.depth == 1 or not only_widths)
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """What the whole student counts: every subnet counts the same."""
+        return self._of_depth[1.0].counts(batch)
+
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """The terms of every subnet, added up."""
         teacher_outputs = teacher(batch)
@@ -130,7 +135,7 @@ class AdaptiveCKD(Method[Params]):
                 .loss(batch, student_outputs, teacher_outputs)
                 .means.items()
             ):
-                # Every subnet counts the same items, or a fixed number of layers times as many.
+                # Every subnet counts the same items.
                 total[name] = total[name] + term if name in total else term
         return LossTerms(**total)
 

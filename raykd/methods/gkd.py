@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,8 @@ class GKD(Method[Params]):
     reference = "https://arxiv.org/abs/2306.13649"
     requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
+    _own = False
+    """Whether the responses of the present step are the student's own."""
 
     def unused(self) -> Mapping[str, str]:
         """What belongs to steps that are never taken, and to a divergence of weight 0."""
@@ -83,18 +85,25 @@ class GKD(Method[Params]):
             student.lazy_logits, labels, teacher.target if ratio > 0 else None, ratio, of
         )
 
-    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
+    def prepare(
+        self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn
+    ) -> Sequence[Batch]:
         """Sample responses for the whole batch on all ranks, or take those of the task."""
         p = self.params
         # Drawn on every rank, so that the generators stay in step, and decided by the first.
-        if self.ranks.broadcast(torch.rand(()).item()) >= p.lmbda:
-            return self.loss(batch, student(batch), teacher(batch))
+        self._own = self.ranks.broadcast(torch.rand(()).item()) < p.lmbda
+        if not self._own:
+            return batches
         sampling = Sampling(max_new_tokens=p.max_new_tokens, temperature=p.sampling_temperature)
-        own = student.generate(batch, sampling)
-        labels = own.labels[own.labels != NO_LABEL]
+        return [student.generate(batch, sampling) for batch in batches]
+
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
+        """The divergence on the student's own text, or both terms on that of the task."""
+        if not self._own:
+            return self.loss(batch, student(batch), teacher(batch))
+        labels = batch.labels[batch.labels != NO_LABEL]
         (of,) = self.divergences()
-        found = weighted(student(own).lazy_logits, labels, teacher(own).target, 1.0, of)
-        return found
+        return weighted(student(batch).lazy_logits, labels, teacher(batch).target, 1.0, of)
 
 
 METHOD = GKD

@@ -9,8 +9,8 @@ Axes: B response, S position of a response, M token, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -23,12 +23,14 @@ from raykd.losses import policy
 from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
-from raykd.losses.terms import Term
+from raykd.losses.terms import Count, Term
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods._ranks import Ranks
+from raykd.methods._rollout import Rollout, Sampled
 from raykd.methods._tokens import weighted
 from raykd.methods.base import (
     DistillationContext,
+    Items,
     LossTerms,
     Mean,
     Method,
@@ -77,74 +79,13 @@ class Params:
     )
 
 
-_OWN = ("mask", "ids", "old", "weight", "advantage", "reward")
-_READ = ("input_ids", "attention_mask", "token_type_ids", "labels", "index")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rollout:
-    """Responses that were sampled, and what is known of them.
-
-    Attributes:
-        batch: Prompts with the responses.
-        mask: 1 = token of a response, ``[B, S]``.
-        ids: Their tokens, ``[M]``.
-        old: Log-probability to the student that sampled, ``[B, S]``.
-        weight: Of importance, ``[B, S]``.
-        advantage: Whitened, ``[B, S]``.
-        reward: Mean reward of a token, before it is scaled; a scalar.
-        counts: 1, or 0 for that of a rank which had no rows of the batch that was sampled for.
-    """
-
-    batch: Batch
-    mask: Tensor
-    ids: Tensor
-    old: Tensor
-    weight: Tensor
-    advantage: Tensor
-    reward: Tensor
-    counts: float = 1.0
-
-    def mean(self, value: Tensor) -> Mean:
-        """A mean over its tokens, which belong to the batch that it was sampled for."""
-        return Mean(value, self.counts * len(self.ids), of_batch=False)
-
-    def logged(self) -> dict[str, Term]:
-        """Its metrics."""
-        lengths = Mean(
-            self.mask.sum(dim=1).float().mean(), self.counts * len(self.mask), of_batch=False
-        )
-        return {"reward": self.mean(self.reward), "rollout_length": lengths}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
-        own = {name: getattr(self, name) for name in _OWN}
-        read = {f"batch.{name}": getattr(self.batch, name) for name in _READ}
-        return {**own, **read, "counts": torch.tensor(self.counts)}
-
-    @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Rollout:
-        """From what `tensors` gave."""
-        ids, mask, kinds, labels, index = (tensors[f"batch.{name}"] for name in _READ)
-        batch = Batch(
-            input_ids=ids, attention_mask=mask, token_type_ids=kinds, labels=labels, index=index
-        )
-        own = {name: tensors[name] for name in _OWN}
-        return cls(batch=batch, **own, counts=float(tensors["counts"]))
-
-    def to(self, device: torch.device) -> Rollout:
-        """The same on a device."""
-        if self.ids.device == device:
-            return self
-        moved = {name: getattr(self, name).to(device) for name in _OWN}
-        return replace(self, batch=self.batch.to(device), **moved)
-
-
 class MiniLLM(Method[Params]):
     """Policy gradient on sampled responses, the exact single step, and the task's own responses.
 
     With several ranks each samples responses to its own rows; advantages are centred over those of
-    all ranks, as the authors do, and every term is a mean over the tokens of all ranks.
+    all ranks, as the authors do, and every term is a mean over the tokens of all ranks. With micro
+    batches all responses of a step are sampled before its first pass, so that they are centred
+    together; what is learnt from is the same.
     """
 
     title = "policy gradient on the student's own text, rewarded by the teacher"
@@ -155,6 +96,7 @@ class MiniLLM(Method[Params]):
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)
         self._rollout: Rollout | None = None
+        self._parts: list[Rollout] = []
         self._left = 0
 
     def refusal(self) -> str:
@@ -203,23 +145,50 @@ class MiniLLM(Method[Params]):
             self._left = int(state["left"])
             self._rollout = Rollout.of_tensors(state)
 
-    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
-        """Sample when there is nothing left to learn from; then one step on what was sampled."""
-        p = self.params
+    def prepare(
+        self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn
+    ) -> Sequence[Batch]:
+        """Sample when there is nothing left to learn from; then deal out what was sampled."""
         if self._rollout is None or self._left == 0:
-            self._rollout = self._sample(batch, student, teacher)
-            self._left = p.ppo_epochs
+            self._rollout = self._sample(batches, student, teacher)
+            self._left = self.params.ppo_epochs
         # One that goes on from a saved state is still on the CPU.
-        self._rollout = self._rollout.to(batch.labels.device)
+        self._rollout = self._rollout.to(batches[0].labels.device)
         self._left -= 1
-        terms, metrics = self._policy_terms(self._rollout, student, teacher)
-        metrics |= self._rollout.logged()
+        self._parts = self._rollout.split(len(batches))
+        return batches
+
+    def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
+        """Tokens of the responses, and how many there are; the text is what the task counts."""
+        rollout = self._present()
+        by_token = ("responses", "policy", "single_step", "reward")
+        return {
+            **dict.fromkeys(by_token, Items(rollout.tokens)),
+            "rollout_length": Items(rollout.rows),
+        }
+
+    def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
+        """One pass on what was sampled, and on the task's own responses."""
+        p, rollout = self.params, self._present()
+        terms, metrics = self._policy_terms(rollout, student, teacher)
+        metrics |= rollout.logged()
         if p.lm_coef > 0:
             plain = self.loss(batch, student(batch, dropout=False), teacher(batch))
             terms["text"] = p.lm_coef * cast(Mean, plain.means["loss"])
         return LossTerms(metrics, **terms)
 
-    def _sample(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Rollout:
+    def _present(self) -> Rollout:
+        return self._parts[self.ranks.number or 0]
+
+    def _sample(
+        self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn
+    ) -> Rollout:
+        """Responses to the rows of this rank; those to a row that stands in count nothing."""
+        own = [batch for k, batch in enumerate(batches) if self.ranks.at(k).takes_part]
+        sampled = [self._respond(batch, student, teacher) for batch in own or batches[:1]]
+        return rollout_of(sampled, self.params, self.ranks)
+
+    def _respond(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Sampled:
         p = self.params
         assert isinstance(teacher, OnlineTeacherFn)
         sampling = Sampling(
@@ -234,7 +203,7 @@ class MiniLLM(Method[Params]):
             shared = self.context.shared_vocabulary
             student_logits = student(written, dropout=False).lazy_logits.first(shared)
             teacher_logits = teacher(written).lazy_logits.first(shared)
-            return rollout_of(written, student_logits, teacher_logits, p, self.ranks)
+            return sampled_of(written, student_logits, teacher_logits, p)
 
     def _policy_terms(
         self, rollout: Rollout, student: StudentFn, teacher: TeacherOutputsFn
@@ -250,43 +219,51 @@ class MiniLLM(Method[Params]):
         return {"responses": rollout.mean(total)}, metrics
 
 
-def rollout_of(
-    written: Batch,
-    student_logits: LazyLogits,
-    teacher_logits: LazyLogits,
-    params: Params,
-    ranks: Ranks,
-) -> Rollout:
-    """What is learnt from of responses that were sampled.
+def sampled_of(
+    written: Batch, student_logits: LazyLogits, teacher_logits: LazyLogits, params: Params
+) -> Sampled:
+    """What is known of responses that were sampled.
 
     Args:
         written: Prompts with the responses.
         student_logits: Scores of the student that sampled, for the tokens of the responses.
         teacher_logits: Scores of the teacher.
         params: Coefficients.
-        ranks: Advantages are centred over the responses of all of them.
     """
-    p = params
     has_label = written.labels != NO_LABEL
     ids = written.labels[has_label]
     counts = has_label.sum(dim=1)
-    places = torch.arange(p.max_new_tokens, device=counts.device)
+    places = torch.arange(params.max_new_tokens, device=counts.device)
     mask = (places < counts[:, None]).long()
-    old = _spread(chosen(student_logits, ids, p.temperature), mask)
-    likely = _spread(chosen(teacher_logits, ids, 1.0), mask)
-    heated = _spread(chosen(teacher_logits, ids, p.temperature), mask)
-    reward = policy.rewards(likely, old, scaling=p.reward_scaling, clip=p.cliprange_reward)
-    raw = policy.advantages(reward, mask, gamma=p.gamma, length_norm=p.length_norm)
+    return Sampled(
+        batch=written, mask=mask, ids=ids,
+        old=_spread(chosen(student_logits, ids, params.temperature), mask),
+        likely=_spread(chosen(teacher_logits, ids, 1.0), mask),
+        heated=_spread(chosen(teacher_logits, ids, params.temperature), mask),
+    )  # fmt: skip
+
+
+def rollout_of(parts: Sequence[Sampled], params: Params, ranks: Ranks) -> Rollout:
+    """What is learnt from of responses that were sampled.
+
+    Args:
+        parts: Those of this rank.
+        params: Coefficients.
+        ranks: Advantages are centred over the responses of all of them.
+    """
+    p, of = params, Sampled.joined(parts)
+    reward = policy.rewards(of.likely, of.old, scaling=p.reward_scaling, clip=p.cliprange_reward)
+    raw = policy.advantages(reward, of.mask, gamma=p.gamma, length_norm=p.length_norm)
 
     def over_ranks(numbers: Tensor) -> Tensor:
         return ranks.all_reduce(numbers * float(ranks.takes_part))
 
     summing = over_ranks if ranks.size > 1 else None
-    advantage = policy.whitened(raw, mask, over=p.whiten_over, ranks_sum=summing) * mask
+    advantage = policy.whitened(raw, of.mask, over=p.whiten_over, ranks_sum=summing) * of.mask
     return Rollout(
-        batch=written, mask=mask, ids=ids, old=old,
-        weight=policy.importance(old, heated, alpha=p.teacher_mixed_alpha),
-        advantage=advantage, reward=(likely - old).sum() / max(len(ids), 1),
+        batch=of.batch, mask=of.mask, ids=of.ids, old=of.old,
+        weight=policy.importance(of.old, of.heated, alpha=p.teacher_mixed_alpha),
+        advantage=advantage, reward=(of.likely - of.old).sum() / max(len(of.ids), 1),
         counts=float(ranks.takes_part),
     )  # fmt: skip
 

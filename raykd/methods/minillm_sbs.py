@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from raykd.data.base import EXPLAIN, PREDICT, Batch
+from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Batch
 from raykd.losses.targets import Divergence
+from raykd.losses.terms import Count
 from raykd.methods import minillm
-from raykd.methods.base import LossTerms, OutputSpec, StudentFn, TeacherOutputsFn
+from raykd.methods.base import Items, LossTerms, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.methods.step_by_step import Half
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Rationales, RunningModel
@@ -37,6 +39,11 @@ class MiniLLMStepByStep(minillm.MiniLLM):
     def views(self) -> tuple[str, ...]:
         """Rationales."""
         return (EXPLAIN,)
+
+    def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
+        """Those of MiniLLM, and tokens of rationales."""
+        rationales = (batch.views[EXPLAIN].labels != NO_LABEL).sum()
+        return {**super().counts(batch), "rationale": rationales}
 
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """One step of MiniLLM, and one on the rationales of the batch."""

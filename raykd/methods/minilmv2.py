@@ -14,6 +14,7 @@ from torch import Tensor
 from raykd.data.base import Batch
 from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.losses.terms import Count
 from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -98,10 +99,15 @@ class MiniLMv2(Method[Params]):
         """The logits and projections of the student's last block."""
         return self._read(self.context.student.layers - 1, logits=True)
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Tokens."""
+        return {f"{which}_relations": batch.attention_mask.sum() for which in self._used()}
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         terms = task_and_distil(self.params.alpha, student, teacher, self._soft)
         mask, last = batch.attention_mask, self.context.student.layers - 1
+        counts = self.counts(batch)
         for which in self._used():
             found = relation_divergence(
                 student.read(AttentionProjection(last, which)),
@@ -109,7 +115,8 @@ class MiniLMv2(Method[Params]):
                 mask,
                 heads=self._heads,
             )
-            terms[f"{which}_relations"] = self._weights[which] * Mean(found, mask.sum())
+            name = f"{which}_relations"
+            terms[name] = self._weights[which] * Mean(found, counts[name])
         return LossTerms(**terms)
 
     def _used(self) -> list[Which]:

@@ -20,7 +20,7 @@ from raykd.losses.correlation import (
     token_cosine,
 )
 from raykd.losses.logits import soft_kl
-from raykd.losses.terms import Term
+from raykd.losses.terms import Count, Term
 from raykd.methods._soft_targets import unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -78,15 +78,16 @@ class Params:
 class OneToOne(Method[Params]):
     """The task loss and the correlation between paired neurons of the last hidden states.
 
-    A correlation is one over the tokens of a batch. With several ranks each correlates the tokens
-    of its own rows, and the terms are averaged by the tokens of each: a correlation over all ranks
-    would send a matrix of width times width in every step. All other terms do not depend on the
-    number of ranks.
+    A correlation is one over the tokens of a batch. With several ranks, or micro batches, each
+    correlates the tokens of its own rows, and the terms are averaged by the tokens of each: a
+    correlation over all ranks would send a matrix of width times width in every step. All other
+    terms do not depend on the number of ranks or micro batches.
     """
 
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
     requires = OutputSpec(Logits(), *hidden_states("all"))
+    batch_wide = "neurons are correlated over the tokens of each micro batch"
     kinds = tuple(name for name in ENCODER_KINDS if name not in TOKEN_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -172,6 +173,10 @@ class OneToOne(Method[Params]):
         chosen = best_assignment(pearson(torch.cat(student_hidden), torch.cat(teacher_hidden)))
         self._pairs.assignment.copy_(chosen)
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Tokens."""
+        return dict.fromkeys(("corr", "correlation", "mse", "cos"), batch.attention_mask.sum())
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight; the mean correlation of the pairs is a metric."""
         p = self.params
@@ -188,7 +193,7 @@ class OneToOne(Method[Params]):
             teacher_hidden = teacher.hidden(self._last[1])[tokens]
             if p.width_map == "assign":
                 teacher_hidden = teacher_hidden[:, self._pairs.assignment]
-            count = len(student_hidden)
+            count = self.counts(batch)["corr"]
             if p.alpha_corr:
                 corr, similar = self._correlation(batch, student_hidden, teacher_hidden)
                 terms["corr"] = p.alpha_corr * Mean(corr, count)

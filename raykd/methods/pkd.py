@@ -12,6 +12,7 @@ from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import pkd_all, pkd_cls
 from raykd.losses.layers import HIDDEN_STRATEGIES, match_layers
 from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.losses.terms import Count
 from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -74,6 +75,11 @@ class PatientKD(Method[Params]):
         """Logits and matched layers."""
         return OutputSpec(Logits(), *hidden_states(self._pairs.student if self.params.beta else ()))
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Rows, or tokens."""
+        mask = batch.attention_mask
+        return {"patient": len(mask) if self.params.positions == "cls" else mask.sum()}
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         p = self.params
@@ -83,11 +89,11 @@ class PatientKD(Method[Params]):
             teacher_hidden = teacher.stacked(self._pairs.teacher)
             mask = batch.attention_mask
             distance = (
-                Mean(pkd_cls(student_hidden, teacher_hidden), len(mask))
+                pkd_cls(student_hidden, teacher_hidden)
                 if p.positions == "cls"
-                else Mean(pkd_all(student_hidden, teacher_hidden, mask), mask.sum())
+                else pkd_all(student_hidden, teacher_hidden, mask)
             )
-            terms["patient"] = p.beta * distance
+            terms["patient"] = p.beta * Mean(distance, self.counts(batch)["patient"])
         return LossTerms(**terms)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -14,11 +14,18 @@ from raykd.data.task_kinds import CLASS_KINDS, TEXT_KINDS
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
-from raykd.losses.terms import Term
+from raykd.losses.terms import Count, Term
 from raykd.losses.vocabulary import summed
 from raykd.methods._logit_views import at_choices, at_tokens, same_width, spread
 from raykd.methods._soft_targets import unused_temperature
-from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
+from raykd.methods.base import (
+    DistillationContext,
+    Items,
+    LossTerms,
+    Mean,
+    Method,
+    OutputSpec,
+)
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import AnswerChoices
@@ -90,7 +97,8 @@ class SinKD(Method[Params]):
     With several ranks the rows of all of them are transported together, so that the distance is
     that of the whole batch. In the view of tokens each rank transports tokens of its own rows,
     because how many there are is not known beforehand; the distances are averaged by the number of
-    tokens.
+    tokens. Where a batch is computed in micro batches, the rows of each of them are transported
+    among themselves: the distances are added up, or averaged by rows with ``reduction: mean``.
 
     Where text is written, the first two are means over the tokens of the responses, and `view` says
     what is transported. The authors' code transports positions of a sequence there, which is not a
@@ -102,6 +110,7 @@ class SinKD(Method[Params]):
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
     requires = OutputSpec(Logits(), AnswerChoices())
+    batch_wide = "predictions are transported within each micro batch"
     kinds = (*CLASS_KINDS, *TEXT_KINDS)
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
@@ -145,6 +154,15 @@ class SinKD(Method[Params]):
         """Set the temperature of the soft targets."""
         self._heat = annealed(self.params.temperature, epoch, epochs, on=self.params.anneal)
 
+    def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
+        """Tokens that are transported, or the rows of all ranks."""
+        if self.params.beta == 0:
+            return {}
+        if not self._by_token:
+            return {"sinkhorn": Items(self.ranks.share)}
+        labels = (batch.labels != NO_LABEL).sum()
+        return {"sinkhorn": labels.clamp(max=self.params.max_tokens)}
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""
         p = self.params
@@ -156,7 +174,7 @@ class SinKD(Method[Params]):
         if p.beta > 0:
             weight = p.beta * p.sinkhorn_scale
             student_logits, teacher_logits = self._viewed(batch, student, teacher)
-            if self._writes and p.view == "tokens":
+            if self._by_token:
                 found = (
                     self._distance(student_logits, teacher_logits)
                     if len(student_logits)
@@ -168,9 +186,17 @@ class SinKD(Method[Params]):
                     self.ranks.all_gather(student_logits),
                     self.ranks.all_gather(teacher_logits),
                 )
-                whole = Mean(self._distance(student_logits, teacher_logits), 1.0, of_batch=False)
-                terms["sinkhorn"] = weight * whole
+                share = self.ranks.share
+                found = self._distance(student_logits, teacher_logits)
+                # A sum over the rows of a micro batch: the mean over them is taken of what they
+                # would have as the whole batch.
+                whole = found / share if p.reduction == "sum" else found
+                terms["sinkhorn"] = weight * Mean(whole, share, of_batch=False)
         return LossTerms(metrics, **terms)
+
+    @property
+    def _by_token(self) -> bool:
+        return self._writes and self.params.view == "tokens"
 
     def _on_classes(self, student: Outputs, teacher: Outputs) -> dict[str, Term]:
         p = self.params

@@ -18,6 +18,7 @@ from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
+from raykd.losses.terms import Count
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
@@ -195,6 +196,10 @@ class StepByStep(Method[Params]):
         if p.kappa_l == 0 and p.kappa_r == 0:
             return ()
         return (Divergence(kind=p.divergence, beta=p.beta, lam=p.lam),)
+
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Tokens of rationales; labels are what the task counts."""
+        return {"rationale": (batch.views[EXPLAIN].labels != NO_LABEL).sum()}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Labels alone."""

@@ -13,6 +13,7 @@ from raykd.data.task_kinds import ENCODER_KINDS
 from raykd.losses.features import tiny_attention, tiny_hidden
 from raykd.losses.layers import HIDDEN_STRATEGIES, LayerPairs, match_layers
 from raykd.losses.logits import scaled_mse, soft_cross_entropy
+from raykd.losses.terms import Count
 from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -99,26 +100,31 @@ class TinyBert(Method[Params]):
         """The projection between widths, None where they are equal."""
         return self._projection
 
+    def counts(self, batch: Batch) -> Mapping[str, Count]:
+        """Tokens, and pairs of the tokens of a row."""
+        mask = batch.attention_mask
+        tokens, pairs = mask.sum(), mask.sum(dim=1).square().sum()
+        return {"embedding": tokens, "hidden": tokens, "attention": pairs}
+
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        p, mask = self.params, batch.attention_mask
+        p, mask, counts = self.params, batch.attention_mask, self.counts(batch)
         terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.embedding:
             own = self._projected(student.stacked((0,)))
             found = tiny_hidden(own, teacher.stacked((0,)), mask)
-            terms["embedding"] = p.embedding * Mean(found, mask.sum())
+            terms["embedding"] = p.embedding * Mean(found, counts["embedding"])
         if p.hidden:
             student_hidden = self._projected(student.stacked(self._pairs.student))
             teacher_hidden = teacher.stacked(self._pairs.teacher)
             terms["hidden"] = p.hidden * Mean(
-                tiny_hidden(student_hidden, teacher_hidden, mask), mask.sum()
+                tiny_hidden(student_hidden, teacher_hidden, mask), counts["hidden"]
             )
         if p.attention:
             student_maps = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
             teacher_maps = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
-            pairs = mask.sum(dim=1).square().sum()
             terms["attention"] = p.attention * Mean(
-                tiny_attention(student_maps, teacher_maps, mask), pairs
+                tiny_attention(student_maps, teacher_maps, mask), counts["attention"]
             )
         return LossTerms(**terms)
 

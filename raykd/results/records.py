@@ -32,6 +32,7 @@ class Evaluation:
         seconds: Since the trial began.
         metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
+        micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
     """
 
     step: int
@@ -39,6 +40,7 @@ class Evaluation:
     seconds: float
     metrics: Mapping[str, float]
     terms: Mapping[str, float]
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +74,9 @@ class TrialResult:
         precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
             before it was recorded.
         row_outcomes: File with its outcome on each test row, relative to the run folder, or empty.
+        micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
+        batch_wide: What the method made of each micro batch in place of the batch, where it was
+            computed in several and that is so.
     """
 
     sweep: str
@@ -99,6 +104,8 @@ class TrialResult:
     checkpoint: str = ""
     precision: str = ""
     row_outcomes: str = ""
+    micro_batch: int = 0
+    batch_wide: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,8 +43,10 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "per_device_train_batch_size": ("batch_size", "it counts the rows of all workers together"),
     "train_batch_size": ("batch_size", ""),
     "per_device_eval_batch_size": ("eval_batch_size", ""),
+    "per_device_micro_batch_size": ("micro_batch", ""),
+    "micro_batch_size": ("micro_batch", ""),
     "gradient_accumulation_steps": (
-        "batch_size", "gradients are not accumulated: it is the rows of one optimizer step",
+        "micro_batch", "it is the rows of a pass on a worker; batch_size is those of a step",
     ),
     "fp16": ("precision", "it is auto, fp32 or bf16"),
     "bf16": ("precision", "precision: bf16"),

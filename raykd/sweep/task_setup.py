@@ -31,6 +31,7 @@ from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.micro_batch_notes import micro_batch_notes
 from raykd.sweep.settings import pair_settings, role_settings
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.unused_parameters import note_unused
@@ -161,7 +162,7 @@ def _set_up(
         rationale_generation=rationale_generation,
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
-        notes=(*pair.notes, *unused),
+        notes=(*pair.notes, *unused, *micro_batch_notes(spec)),
     )
 
 

@@ -19,6 +19,8 @@ from raykd.results.row_outcomes import write_row_outcomes
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
+from raykd.sweep.micro_batch_notes import batch_wide
+from raykd.training.settings import AUTO
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob
@@ -69,6 +71,7 @@ class TrialRecorder:
         self._max_failures = max_failures
         self._cut_short = cut_short
         self._running: dict[str, _Running] = {}
+        self._noted: set[tuple[str, str, int]] = set()
         self._lock = threading.RLock()
 
     def launch(
@@ -135,6 +138,7 @@ class TrialRecorder:
         with self._lock:
             self._begin(running, event["lease"])
         entry = from_dict(Evaluation, event["evaluation"])
+        self._note_micro_batch(running.config, entry)
         running.history = [e for e in running.history if e.step < entry.step]
         running.history.append(entry)
         config = running.config
@@ -146,6 +150,20 @@ class TrialRecorder:
             stage=config.stage,
             objective=entry.metrics.get(metric),
             evaluation=to_dict(entry),
+        )
+
+    def _note_micro_batch(self, config: TrialConfig, evaluation: Evaluation) -> None:
+        """Say that memory ran out in a trial, once for each arm and size."""
+        size = evaluation.micro_batch
+        place = (config.task, config.arm, size)
+        if not size or config.train.get("micro_batch", AUTO) != AUTO or place in self._noted:
+            return
+        self._noted.add(place)
+        changes = batch_wide(config.method)
+        self._log.emit(
+            "note",
+            message=f"{config.trial_id}: memory ran out; a pass now has {size:,} rows at most, and "
+            "a step more of them" + (f" ({changes})" if changes else ""),
         )
 
     def finished(
@@ -160,6 +178,7 @@ class TrialRecorder:
         config, lease = running.config, running.lease
         last = running.history[-1] if running.history else None
         metrics = dict(event.get("metrics") or (last.metrics if last else {}))
+        micro_batch = last.micro_batch if last else 0
         started = float(lease.get("time", running.submitted))
         seconds = float(event.get("seconds") or time.time() - started)
         params = {**config.coefficients, **config.train}
@@ -193,6 +212,8 @@ class TrialRecorder:
             row_outcomes=""
             if outcomes is None
             else write_row_outcomes(self._run, trial_id, params, outcomes),
+            micro_batch=micro_batch,
+            batch_wide=batch_wide(config.method) if micro_batch else "",
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

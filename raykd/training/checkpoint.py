@@ -35,6 +35,7 @@ class TrainState:
     Attributes:
         identity: Hash of what decides the training; a state goes on only where it was made.
         step: Optimizer steps done; epoch and position in it follow.
+        micro_batch: Most rows of a pass on a rank; 0 = the whole batch.
         seconds: Time spent so far.
         history: Evaluations so far.
         weights: State of the trained module, buffers included.
@@ -45,6 +46,7 @@ class TrainState:
 
     identity: str
     step: int
+    micro_batch: int
     seconds: float
     history: tuple[Evaluation, ...]
     weights: Mapping[str, Tensor]
@@ -69,6 +71,7 @@ def save(state: TrainState, path: Path) -> None:
     record = {
         "identity": state.identity,
         "step": state.step,
+        "micro_batch": state.micro_batch,
         "seconds": state.seconds,
         "history": [dataclasses.asdict(evaluation) for evaluation in state.history],
         "random": [{"python": r.python, "numpy": r.numpy} for r in state.random],
@@ -101,6 +104,7 @@ def load(path: Path) -> TrainState:
     return TrainState(
         identity=record["identity"],
         step=record["step"],
+        micro_batch=record["micro_batch"],
         seconds=record["seconds"],
         history=tuple(Evaluation(**evaluation) for evaluation in record["history"]),
         weights=weights,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import zlib
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,10 +15,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from raykd.errors import SetupError
+from raykd.training.memory import OutOfMemory, ran_out
 from raykd.training.settings import FLOAT32_PRODUCTS
 
 T = TypeVar("T")
 
+_DIGESTS = 1 << 20
+"""Digests lie below this, so that sums of their squares are exact."""
 MIN_CPU_BF16_WIDTH = 96
 """Narrowest model for which ``auto`` picks bf16 on a CPU.
 
@@ -95,10 +101,76 @@ class DistributedContext:
         return boxes
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Elementwise sum over the ranks, in place."""
+        """Elementwise sum over the ranks, in place; one on the CPU waits for no device."""
         if self.size > 1:
-            dist.all_reduce(tensor)
+            dist.all_reduce(tensor, group=_group_of(tensor))
         return tensor
+
+    def equalise(self, tensors: Iterable[Tensor]) -> None:
+        """Give every rank the values of rank 0, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def agree(self, failure: str = "", about: str = "") -> bool:
+        """Meet the other ranks, before any of them waits in a collective for one that failed.
+
+        Nothing waits for the device.
+
+        Args:
+            failure: Why memory ran out on this rank, else empty.
+            about: Something that all ranks ought to have in common.
+
+        Returns:
+            Whether they have.
+
+        Raises:
+            OutOfMemory: Memory ran out on one of them.
+        """
+        if self.size == 1:
+            if failure:
+                raise OutOfMemory(failure)
+            return True
+        digest = zlib.crc32(about.encode()) % _DIGESTS
+        told = torch.tensor([int(bool(failure)), digest, digest**2])
+        failed, total, squares = self.sum(told).tolist()
+        if failed:
+            raise OutOfMemory(failure or "on another rank")
+        # Equal only where all digests are.
+        return bool(self.size * squares == total**2)
+
+
+def _group_of(tensor: Tensor) -> dist.ProcessGroup | None:
+    """The process group that can add a tensor up; None is the default one."""
+    if tensor.device.type != "cpu" or "gloo" in str(dist.get_backend_config()):
+        return None
+    return _host_group()
+
+
+@functools.cache
+def _host_group() -> dist.ProcessGroup:
+    """A group for tensors on the CPU beside one of GPUs; all ranks ask for it at the same time."""
+    group: dist.ProcessGroup = dist.new_group(backend="gloo")
+    return group
+
+
+@contextmanager
+def together(world: DistributedContext) -> Iterator[None]:
+    """A part of a step after which every rank knows whether memory ran out on one of them.
+
+    Raises:
+        OutOfMemory: It did.
+    """
+    failure = ""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except Exception as exc:
+        failure = ran_out(exc)
+        if not failure:
+            raise
+    world.agree(failure)
 
 
 @dataclass(frozen=True, slots=True)

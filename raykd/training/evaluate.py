@@ -47,21 +47,21 @@ def predict(
     Returns:
         float32 ``[N, C]``; ``[N, 2, longest row]`` for spans, `PADDED` outside of the row.
     """
+    longest = int(encoded.lengths().max())
+    shape = task.task_kind.shape(task.num_labels, longest)
+    logits = torch.zeros(len(encoded), *shape, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         found = [
             (rows, forward(model, batch, subnet=subnet).logits.float()) for batch, rows in batches
         ]
-        longest = int(encoded.lengths().max())
-        shape = task.task_kind.shape(task.num_labels, longest)
-        logits = torch.zeros(len(encoded), *shape, device=setup.world.device)
         for rows, values in found:
             # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
             logits[torch.from_numpy(rows).to(setup.world.device), ..., :long] = values[..., :long]
-        # A row is non-zero on one rank only, so the sum is exact.
-        setup.world.sum(logits)
-        lengths = torch.from_numpy(encoded.lengths()).to(setup.world.device)
-        logits = task.task_kind.blanked(logits, lengths)
+    # A row is non-zero on one rank only, so the sum is exact.
+    setup.world.sum(logits)
+    lengths = torch.from_numpy(encoded.lengths()).to(setup.world.device)
+    logits = task.task_kind.blanked(logits, lengths)
     array: Array = logits.cpu().numpy()
     return array
 
@@ -74,7 +74,7 @@ def score(
     subnet: Subnet | None = None,
     texts: bool = True,
 ) -> Mapping[str, float]:
-    """Every metric of the task on a split.
+    """Every metric of the task on a split, in smaller batches where memory runs out.
 
     Args:
         model: See `predict`, also for those that follow.
@@ -85,8 +85,19 @@ def score(
         texts: Whether metrics of generated text are wanted, too; they cost the most.
 
     Raises:
-        TrialError: A logit or a metric is not finite.
+        TrialError: A logit or a metric is not finite, or memory runs out with one row.
     """
+    return setup.attempt(lambda: _score(model, task, encoded, setup, subnet, texts))
+
+
+def _score(
+    model: nn.Module,
+    task: Task,
+    encoded: TokenizedDataset,
+    setup: InferenceSetup,
+    subnet: Subnet | None,
+    texts: bool,
+) -> Mapping[str, float]:
     if encoded.token_labels:
         found = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
 from raykd.models.inference import batches_by_length, inference
 from raykd.training.batches import Collate, stream
-from raykd.training.device import DistributedContext, choose_precision
+from raykd.training.device import DistributedContext, choose_precision, together
+from raykd.training.memory import OutOfMemory, release
 from raykd.training.settings import TrainSettings
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class InferenceSetup:
     """How a model is run over rows.
 
@@ -23,23 +27,50 @@ class InferenceSetup:
         settings: Precision and rows per batch.
         collate: Pads rows.
         world: The ranks.
+        most_rows: Rows per batch that memory is enough for; None where it is for the setting.
     """
 
     settings: TrainSettings
     collate: Collate
     world: DistributedContext
+    most_rows: int | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Rows per batch."""
+        return self.most_rows or self.settings.eval_batch_size
+
+    def attempt(self, run: Callable[[], T]) -> T:
+        """What a pass gives, repeated with half as many rows per batch each time memory runs out.
+
+        Raises:
+            OutOfMemory: It does with one row.
+        """
+        while True:
+            try:
+                return run()
+            except OutOfMemory:
+                if self.batch_size == 1:
+                    raise
+            self.most_rows = self.batch_size // 2
+            release(self.world.device)
 
 
 @contextmanager
 def inference_pass(model: nn.Module, setup: InferenceSetup) -> Iterator[None]:
     """A context in which a model computes without gradient and dropout, in its precision.
 
+    Collectives come after it, where all ranks know that memory was enough for every one of them.
+
     Args:
         model: On the device of `world`; its mode (training or not) is left as it was.
         setup: The precision and the device.
+
+    Raises:
+        OutOfMemory: It was not.
     """
     precision = choose_precision(setup.settings.precision, setup.world.device, model)
-    with inference(model, precision.autocast()):
+    with inference(model, precision.autocast()), together(setup.world):
         yield
 
 
@@ -59,7 +90,7 @@ def inference_batches(
         encoded: The rows.
         setup: Precision, rows per batch, how they are padded, the ranks.
     """
-    batches = batches_by_length(encoded.lengths(), setup.settings.eval_batch_size)
+    batches = batches_by_length(encoded.lengths(), setup.batch_size)
     world = setup.world
     with inference_pass(model, setup):
         yield stream(batches[world.rank :: world.size], encoded, setup.collate, device=world.device)

@@ -1,12 +1,14 @@
 """The training loop, for students and teachers, on one process or several; plain PyTorch.
 
-One step: the method runs both models and returns loss terms, whose sum is minimised. What the loop
-adds to a step does not wait for the device (picking the tokens with a label, as losses on tokens
-do, waits for how many there are); losses are looked at when the model is evaluated.
+One step: the method runs both models and returns loss terms, whose sum is minimised; once for the
+whole batch, or for each of its micro batches. What the loop adds to a step does not wait for the
+device (picking the tokens with a label, as losses on tokens do, waits for how many there are);
+losses are looked at when the model is evaluated.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from raykd.data.base import Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
@@ -27,10 +28,11 @@ from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.batches import Collate, LengthGroupedBatches, stream
+from raykd.training.batches import Collate, LengthGroupedBatches
 from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.inference import InferenceSetup
+from raykd.training.micro_batches import MicroBatches
 from raykd.training.optim import Optimizer
 from raykd.training.seeding import (
     capture_random,
@@ -105,12 +107,14 @@ def train_model(job: TrainJob) -> TrainResult:
     """Train a model; call it on every rank.
 
     The result is a function of the job: generators are seeded here, so what the process did before
-    does not matter. Each term is a mean over what it counts on all ranks together, so the gradient
-    is the same for any number of ranks (but for dropout, which each draws for itself); methods
-    whose terms compare the items of a batch with each other say what they do.
+    does not matter. Each term is a mean over what it counts in all passes on all ranks together, so
+    the gradient is the same for any number of ranks and micro batches (but for dropout, which each
+    pass draws for itself); methods whose terms compare the items of a batch with each other say
+    what they do.
 
     Raises:
-        TrialError: A loss term, a prediction or a metric became NaN or infinite.
+        TrialError: A loss term, a prediction or a metric became NaN or infinite, or memory ran out
+            and batches cannot be cut finer.
         SetupError: The state could not be saved or read, or the asked precision does not exist
             here.
     """
@@ -154,9 +158,11 @@ class _Training:
             seed=job.seed,
             grouped=settings.length_grouping,
         )
+        self.micro_batches = MicroBatches(settings, job.train, job.collator, self.world)
         self.total = settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.module, settings, self.total)
         self.loss_tracker = LossTracker(self.world)
+        self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
         self.history: list[Evaluation] = []
         self.began = self.saved = time.monotonic()
@@ -166,10 +172,10 @@ class _Training:
         stopped = self._replay_evaluations()
         if self.step == 0:
             self._calibrate()
-        trained = _distributed(self.module, self.world)
+        self.world.equalise(self.module.state_dict().values())
         eval_steps = _eval_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
-            stopped = self._epoch(trained, eval_steps)
+            stopped = self._epoch(eval_steps)
         self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
@@ -194,26 +200,24 @@ class _Training:
         with evaluation_mode(self.module), torch.no_grad():
             job.method.calibrate(seen())
 
-    def _epoch(self, trained: nn.Module, eval_steps: frozenset[int]) -> bool:
+    def _epoch(self, eval_steps: frozenset[int]) -> bool:
         """The rest of the present epoch; whether to stop."""
         number, done = divmod(self.step, len(self.batches))
         self.job.method.at_epoch(number, self.job.settings.epochs)
-        coming = stream(
-            self.batches.epoch(number)[done:],
-            self.job.train,
-            self.job.collator,
-            rank=self.world.rank,
-            size=self.world.size,
-            device=self.world.device,
-        )
-        for position, (batch, rows) in enumerate(coming, start=done + 1):
-            found = self.module.run(batch, rows, trained)
-            torch.autograd.backward(found.loss)
-            self.optimizer.step(self.step)
-            self.step += 1
-            self.loss_tracker.add(found.terms, found.totals, found.values.detach(), self.step)
-            if position in eval_steps and self._evaluate():
-                return True
+        batches = self.batches.epoch(number)
+        while done < len(batches):
+            for rows, parts in self.micro_batches.of(batches[done:]):
+                run = functools.partial(self.module.run, parts, rows)
+                result = self.micro_batches.attempt(run, rows, self.job.method)
+                if result is None:
+                    self.optimizer.forget()
+                    break  # the same step again, and all that follow, in more passes
+                self.optimizer.step(self.step)
+                self.step += 1
+                self.loss_tracker.add(result.terms, result.totals, result.values, self.step)
+                done += 1
+                if done in eval_steps and self._evaluate():
+                    return True
         return False
 
     def _evaluate(self) -> bool:
@@ -225,7 +229,7 @@ class _Training:
                 job.model,
                 job.task,
                 job.validation,
-                InferenceSetup(job.settings, job.collator, self.world),
+                self.inference,
                 texts=job.task.metric in job.task.text_metrics,
             )
             if job.validation is not None
@@ -237,6 +241,7 @@ class _Training:
             seconds=time.monotonic() - self.began,
             metrics=dict(metrics),
             terms=terms,
+            micro_batch=self.micro_batches.rows,
         )
         self.history.append(evaluation)
         stop, save = self._decide(evaluation)
@@ -276,6 +281,7 @@ class _Training:
             state = checkpoint.TrainState(
                 identity=self._identity(),
                 step=self.step,
+                micro_batch=self.micro_batches.rows,
                 seconds=time.monotonic() - self.began,
                 history=tuple(self.history),
                 weights=self.module.state_dict(),
@@ -313,6 +319,7 @@ class _Training:
             )
         checkpoint.restore(found, self.module, self.optimizer.adamw)
         self.step = found.step
+        self.micro_batches.go_on_with(found.micro_batch)
         self.history = list(found.history)
         self.began = time.monotonic() - found.seconds
         if len(found.random) == self.world.size:
@@ -322,19 +329,6 @@ class _Training:
             # Made by another number of ranks: neither the generators nor what each rank's method
             # remembers can go on; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
-
-
-def _distributed(module: Step, world: DistributedContext) -> nn.Module:
-    if world.size == 1:
-        return module
-    return DistributedDataParallel(
-        module,
-        device_ids=[world.device] if world.device.type == "cuda" else None,
-        # Methods may leave out parts of the student, e.g. its head.
-        find_unused_parameters=True,
-        forward_sync_buffers=False,
-        gradient_as_bucket_view=True,
-    )
 
 
 def _eval_steps(per_epoch: int, evaluations: int) -> frozenset[int]:

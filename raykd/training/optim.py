@@ -102,5 +102,9 @@ class Optimizer:
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the gradients."""
         for parameter in self._trained:
             parameter.grad = None

@@ -5,7 +5,7 @@ Axes: B row of the batch on this rank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,15 +16,19 @@ from raykd.training.device import DistributedContext
 
 @dataclass(frozen=True, slots=True)
 class StepRanks:
-    """`raykd.methods.base.Ranks` of one step.
+    """`raykd.methods.base.Ranks` of one step, or of one pass of it.
 
     Attributes:
         world: The processes.
         rows: Row numbers of the batch on all of them.
+        parts: The same of each micro batch.
+        number: Of the micro batch that is computed; None before the first.
     """
 
     world: DistributedContext
     rows: Array
+    parts: tuple[Array, ...]
+    number: int | None = None
 
     @property
     def rank(self) -> int:
@@ -36,17 +40,34 @@ class StepRanks:
         """How many there are."""
         return self.world.size
 
+    def at(self, number: int) -> StepRanks:
+        """The same in the pass of one micro batch."""
+        return replace(self, number=number)
+
+    @property
+    def present(self) -> Array:
+        """Row numbers of what is computed now, on all ranks."""
+        return self.rows if self.number is None else self.parts[self.number]
+
+    @property
+    def share(self) -> float:
+        """Of the micro batch in the rows of the batch."""
+        return len(self.present) / len(self.rows)
+
     @property
     def takes_part(self) -> bool:
-        """Whether this rank has rows of the batch."""
-        return self.rank < len(self.rows)
+        """Whether this rank has rows of what is computed now; before the first pass, of any."""
+        parts = self.parts if self.number is None else (self.present,)
+        return any(self.rank < len(rows) for rows in parts)
 
     def all_reduce(self, values: Tensor) -> Tensor:
         """Elementwise sum over the ranks, without gradient."""
+        self.world.agree()
         return self.world.sum(values.detach().clone())
 
     def broadcast(self, value: float) -> float:
         """What rank 0 passed, on every rank."""
+        self.world.agree()
         return self.world.broadcast(value)
 
     def all_gather(self, values: Tensor) -> Tensor:
@@ -60,7 +81,8 @@ class StepRanks:
         """
         if self.size == 1:
             return values
-        held = [len(self.rows[rank :: self.size]) for rank in range(self.size)]
+        self.world.agree()
+        held = [len(self.present[rank :: self.size]) for rank in range(self.size)]
         sent = values.new_zeros((max(held), *values.shape[1:]))
         own = values[: held[self.rank]]
         sent[: len(own)] = own.detach()

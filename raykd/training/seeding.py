@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +65,7 @@ def capture_random(device: torch.device) -> RandomState:
     """The generators as they are now; CUDA's only when `device` is one."""
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    tensors = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    tensors = capture_draws(device)
     return RandomState(
         python=[version, list(words), gauss],
         numpy=[name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
@@ -80,6 +79,19 @@ def restore_random(state: RandomState, device: torch.device) -> None:
     random.setstate((version, tuple(words), gauss))
     name, keys, position, has_gauss, cached = state.numpy
     np.random.set_state((name, np.asarray(keys, np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state.tensors["cpu"])
-    if device.type == "cuda" and "cuda" in state.tensors:
-        torch.cuda.set_rng_state(state.tensors["cuda"], device)
+    restore_draws(state.tensors, device)
+
+
+def capture_draws(device: torch.device) -> dict[str, Tensor]:
+    """The generators of torch, which steps draw from, by device kind; CUDA's only for such one."""
+    tensors = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
+
+
+def restore_draws(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put the generators of torch back to what `capture_draws` gave."""
+    torch.set_rng_state(tensors["cpu"])
+    if device.type == "cuda" and "cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["cuda"], device)

@@ -9,6 +9,8 @@ from raykd.params import param
 FLOAT32_PRODUCTS = "highest"
 """How float32 matrices are multiplied (`torch.set_float32_matmul_precision`): in float32, without
 TF32. Who wants speed asks for bf16, which has as few bits and is recorded with every trial."""
+AUTO = "auto"
+"""What a setting is called that is decided where the training runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +20,13 @@ class TrainSettings:
     epochs: int = param(3, low=1, help="Passes over the training rows.")
     batch_size: int = param(
         32, low=1, help="Rows per optimizer step over all workers together, however many there are."
+    )
+    micro_batch: int | str = param(
+        AUTO,
+        low=1,
+        choices=(AUTO,),
+        help="Most rows of a forward and backward pass on each worker; gradients of the passes of "
+        "a step are added up. auto = the whole batch, half as many each time memory runs out.",
     )
     lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate of AdamW.")
     warmup_ratio: float = param(

@@ -1,45 +1,45 @@
-"""One step of a training: from a batch to the loss that is minimised, on one rank or several."""
+"""One step of a training: from a batch, in one pass or several, to its gradient on every rank."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from raykd.data.base import NO_LABEL, Array, Batch, Task
+from raykd.errors import TrialError
+from raykd.losses.terms import Count
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import NO_TEXT, TextEnds
-from raykd.training.device import DistributedContext, Precision
+from raykd.training.device import DistributedContext, Precision, together
+from raykd.training.gradients import average_gradients
+from raykd.training.micro_batches import MicroBatch
 from raykd.training.ranks import StepRanks
 from raykd.training.student_runner import StudentRunner
-from raykd.training.terms import StepTerms, Totals, shares, step_of, totals
+from raykd.training.terms import Foreseen, StepTerms, Totals, shares, step_of, totals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """The result of one step on this rank.
+    """What is known of a step on this rank, beside the gradients of its parameters.
 
     Attributes:
-        loss: What this rank minimises; the mean of its gradient over the ranks is the step's.
         values: Terms and metrics times the share of this rank, ``[number of names]``.
-        terms: Their names and counts.
+        terms: Their names, and what they counted on this rank.
         totals: Their counts on all ranks.
     """
 
-    loss: Tensor
     values: Tensor
     terms: StepTerms
     totals: Totals
 
 
 class Step(nn.Module):
-    """Everything trained, as one module: from a batch to the values of the loss terms.
-
-    The whole step is in `forward` because `DistributedDataParallel` must see every use of a
-    parameter there, those of the method's own modules included.
+    """Everything trained, as one module: from a batch to its gradient.
 
     Args:
         model: The student.
@@ -70,6 +70,7 @@ class Step(nn.Module):
         self._teacher = teacher
         self._token_labels = task.task_kind.labels_of == "token"
         self._terms: StepTerms | None = None
+        self._parameters_trained = [p for p in self.parameters() if p.requires_grad]
         self._student = StudentRunner(
             model,
             task,
@@ -79,35 +80,103 @@ class Step(nn.Module):
             text_ends=text_ends,
         )
 
-    def run(self, batch: Batch, rows: Array, trained: nn.Module | None = None) -> StepResult:
-        """The loss of one step.
+    def run(self, parts: Sequence[MicroBatch], rows: Array) -> StepResult:
+        """Leave the gradient of the mean over a batch in the parameters, the same on every rank.
 
         Args:
-            batch: This rank's part of the batch.
-            rows: Row numbers of the batch on all ranks.
-            trained: This module as it is wrapped for several ranks, None when it is not.
+            parts: The micro batches of the batch.
+            rows: Its row numbers on all ranks.
+
+        Raises:
+            OutOfMemory: Memory ran out on one of the ranks, or on this one; on all of them.
+            TrialError: Terms differ between ranks or passes.
         """
-        self._method.ranks = StepRanks(self._world, rows)
-        values: Tensor = (trained or self)(batch)
+        ranks = StepRanks(self._world, rows, tuple(part.rows for part in parts))
+        with together(self._world):
+            self._method.ranks = ranks
+            given = [part.batch for part in parts]
+            batches = self._method.prepare(given, self._student, self._teacher)
+            foreseen = self._foreseen(batches, ranks) if len(parts) > 1 else None
+            passes = [
+                self._pass(batch, ranks.at(number), foreseen)
+                for number, batch in enumerate(batches)
+            ]
+            result = _together(passes, foreseen)
+        names = (*result.terms.names, str(result.terms.num_metrics))
+        if not self._world.agree(about=repr(sorted(names))):
+            raise _other_terms("ranks", result.terms)
+        average_gradients(self._parameters_trained, self._world)
+        return result
+
+    def _foreseen(self, batches: Sequence[Batch], ranks: StepRanks) -> Foreseen:
+        """What the passes of a step will count."""
+        counts = []
+        for number, batch in enumerate(batches):
+            self._method.ranks = ranks.at(number)
+            counts.append(self._method.counts(batch))
+        self._world.agree()
+        return Foreseen(
+            counts,
+            [self._plain(batch) for batch in batches],
+            [ranks.at(number).takes_part for number in range(len(batches))],
+            device=batches[0].labels.device,
+            world=self._world,
+        )
+
+    def _pass(self, batch: Batch, ranks: StepRanks, foreseen: Foreseen | None) -> StepResult:
+        """Add the gradient of one micro batch to those of the parameters."""
+        self._method.ranks = ranks
+        values: Tensor = self(batch)
         terms = self._terms
         assert terms is not None
-        counted = totals(terms, self._world)
-        if self._world.size > 1:
+        if foreseen is None:
+            self._world.agree()
+            counted = totals(terms, self._world)
+        else:
+            counted = foreseen.totals(terms.names)
+        if self._world.size > 1 or foreseen is not None:
             values = values * shares(terms, counted, self._world)
-        loss = values[: len(values) - terms.num_metrics].sum()
-        return StepResult(loss=loss, values=values, terms=terms, totals=counted)
+        torch.autograd.backward(values[: len(values) - terms.num_metrics].sum())
+        return StepResult(values=values.detach(), terms=terms, totals=counted)
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss terms and then metrics, float32 ``[number of names]``."""
         terms = self._method.step(batch, self._student, self._teacher)
         self._terms = step_of(
             terms,
-            (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels),
+            self._plain(batch),
             takes_part=self._method.ranks.takes_part,
             device=batch.labels.device,
         )
         return torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
 
+    def _plain(self, batch: Batch) -> Count:
+        """What a term counts that says nothing else: rows, or tokens with a label."""
+        return (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels)
+
     def forward_eval(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""
         return self._student(batch)
+
+
+def _together(passes: Sequence[StepResult], foreseen: Foreseen | None) -> StepResult:
+    """The passes of a step as one."""
+    first, *others = passes
+    if foreseen is None:
+        return first
+    for other in others:
+        if other.terms.names != first.terms.names:
+            raise _other_terms("micro batches", other.terms)
+    counts = torch.stack([one.terms.counts for one in passes]).sum(dim=0)
+    return StepResult(
+        values=torch.stack([one.values for one in passes]).sum(dim=0),
+        terms=replace(first.terms, counts=counts),
+        totals=foreseen.totals(first.terms.names, counts),
+    )
+
+
+def _other_terms(among: str, here: StepTerms) -> TrialError:
+    return TrialError(
+        f"the method named other loss terms on some {among}; here: {', '.join(here.names)}",
+        hint="a term that does not apply to the rows at hand is Mean(0, count=0), not absent",
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,15 +10,15 @@ from torch import Tensor
 
 from raykd.data.base import moved
 from raykd.errors import TrialError
-from raykd.losses.terms import Count, LossTerms, Mean
+from raykd.losses.terms import Count, Items, LossTerms, Mean
 from raykd.training.device import DistributedContext
 
 CHECK_STEPS = 256
 """Steps between two looks at the terms, which make the host wait for the device."""
 MOST_TERMS = 62
 """Maximum number of terms and metrics of a step."""
-_NAMES = 1 << 20
-"""Hashes of names lie below this, so that sums of their squares are exact."""
+_PLAIN = ""
+"""Stands for every term that counts what the task counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,50 +71,101 @@ def _stacked(counts: Sequence[Count], device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the terms of a step count on all ranks together.
+    """What the terms of a step count in all passes of all ranks together.
 
     Attributes:
         counts: ``[number of names]``.
-        differ: Above 0 where the ranks did not name the same terms; a scalar.
+        unforeseen: Above 0 where terms counted something else than their method had said; a scalar.
     """
 
     counts: Tensor
-    differ: Tensor
+    unforeseen: Tensor
 
 
 def totals(step: StepTerms, world: DistributedContext) -> Totals:
     """Add the counts up over the ranks: one small collective, and nothing waits for the device.
 
     It has the same size whatever the terms are, so that ranks which name different ones do not
-    wait for each other for ever; the tracker reports it when it checks the terms.
+    wait for each other for ever.
 
     Raises:
         TrialError: There are more than `MOST_TERMS`.
     """
+    none = step.counts.new_zeros(())
     if world.size == 1:
-        return Totals(step.counts, step.counts.new_zeros(()))
+        return Totals(step.counts, none)
     if len(step.names) > MOST_TERMS:
         raise TrialError(
             f"the method has {len(step.names)} loss terms, at most {MOST_TERMS} can be"
         )
     places = sorted(range(len(step.names)), key=lambda k: step.names[k])
-    sent = step.counts.new_zeros(MOST_TERMS + 2)
+    sent = step.counts.new_zeros(MOST_TERMS + 1)
     sent[: len(places)] = step.counts[places]
-    name = zlib.crc32(repr(sorted(step.names)).encode()) % _NAMES
-    sent[-2], sent[-1] = name, name**2
     found = world.sum(sent)
     counts = torch.empty_like(step.counts)
     counts[places] = found[: len(places)]
-    # Equal only where all hashes are.
-    return Totals(counts, world.size * found[-1] - found[-2].square())
+    return Totals(counts, none)
+
+
+class Foreseen:
+    """What the terms of a step will count in several passes, said before the first of them.
+
+    Args:
+        counts: Of every pass: what its terms count, as `raykd.methods.base.Method.counts` says.
+        plain: Of every pass: what a term counts that is not named there.
+        takes_part: Of every pass: whether the rows of this rank count.
+        device: Of the terms.
+        world: The ranks.
+    """
+
+    def __init__(
+        self,
+        counts: Sequence[Mapping[str, Count | Items]],
+        plain: Sequence[Count],
+        takes_part: Sequence[bool],
+        *,
+        device: torch.device,
+        world: DistributedContext,
+    ) -> None:
+        names = (_PLAIN, *dict.fromkeys(name for one in counts for name in one))
+        table = [
+            _stacked([_counted(name, one, default, part) for name in names], device)
+            for one, default, part in zip(counts, plain, takes_part, strict=True)
+        ]
+        self._names = names
+        self._own = torch.stack(table).sum(dim=0)
+        self._all = totals(StepTerms(names=names, num_metrics=0, counts=self._own), world).counts
+
+    def totals(self, names: Sequence[str], counted: Tensor | None = None) -> Totals:
+        """Those of some terms.
+
+        Args:
+            names: Of the terms.
+            counted: What they counted in all passes of this rank, ``[number of names]``, once that
+                is known.
+        """
+        places = [self._names.index(name) if name in self._names else 0 for name in names]
+        off = self._own.new_zeros(())
+        if counted is not None:
+            own = self._own[places]
+            off = ((counted - own).abs() > 1e-6 * own.abs().clamp_min(1.0)).sum()
+        return Totals(self._all[places], off)
+
+
+def _counted(
+    name: str, counts: Mapping[str, Count | Items], plain: Count, takes_part: bool
+) -> Count:
+    count = counts.get(name, plain if name == _PLAIN else 0.0)
+    if isinstance(count, Items):
+        return count.count if takes_part or not count.of_batch else 0.0
+    return count if takes_part else 0.0
 
 
 def shares(step: StepTerms, of: Totals, world: DistributedContext) -> Tensor:
-    """What the means of this rank are multiplied with, float32 ``[number of names]``.
+    """What the means of a pass on this rank are multiplied with, float32 ``[number of names]``.
 
-    The mean over ranks of the products is the mean over everything that was counted. Where the
-    gradients of several batches are added up before a step, `of` is the sum of their counts, and
-    the sum over batches takes the place of the mean.
+    The mean over ranks of the products, added up over the passes of a step, is the mean over
+    everything that was counted.
     """
     return (step.counts * (world.size / of.counts.clamp_min(1e-300))).float()
 
@@ -148,8 +198,8 @@ class LossTracker:
             number: Steps done, this one included.
 
         Raises:
-            TrialError: A term became NaN or infinite within the last steps, or ranks named
-                different terms.
+            TrialError: A term became NaN or infinite within the last steps, or counted something
+                else than its method had said.
         """
         self._pending.append((step, of, values))
         if len(self._pending) >= CHECK_STEPS:
@@ -178,7 +228,7 @@ class LossTracker:
         if not self._pending:
             return
         first = number - len(self._pending) + 1
-        self._check_names(first)
+        self._check_counts(first)
         names = list(dict.fromkeys(name for step, _, _ in self._pending for name in step.names))
         values, counted, minimised = self._table(names)
         values = self.world.sum(values).double().cpu() / self.world.size
@@ -199,17 +249,16 @@ class LossTracker:
         self._loss += float((values * minimised).sum())
         self._steps += len(values)
 
-    def _check_names(self, first: int) -> None:
-        if self.world.size == 1:
+    def _check_counts(self, first: int) -> None:
+        unforeseen = torch.stack([of.unforeseen for _, of, _ in self._pending]).cpu().nonzero()
+        if not len(unforeseen):
             return
-        differ = torch.stack([of.differ for _, of, _ in self._pending]).cpu().nonzero()
-        if not len(differ):
-            return
-        at = int(differ[0])
+        at = int(unforeseen[0])
         raise TrialError(
-            f"the method named other loss terms on some ranks at step {first + at}; "
-            f"here: {', '.join(self._pending[at][0].names)}",
-            hint="a term that does not apply to the rows of a rank is Mean(0, count=0), not absent",
+            "the loss terms of the method counted something else than it had said at step "
+            f"{first + at}; they are {', '.join(self._pending[at][0].names)}",
+            hint="counts() of a method says what every Mean of it counts, so that a batch can be "
+            "computed in several passes; with train.micro_batch at the batch size there is one",
         )
 
     def _table(self, names: list[str]) -> tuple[Tensor, Tensor, Tensor]:

@@ -100,7 +100,7 @@ def _generated(
     )
     prompts = [encoded.prompt(row) for row in range(len(encoded))]
     lengths = np.asarray([len(prompt) for prompt in prompts])
-    batches = batches_by_length(lengths, setup.settings.eval_batch_size)
+    batches = batches_by_length(lengths, setup.batch_size)
     own: dict[int, Array] = {}
     with inference_pass(model, setup):
         for rows in batches[setup.world.rank :: setup.world.size]:

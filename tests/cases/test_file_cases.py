@@ -311,8 +311,8 @@ def test_a_setting_that_would_do_nothing_is_refused(folder, change, path, messag
 @pytest.mark.parametrize(
     ("key", "meant"),
     [
-        ("gradient_accumulation_steps: 4", "did you mean 'batch_size'? gradients are not "
-         "accumulated: it is the rows of one optimizer step"),
+        ("gradient_accumulation_steps: 4", "did you mean 'micro_batch'? it is the rows of a pass "
+         "on a worker; batch_size is those of a step"),
         ("fp16: true", "did you mean 'precision'? it is auto, fp32 or bf16"),
         ("learning_rate: 1", "did you mean 'lr'?"),
         ("num_train_epochs: 1", "did you mean 'epochs'?"),

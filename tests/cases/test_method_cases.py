@@ -35,7 +35,7 @@ def minimised(method, batches):
     student, teacher, loss_tracker = Model(1), Model(2, trained=False), LossTracker(ALONE)
     number = 0
     for number, batch in enumerate(batches, 1):
-        terms = method.step(batch, student, teacher)
+        terms = text_setups.one_step(method, batch, student, teacher)
         step = step_of(terms, 1, takes_part=True, device=torch.device("cpu"))
         values = torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
         loss_tracker.add(step, totals(step, ALONE), values.detach(), number)

@@ -1,4 +1,4 @@
-"""The gradient of every method does not depend on how many ranks compute it.
+"""The gradient of every method does not depend on how many ranks compute it, in how many passes.
 
 Ranks are threads here, which run the functions of the loop; `tests.unit.training.test_ranks` runs
 some of it in processes.
@@ -23,7 +23,6 @@ from raykd.methods.base import Method
 from raykd.models.generation import GenerationSettings
 from raykd.params import Scalar
 from raykd.training import student_runner
-from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
 from raykd.training.step import Step
 from raykd.training.terms import LossTracker
@@ -32,10 +31,13 @@ from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
 
 METHODS = registry.names("methods")
 UNEVEN = np.arange(len(LENGTHS))
+GRID = tuple((ranks, passes) for ranks in (1, 2, 3) for passes in (1, 2, 4))[1:]
+# Rows, and ranks and passes: all of them once for each method, and some for its variants.
 BATCHES = (
-    ("uneven lengths", UNEVEN, (2, 3)),
-    ("nothing on some ranks", np.array([0, 1, 5, 3, 5, 1]), (3,)),
-    ("fewer rows than ranks", np.array([3, 0]), (3,)),
+    ("uneven lengths", UNEVEN, GRID, ((3, 2),)),
+    ("nothing on some ranks", np.array([0, 1, 5, 3, 5, 1]), ((1, 4), (3, 1)), ((3, 1),)),
+    ("fewer rows than ranks", np.array([3, 0]), ((3, 1),), ()),
+    ("fewer rows than ranks in a pass", np.array([3, 0, 4, 2]), ((3, 2),), ()),
 )
 assert {1, 5} <= set(UNLABELLED) and not {1, 5} & set(TEACHER_RATIONALES)  # noqa: PT018
 # Configurations beside the defaults, where a method computes something else.
@@ -58,7 +60,7 @@ OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
 # What the pair of this file needs, and what makes a step cheap or certain.
 NEEDED: Mapping[str, dict[str, Scalar]] = {
     "ckd": {"layers": "emb+skip"},
-    # A correlation over a batch is one per rank: see `test_correlations_are_those_of_each_rank`.
+    # A correlation over a batch is one per pass: see `test_correlations_are_those_of_each_rank`.
     "one_to_one": {"alpha_corr": 0.0, "alpha_mse": 1.0, "alpha_cos": 1.0, "alpha_ce": 0.5},
     "gkd": {"max_new_tokens": 5, "lmbda": 0.0},
     "minillm": {"max_new_tokens": 5, "ppo_epochs": 1},
@@ -112,7 +114,9 @@ class Result:
     logged: list[Mapping[str, float]] = field(default_factory=list)
 
 
-def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int) -> Result:
+def one_step(
+    kind: str, name: str, values: Mapping[str, Scalar], rows, size: int, passes: int = 1
+) -> Result:
     pair = pair_of(kind)
 
     def run(world: DistributedContext) -> tuple[Tensor, Mapping[str, float]]:
@@ -121,18 +125,17 @@ def one_step(kind: str, name: str, values: Mapping[str, Scalar], rows, size: int
             extra.double()
         method.at_epoch(0, 1)
         step = step_of(kind, method, world)
-        own = train_shard(rows, world.rank, world.size)
-        batch = pair.collator(method)(pair.read_by(method), own)
-        found = step.run(batch, rows)
-        found.loss.backward()
+        found = step.run(pair.parts(method, rows, world, passes), rows)
         loss_tracker = LossTracker(world)
-        loss_tracker.add(found.terms, found.totals, found.values.detach(), 1)
+        loss_tracker.add(found.terms, found.totals, found.values, 1)
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
         return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
     torch.manual_seed(0)
     found = on_ranks(size, run)
-    return Result(torch.stack([g for g, _ in found]).mean(0), [terms for _, terms in found])
+    gradient, *others = (g for g, _ in found)
+    assert all(torch.equal(gradient, other) for other in others)
+    return Result(gradient, [terms for _, terms in found])
 
 
 def _for(kind: str, name: str) -> dict[str, Scalar]:
@@ -152,20 +155,29 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "name", "values"), CASES)
-def test_the_gradient_and_what_is_logged_do_not_depend_on_the_number_of_ranks(kind, name, values):
-    for why, rows, sizes in BATCHES:
+def test_the_gradient_and_what_is_logged_do_not_depend_on_ranks_and_passes(kind, name, values):
+    # What is compared within a pass is another thing in several: see the tests below.
+    whole = bool(registry.load("methods", name).batch_wide) and name not in NEEDED
+    first = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    for why, rows, every, some in BATCHES:
+        ways = every if kind == first and not values else some
+        if not ways:
+            continue
         alone = one_step(kind, name, values, rows, 1)
         largest = alone.gradient.abs().max().item()
-        for size in sizes:
-            spread = one_step(kind, name, values, rows, size)
+        for size, passes in ways:
+            if whole and passes > 1:
+                continue
+            spread = one_step(kind, name, values, rows, size, passes)
             off = (spread.gradient - alone.gradient).abs().max().item()
-            assert off <= 1e-5 * max(largest, 1e-3), (why, size, off, largest)
+            assert off <= 1e-5 * max(largest, 1e-3), (why, size, passes, off, largest)
             for terms in spread.logged:
-                assert terms == pytest.approx(alone.logged[0], rel=1e-5, abs=1e-7), (why, size)
+                expected = pytest.approx(alone.logged[0], rel=1e-5, abs=1e-7)
+                assert terms == expected, (why, size, passes)
 
 
 @pytest.mark.parametrize("kind", ["classification", "span"])
-def test_correlations_are_those_of_each_rank_averaged_by_its_tokens(kind):
+def test_correlations_are_those_of_each_rank_and_pass_averaged_by_their_tokens(kind):
     plain = {
         "alpha_corr": 1.0, "corr_norm": "tokens", "alpha_mse": 0.0, "alpha_cos": 0.0,
         "mask_mode": "none", "alpha_task": 0.0, "alpha_ce": 0.0,
@@ -176,6 +188,25 @@ def test_correlations_are_those_of_each_rank_averaged_by_its_tokens(kind):
     expected = sum(n * part.gradient for n, part in zip(tokens, parts, strict=True)) / sum(tokens)
     spread = one_step(kind, "one_to_one", plain, rows, 2)
     assert torch.allclose(spread.gradient, expected, atol=1e-6 * expected.abs().max().item())
+    # In passes, rows of similar length go together.
+    by_length = np.argsort(LENGTHS, kind="stable")
+    halves = [one_step(kind, "one_to_one", plain, half, 1) for half in np.split(by_length, 2)]
+    tokens = [float(np.array(LENGTHS)[half].sum()) for half in np.split(by_length, 2)]
+    expected = sum(n * part.gradient for n, part in zip(tokens, halves, strict=True)) / sum(tokens)
+    spread = one_step(kind, "one_to_one", plain, rows, 1, 2)
+    assert torch.allclose(spread.gradient, expected, atol=1e-6 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_predictions_are_transported_within_each_micro_batch_of_all_ranks(reduction, size):
+    values = {"alpha": 0.0, "beta": 1.0, "reduction": reduction}
+    halves = np.split(np.argsort(LENGTHS, kind="stable"), 2)
+    each = [one_step("classification", "sinkd", values, half, 1) for half in halves]
+    parts = [one.logged[0]["sinkhorn"] for one in each]
+    spread = one_step("classification", "sinkd", values, UNEVEN, size, 2)
+    expected = sum(parts) if reduction == "sum" else sum(parts) / 2
+    assert spread.logged[0]["sinkhorn"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_ranks_draw_the_same_part_of_the_neurons():
@@ -186,13 +217,15 @@ def test_ranks_draw_the_same_part_of_the_neurons():
         pair = pair_of("classification")
         method = method_of("one_to_one")
         step = step_of("classification", method, world)
-        rows = UNEVEN
-        batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
-        step.run(batch, rows)
-        seen[world.size, world.rank] = tuple(method._kept(batch, 16).tolist())
+        for passes in (1, 3):
+            parts = pair.parts(method, UNEVEN, world, passes)
+            step.run(parts, UNEVEN)
+            drawn = method._kept(parts[-1].batch, 16)
+            seen[world.size, world.rank, passes] = tuple(drawn.tolist())
 
     on_ranks(1, run)
     on_ranks(2, run)
+    assert len(seen) == 6
     assert len(set(seen.values())) == 1
 
 
@@ -204,8 +237,8 @@ def test_ranks_agree_on_whose_text_is_learnt_from():
     def run(world: DistributedContext) -> list[float]:
         method = pair.method("gkd", lmbda=0.5, kd_ratio=0.5, max_new_tokens=3)
         step = step_of("causal_lm", method, world)
-        batch = pair.collator(method)(pair.rows, train_shard(rows, world.rank, world.size))
-        return [float("task" in step.run(batch, rows).terms.names) for _ in range(12)]
+        parts = pair.parts(method, rows, world, 2)
+        return [float("task" in step.run(parts, rows).terms.names) for _ in range(12)]
 
     torch.manual_seed(1)
     one, two = on_ranks(2, run)

@@ -21,6 +21,8 @@ class Params:
     every: int = param(1, choices=(1, 2, 4), help="Steps.")
     centre: bool = param(True, help="Subtract the mean.")
     free: float = param(0.0, help="Anything.")
+    rows: int | str = param("auto", low=1, choices=("auto",), help="Rows.")
+    fast: bool | str = param("auto", choices=("auto",), help="Faster.")
 
 
 INFOS = {i.name: i for i in params.describe(Params)}
@@ -40,6 +42,7 @@ def test_one_line_holds_everything_about_a_parameter():
     [
         ("alpha", "[0, 1]"), ("temperature", "> 0"), ("share", "(0, 1]"), ("window", ">= 1"),
         ("top", "<= 9"), ("kind", "cos or l2"), ("centre", "true or false"), ("free", "any"),
+        ("rows", "auto or >= 1"), ("fast", "auto or true or false"),
     ],
 )  # fmt: skip
 def test_bounds_in_words(name, words):
@@ -51,7 +54,7 @@ def test_bounds_in_words(name, words):
     [
         ("alpha", 0.0), ("alpha", 1), ("share", 1.0), ("temperature", 1e-9), ("window", None),
         ("window", 1), ("top", -5), ("kind", "l2"), ("every", 4), ("centre", False),
-        ("free", -1e30),
+        ("free", -1e30), ("rows", "auto"), ("rows", 3), ("fast", "auto"), ("fast", True),
     ],
 )  # fmt: skip
 def test_values_within_bounds_are_taken(name, value):
@@ -79,6 +82,10 @@ def test_values_within_bounds_are_taken(name, value):
         ("every", 3, "'every' must be 1 or 2 or 4, got 3"),
         ("centre", "yes", "'centre' must be true or false, got yes"),
         ("centre", 1, "'centre' must be true or false, got 1"),
+        ("rows", 0, "'rows' must be >= 1, got 0"),
+        ("rows", "many", "'rows' must be auto or a whole number, got many"),
+        ("rows", True, "'rows' must be auto or a whole number, got true"),
+        ("fast", "yes", "'fast' must be auto or true or false, got yes"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told(name, value, problem):

@@ -87,6 +87,7 @@ def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
     found = {
         "seed": str(trial.seed),
         "precision": trial.precision,
+        "rows in a pass": str(trial.micro_batch) if trial.micro_batch else "",
         "node": trial.node,
         "slot": str(trial.slot) if trial.slot >= 0 else "",
         "attempts": str(trial.attempts) if trial.attempts > 1 else "",

@@ -14,14 +14,21 @@ from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
-from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
+from tests.unit.methods.text_setups import (
+    Model,
+    by_name,
+    check_gradient,
+    labels_of,
+    likelihood,
+    one_step,
+)
 
 CONTEXT = setups.context("causal_lm")
 OF = text_setups.batch([2, 4, 1])
 
 
 def run(student, teacher, **values):
-    return METHOD(Params(**values), CONTEXT).step(OF, student, teacher)
+    return one_step(METHOD(Params(**values), CONTEXT), OF, student, teacher)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +72,7 @@ def test_on_the_tasks_responses_the_labels_get_the_rest(ratio):
 def test_lambda_is_the_share_of_steps_on_its_own_text():
     method = METHOD(Params(lmbda=0.3, kd_ratio=0.5), CONTEXT)
     torch.manual_seed(0)
-    own = sum("task" not in method.step(OF, Model(1), Model(2)).metrics for _ in range(400))
+    own = sum("task" not in one_step(method, OF, Model(1), Model(2)).metrics for _ in range(400))
     assert own == pytest.approx(120, abs=30)
 
 
@@ -78,7 +85,7 @@ def test_what_the_first_rank_drew_decides(drawn, own):
 
     method = METHOD(Params(lmbda=0.5, kd_ratio=0.5), CONTEXT)
     method.ranks = First()
-    terms = method.step(OF, Model(1), Model(2, trained=False))
+    terms = one_step(method, OF, Model(1), Model(2, trained=False))
     assert ("task" not in terms.metrics) is own
 
 
@@ -102,5 +109,6 @@ def test_what_is_read_of_the_teacher():
     assert METHOD(Params(lmbda=0.1), CONTEXT).teacher_outputs() == OutputSpec(
         Logits(), RunningModel()
     )
-    terms = METHOD(Params(lmbda=0.0, kd_ratio=0.0), CONTEXT).step(OF, Model(1), lambda _: Outputs())
+    method = METHOD(Params(lmbda=0.0, kd_ratio=0.0), CONTEXT)
+    terms = one_step(method, OF, Model(1), lambda _: Outputs())
     assert set(terms.metrics) == {"task"}

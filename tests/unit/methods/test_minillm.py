@@ -10,12 +10,20 @@ from raykd.data.base import Batch
 from raykd.losses.terms import Mean
 from raykd.methods._ranks import SingleProcess
 from raykd.methods.base import OnlineTeacherFn
-from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of
+from raykd.methods.minillm import METHOD, Params, Rollout, policy_terms, rollout_of, sampled_of
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
-from tests.unit.methods.text_setups import Model, by_name, kl, labels_of, likelihood, probabilities
+from tests.unit.methods.text_setups import (
+    Model,
+    by_name,
+    kl,
+    labels_of,
+    likelihood,
+    one_step,
+    probabilities,
+)
 
 CONTEXT = setups.context("causal_lm")
 OF = text_setups.batch([2, 4, 1])
@@ -71,7 +79,9 @@ def test_advantages_and_weights_are_the_formulas(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1, trained=False), Model(2, trained=False)
     found = rollout_of(
-        WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, SingleProcess()
+        [sampled_of(WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params)],
+        params,
+        SingleProcess(),
     )
     expected = np.concatenate(advantages_by_hand(student, teacher, params))
     taken = found.mask.bool()
@@ -87,7 +97,9 @@ def test_the_policy_term_is_the_clipped_ratio():
     params = Params(max_new_tokens=5, cliprange=0.1, temperature=0.8, teacher_mixed_alpha=0.2)
     before, teacher, student = Model(1, trained=False), Model(2, trained=False), Model(1)
     rollout = rollout_of(
-        WRITTEN, before(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params, SingleProcess()
+        [sampled_of(WRITTEN, before(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params)],
+        params,
+        SingleProcess(),
     )
     with torch.no_grad():
         student.weight += 0.1 * Model(3).weight
@@ -111,7 +123,9 @@ def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_samplin
     student, teacher = Model(1), Model(2, trained=False)
     student_logits, teacher_logits = student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits
     rollout = rollout_of(
-        WRITTEN, Model(4)(WRITTEN).lazy_logits, teacher_logits, params, SingleProcess()
+        [sampled_of(WRITTEN, Model(4)(WRITTEN).lazy_logits, teacher_logits, params)],
+        params,
+        SingleProcess(),
     )
     _, apart = policy_terms(rollout, student_logits, teacher_logits, params)
     q, p = (probabilities(m.logits(WRITTEN), 1.5) for m in (student, teacher))
@@ -122,7 +136,7 @@ def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_samplin
 def test_the_text_term_is_on_the_tasks_responses(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1), Model(2, trained=False)
-    terms = METHOD(params, CONTEXT).step(OF, student, reader(teacher))
+    terms = one_step(METHOD(params, CONTEXT), OF, student, reader(teacher))
     student_logits, teacher_logits = student.logits(OF), teacher.logits(OF)
     hard = likelihood(student_logits, labels_of(OF))
     soft = by_name("forward_kl", student_logits, teacher_logits)
@@ -137,7 +151,7 @@ def test_the_text_term_is_on_the_tasks_responses(values):
 
 def test_terms_that_are_switched_off_are_not_there():
     params = Params(max_new_tokens=5, lm_coef=0.0, single_step_reg=False)
-    terms = METHOD(params, CONTEXT).step(OF, Model(1), reader(Model(2, trained=False)))
+    terms = one_step(METHOD(params, CONTEXT), OF, Model(1), reader(Model(2, trained=False)))
     assert set(terms) == {"responses"}
     assert set(terms.metrics) == {"policy", "reward", "rollout_length"}
     assert terms.metrics["rollout_length"].item() == 3.0
@@ -151,7 +165,7 @@ def test_it_samples_anew_after_so_many_steps():
     method = METHOD(Params(ppo_epochs=3, max_new_tokens=5, temperature=0.9), CONTEXT)
     teacher = Model(2, trained=False)
     for step in range(7):
-        method.step(OF, student, reader(teacher))
+        one_step(method, OF, student, reader(teacher))
         assert len(asked) == step // 3 + 1
     assert asked[0].temperature == 0.9
     assert (asked[0].max_new_tokens, asked[0].share) == (5, 0.2)
@@ -161,10 +175,10 @@ def test_what_it_remembers_is_the_responses_and_the_steps_left():
     teacher = Model(2, trained=False)
     one, two = (METHOD(Params(ppo_epochs=3, max_new_tokens=5), CONTEXT) for _ in range(2))
     assert one.state_dict() == {}
-    one.step(OF, Model(1), reader(teacher))
+    one_step(one, OF, Model(1), reader(teacher))
     two.load_state_dict({k: v.clone() for k, v in one.state_dict().items()})
     for _ in range(2):
-        a, b = (m.step(OF, Model(3), reader(teacher)) for m in (one, two))
+        a, b = (one_step(m, OF, Model(3), reader(teacher)) for m in (one, two))
         assert {k: v.item() for k, v in a.items()} == {k: v.item() for k, v in b.items()}
     assert int(two.state_dict()["left"]) == 0
     two.load_state_dict({})
@@ -179,9 +193,9 @@ def test_the_responses_of_a_rank_that_had_no_rows_never_count():
     teacher = Model(2, trained=False)
     method = METHOD(Params(ppo_epochs=2, max_new_tokens=5), CONTEXT)
     method.ranks = Idle(size=2, takes_part=False)
-    method.step(OF, Model(1), reader(teacher))
+    one_step(method, OF, Model(1), reader(teacher))
     method.ranks = SingleProcess()  # the next batch has rows for it
-    terms = method.step(OF, Model(1), reader(teacher))
+    terms = one_step(method, OF, Model(1), reader(teacher))
     responses = terms.means["responses"]
     assert isinstance(responses, Mean)
     assert (responses.count, responses.of_batch) == (0.0, False)
@@ -192,9 +206,7 @@ def test_the_state_keeps_every_field_of_a_rollout():
     teacher = Model(2, trained=False)
     params = Params(max_new_tokens=5)
     made = rollout_of(
-        WRITTEN,
-        Model(1)(WRITTEN).lazy_logits,
-        teacher(WRITTEN).lazy_logits,
+        [sampled_of(WRITTEN, Model(1)(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params)],
         params,
         SingleProcess(),
     )

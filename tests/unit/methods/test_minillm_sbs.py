@@ -13,7 +13,7 @@ from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair
 from tests.unit.methods import setups, text_setups
-from tests.unit.methods.text_setups import Model, labels_of, likelihood
+from tests.unit.methods.text_setups import Model, labels_of, likelihood, one_step
 
 CONTEXT = setups.context("causal_lm")
 
@@ -25,7 +25,7 @@ def batch(rationales):
 
 def run(of, student, **values):
     teacher = OnlineTeacherFn(torch.nn.Identity(), Model(2, trained=False))
-    return METHOD(Params(max_new_tokens=5, **values), CONTEXT).step(of, student, teacher)
+    return one_step(METHOD(Params(max_new_tokens=5, **values), CONTEXT), of, student, teacher)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])

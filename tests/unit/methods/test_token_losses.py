@@ -18,7 +18,14 @@ from raykd.methods.base import OnlineTeacherFn
 from raykd.methods.minillm import METHOD as MINILLM
 from raykd.methods.minillm import Params as MiniLLMParams
 from tests.unit.methods import setups, text_setups
-from tests.unit.methods.text_setups import Model, by_name, check_gradient, labels_of, likelihood
+from tests.unit.methods.text_setups import (
+    Model,
+    by_name,
+    check_gradient,
+    labels_of,
+    likelihood,
+    one_step,
+)
 
 KINDS = ("forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "skew_reverse_kl")
 lengths = st.lists(st.integers(0, 6), min_size=1, max_size=5)
@@ -96,7 +103,7 @@ def test_minillm_takes_responses_of_any_length(responses, tokens, over, seed):
     student, teacher = Model(1, tokens), Model(2, tokens, trained=False)
     student.generate = lambda *_: of
     method = MINILLM(MiniLLMParams(max_new_tokens=6, whiten_over=over), setups.context("causal_lm"))
-    terms = method.step(of, student, OnlineTeacherFn(torch.nn.Identity(), teacher))
+    terms = one_step(method, of, student, OnlineTeacherFn(torch.nn.Identity(), teacher))
     assert all(torch.isfinite(t) for t in (*terms.values(), *terms.metrics.values()))
     state = method.state_dict()
     kept = state["advantage"][state["mask"].bool()]

@@ -29,6 +29,7 @@ from raykd.models.signals.base import OutputSpec
 from raykd.params import build
 from raykd.training.device import Precision
 from raykd.training.student_runner import StudentRunner
+from tests.unit.methods.text_setups import one_step
 
 TOKENS = 14
 SIZES = st.integers(TOKENS, TOKENS + 9)
@@ -157,7 +158,7 @@ class Pair:
             self.teacher, lambda batch: forward(self.teacher, batch).within(TOKENS)
         )
         torch.manual_seed(3)
-        terms = made.step(labelled([3, 5]), student, read)
+        terms = one_step(made, labelled([3, 5]), student, read)
         return terms, student.wrote
 
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -130,3 +130,9 @@ def likelihood(student: Tensor, labels: Tensor) -> float:
     """Negative log-likelihood of labels, mean over tokens."""
     q = probabilities(student)
     return float(-np.log(q[np.arange(len(labels)), labels.numpy()]).mean())
+
+
+def one_step(method, of, student, teacher):
+    """A step that computes its batch in one pass."""
+    (batch,) = method.prepare([of], student, teacher)
+    return method.step(batch, student, teacher)

@@ -188,6 +188,18 @@ def test_trials_in_different_number_formats(builder: Builder):
     assert "bf16: ckd 1; fp32: kd 3, ckd 2" in found.message
 
 
+def test_batches_that_were_cut_are_a_caveat_where_they_are_compared_as_a_whole(builder: Builder):
+    builder.teacher(TASK)
+    wide = "predictions are transported within each micro batch"
+    builder.trial(TASK, "kd", 0, micro_batch=4)
+    builder.trial(TASK, "ckd", 0)
+    assert "cut-batches" not in codes(builder)
+    for number in (1, 2):
+        builder.trial(TASK, "ckd", number, micro_batch=4, batch_wide=wide)
+    (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "cut-batches"]
+    assert found.message == f"In 2 trials of ckd batches were cut into micro batches: {wide}."
+
+
 @pytest.mark.parametrize("precisions", [("fp32", "fp32"), ("", ""), ("", "bf16")])
 def test_trials_in_one_number_format_or_of_before_it_was_recorded(builder: Builder, precisions):
     builder.teacher(TASK)

@@ -133,3 +133,38 @@ def test_a_run_once_more_says_so_in_the_log_and_stands_for_the_first(run):
     assert [e.get("retry_of") for e in started] == [None, config.trial_id]
     (only,) = load_results(run).trials
     assert only.status is Status.COMPLETED
+
+
+def test_a_trial_that_ran_out_of_memory_says_so_once_for_each_size_and_arm(run):
+    recorder = recorder_of(run)
+    rows = {0: (0, 8, 8), 1: (8, 4)}
+    for number, sizes in rows.items():
+        config = trial(run, number)
+        recorder.launch(config, ("alpha",), "key")
+        for step, size in enumerate(sizes, 1):
+            event = evaluation(step)
+            event["evaluation"]["micro_batch"] = size
+            recorder.evaluated(config.trial_id, event, "accuracy")
+        made = recorder.finished(config.trial_id, Status.COMPLETED, None, "accuracy")
+        assert (made.micro_batch, made.batch_wide) == (sizes[-1], "")
+        assert [e.micro_batch for e in made.history] == list(sizes)
+    notes = [e["message"] for e in read_events(run / "events.jsonl")[0] if e["event"] == "note"]
+    assert [note.partition(":")[0] for note in notes] == [
+        trial(run, 0).trial_id,
+        trial(run, 1).trial_id,
+    ]
+    assert "8 rows at most" in notes[0]
+    assert "4 rows at most" in notes[1]
+
+
+def test_rows_of_a_pass_that_were_asked_for_are_no_news(run):
+    config = trial(run)
+    config = dataclasses.replace(config, method="sinkd", train={**config.train, "micro_batch": 8})
+    recorder = recorder_of(run)
+    recorder.launch(config, ("alpha",), "key")
+    event = evaluation(1)
+    event["evaluation"]["micro_batch"] = 8
+    recorder.evaluated(config.trial_id, event, "accuracy")
+    made = recorder.finished(config.trial_id, Status.COMPLETED, None, "accuracy")
+    assert "note" not in {e["event"] for e in read_events(run / "events.jsonl")[0]}
+    assert made.batch_wide == "predictions are transported within each micro batch"

@@ -19,15 +19,19 @@ import torch.distributed as dist
 
 from raykd.models.generation import GenerationSettings
 from raykd.training import student_runner
-from raykd.training.batches import train_shard
 from raykd.training.device import DistributedContext
-from raykd.training.loop import _distributed, train_model
+from raykd.training.loop import train_model
 from raykd.training.terms import LossTracker
 from tests.processes import on_processes
 from tests.small_pairs import LENGTHS, SmallPair
 
-# Uneven lengths; some ranks without a label or a rationale; fewer rows than three ranks.
-BATCHES = (np.arange(len(LENGTHS)), np.array([0, 1, 5, 3, 5, 1]), np.array([3, 0]))
+# Uneven lengths; some ranks without a label or a rationale; fewer rows than three ranks. In so many
+# passes.
+BATCHES = (
+    (np.arange(len(LENGTHS)), 3),
+    (np.array([0, 1, 5, 3, 5, 1]), 2),
+    (np.array([3, 0]), 1),
+)
 CASES = {
     ("classification", "ckd"): {},
     ("classification", "sinkd"): {},
@@ -38,6 +42,8 @@ CASES = {
     ("causal_lm", "minillm"): {"ppo_epochs": 1, "max_new_tokens": 5},
     ("seq2seq", "sinkd"): {},
 }
+WHOLE = {("classification", "sinkd"), ("seq2seq", "sinkd")}
+"""What they compare in one pass is another thing in several."""
 CUT = {"ppo_epochs": 4, "max_new_tokens": 4}
 
 
@@ -48,18 +54,15 @@ def pair_of(kind):
     return pair
 
 
-def one_step(kind, name, rows, world):
-    """Gradient and logged terms of one step, through `DistributedDataParallel` as in the loop."""
+def one_step(kind, name, rows, world, passes):
+    """Gradient and logged terms of one step, as in the loop."""
     pair = pair_of(kind)
     method = pair.method(name, **CASES[kind, name])
     model = copy.deepcopy(pair.student)
     step = pair.step(method, world, model, pair.teacher)
-    trained = _distributed(step, world)
-    batch = pair.collator(method)(pair.read_by(method), train_shard(rows, world.rank, world.size))
-    found = step.run(batch, rows, trained)
-    found.loss.backward()
+    found = step.run(pair.parts(method, rows, world, passes), rows)
     loss_tracker = LossTracker(world)
-    loss_tracker.add(found.terms, found.totals, found.values.detach(), 1)
+    loss_tracker.add(found.terms, found.totals, found.values, 1)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
     return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
@@ -72,9 +75,9 @@ def every_step(world):
     )
     try:
         return {
-            (*case, number): one_step(*case, rows, world)
+            (*case, number): one_step(*case, rows, world, passes if case not in WHOLE else 1)
             for case in CASES
-            for number, rows in enumerate(BATCHES)
+            for number, (rows, passes) in enumerate(BATCHES)
         }
     finally:
         student_runner.GenerationSettings = sampled

@@ -23,8 +23,8 @@ from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
 ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
-    "epochs", "batch_size", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon",
-    "max_grad_norm", "precision", "dropout", "length_grouping", "evals_per_epoch",
+    "epochs", "batch_size", "micro_batch", "lr", "warmup_ratio", "schedule", "weight_decay",
+    "adam_epsilon", "max_grad_norm", "precision", "dropout", "length_grouping", "evals_per_epoch",
     "eval_batch_size",
 }  # fmt: skip
 
@@ -96,6 +96,21 @@ def test_a_step_takes_so_many_rows(monkeypatch, size, steps):
     seen = Watched(monkeypatch, batch_size=size, epochs=1)
     assert seen.result.steps == len(seen.steps) == steps
     assert max(len(rows) for rows in seen.batches) == min(size, ROWS)
+
+
+@pytest.mark.parametrize(("size", "most"), [("auto", 8), (8, 8), (3, 3), (1, 1)])
+def test_a_pass_takes_so_many_rows_and_a_step_as_many_as_before(monkeypatch, size, most):
+    with monkeypatch.context() as patch:
+        whole = Watched(patch, epochs=1)
+    seen = Watched(monkeypatch, epochs=1, micro_batch=size)
+    passes = iter(seen.batches)
+    for rows in whole.batches:
+        own = [next(passes) for _ in range(math.ceil(len(rows) / most))]
+        assert max(map(len, own)) <= most
+        assert sorted(row for part in own for row in part) == sorted(rows)
+    assert next(passes, None) is None
+    assert seen.norms == pytest.approx(whole.norms, rel=1e-4)
+    assert seen.result.history[-1].micro_batch == (0 if most == 8 else most)
 
 
 @pytest.mark.parametrize("lr", [1e-4, 3e-2])
