@@ -109,7 +109,7 @@ def test_ranks_share_the_batches(monkeypatch):
     parts = []
     for rank in range(2):
         world = DistributedContext(rank, 2, CPU)
-        monkeypatch.setattr(DistributedContext, "sum", lambda self, tensor: None)
+        monkeypatch.setattr(DistributedContext, "sum", lambda self, tensor: tensor)
         parts.append(log_likelihoods(of, rows, InferenceSetup(settings(), COLLATOR, world)))
     assert all((part == 0).any() for part in parts)
     assert parts[0] + parts[1] == pytest.approx(likelihoods(of, rows), abs=1e-5)
