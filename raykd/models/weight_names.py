@@ -160,6 +160,8 @@ def _untwinned(found: dict[str, Tensor], ties: Mapping[str, str]) -> list[str]:
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:
+    if one.data_ptr() == two.data_ptr() and one.stride() == two.stride() and one.numel():
+        return one.shape == two.shape and one.dtype == two.dtype  # one place in a file
     return one.shape == two.shape and one.dtype == two.dtype and torch.equal(one, two)
 
 

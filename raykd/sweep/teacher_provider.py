@@ -335,8 +335,9 @@ class TeacherProvider:
         answer(self._coordinator.delete.remote(handle.fingerprint))
 
     def close(self) -> None:
-        """Let other processes have what this one holds of the cache."""
+        """Let other processes have what this one holds of the cache; nothing reads drafts now."""
         self._cache.close()
+        drafts.clear(self._run / "teachers")
 
     def _note(self, message: str) -> None:
         self._log.emit("note", message=message)

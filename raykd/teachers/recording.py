@@ -36,6 +36,11 @@ BLOCK_BYTES = 32 << 20
 BLOCK_ROWS = 2048
 """Most rows of a block: enough to group by length, few enough to share work and show progress."""
 
+_NOT_FINITE = (
+    "check its checkpoint and learning rate; where it runs in fp16, set teacher.precision: bf16"
+)
+"""What to do about outputs that are NaN or infinite."""
+
 _TORCH = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -301,7 +306,7 @@ class _Block:
         if not torch.isfinite(values).all():
             raise TeacherError(
                 f"the teacher's {signal.kind} are not finite",
-                hint="check its checkpoint and learning rate",
+                hint=_NOT_FINITE,
             )
         return np.split(values.cpu().numpy(), ends)
 
@@ -322,7 +327,7 @@ class _Block:
                 )
             raise TeacherError(
                 "the teacher's hidden states are not finite",
-                hint="check its checkpoint and learning rate",
+                hint=_NOT_FINITE,
             )
         lost = (kept.float() - values.float()).double().square()
         rounding = self._rounding.setdefault(name, _Rounding())

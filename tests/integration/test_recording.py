@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ import torch
 
 from raykd import registry
 from raykd.clusters import node_capabilities, nodes
+from raykd.models import weights
+from raykd.models.file_arrays import digest_of
 from raykd.results.event_log import EventLog
 from raykd.sweep import run_folder
 from raykd.sweep.in_process import prepare_task
@@ -29,6 +33,7 @@ from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.coordinator import answer
+from raykd.trial.spreading import Spreading
 from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
 from tests.integration.test_slot import worker_pids
@@ -133,6 +138,30 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     blocks = ray.get([block.ref for block in end["blocks"]])
     assert sum(len(b[0]) for b in blocks) == ROWS
     assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("validation", "test"))
+
+
+def test_weights_of_a_file_reach_nodes_that_do_not_reach_the_file(
+    cluster: None, inputs: TaskInputs, tmp_path: Path
+) -> None:
+    before = weights.move_to(weights.capture(inputs.teacher.build(0)), tmp_path / "teacher")
+    teacher = replace(inputs.teacher, state=before, random_init=None)
+    given = replace(inputs, teacher=teacher, student=teacher)
+    assert Spreading(needed=False).inputs(given).teacher.state.tensors is before.tensors
+    spread = Spreading(needed=True).inputs(given)
+    ref = ray.put(spread)
+    wanted = digest_of(before.tensors)
+    # Both models have the same weights, which are one object, read beside the driver.
+    assert len({spread.teacher.state.tensors._ref, spread.student.state.tensors._ref}) == 1
+    assert len(pickle.dumps(ray.get(ref).teacher.state.tensors)) < 20_000
+    ray.wait([spread.teacher.state.tensors._ref])
+    shutil.rmtree(tmp_path / "teacher")
+
+    @ray.remote(num_cpus=0)
+    def read(found: TaskInputs) -> str:
+        found.teacher.frozen()
+        return digest_of(found.teacher.state.tensors)
+
+    assert ray.get(read.remote(ref)) == wanted
 
 
 def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from raykd.errors import TeacherError
 from raykd.models import weights
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_plan import plan_teacher
@@ -110,3 +113,15 @@ def test_the_error_of_a_teacher_of_tokens_is_that_of_its_hidden_states():
     assert list(error) == ["tokens"]
     assert 1e-5 < error["tokens"] < 0.05
     assert error_of(inputs, model, model, tiny.WORLD.device) == {"tokens": 0.0}
+
+
+def test_a_teacher_that_overflows_in_fp16_is_told_what_to_set():
+    state = weights.capture(tiny.given().teacher.build(7))
+    head = "classifier.weight"
+    large = {n: np.array(a) * (1e6 if n == head else 1) for n, a in state.tensors.items()}
+    teacher = replace(tiny.given().teacher, state=replace(state, tensors=large), random_init=None)
+    changes = {"teacher": teacher, "finetune": None, "output_spec": OutputSpec(Logits())}
+    tiny.prepared(**changes)
+    with pytest.raises(TeacherError, match="not finite") as caught:
+        tiny.prepared(**changes, frozen_precision="fp16")
+    assert "teacher.precision: bf16" in caught.value.hint
