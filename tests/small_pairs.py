@@ -30,6 +30,9 @@ from raykd.data.base import (
     TokenizedDataset,
 )
 from raykd.data.collate import Collator
+from raykd.data.own_sets import OwnSets
+from raykd.data.own_tags import OwnTags
+from raykd.data.task_kinds import task_kind
 from raykd.methods.base import DistillationContext, Method, OnlineTeacherFn
 from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.forward import forward
@@ -55,8 +58,18 @@ _TASK: Mapping[str, str] = {
 }  # fmt: skip
 
 
+_CLASSES = ("a", "b", "c")
+_OWN: Mapping[str, Any] = {"name": "mine", "about": "", "hub": ("", ""), "labels": _CLASSES}
+
+
 def task_of(kind: str) -> Task:
-    """A shipped task of a kind."""
+    """A shipped task of a kind, or one of a user's."""
+    if kind == "multi_label":
+        scores = ("f1_micro", "accuracy")
+        return OwnSets(**_OWN, metric=scores[0], metrics=scores, texts=("text",), label="label")
+    if kind == "token_classification":
+        scores = ("entity_f1", "word_accuracy")
+        return OwnTags(**_OWN, metric=scores[0], metrics=scores, words="words", tags="tags")
     found: Task = registry.load("tasks", _TASK[kind])
     return found.read_by(kind) if kind in TEXT_KINDS else found
 
@@ -188,19 +201,23 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)
     labels: Array = random.integers(0, max(num_labels, 2), len(LENGTHS))
+    is_tagged = task_kind(kind).labels_of == "token"
     if kind == "regression":
         labels = random.normal(size=len(LENGTHS)).astype(np.float32)
     elif kind == "span":
         labels = np.stack([np.zeros(len(LENGTHS), np.int64), np.array(LENGTHS) - 1], axis=1)
-    elif kind == "masked_lm":
-        labels = np.where(random.random(offsets[-1]) < 0.4, ids, NO_LABEL).astype(np.int64)
+    elif kind == "multi_label":
+        labels = random.integers(0, 2, (len(LENGTHS), num_labels)).astype(np.float32)
+    elif is_tagged:
+        said = ids if kind == "masked_lm" else random.integers(0, num_labels, offsets[-1])
+        labels = np.where(random.random(offsets[-1]) < 0.4, said, NO_LABEL).astype(np.int64)
         for row, (begin, end) in enumerate(itertools.pairwise(offsets)):
-            labels[begin] = ids[begin]
+            labels[begin] = said[begin]
             if row in UNLABELLED:
                 labels[begin:end] = NO_LABEL
     return TokenizedDataset(
         input_ids=ids, token_type_ids=np.zeros(len(ids), np.int8), offsets=offsets, labels=labels,
-        token_labels=kind == "masked_lm",
+        token_labels=is_tagged,
     )  # fmt: skip
 
 

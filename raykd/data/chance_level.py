@@ -26,7 +26,9 @@ def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple
     """
     if metric in task.text_metrics:
         return _of_responses(task, encoded, metric)
-    if not task.task_kind.has_class_names or metric not in task.metrics:
+    kind = task.task_kind
+    has_classes = kind.has_class_names and kind.is_categorical and kind.labels_of == "row"
+    if not has_classes or metric not in task.metrics:
         return ()
     found = []
     for label in range(task.num_labels):

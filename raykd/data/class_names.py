@@ -205,7 +205,10 @@ def _is_nothing(value: Any) -> bool:
 def _next_step(value: Any, others: Sequence[str], names: ClassNames, own: str) -> str:
     """What to do about a value that is no class."""
     if isinstance(value, list | tuple | dict | np.ndarray):
-        return "a row has one label; tasks with several labels a row, or one a word, are not served"
+        return (
+            "a row has one label; several labels a row are of kind: multi_label, labels of words "
+            "of kind: token_classification"
+        )
     if isinstance(value, bytes):
         return "store the column as text, not as bytes"
     where = f"labels of task '{own}'" if own else "the labels"

@@ -177,7 +177,7 @@ def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> N
         fields = _listed([str(key) for key in value])
         hint = f"make the field that holds the text ({fields}) a column of its own"
     elif isinstance(value, list | tuple | np.ndarray):
-        hint = "join the words to one text; tasks with a label for every word are not served"
+        hint = "join the words to one text; labels of words are of kind: token_classification"
     faults.add(
         f"rows have no text in column '{name}'", table.place(row),
         f"column '{name}' holds {shown(value)}, expected a text", hint,

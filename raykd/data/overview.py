@@ -5,7 +5,7 @@ Axes: N encoded row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,16 +90,21 @@ def _sample(task: Task, encoded: TokenizedDataset, tokenizer: Any, row: int) -> 
     if encoded.token_labels:
         borders = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
         labels = encoded.labels[borders[row] : borders[row + 1]]
-        learnt = tokenizer.decode(labels[labels != NO_LABEL].tolist())
+        learnt = labels[labels != NO_LABEL].tolist()
+        if not task.task_kind.over_vocabulary:
+            said = " ".join(task.labels[k] for k in learnt)
+            return Sample(read=tokenizer.decode(ids.tolist()), learnt=said)
         # What decoders predict last is a label alone.
         if task.task_kind.is_joined:
             ids = np.append(ids, labels[-1:][labels[-1:] != NO_LABEL])
-        return Sample(read=tokenizer.decode(ids.tolist()), learnt=learnt)
+        return Sample(read=tokenizer.decode(ids.tolist()), learnt=tokenizer.decode(learnt))
     return Sample(read=tokenizer.decode(ids.tolist()), learnt=_label(task, encoded.labels[row]))
 
 
 def _label(task: Task, label: Any) -> str:
+    if task.task_kind.is_binary:
+        names = [name for name, value in zip(task.labels, label, strict=True) if value]
+        return ", ".join(names) or "no class"
     if not task.task_kind.has_class_names:
         return " to ".join(f"{value:g}" for value in np.atleast_1d(label))
-    names: Sequence[str] = task.labels
-    return names[int(label)]
+    return task.labels[int(label)]

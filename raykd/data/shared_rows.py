@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from raykd.data.base import Examples, Task
 
@@ -55,10 +56,10 @@ def shared(
             count = sum(d in seen for d in of[role]) if role != place else 0
             if count:
                 found[f"{role} in {place}"] = count, len(of[role])
-    if task.task_kind.has_class_names:
-        labels: dict[bytes, list[int]] = defaultdict(list)
+    if task.task_kind.has_class_names and task.task_kind.labels_of == "row":
+        labels: dict[bytes, list[Any]] = defaultdict(list)
         for digest, label in zip(of["train"], splits["train"].labels.tolist(), strict=True):
-            labels[digest].append(label)
+            labels[digest].append(tuple(label) if isinstance(label, list) else label)
         count = sum(len(own) for own in labels.values() if len(set(own)) > 1)
         if count:
             found["train with another label"] = count, len(of["train"])

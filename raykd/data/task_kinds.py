@@ -30,8 +30,10 @@ KINDS = tuple(_BY_NAME)
 """Names of all kinds."""
 ROW_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.labels_of == "row")
 """Kinds whose labels are those of whole rows."""
-CLASS_KINDS = tuple(name for name in ROW_KINDS if _BY_NAME[name].has_class_names)
-"""Those of them whose labels are classes."""
+CLASS_KINDS = tuple(
+    name for name in ROW_KINDS if _BY_NAME[name].has_class_names and _BY_NAME[name].is_categorical
+)
+"""Those of them whose labels are classes, one each."""
 TOKEN_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.over_vocabulary)
 """Kinds whose labels are tokens of a vocabulary."""
 TEXT_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.generates)

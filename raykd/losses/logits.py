@@ -49,6 +49,33 @@ def soft_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Te
     return found.to(working_dtype(student))
 
 
+def binary_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+    r"""Divergence between the softened yes-or-no of every class, summed over classes.
+
+    .. math::
+        T^2 \sum_c p_c \log \frac{p_c}{q_c} + (1 - p_c) \log \frac{1 - p_c}{1 - q_c}, \quad
+        p = \sigma(z_t / T), \; q = \sigma(z_s / T)
+
+    It is `soft_kl` for classes that do not exclude each other.
+
+    Args:
+        student: Logits, float, shape ``[..., C]``.
+        teacher: Logits, same shape. No gradient flows into it.
+        temperature: T > 0.
+
+    Returns:
+        Nats per row, shape ``[...]``, float32 (float64 for float64 input). Zero where both agree.
+
+    Raises:
+        ShapeError: If the shapes differ.
+    """
+    check_same_shape(student=student, teacher=teacher)
+    ours, theirs = softened(student, temperature), softened(teacher.detach(), temperature)
+    yes = theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(ours))
+    no = (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-ours))
+    return (temperature**2 * (yes + no).sum(dim=-1)).to(working_dtype(student))
+
+
 def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Cross-entropy of the student under the teacher's softened distribution, as CKD uses it.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.task_kinds import KINDS
-from raykd.losses.logits import scaled_mse, soft_kl
+from raykd.losses.logits import binary_kl, scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
 from raykd.methods._soft_targets import task_and_distil, unused_temperature
 from raykd.methods._tokens import weighted
@@ -91,6 +91,8 @@ class VanillaKD(Method[Params]):
         return LossTerms(**terms)
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.context.task_kind.is_binary:
+            return binary_kl(student, teacher, temperature=self.temperature)
         if not self.context.task_kind.is_categorical:
             # T^2 times the difference of scores divided by T, as for classes: T cancels.
             return scaled_mse(student, teacher)

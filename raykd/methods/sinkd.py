@@ -119,7 +119,12 @@ class SinKD(Method[Params]):
         self._writes = context.task_kind.generates
 
     def refusal(self) -> str:
-        """It compares distributions over classes; a single score has none."""
+        """It compares distributions over classes; a single score and a set of them have none."""
+        if self.context.task_kind.is_binary:
+            return (
+                "compares distributions over classes that exclude each other, not "
+                f"{self.context.kind}: those of a set are each a yes or no"
+            )
         if not self.context.task_kind.is_categorical:
             return (
                 "compares distributions over classes, and a single score has none: "

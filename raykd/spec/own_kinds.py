@@ -30,6 +30,9 @@ def _class_problems(made: OwnTaskSpec) -> Problems:
         yield "", f"{name} needs the key 'texts'", "the column of the text: texts: [text]"
     if "labels" in made.KEYS[made.kind] and len(made.labels) < 2:
         yield "labels", f"{name} needs labels", "e.g. labels: [negative, positive]"
+    if made.kind == "token_classification" and len(made.texts) > 1:
+        hint = "one column of lists of words: texts: [tokens]"
+        yield "texts", f"{name} reads one column of words, got {len(made.texts)}", hint
     if made.kind == "regression" and made.labels:
         hint = "remove labels, or set kind: classification"
         yield "labels", f"{name} is a regression, which has no labels", hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from raykd import registry
@@ -10,6 +10,8 @@ from raykd.data.base import Task
 from raykd.data.folder import root_folder
 from raykd.data.notes import note
 from raykd.data.own import OwnTask
+from raykd.data.own_sets import OwnSets
+from raykd.data.own_tags import OwnTags
 from raykd.data.own_text import OwnText
 from raykd.data.text_scores import NAMES as SCORE_NAMES
 from raykd.data.text_scores import TextMeasure, check_packages
@@ -63,17 +65,7 @@ def own_task(own: OwnTaskSpec) -> Task:
         "revision": own.revision or "", "fractions": own.fractions(),
         "sources": tuple(_source(source, k) for k, source in enumerate(own.sources)),
     }  # fmt: skip
-    if own.kind == "text":
-        return _text_task(own, source)
-    low, high = own.span
-    return OwnTask(
-        **source,
-        texts=own.texts,
-        label=own.label,
-        labels=own.labels,
-        kind=own.kind,
-        span=(float(low), float(high)),
-    )
+    return _MAKERS[own.kind](own, source)
 
 
 def _source(source: SourceSpec, number: int) -> RowSource:
@@ -90,6 +82,27 @@ def _on_hub(hub: str | None) -> tuple[str, str]:
     """Name and configuration of a data set on the hub."""
     path, _, config = (hub or "").partition(":")
     return path, config or "default"
+
+
+def _class_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnTask:
+    """A task whose rows have a class or a score."""
+    low, high = own.span
+    return OwnTask(
+        **source,
+        texts=own.texts,
+        label=own.label,
+        labels=own.labels,
+        kind=own.kind,
+        span=(float(low), float(high)),
+    )
+
+
+def _set_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnSets:
+    return OwnSets(**source, labels=own.labels, texts=own.texts, label=own.label)
+
+
+def _tag_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnTags:
+    return OwnTags(**source, labels=own.labels, words=own.texts[0], tags=own.label)
 
 
 def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
@@ -116,3 +129,13 @@ def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
         too_long=too_long,
         max_prompt=own.max_prompt_length,
     )
+
+
+_MAKERS: Mapping[str, Callable[[OwnTaskSpec, Mapping[str, Any]], Task]] = {
+    "classification": _class_task,
+    "regression": _class_task,
+    "multi_label": _set_task,
+    "token_classification": _tag_task,
+    "text": _text_task,
+}
+"""What makes the task of a description, by its kind."""

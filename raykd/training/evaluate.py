@@ -98,7 +98,7 @@ def _score(
     subnet: Subnet | None,
     texts: bool,
 ) -> Mapping[str, float]:
-    if encoded.token_labels:
+    if task.tally_size:
         found = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
             said = texts_of(model, task, encoded, setup)
@@ -138,7 +138,7 @@ def score_by_row(
     Raises:
         TrialError: A logit or a metric is not finite.
     """
-    if not encoded.token_labels:
+    if not task.tally_size:
         logits = _finite_logits(model, task, encoded, setup, None)
         found = task.score(logits, encoded)
         outcomes = task.row_outcomes(metric, logits, encoded) if metric in found else None
@@ -178,12 +178,13 @@ def _finite_logits(
     setup: InferenceSetup,
     subnet: Subnet | None,
 ) -> Array:
-    """The logits of every row, see `predict`.
+    """The logits of every row, see `predict`, or of every token with a label.
 
     Raises:
         TrialError: One is not finite.
     """
-    logits = predict(model, task, encoded, setup, subnet)
+    read = _token_logits if encoded.token_labels else predict
+    logits = read(model, task, encoded, setup, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
@@ -191,6 +192,28 @@ def _finite_logits(
             hint="lower lr",
         )
     return logits
+
+
+def _token_logits(
+    model: nn.Module,
+    task: Task,
+    encoded: TokenizedDataset,
+    setup: InferenceSetup,
+    subnet: Subnet | None,
+) -> Array:
+    """Logits of every token with a label, ``[M, C]``, row by row; the same on every rank."""
+    counts = encoded.label_counts()
+    ends = np.cumsum(counts)
+    logits = torch.zeros(int(ends[-1]), task.num_labels, device=setup.world.device)
+    with inference_batches(model, encoded, setup) as batches:
+        for batch, rows in batches:
+            places = [np.arange(ends[row] - counts[row], ends[row]) for row in rows]
+            at = torch.from_numpy(np.concatenate(places)).to(setup.world.device)
+            logits[at] = forward(model, batch, subnet=subnet).logits.float()
+    # A token is non-zero on one rank only, so the sum is exact.
+    setup.world.sum(logits)
+    array: Array = logits.cpu().numpy()
+    return array
 
 
 def _tallied(

@@ -30,6 +30,7 @@ class TaskKind(ABC):
         generates: Whether models of it generate text; their logits are formed when they are read.
         is_joined: Whether a model reads the response after the prompt, as one text.
         is_categorical: Whether logits are scores of alternatives, so that a softmax makes sense.
+        is_binary: Whether logits are scores of classes that are each a yes or no.
         has_class_names: Whether the outputs are the named classes of the task.
         problem_type: What Transformers calls it in a configuration; empty for nothing.
         auto_mapping: Name of the table of Transformers' automatic classes that has the models with
@@ -44,6 +45,7 @@ class TaskKind(ABC):
     generates: ClassVar[bool] = False
     is_joined: ClassVar[bool] = False
     is_categorical: ClassVar[bool] = True
+    is_binary: ClassVar[bool] = False
     has_class_names: ClassVar[bool] = False
     problem_type: ClassVar[str] = ""
 

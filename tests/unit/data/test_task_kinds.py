@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers.modeling_outputs import QuestionAnsweringModelOutput
+from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenClassifierOutput
 
 import raykd
 from raykd.data.batch import NO_LABEL, PADDED, Batch
@@ -42,21 +42,25 @@ def test_a_kind_is_a_file_of_its_name():
 
 
 def test_groups_follow_from_what_kinds_say():
-    assert KINDS == ("classification", "regression", "span", "masked_lm", "causal_lm", "seq2seq")
-    assert ROW_KINDS == ("classification", "regression")
+    assert KINDS == ("classification", "multi_label", "regression", "span", "token_classification",
+                     "masked_lm", "causal_lm", "seq2seq")  # fmt: skip
+    assert ROW_KINDS == ("classification", "multi_label", "regression")
     assert CLASS_KINDS == ("classification",)
     assert TOKEN_KINDS == ("masked_lm", "causal_lm", "seq2seq")
     assert TEXT_KINDS == ("causal_lm", "seq2seq")
     assert ENCODER_KINDS + TEXT_KINDS == KINDS
     assert [name for name in KINDS if task_kind(name).is_joined] == ["causal_lm"]
-    assert [name for name in KINDS if not task_kind(name).is_categorical] == ["regression"]
+    several = [name for name in KINDS if not task_kind(name).is_categorical]
+    assert several == ["multi_label", "regression"]
+    assert [name for name in KINDS if task_kind(name).is_binary] == ["multi_label"]
     with pytest.raises(KeyError):
         task_kind("tagging")
 
 
 def test_the_library_has_words_for_some():
     assert kind_of_problem("regression").name == "regression"
-    for other in ("single_label_classification", "multi_label_classification", None):
+    assert kind_of_problem("multi_label_classification").name == "multi_label"
+    for other in ("single_label_classification", None):
         assert kind_of_problem(other).name == "classification"
 
 
@@ -77,6 +81,25 @@ def test_losses():
     for name in TOKEN_KINDS:
         found = task_kind(name).loss(logits, batch(tokens))
         assert torch.allclose(found, F.cross_entropy(logits, torch.tensor([3, 1, 4])))
+
+
+def test_a_set_of_classes_is_learnt_class_by_class():
+    torch.manual_seed(0)
+    logits, sets = torch.randn(3, 5), torch.randint(0, 2, (3, 5)).float()
+    right = torch.where(sets > 0, logits, -logits).sigmoid().log()
+    assert torch.allclose(task_kind("multi_label").loss(logits, batch(sets)), -right.mean())
+
+
+def test_words_with_a_label_are_read_row_by_row():
+    logits = torch.randn(3, 4, 5)
+    labels = torch.full((3, 4), NO_LABEL)
+    labels[0, 1], labels[2, 0], labels[2, 2] = 3, 1, 4
+    read = task_kind("token_classification").logits(
+        TokenClassifierOutput(logits=logits), batch(labels)
+    )
+    assert torch.equal(read, torch.stack([logits[0, 1], logits[2, 0], logits[2, 2]]))
+    found = task_kind("token_classification").loss(read, batch(labels))
+    assert torch.allclose(found, F.cross_entropy(read, torch.tensor([3, 1, 4])))
 
 
 def test_a_batch_without_labelled_tokens_has_a_loss_with_a_gradient():
@@ -117,4 +140,4 @@ def test_nothing_compares_their_names():
         for path in PACKAGE.rglob("*.py")
         if (names := compared(ast.parse(path.read_text())))
     }
-    assert found == {"spec/own_kinds.py": {"classification", "regression"}}
+    assert found == {"spec/own_kinds.py": {"classification", "regression", "token_classification"}}

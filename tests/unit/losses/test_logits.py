@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from raykd.errors import ShapeError
 from raykd.losses.divergences import divergence
-from raykd.losses.logits import scaled_mse, soft_cross_entropy, soft_kl
+from raykd.losses.logits import binary_kl, scaled_mse, soft_cross_entropy, soft_kl
 
 LOSSES = [soft_kl, soft_cross_entropy, scaled_mse]
 
@@ -95,3 +95,17 @@ def test_one_value_per_row(loss):
 def test_different_shapes_are_refused(loss):
     with pytest.raises(ShapeError, match=r"equal shapes, got student \(6, 3\), teacher \(6, 2\)"):
         loss(pair()[0], pair()[1][:, :2])
+
+
+def test_the_divergence_of_a_set_is_that_of_every_yes_or_no():
+    ours, theirs = torch.tensor([[0.5, -2.0, 3.0]]), torch.tensor([[1.5, 0.0, 3.0]])
+    pairs = [torch.stack([values, 0 * values], dim=-1) for values in (ours, theirs)]
+    for temperature in (1.0, 2.5):
+        found = binary_kl(ours, theirs, temperature=temperature)
+        # Two classes whose logits are z and 0 are a yes and a no.
+        expected = soft_kl(*pairs, temperature=temperature).sum(-1)
+        assert torch.allclose(found, expected, atol=1e-6)
+    assert binary_kl(theirs, theirs).item() == pytest.approx(0, abs=1e-7)
+    assert torch.isfinite(binary_kl(100 * ours, -100 * theirs)).all()
+    with pytest.raises(ShapeError):
+        binary_kl(ours, theirs[:, :2])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Batch
+from raykd.data.task_kinds import task_kind
 from raykd.methods.base import DistillationContext, OutputSpec
 from raykd.models.base import ModelDims, Outputs
 from raykd.models.signals.attention_maps import attention_maps
@@ -27,7 +28,7 @@ def context(kind: str = "classification", **changes: Any) -> DistillationContext
         "teacher": TEACHER,
         "student": STUDENT,
         "kind": kind,
-        "num_labels": CLASSES if kind == "classification" else 1,
+        "num_labels": CLASSES if task_kind(kind).has_class_names else 1,
     }
     return DistillationContext(**(values | changes))
 
@@ -42,6 +43,12 @@ def batch(lengths: tuple[int, ...] = (9, 5, 2), kind: str = "classification") ->
         labels = labels.float()
     elif kind == "span":
         labels = torch.stack([torch.zeros_like(labels), torch.tensor(lengths) - 1], dim=1)
+    elif kind == "multi_label":
+        labels = torch.nn.functional.one_hot(labels, CLASSES).float()
+    elif kind == "token_classification":
+        classes = labels
+        labels = torch.full_like(ids, -100)
+        labels[:, 0] = classes  # one word of each row has a label
     elif kind == "masked_lm":
         labels = torch.full_like(ids, -100)
         labels[:, 0] = ids[:, 0]  # one token of each row has a label

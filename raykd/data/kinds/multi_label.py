@@ -1,0 +1,29 @@
+"""Any number of some classes for a row; logits ``[B, C]``, each one a yes or no."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from raykd.data.batch import Batch
+from raykd.data.kinds.base import TaskKind
+
+
+class MultiLabel(TaskKind):
+    """Rows have a set of classes; labels are float32 ``[B, C]``, 1 for those of the row."""
+
+    name = "multi_label"
+    labels_of = "row"
+    auto_mapping = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"
+    outputs = "scores of classes"
+    is_categorical = False
+    is_binary = True
+    has_class_names = True
+    problem_type = "multi_label_classification"
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Binary cross-entropy, mean over rows and classes."""
+        return F.binary_cross_entropy_with_logits(logits.float(), batch.labels.float())
+
+
+KIND = MultiLabel()

@@ -1,0 +1,27 @@
+"""One of some classes for a word; logits ``[M, C]``, one row for the first token of each word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from raykd.data.batch import NO_LABEL, Batch
+from raykd.data.kinds.base import TokenKind
+
+
+class TokenClassification(TokenKind):
+    """Words have tags, such as those of named entities."""
+
+    name = "token_classification"
+    auto_mapping = "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING"
+    outputs = "class logits of words"
+    has_class_names = True
+
+    def logits(self, found: Any, batch: Batch) -> Tensor:
+        """Those of the tokens that have a label, row by row."""
+        logits: Tensor = found.logits
+        return logits[batch.labels != NO_LABEL]
+
+
+KIND = TokenClassification()

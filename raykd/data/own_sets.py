@@ -1,0 +1,50 @@
+"""Rows with any number of classes that a search space describes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raykd.data import columns
+from raykd.data.base import Array, Examples, TokenizedDataset
+from raykd.data.encode import encode
+from raykd.data.keys import at_key
+from raykd.data.label_sets import check_sets, label_sets, score_sets
+from raykd.data.table import Table
+from raykd.data.user_rows import UserRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSets(UserRows):
+    """Texts and sets of classes in columns that the user names.
+
+    Attributes:
+        texts: One or two text columns.
+        label: Column of sets.
+    """
+
+    texts: tuple[str, ...]
+    label: str
+    kind: str = "multi_label"
+
+    def read_table(self, table: Table) -> Examples:
+        """Rows from raw columns."""
+        texts = []
+        for k, name in enumerate(self.texts):
+            with at_key(f".texts[{k}]"):
+                texts.append(columns.texts(table, name, own=self.name))
+        with at_key(".label"):
+            sets = label_sets(table, self.label, self.labels, own=self.name)
+        return columns.checked(texts, sets, table.origin)
+
+    def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
+        """Tokenise rows; of a pair the longer text is cut first."""
+        check_sets(rows.labels, len(self.labels))
+        return encode(rows, tokenizer, max_length)
+
+    def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
+        """Every metric of the task."""
+        return score_sets(self.metrics, logits, np.asarray(encoded.labels))

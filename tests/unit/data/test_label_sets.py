@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from raykd.data.label_sets import label_sets, score_sets
+from raykd.data.table import Table
+from raykd.errors import DataError
+
+NAMES = ("sport", "news, local", "art")
+
+
+def read(*values, labels=NAMES):
+    table = Table(columns={"topics": values}, origin="rows")
+    return label_sets(table, "topics", labels, own="mine").astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["sport", "art"], [1, 0, 1]),
+        ('["sport", "art"]', [1, 0, 1]),
+        ("sport;art", [1, 0, 1]),
+        ("sport | art", [1, 0, 1]),
+        ("sport", [1, 0, 0]),
+        ("news, local", [0, 1, 0]),  # the name of a class, though it has a comma
+        ([], [0, 0, 0]),
+        ("", [0, 0, 0]),
+        (None, [0, 0, 0]),
+        ("[]", [0, 0, 0]),
+    ],
+)
+def test_a_set_is_the_same_in_every_spelling(value, expected):
+    assert read(value) == [expected]
+
+
+def test_ids_count_where_no_value_is_a_name():
+    assert read([0, 2], [1]) == [[1, 0, 1], [0, 1, 0]]
+    assert read(["1"], ["5"], labels=("1", "5")) == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["sport", "musik"], "holds the class 'musik', expected some of sport"),
+        ("sport;musik", "holds the class 'musik'"),
+        ({"sport": 1}, "expected a list"),
+        ([["sport"]], "expected a list"),
+        ([0, "art"], "holds the class 0"),
+        ("[sport", "expected a list"),
+    ],
+)
+def test_what_is_no_set_is_told(value, words):
+    with pytest.raises(DataError, match=words) as caught:
+        read(["art"], value)
+    assert "row 2" in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_are_those_of_scikit_learn(seed):
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(30, 6)).astype(np.float32)
+    labels = (random.random((30, 6)) < 0.3).astype(np.float32)
+    labels[:, 5], logits[:, 5] = 0, -1  # a class that is neither there nor predicted
+    found = score_sets(("f1_micro", "f1_macro", "accuracy"), logits, labels)
+    predicted = logits > 0
+    assert found["f1_micro"] == pytest.approx(f1_score(labels, predicted, average="micro"))
+    macro = f1_score(labels, predicted, average="macro", labels=range(5))
+    assert found["f1_macro"] == pytest.approx(macro)
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+
+
+def test_a_diverged_model_has_no_score():
+    logits = np.full((2, 3), np.nan, np.float32)
+    assert np.isnan(score_sets(("f1_micro",), logits, np.zeros((2, 3)))["f1_micro"])
+    with pytest.raises(DataError, match="are no sets of 3 classes"):
+        score_sets(("f1_micro",), np.zeros((2, 3)), np.array([0, 1]))
