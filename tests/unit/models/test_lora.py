@@ -27,7 +27,8 @@ SHAPE = {"layers": 2, "intermediate": 32, "dropout": 0.0}
 def cases():
     for family in registry.names("families"):
         heads = registry.load("families", family).head_path
-        yield from ((family, kind) for kind in KINDS if kind in heads)
+        kinds = [kind for kind in KINDS if kind in heads]
+        yield from ((family, kind) for kind in (kinds if family == "bert" else kinds[:1]))
 
 
 def saved_base(folder: Path, family: str, kind: str) -> lora.LoraPlan:
@@ -204,5 +205,5 @@ def test_an_adapter_of_other_layers_is_refused(adapter):
     given = load_file(path)
     extra = next(t for n, t in given.items() if "lora_A" in n).clone()
     save_file(given | {"base_model.model.bert.encoder.layer.9.lora_A.weight": extra}, path)
-    with pytest.raises(DataError, match="no place for or value of 'base_model.model.bert"):
+    with pytest.raises(DataError, match="no place for or value of"):
         resolve(str(adapter))
