@@ -8,17 +8,17 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from raykd.errors import DataError, RaykdError, SpecError
+from raykd.errors import DataError, SpecError
 from raykd.models import weights
-from raykd.models.checkpoint import read_checkpoint
-from raykd.models.families.base import ModelFamily, family_of, kind_of
+from raykd.models.families.base import ModelFamily, family_of, kind_of, with_task
 from raykd.models.lora import TASK_TYPES, check_installed
-from raykd.models.resolve import read_config, resolve
 from raykd.models.weight_files import read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG, CONFIG_FILE
@@ -27,60 +27,13 @@ _SMALL = ("*.json", "*.txt", "*.model")
 _NOT_COPIED = (CONFIG_FILE, ADAPTER_CONFIG, weights.GENERATION_FILE)
 
 
-def merged(folder: Path) -> Path:
-    """A folder of the model that an adapter and its base make, until the process ends.
-
-    Args:
-        folder: Of the adapter.
+def base_of(folder: Path) -> str:
+    """The folder or hub name of the model that an adapter belongs to.
 
     Raises:
-        SpecError: It does not say which model and task it belongs to, or there is no such model.
-        DataError: It does not fit that model, or cannot be merged.
-        SetupError: The package peft is not installed.
+        SpecError: It does not say so.
     """
-    stamps = tuple((p.name, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()))
-    return _merged(folder.resolve(), stamps)
-
-
-@functools.cache
-def _merged(folder: Path, stamps: tuple[tuple[str, int], ...]) -> Path:
-    check_installed()
     adapter = read_json(folder / ADAPTER_CONFIG)
-    base = _base(folder, adapter)
-    try:
-        base_folder = resolve(base)
-        family = family_of(read_config(base_folder)["model_type"])
-        own = _own_config(folder)
-        kind = _kind(folder, adapter, own)
-        tensors = _tensors(folder)
-        num_labels = _num_labels(tensors, family, read_config(base_folder))
-        begun = read_checkpoint(base, kind=kind, num_labels=num_labels)
-    except RaykdError as exc:
-        raise type(exc)(
-            f"'{folder}' is an adapter of '{base}': {exc.message}",
-            hint=exc.hint or f"base_model_name_or_path of its {ADAPTER_CONFIG} says so",
-        ) from exc
-    model = weights.restore(begun.state)
-    state = weights.capture(_filled(folder, base, model, tensors))
-    # What neither of the two brings was drawn at random.
-    brought = {name.removeprefix("base_model.model.") for name in tensors}
-    drawn = {name for name in begun.fresh if name not in brought}
-    kept = {name: state.tensors[name] for name in state.tensors if name not in drawn}
-    names = {k: own[k] for k in ("id2label", "label2id") if k in own}
-    place = Path(tempfile.mkdtemp(prefix="raykd-adapter-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    config = {**state.config, **names}
-    weights.save(
-        weights.ModelState(family=state.family, config=config, tensors=kept, bf16=state.bf16), place
-    )
-    for source in (base_folder, folder):
-        for file in (f for pattern in _SMALL for f in source.glob(pattern)):
-            if file.name not in _NOT_COPIED and not file.name.endswith(".index.json"):
-                shutil.copy(file, place)
-    return place
-
-
-def _base(folder: Path, adapter: Mapping[str, Any]) -> str:
     base, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
     if not isinstance(base, str) or not base:
         raise SpecError(
@@ -90,19 +43,85 @@ def _base(folder: Path, adapter: Mapping[str, Any]) -> str:
     return f"{base}@{revision}" if revision and not Path(base).is_dir() else base
 
 
-def _own_config(folder: Path) -> dict[str, Any]:
-    """The configuration of the whole model, where one lies beside the adapter."""
-    return read_config(folder) if (folder / CONFIG_FILE).is_file() else {}
+def merged(folder: Path, base: Path) -> Path:
+    """A folder of the model that an adapter and its base make, until the process ends.
+
+    Args:
+        folder: Of the adapter.
+        base: Of the model that it belongs to.
+
+    Raises:
+        SpecError: It does not say which task it is for.
+        DataError: It does not fit that model, or cannot be merged.
+        SetupError: The package peft is not installed.
+    """
+    stamps = tuple((p.name, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()))
+    return _merged(folder.resolve(), base.resolve(), stamps)
 
 
-def _kind(folder: Path, adapter: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    task = adapter.get("task_type")
+@functools.cache
+def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Path:
+    check_installed()
+    plain = read_json(base / CONFIG_FILE)
+    family = family_of(plain.get("model_type", ""))
+    own: dict[str, Any] = (
+        read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
+    )
+    kind = _kind(folder, own)
+    tensors = _tensors(folder)
+    config = family.config_class().from_dict(plain)
+    config = with_task(config, kind, _num_labels(tensors, family, plain))
+    model, fresh = _opened(family.head_class(kind), base, config)
+    state = weights.capture(_filled(folder, base, model, tensors))
+    # What neither of the two brings was drawn at random.
+    brought = {name.removeprefix("base_model.model.") for name in tensors}
+    kept = {n: state.tensors[n] for n in state.tensors if n not in fresh or n in brought}
+    names = {k: own[k] for k in ("id2label", "label2id") if k in own}
+    place = Path(tempfile.mkdtemp(prefix="raykd-adapter-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    weights.save(replace(state, config={**state.config, **names}, tensors=kept), place)
+    for source in (base, folder):
+        for file in (f for pattern in _SMALL for f in source.glob(pattern)):
+            if file.name not in _NOT_COPIED and not file.name.endswith(".index.json"):
+                shutil.copy(file, place)
+    return place
+
+
+def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
+    """A model in float32, and the names of the weights that were drawn for want of others."""
+    from transformers.utils import logging
+
+    said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model, info = head.from_pretrained(
+            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise DataError(
+            f"'{base}', which an adapter belongs to, cannot be opened: {str(exc).splitlines()[0]}",
+            hint="check that model by itself: is it whole?",
+        ) from exc
+    finally:
+        logging.set_verbosity(said)
+        if bars:
+            logging.enable_progress_bar()
+    mismatched = (found[0] for found in info["mismatched_keys"])
+    return model, frozenset((*info["missing_keys"], *mismatched))
+
+
+def _kind(folder: Path, own: Mapping[str, Any]) -> str:
+    """The kind of task, as the configuration beside an adapter says, or else PEFT's."""
     if own:
         return kind_of(own)
+    task = read_json(folder / ADAPTER_CONFIG).get("task_type")
     kind = next((kind for kind, name in TASK_TYPES.items() if name == task), None)
     if kind is None:
         raise SpecError(
-            f"task_type of its {ADAPTER_CONFIG} is {json.dumps(task)}",
+            f"the adapter '{folder}' is for no known task: task_type of its {ADAPTER_CONFIG} is "
+            f"{json.dumps(task)}",
             hint=f"it has to be one of {', '.join(dict.fromkeys(TASK_TYPES.values()))}",
         )
     return kind
@@ -115,7 +134,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
         found: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
     except Exception as exc:
         raise DataError(
-            f"the weights of the adapter cannot be read: {exc}",
+            f"the weights of the adapter '{folder}' cannot be read: {exc}",
             hint="copy or download all of its files again",
         ) from exc
     return found
@@ -129,7 +148,7 @@ def _num_labels(tensors: Mapping[str, Tensor], family: ModelFamily, base: Mappin
     return len(base.get("id2label") or {0: "", 1: ""})
 
 
-def _filled(folder: Path, base: str, model: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _filled(folder: Path, base: Path, model: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The model with the adapter added to its weights.
 
     Raises:
@@ -140,7 +159,7 @@ def _filled(folder: Path, base: str, model: Any, tensors: Mapping[str, Tensor]) 
 
     try:
         wrapped = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
-        result = set_peft_model_state_dict(wrapped, dict(tensors))
+        result: Any = set_peft_model_state_dict(wrapped, dict(tensors))
         lost = list(result.unexpected_keys)
         lost += [name for name in result.missing_keys if ".lora_" in name]
         if not lost:

@@ -154,6 +154,7 @@ def _config(model: Any, plan: LoraPlan, sizes: LoraSizes, heads: Sequence[str]) 
     from transformers.pytorch_utils import Conv1D
 
     layers = _linear_layers(model)
+    alpha: Any = sizes.alpha  # PEFT declares a whole number, and takes any
     chosen = [
         name
         for name in layers
@@ -161,7 +162,7 @@ def _config(model: Any, plan: LoraPlan, sizes: LoraSizes, heads: Sequence[str]) 
     ]
     kind = kind_of(json.loads(model.config.to_json_string(use_diff=False)))
     return LoraConfig(
-        r=sizes.rank, lora_alpha=sizes.alpha, lora_dropout=sizes.dropout, target_modules=chosen,
+        r=sizes.rank, lora_alpha=alpha, lora_dropout=sizes.dropout, target_modules=chosen,
         modules_to_save=list(heads) or None, task_type=TASK_TYPES.get(kind),
         base_model_name_or_path=plan.base or None, revision=plan.revision,
         fan_in_fan_out=all(isinstance(layers[name], Conv1D) for name in chosen),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import DataError, SetupError, SpecError, Unreachable
+from raykd.errors import DataError, RaykdError, SetupError, SpecError, Unreachable
+from raykd.models.adapters import base_of, merged
 from raykd.models.weight_files import SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
 from raykd.registry import suggestion
 
@@ -46,9 +47,7 @@ def resolve(name: str) -> Path:
     folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         if (folder / _ADAPTER).is_file() and not _has_weights(folder):
-            from raykd.models.adapters import merged
-
-            return merged(folder)
+            return _merged(folder)
         _check_model(folder, name)
         return folder
     if folder.is_file():
@@ -94,6 +93,17 @@ def no_configuration(name: str, exc: Exception) -> DataError:
         f"the config.json of '{name}' makes no model: {said}",
         hint="compare it with the one that was published with the model",
     )
+
+
+def _merged(folder: Path) -> Path:
+    """The folder of the model that an adapter and its base make."""
+    base = base_of(folder)
+    try:
+        found = resolve(base)
+    except RaykdError as exc:
+        said = f"'{folder}' is an adapter of '{base}': {exc.message}"
+        raise type(exc)(said, hint=exc.hint or f"{_ADAPTER} says so") from exc
+    return merged(folder, found)
 
 
 def _means_folder(name: str, folder: Path) -> bool:
