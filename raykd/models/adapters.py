@@ -76,7 +76,7 @@ def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Pa
     # What neither of the two brings was drawn at random.
     brought = {name.removeprefix("base_model.model.") for name in tensors}
     kept = {n: state.tensors[n] for n in state.tensors if n not in fresh or n in brought}
-    names = {k: own[k] for k in ("id2label", "label2id") if k in own}
+    names: dict[str, Any] = {k: own[k] for k in ("id2label", "label2id") if k in own}
     place = Path(tempfile.mkdtemp(prefix="raykd-adapter-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     weights.save(replace(state, config={**state.config, **names}, tensors=kept), place)
@@ -89,8 +89,9 @@ def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Pa
 
 def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
     """A model in float32, and the names of the weights that were drawn for want of others."""
-    from transformers.utils import logging
+    from transformers.utils import logging as library_logging
 
+    logging: Any = library_logging
     said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

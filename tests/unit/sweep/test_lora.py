@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification
 from raykd.data.collate import Collator
 from raykd.errors import SpecError
 from raykd.models import lora, weights
+from raykd.models.forward import forward
 from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep.arm_studies import arm_studies, search_trial, study_space
@@ -182,6 +183,19 @@ def test_what_is_saved_of_a_trial_says_what_was_scored(tmp_path, base, save):
         said = opened.eval()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
     right = (said.argmax(dim=1) == batch.labels).float().mean().item()
     assert right == pytest.approx(outcome.metrics["test/accuracy"])
+    if save == "adapter":  # it can be the teacher of the next sweep
+        (tmp_path / "next.yaml").write_text(of_checkpoint(folder))
+        next_setup = set_up_task(load_spec(tmp_path / "next.yaml"), TASK)
+        with torch.no_grad():
+            again = forward(next_setup.teacher.frozen(), batch).logits
+        assert torch.allclose(again, said, atol=1e-5)
+
+
+def of_checkpoint(folder: Path) -> str:
+    begin, _, rest = text("null").partition("teacher:\n")
+    return (
+        f"{begin}teacher: {{checkpoint: {folder}}}\nstudent:\n{rest.partition('student:')[2][1:]}"
+    )
 
 
 # Training.
