@@ -15,7 +15,7 @@ TITLES = {
     "select_on": "`data.select_on`", "report_on": "`data.report_on`",
     "augment": "`data.augment`", "rationales": "`data.rationales`",
     "teacher": "`teacher`", "finetune": "`teacher.finetune`", "student": "`student`",
-    "from_teacher": "`student.from_teacher`",
+    "from_teacher": "`student.from_teacher`", "lora": "`student.lora`",
     "model": "`model`, given by its sizes", "train": "`train`", "search": "`search`",
     "objective": "`search.objective`", "confirm": "`confirm`",
     "seeds": "`confirm.seeds`, by a plan", "resources": "`resources`",

@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
 
 NOT_DECLARED = {
     "click": "the errors of Ray's launcher, whose command line is made with it",
+    "peft": "an extra of the same name: students that train adapters, and teachers that are some",
     "sacrebleu": "an extra, 'bleu': two metrics, and 17 MB with what it needs",
 }
 NOT_IMPORTED = {"sentencepiece": "transformers converts the vocabularies of Llama and T5 with it"}

@@ -52,7 +52,7 @@ LAYERS = {
         raykd={"errors", "registry", "hub", "private_parts", "losses", "data.answer_choices",
                "data.base", "data.kinds", "data.prompts", "data.task_kinds"},
         packages={"numpy", "torch"},
-        later={"transformers", "tokenizers", "safetensors", "huggingface_hub"},
+        later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),
     "methods": Layer(
         # Batches and outputs are types in the contract of a method, and it asks for signals. A
@@ -98,8 +98,8 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
-               "models.base", "models.file_arrays", "models.model_factory", "models.signals",
-               "models.weights",
+               "models.base", "models.file_arrays", "models.lora", "models.model_factory",
+               "models.signals", "models.weights",
                "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},

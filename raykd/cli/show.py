@@ -88,6 +88,7 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
 
 def section_page(name: str) -> dict[str, Any] | None:
     """The page of a section of search spaces, in the form of `page_of`."""
+    from raykd.spec.lora_section import section_infos
     from raykd.spec.method_section import train_infos
     from raykd.spec.model_section import finetune_infos
     from raykd.spec.reference import SECTIONS, keys_of
@@ -99,13 +100,14 @@ def section_page(name: str) -> dict[str, Any] | None:
         return page | {"title": title, "parameters": [_declared(i) for i in infos.values()]}
     if name not in SECTIONS:
         return None
+    sizes = [_declared(i) for i in section_infos().values()] if name == "lora" else []
     documented = (SECTIONS[name].__doc__ or "").partition("\n")[0]
     parameters = [
         {"name": key.name, "default": key.default, "bounds": key.allowed, "symbol": "",
          "help": key.help}
         for key in keys_of(name)
     ]  # fmt: skip
-    return page | {"title": documented, "parameters": parameters}
+    return page | {"title": documented, "parameters": [*sizes, *parameters]}
 
 
 def _parameters(kind: str, name: str) -> list[dict[str, str]]:

@@ -52,6 +52,7 @@ class DistillationContext:
             that it answers first; empty where that is not known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
+        adapted: Whether the student trains adapters beside its weights.
     """
 
     teacher: ModelDims
@@ -63,6 +64,7 @@ class DistillationContext:
     teacher_views: tuple[str, ...] = ()
     teacher_name: str = "teacher"
     student_name: str = "student"
+    adapted: bool = False
 
     @property
     def task_kind(self) -> TaskKind:
@@ -192,6 +194,11 @@ class Method(ABC, Generic[P]):
         """
         if self.context.kind not in self.kinds:
             return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
+        if self.context.adapted and self.subnets():
+            return (
+                "runs parts of the student's weights, which adapters are beside of\n"
+                "leave out student.lora, or this method"
+            )
         return pair_refusal(
             self.context,
             self.teacher_outputs(),

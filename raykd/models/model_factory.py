@@ -10,7 +10,7 @@ from torch import nn
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.families.base import family_named
 from raykd.models.load import build_model, model_dims, positions_of
-from raykd.models.weights import ModelState, parameter_count, restore
+from raykd.models.weights import ModelState, parameter_count, restore, without_memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +45,14 @@ class ModelFactory:
         """How many weights it has; nothing is built."""
         if self.state is not None:
             return parameter_count(self.state)
-        assert self.random_init is not None
+        return sum(p.numel() for p in self.without_memory().parameters())
+
+    def without_memory(self) -> nn.Module:
+        """The model on the meta device: its parts and their shapes."""
+        if self.state is not None:
+            return without_memory(self.state)
         with torch.device("meta"):
-            model = self.build(0)
-        return sum(p.numel() for p in model.parameters())
+            return self.build(0)
 
     def build(self, seed: int) -> nn.Module:
         """A new model with weights of its own, in float32."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from raykd import hub
-from raykd.errors import DataError, SetupError, SpecError, Unreachable
-from raykd.models.weight_files import MERGE, SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
+from raykd.errors import DataError, RaykdError, SetupError, SpecError, Unreachable
+from raykd.models.adapters import base_of, merged
+from raykd.models.weight_files import SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
 from raykd.registry import suggestion
 
 PACKAGE = "package:"
@@ -28,6 +29,8 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 def resolve(name: str) -> Path:
     """The folder that holds a model's ``config.json``.
 
+    That of an adapter (PEFT) is merged into the model that it belongs to, in another folder.
+
     Args:
         name: A folder, ``package:NAME``, or the name of a model on the hub, which may end with
             ``@`` and a commit, a branch or a tag. A hub model is taken from the local cache when it
@@ -43,6 +46,8 @@ def resolve(name: str) -> Path:
         return _in_package(name.removeprefix(PACKAGE))
     folder = Path(os.path.expanduser(name))
     if folder.is_dir():
+        if (folder / _ADAPTER).is_file() and not _has_weights(folder):
+            return _merged(folder)
         _check_model(folder, name)
         return folder
     if folder.is_file():
@@ -90,6 +95,17 @@ def no_configuration(name: str, exc: Exception) -> DataError:
     )
 
 
+def _merged(folder: Path) -> Path:
+    """The folder of the model that an adapter and its base make."""
+    base = base_of(folder)
+    try:
+        found = resolve(base)
+    except RaykdError as exc:
+        said = f"'{folder}' is an adapter of '{base}': {exc.message}"
+        raise type(exc)(said, hint=exc.hint or f"{_ADAPTER} says so") from exc
+    return merged(folder, found)
+
+
 def _means_folder(name: str, folder: Path) -> bool:
     """Whether a name that is no folder can only have been meant as one."""
     if name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
@@ -109,11 +125,6 @@ def _near(folder: Path) -> str:
 
 def _check_model(folder: Path, name: str) -> None:
     """Refuse folders that hold no model, with what they hold instead."""
-    if (folder / _ADAPTER).is_file() and not _has_weights(folder):
-        raise SpecError(
-            f"folder '{name}' holds an adapter (PEFT, e.g. LoRA{_base_of(folder)}), not a model",
-            hint=MERGE,
-        )
     if not (folder / "config.json").is_file():
         there = sorted(p.name for p in folder.iterdir())
         held = ", ".join(there[:5]) + (" ..." if len(there) > 5 else "") if there else "nothing"
@@ -127,17 +138,6 @@ def _check_model(folder: Path, name: str) -> None:
             f"folder '{name}' holds no model: its config.json has no model_type",
             hint="name the folder that save_pretrained wrote",
         )
-
-
-def _base_of(folder: Path) -> str:
-    """The model that an adapter belongs to, where it says so."""
-    try:
-        base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8")).get(
-            "base_model_name_or_path"
-        )
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return f", of '{base}'" if isinstance(base, str) and base else ""
 
 
 def _is_model(folder: Path) -> bool:

@@ -33,6 +33,7 @@ from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 GENERATION_FILE = "generation_config.json"
 SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 """Entries of a configuration that say how text begins and ends."""
@@ -47,12 +48,15 @@ class ModelState:
         config: Its configuration as plain data, as in ``config.json``.
         tensors: Weights by name. Weights of a head may be absent: a fresh one is drawn.
         bf16: Names of the tensors in bf16, which are kept as int16 (NumPy has no bf16).
+        adapter: The configuration of an adapter (PEFT) whose weights these are, those of its base
+            being elsewhere; None for a whole model.
     """
 
     family: str
     config: Mapping[str, Any]
     tensors: Mapping[str, Array]
     bf16: tuple[str, ...] = field(default=())
+    adapter: Mapping[str, Any] | None = None
 
 
 def capture(model: Any) -> ModelState:
@@ -148,10 +152,16 @@ def _unfilled(state: ModelState) -> Any:
     return fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
 
 
+def without_memory(state: ModelState) -> nn.Module:
+    """The model of a state on the meta device."""
+    with torch.device("meta"):
+        model: nn.Module = _unfilled(state)
+    return model
+
+
 def parameter_count(state: ModelState) -> int:
     """How many weights a model has, those of a head included that is still to be drawn."""
-    with torch.device("meta"):
-        model = _unfilled(state)
+    model = without_memory(state)
     twice = declared_ties(model).keys() - state.tensors.keys()
     return sum(p.numel() for name, p in model.named_parameters() if name not in twice)
 
@@ -167,6 +177,8 @@ def is_whole(state: ModelState) -> bool:
 def save(state: ModelState, folder: Path) -> None:
     """Write a model folder; ``from_pretrained`` opens it, too, unless heads or neurons are gone.
 
+    An adapter is written as PEFT does, with the configuration of the whole model beside it.
+
     Raises:
         SetupError: The folder cannot be written.
     """
@@ -175,7 +187,10 @@ def save(state: ModelState, folder: Path) -> None:
     config = dict(state.config) | {"architectures": [head.__name__]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_aligned(folder / WEIGHTS_FILE, state.tensors, frozenset(state.bf16))
+        weights_file = WEIGHTS_FILE if state.adapter is None else ADAPTER_WEIGHTS
+        write_aligned(folder / weights_file, state.tensors, frozenset(state.bf16))
+        if state.adapter is not None:
+            _write_json(folder / ADAPTER_CONFIG, state.adapter)
         _write_json(folder / CONFIG_FILE, config)
         if task_kind(kind).generates:
             _write_json(folder / GENERATION_FILE, _generation(config))

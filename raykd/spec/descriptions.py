@@ -34,7 +34,12 @@ def describe_model(model: str | RandomInitSpec | None) -> str:
 
 
 def describe_student(spec: SweepSpec) -> str:
-    """The student of a sweep."""
+    """The student of a sweep, and what of it is trained if not all."""
+    lora = spec.student.lora
+    return _student(spec) + (f", adapters on {', '.join(lora.targets)}" if lora else "")
+
+
+def _student(spec: SweepSpec) -> str:
     from_teacher = spec.student.from_teacher
     if from_teacher is None:
         return describe_model(spec.student.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,6 +15,7 @@ from raykd.spec.domains import Domain
 from raykd.spec.schema import ArmSpec, ParameterSpec, SweepSpec
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import Named, SearchSpec
+from raykd.training.settings import LORA
 
 
 def to_yaml(spec: SweepSpec) -> str:
@@ -24,8 +26,8 @@ def to_yaml(spec: SweepSpec) -> str:
         "tasks": _flow([_task(spec, name) for name in spec.tasks]),
         "data": _section(spec.data),
         "teacher": _section(spec.teacher),
-        "student": _section(spec.student),
-        "train": _arm(spec.train),
+        "student": _student(spec),
+        "train": _arm(_apart(spec.train, adapter=False)),
         "methods": {name: _method(arm) for name, arm in spec.methods.items()},
         "search": _search(spec.search),
         "confirm": _section(spec.confirm),
@@ -38,6 +40,33 @@ def to_yaml(spec: SweepSpec) -> str:
     stream = io.StringIO()
     yaml.dump(sections, stream)
     return stream.getvalue()
+
+
+def _student(spec: SweepSpec) -> dict[str, Any]:
+    """The student, with what is set and searched of its adapter."""
+    plain = _section(spec.student)
+    if spec.student.lora is not None:
+        sizes = _arm(_apart(spec.train, adapter=True))
+        plain["lora"] = _flow(
+            {name.removeprefix(LORA): value for name, value in sizes.items()} | plain["lora"]
+        )
+    return plain
+
+
+def _apart(train: ParameterSpec, *, adapter: bool) -> ParameterSpec:
+    """The settings of training, or those of an adapter."""
+    kept = {n for n in (*train.fixed, *train.domains) if n.startswith(LORA) == adapter}
+    domains = {name: domain for name, domain in train.domains.items() if name in kept}
+    if adapter:
+        domains = {
+            name: replace(
+                domain, when={n.removeprefix(LORA): wanted for n, wanted in domain.when.items()}
+            )
+            for name, domain in domains.items()
+        }
+    return ParameterSpec(
+        fixed={name: value for name, value in train.fixed.items() if name in kept}, domains=domains
+    )
 
 
 def _task(spec: SweepSpec, name: str) -> Any:

@@ -63,6 +63,8 @@ def _check_conditions(
     arm: ParameterSpec, block: YamlEntry, path: str, points: _Points | None, findings: Findings
 ) -> None:
     for name, domain in arm.domains.items():
+        if name not in block.node.entries:
+            continue  # of another section: an adapter's
         conditions = block.node.entries[name].node.entries.get("when")
         if conditions is None:
             continue

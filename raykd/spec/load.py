@@ -16,6 +16,7 @@ from raykd.errors import Problem, SpecError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
 from raykd.spec.feasibility import check_feasible
+from raykd.spec.lora_section import read_lora, with_lora
 from raykd.spec.method_section import as_params, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.name_rules import name_problem
@@ -113,9 +114,15 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     tasks = read_tasks(entries.get("tasks"), findings)
     data = _read_data(entries.get("data"), findings)
     teacher = read_teacher(entries["teacher"], findings) if "teacher" in entries else None
-    student = read_student(entries["student"], teacher, findings) if "student" in entries else None
-    train = read_train(
-        entries.get("train", YamlEntry(root.mark, YamlNode({}, "", root.mark))), findings
+    lora, adapter = read_lora(entries.get("student"), findings)
+    student = (
+        read_student(entries["student"], teacher, lora, findings) if "student" in entries else None
+    )
+    train = with_lora(
+        read_train(
+            entries.get("train", YamlEntry(root.mark, YamlNode({}, "", root.mark))), findings
+        ),
+        adapter,
     )
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
     search = read_search(entries.get("search"), tasks.metrics, findings)

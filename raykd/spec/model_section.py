@@ -5,7 +5,7 @@ from __future__ import annotations
 from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
-from raykd.spec.schema import FromTeacher, RandomInitSpec, StudentSpec, TeacherSpec
+from raykd.spec.schema import FromTeacher, LoraSpec, RandomInitSpec, StudentSpec, TeacherSpec
 from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
@@ -65,9 +65,16 @@ def _check_cache_size(made: TeacherSpec, entry: YamlEntry, findings: Findings) -
 
 
 def read_student(
-    entry: YamlEntry, teacher: TeacherSpec | None, findings: Findings
+    entry: YamlEntry, teacher: TeacherSpec | None, lora: LoraSpec | None, findings: Findings
 ) -> StudentSpec | None:
-    """Read the ``student`` section; None when something is wrong."""
+    """Read the ``student`` section; None when something is wrong.
+
+    Args:
+        entry: The section.
+        teacher: The teacher, as far as it could be read.
+        lora: Where the student has adapters, None without any; see `raykd.spec.lora_section`.
+        findings: Receives the problems.
+    """
     if not is_section(entry, "student", findings):
         return None
     before = findings.told
@@ -79,9 +86,20 @@ def read_student(
     _exactly_one(entry, "student", ("model", "from_teacher"), findings)
     made = read_section(
         StudentSpec, entry, "student", findings,
-        parsed={"model": model, "from_teacher": from_teacher}, by_hand=("model", "from_teacher"),
+        parsed={"model": model, "from_teacher": from_teacher, "lora": lora},
+        by_hand=("model", "from_teacher", "lora"),
     )  # fmt: skip
+    if made is not None and lora is not None and lora.save == "adapter":
+        _check_saved(model, entry.node.entries["lora"], findings)
     return made if findings.told == before else None
+
+
+def _check_saved(model: str | RandomInitSpec | None, lora: YamlEntry, findings: Findings) -> None:
+    """An adapter alone is of use where its base is."""
+    if not isinstance(model, str):
+        mark = lora.node.entries["save"].node.mark
+        message = "an adapter is saved for a model that can be named, and this student is made here"
+        findings.add(mark, "student.lora.save", message, "set save: merged, or leave it out")
 
 
 def _exactly_one(entry: YamlEntry, path: str, keys: tuple[str, str], findings: Findings) -> None:

@@ -11,6 +11,7 @@ from raykd.spec.schema import (
     AugmentSpec,
     DataSpec,
     FromTeacher,
+    LoraSpec,
     OwnTaskSpec,
     RandomInitSpec,
     RationaleSpec,
@@ -33,7 +34,7 @@ SECTIONS: Mapping[str, type[SpecSection]] = {
     "tasks": OwnTaskSpec, "sources": SourceSpec, "data": DataSpec,
     "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
-    "student": StudentSpec, "from_teacher": FromTeacher, "model": RandomInitSpec,
+    "student": StudentSpec, "from_teacher": FromTeacher, "lora": LoraSpec, "model": RandomInitSpec,
     "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "seeds": SeedPlan,
     "resources": ResourceSpec,
     "report": ReportSpec,
@@ -118,6 +119,11 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     StudentSpec: {
         "model": "A name, a folder, or sizes for random weights.",
         "from_teacher": "Blocks of the teacher, or all of it pruned.",
+        "lora": "Train adapters of low rank and the head, in place of all weights.",
+    },
+    LoraSpec: {
+        "targets": "Linear layers that get one, by the ends of their names; all-linear = all.",
+        "save": "The adapter, which needs its model, or both merged; auto: it, where a name is.",
     },
     FromTeacher: {
         "layers": "The blocks that are taken, numbered from 0.",

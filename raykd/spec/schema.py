@@ -214,11 +214,23 @@ class FromTeacher(SpecSection):
     weights: Literal["finetuned", "pretrained"] = "pretrained"
 
 
+class LoraSpec(SpecSection):
+    """An adapter of low rank (LoRA) that the student trains, beside its head.
+
+    ``rank``, ``alpha`` and ``dropout`` stand here in a file, each one value or a domain; they are
+    searched like settings of training, as ``lora_rank`` and so on in `SweepSpec.train`.
+    """
+
+    targets: tuple[str, ...] = Field(default=("all-linear",), min_length=1)
+    save: Literal["auto", "adapter", "merged"] = "auto"
+
+
 class StudentSpec(SpecSection):
     """The student: a pretrained model, sizes for random weights, or layers of the teacher."""
 
     model: str | RandomInitSpec | None = None
     from_teacher: FromTeacher | None = None
+    lora: LoraSpec | None = None
 
 
 class ParameterSpec(SpecSection):
@@ -237,7 +249,10 @@ class ArmSpec(ParameterSpec):
 
 
 class SweepSpec(SpecSection):
-    """A whole search-space file."""
+    """A whole search-space file.
+
+    `train` is what all arms share: settings of training, and those of the student's adapter.
+    """
 
     name: str
     description: str = ""

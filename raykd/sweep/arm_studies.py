@@ -11,6 +11,7 @@ from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
 from raykd.spec.schema import ArmSpec, SweepSpec
+from raykd.sweep.settings import lora_plan
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
@@ -159,6 +160,7 @@ def _config(
         coefficients={**arm_study.arm.fixed, **coefficients},
         train={**spec.train.fixed, **train},
         seed=seed,
+        lora=lora_plan(spec),
         latency=LATENCY in arm_study.metrics,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
     )

@@ -37,7 +37,7 @@ from raykd.teachers.teacher_cache import (
     with_values,
 )
 from raykd.training.device import DistributedContext, set_float32_products
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import LoraSettings, TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
@@ -191,9 +191,10 @@ def trial_of(
             f"the file has no arm '{arm}'",
             hint=suggestion(arm, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
         )
-    in_training = {i.name for i in params.describe(TrainSettings)}
+    shared = (*params.describe(TrainSettings), *params.describe(LoraSettings))
+    in_training = {i.name for i in shared}
     coefficients = registry.params_of("methods", arm_study.arm.method)
-    known = {i.name: i for i in (*params.describe(TrainSettings), *params.describe(coefficients))}
+    known = {i.name: i for i in (*shared, *params.describe(coefficients))}
     for name, value in given.items():
         if name in known and (wrong := known[name].problem(value)):
             raise SpecError(wrong)

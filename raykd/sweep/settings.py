@@ -10,7 +10,9 @@ from raykd.data.keys import at_key
 from raykd.data.row_roles import RoleSettings, SplitPart
 from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
+from raykd.models.lora import LoraPlan
 from raykd.models.model_pair import PairSettings
+from raykd.models.resolve import hub_commit, resolve
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.spec.descriptions import describe_model
 from raykd.spec.schema import (
@@ -119,3 +121,16 @@ def _derived(student: FromTeacher) -> StudentFromTeacher:
         weights=student.weights,
         sort_by_importance=student.sort_by_importance,
     )
+
+
+def lora_plan(spec: SweepSpec) -> LoraPlan | None:
+    """Where the students of a sweep have adapters, None without any."""
+    lora, model = spec.student.lora, spec.student.model
+    if lora is None:
+        return None
+    if lora.save == "merged" or not isinstance(model, str):
+        return LoraPlan(targets=lora.targets, base="")
+    folder = resolve(model)
+    commit = hub_commit(model)
+    base = str(folder.resolve()) if commit is None else model.partition("@")[0]
+    return LoraPlan(targets=lora.targets, base=base, revision=commit)

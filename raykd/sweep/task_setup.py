@@ -22,6 +22,7 @@ from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
+from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.signals.base import OutputSpec
@@ -121,6 +122,10 @@ def _set_up(
 ) -> TaskSetup:
     """The task with everything that its preparation needs; data errors refer to its rows."""
     teacher, tokenizers = pair.teacher, pair.tokenizers
+    if spec.student.lora is not None:
+        check_installed()
+        source = pair.student if isinstance(pair.student, ModelFactory) else teacher
+        check_targets(source.without_memory(), spec.student.lora.targets)
     context = _context(spec, task, pair)
     _refuse(spec, name, context)
     unused = note_unused(spec, name, context)
@@ -179,6 +184,7 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         teacher_views=_teacher_views(spec),
         teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
         student_name=describe_student(spec),
+        adapted=spec.student.lora is not None,
     )
 
 

@@ -38,7 +38,7 @@ class TrainState:
         micro_batch: Most rows of a pass on a rank; 0 = the whole batch.
         seconds: Time spent so far.
         history: Evaluations so far.
-        weights: State of the trained module, buffers included.
+        weights: State of the trained module, buffers included, without weights that are frozen.
         moments: AdamW's state per parameter number.
         random: Generators of every rank.
         methods: What the method of every rank remembers.
@@ -122,9 +122,21 @@ def moments_of(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]
     return {n: dict(s) for n, s in optimizer.state_dict()["state"].items()}
 
 
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """What a training changes of a module: its state without frozen weights."""
+    frozen = _frozen(module)
+    return {name: value for name, value in module.state_dict().items() if name not in frozen}
+
+
+def _frozen(module: nn.Module) -> set[str]:
+    named = module.named_parameters(remove_duplicate=False)
+    return {name for name, parameter in named if not parameter.requires_grad}
+
+
 def restore(state: TrainState, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put weights and optimizer back to a state."""
-    module.load_state_dict(dict(state.weights))
+    kept = {name: value for name, value in module.state_dict().items() if name in _frozen(module)}
+    module.load_state_dict({**kept, **state.weights})
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state.moments, "param_groups": groups})
 

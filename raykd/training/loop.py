@@ -284,7 +284,7 @@ class _Training:
                 micro_batch=self.micro_batches.rows,
                 seconds=time.monotonic() - self.began,
                 history=tuple(self.history),
-                weights=self.module.state_dict(),
+                weights=checkpoint.weights_of(self.module),
                 moments=checkpoint.moments_of(self.optimizer.adamw),
                 random=tuple(random),
                 methods=tuple(remembered),

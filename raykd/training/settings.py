@@ -1,4 +1,4 @@
-"""The settings of training, the ``train`` section of a search space; free of heavy imports."""
+"""The settings of training and of an adapter (LoRA), as files give them; free of heavy imports."""
 
 from __future__ import annotations
 
@@ -57,3 +57,18 @@ class TrainSettings:
         1, low=1, help="Evaluations on the validation split in each epoch."
     )
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")
+
+
+LORA = "lora_"
+"""What the names of a section ``student.lora`` begin with where they stand beside those above."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraSettings:
+    """The adapter that a student trains in place of its weights."""
+
+    lora_rank: int = param(8, low=1, help="Rank of the two matrices beside each layer.")
+    lora_alpha: float = param(
+        16.0, low=0.0, open=True, help="The output of an adapter is multiplied by alpha / rank."
+    )
+    lora_dropout: float = param(0.0, low=0.0, high=0.9, help="Dropout on the input of an adapter.")

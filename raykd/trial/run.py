@@ -13,8 +13,10 @@ from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.methods.base import Method, OutputSpec, TeacherVariant
-from raykd.models import weights
+from raykd.models import lora, weights
 from raykd.models.base import Subnet
+from raykd.models.lora import LoraPlan
+from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.texts import Generations
 from raykd.models.weights import ModelState
@@ -35,8 +37,8 @@ from raykd.training.evaluate import (
 )
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
-from raykd.training.seeding import seed_everything
-from raykd.training.settings import TrainSettings
+from raykd.training.seeding import derive_seed, seed_everything
+from raykd.training.settings import LORA, LoraSettings, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +53,14 @@ class TrialConfig:
         number: Trial number in its study, or rank of the configuration in confirm.
         stage: ``search`` or ``confirm``.
         coefficients: Parameters of the method.
-        train: Parameters of training.
+        train: Parameters of training, and of the student's adapter.
         seed: Decides initial weights, dropout and the order of rows.
         score_test: Whether to score the test split at the end.
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the trained student is to be saved, or None.
+        lora: Where the student has adapters, None without any.
         precision: What ``precision`` means in this sweep, ``fp32`` or ``bf16``; empty: what it
             means on this device.
     """
@@ -76,6 +79,7 @@ class TrialConfig:
     latency: bool = False
     state_path: str | None = None
     save_path: str | None = None
+    lora: LoraPlan | None = None
     precision: str = ""
 
 
@@ -147,8 +151,46 @@ def _teacher(
 
 
 def _settings(config: TrialConfig) -> TrainSettings:
-    settings = params.build(TrainSettings, config.train)
+    given = {name: value for name, value in config.train.items() if not name.startswith(LORA)}
+    settings = params.build(TrainSettings, given)
     return replace(settings, precision=config.precision or settings.precision)
+
+
+class _Student:
+    """The model of a trial, with adapters where there are some.
+
+    Args:
+        config: The trial.
+        factory: How students begin.
+        settings: How it is trained.
+    """
+
+    def __init__(self, config: TrialConfig, factory: ModelFactory, settings: TrainSettings) -> None:
+        self.model = factory.build(config.seed)
+        self.settings = settings
+        self._plan = config.lora
+        if self._plan is None:
+            return
+        given = {name: value for name, value in config.train.items() if name.startswith(LORA)}
+        found = params.build(LoraSettings, given)
+        self._sizes = lora.LoraSizes(
+            rank=found.lora_rank, alpha=found.lora_alpha, dropout=found.lora_dropout
+        )
+        seed = derive_seed(config.seed, "adapter")
+        lora.attach(self.model, self._plan, self._sizes, seed, settings.dropout)
+        # The loop would give it to adapters, too.
+        self.settings = replace(settings, dropout=None)
+
+    def finish(self) -> None:
+        """Make it what is saved of it, before it is scored."""
+        if self._plan is not None and not self._plan.base:
+            lora.merge(self.model)
+
+    def captured(self) -> ModelState:
+        """What is saved."""
+        if self._plan is not None and self._plan.base:
+            return lora.capture(self.model, self._plan, self._sizes)
+        return weights.capture(self.model)
 
 
 def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
@@ -185,9 +227,9 @@ def run_trial(
     """
     began = time.monotonic()
     seed_everything(config.seed)
-    settings = _settings(config)
+    begun = _Student(config, prepared.student, _settings(config))
+    settings, model = begun.settings, begun.model.to(world.device)
     method = build_method(config, prepared, task)
-    model = prepared.student.build(config.seed).to(world.device)
     teacher = _teacher(method, prepared, world, teacher, derive)
     splits = _read_by(method, prepared)
     collator = _collator(method, prepared)
@@ -208,6 +250,7 @@ def run_trial(
             state_path=Path(config.state_path) if config.state_path else None,
         )
     )
+    begun.finish()
     last = result.history[-1]
     student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
     ending, outcomes = ({}, None) if result.stopped else _ending(config, method, prepared, student)
@@ -217,7 +260,7 @@ def run_trial(
         metrics={**last.metrics, **ending},
         seconds=time.monotonic() - began,
         stopped=result.stopped,
-        student=weights.capture(model) if is_kept else None,
+        student=begun.captured() if is_kept else None,
         row_outcomes=outcomes,
     )
 

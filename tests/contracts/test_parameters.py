@@ -227,7 +227,7 @@ def check_parameters(name: str, kind: str) -> None:
             if method is None or info.name in method.unused():
                 continue
             others = list(changed(values, info, name, kind))
-            if not others and info.name in dict(values):
+            if not others and info.name in dict(values) and method_of(name, kind, ()):
                 others = [()]  # this value goes only with others that are set as well
             if others:
                 assert any(differs(name, kind, values, other) for other in others), (info, values)

@@ -33,6 +33,7 @@ SECTIONS = {
     "data": schema.DataSpec, "data.augment": schema.AugmentSpec,
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
+    "student.lora": schema.LoraSpec,
     "search": schema_stages.SearchSpec, "confirm": schema_stages.ConfirmSpec,
     "confirm.seeds": schema_stages.SeedPlan, "resources": schema_stages.ResourceSpec,
     "report": schema_stages.ReportSpec, "task": schema.OwnTaskSpec, "source": schema.SourceSpec,
@@ -85,6 +86,9 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "confirm.seeds.then": ({"confirm__seeds": {"start": 4, "then": [9]}}, "confirm"),
 }  # fmt: skip
 ELSEWHERE = {
+    "student.lora": "sweep/test_lora.py::test_what_is_searched_of_an_adapter_is_searched_by_every",
+    "student.lora.targets": "models/test_lora.py::test_the_adapter_and_the_head_are_trained_and",
+    "student.lora.save": "sweep/test_lora.py::test_what_is_saved_of_a_trial_says_what_was_scored",
     "data.augment": "sweep/test_augmented_rows.py::test_only_the_students_train_rows_grow",
     "data.augment.model": "models/test_mlm_augmentation.py::test_they_are_what_the_model_puts",
     "data.rationales": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
