@@ -26,7 +26,7 @@ SHAPE = {"layers": 2, "intermediate": 32, "dropout": 0.0}
 
 def cases():
     for family in registry.names("families"):
-        heads = registry.load("families", family).head_path
+        heads = registry.load("families", family).kinds
         kinds = [kind for kind in KINDS if kind in heads]
         yield from ((family, kind) for kind in (kinds if family == "bert" else kinds[:1]))
 
