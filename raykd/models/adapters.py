@@ -17,8 +17,9 @@ from torch import Tensor
 
 from raykd.errors import DataError, SpecError
 from raykd.models import weights
-from raykd.models.families.base import ModelFamily, family_of, kind_of, with_task
+from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.lora import TASK_TYPES, check_installed
+from raykd.models.task_head import kind_of, with_task
 from raykd.models.weight_files import read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG, CONFIG_FILE
@@ -63,7 +64,7 @@ def merged(folder: Path, base: Path) -> Path:
 def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Path:
     check_installed()
     plain = read_json(base / CONFIG_FILE)
-    family = family_of(plain.get("model_type", ""))
+    family = family_of(plain)
     own: dict[str, Any] = (
         read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
     )

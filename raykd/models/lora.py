@@ -18,7 +18,8 @@ from torch import nn
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.dropout import set_dropout
-from raykd.models.families.base import family_of, kind_of
+from raykd.models.families.base import family_of
+from raykd.models.task_head import kind_of
 from raykd.models.weights import ModelState
 
 ALL_LINEAR = "all-linear"
@@ -177,7 +178,7 @@ def _linear_layers(model: Any) -> dict[str, nn.Module]:
     """The linear layers of a model by name, apart from those of its head; also within adapters."""
     from transformers.pytorch_utils import Conv1D
 
-    family, output = family_of(model.config.model_type), model.get_output_embeddings()
+    family, output = family_of(model.config), model.get_output_embeddings()
     found = {}
     for name, module in model.named_modules():
         place = name.removesuffix(".base_layer")
@@ -189,7 +190,7 @@ def _linear_layers(model: Any) -> dict[str, nn.Module]:
 
 def _trained_modules(model: Any) -> tuple[str, ...]:
     """The largest modules that no checkpoint need have: the head of the task, a pooler."""
-    family, output = family_of(model.config.model_type), model.get_output_embeddings()
+    family, output = family_of(model.config), model.get_output_embeddings()
     kept = {id(p) for p in output.parameters()} if output is not None else set()
     found: list[str] = []
     for name, module in model.named_modules():
