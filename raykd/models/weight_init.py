@@ -34,3 +34,13 @@ def draw_weights(model: Any, names: Iterable[str], seed: int) -> None:
     with seeded_rng(seed), torch.no_grad():
         for layer in layers:
             init_layer(model, layer)
+
+
+def cast_named(model: nn.Module, names: Iterable[str], dtype: torch.dtype | None) -> None:
+    """Give weights that were drawn the type of the others."""
+    if dtype is None:
+        return
+    parameters = dict(model.named_parameters())
+    for name in names:
+        if name in parameters:
+            parameters[name].data = parameters[name].data.to(dtype)

@@ -220,3 +220,24 @@ def listed(names: Iterable[str], most: int = 3) -> str:
     all_of_them = list(names)
     text = ", ".join(f"'{n}'" for n in all_of_them[:most])
     return text + (f" and {len(all_of_them) - most:,} more" if len(all_of_them) > most else "")
+
+
+def check_fit(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], family: ModelFamily
+) -> None:
+    """Refuse weights that lack some, or have some without a place or of another shape.
+
+    Raises:
+        DataError: Names the first that does not fit.
+    """
+    missing = [name for name in expected if name not in given and not family.may_lack(name)]
+    if missing:
+        raise DataError(f"{len(missing)} weights are missing, the first is '{missing[0]}'")
+    for name, tensor in given.items():
+        if name not in expected:
+            raise DataError(f"weight '{name}' has no place in the model")
+        if tensor.shape != expected[name].shape:
+            raise DataError(
+                f"weight '{name}' has shape {list(tensor.shape)}, "
+                f"the configuration asks for {list(expected[name].shape)}"
+            )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from raykd.data.base import Array
 from raykd.data.task_kinds import task_kind
 from raykd.errors import DataError, SetupError
-from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.families.base import family_of
 from raykd.models.file_arrays import FileArrays, FilePart, renamed_arrays, where
 from raykd.models.files import ALIGNED, write_aligned
 from raykd.models.output_layer import output_parts
@@ -28,7 +28,8 @@ from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import kind_of
 from raykd.models.transformers_private import without_weights
 from raykd.models.weight_files import FileTensors, read_file
-from raykd.models.weight_init import draw_weights
+from raykd.models.weight_init import cast_named, draw_weights
+from raykd.models.weight_names import check_fit
 from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
@@ -132,13 +133,13 @@ def restore(
     ties = declared_ties(model)
     apart = ties.keys() & given.keys()
     expected = {n: t for n, t in model.state_dict().items() if n not in ties or n in apart}
-    _check_fit(expected, given, family)
+    check_fit(expected, given, family)
     for name in apart:  # as the library does where a file has both
         model.all_tied_weights_keys.pop(name)
     model.load_state_dict(given, strict=False, assign=True)
     drawn = [name for name in expected if name not in given]
     draw_weights(model, drawn, seed)
-    _cast(model, drawn, dtype)
+    cast_named(model, drawn, dtype)
     if ties:
         model.tie_weights(recompute_mapping=False)
     fitted: nn.Module = model.train()
@@ -342,31 +343,5 @@ def _weight(array: Array, dtype: torch.dtype | None, *, bf16: bool, shared: bool
 
 def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The model with weights of a type, in place; numbers that are computed keep theirs."""
-    _cast(model, [name for name, _ in model.named_parameters()], dtype)
+    cast_named(model, [name for name, _ in model.named_parameters()], dtype)
     return model
-
-
-def _cast(model: nn.Module, names: Iterable[str], dtype: torch.dtype | None) -> None:
-    """Give weights that were drawn the type of the others."""
-    if dtype is None:
-        return
-    parameters = dict(model.named_parameters())
-    for name in names:
-        if name in parameters:
-            parameters[name].data = parameters[name].data.to(dtype)
-
-
-def _check_fit(
-    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], family: ModelFamily
-) -> None:
-    missing = [name for name in expected if name not in given and not family.may_lack(name)]
-    if missing:
-        raise DataError(f"{len(missing)} weights are missing, the first is '{missing[0]}'")
-    for name, tensor in given.items():
-        if name not in expected:
-            raise DataError(f"weight '{name}' has no place in the model")
-        if tensor.shape != expected[name].shape:
-            raise DataError(
-                f"weight '{name}' has shape {list(tensor.shape)}, "
-                f"the configuration asks for {list(expected[name].shape)}"
-            )
