@@ -12,7 +12,7 @@ from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
-from raykd.results.collapse import collapsed_runs
+from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.confirmed import Confirmed, confirm_seed, confirmed
 from raykd.results.differences import Comparison, ConfirmScores, Outcomes, PairedDifference
 from raykd.results.gap import GapRecovered, gap_recovered
@@ -190,6 +190,8 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
         {a.name: a.seeds for a in alone}, measure.mode, min_sd=measure.min_sd,
         **_of_one_answer(result, task),
     )  # fmt: skip
+    fallen = [a.seeds[s] for a in alone for s in collapsed.get(a.name, ())]
+    runs = sum(len(a.seeds) for a in alone)
     versus = [
         None if a.name == result.baseline else together.difference(a.name, result.baseline)
         for a in alone
@@ -204,6 +206,9 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
             p_holm=p,
             gap=_gap(arm, none, teacher, measure.mode),
             collapsed=collapsed.get(arm.name, ()),
+            confirmed=arm.confirmed
+            if arm.confirmed is None or collapsed.get(arm.name)
+            else allow_for_collapses(arm.confirmed, fallen, runs, measure.mode),
         )
         for arm, d, level, p in zip(alone, versus, levels, adjusted, strict=True)
     )
