@@ -6,7 +6,7 @@ worlds: a wrong "Take A" (A is not better than every other arm), a worse arm tha
 right one that is taken, any wrong mark in the table against the baseline, and how many 95 %
 intervals hold the truth.
 
-    python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables seeds rows plan tasks]
+    python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables summary seeds rows ...]
 """
 
 from __future__ import annotations
@@ -301,15 +301,49 @@ def tasks_table(worlds: int, seed: int) -> Iterator[str]:
             yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", {"false heading": wrong})
 
 
+def summary_table(worlds: int, seed: int) -> Iterator[str]:
+    """The rows that docs/explanation/statistics.md shows."""
+    equal = [World(arms=k, seeds=n) for k, n in ((2, 5), (3, 3), (5, 5), (10, 5), (10, 10))]
+    tied = [World(arms=k, seeds=n, effect=3.0, best=2) for k, n in ((3, 3), (5, 5), (10, 10))]
+    five = World(effect=3.0, best=2)
+    shapes = [replace(five, noise=noise) for noise in ("t3", "collapse", "uneven")]
+    rows = [
+        World(arms=k, seeds=n, rows=r, share=share)
+        for k, n, r, share in (
+            (2, 5, 277, 0.1), (2, 10, 277, 0.1), (2, 10, 277, 0.2), (5, 5, 56, 0.1),
+            (5, 5, 872, 0.1), (2, 10, 5000, 0.2),
+        )
+    ]  # fmt: skip
+    better = [World(seeds=n, effect=e) for n, e in ((3, 2), (5, 2), (10, 2), (10, 1), (20, 1))]
+    better += [
+        World(seeds=5, rows=277, effect=4.0), World(seeds=5, rows=872, effect=4.0),
+        World(seeds=10, rows=872, effect=2.0),
+    ]  # fmt: skip
+    for of in (*equal, *tied, *shapes, World(lost=0.15), *rows, *better):
+        unit = "points" if of.rows else "sd"
+        text = f"{of.arms} arms, {of.seeds} seeds, {of.best} best by {of.effect:g} {unit}"
+        text += f", {of.rows} rows, share {of.share:g}" if of.rows else f", {of.noise}"
+        text += f", {100 * of.lost:g} % lost" if of.lost else ""
+        yield _line(text, judge(of, worlds, seed))
+    looks = (5, 10, 20)
+    for k, effect, best in ((2, 0.0, 1), (2, 1.0, 1), (5, 3.0, 2), (5, 1.0, 1), (5, 2.0, 1)):
+        of = World(arms=k, effect=effect, best=best)
+        label = f"plan {looks}, {k} arms, {best} best by {effect:g} sd"
+        yield _line(label, by_plan(of, looks, worlds, seed))
+    wrong = over_tasks(World(effect=3.0, best=2), 9, worlds // 4, seed)
+    yield _line("9 tasks, 5 arms, 5 seeds, 2 best by 3 sd", {"false": wrong})
+
+
 TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
-    "seeds": seeds_table, "rows": rows_table, "plan": plan_table, "tasks": tasks_table,
+    "summary": summary_table, "seeds": seeds_table, "rows": rows_table, "plan": plan_table,
+    "tasks": tasks_table,
 }  # fmt: skip
 
 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--worlds", type=int, default=500)
-    cli.add_argument("--tables", nargs="*", default=list(TABLES), choices=list(TABLES))
+    cli.add_argument("--tables", nargs="*", default=["summary"], choices=list(TABLES))
     cli.add_argument("--seed", type=int, default=20261128)
     given = cli.parse_args()
     began = time.monotonic()
