@@ -97,7 +97,7 @@ class Residuals:
     def is_uneven(self) -> bool:
         """Whether an arm varies more than the others, by Cochran's test at `UNEVEN` (1941)."""
         df = (self.arms - 1) * (self.seeds - 1) / self.arms
-        f = special.fdtri(df, (self.arms - 1) * df, 1 - UNEVEN / self.arms)
+        f = float(special.fdtri(df, (self.arms - 1) * df, 1 - UNEVEN / self.arms))
         return self.largest > self.squares / (1 + (self.arms - 1) / f)
 
     def prior(self, difference: Array) -> Prior | None:
