@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from raykd.results.differences import Comparison, ConfirmScores, PairedDifference
+from raykd.results.collapse import allow_for_collapses, collapsed_runs
+from raykd.results.differences import Comparison, ConfirmScores, PairedDifference, mean_of
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import LEAST_CHANCE, chance
 from raykd.results.seed_plan import spending_levels
-from raykd.results.stats import ALPHA, confidence_interval, holm_correction, holm_levels
+from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction, holm_levels
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import verdict
 from tests.cases.planted_records import TASK, sweep
@@ -67,6 +68,11 @@ class World:
 
     def names(self) -> list[str]:
         return ["none", BASELINE, *(f"arm{i}" for i in range(2, self.arms))]
+
+    @property
+    def least(self) -> float:
+        """The least spread that the test split can tell from none."""
+        return 1 / (self.rows or 277)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +118,32 @@ def _draw_rows(of: World, rng: np.random.Generator, accuracy: float = 0.8) -> Dr
     return Drawn(scores=right.mean(2), truth=truth, outcomes=right.astype(np.float32))
 
 
-def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
-    """raykd's comparison of the first seeds of a world."""
+def confirmed(of: World, drawn: Drawn, seeds: int = 0) -> list[ConfirmScores]:
+    """The confirm runs of the first seeds of a world."""
     arms = []
     for k, (name, row) in enumerate(zip(of.names(), drawn.scores, strict=True)):
         kept = {s: float(v) for s, v in enumerate(row[: seeds or None]) if np.isfinite(v)}
         rows = {} if drawn.outcomes is None else {s: drawn.outcomes[k, s] for s in kept}
         arms.append(ConfirmScores(name=name, seeds=kept, outcomes=rows))
-    least = 1 / (of.rows or 277)
-    return Comparison(arms, "max", least, (-1.0, 1.0), alpha)
+    return arms
+
+
+def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
+    """raykd's comparison of the first seeds of a world."""
+    return Comparison(confirmed(of, drawn, seeds), "max", of.least, (-1.0, 1.0), alpha)
+
+
+def own_intervals(of: World, drawn: Drawn) -> list[ConfidenceInterval | None]:
+    """The interval of every arm by itself, as `arm_summaries` has them."""
+    arms = confirmed(of, drawn)
+    fallen = collapsed_runs({a.name: a.seeds for a in arms}, "max", min_sd=of.least)
+    low = [a.seeds[s] for a in arms for s in fallen[a.name]]
+    runs = sum(len(a.seeds) for a in arms)
+    found = [mean_of(a, of.least) for a in arms]
+    return [
+        m if m is None or fallen[a.name] else allow_for_collapses(m, low, runs, "max")
+        for m, a in zip(found, arms, strict=True)
+    ]
 
 
 def winner(of: World, together: Comparison, drawn: Drawn) -> tuple[str, bool, float]:
@@ -162,10 +185,8 @@ def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
         counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in found)
         within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in found]
         counts["interval"] += np.mean(within)
-        means = [confidence_interval(row[np.isfinite(row)]) for row in drawn.scores]
-        covered = [m is not None and m.low <= t <= m.high
-                   for m, t in zip(means, drawn.truth, strict=True)]  # fmt: skip
-        counts["own"] += np.mean(covered)
+        own = zip(own_intervals(of, drawn), drawn.truth, strict=True)
+        counts["own"] += np.mean([m is not None and m.low <= truth <= m.high for m, truth in own])
     return {key: 100 * float(value) / worlds for key, value in counts.items()}
 
 
