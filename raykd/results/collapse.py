@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 from scipy import stats
 
+from raykd.results.stats import ConfidenceInterval
+
 FAR = 5.0
-"""So many deviations below the median of its arm a run is no ordinary one (1 in 300 is)."""
+"""So many deviations below the median of its arm a run is no ordinary one (1 in 500 is)."""
 _TO_SD = 1.4826  # from the median absolute deviation of a normal distribution
-MIN_RUNS = 4
-"""Of fewer runs of an arm the median may itself be a collapsed one."""
+MIN_RUNS = 3
+"""Of two runs of an arm the median says nothing of either."""
 
 
 def collapsed_runs(
@@ -46,11 +49,12 @@ def collapsed_runs(
     floor = max((sign * c for c in constant), default=-math.inf)
     centre = {name: median(own.values()) for name, own in values.items()}
     spread = {
-        name: _TO_SD * median(abs(v - centre[name]) for v in own.values())
+        name: _deviation([v - centre[name] for v in own.values()], len(own))
         for name, own in values.items()
     }
+    fewest = min((len(own) for own in values.values()), default=0)
     apart = [v - centre[name] for name, own in values.items() for v in own.values()]
-    together = _TO_SD * float(np.median(np.abs(apart))) if apart else 0.0
+    together = _deviation(apart, fewest)
     found: dict[str, tuple[int, ...]] = {}
     for name, own in values.items():
         learns = max(own.values()) > floor + 3 * error
@@ -61,6 +65,35 @@ def collapsed_runs(
             if (learns and v <= floor + error) or (len(own) >= MIN_RUNS and v < bar)
         )
     return found
+
+
+def _deviation(apart: Sequence[float], runs: int) -> float:
+    """The robust deviation of differences from medians of so many runs, which are too close."""
+    return _TO_SD * float(np.median(np.abs(apart))) * runs / (runs - 1.5) if runs > 1 else 0.0
+
+
+def allow_for_collapses(
+    interval: ConfidenceInterval, fallen: Sequence[float], runs: int, mode: str
+) -> ConfidenceInterval:
+    """The interval of an arm none of whose runs collapsed, where runs of other arms did.
+
+    Its seeds were few, and another one may collapse. So the interval reaches down to the mean that
+    the arm has if it collapses as often as the upper 95 % bound (Clopper and Pearson, 1934) of the
+    share of all runs of the task.
+
+    Args:
+        interval: Of the arm.
+        fallen: The values of the runs that collapsed.
+        runs: All runs of the task.
+        mode: ``max`` or ``min``.
+    """
+    if not fallen or not interval.has_interval:
+        return interval
+    share = float(stats.beta.ppf(0.95, len(fallen) + 1, max(runs - len(fallen), 1)))
+    reached = interval.mean + share * (sum(fallen) / len(fallen) - interval.mean)
+    if mode == "min":
+        return replace(interval, high=max(interval.high, reached))
+    return replace(interval, low=min(interval.low, reached))
 
 
 def more_reliable(failed: int, runs: int, other_failed: int, other_runs: int) -> float:

@@ -107,7 +107,7 @@ def collapsed(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
                 f"{scale.show(median(values))}, range {span}."
             ),
             hint="they are part of its mean; intervals of so uneven values miss the true mean more "
-            "often than they say (15 % and more)",
+            "often than they say (up to 20 %), and those of the other arms allow for as many",
         )
 
 

@@ -165,6 +165,21 @@ class ConfirmScores:
     outcomes: Outcomes = field(default_factory=dict)
 
 
+def mean_of(scores: ConfirmScores, min_sd: float = 0.0) -> ConfidenceInterval | None:
+    """The mean of an arm with its interval, over seeds and, where they were kept, over rows.
+
+    Args:
+        scores: Of the arm.
+        min_sd: See `raykd.results.variance.over_seeds`.
+    """
+    nothing = {seed: np.zeros_like(values) for seed, values in scores.outcomes.items()}
+    found = paired_difference(
+        scores.seeds, dict.fromkeys(scores.seeds, 0.0), "max", min_sd,
+        outcomes=(scores.outcomes, nothing),
+    )  # fmt: skip
+    return found.interval if found else None
+
+
 class Comparison:
     """The confirmed arms of a task, compared on the seeds that all of them have.
 

@@ -12,16 +12,21 @@ from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
-from raykd.results.collapse import collapsed_runs
+from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.confirmed import Confirmed, confirm_seed, confirmed
-from raykd.results.differences import Comparison, ConfirmScores, Outcomes, PairedDifference
+from raykd.results.differences import (
+    Comparison,
+    ConfirmScores,
+    Outcomes,
+    PairedDifference,
+    mean_of,
+)
 from raykd.results.gap import GapRecovered, gap_recovered
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
 from raykd.results.seed_plan import level_of
 from raykd.results.stats import (
     ConfidenceInterval,
-    confidence_interval,
     holm_correction,
     holm_levels,
 )
@@ -40,7 +45,8 @@ class ArmSummary:
         task: Task name.
         name: Name of the arm.
         method: Method name.
-        confirmed: Mean over confirm seeds of the chosen configuration on the test split.
+        confirmed: Mean over confirm seeds of the chosen configuration on the test split, with its
+            interval over seeds and, where outcomes were kept, over rows.
         seeds: Confirm seed to value.
         outcomes: Confirm seed to the outcome on each test row; empty where they were not kept.
         collapsed: Seeds whose run fell to the level of one answer, or far below the others.
@@ -190,6 +196,8 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
         {a.name: a.seeds for a in alone}, measure.mode, min_sd=measure.min_sd,
         **_of_one_answer(result, task),
     )  # fmt: skip
+    fallen = [a.seeds[s] for a in alone for s in collapsed.get(a.name, ())]
+    runs = sum(len(a.seeds) for a in alone)
     versus = [
         None if a.name == result.baseline else together.difference(a.name, result.baseline)
         for a in alone
@@ -204,6 +212,9 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
             p_holm=p,
             gap=_gap(arm, none, teacher, measure.mode),
             collapsed=collapsed.get(arm.name, ()),
+            confirmed=arm.confirmed
+            if arm.confirmed is None or collapsed.get(arm.name)
+            else allow_for_collapses(arm.confirmed, fallen, runs, measure.mode),
         )
         for arm, d, level, p in zip(alone, versus, levels, adjusted, strict=True)
     )
@@ -286,14 +297,16 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
     found = confirmed(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
     shown = found.runs[0] if found.runs else best
-    mean = confidence_interval(list(found.seeds.values()), min_sd=measure.min_sd)
+    outcomes = _outcomes(result, found)
+    scores = ConfirmScores(name=name, seeds=found.seeds, outcomes=outcomes)
+    mean = mean_of(scores, measure.min_sd)
     return ArmSummary(
         task=task,
         name=name,
         method=str(result.spec["methods"].get(name, {}).get("method", name)),
         confirmed=measure.scale.clip(mean) if mean else None,
         seeds=found.seeds,
-        outcomes=_outcomes(result, found),
+        outcomes=outcomes,
         lost=found.lost,
         missing=found.missing if confirm else (),
         other_runs=found.others,

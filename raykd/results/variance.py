@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
+from scipy import special
 
 Array = NDArray[Any]
 
 PRIOR_DF = 4.0
 """Degrees of freedom that the spread of the other arms counts for, beside the n - 1 of a pair."""
+UNEVEN = 0.1
+"""Level of the test of whether the arms vary equally, so that one speaks for another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +76,13 @@ class Residuals:
 
     Attributes:
         squares: Sum of their squares.
+        largest: That of the arm which has most of them.
         arms: Number of arms.
         seeds: Number of seeds.
     """
 
     squares: float
+    largest: float
     arms: int
     seeds: int
 
@@ -85,7 +90,15 @@ class Residuals:
     def of(cls, scores: Array) -> Residuals:
         """The residuals of scores ``[A, S]``."""
         left = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True)
-        return cls(float(((left + scores.mean()) ** 2).sum()), *scores.shape)
+        squares = ((left + scores.mean()) ** 2).sum(1)
+        return cls(float(squares.sum()), float(squares.max()), *scores.shape)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether an arm varies more than the others, by Cochran's test at `UNEVEN` (1941)."""
+        df = (self.arms - 1) * (self.seeds - 1) / self.arms
+        f = float(special.fdtri(df, (self.arms - 1) * df, 1 - UNEVEN / self.arms))
+        return self.largest > self.squares / (1 + (self.arms - 1) / f)
 
     def prior(self, difference: Array) -> Prior | None:
         """What the other contrasts between the arms say of the spread of a difference.
@@ -97,10 +110,11 @@ class Residuals:
             difference: Of two of the arms, ``[S]``.
 
         Returns:
-            None for two arms, which leave no rest.
+            None for two arms, which leave no rest, and where arms vary so unequally that the
+            others say nothing of the pair.
         """
         df = (self.arms - 2) * (self.seeds - 1)
-        if df <= 0:
+        if df <= 0 or self.is_uneven:
             return None
         own = float(((difference - difference.mean()) ** 2).sum())
         return Prior(variance=max(2.0 * self.squares - own, 0.0) / df, df=df)

@@ -6,7 +6,7 @@ worlds: a wrong "Take A" (A is not better than every other arm), a worse arm tha
 right one that is taken, any wrong mark in the table against the baseline, and how many 95 %
 intervals hold the truth.
 
-    python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables seeds rows plan tasks]
+    python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables summary seeds rows ...]
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from raykd.results.differences import Comparison, ConfirmScores, PairedDifference
+from raykd.results.collapse import allow_for_collapses, collapsed_runs
+from raykd.results.differences import Comparison, ConfirmScores, PairedDifference, mean_of
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import LEAST_CHANCE, chance
 from raykd.results.seed_plan import spending_levels
-from raykd.results.stats import ALPHA, confidence_interval, holm_correction, holm_levels
+from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction, holm_levels
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import verdict
 from tests.cases.planted_records import TASK, sweep
@@ -67,6 +68,11 @@ class World:
 
     def names(self) -> list[str]:
         return ["none", BASELINE, *(f"arm{i}" for i in range(2, self.arms))]
+
+    @property
+    def least(self) -> float:
+        """The least spread that the test split can tell from none."""
+        return 1 / (self.rows or 277)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +118,32 @@ def _draw_rows(of: World, rng: np.random.Generator, accuracy: float = 0.8) -> Dr
     return Drawn(scores=right.mean(2), truth=truth, outcomes=right.astype(np.float32))
 
 
-def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
-    """raykd's comparison of the first seeds of a world."""
+def confirmed(of: World, drawn: Drawn, seeds: int = 0) -> list[ConfirmScores]:
+    """The confirm runs of the first seeds of a world."""
     arms = []
     for k, (name, row) in enumerate(zip(of.names(), drawn.scores, strict=True)):
         kept = {s: float(v) for s, v in enumerate(row[: seeds or None]) if np.isfinite(v)}
         rows = {} if drawn.outcomes is None else {s: drawn.outcomes[k, s] for s in kept}
         arms.append(ConfirmScores(name=name, seeds=kept, outcomes=rows))
-    least = 1 / (of.rows or 277)
-    return Comparison(arms, "max", least, (-1.0, 1.0), alpha)
+    return arms
+
+
+def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
+    """raykd's comparison of the first seeds of a world."""
+    return Comparison(confirmed(of, drawn, seeds), "max", of.least, (-1.0, 1.0), alpha)
+
+
+def own_intervals(of: World, drawn: Drawn) -> list[ConfidenceInterval | None]:
+    """The interval of every arm by itself, as `arm_summaries` has them."""
+    arms = confirmed(of, drawn)
+    fallen = collapsed_runs({a.name: a.seeds for a in arms}, "max", min_sd=of.least)
+    low = [a.seeds[s] for a in arms for s in fallen[a.name]]
+    runs = sum(len(a.seeds) for a in arms)
+    found = [mean_of(a, of.least) for a in arms]
+    return [
+        m if m is None or fallen[a.name] else allow_for_collapses(m, low, runs, "max")
+        for m, a in zip(found, arms, strict=True)
+    ]
 
 
 def winner(of: World, together: Comparison, drawn: Drawn) -> tuple[str, bool, float]:
@@ -162,10 +185,8 @@ def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
         counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in found)
         within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in found]
         counts["interval"] += np.mean(within)
-        means = [confidence_interval(row[np.isfinite(row)]) for row in drawn.scores]
-        covered = [m is not None and m.low <= t <= m.high
-                   for m, t in zip(means, drawn.truth, strict=True)]  # fmt: skip
-        counts["own"] += np.mean(covered)
+        own = zip(own_intervals(of, drawn), drawn.truth, strict=True)
+        counts["own"] += np.mean([m is not None and m.low <= truth <= m.high for m, truth in own])
     return {key: 100 * float(value) / worlds for key, value in counts.items()}
 
 
@@ -301,15 +322,49 @@ def tasks_table(worlds: int, seed: int) -> Iterator[str]:
             yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", {"false heading": wrong})
 
 
+def summary_table(worlds: int, seed: int) -> Iterator[str]:
+    """The rows that docs/explanation/statistics.md shows."""
+    equal = [World(arms=k, seeds=n) for k, n in ((2, 5), (3, 3), (5, 5), (10, 5), (10, 10))]
+    tied = [World(arms=k, seeds=n, effect=3.0, best=2) for k, n in ((3, 3), (5, 5), (10, 10))]
+    five = World(effect=3.0, best=2)
+    shapes = [replace(five, noise=noise) for noise in ("t3", "collapse", "uneven")]
+    rows = [
+        World(arms=k, seeds=n, rows=r, share=share)
+        for k, n, r, share in (
+            (2, 5, 277, 0.1), (2, 10, 277, 0.1), (2, 10, 277, 0.2), (5, 5, 56, 0.1),
+            (5, 5, 872, 0.1), (2, 10, 5000, 0.2),
+        )
+    ]  # fmt: skip
+    better = [World(seeds=n, effect=e) for n, e in ((3, 2), (5, 2), (10, 2), (10, 1), (20, 1))]
+    better += [
+        World(seeds=5, rows=277, effect=4.0), World(seeds=5, rows=872, effect=4.0),
+        World(seeds=10, rows=872, effect=2.0),
+    ]  # fmt: skip
+    for of in (*equal, *tied, *shapes, World(lost=0.15), *rows, *better):
+        unit = "points" if of.rows else "sd"
+        text = f"{of.arms} arms, {of.seeds} seeds, {of.best} best by {of.effect:g} {unit}"
+        text += f", {of.rows} rows, share {of.share:g}" if of.rows else f", {of.noise}"
+        text += f", {100 * of.lost:g} % lost" if of.lost else ""
+        yield _line(text, judge(of, worlds, seed))
+    looks = (5, 10, 20)
+    for k, effect, best in ((2, 0.0, 1), (2, 1.0, 1), (5, 3.0, 2), (5, 1.0, 1), (5, 2.0, 1)):
+        of = World(arms=k, effect=effect, best=best)
+        label = f"plan {looks}, {k} arms, {best} best by {effect:g} sd"
+        yield _line(label, by_plan(of, looks, worlds, seed))
+    wrong = over_tasks(World(effect=3.0, best=2), 9, worlds // 4, seed)
+    yield _line("9 tasks, 5 arms, 5 seeds, 2 best by 3 sd", {"false": wrong})
+
+
 TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
-    "seeds": seeds_table, "rows": rows_table, "plan": plan_table, "tasks": tasks_table,
+    "summary": summary_table, "seeds": seeds_table, "rows": rows_table, "plan": plan_table,
+    "tasks": tasks_table,
 }  # fmt: skip
 
 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--worlds", type=int, default=500)
-    cli.add_argument("--tables", nargs="*", default=list(TABLES), choices=list(TABLES))
+    cli.add_argument("--tables", nargs="*", default=["summary"], choices=list(TABLES))
     cli.add_argument("--seed", type=int, default=20261128)
     given = cli.parse_args()
     began = time.monotonic()

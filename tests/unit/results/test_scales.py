@@ -19,7 +19,7 @@ from raykd.results.stats import confidence_interval
         ("test/f1_macro@w0.5d1", "share"), ("f1_a", "share"), ("token_accuracy", "token_share"),
         ("matthews", "correlation"), ("test/teacher_kl", "divergence"),
         ("masked_log_likelihood", "log_likelihood"), ("latency_ms", "milliseconds"),
-        ("bleu", ""), ("f", ""),
+        ("ter", ""), ("f", ""),
     ],
 )  # fmt: skip
 def test_metrics_keep_their_unit_in_other_splits_and_parts(metric: str, unit: str):
