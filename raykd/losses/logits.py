@@ -56,15 +56,15 @@ def binary_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> 
         T^2 \sum_c p_c \log \frac{p_c}{q_c} + (1 - p_c) \log \frac{1 - p_c}{1 - q_c}, \quad
         p = \sigma(z_t / T), \; q = \sigma(z_s / T)
 
-    It is `soft_kl` for classes that do not exclude each other.
+    It is `soft_kl` for classes that do not exclude each other, and takes and gives the same.
 
     Args:
-        student: Logits, float, shape ``[..., C]``.
-        teacher: Logits, same shape. No gradient flows into it.
-        temperature: T > 0.
+        student: Logits of the student, shape ``[..., C]``.
+        teacher: Logits of the teacher, same shape, without gradient.
+        temperature: Softens every yes or no.
 
     Returns:
-        Nats per row, shape ``[...]``, float32 (float64 for float64 input). Zero where both agree.
+        Nats per row, shape ``[...]``; zero where both agree.
 
     Raises:
         ShapeError: If the shapes differ.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Batch
-from raykd.data.task_kinds import ENCODER_KINDS, TOKEN_KINDS
+from raykd.data.task_kinds import ENCODER_KINDS, task_kind
 from raykd.losses.correlation import (
     OFF_DIAGONAL,
     best_assignment,
@@ -88,7 +88,7 @@ class OneToOne(Method[Params]):
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
     requires = OutputSpec(Logits(), *hidden_states("all"))
     batch_wide = "neurons are correlated over the tokens of each micro batch"
-    kinds = tuple(name for name in ENCODER_KINDS if name not in TOKEN_KINDS)
+    kinds = tuple(name for name in ENCODER_KINDS if task_kind(name).labels_of != "token")
 
     def __init__(self, params: Params, context: DistillationContext) -> None:
         super().__init__(params, context)

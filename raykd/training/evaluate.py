@@ -183,8 +183,10 @@ def _finite_logits(
     Raises:
         TrialError: One is not finite.
     """
-    read = _token_logits if encoded.token_labels else predict
-    logits = read(model, task, encoded, setup, subnet)
+    if encoded.token_labels:
+        logits = _token_logits(model, encoded, task.num_labels, setup, subnet)
+    else:
+        logits = predict(model, task, encoded, setup, subnet)
     bad = int(np.count_nonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)))
     if bad:
         raise TrialError(
@@ -196,15 +198,15 @@ def _finite_logits(
 
 def _token_logits(
     model: nn.Module,
-    task: Task,
     encoded: TokenizedDataset,
+    width: int,
     setup: InferenceSetup,
     subnet: Subnet | None,
 ) -> Array:
-    """Logits of every token with a label, ``[M, C]``, row by row; the same on every rank."""
+    """Logits of every token with a label, ``[M, width]``, row by row; the same on every rank."""
     counts = encoded.label_counts()
     ends = np.cumsum(counts)
-    logits = torch.zeros(int(ends[-1]), task.num_labels, device=setup.world.device)
+    logits = torch.zeros(int(ends[-1]), width, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, rows in batches:
             places = [np.arange(ends[row] - counts[row], ends[row]) for row in rows]
