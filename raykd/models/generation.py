@@ -151,11 +151,9 @@ def _plain_generation(model: Any) -> Iterator[None]:
 
     A saved model is said to write like this, see `raykd.models.weights.save`.
     """
-    from transformers.generation.configuration_utils import GenerationConfig
-
     own = model.generation_config
     begin = {n: getattr(own, n) for n in ("bos_token_id", "decoder_start_token_id")}
-    model.generation_config = GenerationConfig(**begin)
+    model.generation_config = type(own)(**begin)
     try:
         yield
     finally:
