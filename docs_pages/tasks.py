@@ -25,7 +25,9 @@ FAMILIES = """\
 
 The family of a model is read from its `config.json`. A model with random weights names it:
 `{family: bert, layers: 2, hidden: 96, heads: 2}`. Teacher and student may come from different
-families where the method allows it; the page of a [method](methods.md) says what it compares.
+families where the method allows it; the page of a [method](methods.md) says what it compares. These
+have a file of their own; any other architecture of Transformers is a family, too, by its
+`model_type`: see [Models](models.md).
 """
 
 

@@ -14,6 +14,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +68,15 @@ def variants(kind: str) -> tuple[str, ...]:
         value = getattr(module(kind, name), _KINDS[kind][1])
         spelled += [f"{name}/{v}" for v in value] if isinstance(value, Mapping) else [name]
     return tuple(spelled)
+
+
+@functools.cache
+def tried() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """What was found of architectures, by model type and kind of task; see `TRIED`."""
+    found: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(
+        TRIED.read_text(encoding="utf-8")
+    )
+    return found
 
 
 @functools.cache

@@ -18,7 +18,8 @@ def things(incomplete: str) -> list[str]:
     from raykd import registry
     from raykd.spec.reference import SECTIONS
 
-    names = {name for kind in SHOWN for name in registry.names(kind)} | {*SECTIONS, "train"}
+    names = {name for kind in SHOWN for name in names_of(kind, spelled=False)}
+    names |= {*SECTIONS, "train"}
     if "/" in incomplete:
         names = set(registry.variants("tasks"))
     return _beginning(names, incomplete)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from raykd.cli import family_table
 from raykd.cli.completions import kinds
 from raykd.cli.names import LISTED, names_of
 from raykd.cli.output import Output
@@ -51,6 +52,8 @@ def meaning_of(kind: str, name: str) -> str:
 
         about: str = registry.load("tasks", name).about
         return about
+    if kind == "families":
+        return family_table.meaning(name)
     from raykd.cli.show import first_line
 
     return first_line(kind, name)

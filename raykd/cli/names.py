@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from raykd.cli.family_table import family_names
+
 SHOWN = ("methods", "tasks", "families", "algorithms", "schedulers")
 """Kinds of extension that have a page of their own."""
 LISTED = (*SHOWN, "runs")
@@ -26,6 +28,8 @@ def names_of(kind: str, *, spelled: bool) -> list[str]:
     if kind == "runs":
         folders = [p.parent for p in RUNS.glob("*/env.json")]
         return [str(p) for p in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)]
+    if kind == "families":
+        return family_names()
     return list(registry.variants(kind) if kind == "tasks" and spelled else registry.names(kind))
 
 

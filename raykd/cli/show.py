@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raykd.cli import family_table
 from raykd.cli.completions import things
 from raykd.cli.names import SHOWN
 from raykd.cli.output import Output
@@ -62,14 +63,15 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
     """
     from raykd import registry
 
-    if kind in ("families", "schedulers", "algorithms") and name not in registry.names(kind):
+    if kind == "families":
+        return _family_page(name)
+    if kind in ("schedulers", "algorithms") and name not in registry.names(kind):
         return None
     try:
-        # Families import transformers: their page is read from the file.
-        found: Any = registry.load(kind, name) if kind != "families" else None
+        found: Any = registry.load(kind, name)
     except UnknownName:
         return None
-    singular = {"families": "model family", "algorithms": "search algorithm"}
+    singular = {"algorithms": "search algorithm"}
     page: dict[str, Any] = {
         "kind": singular.get(kind, kind.removesuffix("s")),
         "name": name,
@@ -83,7 +85,25 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
         page |= {"title": found.title, "facts": _method_facts(found)}
     else:
         page["title"] = first_line(kind, name)
-    return page | {"parameters": None if kind == "families" else _parameters(kind, name)}
+    return page | {"parameters": _parameters(kind, name)}
+
+
+def _family_page(name: str) -> dict[str, Any] | None:
+    """The page of a model family: read from its file and the table, as families are slow to import.
+
+    Any other model type of Transformers has one that says that it was not tried.
+    """
+    from raykd import registry
+
+    has_file = name in registry.names("families")
+    found = family_table.facts(name)
+    if not has_file and not found and name not in registry.model_types():
+        return None
+    title = first_line("families", name) if has_file else "an architecture of Transformers"
+    return {
+        "kind": "model family", "name": name, "title": title, "parameters": None,
+        "facts": found or {"tried": "no; it is probed with a small copy before it is used"},
+    }  # fmt: skip
 
 
 def section_page(name: str) -> dict[str, Any] | None:
@@ -177,8 +197,8 @@ def _unknown(name: str) -> SpecError:
             registry.load("methods", name)
         except SpecError as exc:
             return exc
-    every = [*registry.names("methods"), *registry.variants("tasks")]
-    for kind in ("families", "algorithms", "schedulers"):
+    every = [*registry.names("methods"), *registry.variants("tasks"), *family_table.family_names()]
+    for kind in ("algorithms", "schedulers"):
         every += registry.names(kind)
     from raykd.spec.reference import SECTIONS
 

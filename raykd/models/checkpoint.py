@@ -89,7 +89,7 @@ def read_checkpoint(
     files, notes = _files(name, folder, stated, type(empty))
     tensors = files.tensors
     is_whole = shapes.keys() - ties.keys() <= tensors.keys()
-    if not is_whole and quantization_of(stated) is None and is_converted(plain["model_type"]):
+    if not is_whole and quantization_of(stated) is None and is_converted(empty):
         # Its published files have other tensors than the model, e.g. one for every expert.
         tensors = read_converted(folder, type(empty), config)
     found = named(tensors, shapes, ties, family, useless)

@@ -5,7 +5,8 @@ Axes: B row, P prompt position, S generated position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,7 +128,7 @@ def generate(
         processors.append(_TeacherMixture(teacher, mask, share, generation))
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
-    with evaluation_mode(model):
+    with evaluation_mode(model), _plain_generation(model):
         found: Tensor = model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -142,6 +143,21 @@ def generate(
         )
     # A decoder repeats the prompt, an encoder-decoder begins with a token that starts.
     return found[:, 1:] if model.config.is_encoder_decoder else found[:, ids.shape[1] :]
+
+
+@contextmanager
+def _plain_generation(model: Any) -> Iterator[None]:
+    """Without what a configuration asks for: beams, lengths, tokens that are forced.
+
+    A saved model is said to write like this, see `raykd.models.weights.save`.
+    """
+    own = model.generation_config
+    begin = {n: getattr(own, n) for n in ("bos_token_id", "decoder_start_token_id")}
+    model.generation_config = type(own)(**begin)
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def until_end(generated: Tensor, end: int) -> list[Array]:

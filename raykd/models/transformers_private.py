@@ -24,7 +24,7 @@ ATTENTION = Part(
     "choosing the implementation of attention",
 )  # fmt: skip
 CONVERSIONS = Part(
-    "transformers.conversion_mapping", "get_checkpoint_conversion_mapping",
+    "transformers.conversion_mapping", "get_model_conversion_mapping",
     "reading published files whose tensors are not those of the model",
 )  # fmt: skip
 
@@ -43,14 +43,14 @@ def without_weights(head_class: Any, config: Any) -> Any:
         return head_class(config)
 
 
-def is_converted(model_type: str) -> bool:
-    """Whether the library converts published files of a model type when it reads them.
+def is_converted(model: Any) -> bool:
+    """Whether the library converts published files of such a model when it reads them.
 
     Raises:
         SetupError: This version of transformers lacks one of `PARTS`.
     """
     TRANSFORMERS.require(PARTS)
-    return bool(CONVERSIONS.find()(model_type))
+    return bool(CONVERSIONS.find()(model, add_legacy=False))
 
 
 def read_converted(folder: Path, model_class: Any, config: Any) -> dict[str, Tensor]:

@@ -183,8 +183,21 @@ def of_text(root: Path, family: str, opened_by: Any) -> CacheItem:
     return kept(root, of, "kd", opened_by)
 
 
+def of_other_types(root: Path) -> CacheItem:
+    """Architectures without a file: a decoder with a head for classes learns from an encoder."""
+    rows_of(lambda k: {"text": sentence(k), "label": COLOURS[k % 4]}, root / "own")
+    of = described(
+        "own", root, **own(root, labels=sorted(COLOURS[:4])),
+        teacher={"model": {**ENCODER, "family": "modernbert", "hidden": 16},
+                 "finetune": {"epochs": 1, "batch_size": 8, "lr": 1e-3}},
+        student={"model": {**ENCODER, "family": "qwen3", "hidden": 8}},
+    )  # fmt: skip
+    return kept(root, of, "kd", AutoModelForSequenceClassification)
+
+
 MADE: dict[str, Callable[[Path], CacheItem]] = {
     "classes": of_classes, "scores": of_scores, "spans": of_spans, "choices": of_choices,
+    "other types": of_other_types,
     "decoder": lambda root: of_text(root, "gpt2", AutoModelForCausalLM),
     "both": lambda root: of_text(root, "t5", AutoModelForSeq2SeqLM),
 }  # fmt: skip

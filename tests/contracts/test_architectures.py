@@ -15,6 +15,7 @@ import pytest
 import torch
 import transformers
 
+from raykd import registry
 from raykd.data.base import Batch
 from raykd.errors import SpecError
 from raykd.models import weights
@@ -63,7 +64,7 @@ def test_it_is_as_the_table_says(name, kind, tmp_path):
     """Also the contents of a family's promise, where it works."""
     random_init = tried.sizes(name)
     found = capabilities(tried.config(name, kind))
-    assert tried.entry(found) == tried.table()[name][kind]
+    assert tried.entry(found) == registry.tried()[name][kind]
     if found.refused:
         with pytest.raises(SpecError, match="cannot be used for"):
             factory_from_random_init(random_init, vocabulary=60, kind=kind, num_labels=3)

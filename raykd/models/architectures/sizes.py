@@ -26,7 +26,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 ``d_kv`` of a T5, the key-value heads of a Qwen3, the width of an ELECTRA's embedding."""
 
 _DROPOUT = re.compile(r"dropout|pdrop|drop_?out")
-_NO_SIZE = ("float", "int")
+_SPECIALS = {"unk": 1, "cls": 2, "bos": 2, "sep": 3, "eos": 3, "mask": 4}
+"""Special tokens of a tokenizer of word pieces that is trained here; token 0 pads."""
 
 
 def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
@@ -40,13 +41,28 @@ def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
     """
     declared = {field.name: field for field in dataclasses.fields(config_class)}
     found = {size: tuple(n for n in names if n in declared) for size, names in NAMES.items()}
-    plain = config_class()
     found["dropout"] = tuple(
         name
-        for name in declared
-        if _DROPOUT.search(name) and type(getattr(plain, name)).__name__ in _NO_SIZE
+        for name, field in declared.items()
+        if _DROPOUT.search(name) and type(field.default) in (float, int)
     )
     return {size: names for size, names in found.items() if names}
+
+
+def special_tokens(config_class: Any, vocabulary: int) -> dict[str, int]:
+    """Entries for special tokens that an architecture expects beyond a small vocabulary.
+
+    Args:
+        config_class: A ``PreTrainedConfig`` subclass.
+        vocabulary: Token ids of a tokenizer that is trained here.
+    """
+    return {
+        field.name: _SPECIALS.get(field.name.removesuffix("_token_id"), 0)
+        for field in dataclasses.fields(config_class)
+        if field.name.endswith("_token_id")
+        and isinstance(field.default, int)
+        and field.default >= vocabulary
+    }
 
 
 def standard_name(config_class: Any, name: str) -> str:

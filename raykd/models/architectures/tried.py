@@ -7,8 +7,6 @@ the probes say.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from raykd.models.architectures.probe import Capabilities, capabilities
@@ -57,18 +55,12 @@ def entry(found: Capabilities) -> dict[str, Any]:
     return {"refused": found.refused, "lacks": dict(found.lacks)}
 
 
-def table() -> Mapping[str, Mapping[str, Any]]:
-    """What was found, by architecture and kind of task."""
-    found: Mapping[str, Mapping[str, Any]] = json.loads(TRIED.read_text(encoding="utf-8"))
-    return found
-
-
 def write() -> None:
     """Try all of them, and write the table."""
     found: dict[str, dict[str, Any]] = {}
     for name, kind in CASES:
         found.setdefault(name, {})[kind] = entry(capabilities(config(name, kind)))
-    Path(TRIED).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    TRIED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

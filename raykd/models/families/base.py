@@ -18,7 +18,7 @@ from raykd.data.task_kinds import TEXT_KINDS
 from raykd.errors import SpecError
 from raykd.models.architectures import classes
 from raykd.models.architectures.layout import LABELS, Layout, find_layout
-from raykd.models.architectures.sizes import size_names, standard_name
+from raykd.models.architectures.sizes import size_names, special_tokens, standard_name
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.prunable_units import KEPT_UNITS, PrunableUnits
 from raykd.models.task_head import kind_of, with_task
@@ -202,6 +202,7 @@ class ModelFamily:
         entries = {
             "initializer_range": sizes["spread"],
             **{name: sizes[size] for size, names in self.fields.items() for name in names},
+            **special_tokens(self.config_class(), vocabulary),
             **self._tokens(),
             **self.constants,
             **self.typed(self.types_of(random_init.layers)),

@@ -1,0 +1,56 @@
+"""Model families in words: what the table of tried architectures says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PARTS = {
+    "hidden_states": "hidden states", "attentions": "attention maps",
+    "layers": "students of its layers", "context_padding": "hidden states of padding",
+}  # fmt: skip
+"""What an architecture may lack, in words."""
+
+
+def family_names() -> list[str]:
+    """Families with a file, and architectures that were tried."""
+    from raykd import registry
+
+    files = registry.names("families")
+    return sorted({*files, *(n for n in registry.tried() if n.replace("-", "_") not in files)})
+
+
+def tried_kinds(name: str) -> Mapping[str, Any]:
+    """What was found of a family, by kind of task; empty where it was not tried."""
+    from raykd import registry
+
+    spelled = (name, name.replace("_", "-"))
+    return next((registry.tried()[n] for n in spelled if n in registry.tried()), {})
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """What was found for one kind of task: works, works without something, or refused."""
+    if found["refused"]:
+        return f"refused: {found['refused']}"
+    if not found["lacks"]:
+        return "works"
+    return "works without " + " and ".join(PARTS[part] for part in found["lacks"])
+
+
+def facts(name: str) -> dict[str, str]:
+    """By kind of task, with the reasons for what is lacking."""
+    lines = {}
+    for kind, found in tried_kinds(name).items():
+        reasons = [f"{PARTS[part]}: {reason}" for part, reason in found["lacks"].items()]
+        lines[kind] = in_words(found) + (f" ({'; '.join(reasons)})" if reasons else "")
+    return lines
+
+
+def meaning(name: str) -> str:
+    """One line on a family."""
+    from raykd import registry
+    from raykd.cli.show import first_line
+
+    said = [f"{kind} {in_words(found)}" for kind, found in tried_kinds(name).items()]
+    about = first_line("families", name) if name in registry.names("families") else ""
+    return " ".join(part for part in (about, "; ".join(said)) if part)
