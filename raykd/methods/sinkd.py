@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import Batch
 from raykd.data.task_kinds import CLASS_KINDS, TEXT_KINDS
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
@@ -218,7 +218,7 @@ class SinKD(Method[Params]):
     ) -> tuple[dict[str, Term], Mapping[str, Term]]:
         """Both likelihoods in one pass over the vocabulary, and how large each of them is."""
         alpha, heat = self.params.alpha, self._heat
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         count = max(len(labels), 1)
         numbers = torch.arange(len(labels), device=labels.device)
 
