@@ -165,8 +165,7 @@ class SinKD(Method[Params]):
             return {}
         if not self._by_token:
             return {"sinkhorn": Items(self.ranks.share)}
-        labels = (batch.labels != NO_LABEL).sum()
-        return {"sinkhorn": labels.clamp(max=self.params.max_tokens)}
+        return {"sinkhorn": min(len(batch.labelled), self.params.max_tokens)}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""

@@ -199,7 +199,7 @@ class StepByStep(Method[Params]):
 
     def counts(self, batch: Batch) -> Mapping[str, Count]:
         """Tokens of rationales; labels are what the task counts."""
-        return {"rationale": (batch.views[EXPLAIN].labels != NO_LABEL).sum()}
+        return {"rationale": len(batch.views[EXPLAIN].labelled)}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Labels alone."""
