@@ -42,8 +42,9 @@ LAYERS = {
     "ray_private": Layer(raykd={"private_parts"}, later={"ray", "ray.train"}),
     "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
-        raykd={"errors", "hub"},
-        # A batch is made of tensors, and the loss of a task is torch's.
+        # A batch is made of tensors, and the loss of a task is torch's; what losses want to know of
+        # it without asking a device is known where it is made.
+        raykd={"errors", "hub", "losses.token_mask", "losses.transfer"},
         packages={"numpy", "torch"},
         later={"datasets", "jinja2", "pyarrow", "rouge_score", "sacrebleu", "scipy", "tokenizers"},
     ),

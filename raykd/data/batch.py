@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from raykd.losses.token_mask import TokenMask
+from raykd.losses.transfer import moved as moved
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +29,10 @@ PADDED = -1e4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """One padded batch.
+    """One padded batch, and what the host knows of it: how long rows are, which tokens have labels.
+
+    That is found where the batch is made, on the CPU, and goes with it to a device, because reading
+    it back from there would halt a step.
 
     Attributes:
         input_ids: int64 ``[B, L]``.
@@ -46,6 +53,66 @@ class Batch:
     index: Tensor
     views: Mapping[str, Batch] = field(default_factory=dict)
     columns: Mapping[str, Tensor] = field(default_factory=dict)
+    _lengths: Array | None = field(default=None, init=False, repr=False, compare=False)
+    _labelled: Tensor | None = field(default=None, init=False, repr=False, compare=False)
+    _label_counts: Array | None = field(default=None, init=False, repr=False, compare=False)
+    _tokens: TokenMask | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def lengths(self) -> Array:
+        """Tokens of each row, int64 ``[B]``, on the host."""
+        if self._lengths is None:
+            self._know("_lengths", _on_host(self.attention_mask).sum(axis=1))
+        assert self._lengths is not None
+        return self._lengths
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether any position of `input_ids` holds no token."""
+        return bool((self.lengths < self.input_ids.shape[1]).any())
+
+    @property
+    def tokens(self) -> TokenMask:
+        """The attention mask, with the places of the tokens."""
+        if self._tokens is None:
+            lengths = self.lengths.tolist()
+            self._know("_tokens", TokenMask.of_lengths(self.attention_mask, lengths))
+        assert self._tokens is not None
+        return self._tokens
+
+    @property
+    def labelled(self) -> Tensor:
+        """Places of the M tokens with a label among all of `labels`, flattened, int64 ``[M]``."""
+        if self._labelled is None:
+            self._find_labels()
+        assert self._labelled is not None
+        return self._labelled
+
+    @property
+    def label_counts(self) -> Array:
+        """How many there are in each row, int64 ``[B]``, on the host."""
+        if self._label_counts is None:
+            self._find_labels()
+        assert self._label_counts is not None
+        return self._label_counts
+
+    @property
+    def label_ids(self) -> Tensor:
+        """The labels of these tokens, int64 ``[M]``."""
+        return self.labels.flatten().index_select(0, self.labelled)
+
+    def at_labels(self, values: Tensor) -> Tensor:
+        """What belongs to the tokens with a label, ``[M, ...]``, of values ``[B, L, ...]``."""
+        return values.flatten(0, 1).index_select(0, self.labelled)
+
+    def _find_labels(self) -> None:
+        has_label = _on_host(self.labels) != NO_LABEL
+        places = torch.from_numpy(np.flatnonzero(has_label))
+        self._know("_labelled", moved(places, self.labels.device))
+        self._know("_label_counts", has_label.reshape(len(has_label), -1).sum(axis=1))
+
+    def _know(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; copied to a GPU without waiting for what runs there.
@@ -53,7 +120,7 @@ class Batch:
         `index` stays on the CPU: cached teacher outputs are looked up there, and reading it back
         from a GPU would halt the step.
         """
-        return Batch(
+        batch = Batch(
             input_ids=moved(self.input_ids, device),
             attention_mask=moved(self.attention_mask, device),
             token_type_ids=moved(self.token_type_ids, device),
@@ -62,10 +129,13 @@ class Batch:
             views={name: batch.to(device) for name, batch in self.views.items()},
             columns={name: moved(values, device) for name, values in self.columns.items()},
         )
+        if device.type != self.input_ids.device.type:
+            batch._know("_lengths", self.lengths)
+            batch._know("_labelled", moved(self.labelled, device))
+            batch._know("_label_counts", self.label_counts)
+        return batch
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device; copied from the CPU to a GPU without waiting for what runs there."""
-    if tensor.device.type == "cpu" and device.type != "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+def _on_host(tensor: Tensor) -> Array:
+    array: Array = tensor.cpu().numpy()
+    return array

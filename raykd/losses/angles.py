@@ -18,7 +18,7 @@ Axes: R group, I item, V vertex, J neighbour of a vertex (item or offset).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from raykd.losses.elementwise import of_difference, sum_and_slope_
+from raykd.losses.transfer import moved
 
 # A squared distance below either bound is taken for zero. The second is relative to the vectors:
 # about the rounding error of D when two items coincide.
@@ -70,7 +71,13 @@ class Geometry(Protocol):
 
 
 def angle_sum(
-    student: Tensor, teacher: Tensor, valid: Tensor, *, geometry: Geometry, lossfunc: str
+    student: Tensor,
+    teacher: Tensor,
+    valid: Tensor,
+    *,
+    geometry: Geometry,
+    lossfunc: str,
+    ends: Sequence[int] | None = None,
 ) -> Tensor:
     """Sum over all groups, vertices and pairs of neighbours of the loss of the angles' difference.
 
@@ -80,12 +87,17 @@ def angle_sum(
         valid: Items that count, bool ``[R, I]``.
         geometry: Which neighbours every vertex has.
         lossfunc: One of `raykd.losses.elementwise.DIFFERENCE_LOSSES`.
+        ends: Where the last item of each group that counts is, counted from 1; None reads it back
+            from `valid`.
 
     Returns:
         A scalar.
     """
+    if ends is None:
+        positions = torch.arange(1, valid.shape[1] + 1, device=valid.device)
+        ends = (valid * positions).amax(dim=1).tolist()
     total: Tensor = _AngleSum.apply(  # type: ignore[no-untyped-call]
-        student, teacher.detach(), valid, geometry, lossfunc
+        student, teacher.detach(), valid, geometry, lossfunc, ends
     )
     return total
 
@@ -93,11 +105,17 @@ def angle_sum(
 class _AngleSum(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, student: Tensor, teacher: Tensor, valid: Tensor, geometry: Geometry, lossfunc: str
+        ctx: Any,
+        student: Tensor,
+        teacher: Tensor,
+        valid: Tensor,
+        geometry: Geometry,
+        lossfunc: str,
+        ends: Sequence[int],
     ) -> Tensor:
         slope = torch.zeros_like(student) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=torch.float64, device=student.device)
-        for rows, length in _portions(valid, geometry):
+        for rows, length in _portions(ends, geometry, valid.device):
             part = valid.index_select(0, rows)[:, :length]
             student_side = geometry.side(student.index_select(0, rows), part)
             teacher_side = geometry.side(teacher.index_select(0, rows), part)
@@ -112,14 +130,16 @@ class _AngleSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_total: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
-        return (slope * d_total, None, None, None, None)
+        return (slope * d_total, None, None, None, None, None)
 
 
-def _portions(valid: Tensor, geometry: Geometry) -> Iterator[tuple[Tensor, int]]:
+def _portions(
+    ends: Sequence[int], geometry: Geometry, device: torch.device
+) -> Iterator[tuple[Tensor, int]]:
     """Groups of similar length, as many at a time as fit: their numbers and the vertices needed."""
-    positions = torch.arange(1, valid.shape[1] + 1, device=valid.device)
-    lengths, order = (valid * positions).amax(dim=1).sort(descending=True, stable=True)
-    budget = _CELLS.get(valid.device.type, _CELLS_ACCELERATOR)
+    lengths, groups = torch.tensor(ends).sort(descending=True, stable=True)
+    order = moved(groups, device)
+    budget = _CELLS.get(device.type, _CELLS_ACCELERATOR)
     longest_first: list[int] = lengths.tolist()
     start = 0
     while start < len(longest_first) and longest_first[start] > 0:

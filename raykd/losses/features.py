@@ -11,12 +11,13 @@ from torch import Tensor
 
 from raykd.losses.precision import working
 from raykd.losses.shapes import check_same_shape
+from raykd.losses.token_mask import Mask, token_mask
 
 # Masked attention scores are large negative numbers; below this they count as masked.
 _MASKED_SCORE = -100.0
 
 
-def pkd_all(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+def pkd_all(student: Tensor, teacher: Tensor, mask: Mask | None = None) -> Tensor:
     """Mean squared difference of unit vectors at all positions.
 
     Args:
@@ -57,7 +58,7 @@ def pkd_cls(student: Tensor, teacher: Tensor) -> Tensor:
     return pkd_all(student[..., 0, :], teacher[..., 0, :])
 
 
-def tiny_hidden(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+def tiny_hidden(student: Tensor, teacher: Tensor, mask: Mask | None = None) -> Tensor:
     """Mean squared difference of hidden states at all positions.
 
     Args:
@@ -79,7 +80,7 @@ def tiny_hidden(student: Tensor, teacher: Tensor, mask: Tensor | None = None) ->
     return _mean((working(student) - working(teacher.detach())).square(), mask)
 
 
-def tiny_attention(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+def tiny_attention(student: Tensor, teacher: Tensor, mask: Mask | None = None) -> Tensor:
     """Mean squared difference of attention maps; scores of masked positions count as 0.
 
     Args:
@@ -97,13 +98,12 @@ def tiny_attention(student: Tensor, teacher: Tensor, mask: Tensor | None = None)
     squared = (_unmasked(student) - _unmasked(teacher.detach())).square()
     if mask is None:
         return squared.mean()
-    tokens = mask.bool()
-    return squared.permute(0, 3, 4, 1, 2)[tokens[:, :, None] & tokens[:, None, :]].mean()
+    return token_mask(mask).pick_pairs(squared.permute(0, 3, 4, 1, 2)).mean()
 
 
-def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
+def _mean(values: Tensor, mask: Mask | None) -> Tensor:
     """Mean of ``[B, Y, L, D]`` over everything, or over the positions of a mask ``[B, L]``."""
-    return values.mean() if mask is None else values.transpose(1, 2)[mask.bool()].mean()
+    return values.mean() if mask is None else token_mask(mask).pick(values.transpose(1, 2)).mean()
 
 
 def _unmasked(scores: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from raykd.losses.precision import full_precision, working_dtype
 from raykd.losses.shapes import check_layers
+from raykd.losses.token_mask import Mask, plain_mask, token_mask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,8 @@ class Gram:
         valid: Items that count, bool ``[R, I]``.
         context_padding: How many positions after the last token are exact too; the rest is
             arbitrary.
+        ends: Where the last item of each group that counts is, counted from 1; None where only
+            `valid` knows.
     """
 
     inner: Tensor
@@ -43,6 +46,7 @@ class Gram:
     centre: Tensor
     valid: Tensor
     context_padding: int
+    ends: tuple[int, ...] | None = None
 
     def unshifted(self) -> Tensor:
         """Inner products of the items as they are, ``[R, I, I]``."""
@@ -50,7 +54,7 @@ class Gram:
         return self.inner + shift[:, :, None] + shift[:, None, :]
 
 
-def word_gram(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int = 0) -> Gram:
+def word_gram(layers: Sequence[Tensor], mask: Mask, *, context_padding: int = 0) -> Gram:
     """Inner products of tokens, one group for each layer and row (R = Y * B, layers outermost).
 
     Positions farther than `context_padding` from every token are never read, whatever they hold,
@@ -66,16 +70,17 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int = 
     Raises:
         ShapeError: If the shapes do not fit.
     """
-    check_layers(layers, mask)
-    valid = mask.to(torch.bool)
+    check_layers(layers, plain_mask(mask))
+    tokens = token_mask(mask)
+    valid = tokens.mask.to(torch.bool)
     near = valid
     if context_padding:
         pooled = F.max_pool1d(
             valid[:, None].float(), 2 * context_padding + 1, stride=1, padding=context_padding
         )
         near = pooled[:, 0] > 0
-    positions = torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    length = max(1, int((near * positions).max()))
+    longest = max(tokens.ends)
+    length = max(1, min(longest + context_padding, valid.shape[1])) if longest else 1
     valid, near = valid[:, :length], near[:, :length]
     inner, along, centre = _WordGramFunction.apply(valid, near, *layers)  # type: ignore[no-untyped-call]
     return Gram(
@@ -84,10 +89,11 @@ def word_gram(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int = 
         centre=centre.flatten(),
         valid=valid.repeat(len(layers), 1),
         context_padding=context_padding,
+        ends=tokens.ends * len(layers),
     )
 
 
-def layer_gram(layers: Sequence[Tensor], mask: Tensor) -> Gram:
+def layer_gram(layers: Sequence[Tensor], mask: Mask) -> Gram:
     """Inner products of the matched layers of one token, one group for each token (I = Y).
 
     Padding positions are left out, whatever they hold.
@@ -99,11 +105,17 @@ def layer_gram(layers: Sequence[Tensor], mask: Tensor) -> Gram:
     Raises:
         ShapeError: If the shapes do not fit.
     """
-    check_layers(layers, mask)
-    tokens = mask.flatten().nonzero()[:, 0]
-    inner, along, centre = _LayerGramFunction.apply(tokens, *layers)  # type: ignore[no-untyped-call]
-    valid = torch.ones_like(along, dtype=torch.bool)
-    return Gram(inner=inner, along=along, centre=centre, valid=valid, context_padding=0)
+    check_layers(layers, plain_mask(mask))
+    places = token_mask(mask).places
+    inner, along, centre = _LayerGramFunction.apply(places, *layers)  # type: ignore[no-untyped-call]
+    return Gram(
+        inner=inner,
+        along=along,
+        centre=centre,
+        valid=torch.ones_like(along, dtype=torch.bool),
+        context_padding=0,
+        ends=(len(layers),) * len(places),
+    )
 
 
 class _WordGramFunction(torch.autograd.Function):

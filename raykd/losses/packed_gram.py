@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from raykd.losses.gram import Gram, layer_gram, word_gram
+from raykd.losses.transfer import moved
 
 
 def word_rows(layers: Sequence[Tensor], mask: Tensor, *, context_padding: int) -> list[Tensor]:
@@ -50,7 +51,7 @@ def word_batch(rows: Sequence[Tensor], mask: Tensor, *, layers: int, context_pad
         n = min(size, longest)
         tables[:, b, :n, :n] = row.view(layers, size, size)[:, :n, :n]
     valid = mask[:, : longest - 1].to(torch.bool).repeat(layers, 1)
-    return _gram(tables.flatten(0, 1).to(mask.device, non_blocking=True), valid, context_padding)
+    return _gram(moved(tables.flatten(0, 1), mask.device), valid, context_padding)
 
 
 def layer_rows(layers: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
@@ -73,7 +74,7 @@ def layer_batch(rows: Sequence[Tensor], mask: Tensor) -> Gram:
     """
     tables = torch.cat(list(rows))
     size = math.isqrt(tables.shape[1])
-    tables = tables.view(-1, size, size).to(mask.device, non_blocking=True)
+    tables = moved(tables.view(-1, size, size), mask.device)
     valid = torch.ones(len(tables), size - 1, dtype=torch.bool, device=mask.device)
     return _gram(tables, valid, 0)
 

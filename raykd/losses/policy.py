@@ -18,6 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from raykd.losses.token_mask import Mask, token_mask
+
 WHITENING_FLOOR = 1e-8
 
 
@@ -93,7 +95,7 @@ def advantages(
 
 def whitened(
     values: Tensor,
-    mask: Tensor,
+    mask: Mask,
     *,
     over: str = "all",
     ranks_sum: Callable[[Tensor], Tensor] | None = None,
@@ -109,7 +111,7 @@ def whitened(
             and spread are those of all of them. None for one rank.
     """
     values = values.detach()
-    counted = values if over == "all" else values[mask.bool()]
+    counted = values if over == "all" else token_mask(mask).pick(values)
     if ranks_sum is None:
         spread = (counted.var(unbiased=False) + WHITENING_FLOOR).sqrt()
         return (values - counted.mean()) / spread

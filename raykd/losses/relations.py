@@ -214,7 +214,12 @@ def _angle_relation(student: Gram, teacher: Gram, geometry: Geometry, lossfunc: 
     check_difference_loss(lossfunc)
     _check_same_groups(student, teacher)
     return angle_sum(
-        student.inner, teacher.inner, student.valid, geometry=geometry, lossfunc=lossfunc
+        student.inner,
+        teacher.inner,
+        student.valid,
+        geometry=geometry,
+        lossfunc=lossfunc,
+        ends=student.ends,
     )
 
 

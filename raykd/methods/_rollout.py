@@ -8,13 +8,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import NO_LABEL, Batch, moved
 from raykd.losses.terms import Mean, Term
+from raykd.losses.token_mask import TokenMask
 
 _OWN = ("mask", "ids", "old", "weight", "advantage", "reward")
 _READ = ("input_ids", "attention_mask", "token_type_ids", "labels", "index")
@@ -68,6 +70,11 @@ class Rollout:
         """Tokens of each response, ``[B]``."""
         return self.mask.sum(dim=1)
 
+    @property
+    def responses(self) -> TokenMask:
+        """Where their tokens are."""
+        return TokenMask.of_lengths(self.mask, self.batch.label_counts.tolist())
+
     def split(self, number: int) -> list[Rollout]:
         """Its responses in so many parts, row after row, as even as can be.
 
@@ -107,8 +114,8 @@ class Rollout:
         """The same on a device."""
         if self.ids.device == device:
             return self
-        moved = {name: getattr(self, name).to(device) for name in _OWN}
-        return replace(self, batch=self.batch.to(device), **moved)
+        own: dict[str, Any] = {name: moved(getattr(self, name), device) for name in _OWN}
+        return replace(self, batch=self.batch.to(device), **own)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

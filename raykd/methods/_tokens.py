@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
@@ -67,7 +67,7 @@ class TokenMethod(Method[P]):
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Both terms, in one pass over the vocabulary."""
         ratio = self.params.kd_ratio
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         target = teacher.target if ratio > 0 else None
         return weighted(student.lazy_logits, labels, target, ratio, self.divergence())
 

@@ -26,6 +26,7 @@ from raykd.losses.relations import (
     window_relation,
 )
 from raykd.losses.terms import Count
+from raykd.losses.token_mask import Mask
 from raykd.methods._soft_targets import task_and_distil
 from raykd.methods.base import DistillationContext, LossTerms, Mean, Method, OutputSpec
 from raykd.models.base import Outputs
@@ -112,7 +113,7 @@ class WordGram(FeatureTransform):
         """Quadratic in the length of a row."""
         return len(self.layers) * int(((lengths + self.context_padding + 1) ** 2).sum())
 
-    def of(self, states: Sequence[Tensor], mask: Tensor) -> Gram:
+    def of(self, states: Sequence[Tensor], mask: Mask) -> Gram:
         """The inner products of a batch."""
         return word_gram(states, mask, context_padding=self.context_padding)
 
@@ -136,7 +137,7 @@ class LayerGram(FeatureTransform):
         """Quadratic in the number of layers."""
         return (len(self.layers) + 1) ** 2 * int(lengths.sum())
 
-    def of(self, states: Sequence[Tensor], mask: Tensor) -> Gram:
+    def of(self, states: Sequence[Tensor], mask: Mask) -> Gram:
         """The inner products of a batch."""
         return layer_gram(states, mask)
 
@@ -247,12 +248,13 @@ class ContextualKD(Method[Params]):
                 else window_cells(valid, window=p.window, mask_neighbours=p.mask_neighbours)
             )
         # Every token has as many pairs and triples of layers.
-        return {**over, "ltrdist": valid.sum(), "ltrangle": valid.sum()}
+        tokens = int(batch.lengths.sum())
+        return {**over, "ltrdist": tokens, "ltrangle": tokens}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
         terms = task_and_distil(self.params.alpha, student, teacher, self._distance)
-        counts, mask = self.counts(batch), batch.attention_mask
+        counts, mask = self.counts(batch), batch.tokens
         found: dict[str, Tensor] = {}
         if self._uses_words:
             found |= self._word_terms(mask, student, teacher)
@@ -266,7 +268,7 @@ class ContextualKD(Method[Params]):
         loss = soft_cross_entropy if self.context.task_kind.is_categorical else scaled_mse
         return loss(student, teacher, temperature=self.params.temperature)
 
-    def _word_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+    def _word_terms(self, mask: Mask, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs, context_padding = self._word_layers, self._context_padding()
         student_gram = word_gram(
             [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
@@ -279,7 +281,7 @@ class ContextualKD(Method[Params]):
             found["wrangle"] = self._word_angles(student_gram, teacher_gram)
         return found
 
-    def _token_terms(self, mask: Tensor, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
+    def _token_terms(self, mask: Mask, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = self._token_layers
         student_gram = layer_gram([student.hidden(k) for k in pairs.student], mask)
         teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[1], mask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.targets import Divergence
 from raykd.methods._model_functions import Sampling, StudentFn, TeacherOutputsFn
@@ -78,7 +78,7 @@ class GKD(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """On the task's responses."""
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         (of,) = self.divergences()
         ratio = self.params.kd_ratio
         return weighted(
@@ -101,7 +101,7 @@ class GKD(Method[Params]):
         """The divergence on the student's own text, or both terms on that of the task."""
         if not self._own:
             return self.loss(batch, student(batch), teacher(batch))
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         (of,) = self.divergences()
         return weighted(student(batch).lazy_logits, labels, teacher(batch).target, 1.0, of)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import Batch
 from raykd.data.task_kinds import KINDS
 from raykd.losses.logits import binary_kl, scaled_mse, soft_kl
 from raykd.losses.targets import Divergence
@@ -83,7 +83,7 @@ class VanillaKD(Method[Params]):
         """The task loss and the distance to the teacher; terms of weight 0 are left out."""
         alpha = self.alpha
         if self.context.task_kind.generates:
-            labels = batch.labels[batch.labels != NO_LABEL]
+            labels = batch.label_ids
             of = Divergence(kind="forward_kl", temperature=self.temperature)
             target = teacher.target if alpha > 0 else None
             return weighted(student.lazy_logits, labels, target, alpha, of)

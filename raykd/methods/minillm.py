@@ -24,6 +24,7 @@ from raykd.losses.divergences import reverse_kl
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count, Term
+from raykd.losses.token_mask import TokenMask
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods._ranks import Ranks
 from raykd.methods._rollout import Rollout, Sampled
@@ -126,7 +127,7 @@ class MiniLLM(Method[Params]):
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The part on the task's own responses."""
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         ratio = self.params.kd_ratio
         return weighted(
             student.lazy_logits, labels, teacher.target if ratio > 0 else None, ratio, Divergence()
@@ -230,16 +231,16 @@ def sampled_of(
         teacher_logits: Scores of the teacher.
         params: Coefficients.
     """
-    has_label = written.labels != NO_LABEL
-    ids = written.labels[has_label]
-    counts = has_label.sum(dim=1)
+    ids = written.label_ids
+    counts = (written.labels != NO_LABEL).sum(dim=1)
     places = torch.arange(params.max_new_tokens, device=counts.device)
     mask = (places < counts[:, None]).long()
+    tokens = TokenMask.of_lengths(mask, written.label_counts.tolist())
     return Sampled(
         batch=written, mask=mask, ids=ids,
-        old=_spread(chosen(student_logits, ids, params.temperature), mask),
-        likely=_spread(chosen(teacher_logits, ids, 1.0), mask),
-        heated=_spread(chosen(teacher_logits, ids, params.temperature), mask),
+        old=_spread(chosen(student_logits, ids, params.temperature), tokens),
+        likely=_spread(chosen(teacher_logits, ids, 1.0), tokens),
+        heated=_spread(chosen(teacher_logits, ids, params.temperature), tokens),
     )  # fmt: skip
 
 
@@ -282,9 +283,10 @@ def policy_terms(
     Returns:
         The sum of both, means over tokens, and the two apart; see `summed`.
     """
-    p, taken, count = params, rollout.mask.bool(), max(len(rollout.ids), 1)
+    p, taken, count = params, rollout.responses, max(len(rollout.ids), 1)
     teacher_logits = None if teacher_logits is None else teacher_logits.cast(scores.dtype)
-    weight, advantage, old = (t[taken] for t in (rollout.weight, rollout.advantage, rollout.old))
+    weight = taken.pick(rollout.weight)
+    advantage, old = taken.pick(rollout.advantage), taken.pick(rollout.old)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
         heated = working(chunk) / p.temperature
@@ -315,10 +317,10 @@ def chosen(scores: LazyLogits, ids: Tensor, temperature: float) -> Tensor:
     return torch.cat(found) if found else scores.states.new_zeros(0)
 
 
-def _spread(values: Tensor, mask: Tensor) -> Tensor:
+def _spread(values: Tensor, tokens: TokenMask) -> Tensor:
     """Values of tokens in their places, ``[B, S]``, 0 elsewhere."""
-    out = torch.zeros(mask.shape, dtype=values.dtype, device=values.device)
-    return out.masked_scatter(mask.bool(), values)
+    out = torch.zeros(tokens.mask.shape, dtype=values.dtype, device=values.device)
+    return out.index_put((tokens.rows, tokens.columns), values)
 
 
 METHOD = MiniLLM

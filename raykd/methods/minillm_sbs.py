@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from raykd.data.base import EXPLAIN, NO_LABEL, PREDICT, Batch
+from raykd.data.base import EXPLAIN, PREDICT, Batch
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count
 from raykd.methods import minillm
@@ -42,7 +42,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
 
     def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
         """Those of MiniLLM, and tokens of rationales."""
-        rationales = (batch.views[EXPLAIN].labels != NO_LABEL).sum()
+        rationales = len(batch.views[EXPLAIN].labelled)
         return {**super().counts(batch), "rationale": rationales}
 
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:

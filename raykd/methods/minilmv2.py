@@ -101,7 +101,7 @@ class MiniLMv2(Method[Params]):
 
     def counts(self, batch: Batch) -> Mapping[str, Count]:
         """Tokens."""
-        return {f"{which}_relations": batch.attention_mask.sum() for which in self._used()}
+        return {f"{which}_relations": int(batch.lengths.sum()) for which in self._used()}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import Batch
+from raykd.data.base import Batch, moved
 from raykd.data.task_kinds import ENCODER_KINDS, task_kind
 from raykd.losses.correlation import (
     OFF_DIAGONAL,
@@ -167,9 +167,9 @@ class OneToOne(Method[Params]):
         """Assign a neuron of the teacher to each one of the untrained student."""
         student_hidden, teacher_hidden = [], []
         for batch, student, teacher in seen:
-            tokens = batch.attention_mask.bool()
-            student_hidden.append(student.hidden(self._last[0])[tokens].float().cpu())
-            teacher_hidden.append(teacher.hidden(self._last[1])[tokens].float().cpu())
+            tokens = batch.tokens
+            student_hidden.append(tokens.pick(student.hidden(self._last[0])).float().cpu())
+            teacher_hidden.append(tokens.pick(teacher.hidden(self._last[1])).float().cpu())
         chosen = best_assignment(pearson(torch.cat(student_hidden), torch.cat(teacher_hidden)))
         self._pairs.assignment.copy_(chosen)
 
@@ -188,9 +188,9 @@ class OneToOne(Method[Params]):
             kl = soft_kl(student.logits, teacher.logits, temperature=p.temperature)
             terms["distil"] = p.alpha_ce * kl.mean()
         if self._reads_hidden:
-            tokens = batch.attention_mask.bool()
-            student_hidden = student.hidden(self._last[0])[tokens]
-            teacher_hidden = teacher.hidden(self._last[1])[tokens]
+            tokens = batch.tokens
+            student_hidden = tokens.pick(student.hidden(self._last[0]))
+            teacher_hidden = tokens.pick(teacher.hidden(self._last[1]))
             if p.width_map == "assign":
                 teacher_hidden = teacher_hidden[:, self._pairs.assignment]
             count = self.counts(batch)["corr"]
@@ -220,7 +220,7 @@ class OneToOne(Method[Params]):
                 student_hidden, teacher_hidden, divisor=divisor, off_diagonal=other
             )
         if p.mask_mode != "none":
-            kept = self._kept(batch, width).to(student_hidden.device)
+            kept = moved(self._kept(batch, width), student_hidden.device)
             part, of_part = correlation_loss(
                 student_hidden[:, kept],
                 teacher_hidden[:, kept],

@@ -77,8 +77,9 @@ class PatientKD(Method[Params]):
 
     def counts(self, batch: Batch) -> Mapping[str, Count]:
         """Rows, or tokens."""
-        mask = batch.attention_mask
-        return {"patient": len(mask) if self.params.positions == "cls" else mask.sum()}
+        lengths = batch.lengths
+        tokens = len(lengths) if self.params.positions == "cls" else int(lengths.sum())
+        return {"patient": tokens}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
@@ -87,7 +88,7 @@ class PatientKD(Method[Params]):
         if p.beta:
             student_hidden = student.stacked(self._pairs.student)
             teacher_hidden = teacher.stacked(self._pairs.teacher)
-            mask = batch.attention_mask
+            mask = batch.tokens
             distance = (
                 pkd_cls(student_hidden, teacher_hidden)
                 if p.positions == "cls"

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import NO_LABEL, Batch
+from raykd.data.base import Batch
 from raykd.data.task_kinds import CLASS_KINDS, TEXT_KINDS
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
@@ -165,8 +165,7 @@ class SinKD(Method[Params]):
             return {}
         if not self._by_token:
             return {"sinkhorn": Items(self.ranks.share)}
-        labels = (batch.labels != NO_LABEL).sum()
-        return {"sinkhorn": labels.clamp(max=self.params.max_tokens)}
+        return {"sinkhorn": min(len(batch.labelled), self.params.max_tokens)}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Task loss, soft targets, Sinkhorn distance; terms of weight 0 are left out."""
@@ -218,7 +217,7 @@ class SinKD(Method[Params]):
     ) -> tuple[dict[str, Term], Mapping[str, Term]]:
         """Both likelihoods in one pass over the vocabulary, and how large each of them is."""
         alpha, heat = self.params.alpha, self._heat
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         count = max(len(labels), 1)
         numbers = torch.arange(len(labels), device=labels.device)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.data.base import EXPLAIN, NO_LABEL, PLAIN, PREDICT, Batch
+from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence, TeacherTarget
@@ -85,7 +85,7 @@ class Half:
             teacher: Where it has a share.
             share: Of the teacher.
         """
-        labels = explain.labels[explain.labels != NO_LABEL]
+        labels = explain.label_ids
         if not len(labels):
             return cls(scores=None, labels=labels)
         scores = student(explain).lazy_logits
@@ -199,7 +199,7 @@ class StepByStep(Method[Params]):
 
     def counts(self, batch: Batch) -> Mapping[str, Count]:
         """Tokens of rationales; labels are what the task counts."""
-        return {"rationale": (batch.views[EXPLAIN].labels != NO_LABEL).sum()}
+        return {"rationale": len(batch.views[EXPLAIN].labelled)}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Labels alone."""
@@ -228,7 +228,7 @@ class StepByStep(Method[Params]):
         share = self.params.kappa_l
         return Half(
             scores=student.lazy_logits,
-            labels=batch.labels[batch.labels != NO_LABEL],
+            labels=batch.label_ids,
             target=teacher.target if share > 0 else None,
             share=share,
         )

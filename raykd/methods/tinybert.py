@@ -102,13 +102,12 @@ class TinyBert(Method[Params]):
 
     def counts(self, batch: Batch) -> Mapping[str, Count]:
         """Tokens, and pairs of the tokens of a row."""
-        mask = batch.attention_mask
-        tokens, pairs = mask.sum(), mask.sum(dim=1).square().sum()
+        tokens, pairs = int(batch.lengths.sum()), int((batch.lengths**2).sum())
         return {"embedding": tokens, "hidden": tokens, "attention": pairs}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """The terms of non-zero weight."""
-        p, mask, counts = self.params, batch.attention_mask, self.counts(batch)
+        p, mask, counts = self.params, batch.tokens, self.counts(batch)
         terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.embedding:
             own = self._projected(student.stacked((0,)))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from raykd.losses.targets import FullTeacherTarget, TeacherTarget
+from raykd.losses.token_mask import Mask
 from raykd.losses.vocabulary import LazyLogits
 from raykd.models.signals.attention_maps import AttentionMap
 from raykd.models.signals.base import Signal
@@ -172,12 +173,12 @@ class Outputs:
         maps: Tensor = self.read(AttentionMap(block))
         return maps
 
-    def transformed(self, transform: FeatureTransform, mask: Tensor) -> Any:
+    def transformed(self, transform: FeatureTransform, mask: Mask) -> Any:
         """A function of the hidden states: as it was recorded, or computed from them now.
 
         Args:
             transform: The function.
-            mask: 1 = token, ``[B, L]``.
+            mask: 1 = token, ``[B, L]``, or `Batch.tokens`.
         """
         recorded = Transformed(transform)
         if recorded in self._values:

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from raykd.errors import SpecError
+from raykd.models.padding import knowing
 from raykd.models.transformers_private import attention_of
 
 ATTENTION = "cheap_dropout"
@@ -108,7 +109,7 @@ def _register() -> None:
     from transformers.modeling_utils import AttentionInterface
 
     AttentionInterface.register(ATTENTION, attend)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    AttentionMaskInterface.register(ATTENTION, knowing(sdpa_mask))
 
 
 def attend(

@@ -15,6 +15,7 @@ from raykd.data.task_kinds import kind_of_problem, task_kind
 from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import family_of
 from raykd.models.output_layer import head_inputs, lazy_logits
+from raykd.models.padding import padding_known
 from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
 from raykd.models.task_head import TASK_KIND
@@ -56,6 +57,7 @@ def forward(
         inputs |= signal.model_inputs
     with (
         ExitStack() as watching,
+        padding_known(batch.is_padded),
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
@@ -67,7 +69,7 @@ def forward(
         wanted = [signal for signal in wanted if signal.exists(found)]
     logits, scores = None, None
     if kind.generates:
-        scores = lazy_logits(model, states[-1][batch.labels != NO_LABEL])
+        scores = lazy_logits(model, batch.at_labels(states[-1]))
     else:
         logits = kind.logits(found, batch)
     return Outputs(
@@ -139,10 +141,9 @@ def _labelled(model: Any, batch: Batch) -> Iterator[None]:
 
     Logits of all tokens would be the largest tensor.
     """
-    is_labelled = batch.labels != NO_LABEL
 
     def pick(module: nn.Module, inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[is_labelled]
+        output.last_hidden_state = batch.at_labels(output.last_hidden_state)
         return output
 
     hook = model.base_model.register_forward_hook(pick)

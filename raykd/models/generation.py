@@ -245,15 +245,15 @@ def generated_batch(
         rows = joined_rows(prompts_of(batch, joined=True), generated, generation.end)
     else:
         rows = separate_rows(prompts_of(batch, joined=False), generated, generation.end)
-    device = batch.input_ids.device
     ids = _padded([ids for ids, _ in rows], generation.pad)
-    return Batch(
-        input_ids=ids.to(device),
-        attention_mask=_padded([np.ones(len(ids), np.int64) for ids, _ in rows], 0).to(device),
-        token_type_ids=torch.zeros_like(ids).to(device),
-        labels=_padded([labels for _, labels in rows], NO_LABEL).to(device),
+    made = Batch(
+        input_ids=ids,
+        attention_mask=_padded([np.ones(len(ids), np.int64) for ids, _ in rows], 0),
+        token_type_ids=torch.zeros_like(ids),
+        labels=_padded([labels for _, labels in rows], NO_LABEL),
         index=batch.index,
     )
+    return made.to(batch.input_ids.device)
 
 
 def _padded(rows: Sequence[Array], value: int) -> Tensor:

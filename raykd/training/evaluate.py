@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
+from raykd.data.base import Array, Task, TokenizedDataset, moved
 from raykd.data.row_outcomes import pseudo_values
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
@@ -240,9 +240,8 @@ def _tallied(
     total = torch.zeros(task.tally_size, dtype=torch.float64, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, _ in batches:
-            has_label = batch.labels != NO_LABEL
-            labels = batch.labels[has_label]
-            rows = batch.index.to(labels.device)[has_label.nonzero()[:, 0]]
+            labels = batch.label_ids
+            rows = moved(batch.index, labels.device)[batch.labelled // batch.labels.shape[1]]
             for logits, at in forward(model, batch, subnet=subnet).chunks():
                 total += task.tally(logits.float(), labels[at]).double()
                 if by_row is not None:

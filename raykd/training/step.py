@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.data.base import NO_LABEL, Array, Batch, Task
+from raykd.data.base import Array, Batch, Task
 from raykd.errors import TrialError
 from raykd.losses.terms import Count
 from raykd.methods.base import Method, TeacherOutputsFn
@@ -152,7 +152,7 @@ class Step(nn.Module):
 
     def _plain(self, batch: Batch) -> Count:
         """What a term counts that says nothing else: rows, or tokens with a label."""
-        return (batch.labels != NO_LABEL).sum() if self._token_labels else len(batch.labels)
+        return len(batch.labelled if self._token_labels else batch.labels)
 
     def forward_eval(self, batch: Batch) -> Outputs:
         """The student's outputs, as `forward` sees them."""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 from torch import nn
 
-from raykd.data.base import NO_LABEL, Batch, Task
+from raykd.data.base import Batch, Task
 from raykd.losses.vocabulary import cross_entropy
 from raykd.methods.base import DistillationContext, Sampling
 from raykd.models.base import Outputs, Subnet
@@ -61,7 +61,7 @@ class StudentRunner:
         with mode, self._precision.autocast():
             outputs = forward(self._model, batch, output_spec=self._signals, subnet=subnet)
         if outputs.has_lazy_logits:
-            labels = batch.labels[batch.labels != NO_LABEL]
+            labels = batch.label_ids
             return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))
         loss = self._task.loss(outputs.logits.float(), batch)
         compared = self._context.compared_vocabulary

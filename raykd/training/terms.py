@@ -63,10 +63,10 @@ def step_of(
 
 def _stacked(counts: Sequence[Count], device: torch.device) -> Tensor:
     if any(isinstance(count, Tensor) for count in counts):
-        parts = [torch.as_tensor(c, dtype=torch.float64, device=device) for c in counts]
-        return torch.stack([part.reshape(()) for part in parts])
-    plain = torch.tensor(counts, dtype=torch.float64)
-    return moved(plain, device)
+        plain = _stacked([0.0 if isinstance(c, Tensor) else c for c in counts], device)
+        parts = [c if isinstance(c, Tensor) else plain[k] for k, c in enumerate(counts)]
+        return torch.stack([part.to(plain).reshape(()) for part in parts])
+    return moved(torch.tensor(counts, dtype=torch.float64), device)
 
 
 @dataclass(frozen=True, slots=True)

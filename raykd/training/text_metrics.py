@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raykd.data.base import NO_LABEL, Array, Task, TokenizedDataset
+from raykd.data.base import Array, Task, TokenizedDataset, moved
 from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
@@ -70,9 +70,8 @@ def log_likelihoods(
     found = torch.zeros(len(encoded), dtype=torch.float64, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, _ in batches:
-            has_label = batch.labels != NO_LABEL
-            labels = batch.labels[has_label]
-            rows = batch.index.to(setup.world.device)[has_label.nonzero()[:, 0]]
+            labels = batch.label_ids
+            rows = moved(batch.index, batch.labels.device)[batch.labelled // batch.labels.shape[1]]
             for logits, at in forward(model, batch).chunks():
                 likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
                 found.index_add_(0, rows[at], likely.double())

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.batch import NO_LABEL, Batch
+from raykd.data.batch import Batch
 
 
 class TaskKind(ABC):
@@ -97,7 +97,7 @@ class TokenKind(TaskKind):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that have a label."""
-        labels = batch.labels[batch.labels != NO_LABEL]
+        labels = batch.label_ids
         # The mean over no token is not a number, and a rank may have none.
         if not len(labels):
             return logits.float().sum()

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from raykd.data.batch import NO_LABEL, Batch
+from raykd.data.batch import Batch
 from raykd.data.kinds.base import TokenKind
 
 
@@ -21,7 +21,7 @@ class TokenClassification(TokenKind):
     def logits(self, found: Any, batch: Batch) -> Tensor:
         """Those of the tokens that have a label, row by row."""
         logits: Tensor = found.logits
-        return logits[batch.labels != NO_LABEL]
+        return batch.at_labels(logits)
 
 
 KIND = TokenClassification()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import Array
+from raykd.losses.token_mask import Mask
 from raykd.models.signals.base import Padded, RowSizes, Signal
 from raykd.models.signals.hidden_states import HiddenState, hidden_states
 
@@ -43,12 +44,12 @@ class FeatureTransform(ABC):
         """How many float32 numbers rows of so many tokens take in all, at most."""
 
     @abstractmethod
-    def of(self, states: Sequence[Tensor], mask: Tensor) -> Any:
+    def of(self, states: Sequence[Tensor], mask: Mask) -> Any:
         """The function for a batch.
 
         Args:
             states: Hidden states of `layers`, each ``[B, L, D]``.
-            mask: 1 = token, ``[B, L]``; ones come first.
+            mask: 1 = token, ``[B, L]``, or `Batch.tokens`; ones come first.
         """
 
     @abstractmethod
