@@ -89,17 +89,18 @@ def set_dropout(model: nn.Module, probability: float) -> None:
         )
 
 
-def with_cheap_dropout(model: Any) -> None:
+def with_cheap_dropout(model: Any, *, attention: bool = True) -> None:
     """Put it into a model, in place: every dropout, and the attention where it can be replaced.
 
     Args:
         model: A ``PreTrainedModel`` that is trained on the CPU.
+        attention: Whether attention is replaced, too.
     """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Dropout:
                 setattr(parent, name, CheapDropout(child.p).train(child.training))
-    if attention_of(getattr(model, "config", None)) == "sdpa":
+    if attention and attention_of(getattr(model, "config", None)) == "sdpa":
         _register()
         model.set_attn_implementation(ATTENTION)
 

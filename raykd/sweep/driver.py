@@ -30,6 +30,7 @@ from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.sweep.train_checks import check_training
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
 from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
@@ -116,6 +117,7 @@ class Driver:
             KeyboardInterrupt: The user stopped it.
         """
         cluster = survey(self._spec, elastic=self._elastic)
+        check_training(self._spec, gpus=bool(cluster.shape.gpus))
         cache, why = open_cache(self._cache)
         if why is not None:
             self._log.emit("note", message=without_cache(cache, why))

@@ -32,9 +32,9 @@ from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.micro_batch_notes import micro_batch_notes
 from raykd.sweep.settings import pair_settings, role_settings
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
+from raykd.sweep.train_checks import check_arms, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
 from raykd.teachers.teacher_text import RationaleGeneration
 
@@ -127,7 +127,9 @@ def _set_up(
         source = pair.student if isinstance(pair.student, ModelFactory) else teacher
         check_targets(source.without_memory(), spec.student.lora.targets)
     context = _context(spec, task, pair)
+    check_training(spec)
     _refuse(spec, name, context)
+    check_arms(spec, context)
     unused = note_unused(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
@@ -167,7 +169,7 @@ def _set_up(
         rationale_generation=rationale_generation,
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
-        notes=(*pair.notes, *unused, *micro_batch_notes(spec)),
+        notes=(*pair.notes, *unused, *training_notes(spec, context)),
     )
 
 

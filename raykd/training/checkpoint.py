@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class TrainState:
         seconds: Time spent so far.
         history: Evaluations so far.
         weights: State of the trained module, buffers included, without weights that are frozen.
-        moments: AdamW's state per parameter number.
+        moments: The state of the optimizer per parameter number.
         random: Generators of every rank.
         methods: What the method of every rank remembers.
     """
@@ -63,7 +62,7 @@ def save(state: TrainState, path: Path) -> None:
     """
     tensors = {f"weights.{name}": tensor for name, tensor in state.weights.items()}
     for number, moment in state.moments.items():
-        tensors |= {f"adamw.{number}.{name}": tensor for name, tensor in moment.items()}
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moment.items()}
     for rank, random in enumerate(state.random):
         tensors |= {f"random.{rank}.{kind}": tensor for kind, tensor in random.tensors.items()}
     for rank, remembered in enumerate(state.methods):
@@ -95,7 +94,7 @@ def load(path: Path) -> TrainState:
         number, _, name = rest.partition(".")
         if kind == "weights":
             weights[rest] = tensor
-        elif kind == "adamw":
+        elif kind == "optimizer":
             moments.setdefault(int(number), {})[name] = tensor
         elif kind == "method":
             methods[int(number)][name] = tensor
@@ -117,11 +116,6 @@ def load(path: Path) -> TrainState:
     )
 
 
-def moments_of(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
-    """An optimizer's tensors by parameter number."""
-    return {n: dict(s) for n, s in optimizer.state_dict()["state"].items()}
-
-
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
     """What a training changes of a module: its state without frozen weights."""
     frozen = _frozen(module)
@@ -133,12 +127,10 @@ def _frozen(module: nn.Module) -> set[str]:
     return {name for name, parameter in named if not parameter.requires_grad}
 
 
-def restore(state: TrainState, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put weights and optimizer back to a state."""
+def restore_weights(state: TrainState, module: nn.Module) -> None:
+    """Put the weights back to a state; those that are frozen stay."""
     kept = {name: value for name, value in module.state_dict().items() if name in _frozen(module)}
     module.load_state_dict({**kept, **state.weights})
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state.moments, "param_groups": groups})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:

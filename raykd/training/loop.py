@@ -23,7 +23,6 @@ from raykd.data.base import Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
-from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
 from raykd.results.records import Evaluation
@@ -33,7 +32,8 @@ from raykd.training.device import DistributedContext, choose_precision
 from raykd.training.evaluate import score
 from raykd.training.inference import InferenceSetup
 from raykd.training.micro_batches import MicroBatches
-from raykd.training.optim import Optimizer
+from raykd.training.model_options import prepare_model
+from raykd.training.optim import ELEMENTWISE, Optimizer
 from raykd.training.seeding import (
     capture_random,
     derive_seed,
@@ -130,15 +130,12 @@ class _Training:
         settings = job.settings
         seed_everything(derive_seed(job.seed, "train", self.world.rank))
         job.model.to(self.world.device)
-        if settings.dropout is not None:
-            set_dropout(job.model, settings.dropout)
-        if self.world.device.type == "cpu":
-            with_cheap_dropout(job.model)
+        prepare_model(job.model, settings, self.world.device)
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.validation] if job.validation is not None else [])
         # What a model writes may be any token of the vocabulary.
-        writes = job.task.task_kind.generates
-        self.vocab_subset = VocabSubset(job.model, None if writes else read, [job.collator.pad_id])
+        whole = job.task.task_kind.generates or settings.optimizer not in ELEMENTWISE
+        self.vocab_subset = VocabSubset(job.model, None if whole else read, [job.collator.pad_id])
         self.module = (
             Step(
                 job.model,
@@ -285,7 +282,7 @@ class _Training:
                 seconds=time.monotonic() - self.began,
                 history=tuple(self.history),
                 weights=checkpoint.weights_of(self.module),
-                moments=checkpoint.moments_of(self.optimizer.adamw),
+                moments=self.optimizer.moments(),
                 random=tuple(random),
                 methods=tuple(remembered),
             )
@@ -317,7 +314,8 @@ class _Training:
                 f"'{path}' holds the state of a training with other settings, seed or rows",
                 hint="delete it; the training then begins anew",
             )
-        checkpoint.restore(found, self.module, self.optimizer.adamw)
+        checkpoint.restore_weights(found, self.module)
+        self.optimizer.restore(found.moments)
         self.step = found.step
         self.micro_batches.go_on_with(found.micro_batch)
         self.history = list(found.history)

@@ -129,7 +129,8 @@ class MicroBatches:
             what = "1 row" if size == 1 else f"{size:,} rows"
             raise TrialError(
                 f"memory ran out with {what} in a pass: {failure.reason}",
-                hint="take shorter rows (data.max_length) or a smaller model"
+                hint="set train.gradient_checkpointing: true, or take shorter rows "
+                "(data.max_length) or a smaller model"
                 if size == 1
                 else "set train.micro_batch to auto or a smaller number",
             )

@@ -1,15 +1,21 @@
-"""How weights move: AdamW, its learning rate at every step, the norm of its gradients."""
+"""How weights move: the optimizer, its learning rate at every step, the norm of its gradients."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from raykd.training.settings import TrainSettings
+
+MOMENTUM = 0.9
+"""Of ``sgd``."""
+ELEMENTWISE = ("adamw", "sgd", "muon")
+"""Optimizers that move a row of an embedding independently of its other rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +53,13 @@ class Schedule:
         return self.peak * (self.total - step) / (self.total - self.warmup)
 
 
-def decay_groups(
-    parameters: Iterable[nn.Parameter], weight_decay: float
-) -> list[dict[str, object]]:
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Trainable parameters in two groups: matrices decay, vectors do not.
 
     Biases and normalisation weights are exactly the parameters with fewer than two axes.
     """
     trained = [p for p in parameters if p.requires_grad]
-    groups: list[dict[str, object]] = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
@@ -63,11 +67,11 @@ def decay_groups(
 
 
 class Optimizer:
-    """AdamW with clipping and a schedule; one call per step, nothing waits for the device.
+    """What moves the weights, with clipping and a schedule; nothing waits for the device.
 
     Args:
         module: What is trained; parameters without gradient are left out.
-        settings: Rate, decay, epsilon, clipping.
+        settings: Optimizer, rate, decay, epsilon, clipping.
         total_steps: Steps of the whole training.
     """
 
@@ -75,13 +79,12 @@ class Optimizer:
         self.schedule = Schedule.of(settings, total_steps)
         self.max_norm = settings.max_grad_norm
         self._weight_decay = settings.weight_decay
-        self.adamw = torch.optim.AdamW(
-            decay_groups(module.parameters(), settings.weight_decay),
-            lr=settings.lr,
-            eps=settings.adam_epsilon,
-            fused=True,
-        )
-        self._trained = [p for group in self.adamw.param_groups for p in group["params"]]
+        self.parts = _OPTIMIZERS[settings.optimizer](module, settings)
+        self._scales = settings.optimizer == "adamw"
+        self._trained = [p for group in self._groups() for p in group["params"]]
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        return (group for part in self.parts for group in part.param_groups)
 
     def decay(self, steps: int) -> float:
         """What so many steps multiply a matrix with that has no gradient."""
@@ -95,16 +98,119 @@ class Optimizer:
         if self.max_norm is not None:
             gradients = [p.grad for p in self._trained if p.grad is not None]
             norm = nn.utils.get_total_norm(gradients, foreach=True)
-            # The fused kernel divides by this in its own pass over the gradients, as it does for
-            # torch's GradScaler; clipping beforehand would be a pass of its own.
-            self.adamw.grad_scale = (norm / self.max_norm).clamp_(min=1.0)  # type: ignore[attr-defined]
+            factor = (norm / self.max_norm).clamp_(min=1.0)
+            if self._scales:
+                # The fused kernel divides by this in its own pass over the gradients, as it does
+                # for torch's GradScaler; clipping beforehand would be a pass of its own.
+                self.parts[0].grad_scale = factor  # type: ignore[attr-defined]
+            else:
+                torch._foreach_div_(gradients, factor)
         rate = self.schedule.rate(step)
-        for group in self.adamw.param_groups:
+        for group in self._groups():
             group["lr"] = rate
-        self.adamw.step()
+        for part in self.parts:
+            part.step()
         self.forget()
 
     def forget(self) -> None:
         """Drop the gradients."""
         for parameter in self._trained:
             parameter.grad = None
+
+    def moments(self) -> dict[int, dict[str, Tensor]]:
+        """What it remembers of each parameter, by its number."""
+        found: dict[int, dict[str, Tensor]] = {}
+        begin = 0
+        for part in self.parts:
+            state = part.state_dict()["state"]
+            found |= {begin + number: dict(own) for number, own in state.items()}
+            begin += _size(part)
+        return found
+
+    def restore(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Go on from what `moments` gave."""
+        begin = 0
+        for part in self.parts:
+            end = begin + _size(part)
+            own = {n - begin: dict(m) for n, m in moments.items() if begin <= n < end}
+            groups = part.state_dict()["param_groups"]
+            part.load_state_dict({"state": own, "param_groups": groups})
+            begin = end
+
+
+def _size(part: torch.optim.Optimizer) -> int:
+    """How many parameters it moves."""
+    return sum(len(group["params"]) for group in part.param_groups)
+
+
+class DecoupledSGD(torch.optim.SGD):
+    """Gradient descent whose decay is that of AdamW: of the weights, and no part of the gradient.
+
+    Args:
+        groups: Parameters with their ``decay``.
+        lr: The rate.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
+        super().__init__(groups, lr=lr, momentum=MOMENTUM, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Decay what has a gradient, and move it."""
+        for group in self.param_groups:
+            moved = [p for p in group["params"] if p.grad is not None]
+            if group["decay"] and moved:
+                torch._foreach_mul_(moved, 1.0 - group["lr"] * group["decay"])
+        super().step()
+
+
+def _adamw(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    return [_adamw_of(module.parameters(), settings)]
+
+
+def _adamw_of(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.AdamW:
+    groups = decay_groups(parameters, settings.weight_decay)
+    return torch.optim.AdamW(groups, lr=settings.lr, eps=settings.adam_epsilon, fused=True)
+
+
+def _adafactor(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    groups = decay_groups(module.parameters(), settings.weight_decay)
+    return [torch.optim.Adafactor(groups, lr=settings.lr)]
+
+
+def _sgd(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    groups = decay_groups(module.parameters(), settings.weight_decay)
+    own = [{"params": group["params"], "decay": group["weight_decay"]} for group in groups]
+    return [DecoupledSGD(own, lr=settings.lr)]
+
+
+def _muon(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """Its step is as large as AdamW's would be (`match_rms_adamw`), so that rates are alike."""
+    inner = {id(p) for p in _inner_matrices(module)}
+    trained = [p for p in module.parameters() if p.requires_grad]
+    matrices = [p for p in trained if id(p) in inner]
+    rest = [p for p in trained if id(p) not in inner]
+    found: list[torch.optim.Optimizer] = []
+    if matrices:
+        found.append(
+            torch.optim.Muon(
+                matrices, lr=settings.lr, weight_decay=settings.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )  # fmt: skip
+    return [*found, _adamw_of(rest, settings)] if rest else found
+
+
+def _inner_matrices(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The matrices of the blocks: no embedding, no head, and nothing a method trains along."""
+    for inner in module.modules():
+        if not isinstance(inner, nn.ModuleList):
+            continue
+        for child in inner.modules():
+            if not isinstance(child, nn.Embedding):
+                yield from (p for p in child.parameters(recurse=False) if p.ndim == 2)
+
+
+_OPTIMIZERS: Mapping[str, Callable[[nn.Module, TrainSettings], list[torch.optim.Optimizer]]] = {
+    "adamw": _adamw, "adafactor": _adafactor, "sgd": _sgd, "muon": _muon,
+}  # fmt: skip

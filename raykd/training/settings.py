@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
+from raykd.errors import SetupError
 from raykd.params import param
 
 FLOAT32_PRODUCTS = "highest"
@@ -11,6 +13,8 @@ FLOAT32_PRODUCTS = "highest"
 TF32. Who wants speed asks for bf16, which has as few bits and is recorded with every trial."""
 AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
+FLASH = "flash_attention_2"
+"""An attention that needs a package and a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +32,24 @@ class TrainSettings:
         help="Most rows of a forward and backward pass on each worker; gradients of the passes of "
         "a step are added up. auto = the whole batch, half as many each time memory runs out.",
     )
-    lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate of AdamW.")
+    gradient_checkpointing: bool = param(
+        False,
+        help="Compute the inside of every block again in the backward pass in place of keeping it: "
+        "less memory, the same gradient, about a third more time.",
+    )
+    attention: str = param(
+        AUTO,
+        choices=(AUTO, "sdpa", "eager", FLASH),
+        help="Implementation of attention; auto = the fastest that the device has of sdpa and one "
+        "with cheaper dropout on a CPU. Methods that read attention maps always use eager.",
+    )
+    optimizer: str = param(
+        "adamw",
+        choices=("adamw", "adafactor", "sgd", "muon"),
+        help="sgd has a momentum of 0.9; muon moves the matrices of the blocks, adamw the rest. "
+        "The same lr means something else for each.",
+    )
+    lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate.")
     warmup_ratio: float = param(
         0.1, low=0.0, high=1.0, help="Share of the steps over which the rate rises from 0."
     )
@@ -36,9 +57,11 @@ class TrainSettings:
         "linear", choices=("linear", "constant"), help="Shape of the rate after warm-up."
     )
     weight_decay: float = param(
-        0.01, low=0.0, help="AdamW decay; biases and normalisation weights are left out."
+        0.01,
+        low=0.0,
+        help="Decay per step, times the rate; biases and normalisation weights are left out.",
     )
-    adam_epsilon: float = param(1e-8, low=0.0, open=True, help="Epsilon of AdamW.")
+    adam_epsilon: float = param(1e-8, low=0.0, open=True, help="Epsilon of adamw.")
     max_grad_norm: float | None = param(
         1.0, low=0.0, open=True, help="Gradients are clipped to this norm; null = no clipping."
     )
@@ -57,6 +80,28 @@ class TrainSettings:
         1, low=1, help="Evaluations on the validation split in each epoch."
     )
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")
+
+
+def check_attention(name: object, *, gpus: bool = True) -> None:
+    """Refuse an attention whose package is not installed, or that the devices cannot compute.
+
+    Args:
+        name: Of the attention.
+        gpus: Whether trials have GPUs; it is taken for granted where that is not known yet.
+
+    Raises:
+        SetupError: With the reason.
+    """
+    if name == FLASH and not gpus:
+        raise SetupError(
+            f"train.attention is {FLASH}, which runs on GPUs only, and trials have none",
+            hint="set train.attention to auto or sdpa",
+        )
+    if name == FLASH and importlib.util.find_spec("flash_attn") is None:
+        raise SetupError(
+            f"train.attention is {FLASH}, and package flash-attn is not installed",
+            hint="install it (pip install flash-attn), or set train.attention to auto or sdpa",
+        )
 
 
 LORA = "lora_"

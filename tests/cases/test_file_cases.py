@@ -316,8 +316,8 @@ def test_a_setting_that_would_do_nothing_is_refused(folder, change, path, messag
         ("fp16: true", "did you mean 'precision'? it is auto, fp32 or bf16"),
         ("learning_rate: 1", "did you mean 'lr'?"),
         ("num_train_epochs: 1", "did you mean 'epochs'?"),
-        ("optimizer: adamw", "did you mean 'lr'? the optimizer is AdamW, with lr, weight_decay "
-         "and adam_epsilon"),
+        ("optim: adamw", "did you mean 'optimizer'?"),
+        ("attn_implementation: sdpa", "did you mean 'attention'?"),
         ("warmup_steps: 5", "did you mean 'warmup_ratio'? it is a share of the steps"),
         ("trials: 5", "'trials' is a key of search"),
         ("max_length: 5", "'max_length' is a key of data"),

@@ -24,6 +24,8 @@ from raykd.models.generation import GenerationSettings
 from raykd.params import Scalar
 from raykd.training import student_runner
 from raykd.training.device import DistributedContext
+from raykd.training.model_options import prepare_model
+from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
 from raykd.training.terms import LossTracker
 from tests.ranks import on_ranks
@@ -174,6 +176,26 @@ def test_the_gradient_and_what_is_logged_do_not_depend_on_ranks_and_passes(kind,
             for terms in spread.logged:
                 expected = pytest.approx(alone.logged[0], rel=1e-5, abs=1e-7)
                 assert terms == expected, (why, size, passes)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "ckd_adaptive"])
+def test_blocks_that_are_computed_again_have_the_same_gradient(name):
+    kind = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    found = {}
+    for again in (False, True):
+        pair = SmallPair.of(kind, dropout=0.1)
+        method = pair.method(name, **NEEDED.get(name, {}))
+        method.at_epoch(0, 1)
+        alone = DistributedContext(0, 1, torch.device("cpu"))
+        settings = TrainSettings(gradient_checkpointing=again)
+        prepare_model(pair.student, settings, alone.device)
+        step = pair.step(method, alone, pair.student)
+        torch.manual_seed(3)
+        step.run(pair.parts(method, UNEVEN, alone, 2), UNEVEN)
+        found[again] = {n: p.grad for n, p in step.named_parameters() if p.grad is not None}
+    assert found[True].keys() == found[False].keys()
+    for parameter, gradient in found[False].items():
+        assert torch.allclose(found[True][parameter], gradient, rtol=1e-5, atol=1e-7), parameter
 
 
 @pytest.mark.parametrize("kind", ["classification", "span"])

@@ -103,10 +103,13 @@ def test_what_decides_the_weights_is_another_teacher(change):
 
 
 def test_every_setting_of_fine_tuning_is_another_teacher():
-    others = {"epochs": 9, "batch_size": 9, "lr": 9e-9, "warmup_ratio": 0.9,
-              "schedule": "constant", "weight_decay": 0.9, "adam_epsilon": 1e-3, "micro_batch": 5,
-              "max_grad_norm": 9.0, "dropout": 0.9, "length_grouping": False,
-              "evals_per_epoch": 9, "eval_batch_size": 9}  # fmt: skip
+    others = {
+        "epochs": 9, "batch_size": 9, "micro_batch": 5, "gradient_checkpointing": True,
+        "attention": "eager", "optimizer": "sgd", "lr": 9e-9, "warmup_ratio": 0.9,
+        "schedule": "constant", "weight_decay": 0.9, "adam_epsilon": 1e-3,
+        "max_grad_norm": 9.0, "dropout": 0.9, "length_grouping": False,
+        "evals_per_epoch": 9, "eval_batch_size": 9,
+    }  # fmt: skip
     assert {f for f in TrainSettings.__dataclass_fields__ if f != "precision"} == set(others)
     found = {keys(finetune=replace(FINETUNE, **{n: v})).teacher for n, v in others.items()}
     assert len(found | {keys().teacher}) == len(others) + 1

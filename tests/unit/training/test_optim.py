@@ -63,6 +63,6 @@ def test_gradients_are_clipped_by_their_common_norm(max_norm, expected):
     (3 * module[0] + 4 * module[1]).sum().backward()
     optimizer.step(0)
     # The first moment after one step is (1 - 0.9) times the gradient that AdamW saw.
-    seen = [optimizer.adamw.state[p]["exp_avg"].item() / 0.1 for p in module]
+    seen = [optimizer.parts[0].state[p]["exp_avg"].item() / 0.1 for p in module]
     assert seen == pytest.approx(expected, rel=1e-4)
     assert all(p.grad is None for p in module)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from raykd.errors import SetupError
 from raykd.models.base import Outputs
@@ -23,9 +24,9 @@ from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
 ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
-    "epochs", "batch_size", "micro_batch", "lr", "warmup_ratio", "schedule", "weight_decay",
-    "adam_epsilon", "max_grad_norm", "precision", "dropout", "length_grouping", "evals_per_epoch",
-    "eval_batch_size",
+    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "optimizer", "lr",
+    "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm", "precision",
+    "dropout", "length_grouping", "evals_per_epoch", "eval_batch_size",
 }  # fmt: skip
 
 
@@ -111,6 +112,116 @@ def test_a_pass_takes_so_many_rows_and_a_step_as_many_as_before(monkeypatch, siz
     assert next(passes, None) is None
     assert seen.norms == pytest.approx(whole.norms, rel=1e-4)
     assert seen.result.history[-1].micro_batch == (0 if most == 8 else most)
+
+
+def test_blocks_are_computed_again_with_the_same_gradient(monkeypatch):
+    runs: dict[bool, int] = {}
+    norms: dict[bool, list[float]] = {}
+    for again in (False, True):
+        model = bert(5, layers=2, dropout=0.2)
+        runs[again] = 0
+
+        def count(module, given, again=again):
+            runs[again] += module.training
+
+        model.bert.encoder.layer[0].attention.register_forward_pre_hook(count)
+        with monkeypatch.context() as patch:
+            seen = Watched(patch, model=model, gradient_checkpointing=again, dropout=None)
+        norms[again] = seen.norms
+    # The same draws of dropout, too.
+    assert norms[True] == pytest.approx(norms[False], rel=1e-5)
+    assert runs[True] == 2 * runs[False]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("auto", "cheap_dropout"), ("sdpa", "sdpa"), ("eager", "eager")]
+)
+def test_attention_is_the_one_that_was_asked_for(monkeypatch, name, expected):
+    model = bert(5)
+    with monkeypatch.context() as patch:
+        seen = Watched(patch, model=model, attention=name, epochs=1)
+    assert model.config._attn_implementation == expected
+    assert seen.norms == pytest.approx(Watched(monkeypatch, epochs=1).norms, rel=1e-4)
+
+
+def test_flash_attention_is_refused_where_there_is_no_gpu(monkeypatch):
+    with pytest.raises(SetupError, match="flash_attention_2, which runs on GPUs only") as caught:
+        Watched(monkeypatch, attention="flash_attention_2")
+    assert "sdpa" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "sgd", "muon"])
+def test_the_optimizer_is_what_moves_the_weights(name):
+    made = job(method=Plain, rows=ROWS, batch_size=ROWS, epochs=1, dropout=0.0, weight_decay=0.0,
+               precision="fp32", warmup_ratio=0.0, lr=1e-2, max_grad_norm=None,
+               optimizer=name)  # fmt: skip
+    before = {n: p.detach().clone() for n, p in made.model.named_parameters()}
+    gradients = {}
+    for n, p in made.model.named_parameters():
+        p.register_hook(lambda gradient, n=n: gradients.__setitem__(n, gradient.clone()))
+    train_model(made)
+    moved = {n: p.detach() - before[n] for n, p in made.model.named_parameters()}
+    bias, matrix = "classifier.bias", "bert.encoder.layer.0.intermediate.dense.weight"
+    if name == "sgd":
+        assert torch.allclose(moved[bias], -1e-2 * gradients[bias], atol=1e-7)
+        assert torch.allclose(moved[matrix], -1e-2 * gradients[matrix], atol=1e-7)
+        return
+    if name == "adafactor":  # by a share of the size of what is moved
+        sizes = torch.tensor([before[matrix].square().mean().sqrt(), 1e-3])
+        expected = 1e-2 * sizes.max().item()
+        assert moved[matrix].square().mean().sqrt().item() == pytest.approx(expected, rel=0.2)
+        return
+    assert moved[bias].abs().tolist() == pytest.approx([1e-2] * 3, rel=1e-3)
+    plain = nn.Parameter(before[matrix].clone())
+    plain.grad = gradients[matrix]
+    of = {"lr": 1e-2, "weight_decay": 0.0}
+    by_itself = (
+        torch.optim.Muon([plain], **of, adjust_lr_fn="match_rms_adamw")
+        if name == "muon"
+        else torch.optim.AdamW([plain], **of)
+    )
+    by_itself.step()
+    assert torch.allclose(moved[matrix], plain.detach() - before[matrix], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "sgd", "muon"])
+def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
+    settings = {"optimizer": name, "epochs": 3, "weight_decay": 0.5, "lr": 1e-2}
+
+    def trained(**changes):
+        made = job(method=Plain, **settings, **changes)
+        return made.model, train_model(made)
+
+    model, whole = trained()
+    path = tmp_path / "state.safetensors"
+    told = []
+
+    def stop(evaluation):
+        told.append(evaluation)
+        if len(told) == 3:
+            raise InterruptedError
+        return False
+
+    with pytest.raises(InterruptedError):
+        trained(state_path=path, state_every_s=0.0, on_evaluation=stop)
+    again, result = trained(state_path=path)
+    assert [e.terms for e in result.history] == [e.terms for e in whole.history]
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in model.state_dict().items())
+    assert not torch.equal(
+        trained(max_grad_norm=1e-3)[0].classifier.weight, model.classifier.weight
+    )
+    # What has no gradient decays as it would with AdamW: tokens that no row has.
+    used = {0, *encoded(70).input_ids.tolist(), *encoded(40, seed=9).input_ids.tolist()}
+    unused = [k for k in range(60) if k not in used]
+    start = bert(5).get_input_embeddings().weight[unused]
+    factor = np.prod([1 - 1e-2 * 0.5 * s for s in _linear(whole.steps)])
+    found = model.get_input_embeddings().weight[unused]
+    assert torch.allclose(found, start * factor, rtol=1e-4, atol=1e-7)
+
+
+def _linear(total, ratio=0.1):
+    warm = math.ceil(ratio * total)
+    return [(k + 1) / warm if k < warm else (total - k) / (total - warm) for k in range(total)]
 
 
 @pytest.mark.parametrize("lr", [1e-4, 3e-2])

@@ -1,0 +1,98 @@
+"""Settings of training that this installation cannot do, or that some arms do otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raykd import registry
+from raykd.errors import SpecError
+from raykd.methods.base import DistillationContext, Method
+from raykd.params import Scalar, show
+from raykd.spec.arms import combinations, parameters
+from raykd.spec.schema import SweepSpec
+from raykd.training.settings import AUTO, check_attention
+
+
+def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
+    """Refuse settings of training that this installation or its devices cannot do.
+
+    Args:
+        spec: The search space.
+        gpus: Whether trials have GPUs; it is taken for granted where that is not known yet.
+
+    Raises:
+        SetupError: With the reason.
+    """
+    for value in (*_values(spec, "attention"), spec.teacher.finetune.get("attention")):
+        check_attention(value, gpus=gpus)
+
+
+def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
+    """Refuse settings of training that a method cannot work with.
+
+    Raises:
+        SpecError: With the arm.
+    """
+    if True not in _values(spec, "gradient_checkpointing"):
+        return
+    for name, methods in _methods(spec, context):
+        if any(method.subnets() for method in methods):
+            raise SpecError(
+                f"train.gradient_checkpointing is {_shown(spec, 'gradient_checkpointing')}, but "
+                f"arm '{name}' runs subnets of the student, whose blocks are not computed again",
+                hint="leave it out, or the arm; train.micro_batch saves memory, too",
+            )
+
+
+def training_notes(spec: SweepSpec, context: DistillationContext) -> tuple[str, ...]:
+    """What some arms do otherwise than the settings say, a sentence for each of them."""
+    return (*_micro_batch_notes(spec), *_attention_notes(spec, context))
+
+
+def batch_wide(method: str) -> str:
+    """What a method makes of each micro batch in place of the batch, or empty."""
+    cls: type[Method[object]] = registry.load("methods", method)
+    return cls.batch_wide
+
+
+def _methods(
+    spec: SweepSpec, context: DistillationContext
+) -> Iterator[tuple[str, list[Method[object]]]]:
+    """Every arm with its method, as its parameters can make it."""
+    for name, arm in spec.methods.items():
+        cls: type[Method[object]] = registry.load("methods", arm.method)
+        yield name, [cls(parameters(arm.method, v), context) for v in combinations(arm)]
+
+
+def _values(spec: SweepSpec, name: str) -> tuple[Scalar, ...]:
+    """The values that a setting of training can have, where the file names it."""
+    domain = spec.train.domains.get(name)
+    if domain is not None:
+        return domain.choices or (domain.low, domain.high)
+    return (spec.train.fixed[name],) if name in spec.train.fixed else ()
+
+
+def _shown(spec: SweepSpec, name: str) -> str:
+    domain = spec.train.domains.get(name)
+    return show(spec.train.fixed[name]) if domain is None else domain.describe()
+
+
+def _micro_batch_notes(spec: SweepSpec) -> Iterator[str]:
+    if set(_values(spec, "micro_batch")) <= {AUTO}:
+        return
+    for name, arm in spec.methods.items():
+        if changes := batch_wide(arm.method):
+            setting = _shown(spec, "micro_batch")
+            yield f"train.micro_batch is {setting}; in arm '{name}' {changes}"
+
+
+def _attention_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:
+    if set(_values(spec, "attention")) <= {AUTO, "eager"}:
+        return
+    for name, methods in _methods(spec, context):
+        if any(signal.attention for method in methods for signal in method.student_outputs()):
+            setting = _shown(spec, "attention")
+            yield (
+                f"train.attention is {setting}; arm '{name}' reads attention maps, "
+                "which only eager attention gives, and is trained with it"
+            )

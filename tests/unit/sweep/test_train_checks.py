@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from raykd.errors import SetupError, SpecError
+from raykd.sweep.train_checks import check_arms, check_training, training_notes
+from tests.unit.methods.setups import context
+from tests.unit.sweep.specs import spec
+
+CONTEXT = context("classification")
+ARMS = {name: {"name": name, "method": name} for name in ("none", "kd", "sinkd", "one_to_one")}
+CHOICE = {"kind": "choice", "choices": ["auto", 4]}
+
+
+@pytest.mark.parametrize("train", [{}, {"fixed": {"micro_batch": "auto"}}])
+def test_batches_that_are_cut_only_in_need_are_no_note(train):
+    assert training_notes(spec(train=train, methods=ARMS), CONTEXT) == ()
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"fixed": {"micro_batch": 4}}, "train.micro_batch is 4; "),
+        ({"domains": {"micro_batch": CHOICE}}, "train.micro_batch is choice [auto, 4]; "),
+    ],
+)
+def test_arms_that_compare_within_a_batch_are_named_where_the_file_cuts_it(train, words):
+    found = training_notes(spec(train=train, methods=ARMS), CONTEXT)
+    assert len(found) == 2
+    assert all(note.startswith(words) for note in found)
+    assert "in arm 'sinkd' predictions are transported within each micro batch" in found[0]
+    assert "in arm 'one_to_one' neurons are correlated" in found[1]
+
+
+@pytest.mark.parametrize(("name", "count"), [("auto", 0), ("eager", 0), ("sdpa", 1)])
+def test_arms_that_need_another_attention_are_named(name, count):
+    arms = {n: {"name": n, "method": n} for n in ("none", "kd", "tinybert", "pkd")}
+    found = training_notes(spec(train={"fixed": {"attention": name}}, methods=arms), CONTEXT)
+    assert len(found) == count
+    assert all("train.attention is sdpa; arm 'tinybert' reads attention maps" in n for n in found)
+
+
+FLASH = "flash_attention_2"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": {"fixed": {"attention": FLASH}}},
+        {"train": {"domains": {"attention": {"kind": "choice", "choices": ["auto", FLASH]}}}},
+        {"teacher__finetune": {"attention": FLASH}},
+    ],
+)
+@pytest.mark.parametrize(
+    ("gpus", "message"), [(False, "runs on GPUs only"), (True, "flash-attn is not installed")]
+)
+def test_flash_attention_is_refused_before_the_first_trial(changes, gpus, message):
+    with pytest.raises(SetupError, match=message) as caught:
+        check_training(spec(**changes), gpus=gpus)
+    assert "auto or sdpa" in caught.value.hint
+    check_training(spec(), gpus=gpus)
+
+
+def test_subnets_are_refused_where_blocks_are_computed_again():
+    arms = {n: {"name": n, "method": n} for n in ("ckd", "ckd_adaptive")}
+    train = {"domains": {"gradient_checkpointing": {"kind": "choice", "choices": [False, True]}}}
+    with pytest.raises(SpecError, match="arm 'ckd_adaptive' runs subnets of the student"):
+        check_arms(spec(train=train, methods=arms), CONTEXT)
+    check_arms(spec(methods=arms), CONTEXT)
+    check_arms(spec(train=train, methods={"ckd": arms["ckd"]}), CONTEXT)
