@@ -18,14 +18,15 @@ from torch import Tensor
 from raykd.errors import DataError, SpecError
 from raykd.models import weights
 from raykd.models.families.base import ModelFamily, family_of
+from raykd.models.generation_config import CONFIG_FILE, GENERATION_FILE
 from raykd.models.lora import TASK_TYPES, check_installed
 from raykd.models.task_head import kind_of, with_task
 from raykd.models.weight_files import read_json
 from raykd.models.weight_names import listed
-from raykd.models.weights import ADAPTER_CONFIG, CONFIG_FILE
+from raykd.models.weights import ADAPTER_CONFIG
 
 _SMALL = ("*.json", "*.txt", "*.model")
-_NOT_COPIED = (CONFIG_FILE, ADAPTER_CONFIG, weights.GENERATION_FILE)
+_NOT_COPIED = (CONFIG_FILE, ADAPTER_CONFIG, GENERATION_FILE)
 
 
 def base_of(folder: Path) -> str:

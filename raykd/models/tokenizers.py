@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import DataError, SetupError, SpecError
+from raykd.models.generation_config import say_tokens
 from raykd.models.resolve import no_configuration, resolve
 from raykd.models.weight_files import check_file, read_json
-from raykd.models.weights import say_tokens
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Token 0 pads."""

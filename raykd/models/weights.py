@@ -23,6 +23,12 @@ from raykd.errors import DataError, SetupError
 from raykd.models.families.base import family_of
 from raykd.models.file_arrays import FileArrays, FilePart, renamed_arrays, where
 from raykd.models.files import ALIGNED, write_aligned
+from raykd.models.generation_config import (
+    CONFIG_FILE,
+    GENERATION_FILE,
+    generation_config,
+    write_json,
+)
 from raykd.models.output_layer import output_parts
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import kind_of
@@ -33,11 +39,7 @@ from raykd.models.weight_names import check_fit
 from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-GENERATION_FILE = "generation_config.json"
-SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-"""Entries of a configuration that say how text begins and ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,10 +193,10 @@ def save(state: ModelState, folder: Path) -> None:
         weights_file = WEIGHTS_FILE if state.adapter is None else ADAPTER_WEIGHTS
         write_aligned(folder / weights_file, state.tensors, frozenset(state.bf16))
         if state.adapter is not None:
-            _write_json(folder / ADAPTER_CONFIG, state.adapter)
-        _write_json(folder / CONFIG_FILE, config)
+            write_json(folder / ADAPTER_CONFIG, state.adapter)
+        write_json(folder / CONFIG_FILE, config)
         if task_kind(kind).generates:
-            _write_json(folder / GENERATION_FILE, _generation(config))
+            write_json(folder / GENERATION_FILE, generation_config(config))
     except OSError as exc:
         raise SetupError(
             f"cannot write the model to {folder}: {exc}",
@@ -227,47 +229,6 @@ def in_folder(state: ModelState, folder: Path, order: Sequence[str]) -> ModelSta
     return replace(
         state, tensors=renamed_arrays(load(folder).tensors, {name: name for name in order})
     )
-
-
-def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
-    """Write the special tokens that a model was trained with into its saved configuration.
-
-    A model that writes text learns to end it with the token of the tokenizer that it was trained
-    with; what its configuration said before was that of another one.
-
-    Args:
-        folder: A folder that `save` wrote; models that write no text are left as they are.
-        tokens: Ids by their names in a configuration.
-
-    Raises:
-        SetupError: The folder cannot be written.
-    """
-    try:
-        if not (folder / GENERATION_FILE).is_file():
-            return
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        stated = dict(tokens)
-        if config.get("pad_token_id") is None and tokens["pad_token_id"] == tokens["eos_token_id"]:
-            # A stand-in: named in the configuration, its vector would not learn any more.
-            del stated["pad_token_id"]
-        config |= stated
-        _write_json(folder / CONFIG_FILE, config)
-        _write_json(folder / GENERATION_FILE, _generation(config | tokens))
-    except OSError as exc:
-        raise SetupError(
-            f"cannot write the model to {folder}: {exc}",
-            hint="free some space, or choose another folder",
-        ) from exc
-
-
-def _generation(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How a library writes text with the model: greedily, to the token that ends it."""
-    ids = {name: config[name] for name in SPECIAL_TOKENS if config.get(name) is not None}
-    return {"_from_model_config": False, **ids}
-
-
-def _write_json(path: Path, plain: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> ModelState:
