@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +114,7 @@ class Rollout:
         """The same on a device."""
         if self.ids.device == device:
             return self
-        own = {name: moved(getattr(self, name), device) for name in _OWN}
+        own: dict[str, Any] = {name: moved(getattr(self, name), device) for name in _OWN}
         return replace(self, batch=self.batch.to(device), **own)
 
 
