@@ -49,7 +49,7 @@ def facts(name: str) -> dict[str, str]:
 def meaning(name: str) -> str:
     """One line on a family."""
     from raykd import registry
-    from raykd.cli.show import first_line
+    from raykd.cli.first_line import first_line
 
     said = [f"{kind} {in_words(found)}" for kind, found in tried_kinds(name).items()]
     about = first_line("families", name) if name in registry.names("families") else ""

@@ -54,7 +54,7 @@ def meaning_of(kind: str, name: str) -> str:
         return about
     if kind == "families":
         return family_table.meaning(name)
-    from raykd.cli.show import first_line
+    from raykd.cli.first_line import first_line
 
     return first_line(kind, name)
 

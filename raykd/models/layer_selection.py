@@ -30,7 +30,7 @@ def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int
         layers: Blocks that it has, each once.
     """
     if not family.layer_prefix:
-        two = "seq2seq" in family.kinds
+        two = family.is_encoder_decoder
         why = "an encoder and a decoder have blocks each" if two else "its blocks are no list"
         return f"layers of a model of type {family.name} cannot be taken one by one: {why}"
     if _misplaced(family, config, layers):

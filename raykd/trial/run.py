@@ -231,8 +231,7 @@ def run_trial(
     settings, model = begun.settings, begun.model.to(world.device)
     method = build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
-    splits = _read_by(method, prepared)
-    collator = _collator(method, prepared)
+    splits, collator = _read_by(method, prepared), _collator(method, prepared)
     result = train_model(
         TrainJob(
             model=model,
@@ -251,10 +250,10 @@ def run_trial(
         )
     )
     begun.finish()
-    last = result.history[-1]
     student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
     ending, outcomes = ({}, None) if result.stopped else _ending(config, method, prepared, student)
     is_kept = config.save_path is not None and not result.stopped and world.rank == 0
+    last = result.history[-1]
     return TrialOutcome(
         evaluation=last,
         metrics={**last.metrics, **ending},

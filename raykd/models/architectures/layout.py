@@ -99,7 +99,10 @@ def module_name(model: nn.Module, part: nn.Module | None) -> str:
 
 def _kinds(model_type: str) -> tuple[str, ...]:
     """One kind for each head: regression has that of classification."""
-    return tuple(kind for kind in classes.heads(model_type) if kind != "regression")
+    first: dict[Any, str] = {}
+    for kind in classes.heads(model_type):
+        first.setdefault(classes.head_class(model_type, kind), kind)
+    return tuple(first.values())
 
 
 def _model(model_type: str, kind: str, config: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from raykd.data.task_kinds import task_kind
 from raykd.models.architectures.probe import Capabilities, capabilities
 from raykd.models.base import RandomInitConfig
 from raykd.models.families.base import family_named
@@ -47,7 +48,9 @@ def sizes(name: str) -> RandomInitConfig:
 
 def config(name: str, kind: str) -> Any:
     """The configuration of a tiny model of an architecture."""
-    return family_named(name).config(sizes(name), 60, kind, 3 if kind == "classification" else 1)
+    return family_named(name).config(
+        sizes(name), 60, kind, 3 if task_kind(kind).has_class_names else 1
+    )
 
 
 def entry(found: Capabilities) -> dict[str, Any]:

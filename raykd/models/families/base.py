@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raykd import registry
-from raykd.data.task_kinds import TEXT_KINDS
+from raykd.data.task_kinds import TEXT_KINDS, task_kind
 from raykd.errors import SpecError
 from raykd.models.architectures import classes
 from raykd.models.architectures.layout import LABELS, Layout, find_layout
@@ -125,7 +125,12 @@ class ModelFamily:
     @property
     def is_decoder(self) -> bool:
         """Whether tokens see those before them only, so that the last one speaks for a text."""
-        return "causal_lm" in self.kinds
+        return any(k.generates and k.is_joined for k in map(task_kind, self.kinds))
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Whether one part reads a prompt, and another one writes the response."""
+        return any(k.generates and not k.is_joined for k in map(task_kind, self.kinds))
 
     @property
     def specials(self) -> tuple[str, ...]:
@@ -135,7 +140,7 @@ class ModelFamily:
         """
         if self.is_decoder:
             return ("<|endoftext|>",)
-        return ("<pad>", "</s>") if "seq2seq" in self.kinds else ()
+        return ("<pad>", "</s>") if self.is_encoder_decoder else ()
 
     def head_class(self, kind: str) -> Any:  # a PreTrainedModel subclass
         """The model class for a kind of task.
@@ -210,7 +215,7 @@ class ModelFamily:
             "pad_token_id": pad,
         }
         config = self.config_class()(**entries)
-        if pad is not None and "seq2seq" in self.kinds:
+        if pad is not None and self.is_encoder_decoder:
             config.decoder_start_token_id = pad
         if "." in self.name:
             setattr(config, OUTSIDE, self.name)
@@ -220,7 +225,7 @@ class ModelFamily:
         """The special tokens of a tokenizer that was trained for it."""
         if self.is_decoder:
             return _DECODER
-        return _ENCODER_DECODER if "seq2seq" in self.kinds else {}
+        return _ENCODER_DECODER if self.is_encoder_decoder else {}
 
     def types_of(self, layers: int) -> tuple[str, ...]:
         """Types of the blocks of a model with random weights; none where all are alike."""
