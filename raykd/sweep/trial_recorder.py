@@ -86,10 +86,10 @@ class TrialRecorder:
             again: Whether it was run before and failed.
         """
         config = self._resolved(config)
-        again = again or config.trial_id in self._cut_short
-        self._running[config.trial_id] = _Running(config, searched, time.time(), again)
+        is_retry = again or config.trial_id in self._cut_short
+        self._running[config.trial_id] = _Running(config, searched, time.time(), is_retry)
         job = TrialJob(config=config, key=key)
-        answer(self._coordinator.submit.remote(config.trial_id, job, self._max_failures))
+        answer(self._coordinator.submit.remote(config.trial_id, job, self._max_failures, again))
 
     def _resolved(self, config: TrialConfig) -> TrialConfig:
         """The configuration with the number format that ``precision: auto`` means in this sweep.

@@ -83,15 +83,19 @@ class CoordinatorState(SharedObjects):
 
     # What the driver calls ---------------------------------------------------------------------
 
-    async def submit(self, job_id: str, payload: Any, max_failures: int) -> None:
-        """Queue a job. Submitting an id again only attaches to it: the job is not run twice.
+    async def submit(
+        self, job_id: str, payload: Any, max_failures: int, again: bool = False
+    ) -> None:
+        """Queue a job. An id that is known only attaches to it, unless it is over and runs `again`.
 
         Where nobody is left to run it, the job is over at once, or its driver would wait for ever.
         """
         self._start_watching()
-        if job_id in self._jobs:
+        before = self._jobs.get(job_id)
+        if before is not None and not (again and before.over):
             return
-        self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures)
+        attempt = before.attempt if before is not None else 0
+        self._jobs[job_id] = _Job(payload=payload, max_failures=max_failures, attempt=attempt)
         if self._refusal is not None:
             self._end(job_id, self._refusal)
             return

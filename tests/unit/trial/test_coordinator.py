@@ -105,6 +105,23 @@ async def test_a_job_submitted_twice_runs_once(coordinator):
 
 
 @on_a_coordinator
+async def test_a_job_that_failed_runs_again_where_that_is_asked_for(coordinator):
+    await coordinator.submit("a", "A", 0)
+    await coordinator.submit("a", "B", 0, again=True)
+    assert await take(coordinator) == ("a", 1, "A"), "it is not over yet"
+    await coordinator.push("a", 1, {"kind": "failed", "error": "e"})
+    await coordinator.forget("a")
+    await coordinator.submit("a", "A", 0)
+    assert await take(coordinator) == (IDLE, 0, None)
+    await coordinator.submit("a", "A", 0, again=True)
+    assert await kinds(coordinator, "a") == []
+    assert await take(coordinator) == ("a", 2, "A")
+    assert await coordinator.push("a", 1, DONE) == STOP, "the first attempt is late"
+    await coordinator.push("a", 2, DONE)
+    assert await kinds(coordinator, "a") == ["done"]
+
+
+@on_a_coordinator
 async def test_events_reach_the_driver_in_order_with_the_lease(coordinator):
     await coordinator.submit("a", None, 0)
     await take(coordinator, slot=3)
