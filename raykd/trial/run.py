@@ -231,8 +231,7 @@ def run_trial(
     settings, model = begun.settings, begun.model.to(world.device)
     method = build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
-    splits = _read_by(method, prepared)
-    collator = _collator(method, prepared)
+    splits, collator = _read_by(method, prepared), _collator(method, prepared)
     result = train_model(
         TrainJob(
             model=model,
