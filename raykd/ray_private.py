@@ -7,11 +7,11 @@ things: a trainer asks itself for its callbacks, and to run its controller, when
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,30 +59,20 @@ JOB_ID = Part("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", JOB)
 JOB_STORE = Part("ray.dashboard.modules.job.common", "JobInfoStorageClient", JOB)
 ADDRESSES = Part("ray._private.services", "find_gcs_addresses", JOB)
 CLIENT = Part("ray._raylet", "GcsClient", JOB)
-_START = "starting a local cluster"
-NODE = Part("ray._private.node", "Node", _START)
-PARAMETERS = Part("ray._private.parameter", "RayParams", _START)
-TOKEN = Part(
-    "ray._private.authentication.authentication_token_setup",
-    "ensure_token_if_auth_enabled", _START,
-)  # fmt: skip
 AGENT = Part(
-    "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
+    "ray._private.utils",
+    "get_dashboard_dependency_error",
+    "starting a cluster without a job server",
 )
-WORKER_FILE = Part("ray._private.workers.default_worker", "parser", "forking workers")
-CONFIG = Part("ray._raylet", "Config", "forking workers")
 PROVIDERS = Part(f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows")
 PREPARE = Part(f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file")
 VALIDATE = Part(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
+    TRIAL_ENVIRONMENT, PROGRESS, AGENT,
 )  # fmt: skip
 """What a sweep uses."""
-
-LOCAL = (NODE, PARAMETERS, TOKEN, AGENT, WORKER_FILE)
-"""What a local cluster uses."""
 
 SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 """What a sweep uses that is a submitted job."""
@@ -90,8 +80,6 @@ SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
-
-_FIRST_JOB = "01000000"
 
 ASK_S = 10
 """A cluster has this long to say whether it knows a job."""
@@ -139,59 +127,23 @@ def cluster_of_job(environment: Mapping[str, str]) -> str | None:
     return next(filter(knows_job, ADDRESSES.find()()), None) if job else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocalNode:
-    """A local cluster that was started.
+@contextmanager
+def without_job_server() -> Iterator[None]:
+    """Clusters that are started in the block take no jobs, as if Ray were installed without.
 
-    Attributes:
-        address: Of the cluster.
-        fixed: What the workers of its first driver have in their environment, and Ray reads when it
-            is loaded, and never again.
-    """
-
-    address: str
-    fixed: Mapping[str, str]
-
-
-def worker_file() -> str:
-    """The file that a worker of Ray runs; Ray is not imported for it."""
-    folder = importlib.util.find_spec("ray")
-    assert folder is not None
-    assert folder.origin is not None
-    return str(Path(folder.origin).parent / "_private" / "workers" / "default_worker.py")
-
-
-def read_environment_again() -> None:
-    """Let Ray read its settings from the environment, as it did when it was imported."""
-    CONFIG.find().initialize("")
-
-
-def start_local_cluster(worker: str | None) -> LocalNode:
-    """Start the processes of a local cluster; they end with this one.
-
-    Left out is what a sweep does not need: the job server, whose port is the same for all clusters
-    of a machine, so that the first one has it; the autoscaler, as no node can be added; and what
-    copies logs to the driver.
-
-    Args:
-        worker: The file to run for a worker, None for Ray's own.
+    The port of a job server is the same for all clusters of a machine: the first one has it.
 
     Raises:
-        SetupError: This version of Ray lacks a part of `LOCAL`.
-        Exception: The cluster did not start; Ray raises many.
+        SetupError: This version of Ray lacks a part of `SWEEP`.
     """
-    RAY.require(LOCAL)
+    RAY.require(SWEEP)
     owner = importlib.import_module(AGENT.module)
+    given = AGENT.find()
     setattr(owner, AGENT.name, lambda: ImportError("left out"))
-    TOKEN.find()(None, create_token_if_missing=True)
-    files = {} if worker is None else {"worker_path": worker, "setup_worker_path": worker}
-    parameters = PARAMETERS.find()(
-        include_dashboard=False, no_monitor=True, include_log_monitor=False, **files
-    )
-    node = NODE.find()(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
-    (raylet,) = node.all_processes["raylet"]
-    fixed = {"RAY_JOB_ID": _FIRST_JOB, "RAY_RAYLET_PID": str(raylet.process.pid)}
-    return LocalNode(address=str(node.gcs_address), fixed=fixed)
+    try:
+        yield
+    finally:
+        setattr(owner, AGENT.name, given)
 
 
 class EndableTrainer:

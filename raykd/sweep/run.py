@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from raykd.clusters.connection import connected, told_as_setup
+from raykd.clusters.connection import connected
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
 from raykd.results.event_log import EventLog, Listener
@@ -81,7 +81,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
     """Run or resume a sweep; returns the run folder.
 
     The listener hears of the run folder, with ``sweep_started`` or ``sweep_resumed``, before
-    a slot is started.
+    anything is started.
 
     Raises:
         RaykdError: See `sweep`; what was done before stays in the run folder.
@@ -104,7 +104,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _resume(spec, run, log, listener, (inputs, commits), options)
         _warn(setups, log)
         conclusion = Conclusion(spec, run, log)
-        with conclusion, connected(options.address), told_as_setup():
+        with conclusion, connected(options.address):
             Driver(
                 spec, run, log, setups, cache=options.cache,
                 resumed=options.resume is not None, with_confirm=options.confirm,

@@ -12,9 +12,8 @@ import time
 
 import pytest
 
-from raykd import ray_private
 from raykd.cli.main import main
-from raykd.clusters import connection, local_cluster
+from raykd.clusters import connection
 from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.event_log import EventLog
@@ -464,48 +463,36 @@ def test_an_end_without_a_word_gets_one(end, said):
 def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     tries, begun = [], []
 
-    def start(worker):
-        tries.append(worker)
+    def init(**given):
+        tries.append(given["address"])
         if len(tries) < 3:
             begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
-        return ray_private.LocalNode(address="10.0.0.1:6379", fixed={})
 
-    monkeypatch.setattr(ray_private, "start_local_cluster", start)
-    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
-    assert local_cluster.start("worker.py").address == "10.0.0.1:6379"
-    assert tries == ["worker.py"] * 3
+    monkeypatch.setattr(connection.ray, "init", init)
+    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
+    monkeypatch.setattr(connection, "require_head", lambda: None)
+    with connection.connected(None):
+        assert tries == ["local"] * 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
 
 
 def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch):
-    def fail(*worker, **given):
+    def init(**given):
         raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(ray_private, "start_local_cluster", fail)
-    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
-    with pytest.raises(SetupError, match="tried 3 times: The current node") as caught:
-        local_cluster.start(None)
-    assert "busy" in caught.value.hint
-    monkeypatch.setattr(connection.ray, "init", fail)
+    monkeypatch.setattr(connection.ray, "init", init)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
+    with pytest.raises(SetupError, match="tried 3 times") as caught, connection.connected(None):
+        pass
+    assert "busy" in caught.value.hint
+    assert "--address" not in caught.value.hint
     with pytest.raises(SetupError) as caught, connection.connected("10.0.0.1:6379"):
         pass
     assert "ray status --address 10.0.0.1:6379" in caught.value.hint
-
-
-def test_a_local_cluster_that_cannot_start_is_one_message(monkeypatch, tmp_path):
-    # What starts it is a process of its own, in which Ray cannot be imported here.
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text("raise ImportError('broken')")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    cluster = local_cluster.LocalCluster()
-    try:
-        with pytest.raises(SetupError, match=r"raykd does not work with Ray .*, which lacks ray\."):
-            cluster.address()
-    finally:
-        cluster.end()
 
 
 def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch):
@@ -518,7 +505,7 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(connection, "require_head", lambda: None)
     try:
-        with connection.connected("10.0.0.1:6379"):
+        with connection.connected(None):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

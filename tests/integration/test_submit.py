@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from raykd.cli.main import main
-from raykd.clusters.connection import told_as_setup
+from raykd.clusters.connection import connected
 from raykd.clusters.job_submission import Submission
 from raykd.errors import SetupError
 from raykd.results.records import Status
@@ -131,7 +131,7 @@ def test_an_environment_that_cannot_be_set_up_is_one_message(cluster: None) -> N
     ask = ray.remote(num_cpus=0, runtime_env=gone)(lambda: None)
     with (
         pytest.raises(SetupError, match=r"cannot set up the environment of the job: \S") as caught,
-        told_as_setup(),
+        connected(None),
     ):
         ray.get(ask.remote())
     (problem,) = caught.value.problems()
