@@ -21,6 +21,7 @@ from raykd.data.collate import Collator
 from raykd.models.base import RandomInitConfig
 from raykd.models.load import build_model
 from raykd.training.device import DistributedContext, Precision, has_bf16
+from raykd.training.micro_batches import MicroBatch
 from raykd.training.optim import Optimizer
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
@@ -121,7 +122,7 @@ class Trial:
 
         def one(rows: Any) -> None:
             batch = self.collate(self.pair.rows, rows).to(self.device)
-            torch.autograd.backward(step.run(batch, rows).loss)
+            step.run([MicroBatch(batch=batch, rows=rows)], rows)
             optimizer.step(0)
 
         return self._timed(one)

@@ -23,6 +23,7 @@ from raykd.teachers.recording import Recording, record
 from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext, Precision
+from raykd.training.micro_batches import MicroBatch
 from raykd.training.optim import Optimizer
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
@@ -111,12 +112,11 @@ class Stepper:
         """One step: its terms and all gradients, on the device."""
         rows = np.arange(5) + 5 * (self.steps % 2)
         batch = self.pair.collator(self.method)(self.pair.read_by(self.method), rows)
-        found = self.module.run(batch.to(self.device), rows)
-        torch.autograd.backward(found.loss)
+        found = self.module.run([MicroBatch(batch=batch.to(self.device), rows=rows)], rows)
         gradients = [p.grad.clone() for p in self.module.parameters() if p.grad is not None]
         self.optimizer.step(self.steps)
         self.steps += 1
-        return [found.values.detach(), *gradients]
+        return [found.values, *gradients]
 
 
 def recorded_outputs(
@@ -134,7 +134,7 @@ def recorded_outputs(
         output_spec=spec.union(OutputSpec(VocabularyScores("hidden") if writes else None)),
     )  # fmt: skip
     cached = record(model, recording, next(model.parameters()).device)
-    matrix = model.lm_head.weight.detach().cpu().numpy() if writes else None
+    matrix = model.lm_head.weight.detach() if writes else None
     return OfflineTeacher(cached, device, matrix).outputs_fn(spec)
 
 
