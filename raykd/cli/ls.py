@@ -47,16 +47,17 @@ def meaning_of(kind: str, name: str) -> str:
     """One line on a name: what it is, or what became of a run."""
     if kind == "runs":
         return _describe_run(Path(name))
-    if kind == "tasks":
-        from raykd import registry
+    from raykd import registry
 
+    if kind == "tasks":
         about: str = registry.load("tasks", name).about
         return about
-    if kind == "families":
-        return family_table.meaning(name)
-    from raykd.cli.first_line import first_line
+    from raykd.cli.show import first_line
 
-    return first_line(kind, name)
+    if kind != "families":
+        return first_line(kind, name)
+    has_file = name in registry.names(kind)
+    return family_table.meaning(name, first_line(kind, name) if has_file else "")
 
 
 def _describe_run(run: Path) -> str:

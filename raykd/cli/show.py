@@ -8,7 +8,6 @@ import typer
 
 from raykd.cli import family_table
 from raykd.cli.completions import things
-from raykd.cli.first_line import first_line
 from raykd.cli.names import SHOWN
 from raykd.cli.output import Output
 from raykd.errors import SpecError, UnknownName
@@ -148,6 +147,23 @@ def _declared(info: ParamInfo) -> dict[str, str]:
         "symbol": info.symbol,
         "help": info.help,
     }
+
+
+def first_line(kind: str, name: str) -> str:
+    """The first line of a module's docstring, read without importing the module."""
+    import ast
+    import importlib.util
+
+    from raykd import registry
+
+    packages = {"families": "raykd.models.families", "methods": "raykd.methods"}
+    package = packages.get(kind, f"raykd.search.{kind}")
+    spec = importlib.util.find_spec(f"{package}.{name}")
+    if spec is None or spec.origin is None:
+        return (registry.module(kind, name).__doc__ or "").partition("\n")[0]
+    with open(spec.origin, encoding="utf-8") as file:
+        text = ast.get_docstring(ast.parse(file.read())) or ""
+    return text.partition("\n")[0]
 
 
 def _task_facts(task: Any) -> dict[str, str]:

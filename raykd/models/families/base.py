@@ -134,10 +134,7 @@ class ModelFamily:
 
     @property
     def specials(self) -> tuple[str, ...]:
-        """Special tokens of a tokenizer trained for it: the first pads, the last ends a text.
-
-        Empty for word pieces.
-        """
+        """Special tokens of its own tokenizer: padding first, the end last; none of word pieces."""
         if self.is_decoder:
             return ("<|endoftext|>",)
         return ("<pad>", "</s>") if self.is_encoder_decoder else ()

@@ -114,7 +114,7 @@ def test_ls_says_in_a_line_what_each_thing_is(capsys):
     for kind in ("methods", "families", "algorithms", "schedulers"):
         assert main(["ls", kind]) == 0
         for line in capsys.readouterr().out.splitlines():
-            assert re.match(r"[a-z0-9_]+ +[A-Z0-9].{5,}", line)
+            assert re.match(r"[a-z0-9_-]+ +[A-Z0-9].{5,}", line)
     assert main(["ls", "tasks"]) == 0
     assert any(line.startswith("glue/rte ") and len(line) > 20
                for line in capsys.readouterr().out.splitlines())  # fmt: skip
