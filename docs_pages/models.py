@@ -40,8 +40,8 @@ Files in `raykd/models/families` add what is not in Transformers: where the head
 block are (structured pruning, StarK, subnets), switches that make blocks depend on their number,
 positions that no token uses. A module of yours does the same: `FAMILY =
 ModelFamily(model_type="modernbert", units=PrunableUnits(...))` in the module
-`my_package.my_family` is `family: my_package.my_family`. It must be importable wherever trials run, and saved models name it
-in their configuration.
+`my_package.my_family` is `family: my_package.my_family`. It must be importable wherever trials run,
+and saved models name it in their configuration.
 """
 
 
