@@ -41,8 +41,7 @@ block are (structured pruning, StarK, subnets), switches that make blocks depend
 positions that no token uses. A module of yours does the same: `FAMILY =
 ModelFamily(model_type="modernbert", units=PrunableUnits(...))` in the module
 `my_package.my_family` is `family: my_package.my_family`. It must be importable wherever trials run,
-and saved models name it
-in their configuration.
+and saved models name it in their configuration.
 """
 
 
