@@ -35,7 +35,7 @@ class Params:
     )
     embedding: float = param(1.0, low=0.0, help="Weight of the distance of the embeddings.")
     hidden: float = param(1.0, low=0.0, help="Weight of the distance of hidden states.")
-    attention: float = param(
+    attention_maps: float = param(
         1.0, low=0.0, help="Weight of the distance of attention probabilities."
     )
     layers: str = param("skip", choices=HIDDEN_STRATEGIES, help="Which layers are matched.")
@@ -59,7 +59,7 @@ class TinyBert(Method[Params]):
         depths = context.teacher.layers, context.student.layers
         self._pairs = match_layers(params.layers, *depths)
         self._maps = LayerPairs((), ())
-        if params.attention and depths[0] % depths[1] == 0:
+        if params.attention_maps and depths[0] % depths[1] == 0:
             self._maps = match_layers("att_skip", *depths)
         widths = context.student.hidden, context.teacher.hidden
         compares = params.hidden or params.embedding
@@ -70,16 +70,16 @@ class TinyBert(Method[Params]):
     def refusal(self) -> str:
         """Attention needs as many heads, and blocks that divide."""
         student, teacher = self.context.student, self.context.teacher
-        if self.params.attention and student.heads != teacher.heads:
+        if self.params.attention_maps and student.heads != teacher.heads:
             return (
                 f"compares attention head by head, but the student has {student.heads} heads and "
                 f"the teacher {teacher.heads}\n"
-                "set attention: 0, or choose a student with as many heads"
+                "set attention_maps: 0, or choose a student with as many heads"
             )
-        if self.params.attention and not self._maps.teacher:
+        if self.params.attention_maps and not self._maps.teacher:
             return (
                 f"compares the attention of every block of the student, but its {student.layers} "
-                f"blocks do not divide the teacher's {teacher.layers}\nset attention: 0"
+                f"blocks do not divide the teacher's {teacher.layers}\nset attention_maps: 0"
             )
         return super().refusal()
 
@@ -119,10 +119,10 @@ class TinyBert(Method[Params]):
             terms["hidden"] = p.hidden * Mean(
                 tiny_hidden(student_hidden, teacher_hidden, mask), counts["hidden"]
             )
-        if p.attention:
+        if p.attention_maps:
             student_maps = torch.stack([student.attention(k) for k in self._maps.student], dim=1)
             teacher_maps = torch.stack([teacher.attention(k) for k in self._maps.teacher], dim=1)
-            terms["attention"] = p.attention * Mean(
+            terms["attention"] = p.attention_maps * Mean(
                 tiny_attention(student_maps, teacher_maps, mask), counts["attention"]
             )
         return LossTerms(**terms)

@@ -33,7 +33,8 @@ from tests.small_pairs import LENGTHS, TEACHER_RATIONALES, UNLABELLED, SmallPair
 
 METHODS = registry.names("methods")
 UNEVEN = np.arange(len(LENGTHS))
-GRID = tuple((ranks, passes) for ranks in (1, 2, 3) for passes in (1, 2, 4))[1:]
+GRID = ((1, 4), (2, 2), (3, 1), (3, 4))
+WHOLE_GRID = tuple((ranks, passes) for ranks in (1, 2, 3) for passes in (1, 2, 4))[1:]
 # Rows, and ranks and passes: all of them once for each method, and some for its variants.
 BATCHES = (
     ("uneven lengths", UNEVEN, GRID, ((3, 2),)),
@@ -156,13 +157,26 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_nor_on_any_other_number_of_both(name):
+    kind = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    rest = tuple(way for way in WHOLE_GRID if way not in GRID)
+    check_ways(kind, name, {}, (("uneven lengths", UNEVEN, rest),))
+
+
 @pytest.mark.parametrize(("kind", "name", "values"), CASES)
 def test_the_gradient_and_what_is_logged_do_not_depend_on_ranks_and_passes(kind, name, values):
+    first = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    is_first = kind == first and not values
+    batches = [(why, rows, every if is_first else some) for why, rows, every, some in BATCHES]
+    check_ways(kind, name, values, batches)
+
+
+def check_ways(kind, name, values, batches) -> None:
     # What is compared within a pass is another thing in several: see the tests below.
     whole = bool(registry.load("methods", name).batch_wide) and name not in NEEDED
-    first = next(k for k in KINDS if k in registry.load("methods", name).kinds)
-    for why, rows, every, some in BATCHES:
-        ways = every if kind == first and not values else some
+    for why, rows, ways in batches:
         if not ways:
             continue
         alone = one_step(kind, name, values, rows, 1)

@@ -40,7 +40,7 @@ def test_hidden_states_and_embeddings_by_hand():
 
 
 def test_attention_compares_pairs_of_tokens_of_the_first_block_of_each_group():
-    _, terms, student, teacher = run(setups.context(), attention=1.0)
+    _, terms, student, teacher = run(setups.context(), attention_maps=1.0)
     mask = setups.batch().attention_mask.bool()
     pairs = mask[:, :, None] & mask[:, None, :]
     gaps = [
@@ -66,11 +66,11 @@ def test_heads_and_blocks_must_fit_the_attention():
     assert "head by head" in METHOD(Params(), heads).refusal()
     blocks = setups.context(student=replace(setups.STUDENT, layers=3))
     assert "do not divide" in METHOD(Params(), blocks).refusal()
-    assert METHOD(Params(attention=0), heads).refusal() == ""
+    assert METHOD(Params(attention_maps=0), heads).refusal() == ""
 
 
 def test_only_what_is_weighted_is_read():
-    method = METHOD(Params(alpha=0, hidden=0, attention=0), setups.context())
+    method = METHOD(Params(alpha=0, hidden=0, attention_maps=0), setups.context())
     assert method.teacher_outputs() == OutputSpec(*hidden_states((0,)))
     method = METHOD(Params(alpha=0, embedding=0, hidden=0), setups.context())
     assert method.teacher_outputs() == OutputSpec(*attention_maps((0, 2)))

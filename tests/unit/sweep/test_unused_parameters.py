@@ -46,7 +46,11 @@ def test_a_value_that_changes_nothing_is_noted_at_its_place():
 
 def test_all_that_is_searched_in_vain_is_refused_at_once():
     kd = {"method": "kd", "domains": {"temperature": HEAT, "alpha": ALPHA}}
-    tiny = {"method": "tinybert", "domains": {"temperature": HEAT}, "fixed": {"attention": 0.0}}
+    tiny = {
+        "method": "tinybert",
+        "domains": {"temperature": HEAT},
+        "fixed": {"attention_maps": 0.0},
+    }
     with pytest.raises(SpecError) as caught:
         setup_of({"kd": kd, "tiny": tiny})
     problems = caught.value.problems()
