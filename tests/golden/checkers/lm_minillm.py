@@ -15,7 +15,7 @@ from raykd.losses.targets import Divergence, FullTeacherTarget
 from raykd.losses.vocabulary import LazyLogits
 from raykd.methods._ranks import SingleProcess
 from raykd.methods._tokens import weighted
-from raykd.methods.minillm import Params, chosen, policy_terms, rollout_of
+from raykd.methods.minillm import Params, chosen, policy_terms, rollout_of, sampled_of
 from tests.golden.comparison import (
     Array,
     Comparison,
@@ -78,9 +78,8 @@ class Rollout:
             labels=ids.masked_fill(mask == 0, NO_LABEL),
         )  # fmt: skip
         teacher_logits = self._scores(self.teacher)
-        self.rollout = rollout_of(
-            written, self._scores(old, filtered=True), teacher_logits, p, SingleProcess()
-        )
+        sampled = sampled_of(written, self._scores(old, filtered=True), teacher_logits, p)
+        self.rollout = rollout_of([sampled], p, SingleProcess())
         f["old_logprob"], f["w"] = self.rollout.old, self.rollout.weight
         f["ent_rewards"] = -f["old_logprob"]
         f["teacher_logprob"] = self._spread(chosen(teacher_logits, ids[self.taken], 1.0))
