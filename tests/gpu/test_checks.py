@@ -18,6 +18,7 @@ def test_it_holds_on_a_gpu(name):
     {**CHECKS, **FIGURES}[name](Given(torch.device("cuda:0")))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_of_what_holds(capsys):
     names = [name for name in (*CHECKS, *FIGURES) if name != "slots"]
     assert command.main([*names, "--device", "cpu", "--small"]) == 0
