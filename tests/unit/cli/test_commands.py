@@ -167,7 +167,7 @@ def test_show_tells_defaults_and_bounds_of_keys(capsys):
     assert main(["show", "confirm"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"top_k +1 +a whole number >= 1 <= 1000 +Configurations of each arm", out)
-    assert re.search(r"seeds +\[1, 2, 3, 4, 5\] +a list +The fresh seeds", out)
+    assert re.search(r"seeds +\[1, 2, 3, 4, 5\] +a list or a mapping +The fresh seeds", out)
 
 
 def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):

@@ -20,7 +20,7 @@ OPTIONS = {
     "validate": {"--set", "--no-data", *COMMON},
     "ls": COMMON,
     "show": COMMON,
-    "init": {"--output", *COMMON},
+    "init": {"--output", "--from", "--teacher", "--label", *COMMON},
     "env": COMMON,
     "report": {"--open", "--out", "--plotlyjs", *COMMON},
     "sweep": {
