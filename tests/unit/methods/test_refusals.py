@@ -65,7 +65,7 @@ WRITTEN, ONLINE = OutputSpec(Generations()), OutputSpec(Logits(), RunningModel()
     [
         (OutputSpec(), KINDS),
         (WRITTEN, TEXT_KINDS),
-        (LOGITS, ("classification", "regression")),
+        (LOGITS, ("classification", "multi_label", "regression")),
         (STATES, ()),
         (OutputSpec(*attention_maps((0,))), ()),
         (ONLINE, ()),
@@ -98,7 +98,7 @@ def test_a_method_that_a_hint_names_serves_the_same_pair(kind, same_tokens):
     for output_spec in (LOGITS, STATES, OutputSpec(*attention_maps((0,))), ONLINE):
         why = refused(output_spec, kind, **changes)
         hinted |= set(re.findall(r"\((\w+)\)$", why.partition("\n")[2]))
-    assert hinted or same_tokens or kind in ("span", "masked_lm")
+    assert hinted or same_tokens or kind in ("span", "masked_lm", "token_classification")
     for name in hinted:
         method = registry.load("methods", name)
         assert method(build(registry.params_of("methods", name), {}), of).refusal() == "", name
