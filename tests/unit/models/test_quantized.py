@@ -135,9 +135,9 @@ def test_eight_bits_without_their_scales_are_refused(tmp_path):
 def test_a_package_that_is_missing_is_named(tmp_path, few, setting, package, monkeypatch):
     written(tmp_path, few, setting)
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr(
-        "transformers.quantizers.quantizer_finegrained_fp8.is_accelerate_available", lambda: False
-    )
+    # Transformers looks for packages once per process.
+    for where in ("finegrained_fp8.is_accelerate", "compressed_tensors.is_compressed_tensors"):
+        monkeypatch.setattr(f"transformers.quantizers.quantizer_{where}_available", lambda: False)
     with pytest.raises(SetupError, match=package.replace("_", "[-_]")) as caught:
         read_checkpoint(str(tmp_path), **KIND)
     assert "raykd[quantization]" in caught.value.hint

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
 )
 
@@ -23,6 +24,7 @@ from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
 from raykd.data.prompts import id_count, joined_row, of_rows
+from raykd.data.task_kinds import task_kind
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
@@ -35,6 +37,8 @@ from tests.checkpoint_models import load_model
 
 AUTO = {
     "classification": AutoModelForSequenceClassification,
+    "multi_label": AutoModelForSequenceClassification,
+    "token_classification": AutoModelForTokenClassification,
     "regression": AutoModelForSequenceClassification,
     "span": AutoModelForQuestionAnswering,
     "masked_lm": AutoModelForMaskedLM,
@@ -60,10 +64,11 @@ def model_of(family: str, kind: str, tokenizer, seed: int = 0, layers: int = 2):
     random_init = RandomInitConfig(
         family=family, layers=layers, hidden=16, heads=2, max_positions=32
     )
-    count = {"classification": 3, "span": 2}.get(kind, 1)
+    is_named = task_kind(kind).has_class_names
+    count = len(LABELS) if is_named else {"span": 2}.get(kind, 1)
     return build_model(
         random_init, vocabulary=id_count(tokenizer), kind=kind, num_labels=count, seed=seed,
-        labels=LABELS if kind == "classification" else (),
+        labels=LABELS if is_named else (),
     ).eval()  # fmt: skip
 
 
@@ -81,7 +86,7 @@ def batch_of(tokenizer, kind: str) -> Batch:
             of_rows(rows, apart=apart), np.arange(2)
         )
     labels = torch.zeros(2, dtype=torch.long)
-    if kind == "masked_lm":
+    if task_kind(kind).labels_of == "token":
         labels = read["input_ids"].masked_fill(read["attention_mask"] == 0, NO_LABEL)
     return Batch(
         input_ids=read["input_ids"], attention_mask=read["attention_mask"],
@@ -109,7 +114,7 @@ def test_the_library_opens_it_and_predicts_the_same_bits(family, kind, tmp_path)
     batch = batch_of(AutoTokenizer.from_pretrained(folder), kind)
     assert opened.dtype == torch.float32
     assert torch.equal(forward(opened, batch).logits, wanted)
-    if kind in ("classification", "regression"):
+    if kind in ("classification", "multi_label", "regression"):
         plain = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         assert torch.equal(opened(**plain).logits, wanted)
 
@@ -122,7 +127,7 @@ def test_what_it_says_of_itself_is_true(family, kind, tmp_path):
     assert "torch_dtype" not in stated
     named = {"0": "bad", "1": "so so", "2": "good"}
     opened = AUTO[kind].from_pretrained(tmp_path / "saved").config
-    if kind == "classification":
+    if task_kind(kind).has_class_names:
         assert stated["id2label"] == named
         assert stated["label2id"] == {"bad": 0, "so so": 1, "good": 2}
         assert opened.id2label == {0: "bad", 1: "so so", 2: "good"}
@@ -207,7 +212,7 @@ def test_an_output_matrix_of_its_own_stays_one(family, kind, tmp_path):
     model = model_of(family, kind, tokenizer)
     head = model.get_output_embeddings()
     if head is None:
-        assert kind in ("classification", "span")
+        assert kind in ("classification", "multi_label", "token_classification", "span")
         return
     with torch.no_grad():
         head.weight = torch.nn.Parameter(torch.randn_like(head.weight))
