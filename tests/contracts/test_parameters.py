@@ -38,8 +38,9 @@ ALONE = DistributedContext(0, 1, torch.device("cpu"))
 GIVEN: dict[str, dict[str, Scalar]] = {
     "ckd_adaptive": {"min_width": 0.75, "min_depth": 0.75},
     "gkd": {"max_new_tokens": 3},
-    "minillm": {"max_new_tokens": 3, "ppo_epochs": 2},
-    "minillm_sbs": {"max_new_tokens": 3, "ppo_epochs": 2},
+    # Long enough that some responses end before others.
+    "minillm": {"max_new_tokens": 12, "ppo_epochs": 2},
+    "minillm_sbs": {"max_new_tokens": 12, "ppo_epochs": 2},
     "sinkd": {"sinkhorn_scale": 1.0},
     "stark": {"trial_epochs": 1},
 }
