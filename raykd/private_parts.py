@@ -40,10 +40,10 @@ class Part:
             ImportError: The library has no such module.
             AttributeError: The module has nothing of that name.
         """
-        found: Any = importlib.import_module(self.module)
+        value: Any = importlib.import_module(self.module)
         for name in self.name.split("."):
-            found = getattr(found, name)
-        return found
+            value = getattr(value, name)
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ def kinds() -> tuple[str, ...]:
 def names(kind: str) -> tuple[str, ...]:
     """Names of the shipped modules of one kind, sorted, without importing them."""
     package = importlib.import_module(_KINDS[kind][0])
-    found = (m.name for m in pkgutil.iter_modules(package.__path__))
-    return tuple(sorted(n for n in found if n not in _NOT_EXTENSIONS and not n.startswith("_")))
+    modules = (m.name for m in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(n for n in modules if n not in _NOT_EXTENSIONS and not n.startswith("_")))
 
 
 def variants(kind: str) -> tuple[str, ...]:
@@ -73,10 +73,10 @@ def variants(kind: str) -> tuple[str, ...]:
 @functools.cache
 def tried() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """What was found of architectures, by model type and kind of task; see `TRIED`."""
-    found: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(
+    table: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(
         TRIED.read_text(encoding="utf-8")
     )
-    return found
+    return table
 
 
 @functools.cache
@@ -143,15 +143,15 @@ def load(kind: str, name: str) -> Any:  # what it is depends on the kind; caller
         SetupError: If the module cannot be imported for another reason.
     """
     attribute = _KINDS[kind][1]
-    found = module(kind, name)
-    if not hasattr(found, attribute):
+    extension = module(kind, name)
+    if not hasattr(extension, attribute):
         if "." not in name:
             raise unknown(kind, name, names(kind))
         raise UnknownName(
-            f"module '{found.__name__}' defines no {attribute}",
+            f"module '{extension.__name__}' defines no {attribute}",
             hint=f"a {_SINGULAR[kind]} is what its module calls {attribute}",
         )
-    value = getattr(found, attribute)
+    value = getattr(extension, attribute)
     base, _, variant = name.partition("/")
     if isinstance(value, Mapping):
         if variant not in value:

@@ -35,43 +35,43 @@ def data(
         raise SpecError(f"there is no task '{task}'", hint=f"one of {', '.join(spec.tasks)}")
     for name in (task,) if task is not None else spec.tasks:
         try:
-            found = data_overview(spec, name, samples)
+            overview = data_overview(spec, name, samples)
         except RaykdError as exc:
             problems = [placed(problem, file, override or ()) for problem in exc.problems()]
             raise exc.with_problems(problems) from exc
         if output.is_json:
-            output.record(dataclasses.asdict(found))
+            output.record(dataclasses.asdict(overview))
         else:
-            _print(found, output)
+            _print(overview, output)
 
 
-def _print(found: DataOverview, output: Output) -> None:
-    output.text(f"{found.task}: {found.source}")
+def _print(overview: DataOverview, output: Output) -> None:
+    output.text(f"{overview.task}: {overview.source}")
     columns = ["rows for", "rows"]
-    if found.lengths:
-        columns += ["median tokens", "95 %", "longest", f"cut at {found.max_length}"]
+    if overview.lengths:
+        columns += ["median tokens", "95 %", "longest", f"cut at {overview.max_length}"]
     rows = []
-    for role, count in found.rows.items():
+    for role, count in overview.rows.items():
         row = [role, f"{count:,}"]
-        if role in found.lengths:
-            of = found.lengths[role]
+        if role in overview.lengths:
+            of = overview.lengths[role]
             row += [f"{of.median:,}", f"{of.most:,}", f"{of.longest:,}", f"{of.cut:,}"]
         rows.append(row + [""] * (len(columns) - len(row)))
     output.table(columns, rows)
-    if found.classes:
+    if overview.classes:
         output.text("")
-        shown = dict(list(found.classes.items())[:_MOST_CLASSES])
+        shown = dict(list(overview.classes.items())[:_MOST_CLASSES])
         table = [[label, *(f"{n:,}" for n in of.values())] for label, of in shown.items()]
-        output.table(["class", *found.rows], table)
-        if len(shown) < len(found.classes):
-            output.text(f"  and {len(found.classes) - len(shown)} classes more (--format json)")
-    for k, sample in enumerate(found.samples, start=1):
+        output.table(["class", *overview.rows], table)
+        if len(shown) < len(overview.classes):
+            output.text(f"  and {len(overview.classes) - len(shown)} classes more (--format json)")
+    for k, sample in enumerate(overview.samples, start=1):
         output.text("")
         output.text(f"sample {k} of train, as the student reads it:")
         output.text("\n".join(f"  | {line}" for line in sample.read.split("\n")))
         output.text("  learnt:")
         output.text("\n".join(f"  > {line}" for line in sample.learnt.split("\n")))
-    if found.missing:
-        output.note(f"tokens NOT LOOKED AT: {found.missing}")
-    for note in found.notes:
+    if overview.missing:
+        output.note(f"tokens NOT LOOKED AT: {overview.missing}")
+    for note in overview.notes:
         output.note(f"note: {note}")

@@ -16,16 +16,16 @@ PACKAGES = ("raykd", "ray", "torch", "transformers", "optuna", "datasets", "plot
 
 def env(output: Output) -> None:
     """Show versions, devices, cluster address and room on disk."""
-    found = surroundings()
+    info = surroundings()
     if output.is_json:
-        output.record(found)
+        output.record(info)
         return
-    facts = {"python": found["python"], "system": found["system"]}
-    facts |= {name: version or "not installed" for name, version in found["packages"].items()}
-    facts["processors"] = str(found["cpus"])
-    facts["devices"] = ", ".join(found["devices"]) or "no GPU"
-    facts["cluster"] = found["cluster"] or "none (RAY_ADDRESS is not set)"
-    for place, free in found["disk_free_bytes"].items():
+    facts = {"python": info["python"], "system": info["system"]}
+    facts |= {name: version or "not installed" for name, version in info["packages"].items()}
+    facts["processors"] = str(info["cpus"])
+    facts["devices"] = ", ".join(info["devices"]) or "no GPU"
+    facts["cluster"] = info["cluster"] or "none (RAY_ADDRESS is not set)"
+    for place, free in info["disk_free_bytes"].items():
         facts[f"free in {place}"] = f"{free / 1e9:.1f} GB"
     output.facts(facts)
 

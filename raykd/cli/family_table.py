@@ -28,21 +28,21 @@ def tried_kinds(name: str) -> Mapping[str, Any]:
     return next((registry.tried()[n] for n in spelled if n in registry.tried()), {})
 
 
-def in_words(found: Mapping[str, Any]) -> str:
+def in_words(result: Mapping[str, Any]) -> str:
     """What was found for one kind of task: works, works without something, or refused."""
-    if found["refused"]:
-        return f"refused: {found['refused']}"
-    if not found["lacks"]:
+    if result["refused"]:
+        return f"refused: {result['refused']}"
+    if not result["lacks"]:
         return "works"
-    return "works without " + " and ".join(PARTS[part] for part in found["lacks"])
+    return "works without " + " and ".join(PARTS[part] for part in result["lacks"])
 
 
 def facts(name: str) -> dict[str, str]:
     """By kind of task, with the reasons for what is lacking."""
     lines = {}
-    for kind, found in tried_kinds(name).items():
-        reasons = [f"{PARTS[part]}: {reason}" for part, reason in found["lacks"].items()]
-        lines[kind] = in_words(found) + (f" ({'; '.join(reasons)})" if reasons else "")
+    for kind, result in tried_kinds(name).items():
+        reasons = [f"{PARTS[part]}: {reason}" for part, reason in result["lacks"].items()]
+        lines[kind] = in_words(result) + (f" ({'; '.join(reasons)})" if reasons else "")
     return lines
 
 
@@ -53,5 +53,5 @@ def meaning(name: str, about: str) -> str:
         name: Its name.
         about: What its file says of it, or empty.
     """
-    said = "; ".join(f"{kind} {in_words(found)}" for kind, found in tried_kinds(name).items())
+    said = "; ".join(f"{kind} {in_words(result)}" for kind, result in tried_kinds(name).items())
     return f"{about or 'An architecture of Transformers.'} {said}".rstrip()

@@ -29,17 +29,17 @@ def ls(
         hint = suggestion(kind, LISTED) or f"one of {', '.join(LISTED)}"
         raise UnknownName(f"unknown kind '{kind}'", hint=hint)
     for each in LISTED if kind is None else (kind,):
-        found = names_of(each, spelled=kind is not None)
-        meanings = {} if kind is None else {name: meaning_of(each, name) for name in found}
+        extensions = names_of(each, spelled=kind is not None)
+        meanings = {} if kind is None else {name: meaning_of(each, name) for name in extensions}
         if output.is_json:
             output.record(
-                {"kind": each, "names": found} | ({"about": meanings} if meanings else {})
+                {"kind": each, "names": extensions} | ({"about": meanings} if meanings else {})
             )
         elif kind is None:
-            output.text(f"{each}: {', '.join(found) or 'none'}")
+            output.text(f"{each}: {', '.join(extensions) or 'none'}")
         else:
-            width = max(map(len, found), default=0)
-            for name in found:
+            width = max(map(len, extensions), default=0)
+            for name in extensions:
                 output.text(f"{name.ljust(width)}  {meanings[name]}".rstrip())
 
 
@@ -72,5 +72,5 @@ def _describe_run(run: Path) -> str:
         return f"cannot be read: {exc.message}"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.started))
     ended = "interrupted" if result.interrupted else "done" if result.finished else "not finished"
-    found = [f"{task.name}: {verdict(result, task.name).headline}" for task in result.tasks]
-    return "  ".join([began, ended, *found])
+    headlines = [f"{task.name}: {verdict(result, task.name).headline}" for task in result.tasks]
+    return "  ".join([began, ended, *headlines])

@@ -128,17 +128,17 @@ def _app() -> typer.Typer:
 
 def commands() -> dict[str, Callable[..., int | None]]:
     """The commands by what is typed: ``sweep``, ``cluster check``."""
-    found: dict[str, Callable[..., int | None]] = {}
+    functions: dict[str, Callable[..., int | None]] = {}
     for module in pkgutil.iter_modules(cli.__path__):
         if module.name in _NOT_COMMANDS:
             continue
         imported = importlib.import_module(f"raykd.cli.{module.name}")
         for function in getattr(imported, "COMMANDS", ()):
-            found[f"{module.name} {function.__name__}"] = function
+            functions[f"{module.name} {function.__name__}"] = function
         function = getattr(imported, module.name, None)
         if callable(function):
-            found[module.name] = function
-    return found
+            functions[module.name] = function
+    return functions
 
 
 def _summary(group: str) -> str:

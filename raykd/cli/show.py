@@ -68,7 +68,7 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
     if kind in ("schedulers", "algorithms") and name not in registry.names(kind):
         return None
     try:
-        found: Any = registry.load(kind, name)
+        extension: Any = registry.load(kind, name)
     except UnknownName:
         return None
     singular = {"algorithms": "search algorithm"}
@@ -80,9 +80,9 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
         "parameters": None,
     }
     if kind == "tasks":
-        return page | {"title": found.about, "facts": _task_facts(found)}
+        return page | {"title": extension.about, "facts": _task_facts(extension)}
     if kind == "methods":
-        page |= {"title": found.title, "facts": _method_facts(found)}
+        page |= {"title": extension.title, "facts": _method_facts(extension)}
     else:
         page["title"] = first_line(kind, name)
     return page | {"parameters": _parameters(kind, name)}
@@ -96,13 +96,13 @@ def _family_page(name: str) -> dict[str, Any] | None:
     from raykd import registry
 
     has_file = name in registry.names("families")
-    found = family_table.facts(name)
-    if not has_file and not found and name not in registry.model_types():
+    family_facts = family_table.facts(name)
+    if not has_file and not family_facts and name not in registry.model_types():
         return None
     title = first_line("families", name) if has_file else "an architecture of Transformers"
     return {
         "kind": "model family", "name": name, "title": title, "parameters": None,
-        "facts": found or {"tried": "no; it is probed with a small copy before it is used"},
+        "facts": family_facts or {"tried": "no; it is probed with a small copy before it is used"},
     }  # fmt: skip
 
 

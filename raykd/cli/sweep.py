@@ -122,8 +122,8 @@ def sweep(output: Output, typed: SweepArguments) -> int:
     except (SpecError, DataError) as exc:
         if typed.file is None:
             raise
-        found = [placed(problem, typed.file, overrides) for problem in exc.problems()]
-        raise exc.with_problems(found) from exc
+        problems = [placed(problem, typed.file, overrides) for problem in exc.problems()]
+        raise exc.with_problems(problems) from exc
 
 
 def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) -> int:

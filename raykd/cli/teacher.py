@@ -45,9 +45,9 @@ def _shelve(output: Output, prune: float | None) -> None:
     if prune is not None:
         for gone in prune_teachers(int(prune * 1e9)):
             output.note(f"deleted {gone.name} ({_mb(gone.nbytes)}): {gone.path.name}")
-    found, beside = cached_teachers(), cached_extras()
+    teachers, beside = cached_teachers(), cached_extras()
     if output.is_json:
-        for entry in found:
+        for entry in teachers:
             output.record({
                 "task": entry.task, "metrics": dict(entry.about.metrics), "used": entry.used,
                 "bytes": entry.nbytes, "folder": str(entry.folder), "weights_bytes": entry.weights,
@@ -68,14 +68,14 @@ def _shelve(output: Output, prune: float | None) -> None:
                 f"{k} {v:.4f}" for k, v in entry.about.metrics.items() if k.startswith("test/")
             ),
         )
-        for entry in found
+        for entry in teachers
     ]
     rows += [(kept.path.name, kept.name, "", _mb(kept.nbytes), _day(kept.used), "")
              for kept in beside]  # fmt: skip
     heads = ("fingerprint", "task", "weights", "recordings and other parts", "last used", "scores")
     output.table(heads, rows)
-    total = sum(entry.nbytes for entry in found) + sum(kept.nbytes for kept in beside)
-    output.text(f"{len(found)} teachers, {_mb(total)} in {cache_folder()}")
+    total = sum(entry.nbytes for entry in teachers) + sum(kept.nbytes for kept in beside)
+    output.text(f"{len(teachers)} teachers, {_mb(total)} in {cache_folder()}")
 
 
 def _mb(size: int) -> str:
@@ -99,8 +99,8 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
         try:
             made = prepared_teacher(spec, task, progress, lambda said: output.note(f"note: {said}"))
         except (SpecError, DataError) as exc:
-            found = [placed(p, file, override) for p in exc.problems()]
-            raise exc.with_problems(found) from exc
+            problems = [placed(p, file, override) for p in exc.problems()]
+            raise exc.with_problems(problems) from exc
         if output.is_json:
             output.record({"task": task, "cached": made.cached, "metrics": dict(made.metrics),
                            "fingerprint": made.fingerprint, "folder": made.folder})  # fmt: skip

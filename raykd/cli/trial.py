@@ -68,8 +68,8 @@ def trial(output: Output, typed: TrialArguments) -> None:
         if typed.again is not None:
             raise
         overrides = typed.override or ()
-        found = [placed(problem, typed.source, overrides) for problem in exc.problems()]
-        raise exc.with_problems(found) from exc
+        problems = [placed(problem, typed.source, overrides) for problem in exc.problems()]
+        raise exc.with_problems(problems) from exc
     outcome = run_in_process(config, prepared, setup.task, on_evaluation)
     if output.is_json:
         output.record({"params": {**config.coefficients, **config.train}, "seed": config.seed,
@@ -118,7 +118,7 @@ def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
     from raykd.spec.yaml_loader import parse
     from raykd.spec.yaml_nodes import Findings, Source
 
-    found: dict[str, Scalar] = {}
+    parameters: dict[str, Scalar] = {}
     for entry in given:
         name, sign, text = entry.partition("=")
         source, findings = Source(name="--param", lines=(f"--param {entry}",)), Findings()
@@ -126,8 +126,8 @@ def _parameters(given: list[str] | tuple[str, ...]) -> dict[str, Scalar]:
         findings.raise_any()
         if not sign or not name or (node is not None and not node.is_scalar):
             raise SpecError(f"--param {entry}: expected NAME=VALUE", hint="e.g. --param alpha=0.5")
-        found[name] = None if node is None else node.scalar()
-    return found
+        parameters[name] = None if node is None else node.scalar()
+    return parameters
 
 
 def _earlier(run: Path, wanted: str) -> TrialResult:
@@ -135,15 +135,15 @@ def _earlier(run: Path, wanted: str) -> TrialResult:
     from raykd.results.store import load_results
 
     trials = load_results(run).trials
-    found = next((t for t in reversed(trials) if t.trial_id == wanted), None)
-    if found is None:
+    earlier = next((t for t in reversed(trials) if t.trial_id == wanted), None)
+    if earlier is None:
         names = tuple(t.trial_id for t in trials)
         raise SpecError(
             f"the run has no trial '{wanted}'",
             hint=suggestion(wanted, names)
             or "they are listed in the report, section 'Every trial'",
         )
-    return found
+    return earlier
 
 
 def _line(evaluation: Evaluation) -> str:

@@ -203,17 +203,17 @@ def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str,
     """Where the rows of each task come from, and how many there are."""
     from raykd.spec.descriptions import describe_data
 
-    found = {one.task: one for one in seen or ()}
+    overviews = {one.task: one for one in seen or ()}
     words = {}
     for task in spec.tasks:
         words[f"data of {task}"] = describe_data(spec, task)
-        if task not in found:
+        if task not in overviews:
             continue
-        counts = [f"{count:,} {role}" for role, count in sorted(found[task].rows.items())]
+        counts = [f"{count:,} {role}" for role, count in sorted(overviews[task].rows.items())]
         words[f"data of {task}"] += f"; rows: {', '.join(counts)}" if counts else ""
-        if found[task].missing:
+        if overviews[task].missing:
             what = "models" if counts else "data and models"
-            words[f"data of {task}"] += f"; {what} NOT LOOKED AT: {found[task].missing}"
+            words[f"data of {task}"] += f"; {what} NOT LOOKED AT: {overviews[task].missing}"
     return words
 
 

@@ -106,18 +106,18 @@ class SlotAutoscaler:
 
     def _log_cluster(self) -> None:
         """Log what the sweep runs on now."""
-        found = self._nodes.values()
+        known = self._nodes.values()
         self._log.emit(
             "cluster",
-            nodes=len(found),
-            cpus=sum(n.cpus for n in found),
-            gpus=sum(n.gpus for n in found),
+            nodes=len(known),
+            cpus=sum(n.cpus for n in known),
+            gpus=sum(n.gpus for n in known),
             slots=self._agents.count(),
             wanted=self._cluster.slots,
             where=[
                 {"node": n.address, "cpus": n.cpus, "gpus": n.gpus,
                  "slots": len(self._agents.on(n.id))}
-                for n in found
+                for n in known
             ],
         )  # fmt: skip
 
@@ -176,9 +176,9 @@ class SlotAutoscaler:
 
 def _spread_evenly(free: Mapping[str, int], wanted: int) -> dict[str, int]:
     """Distribute `wanted` slots over nodes with room, always to the one that got fewest."""
-    left, found = dict(free), dict.fromkeys(free, 0)
+    left, slots = dict(free), dict.fromkeys(free, 0)
     for _ in range(max(0, min(wanted, sum(left.values())))):
-        node = min((n for n in left if left[n]), key=lambda n: (found[n], -left[n]))
+        node = min((n for n in left if left[n]), key=lambda n: (slots[n], -left[n]))
         left[node] -= 1
-        found[node] += 1
-    return {node: count for node, count in found.items() if count}
+        slots[node] += 1
+    return {node: count for node, count in slots.items() if count}

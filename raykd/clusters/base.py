@@ -97,7 +97,7 @@ class ClusterFile:
     def node_types(self) -> tuple[NodeType, ...]:
         """The node types, the head's first."""
         head = self.config["head_node_type"]
-        found = [
+        types = [
             NodeType(
                 name=name, is_head=name == head,
                 min_workers=int(given.get("min_workers", 0)),
@@ -106,7 +106,7 @@ class ClusterFile:
             )
             for name, given in self.config["available_node_types"].items()
         ]  # fmt: skip
-        return tuple(sorted(found, key=lambda node: not node.is_head))
+        return tuple(sorted(types, key=lambda node: not node.is_head))
 
     def commands(self, *keys: str) -> Iterator[tuple[Place, str]]:
         """The shell commands of some sections, those of Ray's defaults too, with their places."""

@@ -47,9 +47,9 @@ def check(path: str, client: Client) -> Checked:
     """
     documents = read_documents(path)
     if kuberay.is_kuberay(documents):
-        problems, found = kuberay.check(documents, client)
-        workers = sum(row.most for row in found.rows[1:])
-        return _checked("kuberay", workers, problems, found)
+        problems, cost = kuberay.check(documents, client)
+        workers = sum(row.most for row in cost.rows[1:])
+        return _checked("kuberay", workers, problems, cost)
     if len(documents) > 1:
         message = f"not a ray up file: it holds {len(documents)} documents"
         raise SpecError(problems=[documents[1].problem((), message)])
@@ -66,7 +66,7 @@ def rules() -> tuple[Rule, ...]:
 
 
 def _checked(
-    provider: str, max_workers: int, problems: list[Problem], found: Estimate | None
+    provider: str, max_workers: int, problems: list[Problem], cost: Estimate | None
 ) -> Checked:
     in_order = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
-    return Checked(provider=provider, max_workers=max_workers, problems=in_order, estimate=found)
+    return Checked(provider=provider, max_workers=max_workers, problems=in_order, estimate=cost)

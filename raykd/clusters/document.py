@@ -35,15 +35,15 @@ class Document:
 
     def get(self, *place: str | int) -> Any:  # whatever the file holds there
         """The value at a place, None where there is none."""
-        found = self.value
+        value = self.value
         for key in place:
-            if isinstance(found, dict):
-                found = found.get(key)
-            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
-                found = found[key]
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+                value = value[key]
             else:
                 return None
-        return found
+        return value
 
     def problem(
         self,
@@ -98,7 +98,7 @@ def read_documents(path: str) -> tuple[Document, ...]:
         hint = "a script for Slurm is tested by Slurm: sbatch --test-only FILE"
         raise _refusal(path, "not a ray up file: it is a script", hint)
     lines = tuple(text.splitlines())
-    found: list[Document] = []
+    documents: list[Document] = []
     problems: list[Problem] = []
     try:
         loader = yaml.SafeLoader(text)
@@ -110,16 +110,16 @@ def read_documents(path: str) -> tuple[Document, ...]:
             marks = dict(_marks(node, ()))
             document = Document(path, lines, value, marks, frozenset(_repeated(node, (), set())))
             problems += [_twice(document, *each) for each in twice]
-            found.append(document)
+            documents.append(document)
     except yaml.YAMLError as exc:
         raise _broken(path, lines, exc) from None
     except RecursionError:
         raise _refusal(path, "the file is nested too deeply, or an anchor holds itself") from None
     if problems:
         raise SpecError(problems=problems)
-    if not any(document.value is not None for document in found):
+    if not any(document.value is not None for document in documents):
         raise _refusal(path, "the file is empty", "begin with a file of the folder cluster/")
-    return tuple(found)
+    return tuple(documents)
 
 
 def _read_text(path: str) -> str:

@@ -120,12 +120,12 @@ def _row(cluster: ClusterFile, node: NodeType, unit: str, *, least: int, most: i
 def machine(node: NodeType) -> str:
     """The provider's name of the machine; empty where it has none."""
     arm = mapping(node.node_config.get("azure_arm_parameters"))
-    found = (
+    machine_type = (
         node.node_config.get("InstanceType")
         or node.node_config.get("machineType")
         or arm.get("vmSize")
     )
-    return str(found or "")
+    return str(machine_type or "")
 
 
 def is_spot(node: NodeType) -> bool:

@@ -20,8 +20,8 @@ def home() -> str | None:
     # An empty variable would mean the root of the file system.
     if os.environ.get("HOME", "~") in ("", os.environ.get(STAND_IN)):
         return None
-    found = os.path.expanduser("~")
-    return found if os.path.isabs(found) else None
+    folder = os.path.expanduser("~")
+    return folder if os.path.isabs(folder) else None
 
 
 def stand_in() -> None:

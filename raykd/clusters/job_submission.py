@@ -216,10 +216,10 @@ def submit(
     if not run:
         return Submitted(job=job, exit_code=code, run=None)
     fetched = submission.fetch(run, out)
-    found = fetched / "report.html"
-    if found.is_file():
+    page = fetched / "report.html"
+    if page.is_file():
         report.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found, report)
+        shutil.copyfile(page, report)
     return Submitted(job=job, exit_code=code, run=fetched)
 
 
@@ -236,10 +236,10 @@ def _event(text: str) -> Mapping[str, Any] | None:
     if not text.startswith("{"):
         return None
     try:
-        found = json.loads(text)
+        event = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "event" in found else None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _first_line(exc: BaseException) -> str:

@@ -52,7 +52,7 @@ class Node:
 def alive() -> tuple[Node, ...]:
     """The nodes of the cluster, that of the head first."""
     everything = ray.nodes()  # type: ignore[no-untyped-call]
-    found = [
+    nodes = [
         Node(
             id=n["NodeID"],
             address=n["NodeManagerAddress"],
@@ -65,7 +65,7 @@ def alive() -> tuple[Node, ...]:
         if n["Alive"]
     ]
     heads = {n["NodeID"] for n in everything if HEAD in n["Resources"]}
-    return tuple(sorted(found, key=lambda n: (n.id not in heads, n.address, n.id)))
+    return tuple(sorted(nodes, key=lambda n: (n.id not in heads, n.address, n.id)))
 
 
 def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
@@ -91,7 +91,7 @@ def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
 
 
 def _of_types(config: Mapping[str, Any]) -> Sequence[Node]:
-    found: list[Node] = []
+    nodes: list[Node] = []
     most = int(config.get("max_workers") or 0)
     for name, kind in (config.get("available_node_types") or {}).items():
         if name == config.get("head_node_type"):
@@ -102,9 +102,9 @@ def _of_types(config: Mapping[str, Any]) -> Sequence[Node]:
             gpus=float(resources.get("GPU", 0)),
             labels=dict(kind.get("labels") or {}),
         )
-        found += [node] * min(int(kind.get("max_workers") or 0), most)
+        nodes += [node] * min(int(kind.get("max_workers") or 0), most)
     # All types together are bounded, too; the best ones count.
-    return sorted(found, key=lambda n: (-n.gpus, -n.cpus))[:most]
+    return sorted(nodes, key=lambda n: (-n.gpus, -n.cpus))[:most]
 
 
 def request_nodes(shape: SlotShape, count: int, labels: Mapping[str, str]) -> None:

@@ -23,10 +23,10 @@ def descendants(root: int) -> list[int]:
         # The name of the program, in brackets, may hold spaces and brackets.
         parent = int(text.rpartition(")")[2].split()[1])
         children.setdefault(parent, []).append(int(entry.parent.name))
-    found = [root]
-    for process in found:
-        found += children.get(process, [])
-    return found[1:]
+    processes = [root]
+    for process in processes:
+        processes += children.get(process, [])
+    return processes[1:]
 
 
 def kill(processes: Sequence[int]) -> None:

@@ -65,14 +65,14 @@ class Image:
         """Version of Ray, where it is one of Ray's own images."""
         if "/ray:" not in self.written and "/ray-ml:" not in self.written:
             return ""
-        found = _IMAGE_RAY.match(self.tag)
-        return found.group(1) if found else ""
+        match = _IMAGE_RAY.match(self.tag)
+        return match.group(1) if match else ""
 
     @property
     def python(self) -> str:
         """Version of Python, where the tag says it."""
-        found = _IMAGE_PYTHON.search(self.tag)
-        return f"3.{found.group(1)}" if found else ""
+        match = _IMAGE_PYTHON.search(self.tag)
+        return f"3.{match.group(1)}" if match else ""
 
 
 def requirements(cluster: ClusterFile) -> Iterator[Requirement]:

@@ -102,15 +102,15 @@ def _options(
         for k, word in enumerate(words)
         if is_eligible(word)
     ]
-    found: dict[str, dict[int, Sequence[str]]] = {text: {} for text in texts}
+    options: dict[str, dict[int, Sequence[str]]] = {text: {} for text in texts}
     for source in sources:
-        open_ = [(t, w, k) for t, w, k in places if k not in found[t]]
+        open_ = [(t, w, k) for t, w, k in places if k not in options[t]]
         given = source.candidates([(w, k) for _, w, k in open_])
         for (text, words, k), candidates in zip(open_, given, strict=True):
             others = [c for c in candidates if c != words[k]]
             if others:
-                found[text][k] = others
-    return found
+                options[text][k] = others
+    return options
 
 
 def _varied(

@@ -69,9 +69,9 @@ def resampled(rows: Examples, balance: Balance, name: str) -> Examples:
         times = times * sizes.max() / sizes[rows.labels]
     if (times == 1).all():
         return rows
-    found = rows.take(repeated(times, balance.seed))
-    note(f"{name}: {len(rows):,} rows count as {len(found):,} in training")
-    return found
+    balanced = rows.take(repeated(times, balance.seed))
+    note(f"{name}: {len(rows):,} rows count as {len(balanced):,} in training")
+    return balanced
 
 
 def weighted(rows: Examples, balance: Balance) -> Examples:

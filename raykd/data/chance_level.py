@@ -30,12 +30,12 @@ def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple
     has_classes = kind.has_class_names and kind.is_categorical and kind.labels_of == "row"
     if not has_classes or metric not in task.metrics:
         return ()
-    found = []
+    scores = []
     for label in range(task.num_labels):
         logits = np.zeros((len(encoded), task.num_labels), np.float32)
         logits[:, label] = 1.0
-        found.append(float(task.score(logits, encoded)[metric]))
-    return tuple(found)
+        scores.append(float(task.score(logits, encoded)[metric]))
+    return tuple(scores)
 
 
 def _of_responses(task: Task, encoded: TokenizedDataset, metric: str) -> tuple[float, ...]:

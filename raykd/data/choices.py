@@ -82,13 +82,13 @@ class ChoiceTask(FileTask):
             texts=(tuple(contexts), tuple(c for of in choices for c in of)),
             labels=np.array([r for of in rows.fields["right"] for r in of], np.int64),
         )
-        found = encode(flat, tokenizer, max_length)
+        flat_rows = encode(flat, tokenizer, max_length)
         return TokenizedDataset(
-            input_ids=found.input_ids,
-            token_type_ids=found.token_type_ids,
-            offsets=found.offsets,
-            labels=found.labels,
-            truncated=found.truncated,
+            input_ids=flat_rows.input_ids,
+            token_type_ids=flat_rows.token_type_ids,
+            offsets=flat_rows.offsets,
+            labels=flat_rows.labels,
+            truncated=flat_rows.truncated,
             references=EvalReferences(
                 groups=np.repeat(np.arange(len(rows)), counts),
                 answers=rows.fields["accepted"],

@@ -54,14 +54,14 @@ def class_ids(table: Table, name: str, labels: Sequence[str], *, own: str = "") 
     """
     values = _named_by_the_data(table, name, own, labels)
     names = ClassNames(labels)
-    found = [names.named(value) for value in values]
-    if names.may_be_ids and all(id_ is None for id_ in found):
-        found = [names.numbered(value) for value in values]
+    ids_of_values = [names.named(value) for value in values]
+    if names.may_be_ids and all(id_ is None for id_ in ids_of_values):
+        ids_of_values = [names.numbered(value) for value in values]
         _tell_truth_values(table, name, values, labels)
-    wrong = [row for row, id_ in enumerate(found) if id_ is None]
+    wrong = [row for row, id_ in enumerate(ids_of_values) if id_ is None]
     if wrong:
         _refuse(table, name, values, wrong, names, own)
-    ids = np.asarray(found, np.int64)
+    ids = np.asarray(ids_of_values, np.int64)
     _tell_absent(table, ids, labels)
     return ids
 
@@ -95,8 +95,8 @@ class ClassNames:
         words = [_WORDS.get(label.lower()) for label in self.labels]
         if words in ([False, True], [True, False]):
             return {("truth", is_true): words.index(is_true) for is_true in (False, True)}
-        found = {("truth", bool(k)): id_ for k, id_ in enumerate(numbers) if id_ is not None}
-        return {what: id_ for what, id_ in found.items() if not self._doubtful}
+        truths = {("truth", bool(k)): id_ for k, id_ in enumerate(numbers) if id_ is not None}
+        return {what: id_ for what, id_ in truths.items() if not self._doubtful}
 
     def named(self, value: Any) -> int | None:
         """The class whose name a value is: the one spelled so, or else the one that means it."""
@@ -131,8 +131,8 @@ def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str])
     if not said or said == tuple(str(k) for k in range(len(said))):
         return values
     names = ClassNames(labels)
-    found = [names.named(label) for label in said]
-    if None in found:
+    numbers = [names.named(label) for label in said]
+    if None in numbers:
         same = [f"{given} is '{label}'" for given, label in zip(said, labels, strict=False)]
         note(
             f"{table.origin} calls the classes of column '{name}' by other names "

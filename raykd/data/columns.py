@@ -62,18 +62,18 @@ def text_lists(table: Table, name: str) -> tuple[tuple[str, ...], ...]:
     Raises:
         DataError: The column is missing or holds something else; says in how many rows.
     """
-    found: list[tuple[str, ...]] = []
+    lists: list[tuple[str, ...]] = []
     faults = Faults(table.origin)
     for row, value in enumerate(table.column(name)):
         items = () if is_missing(value) else value
         if isinstance(items, list | tuple | np.ndarray) and all(isinstance(t, str) for t in items):
-            found.append(tuple(items))
+            lists.append(tuple(items))
         else:
             what = f"column '{name}' holds {shown(value)}, expected a list of texts"
             kind = f"rows have no list of texts in column '{name}'"
             faults.add(kind, table.place(row), what, _REPAIR)
     faults.check()
-    return tuple(found)
+    return tuple(lists)
 
 
 def spelled_out(table: Table, name: str) -> tuple[str, ...]:
@@ -111,8 +111,8 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
             hint="set span to the smallest and the largest score, in this order",
         )
     raw = table.column(name, f"label of task '{own}'" if own else "")
-    found = [number(value) for value in raw]
-    values = np.asarray([math.nan if x is None else float(x) for x in found])
+    parsed = [number(value) for value in raw]
+    values = np.asarray([math.nan if x is None else float(x) for x in parsed])
     values[np.isinf(values)] = math.nan  # 1e999 is written as a number, and is none
     faults = Faults(table.origin)
     numbers = values[~np.isnan(values)]

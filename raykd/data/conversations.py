@@ -63,7 +63,7 @@ def conversations(
         DataError: Rows are no conversations; says how many of each kind, and the first one.
     """
     faults = Faults(table.origin)
-    found: list[Conversation] = []
+    dialogues: list[Conversation] = []
     unanswered = 0
     for row, value in enumerate(table.column(name, f"messages of task '{own}'")):
         place = table.place(row)
@@ -76,11 +76,11 @@ def conversations(
         if _is_conversation(turns, place, faults):
             if system and turns[0].role != "system":
                 turns = [Turn(role="system", content=system), *turns]
-            found.append(tuple(turns))
+            dialogues.append(tuple(turns))
     faults.check()
     if unanswered:
         note(f"{table.origin}: {unanswered:,} messages after the last one of an assistant are cut")
-    return found
+    return dialogues
 
 
 def _turns(value: Any, name: str, place: str, faults: Faults) -> list[Turn] | None:

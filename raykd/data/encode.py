@@ -39,24 +39,24 @@ def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
     truncated = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = [list(column[start : start + ROWS_AT_ONCE]) for column in rows.texts]
-        found = tokenizer(
+        batch = tokenizer(
             part[0],
             part[1] if len(part) > 1 else None,
             truncation="longest_first" if len(part) > 1 else "only_first",
             max_length=max_length,
             return_attention_mask=False,
         )
-        sizes = np.fromiter(map(len, found["input_ids"]), np.int64)
+        sizes = np.fromiter(map(len, batch["input_ids"]), np.int64)
         total = int(sizes.sum())
-        ids.append(np.fromiter(chain.from_iterable(found["input_ids"]), np.int32, total))
-        if "token_type_ids" in found:
-            flat = chain.from_iterable(found["token_type_ids"])
+        ids.append(np.fromiter(chain.from_iterable(batch["input_ids"]), np.int32, total))
+        if "token_type_ids" in batch:
+            flat = chain.from_iterable(batch["token_type_ids"])
             types.append(np.fromiter(flat, np.int8, total))
         else:
             types.append(np.zeros(total, np.int8))
         lengths.append(sizes)
         full = np.flatnonzero(sizes == max_length)
-        truncated += sum(bool(found.encodings[i].overflowing) for i in full)
+        truncated += sum(bool(batch.encodings[i].overflowing) for i in full)
     return TokenizedDataset(
         input_ids=np.concatenate(ids),
         token_type_ids=np.concatenate(types),

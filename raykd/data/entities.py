@@ -26,16 +26,16 @@ def parts(tag: str) -> tuple[str, str]:
 
 def entities(tags: Sequence[str]) -> set[Entity]:
     """The entities of a sentence."""
-    found: set[Entity] = set()
+    spans: set[Entity] = set()
     begin, before, kind_before = 0, OUTSIDE, ""
     for k, tag in enumerate([*tags, OUTSIDE]):
         prefix, kind = parts(tag)
         if before != OUTSIDE and _ends(before, prefix, kind_before, kind):
-            found.add((kind_before, begin, k - 1))
+            spans.add((kind_before, begin, k - 1))
         if prefix != OUTSIDE and _begins(before, prefix, kind_before, kind):
             begin = k
         before, kind_before = prefix, kind
-    return found
+    return spans
 
 
 def _ends(before: str, prefix: str, kind_before: str, kind: str) -> bool:

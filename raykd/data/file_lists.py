@@ -34,21 +34,21 @@ def matching(pattern: str, roots: Sequence[Path]) -> list[Path]:
     for root in roots:
         named = root / user_path(pattern)
         there = glob.glob(str(user_path(pattern)), root_dir=root, recursive=True)
-        found = [named] if named.is_file() else [root / name for name in sorted(there)]
-        found = [path for path in found if path.is_file()]
-        if found:
+        paths = [named] if named.is_file() else [root / name for name in sorted(there)]
+        paths = [path for path in paths if path.is_file()]
+        if paths:
             break
     else:
         raise DataError(
             f"no file matches '{pattern}'", hint="name a folder, a file, or a pattern of files"
         )
-    for path in found:
+    for path in paths:
         if not suffix_of(path):
             raise DataError(
                 f"{path} is of no kind that is read",
                 hint=f"files end with {', '.join(SUFFIXES)}, also with {PACKED}",
             )
-    return found
+    return paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,9 +83,9 @@ class FileTask(Task):
         if settings.root is None:
             return HubReader(path=self.hub[0], config=self.hub[1], names=self.hub_splits)
         root = root_folder(settings.root)
-        found = self.in_folder(root)
-        if found is not None:
-            return found
+        reader = self.in_folder(root)
+        if reader is not None:
+            return reader
         places = [self.folder or self.name, *(self.tsv.folders if self.tsv else ())]
         raise DataError(
             f"data.root '{settings.root}' holds nothing of {self.name} "

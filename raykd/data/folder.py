@@ -191,15 +191,17 @@ class FolderReader:
         """
         stem = self.stems.get(split, split)
         files = self._files()
-        found = [(path, read) for of, path, read in files if of == stem]
+        candidates = [(path, read) for of, path, read in files if of == stem]
         shards = [file for file in files if _SHARD.sub("", file[0]) == stem != file[0]]
-        if not found and not shards:
+        if not candidates and not shards:
             raise no_split(split, str(self.folder), self.splits(), self._instead(stem))
-        if not found:
+        if not candidates:
             table = _joined(self.folder / stem, shards)
         else:
-            path, read = found[0]
-            others = [other.name for other, _ in found[1:]] + [path.name for _, path, _ in shards]
+            path, read = candidates[0]
+            others = [other.name for other, _ in candidates[1:]] + [
+                path.name for _, path, _ in shards
+            ]
             if others:
                 note(f"{path} is read, not {', '.join(others)} beside it")
             table = read(path)
@@ -209,14 +211,14 @@ class FolderReader:
 
     def _files(self) -> list[_File]:
         """Stem, path and reader of every file that can be read, in the order of `SUFFIXES`."""
-        found = []
+        files = []
         for path in self._paths():
             if end := suffix_of(path):
                 suffix = end.removesuffix(PACKED)
                 stem = path.name[: -len(end)]
-                found.append((SUFFIXES.index(suffix), stem, path, READERS[suffix]))
-        found.sort(key=lambda file: (file[0], file[2]))
-        return [(stem, path, read) for _, stem, path, read in found]
+                files.append((SUFFIXES.index(suffix), stem, path, READERS[suffix]))
+        files.sort(key=lambda file: (file[0], file[2]))
+        return [(stem, path, read) for _, stem, path, read in files]
 
     def _paths(self) -> list[Path]:
         try:

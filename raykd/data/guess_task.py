@@ -99,9 +99,9 @@ def _labelled(table: Table, label: str) -> TaskGuess:
         len(values) > _MANY_NUMBERS or any(whole(value) is None for value in values)
     )
     if is_score:
-        found = sorted(float(n) for n in numbers if n is not None)
-        why = [f"column '{label}' holds numbers from {found[0]:g} to {found[-1]:g}: a score"]
-        keys = {"texts": texts, "label": label, "span": [found[0], found[-1]]}
+        ordered = sorted(float(n) for n in numbers if n is not None)
+        why = [f"column '{label}' holds numbers from {ordered[0]:g} to {ordered[-1]:g}: a score"]
+        keys = {"texts": texts, "label": label, "span": [ordered[0], ordered[-1]]}
         return TaskGuess(kind="regression", keys=keys, why=[*why, said])
     if not 2 <= len(values) <= MOST_CLASSES:
         raise DataError(
@@ -156,8 +156,8 @@ def _texts(table: Table, label: str) -> tuple[list[str], str]:
 
 def _values(table: Table, name: str) -> list[Any]:
     """The different values of a column, by what a file would hold; those missing are left out."""
-    found = {spelled(value): value for value in table.column(name) if not is_missing(value)}
-    return list(found.values())
+    by_spelling = {spelled(value): value for value in table.column(name) if not is_missing(value)}
+    return list(by_spelling.values())
 
 
 def _may_label(table: Table, name: str) -> bool:

@@ -40,16 +40,16 @@ def read_objects(path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
     """
     text = read_text(path)
     faults = Faults(str(path))
-    found = []
+    objects = []
     for line, value in _values(text, faults):
         if isinstance(value, dict):
-            found.append((line, value))
+            objects.append((line, value))
         else:
             what = f"{shown(value)} is not a mapping of columns"
             hint = 'write rows like {"text": "...", "label": "..."}'
             faults.add("rows are not a mapping of columns", f"line {line}", what, hint)
     faults.check()
-    return found
+    return objects
 
 
 def read_json_rows(path: Path) -> Table:
@@ -58,13 +58,13 @@ def read_json_rows(path: Path) -> Table:
     Raises:
         DataError: See `read_objects`.
     """
-    found = read_objects(path)
-    names = dict.fromkeys(name for _, row in found for name in row)
-    twice = frozenset(name for _, row in found for name in getattr(row, "twice", ()))
+    objects = read_objects(path)
+    names = dict.fromkeys(name for _, row in objects for name in row)
+    twice = frozenset(name for _, row in objects for name in getattr(row, "twice", ()))
     return Table(
-        columns={name: [row.get(name) for _, row in found] for name in names},
+        columns={name: [row.get(name) for _, row in objects] for name in names},
         origin=str(path),
-        numbers=[line for line, _ in found],
+        numbers=[line for line, _ in objects],
         unit="line",
         twice=twice,
     )
@@ -106,14 +106,14 @@ def _is_cut(line: str) -> bool:
 
 def _one_after_the_other(text: str) -> list[tuple[int, Any]] | None:
     """Values with nothing but blanks between them, None if it is something else."""
-    found: list[tuple[int, Any]] = []
+    values: list[tuple[int, Any]] = []
     place = _Place(text)
     try:
         while place.next_is_not(""):
-            found.append(place.value())
+            values.append(place.value())
     except (ValueError, RecursionError):
         return None
-    return found
+    return values
 
 
 def _array(text: str, faults: Faults) -> Iterator[tuple[int, Any]]:
@@ -160,9 +160,9 @@ class _Place:
         """The next value and its line."""
         self.next_is_not("")
         line = self.line
-        found, end = self._decoder.raw_decode(self._text, self.at)
+        value, end = self._decoder.raw_decode(self._text, self.at)
         self._go(end)
-        return line, found
+        return line, value
 
     def _go(self, end: int) -> None:
         self.line += self._text.count("\n", self.at, end)

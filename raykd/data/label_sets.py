@@ -44,7 +44,7 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
     rows = [_items(value, names) for value in table.column(name, f"label of task '{own}'")]
     every = [item for row in rows if row is not None for item in row]
     by_id = names.may_be_ids and all(names.named(item) is None for item in every)
-    found = np.zeros((len(rows), len(labels)), np.float32)
+    label_matrix = np.zeros((len(rows), len(labels)), np.float32)
     faults = Faults(table.origin)
     for row, items in enumerate(rows):
         place = table.place(row)
@@ -63,12 +63,12 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
                 hint = f"add {shown(item)} to labels of task '{own}'"
                 faults.add("rows have an unknown class", place, what, hint, ".labels")
             else:
-                found[row, id_] = 1
+                label_matrix[row, id_] = 1
     faults.check()
-    absent = [label for k, label in enumerate(labels) if not found[:, k].any()]
-    if absent and len(found):
+    absent = [label for k, label in enumerate(labels) if not label_matrix[:, k].any()]
+    if absent and len(label_matrix):
         note(f"{table.origin}: {len(absent)} of {len(labels)} classes have no row")
-    return found
+    return label_matrix
 
 
 def _items(value: Any, names: ClassNames) -> list[Any] | None:

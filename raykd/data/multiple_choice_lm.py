@@ -71,10 +71,10 @@ def encode_choices(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
     owners = np.repeat(np.arange(len(rows)), [len(of) for of in choices])
     every = rows.take(owners)
     said = tuple(choice for of in choices for choice in of)
-    found = encode_prompts(
+    encoded = encode_prompts(
         replace(every, texts=(every.texts[0], said)), tokenizer, max_length, kind
     )
-    return replace(found, references=EvalReferences(groups=owners, texts=said))
+    return replace(encoded, references=EvalReferences(groups=owners, texts=said))
 
 
 def told_apart(candidates: TokenizedDataset) -> tuple[Array, Array]:

@@ -76,9 +76,9 @@ class OwnTags(UserRows):
             places=[table.place(row) for row in owners],
             class_names=table.class_names,
         )
-        found = class_ids(flat, self.tags, self.labels, own=self.name).tolist()
+        numbers = class_ids(flat, self.tags, self.labels, own=self.name).tolist()
         at = np.cumsum([0, *(len(of) for of in tags)])
-        return [found[a:b] for a, b in pairwise(at)]
+        return [numbers[a:b] for a, b in pairwise(at)]
 
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Words as the tokenizer splits them; the first token of each has its label.
@@ -92,8 +92,8 @@ class OwnTags(UserRows):
         truncated = lost = 0
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             words = rows.fields["words"][begin : begin + ROWS_AT_ONCE]
-            found = _split(tokenizer, [list(own) for own in words], max_length)
-            for k, encoding in enumerate(found.encodings):
+            encodings = _split(tokenizer, [list(own) for own in words], max_length)
+            for k, encoding in enumerate(encodings.encodings):
                 tags = rows.fields["tags"][begin + k]
                 word_ids = encoding.word_ids
                 firsts = [
@@ -135,7 +135,7 @@ class OwnTags(UserRows):
 
 def _lists(table: Table, name: str, key: str) -> list[list[Any]]:
     """A column of lists, the same as JSON, or texts with blanks between their members."""
-    found: list[list[Any]] = []
+    rows: list[list[Any]] = []
     faults = Faults(table.origin)
     for row, value in enumerate(table.column(name, key)):
         items = value
@@ -151,11 +151,11 @@ def _lists(table: Table, name: str, key: str) -> list[list[Any]]:
             kind = f"rows have no list in column '{name}'"
             faults.add(kind, table.place(row), what, 'write lists like ["a", "b"]')
             items = []
-        found.append(
+        rows.append(
             [item if isinstance(item, str | int | bool) else spelled(item) for item in items]
         )
     faults.check()
-    return found
+    return rows
 
 
 def _split(tokenizer: Any, words: list[list[str]], max_length: int) -> Any:

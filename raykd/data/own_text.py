@@ -67,12 +67,12 @@ class OwnText(GenerationTask, UserRows):
         accepted: Sequence[tuple[str, ...]]
         if self.messages:
             with at_key(".messages"):
-                found = conversations(table, self.messages, self.system, own=self.name)
-            accepted = [(turns[-1].content,) for turns in found]
-            within = [_longest_turn(turns) for turns in found]
+                dialogues = conversations(table, self.messages, self.system, own=self.name)
+            accepted = [(turns[-1].content,) for turns in dialogues]
+            within = [_longest_turn(turns) for turns in dialogues]
         else:
             accepted = self._responses(table)
-            found, within = self._prompts(table, accepted)
+            dialogues, within = self._prompts(table, accepted)
         ids = columns.spelled_out(table, "id") if "id" in table.columns else [""] * len(table)
         rows = rows_of(
             [
@@ -82,13 +82,13 @@ class OwnText(GenerationTask, UserRows):
                     accepted=answers,
                     row=row,
                 )
-                for turns, answers, row in zip(found, accepted, ids, strict=True)
+                for turns, answers, row in zip(dialogues, accepted, ids, strict=True)
             ],
             table,
         )
         kept = ("answers", "rationales", "ids")
         fields = {name: rows.fields[name] for name in kept}
-        return replace(rows, fields={**fields, "turns": tuple(found), "within": tuple(within)})
+        return replace(rows, fields={**fields, "turns": tuple(dialogues), "within": tuple(within)})
 
     def _prompts(
         self, table: Table, accepted: Sequence[tuple[str, ...]]
@@ -102,13 +102,13 @@ class OwnText(GenerationTask, UserRows):
                 table.column(self.context, f"context of task '{self.name}'")
                 contexts = columns.optional_texts(table, self.context)
         first = [Turn(role="system", content=self.system)] if self.system else []
-        found, within = [], []
+        dialogues, within = [], []
         for prompt, context, answers in zip(prompts, contexts, accepted, strict=True):
             content, (begin, end) = self._worded(prompt, context)
             asked = Turn(role="user", content=content)
-            found.append((*first, asked, Turn(role="assistant", content=answers[0])))
+            dialogues.append((*first, asked, Turn(role="assistant", content=answers[0])))
             within.append((len(first), begin, end))
-        return found, within
+        return dialogues, within
 
     def _worded(self, prompt: str, context: str) -> tuple[str, tuple[int, int]]:
         """What the user says, and the characters of it that may be cut."""
@@ -126,7 +126,7 @@ class OwnText(GenerationTask, UserRows):
 
     def _responses(self, table: Table) -> list[tuple[str, ...]]:
         """The accepted responses of every row: a text or a number, or a list of them."""
-        found: list[tuple[str, ...]] = []
+        every: list[tuple[str, ...]] = []
         faults = Faults(table.origin)
         with at_key(".response"):
             for row, value in enumerate(
@@ -138,9 +138,9 @@ class OwnText(GenerationTask, UserRows):
                     what = f"column '{self.response}' holds {shown(value)}, expected a text"
                     faults.add("rows have no response in words", table.place(row), what, "repair")
                     texts = [""]
-                found.append(tuple(text or "" for text in texts))
+                every.append(tuple(text or "" for text in texts))
             faults.check()
-        return found
+        return every
 
     def layout(self, tokenizer: Any) -> PromptLayout:
         """A tokenizer's own template writes the special tokens itself."""
@@ -173,18 +173,20 @@ class OwnText(GenerationTask, UserRows):
                 turns, rows.fields["turns"], rows.fields["within"], strict=True
             )
         ]
-        found = [template.render(own, place[0]) for own, place in zip(turns, places, strict=True)]
-        cut = [_cut_in(one, place) for one, place in zip(found, places, strict=True)]
+        rendered = [
+            template.render(own, place[0]) for own, place in zip(turns, places, strict=True)
+        ]
+        cut = [_cut_in(one, place) for one, place in zip(rendered, places, strict=True)]
         fields = {
             **rows.fields,
             "cut": tuple(cut),
-            "prefix_at": tuple(one.place[0] for one in found),
+            "prefix_at": tuple(one.place[0] for one in rendered),
             "answers": tuple(
                 (*answers, *([one.lead + answers[0]] if one.lead.strip() else []))
-                for one, answers in zip(found, rows.fields["answers"], strict=True)
+                for one, answers in zip(rendered, rows.fields["answers"], strict=True)
             ),
         }
-        texts = [(one.prompt, one.response) for one in found]
+        texts = [(one.prompt, one.response) for one in rendered]
         if self.loss_on == "all":
             dialogues = [_dialogue(template, own) for own in turns]
             texts = [(prompt, response) for prompt, response, _ in dialogues]
@@ -210,16 +212,16 @@ class OwnText(GenerationTask, UserRows):
         self, every: Sequence[Conversation], template: ChatTemplate, max_length: int
     ) -> list[Conversation]:
         """Conversations without the oldest exchanges, as many of them as it takes to fit."""
-        found = list(every)
-        left = [row for row, turns in enumerate(found) if _oldest(turns)]
+        dialogues = list(every)
+        left = [row for row, turns in enumerate(dialogues) if _oldest(turns)]
         while left:
-            fits = self._fits([found[row] for row in left], template, max_length)
+            fits = self._fits([dialogues[row] for row in left], template, max_length)
             left = [row for row, is_fitting in zip(left, fits, strict=True) if not is_fitting]
             for row in left:
-                begin, end = _oldest(found[row]) or (0, 0)
-                found[row] = (*found[row][:begin], *found[row][end:])
-            left = [row for row in left if _oldest(found[row])]
-        return found
+                begin, end = _oldest(dialogues[row]) or (0, 0)
+                dialogues[row] = (*dialogues[row][:begin], *dialogues[row][end:])
+            left = [row for row in left if _oldest(dialogues[row])]
+        return dialogues
 
     def _fits(
         self, every: Sequence[Conversation], template: ChatTemplate, max_length: int
@@ -288,8 +290,8 @@ class OwnText(GenerationTask, UserRows):
 def _spoken(table: Table, name: str, key: str) -> tuple[str, ...]:
     """A column of texts or numbers, none of them empty."""
     values = table.column(name, key)
-    found = [_number_text(value) or value for value in values]
-    texts = columns.texts(replace(table, columns={name: found}, twice=frozenset()), name)
+    spoken = [_number_text(value) or value for value in values]
+    texts = columns.texts(replace(table, columns={name: spoken}, twice=frozenset()), name)
     faults = Faults(table.origin)
     for row, text in enumerate(texts):
         if not text.strip():

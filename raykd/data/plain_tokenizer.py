@@ -30,18 +30,18 @@ class PlainTokenizer:
         """The token ids of each, int64, without special tokens."""
         from tokenizers import Tokenizer
 
-        found = Tokenizer.from_str(self.tokenizer)
+        tokenizer = Tokenizer.from_str(self.tokenizer)
         # How rows are padded and cut is no part of the text.
-        found.no_padding()
-        found.no_truncation()
-        encoded = found.encode_batch(list(texts), add_special_tokens=False)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [np.asarray(row.ids, np.int64) for row in encoded]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each, without special tokens."""
         from tokenizers import Tokenizer
 
-        found: list[str] = Tokenizer.from_str(self.tokenizer).decode_batch(
+        texts: list[str] = Tokenizer.from_str(self.tokenizer).decode_batch(
             [list(row) for row in ids], skip_special_tokens=True
         )
-        return found
+        return texts

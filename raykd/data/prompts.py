@@ -90,13 +90,13 @@ def encode_prompts(
     pairs = list(zip(asked, written, strict=True))
     if joined:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
-        found = [
+        encoded_rows = [
             joined_row(ids, out, max_length, spoken=learnt)
             for (ids, out), learnt in zip(pairs, spoken, strict=True)
         ]
     else:
         truncated += sum(len(ids) > max_length for ids in written)
-        found = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
+        encoded_rows = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
     references = EvalReferences(
         groups=np.arange(len(rows)),
         answers=rows.fields["answers"],
@@ -107,7 +107,7 @@ def encode_prompts(
             vocabulary=id_count(tokenizer),
         ),
     )
-    encoded = of_rows(found, apart=not joined)
+    encoded = of_rows(encoded_rows, apart=not joined)
     return replace(encoded, truncated=truncated, references=references)
 
 
@@ -196,7 +196,7 @@ def frame(tokenizer: Any) -> tuple[Array, Array]:
 
 
 def _ids(texts: Sequence[str], tokenizer: Any) -> list[Array]:
-    found = []
+    token_ids = []
     for begin in range(0, len(texts), ROWS_AT_ONCE):
         part = tokenizer(
             list(texts[begin : begin + ROWS_AT_ONCE]),
@@ -204,16 +204,16 @@ def _ids(texts: Sequence[str], tokenizer: Any) -> list[Array]:
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        found += [np.asarray(ids, np.int64) for ids in part["input_ids"]]
-    return found
+        token_ids += [np.asarray(ids, np.int64) for ids in part["input_ids"]]
+    return token_ids
 
 
 def _fitting(rows: Examples, tokenizer: Any, room: int) -> tuple[list[str], list[Array]]:
     """Prompts of at most so many tokens, as text and as ids."""
     prompts = list(rows.texts[0])
     ids = _ids(prompts, tokenizer)
-    for row, found in enumerate(ids):
-        if len(found) > room:
+    for row, own in enumerate(ids):
+        if len(own) > room:
             prompts[row], ids[row] = _cut(prompts[row], rows.fields["cut"][row], tokenizer, room)
     return prompts, ids
 
@@ -270,13 +270,13 @@ def _dialogues(
         parts += [text[a:b] for a, b in pairwise(borders)]
         counts.append(len(borders) - 1)
     ids = iter(_ids(parts, tokenizer))
-    found, learnt = [], []
+    token_ids, learnt = [], []
     for count in counts:
         own = [next(ids) for _ in range(count)]
         own[-1] = _with_end(own[-1], end)
-        found.append(np.concatenate(own))
+        token_ids.append(np.concatenate(own))
         learnt.append(np.concatenate([np.full(len(p), k % 2 == 1) for k, p in enumerate(own)]))
-    return found, learnt
+    return token_ids, learnt
 
 
 def _with_begin(ids: Array, begin: Array) -> Array:
@@ -315,13 +315,13 @@ def following(
     before = tokens.decode([ids.tolist() for ids in prompts])
     again = tokens.encode(before)
     both = tokens.encode([p + t for p, t in zip(before, texts, strict=True)])
-    found = []
+    texts_after = []
     for prompt, own, whole, text in zip(prompts, again, both, alone, strict=True):
         count = len(own)
         is_prompt = count > 0 and np.array_equal(prompt[-count:], own)
         grown = len(whole) > count and np.array_equal(whole[:count], own)
-        found.append(whole[count:] if is_prompt and grown else text)
-    return found
+        texts_after.append(whole[count:] if is_prompt and grown else text)
+    return texts_after
 
 
 def _offsets(rows: Sequence[Array]) -> Array:

@@ -30,19 +30,19 @@ class LLMOutput:
 
 
 def _cqa(text: str) -> LLMOutput:
-    found = _split(text.split("Q:")[0].rstrip(), "So the answer is")
-    if found is None:
+    halves = _split(text.split("Q:")[0].rstrip(), "So the answer is")
+    if halves is None:
         return LLMOutput("", "")
-    rationale, answer = found
+    rationale, answer = halves
     label = _CHOICE.search(answer)
     return LLMOutput(rationale, _without_stop(label.group(1).strip()) if label else "")
 
 
 def _svamp(text: str) -> LLMOutput:
-    found = _split(text.split("Q:")[0].rstrip(), "The answer is")
-    if found is None:
+    halves = _split(text.split("Q:")[0].rstrip(), "The answer is")
+    if halves is None:
         return LLMOutput("", "")
-    rationale, answer = found
+    rationale, answer = halves
     # From the first bracket to the last one, whatever is between them.
     label = _EQUATION.search(answer)
     return LLMOutput(rationale, label.group(0) if label else "")
@@ -56,10 +56,10 @@ def _esnli(text: str) -> LLMOutput:
 
 def _anli(text: str) -> LLMOutput:
     own = text.split("Premise:")[0].rstrip()
-    found = _split(own, "So the answer is") or _split(own, "The answer is")
-    if found is None:
+    halves = _split(own, "So the answer is") or _split(own, "The answer is")
+    if halves is None:
         return LLMOutput("", "")
-    rationale, answer = found
+    rationale, answer = halves
     return LLMOutput(rationale, _without_stop(answer.strip()))
 
 

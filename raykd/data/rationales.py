@@ -32,7 +32,7 @@ def from_file(path: Path, split: str) -> Mapping[str, str]:
         DataError: The file cannot be read, lines are none of these, or rows occur twice; says how
             many, and the first one.
     """
-    found: dict[str, str] = {}
+    rationales: dict[str, str] = {}
     faults = Faults(str(path))
     for number, entry in read_objects(path):
         place, row, text = f"line {number}", entry.get("id"), entry.get("rationale")
@@ -45,12 +45,12 @@ def from_file(path: Path, split: str) -> Mapping[str, str]:
             faults.add("lines have no rationale in words", place, what, _LINE)
         elif entry.get("split", "train") == split:
             name = row_name(row)
-            if name in found:
+            if name in rationales:
                 what = f"is the second rationale of row '{name}' of {split}"
                 faults.add("lines are of a row that has one", place, what, "keep one of them")
-            found[name] = whole_characters(text.strip())
+            rationales[name] = whole_characters(text.strip())
     faults.check()
-    return found
+    return rationales
 
 
 def with_rationales(rows: Examples, by_row: Mapping[str, str], origin: str) -> Examples:

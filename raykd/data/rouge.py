@@ -25,8 +25,10 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     Lin, 2004. See `tokens` for what is compared.
     """
     scorer = _scorer()
-    found = (scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references)
-    return float(max(found))
+    f_measures = (
+        scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references
+    )
+    return float(max(f_measures))
 
 
 def tokens(text: str) -> list[str]:
@@ -37,19 +39,19 @@ def tokens(text: str) -> list[str]:
     letters. Of other scripts the package finds nothing. There words are letters, digits and the
     marks on them, and in scripts without spaces every character is a token.
     """
-    found: list[str] = []
+    words: list[str] = []
     before = ""  # the kind of the token that ends just before
     for char in _WIDTHS.sub(_folded, text).lower():
         kind = _kind(char)
         if kind == "mark" and before in ("letter", "alone"):
-            found[-1] += char
+            words[-1] += char
             continue
         if kind in ("ascii", "letter") and kind == before:
-            found[-1] += char
+            words[-1] += char
         elif kind in ("ascii", "letter", "alone"):
-            found.append(char)
+            words.append(char)
         before = kind
-    return [_stem(token) for token in found]
+    return [_stem(token) for token in words]
 
 
 def same_words(prediction: str, references: Sequence[str]) -> float:
@@ -90,8 +92,8 @@ def _default() -> Any:  # a DefaultTokenizer
 def _stem(token: str) -> str:
     if not token.isascii():
         return unicodedata.normalize("NFC", token)
-    found: list[str] = _default().tokenize(token)
-    return found[0]
+    stems: list[str] = _default().tokenize(token)
+    return stems[0]
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -112,5 +114,5 @@ def _kind(char: str) -> str:
     return "alone" if script in _ALONE else "letter"
 
 
-def _folded(found: re.Match[str]) -> str:
-    return unicodedata.normalize("NFKC", found.group())
+def _folded(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", match.group())

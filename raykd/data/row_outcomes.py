@@ -132,7 +132,7 @@ def _correlation(covariance: Array, spread_x: Array, spread_y: Array) -> Array:
     """Correlations from sums of products, 0 where either side is constant."""
     least = 1e-12 * max(float(spread_x.max()), float(spread_y.max()), 1e-300)
     varies = (spread_x > least) & (spread_y > least)
-    found = np.zeros(len(covariance))
-    found[varies] = covariance[varies] / np.sqrt(spread_x[varies] * spread_y[varies])
-    array: Array = np.clip(found, -1.0, 1.0)
+    correlation = np.zeros(len(covariance))
+    correlation[varies] = covariance[varies] / np.sqrt(spread_x[varies] * spread_y[varies])
+    array: Array = np.clip(correlation, -1.0, 1.0)
     return array

@@ -13,7 +13,7 @@ from raykd.data.base import Examples, Task
 def digests(task: Task, rows: Examples) -> list[bytes]:
     """A hash of what a model reads of each row: all texts and choices, not the label."""
     columns = task.read_of(rows)
-    found = []
+    hashes = []
     for row in zip(*columns, strict=True):
         digest = hashlib.blake2b(digest_size=16)
         for part in row:
@@ -21,8 +21,8 @@ def digests(task: Task, rows: Examples) -> list[bytes]:
             # Lengths first: the same characters cut differently are different rows.
             digest.update(len(data).to_bytes(8, "little"))
             digest.update(data)
-        found.append(digest.digest())
-    return found
+        hashes.append(digest.digest())
+    return hashes
 
 
 def shared(
@@ -50,17 +50,17 @@ def shared(
         "train": {d for role in trained for d in of[role]},
         "validation": set(of["validation"]),
     }
-    found: dict[str, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for place, seen in places.items():
         for role in scored:
             count = sum(d in seen for d in of[role]) if role != place else 0
             if count:
-                found[f"{role} in {place}"] = count, len(of[role])
+                counts[f"{role} in {place}"] = count, len(of[role])
     if task.task_kind.has_class_names and task.task_kind.labels_of == "row":
         labels: dict[bytes, list[Any]] = defaultdict(list)
         for digest, label in zip(of["train"], splits["train"].labels.tolist(), strict=True):
             labels[digest].append(tuple(label) if isinstance(label, list) else label)
         count = sum(len(own) for own in labels.values() if len(set(own)) > 1)
         if count:
-            found["train with another label"] = count, len(of["train"])
-    return found
+            counts["train with another label"] = count, len(of["train"])
+    return counts

@@ -49,7 +49,7 @@ def encode_windows(
     cut = _cut(questions, tokenizer, min(query_length, max(1, max_length // 2)))
     for begin in range(0, len(cut), QUESTIONS_AT_ONCE):
         end = begin + QUESTIONS_AT_ONCE
-        found = tokenizer(
+        encoded = tokenizer(
             cut[begin:end],
             list(contexts[begin:end]),
             truncation="only_second",
@@ -58,8 +58,8 @@ def encode_windows(
             return_overflowing_tokens=True,
             return_attention_mask=False,
         )
-        owners = found["overflow_to_sample_mapping"]
-        parts += [(e, begin + k) for e, k in zip(found.encodings, owners, strict=True)]
+        owners = encoded["overflow_to_sample_mapping"]
+        parts += [(e, begin + k) for e, k in zip(encoded.encodings, owners, strict=True)]
     lengths = np.fromiter((len(e.ids) for e, _ in parts), np.int64, len(parts))
     spans = [_spans(encoding) for encoding, _ in parts]
     groups = np.fromiter((owner for _, owner in parts), np.int64, len(parts))
@@ -146,13 +146,13 @@ def _top(values: Array, count: int) -> Array:
 
 def _cut(questions: Sequence[str], tokenizer: Any, length: int) -> list[str]:
     """Questions of at most so many tokens."""
-    found = tokenizer(
+    batch = tokenizer(
         list(questions), add_special_tokens=False, return_offsets_mapping=True,
         return_attention_mask=False, return_token_type_ids=False,
     )  # fmt: skip
     return [
         question if len(where) <= length else question[: where[length - 1][1]]
-        for question, where in zip(questions, found["offset_mapping"], strict=True)
+        for question, where in zip(questions, batch["offset_mapping"], strict=True)
     ]
 
 

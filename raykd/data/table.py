@@ -80,11 +80,11 @@ class Table:
 
     def take(self, rows: Sequence[int]) -> Table:
         """The rows of the given positions; in messages they keep their places."""
-        found = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         numbers = self.numbers if len(self.numbers) else range(1, len(self) + 1)
         return replace(
             self,
-            columns=found,
+            columns=columns,
             numbers=[numbers[row] for row in rows],
             places=[self.places[row] for row in rows] if len(self.places) else (),
             weights=[self.weights[row] for row in rows] if len(self.weights) else (),

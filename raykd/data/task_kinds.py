@@ -14,7 +14,7 @@ from raykd.data import kinds
 from raykd.data.kinds.base import TaskKind
 
 
-def _found() -> Mapping[str, TaskKind]:
+def _discovered() -> Mapping[str, TaskKind]:
     """Every kind by name: those of whole rows and spans first, those that generate text last."""
     names = [m.name for m in pkgutil.iter_modules(kinds.__path__) if m.name != "base"]
     every: list[TaskKind] = [
@@ -24,7 +24,7 @@ def _found() -> Mapping[str, TaskKind]:
     return MappingProxyType({kind.name: kind for kind in every})
 
 
-_BY_NAME = _found()
+_BY_NAME = _discovered()
 
 KINDS = tuple(_BY_NAME)
 """Names of all kinds."""

@@ -64,14 +64,14 @@ def matched(pattern: str, texts: Texts, accepted: Accepted) -> float:
         texts: What was generated.
         accepted: What is accepted; an accepted text without such a place is compared as it is.
     """
-    found = re.compile(pattern)
+    compiled = re.compile(pattern)
 
     def captured(text: str) -> tuple[str, ...] | None:
-        places = list(found.finditer(text))
+        places = list(compiled.finditer(text))
         if not places:
             return None
         last = places[-1]
-        groups = last.groups(default="") if found.groups else (last.group(),)
+        groups = last.groups(default="") if compiled.groups else (last.group(),)
         return tuple(part.strip() for part in groups)
 
     def wanted(text: str) -> tuple[str, ...]:
@@ -121,13 +121,13 @@ def user_score(name: str) -> TextScore:
     module, _, function = name.rpartition(".")
     hint = "a metric of your own is MODULE.FUNCTION, a function of texts and accepted texts"
     try:
-        found = getattr(importlib.import_module(module), function, None)
+        scorer = getattr(importlib.import_module(module), function, None)
     except Exception as exc:  # a module of the user's may fail in any way
         why = f"{type(exc).__name__}: {exc}"
         raise SpecError(f"metric '{name}' cannot be imported: {why}", hint=hint) from exc
-    if not callable(found):
+    if not callable(scorer):
         raise SpecError(f"module '{module}' has no function '{function}'", hint=hint)
-    score: TextScore = found
+    score: TextScore = scorer
     return score
 
 
@@ -136,13 +136,13 @@ def _checked(name: str, score: TextScore) -> TextScore:
 
     def checked(texts: Texts, accepted: Accepted) -> float:
         try:
-            found: Any = score(list(texts), [list(answers) for answers in accepted])
+            value: Any = score(list(texts), [list(answers) for answers in accepted])
         except Exception as exc:
             why = f"{type(exc).__name__}: {exc}"
             raise DataError(f"metric '{name}' fails: {why}", hint="see its code") from exc
-        if not isinstance(found, numbers.Real) or not math.isfinite(found):
-            raise DataError(f"metric '{name}' gives {found!r}, expected a number")
-        return float(found)
+        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+            raise DataError(f"metric '{name}' gives {value!r}, expected a number")
+        return float(value)
 
     return checked
 

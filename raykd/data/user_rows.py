@@ -131,8 +131,8 @@ class UserRows(FileTask):
                 for split, of in source.path.items()
             }
             return FilesReader(files=files, name=f"the files of {self.name}")
-        found = [file for path in _paths(source.path) for file in matching(path, roots)]
-        whole = FilesReader(files={ROWS: found}, name=", ".join(_paths(source.path)))
+        listed = [file for path in _paths(source.path) for file in matching(path, roots)]
+        whole = FilesReader(files={ROWS: listed}, name=", ".join(_paths(source.path)))
         fractions = self.fractions or CARVED
         if not self.fractions:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in fractions.items())

@@ -50,8 +50,8 @@ def meaning(value: Any) -> Hashable:
     is_true = truth(value)
     if is_true is not None:
         return ("truth", is_true)
-    found = number(value)
-    return ("text", spelled(value)) if found is None else ("number", found)
+    parsed = number(value)
+    return ("text", spelled(value)) if parsed is None else ("number", parsed)
 
 
 def same_names(names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -80,8 +80,8 @@ def _forms(name: str) -> Iterator[Hashable]:
 
 def whole(value: Any) -> int | None:
     """The whole number that a value is, None for anything else."""
-    found = number(value)
-    return None if found is None or found != found.to_integral_value() else int(found)
+    parsed = number(value)
+    return None if parsed is None or parsed != parsed.to_integral_value() else int(parsed)
 
 
 def bare(text: str) -> str:

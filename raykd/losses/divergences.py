@@ -157,8 +157,8 @@ def divergence(
         "skew_reverse_kl": lambda s, t: skew_reverse_kl(s, t, lam=lam, temperature=heat),
         "total_variation": lambda s, t: total_variation(s, t, temperature=heat),
     }
-    found = made[kind]
-    return lambda s, t: found(s, t).to(working_dtype(s))
+    measure = made[kind]
+    return lambda s, t: measure(s, t).to(working_dtype(s))
 
 
 def _logs(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -45,8 +45,8 @@ def soft_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Te
     check_same_shape(student=student, teacher=teacher)
     log_q = F.log_softmax(softened(student, temperature), dim=-1)
     log_p = F.log_softmax(softened(teacher.detach(), temperature), dim=-1)
-    found = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1)
-    return found.to(working_dtype(student))
+    divergence = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+    return divergence.to(working_dtype(student))
 
 
 def binary_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:

@@ -65,10 +65,10 @@ def rewards(
         scaling: Rewards are divided by it.
         clip: Largest size after that; None or 0 = any.
     """
-    found = teacher - student
+    reward = teacher - student
     if scaling:
-        found = found / scaling
-    return found.clamp(-clip, clip) if clip else found
+        reward = reward / scaling
+    return reward.clamp(-clip, clip) if clip else reward
 
 
 def advantages(
@@ -120,8 +120,8 @@ def whitened(
     count, total, squares = ranks_sum(torch.stack([number, exact.sum(), exact.square().sum()]))
     mean = total / count
     variance = (squares / count - mean.square()).clamp_min(0.0)
-    found: Tensor = (values - mean) / (variance + WHITENING_FLOOR).sqrt()
-    return found.to(values.dtype)
+    scaled: Tensor = (values - mean) / (variance + WHITENING_FLOOR).sqrt()
+    return scaled.to(values.dtype)
 
 
 def clipped_loss(

@@ -178,8 +178,8 @@ def window_relation(
             f"but the inner products were made with context padding of {context_padding}"
         )
     total = _angle_relation(student, teacher, NeighbourWindow(half, mask_neighbours), lossfunc)
-    found = window_cells(student.valid, window=window, mask_neighbours=mask_neighbours)
-    return total / found.to(total.dtype)
+    compared = window_cells(student.valid, window=window, mask_neighbours=mask_neighbours)
+    return total / compared.to(total.dtype)
 
 
 def cells(valid: Tensor, power: int) -> Tensor:

@@ -38,12 +38,12 @@ class Divergence:
 
     def of(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Nats per row from the scores of both, ``[..., V]``."""
-        found = divergence(
+        value = divergence(
             self.kind, beta=self.beta, lam=self.lam, temperature=self.temperature
         )(student, teacher)  # fmt: skip
         if self.kind == "jsd" and self.normalised and 0 < self.beta < 1:
-            return found / (self.beta * (1 - self.beta))
-        return found
+            return value / (self.beta * (1 - self.beta))
+        return value
 
 
 class TeacherTarget(ABC):

@@ -199,11 +199,11 @@ class _Summed(torch.autograd.Function):
         for at in list(scores.chunks(size)) or [slice(0, 0)]:
             with torch.set_grad_enabled(wanted):
                 chunk = cast.head(at).requires_grad_(wanted)
-                found = terms(cast.transform(chunk), at)
-            apart = found.detach() if apart is None else apart + found.detach()
+                part_sums = terms(cast.transform(chunk), at)
+            apart = part_sums.detach() if apart is None else apart + part_sums.detach()
             if not wanted:
                 continue
-            (d_chunk,) = torch.autograd.grad(found, chunk, torch.ones_like(found))
+            (d_chunk,) = torch.autograd.grad(part_sums, chunk, torch.ones_like(part_sums))
             with full_precision(states):
                 if d_states is not None:
                     d_states[at] = (d_chunk @ cast.weight).to(d_states.dtype)

@@ -92,13 +92,13 @@ def weighted(
     target = None if target is None else target.cast(scores.dtype)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
-        found = []
+        losses = []
         if ratio < 1:
             hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
-            found.append((1 - ratio) / count * hard)
+            losses.append((1 - ratio) / count * hard)
         if target is not None and ratio > 0:
-            found.append(ratio * size / count * target.distance(chunk, at, of).sum())
-        return torch.stack(found)
+            losses.append(ratio * size / count * target.distance(chunk, at, of).sum())
+        return torch.stack(losses)
 
     total, apart = summed(scores, terms)
     names = ["task"] * (ratio < 1) + ["distil"] * (ratio > 0)

@@ -255,12 +255,12 @@ class ContextualKD(Method[Params]):
         """The terms of non-zero weight."""
         terms = task_and_distil(self.params.alpha, student, teacher, self._distance)
         counts, mask = self.counts(batch), batch.tokens
-        found: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         if self._uses_words:
-            found |= self._word_terms(mask, student, teacher)
+            losses |= self._word_terms(mask, student, teacher)
         if self._uses_tokens:
-            found |= self._token_terms(mask, student, teacher)
-        for name, value in found.items():
+            losses |= self._token_terms(mask, student, teacher)
+        for name, value in losses.items():
             terms[name] = self._weights[name] * Mean(value, counts[name])
         return LossTerms(**terms)
 
@@ -274,24 +274,24 @@ class ContextualKD(Method[Params]):
             [student.hidden(k) for k in pairs.student], mask, context_padding=context_padding
         )
         teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[0], mask)
-        found: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         if self._weights["wrdist"]:
-            found["wrdist"] = self._pairs(student_gram, teacher_gram)
+            losses["wrdist"] = self._pairs(student_gram, teacher_gram)
         if self._weights["wrangle"]:
-            found["wrangle"] = self._word_angles(student_gram, teacher_gram)
-        return found
+            losses["wrangle"] = self._word_angles(student_gram, teacher_gram)
+        return losses
 
     def _token_terms(self, mask: Mask, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = self._token_layers
         student_gram = layer_gram([student.hidden(k) for k in pairs.student], mask)
         teacher_gram: Gram = teacher.transformed(self._teacher_transforms()[1], mask)
-        found: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         if self._weights["ltrdist"]:
-            found["ltrdist"] = self._pairs(student_gram, teacher_gram)
+            losses["ltrdist"] = self._pairs(student_gram, teacher_gram)
         if self._weights["ltrangle"]:
             lossfunc = self.params.lossfunc_a
-            found["ltrangle"] = triple_relation(student_gram, teacher_gram, lossfunc=lossfunc)
-        return found
+            losses["ltrangle"] = triple_relation(student_gram, teacher_gram, lossfunc=lossfunc)
+        return losses
 
     def _teacher_transforms(self) -> tuple[WordGram, LayerGram]:
         """What is read of the teacher for the WR and for the LTR terms."""

@@ -90,10 +90,10 @@ class AdaptiveCKD(Method[Params]):
 
     def unused(self) -> Mapping[str, str]:
         """What CKD does not use, and epochs without depths where there are none to leave out."""
-        found = dict(self._of_depth[1.0].unused())
+        reasons = dict(self._of_depth[1.0].unused())
         if self.params.min_depth == 1:
-            found["width_epochs"] = "min_depth is 1"
-        return found
+            reasons["width_epochs"] = "min_depth is 1"
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """What CKD reads at any depth."""

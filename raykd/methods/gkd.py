@@ -58,10 +58,10 @@ class GKD(Method[Params]):
             return {"kd_ratio": "lmbda is 1"}
         if p.lmbda > 0:
             return {}
-        found = dict.fromkeys(("sampling_temperature", "max_new_tokens"), "lmbda is 0")
+        reasons = dict.fromkeys(("sampling_temperature", "max_new_tokens"), "lmbda is 0")
         if not p.kd_ratio:
-            found |= dict.fromkeys(("beta", "normalised"), "lmbda and kd_ratio are 0")
-        return found
+            reasons |= dict.fromkeys(("beta", "normalised"), "lmbda and kd_ratio are 0")
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """The online teacher, unless nothing is sampled."""

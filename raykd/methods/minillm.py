@@ -112,10 +112,10 @@ class MiniLLM(Method[Params]):
     def unused(self) -> Mapping[str, str]:
         """What belongs to text of weight 0, and a clip of what cannot move."""
         p = self.params
-        found = {} if p.lm_coef else {"kd_ratio": "lm_coef is 0"}
+        reasons = {} if p.lm_coef else {"kd_ratio": "lm_coef is 0"}
         if p.ppo_epochs == 1:
-            found["cliprange"] = "ppo_epochs is 1, so no token's ratio has moved"
-        return found
+            reasons["cliprange"] = "ppo_epochs is 1, so no token's ratio has moved"
+        return reasons
 
     def new_tokens(self) -> int:
         """Those of the responses that it samples."""
@@ -292,12 +292,12 @@ def policy_terms(
         heated = working(chunk) / p.temperature
         new = -F.cross_entropy(heated, rollout.ids[at], reduction="none")
         bound = policy.clipped_loss(new, old[at], advantage[at], weight[at], cliprange=p.cliprange)
-        found = [bound.sum() / count]
+        losses = [bound.sum() / count]
         if teacher_logits is not None:
             with torch.no_grad():
                 target = teacher_logits.chunk(at) / p.temperature
-            found.append(reverse_kl(heated, target).sum() / count)
-        return torch.stack(found)
+            losses.append(reverse_kl(heated, target).sum() / count)
+        return torch.stack(losses)
 
     return summed(scores, terms)
 
@@ -310,11 +310,11 @@ def chosen(scores: LazyLogits, ids: Tensor, temperature: float) -> Tensor:
         ids: The tokens, int64 ``[M]``.
         temperature: Softens the distributions.
     """
-    found = [
+    log_likelihoods = [
         -F.cross_entropy(working(chunk) / temperature, ids[at], reduction="none")
         for chunk, at in scores.by_chunk()
     ]
-    return torch.cat(found) if found else scores.states.new_zeros(0)
+    return torch.cat(log_likelihoods) if log_likelihoods else scores.states.new_zeros(0)
 
 
 def _spread(values: Tensor, tokens: TokenMask) -> Tensor:

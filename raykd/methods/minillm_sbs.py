@@ -48,13 +48,13 @@ class MiniLLMStepByStep(minillm.MiniLLM):
     def step(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> LossTerms:
         """One step of MiniLLM, and one on the rationales of the batch."""
         alpha = cast(Params, self.params).alpha
-        found = super().step(batch, student, teacher)
-        terms = dict(found.means)
+        distilled = super().step(batch, student, teacher)
+        terms = dict(distilled.means)
         terms["responses"] = alpha * terms["responses"]
         if alpha < 1:
             half = Half.rationales(batch.views[EXPLAIN], student)
             terms["rationale"] = half.loss(1 - alpha, Divergence())
-        return LossTerms(found.metric_means, **terms)
+        return LossTerms(distilled.metric_means, **terms)
 
 
 METHOD = MiniLLMStepByStep

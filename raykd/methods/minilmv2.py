@@ -109,14 +109,14 @@ class MiniLMv2(Method[Params]):
         mask, last = batch.attention_mask, self.context.student.layers - 1
         counts = self.counts(batch)
         for which in self._used():
-            found = relation_divergence(
+            divergence = relation_divergence(
                 student.read(AttentionProjection(last, which)),
                 teacher.read(AttentionProjection(self._block, which)),
                 mask,
                 heads=self._heads,
             )
             name = f"{which}_relations"
-            terms[name] = self._weights[which] * Mean(found, counts[name])
+            terms[name] = self._weights[which] * Mean(divergence, counts[name])
         return LossTerms(**terms)
 
     def _used(self) -> list[Which]:

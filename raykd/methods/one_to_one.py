@@ -125,24 +125,24 @@ class OneToOne(Method[Params]):
     def unused(self) -> Mapping[str, str]:
         """What belongs to terms of weight 0, and what an option switches off."""
         p, kind = self.params, self.context.task_kind
-        found = dict(unused_temperature(p.alpha_ce, kind, "alpha_ce"))
+        reasons = dict(unused_temperature(p.alpha_ce, kind, "alpha_ce"))
         if not kind.is_categorical:
-            found["alpha_ce"] = f"{kind.name} has no soft targets here"
+            reasons["alpha_ce"] = f"{kind.name} has no soft targets here"
         if not p.alpha_corr:
             of_correlation = ("corr_norm", "off_diagonal", "mask_mode", "mask_prob")
-            found |= dict.fromkeys(of_correlation, "alpha_corr is 0")
+            reasons |= dict.fromkeys(of_correlation, "alpha_corr is 0")
         elif p.mask_mode == "none":
-            found["mask_prob"] = "mask_mode is none"
-        if self._off_diagonal() == 0 and "off_diagonal" not in found:
-            found["off_diagonal"] = (
+            reasons["mask_prob"] = "mask_mode is none"
+        if self._off_diagonal() == 0 and "off_diagonal" not in reasons:
+            reasons["off_diagonal"] = (
                 f"corr_norm is official and the student {_NEGLIGIBLE_FROM} wide or more"
             )
         if not self._reads_hidden:
             neurons = ("width_map", "calibration_rows")
-            found |= dict.fromkeys(neurons, "alpha_corr, alpha_mse and alpha_cos are 0")
+            reasons |= dict.fromkeys(neurons, "alpha_corr, alpha_mse and alpha_cos are 0")
         elif p.width_map == "identity":
-            found["calibration_rows"] = "width_map is identity"
-        return found
+            reasons["calibration_rows"] = "width_map is identity"
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """The last hidden state and the logits, as far as their weights are not 0."""

@@ -135,17 +135,17 @@ class SinKD(Method[Params]):
     def unused(self) -> Mapping[str, str]:
         """What belongs to terms of weight 0, and views where nothing is written."""
         p = self.params
-        found = dict(unused_temperature(p.alpha, self.context.task_kind))
+        reasons = dict(unused_temperature(p.alpha, self.context.task_kind))
         if not p.alpha or p.temperature == 1:
-            found["anneal"] = "temperature is 1" if p.alpha else "alpha is 0"
+            reasons["anneal"] = "temperature is 1" if p.alpha else "alpha is 0"
         if p.view == "choices":
-            found["max_tokens"] = "view is choices"
+            reasons["max_tokens"] = "view is choices"
         if not self._writes:
             kind = f"{self.context.kind} has one distribution for each row"
-            found |= dict.fromkeys(("view", "max_tokens"), kind)
+            reasons |= dict.fromkeys(("view", "max_tokens"), kind)
         if not p.beta:
-            found |= dict.fromkeys(_TRANSPORT, "beta is 0")
-        return found
+            reasons |= dict.fromkeys(_TRANSPORT, "beta is 0")
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless both weights are 0; answer choices where they are viewed."""
@@ -179,22 +179,22 @@ class SinKD(Method[Params]):
             weight = p.beta * p.sinkhorn_scale
             student_logits, teacher_logits = self._viewed(batch, student, teacher)
             if self._by_token:
-                found = (
+                distance = (
                     self._distance(student_logits, teacher_logits)
                     if len(student_logits)
                     else working(student_logits).sum()
                 )
-                terms["sinkhorn"] = weight * Mean(found, len(student_logits))
+                terms["sinkhorn"] = weight * Mean(distance, len(student_logits))
             else:
                 student_logits, teacher_logits = (
                     self.ranks.all_gather(student_logits),
                     self.ranks.all_gather(teacher_logits),
                 )
                 share = self.ranks.share
-                found = self._distance(student_logits, teacher_logits)
+                distance = self._distance(student_logits, teacher_logits)
                 # A sum over the rows of a micro batch: the mean over them is taken of what they
                 # would have as the whole batch.
-                whole = found / share if p.reduction == "sum" else found
+                whole = distance / share if p.reduction == "sum" else distance
                 terms["sinkhorn"] = weight * Mean(whole, share, of_batch=False)
         return LossTerms(metrics, **terms)
 
@@ -222,15 +222,15 @@ class SinKD(Method[Params]):
         numbers = torch.arange(len(labels), device=labels.device)
 
         def likelihoods(chunk: Tensor, at: slice) -> Tensor:
-            found = []
+            losses = []
             if alpha < 1:
                 hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
-                found.append((1 - alpha) / count * hard)
+                losses.append((1 - alpha) / count * hard)
             if alpha > 0:
                 student_logits, teacher_logits = same_width(chunk, at_tokens(teacher, numbers[at]))
                 soft = soft_cross_entropy(student_logits, teacher_logits, temperature=heat)
-                found.append(alpha / count * soft.sum())
-            return torch.stack(found)
+                losses.append(alpha / count * soft.sum())
+            return torch.stack(losses)
 
         total, apart = summed(student.lazy_logits, likelihoods)
         names = ["task"] * (alpha < 1) + ["distil"] * (alpha > 0)

@@ -147,11 +147,11 @@ class Scoring(TeacherAnalysis):
             }
 
         batches = context.batches(self.split, self.batch_size, self.rows)
-        found = {}
+        scores_by_name = {}
         for name, scores in sensitivity(teacher, batches, losses).items():
-            found[f"{name}_heads"] = scores.heads
-            found[f"{name}_neurons"] = scores.neurons
-        return found
+            scores_by_name[f"{name}_heads"] = scores.heads
+            scores_by_name[f"{name}_neurons"] = scores.neurons
+        return scores_by_name
 
 
 class SparseTeacher(Method[Params]):
@@ -178,16 +178,16 @@ class SparseTeacher(Method[Params]):
     def unused(self) -> Mapping[str, str]:
         """What belongs to soft targets of weight 0, or to a scoring that does not happen."""
         p, kind = self.params, self.context.task_kind
-        found = dict(unused_temperature(p.soft_weight, kind, "soft_weight"))
+        reasons = dict(unused_temperature(p.soft_weight, kind, "soft_weight"))
         if not self._derives():
             why = "sparsity is 0" if p.soft_weight else "soft_weight is 0"
-            found |= dict.fromkeys(("lam", *_SCORING), why)
-            found |= {} if p.soft_weight else {"sparsity": why}
+            reasons |= dict.fromkeys(("lam", *_SCORING), why)
+            reasons |= {} if p.soft_weight else {"sparsity": why}
         elif p.score_split != "train":
-            found["score_rows"] = "all rows of the validation split are scored"
+            reasons["score_rows"] = "all rows of the validation split are scored"
         if not kind.is_categorical:
-            found["score_temperature"] = f"{kind.name} compares scores as they are"
-        return found
+            reasons["score_temperature"] = f"{kind.name} compares scores as they are"
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """The teacher's logits, unless their weight is 0."""

@@ -101,10 +101,10 @@ class Half:
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
             hard = F.cross_entropy(working(chunk), self.labels[at], reduction="sum")
-            found = (1 - self.share) * hard
+            loss = (1 - self.share) * hard
             if target is not None and self.share > 0:
-                found = found + self.share * target.distance(chunk, at, of).sum()
-            return (weight / count * found)[None]
+                loss = loss + self.share * target.distance(chunk, at, of).sum()
+            return (weight / count * loss)[None]
 
         return Mean(summed(self.scores, terms)[0], count)
 
@@ -161,18 +161,18 @@ class StepByStep(Method[Params]):
     def unused(self) -> Mapping[str, str]:
         """What belongs to a task of weight 0, and to a teacher or divergence without a share."""
         p = self.params
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         if p.alpha in (0, 1):
-            found["kappa_r" if p.alpha else "kappa_l"] = f"alpha is {p.alpha:g}"
-        shares = [name for name in ("kappa_l", "kappa_r") if name not in found]
+            reasons["kappa_r" if p.alpha else "kappa_l"] = f"alpha is {p.alpha:g}"
+        shares = [name for name in ("kappa_l", "kappa_r") if name not in reasons]
         if not any(getattr(p, name) for name in shares):
             why = f"{' and '.join(shares)} {'are' if len(shares) > 1 else 'is'} 0"
-            return found | dict.fromkeys(("teacher_prompt", "divergence", "beta", "lam"), why)
+            return reasons | dict.fromkeys(("teacher_prompt", "divergence", "beta", "lam"), why)
         if p.divergence != "jsd":
-            found["beta"] = "divergence is not jsd"
+            reasons["beta"] = "divergence is not jsd"
         if "skew" not in p.divergence:
-            found["lam"] = "divergence is not a skewed one"
-        return found
+            reasons["lam"] = "divergence is not a skewed one"
+        return reasons
 
     def teacher_outputs(self) -> OutputSpec:
         """Rationales, and the teacher's distributions where they have a share."""

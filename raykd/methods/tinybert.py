@@ -111,8 +111,8 @@ class TinyBert(Method[Params]):
         terms = task_and_distil(p.alpha, student, teacher, self._soft)
         if p.embedding:
             own = self._projected(student.stacked((0,)))
-            found = tiny_hidden(own, teacher.stacked((0,)), mask)
-            terms["embedding"] = p.embedding * Mean(found, counts["embedding"])
+            loss = tiny_hidden(own, teacher.stacked((0,)), mask)
+            terms["embedding"] = p.embedding * Mean(loss, counts["embedding"])
         if p.hidden:
             student_hidden = self._projected(student.stacked(self._pairs.student))
             teacher_hidden = teacher.stacked(self._pairs.teacher)

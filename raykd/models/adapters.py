@@ -111,7 +111,7 @@ def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
         logging.set_verbosity(said)
         if bars:
             logging.enable_progress_bar()
-    mismatched = (found[0] for found in info["mismatched_keys"])
+    mismatched = (mismatch[0] for mismatch in info["mismatched_keys"])
     return model, frozenset((*info["missing_keys"], *mismatched))
 
 
@@ -134,13 +134,13 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     from peft import load_peft_weights
 
     try:
-        found: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
+        tensors: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
     except Exception as exc:
         raise DataError(
             f"the weights of the adapter '{folder}' cannot be read: {exc}",
             hint="copy or download all of its files again",
         ) from exc
-    return found
+    return tensors
 
 
 def _num_labels(tensors: Mapping[str, Tensor], family: ModelFamily, base: Mapping[str, Any]) -> int:

@@ -92,9 +92,9 @@ def read_checkpoint(
     if not is_whole and quantization_of(stated) is None and is_converted(empty):
         # Its published files have other tensors than the model, e.g. one for every expert.
         tensors = read_converted(folder, type(empty), config)
-    found = named(tensors, shapes, ties, family, useless)
-    check_unused(name, found, shapes, family)
-    kept = _fitting(name, found, shapes, frozenset(ties), family, kind)
+    stored = named(tensors, shapes, ties, family, useless)
+    check_unused(name, stored, shapes, family)
+    kept = _fitting(name, stored, shapes, frozenset(ties), family, kind)
     _check_finite(name, kept, files)
     classes = None
     if task_kind(kind).has_class_names and labels and _has_head(kept, family):
@@ -113,8 +113,8 @@ def read_checkpoint(
         state=state,
         classes=classes,
         fresh=tuple(n for n in shapes if n not in kept and n not in ties),
-        ignored=found.ignored,
-        notes=_notes(name, found, kept, num_labels) + said + notes + other_format(name, folder),
+        ignored=stored.ignored,
+        notes=_notes(name, stored, kept, num_labels) + said + notes + other_format(name, folder),
     )
 
 
@@ -164,7 +164,7 @@ def _empty(
 
 def _fitting(
     name: str,
-    found: NamedTensors,
+    stored: NamedTensors,
     shapes: Mapping[str, Tensor],
     ties: frozenset[str],
     family: ModelFamily,
@@ -175,7 +175,7 @@ def _fitting(
     kept: dict[str, Tensor] = {}
     missing = []
     for tensor_name, expected in shapes.items():
-        tensor = found.tensors.get(tensor_name)
+        tensor = stored.tensors.get(tensor_name)
         if tensor is None:
             if tensor_name not in ties and (needs_head or not family.may_lack(tensor_name)):
                 missing.append(tensor_name)
@@ -191,7 +191,7 @@ def _fitting(
                 hint="does config.json belong to these weights?",
             )
     if missing:
-        raise _lacks(name, missing, found, family)
+        raise _lacks(name, missing, stored, family)
     heads = [n for n in shapes if family.is_head(n) and n not in ties]
     if not all(n in kept for n in heads):
         kept = {n: tensor for n, tensor in kept.items() if not family.is_head(n)}
@@ -199,17 +199,17 @@ def _fitting(
 
 
 def _lacks(
-    name: str, missing: Sequence[str], found: NamedTensors, family: ModelFamily
+    name: str, missing: Sequence[str], stored: NamedTensors, family: ModelFamily
 ) -> DataError:
     more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
-    there = [*found.unused, *found.tensors, *found.ignored]
+    there = [*stored.unused, *stored.tensors, *stored.ignored]
     hint = f"is it a {family.name} model with the sizes of its config.json?"
     if family.is_head(missing[0]):
         hint = (
             "a model that writes text needs its output matrix; if it is the word embedding, set "
             "tie_word_embeddings to true in config.json"
         )
-    if len(found.tensors) < len(missing) and there:
+    if len(stored.tensors) < len(missing) and there:
         hint += f" its weights have names such as {listed(there, 2)}"
     return DataError(f"the checkpoint '{name}' lacks the weight '{missing[0]}'{more}", hint=hint)
 
@@ -219,20 +219,20 @@ def _has_head(kept: Mapping[str, Tensor], family: ModelFamily) -> bool:
 
 
 def _notes(
-    name: str, found: NamedTensors, kept: Mapping[str, Tensor], num_labels: int
+    name: str, stored: NamedTensors, kept: Mapping[str, Tensor], num_labels: int
 ) -> tuple[str, ...]:
     notes = []
-    if left := [n for n in found.tensors if n not in kept]:
+    if left := [n for n in stored.tensors if n not in kept]:
         notes.append(
             f"'{name}': its head is not one for {num_labels} outputs, or not whole, and begins "
             f"anew; left out: {listed(left)}"
         )
-    if found.prefix:
-        notes.append(f"'{name}': the names of its weights begin with '{found.prefix}', taken off")
-    if found.unused:
+    if stored.prefix:
+        notes.append(f"'{name}': the names of its weights begin with '{stored.prefix}', taken off")
+    if stored.unused:
         notes.append(
-            f"'{name}': {len(found.unused):,} tensors of its files are no part of the model and "
-            f"are not used: {listed(found.unused)}"
+            f"'{name}': {len(stored.unused):,} tensors of its files are no part of the model "
+            f"and are not used: {listed(stored.unused)}"
         )
     return tuple(notes)
 

@@ -108,8 +108,8 @@ def _contradicts(config: Mapping[str, Any], given: Sequence[str]) -> bool:
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
     """The numbers that names are, with or without a word before them; None where one is not."""
-    found = [re.fullmatch(r"(?:label[ _-]?)?(\d{1,9})", n, re.IGNORECASE) for n in names]
-    return None if None in found else [int(match[1]) for match in found if match is not None]
+    matches = [re.fullmatch(r"(?:label[ _-]?)?(\d{1,9})", n, re.IGNORECASE) for n in names]
+    return None if None in matches else [int(match[1]) for match in matches if match is not None]
 
 
 def reordered(
@@ -122,13 +122,13 @@ def reordered(
         order: The output that comes to each place.
         classifier: Name of the layer whose outputs are the classes.
     """
-    found = dict(tensors)
+    reordered_tensors = dict(tensors)
     if tuple(order) == tuple(range(len(order))):
-        return found
+        return reordered_tensors
     for part in (f"{classifier}.weight", f"{classifier}.bias"):
-        if part in found:
-            found[part] = found[part][list(order)].clone()
-    return found
+        if part in reordered_tensors:
+            reordered_tensors[part] = reordered_tensors[part][list(order)].clone()
+    return reordered_tensors
 
 
 def _key(name: str) -> str:
@@ -141,9 +141,11 @@ def _by_abbreviation(task_keys: Sequence[str], model_keys: Sequence[str]) -> tup
         [k for k, other in enumerate(model_keys) if other.startswith(key) or key.startswith(other)]
         for key in task_keys
     ]
-    if any(len(found) != 1 for found in fits) or len({found[0] for found in fits}) < len(fits):
+    if any(len(positions) != 1 for positions in fits) or len(
+        {positions[0] for positions in fits}
+    ) < len(fits):
         return None
-    return tuple(found[0] for found in fits)
+    return tuple(positions[0] for positions in fits)
 
 
 def _both(name: str, given: Sequence[str], labels: Sequence[str]) -> str:

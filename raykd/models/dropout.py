@@ -72,17 +72,17 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     Raises:
         SpecError: The model has none.
     """
-    found = 0
+    count = 0
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
-            found += 1
+            count += 1
             continue
         for name, value in vars(module).items():
             if "dropout" in name and isinstance(value, int | float):
                 setattr(module, name, probability)
-                found += 1
-    if not found:
+                count += 1
+    if not count:
         raise SpecError(
             f"dropout is {probability:g}, but a {type(model).__name__} has no dropout",
             hint="leave dropout out",
@@ -152,10 +152,10 @@ def attend(
         or biased
         or not alike
     ):
-        found: tuple[Tensor, None] = sdpa_attention_forward(
+        attended: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
         )
-        return found
+        return attended
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     run: Any = _Attention.apply
     out: Tensor = run(query, key, value, attention_mask, dropout, scale)

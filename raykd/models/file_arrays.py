@@ -163,33 +163,33 @@ class FileArrays(Mapping[str, Array]):
     What is read of them is private to the process: writing to it changes no file.
 
     Args:
-        found: Arrays, and where those lie that are in files.
+        entries: Arrays, and where those lie that are in files.
     """
 
-    def __init__(self, found: Mapping[str, FilePart | Array]) -> None:
-        self._found = dict(found)
+    def __init__(self, entries: Mapping[str, FilePart | Array]) -> None:
+        self._entries = dict(entries)
         self._maps: dict[FileVersion, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
-        found = self._found[name]
-        return self._mapped(found) if isinstance(found, FilePart) else found
+        entry = self._entries[name]
+        return self._mapped(entry) if isinstance(entry, FilePart) else entry
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._entries)
 
     def __getstate__(self) -> dict[str, FilePart | Array]:
-        return self._found
+        return self._entries
 
-    def __setstate__(self, found: dict[str, FilePart | Array]) -> None:
-        self._found = found
+    def __setstate__(self, entries: dict[str, FilePart | Array]) -> None:
+        self._entries = entries
         self._maps = {}
 
     def where(self, name: str) -> FilePart | Array:
         """An array in memory, or where it lies."""
-        return self._found[name]
+        return self._entries[name]
 
     def _mapped(self, part: FilePart) -> Array:
         if part.file not in self._maps:
@@ -208,8 +208,8 @@ def where(arrays: Mapping[str, Array | FilePart], name: str) -> FilePart | Array
 
 def in_memory(arrays: Mapping[str, Array]) -> Iterator[Array]:
     """The arrays that lie in no file."""
-    found = (where(arrays, name) for name in arrays)
-    yield from (array for array in found if not isinstance(array, FilePart))
+    parts = (where(arrays, name) for name in arrays)
+    yield from (array for array in parts if not isinstance(array, FilePart))
 
 
 def mapped(arrays: Mapping[str, Array]) -> Iterator[Array]:
@@ -238,13 +238,13 @@ def digest_of(arrays: Mapping[str, Array]) -> str:
     """A name for arrays: equal ones have equal names, in memory and in files of any layout."""
     hasher = hashlib.sha256()
     for name in sorted(arrays):
-        found = where(arrays, name)
-        if isinstance(found, FilePart):
-            content = scan(found).digest
+        entry = where(arrays, name)
+        if isinstance(entry, FilePart):
+            content = scan(entry).digest
         else:
-            flat = np.ascontiguousarray(found).reshape(-1).view(np.uint8)
+            flat = np.ascontiguousarray(entry).reshape(-1).view(np.uint8)
             content = hashlib.sha256(flat.data).hexdigest()
-        hasher.update(f"{name} {np.dtype(found.dtype).str} {found.shape} {content};".encode())
+        hasher.update(f"{name} {np.dtype(entry.dtype).str} {entry.shape} {content};".encode())
     return hasher.hexdigest()
 
 

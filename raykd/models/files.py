@@ -58,12 +58,12 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
     Raises:
         OSError: The file cannot be written.
     """
-    found = {name: where(arrays, name) for name in arrays}
-    order = sorted(found, key=lambda name: (found[name].nbytes % ALIGNED > 0, name))
+    sources = {name: where(arrays, name) for name in arrays}
+    order = sorted(sources, key=lambda name: (sources[name].nbytes % ALIGNED > 0, name))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     begin = 0
     for name in order:
-        array = found[name]
+        array = sources[name]
         header[name] = {
             "dtype": "BF16" if name in bf16 else _NAMES[np.dtype(array.dtype).name],
             "shape": list(array.shape),
@@ -74,7 +74,7 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
     text += b" " * (-(len(text) + 8) % ALIGNED)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _fill(part, text, (found[name] for name in order))
+        _fill(part, text, (sources[name] for name in order))
         os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -63,19 +63,19 @@ def forward(
     ):
         states = watching.enter_context(_head(model, kind, batch))
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
-        found = model(**inputs)
+        model_output = model(**inputs)
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
-        wanted = [signal for signal in wanted if signal.exists(found)]
+        wanted = [signal for signal in wanted if signal.exists(model_output)]
     logits, scores = None, None
     if kind.generates:
         scores = lazy_logits(model, batch.at_labels(states[-1]))
     else:
-        logits = kind.logits(found, batch)
+        logits = kind.logits(model_output, batch)
     return Outputs(
         logits=logits,
         lazy_logits=scores,
-        values={signal: signal.read(found, watched[signal]) for signal in wanted},
+        values={signal: signal.read(model_output, watched[signal]) for signal in wanted},
     )
 
 

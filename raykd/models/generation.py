@@ -129,7 +129,7 @@ def generate(
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
     with evaluation_mode(model), _plain_generation(model):
-        found: Tensor = model.generate(
+        sequences: Tensor = model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=_bounded(readers, ids.shape[1], generation),
@@ -142,7 +142,7 @@ def generate(
             **drawn,
         )
     # A decoder repeats the prompt, an encoder-decoder begins with a token that starts.
-    return found[:, 1:] if model.config.is_encoder_decoder else found[:, ids.shape[1] :]
+    return sequences[:, 1:] if model.config.is_encoder_decoder else sequences[:, ids.shape[1] :]
 
 
 @contextmanager
@@ -313,11 +313,11 @@ class _TeacherMixture:
         )
         places = (mask.cumsum(dim=1) - 1).clamp_min(0)[:, -new.shape[1] :]
         counted = {"position_ids": places} if takes(type(self._teacher), "position_ids") else {}
-        found = self._teacher(
+        out = self._teacher(
             input_ids=new, attention_mask=mask, cache=self._cache, use_cache=True, **counted
         )
-        self._cache = found.cache
-        teacher_logits = found.logits[:, -1]
+        self._cache = out.cache
+        teacher_logits = out.logits[:, -1]
         own = self._generation.vocabulary or scores.shape[1]
         shared = min(own, scores.shape[1], teacher_logits.shape[1])
         mixed = mixed_probabilities(

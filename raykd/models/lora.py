@@ -179,24 +179,24 @@ def _linear_layers(model: Any) -> dict[str, nn.Module]:
     from transformers.pytorch_utils import Conv1D
 
     family, output = family_of(model.config), model.get_output_embeddings()
-    found = {}
+    linear = {}
     for name, module in model.named_modules():
         place = name.removesuffix(".base_layer")
         is_linear = isinstance(module, nn.Linear | Conv1D) and ".lora_" not in name
         if is_linear and module is not output and not family.may_lack(f"{place}."):
-            found[place] = module
-    return found
+            linear[place] = module
+    return linear
 
 
 def _trained_modules(model: Any) -> tuple[str, ...]:
     """The largest modules that no checkpoint need have: the head of the task, a pooler."""
     family, output = family_of(model.config), model.get_output_embeddings()
     kept = {id(p) for p in output.parameters()} if output is not None else set()
-    found: list[str] = []
+    modules: list[str] = []
     for name, module in model.named_modules():
         names = [f"{name}.{own}" for own, p in module.named_parameters() if id(p) not in kept]
         whole = len(names) == sum(1 for _ in module.parameters())
-        known = not name or any(name.startswith(f"{other}.") for other in found)
+        known = not name or any(name.startswith(f"{other}.") for other in modules)
         if names and whole and not known and all(family.may_lack(n) for n in names):
-            found.append(name)
-    return tuple(found)
+            modules.append(name)
+    return tuple(modules)

@@ -76,15 +76,15 @@ class MLMWordSource:
             for word, ids in zip(words, pieces, strict=True)
             if len(ids) == 1 and ids[0] != unknown
         }
-        found: list[list[str]] = [[] for _ in places]
+        best_of: list[list[str]] = [[] for _ in places]
         asked = [i for i, (of, k) in enumerate(places) if of[k] in single]
         # Texts of similar length together.
         asked.sort(key=lambda i: len(places[i][0]))
         for begin in range(0, len(asked), ROWS_AT_ONCE):
             part = asked[begin : begin + ROWS_AT_ONCE]
             for i, best in zip(part, self._best([places[i] for i in part]), strict=True):
-                found[i] = best
-        return found
+                best_of[i] = best
+        return best_of
 
     def _best(self, places: Sequence[tuple[tuple[str, ...], int]]) -> list[list[str]]:
         mask = self._tokenizer.mask_token

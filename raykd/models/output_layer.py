@@ -75,13 +75,13 @@ def head_inputs(model: Any) -> Iterator[list[Tensor]]:
     owner = model.get_submodule(where.matrix.rpartition(".")[0])
     part = where.matrix.rpartition(".")[2]
     layer = getattr(owner, part)
-    found = _HeadInput(layer)
+    head_input = _HeadInput(layer)
     added = getattr(model, where.bias) if where.bias else None
-    setattr(owner, part, found)
+    setattr(owner, part, head_input)
     if added is not None:  # it is as wide as the logits, which are not formed
         setattr(model, where.bias, added.new_zeros(()))
     try:
-        yield found.states
+        yield head_input.states
     finally:
         setattr(owner, part, layer)
         if added is not None:

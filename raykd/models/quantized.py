@@ -51,9 +51,9 @@ def read_quantized(
         DataError: Its method cannot be dequantised here, or the files do not hold it.
         SetupError: A package is missing.
     """
-    found = quantization_of(plain)
-    assert found is not None
-    key, method = found
+    quantization = quantization_of(plain)
+    assert quantization is not None
+    key, method = quantization
     why = f"{key} in its config.json" + (f": {method}" if method else "")
     _check_scales(name, why, read_tensors(folder).tensors)
     files = tuple(FileVersion.of(path) for path in sorted(folder.iterdir()) if path.is_file())

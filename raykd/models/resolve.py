@@ -99,11 +99,11 @@ def _merged(folder: Path) -> Path:
     """The folder of the model that an adapter and its base make."""
     base = base_of(folder)
     try:
-        found = resolve(base)
+        base_folder = resolve(base)
     except RaykdError as exc:
         said = f"'{folder}' is an adapter of '{base}': {exc.message}"
         raise type(exc)(said, hint=exc.hint or f"{_ADAPTER} says so") from exc
-    return merged(folder, found)
+    return merged(folder, base_folder)
 
 
 def _means_folder(name: str, folder: Path) -> bool:
@@ -164,8 +164,8 @@ def _in_package(package: str) -> Path:
         )
     root = Path(next(iter(spec.submodule_search_locations))) / inside
     # The shallowest: folders of single parts have a config.json, too, but no model_type.
-    found = sorted(root.rglob("config.json"), key=lambda path: (len(path.parts), path))
-    for path in found:
+    configs = sorted(root.rglob("config.json"), key=lambda path: (len(path.parts), path))
+    for path in configs:
         if _is_model(path.parent):
             return path.parent
     raise SetupError(

@@ -160,9 +160,9 @@ def sensitivity(
     sums: dict[str, list[Tensor]] = {}
     with _still(model), masked(model, heads=masks[0], neurons=masks[1]):
         for batch in batches:
-            found = losses(batch)
-            left = len(found)
-            for name, loss in found.items():
+            by_name = losses(batch)
+            left = len(by_name)
+            for name, loss in by_name.items():
                 left -= 1
                 grads = torch.autograd.grad(loss, masks, retain_graph=left > 0)
                 kept = sums.setdefault(name, [torch.zeros_like(mask) for mask in masks])

@@ -72,12 +72,12 @@ class FileTensors:
     """The tensors of a model folder.
 
     Args:
-        found: Each by its name.
+        files: Each tensor by its name.
     """
 
-    def __init__(self, found: Mapping[str, FileTensor]) -> None:
-        self.tensors = {name: one.tensor for name, one in found.items()}
-        self._parts = {id(one.tensor): one.part for one in found.values()}
+    def __init__(self, files: Mapping[str, FileTensor]) -> None:
+        self.tensors = {name: one.tensor for name, one in files.items()}
+        self._parts = {id(one.tensor): one.part for one in files.values()}
 
     def part(self, tensor: Tensor) -> FilePart | None:
         """Where one of the tensors lies; None for one that was made of them."""
@@ -130,16 +130,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     check_file(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as exc:
         raise DataError(f"{path} is no JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
     except (ValueError, RecursionError) as exc:
         raise DataError(
             f"{path} is no JSON: {exc}", hint="was it cut off? copy or download it again"
         ) from exc
-    if not isinstance(found, dict):
-        raise DataError(f"{path} holds no mapping, but {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no mapping, but {type(content).__name__}")
+    return content
 
 
 def _shards(folder: Path, index: Path) -> dict[str, FileTensor]:
@@ -148,21 +148,21 @@ def _shards(folder: Path, index: Path) -> dict[str, FileTensor]:
         raise DataError(
             f"{index} has no 'weight_map' of names to files", hint="save the model again"
         )
-    found: dict[str, FileTensor] = {}
+    tensors: dict[str, FileTensor] = {}
     for shard in sorted(set(places.values())):
         if not (folder / shard).is_file():
             raise DataError(
                 f"{index} names the file '{shard}', which is not there",
                 hint="copy or download all files of the model",
             )
-        found |= read_file(folder / shard)
-    lost = sorted(places.keys() - found.keys())
+        tensors |= read_file(folder / shard)
+    lost = sorted(places.keys() - tensors.keys())
     if lost:
         raise DataError(
             f"{index} names {len(lost):,} weights that are in no file, the first is '{lost[0]}'",
             hint="do the files belong to another model? copy or download all of them again",
         )
-    return found
+    return tensors
 
 
 def read_file(path: Path) -> dict[str, FileTensor]:
@@ -197,13 +197,13 @@ def _safetensors(path: Path) -> dict[str, FileTensor]:
         opened.keys()
     parts = parts_of_safetensors(path)
     arrays = FileArrays({name: part for name, (_, part) in parts.items()})
-    found = {}
+    tensors = {}
     for name, (kind, part) in parts.items():
         tensor = torch.from_numpy(arrays[name])
         if kind in _TORCH:
             tensor = tensor.view(_TORCH[kind])
-        found[name] = FileTensor(tensor, part)
-    return found
+        tensors[name] = FileTensor(tensor, part)
+    return tensors
 
 
 def _torch(path: Path) -> dict[str, FileTensor]:
@@ -230,15 +230,15 @@ def _part(path: Path, tensor: Tensor, offset: int | None) -> FilePart | None:
 
 def _unwrapped(path: Path, loaded: Any) -> dict[str, Tensor]:
     """The weights in what a training program saved."""
-    found = loaded
-    while isinstance(found, Mapping) and not any(isinstance(v, Tensor) for v in found.values()):
-        inside = next((found[k] for k in _WRAPPED if isinstance(found.get(k), Mapping)), None)
+    mapping = loaded
+    while isinstance(mapping, Mapping) and not any(isinstance(v, Tensor) for v in mapping.values()):
+        inside = next((mapping[k] for k in _WRAPPED if isinstance(mapping.get(k), Mapping)), None)
         if inside is None:
             break
-        found = inside
+        mapping = inside
     tensors = {}
-    if isinstance(found, Mapping):
-        tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+    if isinstance(mapping, Mapping):
+        tensors = {str(k): v for k, v in mapping.items() if isinstance(v, Tensor)}
     if not tensors:
         raise DataError(
             f"{path} holds no weights by name, but {type(loaded).__name__}",

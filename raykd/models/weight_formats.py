@@ -35,7 +35,7 @@ def _difference(folder: Path) -> str:
         one, two = (read_file(folder / file) for file in (SAFE, TORCH))
     except DataError:
         return "it could not be compared"
-    pairs = {n: (found.tensor, two[n].tensor) for n, found in one.items() if n in two}
+    pairs = {n: (tensor.tensor, two[n].tensor) for n, tensor in one.items() if n in two}
     if not pairs:
         return "they have no weight in common"
     for n, (read, other) in pairs.items():

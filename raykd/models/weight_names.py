@@ -81,23 +81,23 @@ def named(
     # A bare model lies beside what is no part of it: what begins like a part of it counts as one.
     base = family.base_prefix
     parts = {n.removeprefix(base).partition(".")[0] for n in expected if n.startswith(base)}
-    found: dict[str, Tensor] = {}
+    by_place: dict[str, Tensor] = {}
     rest = []
     for name, tensor in known.items():
         inner = name.removeprefix(prefix)
         place = next((n for n in (added + inner, inner, name) if n in expected), None)
-        if place is None or place in found:
+        if place is None or place in by_place:
             own = name.startswith(prefix) and inner.partition(".")[0] in parts
             rest.append(added + inner if own else inner)
         else:
-            found[place] = tensor
-    twice = _untwinned(found, ties)
+            by_place[place] = tensor
+    twice = _untwinned(by_place, ties)
     patterns = [re.compile(pattern) for pattern in (*_BUFFERS, *useless)]
     heads = (*_HEADS, *family.head_prefixes, *family.optional_prefixes)
     bare = tuple(family.base_prefix + head for head in heads) if family.base_prefix else ()
     ignored = [n for n in rest if n.startswith(heads + bare) or any(p.search(n) for p in patterns)]
     return NamedTensors(
-        tensors=found,
+        tensors=by_place,
         prefix=prefix,
         ignored=(*twice, *ignored),
         unused=tuple(n for n in rest if n not in set(ignored)),
@@ -145,16 +145,16 @@ def _same_place(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _untwinned(found: dict[str, Tensor], ties: Mapping[str, str]) -> list[str]:
+def _untwinned(by_place: dict[str, Tensor], ties: Mapping[str, str]) -> list[str]:
     """Leave out tensors that are there under both of their names; returns what was left out."""
     twice = []
     for name, source in ties.items():
-        if name not in found:
+        if name not in by_place:
             continue
-        if source not in found:
-            found[source] = found.pop(name)
-        elif _equal(found[name], found[source]):
-            del found[name]
+        if source not in by_place:
+            by_place[source] = by_place.pop(name)
+        elif _equal(by_place[name], by_place[source]):
+            del by_place[name]
             twice.append(name)
     return twice
 
@@ -166,31 +166,31 @@ def _equal(one: Tensor, two: Tensor) -> bool:
 
 
 def check_unused(
-    name: str, found: NamedTensors, expected: Collection[str], family: ModelFamily
+    name: str, stored: NamedTensors, expected: Collection[str], family: ModelFamily
 ) -> None:
     """Refuse a checkpoint with tensors that belong to the model and have no place in it.
 
     Args:
         name: The model in the user's words.
-        found: Its tensors.
+        stored: Its tensors.
         expected: Names of all weights of the model.
         family: Its family.
 
     Raises:
         DataError: Says how many, names the first ones.
     """
-    if not found.unused:
+    if not stored.unused:
         return
-    quantised = [n for n in found.unused if n.rpartition(".")[2].endswith(_QUANTISED)]
+    quantised = [n for n in stored.unused if n.rpartition(".")[2].endswith(_QUANTISED)]
     if quantised:
         raise quantised_error(name, f"it holds '{quantised[0]}'")
-    lora = [n for n in found.unused if ".lora_" in n or n.startswith("base_model.model.")]
+    lora = [n for n in stored.unused if ".lora_" in n or n.startswith("base_model.model.")]
     if lora:
         raise DataError(
             f"the checkpoint '{name}' holds the weights of an adapter, e.g. '{lora[0]}'", hint=MERGE
         )
     roots = tuple({n.partition(".")[0] + "." for n in expected if not family.is_head(n)})
-    inside = [n for n in found.unused if n.startswith(roots)]
+    inside = [n for n in stored.unused if n.startswith(roots)]
     if inside:
         raise DataError(
             f"the checkpoint '{name}' holds {len(inside):,} weights that a {family.name} with the "

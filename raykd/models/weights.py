@@ -86,11 +86,11 @@ def from_tensors(
         part: Says where a tensor lies.
     """
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
-    found = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
+    arrays = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
     return ModelState(
         family=family_of(config).name,
         config=_typed(config, tensors.values()),
-        tensors=FileArrays(found),
+        tensors=FileArrays(arrays),
         bf16=bf16,
     )
 
@@ -239,8 +239,8 @@ def load(folder: Path) -> ModelState:
     """
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        found = FileTensors(read_file(folder / WEIGHTS_FILE))
-        return from_tensors(found.tensors, config, found.part)
+        files = FileTensors(read_file(folder / WEIGHTS_FILE))
+        return from_tensors(files.tensors, config, files.part)
     except (OSError, ValueError, KeyError, DataError) as exc:
         raise DataError(f"{folder} is not a saved model: {exc}") from exc
 
@@ -263,16 +263,16 @@ def output_layer(state: ModelState) -> ModelState:
     matrix = f"{parts.matrix}.weight"
     if matrix not in state.tensors:
         matrix = declared_ties(model)[matrix]
-    found: dict[str, FilePart | Array] = {"weight": where(state.tensors, matrix)}
+    layer: dict[str, FilePart | Array] = {"weight": where(state.tensors, matrix)}
     names = (f"{parts.matrix}.bias", parts.bias)
     biases = [read_tensor(state, name, torch.float32) for name in names]
     added = [bias.flatten() for bias in biases if bias is not None]
     if added:
-        found["bias"] = _array(torch.stack(added).sum(dim=0))
+        layer["bias"] = _array(torch.stack(added).sum(dim=0))
     return ModelState(
         family=state.family,
         config=state.config,
-        tensors=FileArrays(found),
+        tensors=FileArrays(layer),
         bf16=("weight",) if matrix in state.bf16 else (),
     )
 

@@ -97,8 +97,8 @@ def render_page(result: SweepResult, plotlyjs: PlotlyJs = "inline") -> str:
 
 def sections() -> tuple[tuple[str, Section[Any]], ...]:
     """Every section there is with its name, in page order."""
-    found = [(name, registry.load("sections", name)) for name in registry.names("sections")]
-    return tuple(sorted(found, key=lambda pair: (pair[1].order, pair[0])))
+    by_name = [(name, registry.load("sections", name)) for name in registry.names("sections")]
+    return tuple(sorted(by_name, key=lambda pair: (pair[1].order, pair[0])))
 
 
 def render_sections(result: SweepResult) -> list[RenderedSection]:

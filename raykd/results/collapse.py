@@ -55,16 +55,16 @@ def collapsed_runs(
     fewest = min((len(own) for own in values.values()), default=0)
     apart = [v - centre[name] for name, own in values.items() for v in own.values()]
     together = _deviation(apart, fewest)
-    found: dict[str, tuple[int, ...]] = {}
+    collapsed: dict[str, tuple[int, ...]] = {}
     for name, own in values.items():
         learns = max(own.values()) > floor + 3 * error
         bar = centre[name] - FAR * max(spread[name], together, min_sd)
-        found[name] = tuple(
+        collapsed[name] = tuple(
             seed
             for seed, v in own.items()
             if (learns and v <= floor + error) or (len(own) >= MIN_RUNS and v < bar)
         )
-    return found
+    return collapsed
 
 
 def _deviation(apart: Sequence[float], runs: int) -> float:

@@ -31,7 +31,7 @@ def few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
 def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     """Arms that cannot be told apart from the baseline."""
     scale = scale_of(result, task)
-    found = [
+    intervals = [
         (arm.name, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
         for arm in arms
         if arm.versus is not None and arm.versus.undecided
@@ -43,8 +43,8 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
         "{start: 5, then: [10, 20]}; seeds that are added without one, until zero is left out, "
         "find differences that are not there"
     )
-    if len(found) > MAX_SINGLE:
-        together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in found)
+    if len(intervals) > MAX_SINGLE:
+        together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in intervals)
         yield Caveat(
             code="interval-contains-zero",
             task=task,
@@ -53,7 +53,7 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
             hint=hint,
         )
         return
-    for arm, interval in found:
+    for arm, interval in intervals:
         yield Caveat(
             code="interval-contains-zero",
             task=task,

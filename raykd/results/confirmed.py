@@ -63,10 +63,10 @@ def confirmed(
     groups: dict[tuple[int, str], dict[int, TrialResult]] = {}
     for trial in sorted(trials, key=lambda t: t.started):
         groups.setdefault((trial.number, _key(trial)), {})[confirm_seed(trial)] = trial
-    found = {place: _of_group(group, metric, planned) for place, group in groups.items()}
+    runs_of = {place: _of_group(group, metric, planned) for place, group in groups.items()}
     speaking = []
     for number in dict.fromkeys(number for number, _ in groups):
-        own = {place: found[place] for place in groups if place[0] == number}
+        own = {place: runs_of[place] for place in groups if place[0] == number}
         newest = {p: max(t.started for t in groups[p].values()) for p in own}
         best = max(own, key=lambda p: _standing(own[p], newest[p]))
         speaking.append((best, sum(len(c.runs) for p, c in own.items() if p != best)))
@@ -74,9 +74,9 @@ def confirmed(
     place, others = (
         speaking[0]
         if len(speaking) == 1
-        else min(speaking, key=lambda s: (*_preference(found[s[0]], sign), s[0][0]))
+        else min(speaking, key=lambda s: (*_preference(runs_of[s[0]], sign), s[0][0]))
     )
-    chosen = found[place]
+    chosen = runs_of[place]
     return Confirmed(
         runs=chosen.runs, seeds=chosen.seeds, lost=chosen.lost, missing=chosen.missing,
         others=others,

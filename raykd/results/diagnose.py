@@ -44,12 +44,12 @@ MAX_FAILED_SHARE = 0.10
 
 def diagnose(result: SweepResult) -> tuple[Caveat, ...]:
     """Every caveat that applies, task by task; the ones about the whole sweep come last."""
-    found: list[Caveat] = []
+    caveats: list[Caveat] = []
     for record in result.tasks:
         arms = arm_summaries(result, record.name)
         for check in _TASK_CHECKS:
-            found += check(result, record.name, arms)
-    return (*found, *_mixed_runs(result))
+            caveats += check(result, record.name, arms)
+    return (*caveats, *_mixed_runs(result))
 
 
 def _at_edge(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:

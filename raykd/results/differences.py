@@ -143,11 +143,11 @@ def paired_difference(
 def _of_rows(arm: Outcomes, other: Outcomes, seeds: Sequence[int]) -> NDArray[np.float64] | None:
     """Differences of outcomes, ``[S, R]``; None where some run left none, or of other rows."""
     kept = [(arm.get(s), other.get(s)) for s in seeds]
-    found = [(a, b) for a, b in kept if a is not None and b is not None]
-    lengths = {len(values) for pair in found for values in pair}
-    if len(found) < len(seeds) or len(lengths) != 1 or lengths.pop() < 2:
+    pairs = [(a, b) for a, b in kept if a is not None and b is not None]
+    lengths = {len(values) for pair in pairs for values in pair}
+    if len(pairs) < len(seeds) or len(lengths) != 1 or lengths.pop() < 2:
         return None
-    return np.stack([a.astype(np.float64) - b for a, b in found])
+    return np.stack([a.astype(np.float64) - b for a, b in pairs])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,11 +173,11 @@ def mean_of(scores: ConfirmScores, min_sd: float = 0.0) -> ConfidenceInterval | 
         min_sd: See `raykd.results.variance.over_seeds`.
     """
     nothing = {seed: np.zeros_like(values) for seed, values in scores.outcomes.items()}
-    found = paired_difference(
+    difference = paired_difference(
         scores.seeds, dict.fromkeys(scores.seeds, 0.0), "max", min_sd,
         outcomes=(scores.outcomes, nothing),
     )  # fmt: skip
-    return found.interval if found else None
+    return difference.interval if difference else None
 
 
 class Comparison:
@@ -235,15 +235,15 @@ class Comparison:
         of, against = (
             ({s: a.seeds[s] for s in self.shared} if is_full else a.seeds) for a in (arm, than)
         )
-        found = paired_difference(
+        difference = paired_difference(
             of, against, self._mode, self._min_sd,
             prior=self._prior(of, against) if is_full else None,
             outcomes=(arm.outcomes, than.outcomes),
         )  # fmt: skip
-        if found is None:
+        if difference is None:
             return None
         return dataclasses.replace(
-            found, alpha=self._alpha, corrected_alpha=self._alpha, bounds=self._bounds
+            difference, alpha=self._alpha, corrected_alpha=self._alpha, bounds=self._bounds
         )
 
     def _prior(self, of: Mapping[int, float], against: Mapping[int, float]) -> Prior | None:

@@ -65,11 +65,11 @@ def read_row_outcomes(run: Path, trials: Iterable[TrialResult]) -> dict[str, NDA
 
     A file that is missing or cannot be read is left out: what needs it falls back to less.
     """
-    found = {}
+    columns = {}
     for name in dict.fromkeys(t.row_outcomes for t in trials if t.row_outcomes):
         try:
             column = pq.read_table(run / name, columns=[COLUMN])[COLUMN]
         except (OSError, pa.ArrowException):
             continue
-        found[name] = column.to_numpy().astype(np.float32)
-    return found
+        columns[name] = column.to_numpy().astype(np.float32)
+    return columns

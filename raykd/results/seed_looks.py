@@ -28,8 +28,8 @@ def why_to_end(result: SweepResult, task: str, plan: SeedPlanRecord, look: int) 
         the margin that matters. ``futile``: the last look would hardly decide. ``last``: it was
         the last one.
     """
-    found = verdict(result, task)
-    if found.decided or found.equal_within:
+    outcome = verdict(result, task)
+    if outcome.decided or outcome.equal_within:
         return "decided"
     if look == len(plan.looks) - 1:
         return "last"
@@ -42,8 +42,8 @@ def chance_at_last(result: SweepResult, task: str, plan: SeedPlanRecord, look: i
     arms = arm_summaries(result, task)
     order = rank_arms(arms, measure.mode)
     together = compare(measure, arms)
-    found = [together.difference(a.name, b.name) for a in order[:1] for b in order[1:]]
-    leads = [d.mean / d.error.value for d in found if d is not None and d.error.value > 0.0]
+    differences = [together.difference(a.name, b.name) for a in order[:1] for b in order[1:]]
+    leads = [d.mean / d.error.value for d in differences if d is not None and d.error.value > 0.0]
     if not leads:
         return 1.0
     return chance(min(leads), plan.looks[look] / plan.looks[-1], plan.levels[-1])

@@ -75,5 +75,5 @@ def level_of(result: SweepResult, task: str) -> float:
         return ALPHA
     confirm = [t for t in result.trials if t.task == task and t.stage == "confirm"]
     run = len({confirm_seed(t) for t in confirm})
-    found = zip(plan.looks, plan.levels, strict=True)
-    return next((level for look, level in found if run <= look), plan.levels[-1])
+    steps = zip(plan.looks, plan.levels, strict=True)
+    return next((level for look, level in steps if run <= look), plan.levels[-1])

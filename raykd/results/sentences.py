@@ -156,10 +156,10 @@ def of_size(
         return [f"{both} are equal within {margin(measure)} ({ends})."]
     if d.better:
         return []
-    return [_could_have_found(measure, d)]
+    return [_detectable(measure, d)]
 
 
-def _could_have_found(measure: TaskMetric, d: PairedDifference) -> str:
+def _detectable(measure: TaskMetric, d: PairedDifference) -> str:
     """The least difference that a sweep of this size finds, and what a smaller one would take."""
     scale, least = measure.scale, smallest_difference(d)
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ""
@@ -186,19 +186,19 @@ def reliability(leader: ArmSummary, others: Sequence[ArmSummary]) -> list[str]:
     if not own and not any(_bad(a)[0] for a in others):
         return []
     p_values = [more_reliable(own, runs, *_bad(a)) for a in others]
-    found = []
+    sentences = []
     for arm, p in zip(others, holm_correction(p_values), strict=True):
         bad, count = _bad(arm)
         if p is None or p >= ALPHA:
             continue
         good, worse = (leader, arm) if own / runs < bad / count else (arm, leader)
         of_good, of_worse = _bad(good), _bad(worse)
-        found.append(
+        sentences.append(
             f"{named(good.name, first=True)} is more reliable than {named(worse.name)}: "
             f"{of_good[0]} of {of_good[1]} confirm runs collapsed or were lost against "
             f"{of_worse[0]} of {of_worse[1]} (Fisher's exact test, p = {p:.2g})."
         )
-    return found
+    return sentences
 
 
 def _bad(arm: ArmSummary) -> tuple[int, int]:
@@ -233,8 +233,8 @@ def own_interval(arm: ArmSummary, scale: Scale) -> str:
 
 def _which_is_none(*arms: ArmSummary) -> str:
     """What ``none`` is, for a sentence that gives it by name."""
-    found = next((a.name for a in arms if named(a.name) != a.name), "")
-    return f"; {found} is the student without a teacher" if found else ""
+    without_teacher = next((a.name for a in arms if named(a.name) != a.name), "")
+    return f"; {without_teacher} is the student without a teacher" if without_teacher else ""
 
 
 def _size(scale: Scale, value: float) -> str:

@@ -294,22 +294,22 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
     """The summary of one arm by itself, without comparisons."""
     search, confirm = result.of(task, name, "search"), result.of(task, name, "confirm")
     best = best_trial(search, measure.mode)
-    found = confirmed(result, confirm, measure.metric, measure.mode)
+    runs = confirmed(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
-    shown = found.runs[0] if found.runs else best
-    outcomes = _outcomes(result, found)
-    scores = ConfirmScores(name=name, seeds=found.seeds, outcomes=outcomes)
+    shown = runs.runs[0] if runs.runs else best
+    outcomes = _outcomes(result, runs)
+    scores = ConfirmScores(name=name, seeds=runs.seeds, outcomes=outcomes)
     mean = mean_of(scores, measure.min_sd)
     return ArmSummary(
         task=task,
         name=name,
         method=str(result.spec["methods"].get(name, {}).get("method", name)),
         confirmed=measure.scale.clip(mean) if mean else None,
-        seeds=found.seeds,
+        seeds=runs.seeds,
         outcomes=outcomes,
-        lost=found.lost,
-        missing=found.missing if confirm else (),
-        other_runs=found.others,
+        lost=runs.lost,
+        missing=runs.missing if confirm else (),
+        other_runs=runs.others,
         versus=None,
         p_holm=None,
         gap=None,
@@ -322,7 +322,7 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
     )
 
 
-def _outcomes(result: SweepResult, found: Confirmed) -> Outcomes:
+def _outcomes(result: SweepResult, runs: Confirmed) -> Outcomes:
     """The outcomes of the confirm runs on the test rows, by seed, as far as they were kept."""
-    kept = {confirm_seed(t): result.row_outcomes.get(t.row_outcomes) for t in found.runs}
+    kept = {confirm_seed(t): result.row_outcomes.get(t.row_outcomes) for t in runs.runs}
     return {seed: values for seed, values in kept.items() if values is not None}

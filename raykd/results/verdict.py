@@ -89,35 +89,39 @@ def verdict(result: SweepResult, task: str) -> Verdict:
             leader=leader.name, decided=False, leading=(leader.name,), seeds=len(leader.seeds),
         )  # fmt: skip
     together = compare(measure, arms)
-    found = {a.name: together.difference(leader.name, a.name) for a in others}
-    close = [a for a in others if not _is_better(found[a.name])]
+    differences = {a.name: together.difference(leader.name, a.name) for a in others}
+    close = [a for a in others if not _is_better(differences[a.name])]
     among = close or others
     rival = next((a for a in among if a.name == result.baseline), among[0])
     decided = not close and not leader.lost
-    least = _least(found) if decided else None
-    tied = [d for a in close if (d := found[a.name]) is not None]
+    least = _least(differences) if decided else None
+    tied = [d for a in close if (d := differences[a.name]) is not None]
     equal = bool(close) and len(tied) == len(close) and all(_is_equal(measure, d) for d in tied)
     details = [
-        *_beaten(measure, leader, found, (result.baseline, no_teacher_arm(arms)), rival),
+        *_beaten(measure, leader, differences, (result.baseline, no_teacher_arm(arms)), rival),
         *_gap(result, task, leader, arms),
         *sentences.ties(leader, rival, close),
         *sentences.left_out(broken),
-        *sentences.of_size(measure, leader, rival, found[rival.name], decided=decided, equal=equal),
+        *sentences.of_size(
+            measure, leader, rival, differences[rival.name], decided=decided, equal=equal
+        ),
         *sentences.reliability(leader, others),
         *sentences.of_plan(result.seed_plans.get(task)),
     ]
     return Verdict(
         task=task,
-        headline=sentences.comparison(leader, rival, found[rival.name], measure),
+        headline=sentences.comparison(leader, rival, differences[rival.name], measure),
         details=tuple(details),
         leader=leader.name,
         decided=decided,
         leading=(leader.name, *(a.name for a in close)),
         lead=sentences.least_lead(*least, measure.scale) if least else "",
-        p=max((d.p or 0.0 for d in found.values() if d is not None), default=1.0) if decided else 1,
+        p=max((d.p or 0.0 for d in differences.values() if d is not None), default=1.0)
+        if decided
+        else 1,
         is_small=least is not None and 0.0 < least[1].mean < measure.margin,
         equal_within=sentences.margin(measure) if equal else "",
-        on=sentences.about(next((d for d in found.values() if d is not None), None)),
+        on=sentences.about(next((d for d in differences.values() if d is not None), None)),
         seeds=len(leader.seeds),
         compared=len(kept),
     )
@@ -142,16 +146,16 @@ def _is_equal(measure: TaskMetric, d: PairedDifference) -> bool:
     return measure.margin > 0 and d.within(measure.margin)
 
 
-def _least(found: Mapping[str, PairedDifference | None]) -> tuple[str, PairedDifference]:
+def _least(differences: Mapping[str, PairedDifference | None]) -> tuple[str, PairedDifference]:
     """The arm that the leader is ahead of by least, and by how much."""
-    known = [(name, d) for name, d in found.items() if d is not None]
+    known = [(name, d) for name, d in differences.items() if d is not None]
     return min(known, key=lambda pair: pair[1].mean)
 
 
 def _beaten(
     measure: TaskMetric,
     leader: ArmSummary,
-    found: Mapping[str, PairedDifference | None],
+    differences: Mapping[str, PairedDifference | None],
     others: tuple[str, ArmSummary | None],
     rival: ArmSummary,
 ) -> list[str]:
@@ -162,7 +166,7 @@ def _beaten(
         sentences.beaten(measure, leader, name, d)
         for name in names
         if name not in (leader.name, rival.name) and not leader.lost
-        if (d := found.get(name)) is not None and d.better
+        if (d := differences.get(name)) is not None and d.better
     ]
 
 
@@ -180,9 +184,9 @@ def _from_search(result: SweepResult, task: str) -> Verdict:
     _, mode = metric_of(result, task)
     scale = scale_of(result, task)
     best = {
-        arm: found
+        arm: trial
         for arm in result.arms
-        if (found := best_trial(result.of(task, arm, "search"), mode)) is not None
+        if (trial := best_trial(result.of(task, arm, "search"), mode)) is not None
     }
     if not best:
         count = sum(t.task == task for t in result.trials)

@@ -45,12 +45,12 @@ class SamplerState:
 
     def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
         """Restore the random state of a new sampler; returns whether that was possible."""
-        found = dict(_generators(sampler))
+        generators = dict(_generators(sampler))
         try:
             plain = json.loads(self._path.read_text(encoding="utf-8"))
-            if plain["drawn"] != drawn or set(plain["generators"]) != set(found):
+            if plain["drawn"] != drawn or set(plain["generators"]) != set(generators):
                 return False
-            for name, generator in found.items():
+            for name, generator in generators.items():
                 _restore(generator, plain["generators"][name])
         except (OSError, ValueError, KeyError, TypeError):
             return False

@@ -46,12 +46,12 @@ def combinations(arm: ArmSpec, *, ends: bool = True) -> Iterator[Mapping[str, Sc
     seen: set[tuple[tuple[str, str], ...]] = set()
     for values in itertools.islice(drawn, MAX_COMBINATIONS):
         named = dict(zip([*listed, *moved], values, strict=True))
-        found = _without_inactive({**arm.fixed, **named}, arm.domains)
+        named_values = _without_inactive({**arm.fixed, **named}, arm.domains)
         # 1 and True are equal, and not the same value.
-        key = tuple((name, repr(value)) for name, value in sorted(found.items()))
+        key = tuple((name, repr(value)) for name, value in sorted(named_values.items()))
         if key not in seen:
             seen.add(key)
-            yield found
+            yield named_values
 
 
 def _plan(arm: ArmSpec) -> tuple[list[str], list[str]]:
@@ -190,25 +190,25 @@ def vocabulary_needs(
     """
     from raykd.models.signals.logits import Logits
 
-    found: dict[tuple[str, Divergence], None] = {}
+    needs: dict[tuple[str, Divergence], None] = {}
     reads = False
     for name, arm in spec.methods.items():
         for method in built(arm, context):
             needed = method.divergences()
-            found |= dict.fromkeys((name, of) for of in needed)
+            needs |= dict.fromkeys((name, of) for of in needed)
             reads = reads or (Logits() in method.teacher_outputs() and not needed)
-    return tuple(found), reads
+    return tuple(needs), reads
 
 
 def teacher_analyses(spec: SweepSpec, context: DistillationContext) -> tuple[TeacherAnalysis, ...]:
     """Every distinct way in which some trial may derive teachers, in the order of the arms."""
-    found: dict[TeacherAnalysis, None] = {}
+    analyses: dict[TeacherAnalysis, None] = {}
     for arm in spec.methods.values():
         for method in built(arm, context):
             analysis = method.teacher_analysis()
             if analysis is not None:
-                found[analysis] = None
-    return tuple(found)
+                analyses[analysis] = None
+    return tuple(analyses)
 
 
 def refusals(spec: SweepSpec, context: DistillationContext) -> list[tuple[str, str]]:

@@ -122,13 +122,13 @@ def _homes(key: str) -> list[str]:
 
 def _meant(text: str) -> str:
     """The number that a text means with a comma, a percent sign, or blanks in it; else empty."""
-    found = _ALMOST.fullmatch(text.strip())
-    if found is None:
+    match = _ALMOST.fullmatch(text.strip())
+    if match is None:
         return ""
-    if _THOUSANDS.match(found["number"]):
+    if _THOUSANDS.match(match["number"]):
         return ""  # 1,000 is one number here and another there
-    number = found["number"].replace(",", ".") + (found["power"] or "").replace(" ", "")
-    if found["percent"]:
+    number = match["number"].replace(",", ".") + (match["power"] or "").replace(" ", "")
+    if match["percent"]:
         return f"{float(number) / 100:.12g}"
     return number if number != text.strip() else ""
 

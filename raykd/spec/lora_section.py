@@ -50,7 +50,7 @@ def read_lora(
         targets = {"targets": (given.node.value,)}
     by_hand = (*infos, *targets)
     made = read_section(LoraSpec, entry, PATH, findings, parsed=targets, by_hand=by_hand)
-    values.entries.update({LORA + name: found for name, found in read.entries.items()})
+    values.entries.update({LORA + name: of_name for name, of_name in read.entries.items()})
     values.fixed.update({LORA + name: value for name, value in read.fixed.items()})
     for name, domain in read.domains.items():
         when = {LORA + other: wanted for other, wanted in domain.when.items()}

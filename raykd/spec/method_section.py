@@ -127,8 +127,8 @@ def _method_of(arm: str, block: YamlEntry, path: str, findings: Findings) -> str
     from raykd.methods.base import Method
 
     try:
-        found = registry.load("methods", method)
-        if not isinstance(found, type) or not issubclass(found, Method):
+        method_class = registry.load("methods", method)
+        if not isinstance(method_class, type) or not issubclass(method_class, Method):
             raise SpecError(f"METHOD of '{method}' is no subclass of raykd.methods.base.Method")
         describe(registry.params_of("methods", method))
     except SpecError as exc:

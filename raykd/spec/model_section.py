@@ -124,18 +124,18 @@ def _known(path: str) -> tuple[str, ...]:
 
 
 def _read_model(entry: YamlEntry, path: str, findings: Findings) -> str | RandomInitSpec | None:
-    found = entry.node.entries.get("model")
+    model = entry.node.entries.get("model")
     where = join(path, "model")
-    if found is None or found.node.value is None:
+    if model is None or model.node.value is None:
         return None
-    if isinstance(found.node.value, dict):
-        return _read_random_init(found, where, findings)
-    if not isinstance(found.node.value, str) or not found.node.value:
-        message = f"'model' must be a name, a folder or sizes, got {found.node.typed()}"
+    if isinstance(model.node.value, dict):
+        return _read_random_init(model, where, findings)
+    if not isinstance(model.node.value, str) or not model.node.value:
+        message = f"'model' must be a name, a folder or sizes, got {model.node.typed()}"
         hint = "sizes look like {family: bert, layers: 2, hidden: 96, heads: 2}"
-        findings.add(found.node.mark, where, message, hint)
+        findings.add(model.node.mark, where, message, hint)
         return None
-    return found.node.value
+    return model.node.value
 
 
 def _read_random_init(entry: YamlEntry, where: str, findings: Findings) -> RandomInitSpec | None:
@@ -157,13 +157,13 @@ def _read_random_init(entry: YamlEntry, where: str, findings: Findings) -> Rando
 
 
 def _read_finetune(entry: YamlEntry, findings: Findings) -> dict[str, Scalar]:
-    found = entry.node.entries.get("finetune")
+    section = entry.node.entries.get("finetune")
     values: dict[str, Scalar] = {}
-    if found is None or not is_section(found, "teacher.finetune", findings):
+    if section is None or not is_section(section, "teacher.finetune", findings):
         return values
     infos = finetune_infos()
-    unknown_keys(found.node.entries, infos, "teacher.finetune", findings)
-    for name, value in found.node.entries.items():
+    unknown_keys(section.node.entries, infos, "teacher.finetune", findings)
+    for name, value in section.node.entries.items():
         where = f"teacher.finetune.{name}"
         if name not in infos:
             continue

@@ -44,13 +44,13 @@ def apply_overrides(root: YamlNode, overrides: Sequence[str], findings: Findings
 
 def _keys(path: str) -> list[str | int]:
     """The keys and numbers of a path; none where it is not one."""
-    found: list[str | int] = []
+    keys: list[str | int] = []
     for part in path.split("."):
         match = _KEY.fullmatch(part)
         if match is None:
             return []
-        found += [match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
-    return found
+        keys += [match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
+    return keys
 
 
 def _put(root: YamlNode, keys: list[str | int], entry: YamlEntry, findings: Findings) -> None:

@@ -203,10 +203,10 @@ def keys_of(section: str) -> tuple[Key, ...]:
     """
     part = SECTIONS[section]
     properties = part.model_json_schema()["properties"]
-    found = []
+    keys = []
     for field, info in part.model_fields.items():
         name = "time_budget" if field == "time_budget_s" else field
-        found.append(
+        keys.append(
             Key(
                 name=name,
                 default="required" if info.is_required() else _default(properties[field]),
@@ -214,7 +214,7 @@ def keys_of(section: str) -> tuple[Key, ...]:
                 help=_KEYS[part][name],
             )
         )
-    return tuple(found)
+    return tuple(keys)
 
 
 def _default(declared: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ def _read_objectives(
     """One objective or a list of them; a wrong one is left out."""
     path = "search.objective"
     nodes = entry.node.items or [entry.node]
-    found: list[Objective] = []
+    objectives: list[Objective] = []
     for k, node in enumerate(nodes):
         where = f"{path}[{k}]" if entry.node.items else path
         if not isinstance(node.value, dict):
@@ -105,14 +105,14 @@ def _read_objectives(
         objective = read_section(Objective, YamlEntry(node.mark, node), where, findings)
         if objective is None:
             continue
-        if objective.metric in [other.metric for other in found]:
+        if objective.metric in [other.metric for other in objectives]:
             message = f"'{objective.metric}' is an objective already"
             findings.add(_metric_node(node).mark, where, message)
         _check_metric(
             objective.metric, _metric_node(node), join(where, "metric"), metrics, findings
         )
-        found.append(objective)
-    return tuple(found)
+        objectives.append(objective)
+    return tuple(objectives)
 
 
 def _metric_node(node: YamlNode) -> YamlNode:

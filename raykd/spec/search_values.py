@@ -198,14 +198,14 @@ def _range_problem(kind: str, low: float, high: float, step: float | None) -> tu
 
 
 def _read_when(entry: YamlEntry, where: str, findings: Findings) -> dict[str, Scalar] | None:
-    found = entry.node.entries.get("when")
-    if found is None:
+    when = entry.node.entries.get("when")
+    if when is None:
         return {}
     place = join(where, "when")
-    conditions = found.node.entries
+    conditions = when.node.entries
     if not conditions:
-        message = f"'when' takes {{parameter: value}}, got {found.node.typed()}"
-        findings.add(found.node.mark, place, message, "for example when: {angles: true}")
+        message = f"'when' takes {{parameter: value}}, got {when.node.typed()}"
+        findings.add(when.node.mark, place, message, "for example when: {angles: true}")
         return None
     for name, condition in conditions.items():
         if not condition.node.is_scalar:

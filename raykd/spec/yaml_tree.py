@@ -235,5 +235,5 @@ def _is(value: Scalar, types: tuple[type, ...]) -> bool:
 
 def _unusable(text: str) -> str:
     """Why a text cannot stand in a file name, a table or a report; empty when it can."""
-    found = _UNUSABLE.search(text)
-    return f"may not hold the character U+{ord(found[0]):04X}" if found else ""
+    match = _UNUSABLE.search(text)
+    return f"may not hold the character U+{ord(match[0]):04X}" if match else ""

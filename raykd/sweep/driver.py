@@ -123,7 +123,7 @@ class Driver:
             self._log.emit("note", message=without_cache(cache, why))
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
-        widths = {task: student_width(found) for task, found in self._setups.items()}
+        widths = {task: student_width(setup) for task, setup in self._setups.items()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
             retries = self._spec.resources.max_failures
@@ -132,8 +132,8 @@ class Driver:
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
             plans = {
-                task: plan_teacher(self._spec, found, cluster.store_bytes, ability)
-                for task, found in self._setups.items()
+                task: plan_teacher(self._spec, setup, cluster.store_bytes, ability)
+                for task, setup in self._setups.items()
             }
             teachers = TeacherProvider(
                 self._setups, plans, retries, coordinator, self._log, self._run, cache, room,

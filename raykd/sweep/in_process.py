@@ -130,27 +130,27 @@ def _prepared(
         note(message)
     plan = plan_teacher(spec, setup, free_memory())
     inputs, keys = plan.inputs, plan.keys
-    found, made = cache.look_up(inputs, keys), None
-    if found.missing and refusal is not None:
+    lookup, made = cache.look_up(inputs, keys), None
+    if lookup.missing and refusal is not None:
         raise refusal
-    if found.missing and not cache.claim(keys):
+    if lookup.missing and not cache.claim(keys):
         note(f"the teacher of {task} is being made by {cache.holder(keys)}: it is waited for")
         cache.wait(keys)
-    if found.missing:
-        found = cache.look_up(inputs, keys)
-    if found.missing:
-        if said := describe_missing(cache, task, keys, found):
+    if lookup.missing:
+        lookup = cache.look_up(inputs, keys)
+    if lookup.missing:
+        if said := describe_missing(cache, task, keys, lookup):
             note(said)
-        made = make(with_known_parts(inputs, found), DistributedContext(), progress)
+        made = make(with_known_parts(inputs, lookup), DistributedContext(), progress)
         assert made is not None
         try:
             tokenizer = functools.partial(save_tokenizer, setup.tokenizers.teacher)
-            cache.store(inputs, keys, found, made, tokenizer)
+            cache.store(inputs, keys, lookup, made, tokenizer)
         except SetupError as exc:
             if must_keep:
                 raise
             note(f"the teacher of {task} is not kept for the next time: {exc}")
-    prepared, blocks = finish_task(inputs, found, made)
+    prepared, blocks = finish_task(inputs, lookup, made)
     return setup, plan, with_values(prepared, made, blocks), made is None
 
 

@@ -27,16 +27,16 @@ def hash_inputs(setup: TaskSetup) -> InputHashes:
         "teacher's tokens": setup.teacher_splits,
         "student's tokens": setup.student_splits,
     }
-    found = {"data rows": setup.data_fingerprint, "teacher": _of_model(setup.teacher)}
+    hashes = {"data rows": setup.data_fingerprint, "teacher": _of_model(setup.teacher)}
     if isinstance(setup.student, ModelFactory):
-        found["student"] = _of_model(setup.student)
+        hashes["student"] = _of_model(setup.student)
     for name, of in splits.items():
         ids = hashlib.sha256()
         for role in sorted(of):
             ids.update(role.encode())
             ids.update(of[role].input_ids.tobytes())
-        found[name] = ids.hexdigest()[:12]
-    return found
+        hashes[name] = ids.hexdigest()[:12]
+    return hashes
 
 
 def _of_model(factory: ModelFactory) -> str:
@@ -44,13 +44,13 @@ def _of_model(factory: ModelFactory) -> str:
 
     A model that begins from sizes is a setting.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     if factory.state is not None:
         left_out = ("_name_or_path", "transformers_version")
         config = {k: v for k, v in factory.state.config.items() if k not in left_out}
-        found.update(json.dumps(config, sort_keys=True, default=str).encode())
-        found.update(digest_of(factory.state.tensors).encode())
-    return found.hexdigest()[:12]
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        digest.update(digest_of(factory.state.tensors).encode())
+    return digest.hexdigest()[:12]
 
 
 def hub_commits(spec: SweepSpec) -> Mapping[str, str]:
@@ -62,8 +62,8 @@ def hub_commits(spec: SweepSpec) -> Mapping[str, str]:
     models = pair_settings(spec)
     augment = spec.data.augment
     names = (models.teacher, models.student, augment.model if augment is not None else None)
-    found = {name: hub_commit(name) for name in names if isinstance(name, str)}
-    return {name: commit for name, commit in found.items() if commit is not None}
+    commits = {name: hub_commit(name) for name in names if isinstance(name, str)}
+    return {name: commit for name, commit in commits.items() if commit is not None}
 
 
 def changed_inputs(

@@ -88,7 +88,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
     setups = {task: set_up_task(spec, task) for task in spec.tasks}
-    inputs = {task: hash_inputs(found) for task, found in setups.items()}
+    inputs = {task: hash_inputs(setup) for task, setup in setups.items()}
     commits = input_hashes.hub_commits(spec)
     run = options.resume
     if run is None:

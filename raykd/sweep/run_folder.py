@@ -195,10 +195,10 @@ def last_environment(run: Path) -> Mapping[str, Any]:
 
 def recorded_inputs(run: Path) -> Mapping[str, InputHashes]:
     """The input hashes of the last resumption of a run, else of its start, as far as recorded."""
-    found: Mapping[str, InputHashes] = last_environment(run).get("inputs") or {
+    hashes: Mapping[str, InputHashes] = last_environment(run).get("inputs") or {
         task.name: {"data rows": task.data_fingerprint} for task in load_results(run).tasks
     }
-    return found
+    return hashes
 
 
 @contextmanager

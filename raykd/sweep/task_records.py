@@ -54,15 +54,15 @@ def _unit(setup: TaskSetup, metric: str) -> str:
 
 def _explained(setup: TaskSetup, prepared: PreparedTask) -> dict[str, int]:
     """Train rows with a rationale, and those left out as no model gave them a label."""
-    found = {}
+    numbers = {}
     if (view := prepared.splits["train"].views.get(PREDICT)) is not None:
         counts = view.views[EXPLAIN].label_counts()
-        found["with a rationale"] = int((counts > 0).sum())
+        numbers["with a rationale"] = int((counts > 0).sum())
     if (teacher_text := prepared.splits.get(TEACHER_TEXT)) is not None and teacher_text.truncated:
-        found["with a cut response of the teacher"] = teacher_text.truncated
+        numbers["with a cut response of the teacher"] = teacher_text.truncated
     if left_out := setup.rows["train"].left_out:
-        found["left out without a label"] = left_out
-    return found
+        numbers["left out without a label"] = left_out
+    return numbers
 
 
 def teacher_record(
@@ -102,6 +102,6 @@ def teacher_record(
         rounding=dict(prepared.cached_outputs.error())
         if prepared.cached_outputs is not None
         else {},
-        analysed={name: found.seconds for name, found in prepared.analysis_results.items()},
+        analysed={name: analysis.seconds for name, analysis in prepared.analysis_results.items()},
         history=prepared.history,
     )

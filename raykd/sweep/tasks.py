@@ -28,8 +28,8 @@ def task_of(spec: SweepSpec, name: str) -> Task:
     own = spec.own_tasks.get(name)
     if own is not None:
         return own_task(own)
-    found: Task = registry.load("tasks", name)
-    return found
+    task: Task = registry.load("tasks", name)
+    return task
 
 
 def check_root(spec: SweepSpec) -> None:

@@ -97,11 +97,11 @@ class TrialRecorder:
         What a trial goes on from is that of one format: another one begins anew.
         """
         asked = str(config.train.get("precision", "auto"))
-        found = self.precision(asked, config.task)
+        precision = self.precision(asked, config.task)
         path = config.state_path
         if path is not None and asked == "auto":
-            path = path.removesuffix(".safetensors") + f".{found}.safetensors"
-        return dataclasses.replace(config, precision=found, state_path=path)
+            path = path.removesuffix(".safetensors") + f".{precision}.safetensors"
+        return dataclasses.replace(config, precision=precision, state_path=path)
 
     def leased(self, notification: Mapping[str, Any]) -> None:
         """A slot has taken a job; called from the thread that listens to the coordinator."""

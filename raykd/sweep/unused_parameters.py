@@ -28,9 +28,9 @@ def note_unused(spec: SweepSpec, task: str, context: DistillationContext) -> lis
     """
     notes, problems = [], []
     for arm in spec.methods.values():
-        found = unused(arm, context)
-        elsewhere = _everywhere(spec, task, context, arm) if found else {}
-        for name, why in found.items():
+        reasons = unused(arm, context)
+        elsewhere = _everywhere(spec, task, context, arm) if reasons else {}
+        for name, why in reasons.items():
             given = f"methods.{arm.name}.{name}"
             if name in arm.domains and name in elsewhere:
                 problems.append(_searched_in_vain(spec, arm, name, task, why))
@@ -49,13 +49,13 @@ def _everywhere(
 ) -> Mapping[str, str]:
     """What changes nothing on any task of a sweep, as far as their kinds decide it."""
     first, writes = task_of(spec, task), context.task_kind.generates
-    found = dict(unused(arm, context))
+    reasons = dict(unused(arm, context))
     for other in (task_of(spec, name) for name in spec.tasks if name != task):
         of = other.read_by(context.kind) if writes else other
-        if of.kind != first.kind and found:
+        if of.kind != first.kind and reasons:
             said = unused(arm, replace(context, kind=of.kind, num_labels=of.num_labels))
-            found = {name: why for name, why in found.items() if name in said}
-    return found
+            reasons = {name: why for name, why in reasons.items() if name in said}
+    return reasons
 
 
 def _searched_in_vain(spec: SweepSpec, arm: ArmSpec, name: str, task: str, why: str) -> Problem:

@@ -50,11 +50,11 @@ def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | N
         folder = folder or cache_folder()
     except SetupError as exc:
         return TeacherCache(None), exc
-    found, why = open_cache(folder)
+    cache, why = open_cache(folder)
     if not why:
-        return found, None
+        return cache, None
     message = f"the cache of teachers {folder} cannot be written: {why}"
-    return found, SetupError(message, hint=ELSEWHERE)
+    return cache, SetupError(message, hint=ELSEWHERE)
 
 
 def without_cache(cache: TeacherCache, why: SetupError) -> str:

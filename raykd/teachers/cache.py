@@ -193,8 +193,8 @@ def write_signal(
     with _DiskErrors(folder), locks.atomic_write(folder / PARTS / key) as draft:
         _write_plain(draft, "part", replace(signal.metadata, starts=starts))
         for k, rows in enumerate(blocks):
-            found = signal.read(int(rows[0]), int(rows[-1]) + 1)
-            plain = {own: np.asarray(array, order="C") for own, array in found.items()}
+            arrays = signal.read(int(rows[0]), int(rows[-1]) + 1)
+            plain = {own: np.asarray(array, order="C") for own, array in arrays.items()}
             write_readable(draft / f"{k:05d}.safetensors", partial(save_file, plain))
         cache_index.name_part(draft, name)
 
@@ -215,12 +215,12 @@ def read_signal(folder: Path, key: str) -> CachedSignal | None:
     cache_index.touch(place / PART)
 
     def read(begin: int, end: int) -> dict[str, Array]:
-        found = {}
+        arrays = {}
         for own, offsets in metadata.offsets.items():
             part = Ragged(offsets=offsets, starts=metadata.starts, chunks=())
             some = [_rows(files[k], own, a, b) for k, a, b in overlaps(part, begin, end)]
-            found[own] = some[0] if len(some) == 1 else np.concatenate(some)
-        return found
+            arrays[own] = some[0] if len(some) == 1 else np.concatenate(some)
+        return arrays
 
     return CachedSignal(metadata=metadata, read=read)
 
@@ -265,10 +265,10 @@ def _read_plain(folder: Path, name: str, kind: type[Any]) -> Any:
     try:
         plain = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         arrays = FileArrays(_parts(folder / f"{name}.safetensors"))
-        found = _restore(plain, arrays)
+        value = _restore(plain, arrays)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    return found if isinstance(found, kind) else None
+    return value if isinstance(value, kind) else None
 
 
 def _parts(path: Path) -> dict[str, FilePart]:
@@ -293,9 +293,9 @@ def _flatten(value: Any, arrays: dict[str, FilePart | Array]) -> Any:
         arrays[name] = np.asarray(value, order="C")  # keeps single numbers as they are
         return {"$number" if isinstance(value, np.generic) else "$array": name}
     if isinstance(value, FileArrays):
-        found = {key: f"a{len(arrays) + k}" for k, key in enumerate(value)}
-        arrays.update({name: value.where(key) for key, name in found.items()})
-        return {"$files": list(found.items())}
+        names = {key: f"a{len(arrays) + k}" for k, key in enumerate(value)}
+        arrays.update({name: value.where(key) for key, name in names.items()})
+        return {"$files": list(names.items())}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {

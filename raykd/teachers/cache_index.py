@@ -111,13 +111,13 @@ def touch(about: Path) -> None:
 
 def entries(folder: Path) -> tuple[CacheEntry, ...]:
     """Every teacher in a cache, the one used last first; what cannot be read is passed over."""
-    found = []
+    listed = []
     for about in folder.glob(f"*/{ABOUT}"):
         if about.parent.name.startswith("."):
             continue
         try:
             plain = json.loads(about.read_text(encoding="utf-8"))
-            found.append(
+            listed.append(
                 CacheEntry(
                     folder=about.parent,
                     about=TeacherMetadata(
@@ -133,7 +133,7 @@ def entries(folder: Path) -> tuple[CacheEntry, ...]:
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return tuple(sorted(found, key=lambda entry: -entry.used))
+    return tuple(sorted(listed, key=lambda entry: -entry.used))
 
 
 def _parts(folder: Path) -> Iterator[CacheItem]:
@@ -150,11 +150,11 @@ def _parts(folder: Path) -> Iterator[CacheItem]:
 
 def augmented(folder: Path) -> tuple[CacheItem, ...]:
     """Rows that were made of other rows, the ones used last first."""
-    found = [
+    files = [
         CacheItem(path=path, name="augmented rows", nbytes=_size(path), used=path.stat().st_mtime)
         for path in (folder / AUGMENTED).glob("*.json")
     ]
-    return tuple(sorted(found, key=lambda kept: -kept.used))
+    return tuple(sorted(files, key=lambda kept: -kept.used))
 
 
 def leftovers(folder: Path, locks: CacheLocks) -> tuple[CacheItem, ...]:
@@ -184,12 +184,12 @@ def total(folder: Path) -> int:
 
 def differences(folder: Path, task: str, identity: Mapping[str, str]) -> tuple[str, ...]:
     """In what the most similar teacher of a task differs from what is wanted; empty without any."""
-    found = [
+    candidates = [
         tuple(name for name, value in identity.items() if entry.about.identity.get(name) != value)
         for entry in entries(folder)
         if entry.task == task
     ]
-    return min(found, key=len, default=())
+    return min(candidates, key=len, default=())
 
 
 def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheItem, ...]:
@@ -234,24 +234,24 @@ def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheIt
 
 def _by_use(folder: Path) -> list[tuple[CacheItem, str]]:
     """Everything that can go, with the teacher it belongs to, in the order in which it stays."""
-    found = []
+    by_key = []
     for entry in entries(folder):
         own = entry.nbytes - entry.recordings
         name = f"the teacher of {entry.task}"
-        found.append(
+        by_key.append(
             (
                 CacheItem(path=entry.folder, name=name, nbytes=own, used=entry.used),
                 entry.folder.name,
             )
         )
         # A part is used whenever its teacher is, or before.
-        found += [
+        by_key += [
             (CacheItem(path=part.path, name=f"{part.name} of {entry.task}", nbytes=part.nbytes,
                   used=min(part.used, entry.used)), entry.folder.name)
             for part in entry.parts
         ]  # fmt: skip
-    found += [(kept, "") for kept in augmented(folder)]
-    return sorted(found, key=lambda pair: -pair[0].used)
+    by_key += [(kept, "") for kept in augmented(folder)]
+    return sorted(by_key, key=lambda pair: -pair[0].used)
 
 
 def _delete(path: Path) -> None:

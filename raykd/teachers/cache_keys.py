@@ -96,21 +96,21 @@ class _SplitDigests:
 
     def __init__(self, inputs: TaskInputs) -> None:
         self._splits = inputs.teacher_splits
-        self._found: dict[int, str] = {}
+        self._digests: dict[int, str] = {}
 
     def digest(self, role: str) -> str:
         return self.of(self._splits[role])
 
     def of(self, encoded: TokenizedDataset) -> str:
-        if id(encoded) not in self._found:
-            self._found[id(encoded)] = digest(encoded)
-        return self._found[id(encoded)]
+        if id(encoded) not in self._digests:
+            self._digests[id(encoded)] = digest(encoded)
+        return self._digests[id(encoded)]
 
 
 def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[str, Any]:
     """What decides the weights of a teacher, by the name that users know it by."""
     task, settings = inputs.task, inputs.finetune
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "teacher": factory_identity(inputs.teacher),
         "tokenizer": tokenizer_identity(tokenizer),
         "task": [task.name, task.kind, task.num_labels, task.labels],
@@ -119,10 +119,10 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[s
         "format": FORMAT,
     }
     if settings is None:
-        return found
+        return record
     # Ranks do not count: the global batch and its loss are the same for any number of them.
     plain = {name: value for name, value in asdict(settings).items() if name != "precision"}
-    return found | {
+    return record | {
         "rows and labels it is trained on": rows.digest("finetune"),
         "teacher.finetune": [plain, inputs.finetune_seed, inputs.explain],
         "precision": inputs.precision,
@@ -160,34 +160,34 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     code = code_digest("raykd.teachers.prepare", *_modules(inputs))
     exact = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]
     ran = [*exact, inputs.frozen_precision]
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if inputs.frozen_precision != "fp32":
-        found[PRECISION_ERROR] = [ran, rows.digest("validation")]
+        values[PRECISION_ERROR] = [ran, rows.digest("validation")]
     for role in scored_roles(inputs.teacher_splits):
-        found[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
+        values[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
     if inputs.records():
         for signal in kept(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
-            found[RECORDED + signal.name] = [ran, rows.digest("train"), _recording(inputs, signal)]
+            values[RECORDED + signal.name] = [ran, rows.digest("train"), _recording(inputs, signal)]
     if inputs.records_test_outputs():
         signal = VocabularyScores(HiddenCache().name)
-        found[TEST_OUTPUTS + signal.name] = [ran, rows.digest("test"), _recording(inputs, signal)]
+        values[TEST_OUTPUTS + signal.name] = [ran, rows.digest("test"), _recording(inputs, signal)]
     if Generations() in inputs.output_spec:
         read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
         how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
-        found[TEXTS + TEACHER_TEXT] = [ran, read, how]
+        values[TEXTS + TEACHER_TEXT] = [ran, read, how]
     if inputs.rationale_generation is not None:
         wanted = inputs.rationale_generation
         read = [rows.of(wanted.prompts), rows.of(wanted.teacher_prompts)]
         how = [inputs.text_settings(wanted.max_new_tokens), inputs.finetune_seed]
-        found[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
+        values[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
-        found[STUDENT] = [exact, inputs.student, rows.digest("validation")]
+        values[STUDENT] = [exact, inputs.student, rows.digest("validation")]
     for analysis in inputs.teacher_analyses:
         # Students may be trained to find out what they can follow, and recorded logits are read.
-        looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, found),
+        looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, values),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
-        found[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
-    return found
+        values[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
+    return values
 
 
 def _tokens(inputs: TaskInputs, role: str) -> bool:
@@ -213,9 +213,9 @@ def _recording(inputs: TaskInputs, signal: Signal) -> list[Any]:
     ]
 
 
-def _student(inputs: TaskInputs, found: Mapping[str, Any]) -> Any:
+def _student(inputs: TaskInputs, values: Mapping[str, Any]) -> Any:
     if isinstance(inputs.student, StudentFromTeacher):
-        return found[STUDENT]
+        return values[STUDENT]
     return factory_identity(inputs.student)
 
 

@@ -64,9 +64,9 @@ class CachedOutputs:
 
     def with_chunks(self, chunks: Iterable[Block]) -> CachedOutputs:
         """The same rows with other arrays of the same values; none at all leaves the offsets."""
-        found = list(chunks)
+        blocks = list(chunks)
         parts = {
-            name: part.with_chunks(tuple(block[k] for block in found))
+            name: part.with_chunks(tuple(block[k] for block in blocks))
             for k, (name, part) in enumerate(self.parts.items())
         }
         return replace(self, parts=parts)
@@ -89,19 +89,19 @@ class CachedOutputs:
 
     def stored(self) -> Mapping[str, int]:
         """Bytes by kind of signal."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for kind, part in zip(self.kinds(), self.parts.values(), strict=True):
-            found[kind] = found.get(kind, 0) + part.nbytes()
-        return found
+            sizes[kind] = sizes.get(kind, 0) + part.nbytes()
+        return sizes
 
     def error(self) -> Mapping[str, float]:
         """Relative error of what is kept against float32 (root mean square), by kind of signal."""
-        found: dict[str, tuple[float, float]] = {}
+        errors: dict[str, tuple[float, float]] = {}
         for name, (error, size) in self.rounding.items():
             kind = name.partition("/")[0]
-            before = found.get(kind, (0.0, 0.0))
-            found[kind] = (before[0] + error, before[1] + size)
-        return {name: math.sqrt(e / size) if size else 0.0 for name, (e, size) in found.items()}
+            before = errors.get(kind, (0.0, 0.0))
+            errors[kind] = (before[0] + error, before[1] + size)
+        return {name: math.sqrt(e / size) if size else 0.0 for name, (e, size) in errors.items()}
 
     def gather(
         self,

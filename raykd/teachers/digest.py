@@ -94,15 +94,15 @@ def _code_digest(modules: frozenset[str]) -> str:
 
 def closure(modules: Collection[str]) -> frozenset[str]:
     """Modules and everything of raykd that they import, directly or not, but `NOT_DECISIVE`."""
-    found: set[str] = set()
+    reached: set[str] = set()
     left = list(modules)
     while left:
         name = left.pop()
-        if name in found or name in NOT_DECISIVE:
+        if name in reached or name in NOT_DECISIVE:
             continue
-        found.add(name)
+        reached.add(name)
         left += _code(name)[1]
-    return frozenset(found)
+    return frozenset(reached)
 
 
 @functools.cache
@@ -140,16 +140,16 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _imported(tree: ast.AST) -> list[str]:
-    found = []
+    names = []
     for node in _run(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
+            names.append(node.module)
             # A module may be imported by its name from its package.
-            found += [f"{node.module}.{a.name}" for a in node.names if node.module != "raykd"]
-            found += [f"raykd.{a.name}" for a in node.names if node.module == "raykd"]
-    return [name for name in found if name.split(".")[0] == "raykd" and _is_module(name)]
+            names += [f"{node.module}.{a.name}" for a in node.names if node.module != "raykd"]
+            names += [f"raykd.{a.name}" for a in node.names if node.module == "raykd"]
+    return [name for name in names if name.split(".")[0] == "raykd" and _is_module(name)]
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:

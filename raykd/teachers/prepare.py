@@ -266,7 +266,7 @@ def _teacher_texts(
     inputs: TaskInputs, model: nn.Module, progress: Progress
 ) -> dict[str, TokenizedDataset]:
     """The texts of the teacher for the train rows, where a method learns from them."""
-    rationale_generation, found = inputs.rationale_generation, {}
+    rationale_generation, by_name = inputs.rationale_generation, {}
 
     def made(
         rows: TokenizedDataset, name: str, most: int, teacher_rows: TokenizedDataset
@@ -280,18 +280,18 @@ def _teacher_texts(
         )  # fmt: skip
 
     if Generations() in inputs.output_spec and TEACHER_TEXT not in inputs.known.teacher_texts:
-        found[TEACHER_TEXT] = made(
+        by_name[TEACHER_TEXT] = made(
             inputs.student_splits["train"], TEACHER_TEXT, inputs.task.max_new_tokens,
             inputs.teacher_splits["train"],
         )  # fmt: skip
     if rationale_generation is not None and TEACHER_RATIONALES not in inputs.known.teacher_texts:
-        found[TEACHER_RATIONALES] = made(
+        by_name[TEACHER_RATIONALES] = made(
             rationale_generation.prompts,
             TEACHER_RATIONALES,
             rationale_generation.max_new_tokens,
             rationale_generation.teacher_prompts,
         )
-    return found
+    return by_name
 
 
 def _own_train(inputs: TaskInputs) -> TokenizedDataset:

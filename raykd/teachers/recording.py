@@ -76,14 +76,14 @@ class Recording:
         count = len(self.encoded)
         sizes = np.zeros(count, np.int64) if self.row_bytes is None else self.row_bytes
         ends = np.cumsum(sizes)
-        found, begin = [], 0
+        blocks, begin = [], 0
         while begin < count:
             before = ends[begin] - sizes[begin]
             fits = int(np.searchsorted(ends, before + BLOCK_BYTES, side="right"))
             end = min(max(fits, begin + 1), begin + BLOCK_ROWS, count)
-            found.append(np.arange(begin, end))
+            blocks.append(np.arange(begin, end))
             begin = end
-        return tuple(found)
+        return tuple(blocks)
 
     def run(
         self,
@@ -130,12 +130,12 @@ def record(
     progress: Callable[[int], None] = lambda done: None,
 ) -> CachedOutputs:
     """Record every block here; see `Recording.run`."""
-    found: list[CachedOutputs] = []
+    parts: list[CachedOutputs] = []
     before = 0
     for rows in recording.blocks():
-        found.append(recording.run(model, rows, device, after(before, progress)))
+        parts.append(recording.run(model, rows, device, after(before, progress)))
         before += len(rows)
-    return joined(found)
+    return joined(parts)
 
 
 def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -253,12 +253,12 @@ class _Block:
         self, signal: VocabularyScores, places: Array, sizes: RowSizes, scores: LazyLogits
     ) -> None:
         scores = scores.first(self._recording.vocabulary or scores.vocabulary)
-        found, mass = signal.cache.keep(scores, self._generator(scores.states.device))
+        arrays, mass = signal.cache.keep(scores, self._generator(scores.states.device))
         self._mass += mass
         self._tokens += len(scores)
         assert sizes.labelled is not None
         ends = np.cumsum(sizes.labelled)[:-1]
-        for name, values in found.items():
+        for name, values in arrays.items():
             if values.is_floating_point():
                 states = name in signal.cache.states
                 dtype = self._recording.dtype if states else "fp16"
@@ -340,11 +340,11 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    found: list[Array | None] = field(default_factory=list)
+    rows: list[Array | None] = field(default_factory=list)
 
     def put(self, places: Array, arrays: Iterable[Array]) -> None:
         for place, array in zip(places, arrays, strict=True):
-            self.found[place] = array.copy()
+            self.rows[place] = array.copy()
 
     def done(self) -> Ragged:
-        return one_chunk([array for array in self.found if array is not None])
+        return one_chunk([array for array in self.rows if array is not None])

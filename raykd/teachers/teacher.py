@@ -161,5 +161,5 @@ class OnlineTeacher(Teacher):
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
         with torch.no_grad():
-            found = forward(self._model, batch, output_spec=output_spec.cacheable)
-        return found if self._vocabulary is None else found.within(self._vocabulary)
+            outputs = forward(self._model, batch, output_spec=output_spec.cacheable)
+        return outputs if self._vocabulary is None else outputs.within(self._vocabulary)

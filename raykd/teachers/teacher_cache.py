@@ -247,7 +247,7 @@ def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     whole: dict[str, object] = {
         **{cache_keys.SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
         **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
-        **{cache_keys.ANALYSES + name: found for name, found in made.analysis_results.items()},
+        **{cache_keys.ANALYSES + name: result for name, result in made.analysis_results.items()},
         cache_keys.STUDENT: made.student,
         cache_keys.PRECISION_ERROR: dict(made.precision_error) or None,
     }
@@ -261,16 +261,16 @@ def _new_signals(
     block: Callable[[int], Block] | None,
 ) -> dict[str, tuple[CachedSignal, Sequence[Array]]]:
     """Recorded signals of what was made, by name, with their blocks."""
-    found: dict[str, tuple[CachedSignal, Sequence[Array]]] = {}
+    signals: dict[str, tuple[CachedSignal, Sequence[Array]]] = {}
     if made.cached_outputs is not None:
         blocks = inputs.recording("train", inputs.train_output_spec()).blocks()
         for name, signal in split_signals(made.cached_outputs, block).items():
-            found[cache_keys.RECORDED + name] = (signal, blocks)
+            signals[cache_keys.RECORDED + name] = (signal, blocks)
     if made.test_outputs is not None:
         blocks = inputs.recording("test", TEST_OUTPUT_SPEC).blocks()
         for name, signal in split_signals(made.test_outputs).items():
-            found[cache_keys.TEST_OUTPUTS + name] = (signal, blocks)
-    return {name: pair for name, pair in found.items() if name in missing}
+            signals[cache_keys.TEST_OUTPUTS + name] = (signal, blocks)
+    return {name: pair for name, pair in signals.items() if name in missing}
 
 
 def describe_missing(cache: TeacherCache, task: str, keys: CacheKeys, lookup: CacheLookup) -> str:

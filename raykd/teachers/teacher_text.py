@@ -81,12 +81,12 @@ class TeacherTextSettings:
             return [row[: max_generated(len(p), own)] for p, row in zip(prompts, said, strict=True)]
         ended = [len(row) > 0 and row[-1] == self.tokens.end for row in said]
         texts = self.tokens.decode([row.tolist() for row in said])
-        found = following(prompts, texts, self.student_tokens, joined=joined)
+        responses = following(prompts, texts, self.student_tokens, joined=joined)
         end = np.asarray([self.student_tokens.end], np.int64)
         # A text of which nothing is left is one that ends at once.
         return [
             np.concatenate([ids, end]) if over or not len(ids) else ids
-            for ids, over in zip(found, ended, strict=True)
+            for ids, over in zip(responses, ended, strict=True)
         ]
 
 
@@ -117,9 +117,10 @@ def with_teacher_text(
     lengths = np.asarray([len(prompt) for prompt in read])
     said: dict[int, Array] = {}
     for some in batches_by_length(lengths, batch_size):
-        found = generate(model, [read[k] for k in some], generation).cpu().numpy()
+        generated = generate(model, [read[k] for k in some], generation).cpu().numpy()
         said |= {
-            k: _with_end(row, generation.end) for k, row in zip(some.tolist(), found, strict=True)
+            k: _with_end(row, generation.end)
+            for k, row in zip(some.tolist(), generated, strict=True)
         }
         progress(len(said))
     prompts = [rows.prompt(row) for row in range(len(rows))]

@@ -145,17 +145,17 @@ def analyse(
     progress: Callable[[int], None],
 ) -> dict[str, AnalysisResult]:
     """The results of all analyses, by name; the teacher is left frozen."""
-    found: dict[str, AnalysisResult] = {}
+    results: dict[str, AnalysisResult] = {}
     for number, analysis in enumerate(teacher_analyses):
         progress(number)
         began = time.monotonic()
         seed_everything(derive_seed(0, analysis_name(analysis)))
         arrays = {name: np.array(a) for name, a in analysis.analyse(context).items()}
-        found[analysis_name(analysis)] = AnalysisResult(
+        results[analysis_name(analysis)] = AnalysisResult(
             arrays=arrays, seconds=time.monotonic() - began
         )
     progress(len(teacher_analyses))
-    return found
+    return results
 
 
 def build_variant(

@@ -51,10 +51,10 @@ def predict(
     shape = task.task_kind.shape(task.num_labels, longest)
     logits = torch.zeros(len(encoded), *shape, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
-        found = [
+        predictions = [
             (rows, forward(model, batch, subnet=subnet).logits.float()) for batch, rows in batches
         ]
-        for rows, values in found:
+        for rows, values in predictions:
             # Spans are as long as their batch, which may be padded by some context padding.
             long = min(values.shape[-1], logits.shape[-1])
             logits[torch.from_numpy(rows).to(setup.world.device), ..., :long] = values[..., :long]
@@ -99,12 +99,12 @@ def _score(
     texts: bool,
 ) -> Mapping[str, float]:
     if task.tally_size:
-        found = task.tallied(_tallied(model, task, encoded, setup, subnet))
+        scores = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
             said = texts_of(model, task, encoded, setup)
             assert encoded.references is not None
-            found = {**found, **task.score_texts(said, encoded.references)}
-        return _checked(found, len(encoded))
+            scores = {**scores, **task.score_texts(said, encoded.references)}
+        return _checked(scores, len(encoded))
     logits = _finite_logits(model, task, encoded, setup, subnet)
     return _checked(task.score(logits, encoded), len(encoded))
 
@@ -140,27 +140,27 @@ def score_by_row(
     """
     if not task.tally_size:
         logits = _finite_logits(model, task, encoded, setup, None)
-        found = task.score(logits, encoded)
-        outcomes = task.row_outcomes(metric, logits, encoded) if metric in found else None
-        return _by_row(found, outcomes, len(encoded))
+        scores = task.score(logits, encoded)
+        outcomes = task.row_outcomes(metric, logits, encoded) if metric in scores else None
+        return _by_row(scores, outcomes, len(encoded))
     by_row = torch.zeros(
         len(encoded), task.tally_size, dtype=torch.float64, device=setup.world.device
     )
     total = _tallied(model, task, encoded, setup, None, by_row)
-    found = task.tallied(total)
-    outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in found else None
+    scores = task.tallied(total)
+    outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in scores else None
     if task.text_metrics:
         said = texts_of(model, task, encoded, setup)
         assert encoded.references is not None
-        found = {**found, **task.score_texts(said, encoded.references)}
+        scores = {**scores, **task.score_texts(said, encoded.references)}
         if metric in task.text_metrics:
             outcomes = task.text_outcomes(metric, said, encoded.references)
-    return _by_row(found, outcomes, len(encoded))
+    return _by_row(scores, outcomes, len(encoded))
 
 
-def _by_row(found: Mapping[str, float], outcomes: Array | None, rows: int) -> Scored:
+def _by_row(scores: Mapping[str, float], outcomes: Array | None, rows: int) -> Scored:
     kept = None if outcomes is None else outcomes.astype(np.float32)
-    return Scored(_checked(found, rows), kept)
+    return Scored(_checked(scores, rows), kept)
 
 
 def _left_out(task: Task, metric: str, total: Array, by_row: Array) -> Array | None:

@@ -298,31 +298,31 @@ class _Training:
     def _resume(self) -> None:
         """Resume from a saved state if there is one."""
         path = self.job.state_path
-        found: checkpoint.TrainState | RaykdError | None = None
+        state: checkpoint.TrainState | RaykdError | None = None
         if path is not None and self.world.rank == 0 and path.exists():
             try:
-                found = checkpoint.load(path)
+                state = checkpoint.load(path)
             except SetupError as exc:
-                found = exc
-        found = self.world.broadcast(found)
-        if found is None:
+                state = exc
+        state = self.world.broadcast(state)
+        if state is None:
             return
-        if isinstance(found, RaykdError):
-            raise found
-        if found.identity != self._identity():
+        if isinstance(state, RaykdError):
+            raise state
+        if state.identity != self._identity():
             raise SetupError(
                 f"'{path}' holds the state of a training with other settings, seed or rows",
                 hint="delete it; the training then begins anew",
             )
-        checkpoint.restore_weights(found, self.module)
-        self.optimizer.restore(found.moments)
-        self.step = found.step
-        self.micro_batches.go_on_with(found.micro_batch)
-        self.history = list(found.history)
-        self.began = time.monotonic() - found.seconds
-        if len(found.random) == self.world.size:
-            restore_random(found.random[self.world.rank], self.world.device)
-            self.job.method.load_state_dict(found.methods[self.world.rank])
+        checkpoint.restore_weights(state, self.module)
+        self.optimizer.restore(state.moments)
+        self.step = state.step
+        self.micro_batches.go_on_with(state.micro_batch)
+        self.history = list(state.history)
+        self.began = time.monotonic() - state.seconds
+        if len(state.random) == self.world.size:
+            restore_random(state.random[self.world.rank], self.world.device)
+            self.job.method.load_state_dict(state.methods[self.world.rank])
         else:
             # Made by another number of ranks: neither the generators nor what each rank's method
             # remembers can go on; a fixed seed can.

@@ -119,13 +119,13 @@ class Optimizer:
 
     def moments(self) -> dict[int, dict[str, Tensor]]:
         """What it remembers of each parameter, by its number."""
-        found: dict[int, dict[str, Tensor]] = {}
+        states: dict[int, dict[str, Tensor]] = {}
         begin = 0
         for part in self.parts:
             state = part.state_dict()["state"]
-            found |= {begin + number: dict(own) for number, own in state.items()}
+            states |= {begin + number: dict(own) for number, own in state.items()}
             begin += _size(part)
-        return found
+        return states
 
     def restore(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Go on from what `moments` gave."""
@@ -190,15 +190,15 @@ def _muon(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimi
     trained = [p for p in module.parameters() if p.requires_grad]
     matrices = [p for p in trained if id(p) in inner]
     rest = [p for p in trained if id(p) not in inner]
-    found: list[torch.optim.Optimizer] = []
+    optimizers: list[torch.optim.Optimizer] = []
     if matrices:
-        found.append(
+        optimizers.append(
             torch.optim.Muon(
                 matrices, lr=settings.lr, weight_decay=settings.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
         )  # fmt: skip
-    return [*found, _adamw_of(rest, settings)] if rest else found
+    return [*optimizers, _adamw_of(rest, settings)] if rest else optimizers
 
 
 def _inner_matrices(module: nn.Module) -> Iterator[nn.Parameter]:

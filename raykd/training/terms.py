@@ -101,9 +101,9 @@ def totals(step: StepTerms, world: DistributedContext) -> Totals:
     places = sorted(range(len(step.names)), key=lambda k: step.names[k])
     sent = step.counts.new_zeros(MOST_TERMS + 1)
     sent[: len(places)] = step.counts[places]
-    found = world.sum(sent)
+    sums = world.sum(sent)
     counts = torch.empty_like(step.counts)
-    counts[places] = found[: len(places)]
+    counts[places] = sums[: len(places)]
     return Totals(counts, none)
 
 
@@ -271,12 +271,12 @@ class LossTracker:
         alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
         for row, (step, _, _) in enumerate(self._pending):
             alike.setdefault((step.names, step.num_metrics), []).append(row)
-        for (found, num_metrics), rows in alike.items():
-            columns = torch.tensor([names.index(name) for name in found], dtype=torch.long)
+        for (names_of_terms, num_metrics), rows in alike.items():
+            columns = torch.tensor([names.index(name) for name in names_of_terms], dtype=torch.long)
             places = (torch.tensor(rows)[:, None], columns)
             there = tuple(place.to(values.device) for place in places)
             table[there] = torch.stack([self._pending[row][2] for row in rows])
             counts = torch.stack([self._pending[row][1].counts for row in rows])
             counted[there] = counts > 0
-            minimised[places[0], columns[: len(found) - num_metrics]] = True
+            minimised[places[0], columns[: len(names_of_terms) - num_metrics]] = True
         return table, counted, minimised

@@ -67,17 +67,17 @@ def log_likelihoods(
     Returns:
         float64 ``[N]``, on every rank.
     """
-    found = torch.zeros(len(encoded), dtype=torch.float64, device=setup.world.device)
+    sums = torch.zeros(len(encoded), dtype=torch.float64, device=setup.world.device)
     with inference_batches(model, encoded, setup) as batches:
         for batch, _ in batches:
             labels = batch.label_ids
             rows = moved(batch.index, batch.labels.device)[batch.labelled // batch.labels.shape[1]]
             for logits, at in forward(model, batch).chunks():
                 likely = -F.cross_entropy(logits.float(), labels[at], reduction="none")
-                found.index_add_(0, rows[at], likely.double())
+                sums.index_add_(0, rows[at], likely.double())
     # A row is non-zero on one rank only, so the sum is exact.
-    setup.world.sum(found)
-    array: Array = found.cpu().numpy()
+    setup.world.sum(sums)
+    array: Array = sums.cpu().numpy()
     return array
 
 
@@ -103,10 +103,10 @@ def _generated(
     own: dict[int, Array] = {}
     with inference_pass(model, setup):
         for rows in batches[setup.world.rank :: setup.world.size]:
-            found = until_end(
+            texts = until_end(
                 generate(model, [prompts[row] for row in rows], generation), generation.end
             )
-            own |= dict(zip(rows.tolist(), found, strict=True))
+            own |= dict(zip(rows.tolist(), texts, strict=True))
     every: dict[int, Array] = {}
     for of_rank in setup.world.gather(own):
         every |= of_rank

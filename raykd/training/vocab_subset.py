@@ -64,9 +64,9 @@ class VocabSubset:
         embedding = _word_embedding(model)
         if embedding is None or data is None:
             return
-        found = [np.unique(encoded.input_ids) for encoded in data]
-        found.append(np.fromiter(special, np.int64))
-        used = torch.from_numpy(np.unique(np.concatenate(found)).astype(np.int64))
+        used_ids = [np.unique(encoded.input_ids) for encoded in data]
+        used_ids.append(np.fromiter(special, np.int64))
+        used = torch.from_numpy(np.unique(np.concatenate(used_ids)).astype(np.int64))
         if len(used) > MAX_SHARE * embedding.num_embeddings:
             return
         self._used = used.to(embedding.weight.device)
@@ -91,8 +91,8 @@ class VocabSubset:
 def _word_embedding(model: nn.Module) -> nn.Embedding | None:
     """The embedding of token ids, None where it cannot be replaced."""
     find: Any = getattr(model, "get_input_embeddings", None)
-    found = find() if find is not None else None
-    if type(found) is not nn.Embedding or not found.weight.requires_grad:
+    embedding = find() if find is not None else None
+    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
         return None
-    owners = [m for m in model.modules() for p in m._parameters.values() if p is found.weight]
-    return found if len(owners) == 1 else None
+    owners = [m for m in model.modules() for p in m._parameters.values() if p is embedding.weight]
+    return embedding if len(owners) == 1 else None

@@ -120,11 +120,11 @@ def _read_by(method: Method[object], prepared: PreparedTask) -> Mapping[str, Tok
         splits["train"] = splits[TEACHER_TEXT]
     if not method.view:
         return splits
-    found = {}
+    by_role = {}
     for role, plain in splits.items():
         read = plain.views.get(method.view, plain)
-        found[role] = replace(read, views={**read.views, PLAIN: plain})
-    return found
+        by_role[role] = replace(read, views={**read.views, PLAIN: plain})
+    return by_role
 
 
 Derive = Callable[[TeacherVariant, OutputSpec], Teacher]
@@ -172,9 +172,11 @@ class _Student:
         if self._plan is None:
             return
         given = {name: value for name, value in config.train.items() if name.startswith(LORA)}
-        found = params.build(LoraSettings, given)
+        lora_settings = params.build(LoraSettings, given)
         self._sizes = lora.LoraSizes(
-            rank=found.lora_rank, alpha=found.lora_alpha, dropout=found.lora_dropout
+            rank=lora_settings.lora_rank,
+            alpha=lora_settings.lora_alpha,
+            dropout=lora_settings.lora_dropout,
         )
         seed = derive_seed(config.seed, "adapter")
         lora.attach(self.model, self._plan, self._sizes, seed, settings.dropout)

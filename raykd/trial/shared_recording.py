@@ -69,9 +69,9 @@ class OpenRecording:
         if state != MINE:
             return bool(state == READY)
         try:
-            found = self.recording.run(self.model, self.rows[number], self.device)
-            (block,) = found.chunks()
-            about = (found.with_chunks(()), StoredBlock.of(None, block))
+            outputs = self.recording.run(self.model, self.rows[number], self.device)
+            (block,) = outputs.chunks()
+            about = (outputs.with_chunks(()), StoredBlock.of(None, block))
             answer(coordinator.put.remote(f"{self._name(number)}/about", about))
             answer(coordinator.put.remote(self._name(number), block))
         except BaseException:
@@ -158,9 +158,9 @@ class SharedRecorder:
                     done += len(here.rows[number])
                     progress(done)
             wait_s = WAIT_S  # what is left is being made by others
-        found = [here.read_block(self._coordinator, number) for number in range(len(here.rows))]
-        self.blocks = tuple(stored for stored, _ in found)
-        return joined([piece for _, piece in found])
+        pairs = [here.read_block(self._coordinator, number) for number in range(len(here.rows))]
+        self.blocks = tuple(stored for stored, _ in pairs)
+        return joined([piece for _, piece in pairs])
 
     def _ask_for_help(self, factory: ModelFactory, count: int) -> None:
         """Submit a job for each block but the first; late jobs find their block done."""

@@ -33,12 +33,12 @@ class StoredArrays(Mapping[str, Array]):
     def __init__(self, ref: Any, names: tuple[str, ...]) -> None:
         self._ref = ref
         self._names = names
-        self._found: Mapping[str, Array] | None = None
+        self._arrays: Mapping[str, Array] | None = None
 
     def __getitem__(self, name: str) -> Array:
-        if self._found is None:
-            self._found = ray.get(self._ref)
-        return self._found[name]
+        if self._arrays is None:
+            self._arrays = ray.get(self._ref)
+        return self._arrays[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -234,8 +234,8 @@ class SlotWorker:
         object_store.verify(handle, prepared)
 
         def on_evaluation(evaluation: Evaluation) -> bool:
-            found = dataclasses.asdict(evaluation)
-            return push({"kind": "evaluation", "evaluation": found}) == STOP
+            fields = dataclasses.asdict(evaluation)
+            return push({"kind": "evaluation", "evaluation": fields}) == STOP
 
         outcome = run_trial(
             _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),

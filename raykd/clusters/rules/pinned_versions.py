@@ -12,18 +12,20 @@ from raykd.errors import Problem
 
 def _check(cluster: ClusterFile) -> Iterator[Problem]:
     installed = list(requirements(cluster))
-    for found in installed:
-        if not found.version:
-            message = f"the version of {found.name} is left open: {found.written}"
-            hint = f"{found.name}==VERSION; workers that join later would get another one"
-            yield cluster.document.problem(found.place, message, hint)
+    for requirement in installed:
+        if not requirement.version:
+            message = f"the version of {requirement.name} is left open: {requirement.written}"
+            hint = f"{requirement.name}==VERSION; workers that join later would get another one"
+            yield cluster.document.problem(requirement.place, message, hint)
     for image in images(cluster):
         if not image.is_pinned:
             message = f"the image may be another one tomorrow: {image.written}"
             yield cluster.document.problem(image.place, message, "name a version, or a digest")
     for node in cluster.node_types():
         yield from _machine_image(cluster, node)
-    if not any(found.name == "raykd" for found in installed) and not any(images(cluster)):
+    if not any(requirement.name == "raykd" for requirement in installed) and not any(
+        images(cluster)
+    ):
         message = "nothing here installs raykd on the machines"
         hint = "leave it so if their image has it; else see setup_commands of cluster/aws.yaml"
         yield cluster.document.problem(("setup_commands",), message, hint, "warning")

@@ -58,17 +58,17 @@ class TaskKind(ABC):
             batch: The labels.
         """
 
-    def logits(self, found: Any, batch: Batch) -> Tensor:
+    def logits(self, model_output: Any, batch: Batch) -> Tensor:
         """The logits of a batch, from the output of a model with a head for this kind.
 
         Where they are scores of a vocabulary they are not read from a head, but formed for the
         tokens with a label only, see `raykd.models.forward`.
 
         Args:
-            found: A ``ModelOutput`` of Transformers.
+            model_output: A ``ModelOutput`` of Transformers.
             batch: What was read.
         """
-        logits: Tensor = found.logits
+        logits: Tensor = model_output.logits
         return logits
 
     def shape(self, num_labels: int, longest: int) -> tuple[int, ...]:

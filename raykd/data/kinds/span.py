@@ -24,9 +24,9 @@ class Span(TaskKind):
         """Mean cross-entropy of the first and the last token."""
         return F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten())
 
-    def logits(self, found: Any, batch: Batch) -> Tensor:
+    def logits(self, model_output: Any, batch: Batch) -> Tensor:
         """Scores of each position to be the first and the last of the span."""
-        both = torch.stack([found.start_logits, found.end_logits], dim=1)
+        both = torch.stack([model_output.start_logits, model_output.end_logits], dim=1)
         return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)
 
     def shape(self, num_labels: int, longest: int) -> tuple[int, ...]:

@@ -18,9 +18,9 @@ class TokenClassification(TokenKind):
     outputs = "class logits of words"
     has_class_names = True
 
-    def logits(self, found: Any, batch: Batch) -> Tensor:
+    def logits(self, model_output: Any, batch: Batch) -> Tensor:
         """Those of the tokens that have a label, row by row."""
-        logits: Tensor = found.logits
+        logits: Tensor = model_output.logits
         return batch.at_labels(logits)
 
 

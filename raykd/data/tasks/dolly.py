@@ -48,16 +48,16 @@ def _either(table: Table, name: str, other: str) -> str:
 
 def _accepted(table: Table, name: str) -> list[tuple[str, ...]]:
     """The accepted responses of every row: one text, or a list of them."""
-    found = []
+    accepted_by_row = []
     faults = Faults(table.origin)
     for row, value in enumerate(table.column(name)):
         accepted = tuple(value) if isinstance(value, list | tuple) else (value,)
         if not accepted or not all(isinstance(text, str) for text in accepted):
             what = f"column '{name}' holds {shown(value)}, expected a text or a list of texts"
             faults.add("rows have no response in words", table.place(row), what, REPAIR)
-        found.append(accepted)
+        accepted_by_row.append(accepted)
     faults.check()
-    return found
+    return accepted_by_row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ class Dolly(GenerationTask):
 
     def reader(self, settings: DataSettings) -> Reader:
         """The hub has one set of rows only."""
-        found = super().reader(settings)
-        return found if settings.root is not None else FirstRows(own=found, split="train")
+        reader = super().reader(settings)
+        return reader if settings.root is not None else FirstRows(own=reader, split="train")
 
     def in_folder(self, root: Path) -> Reader | None:
         """Files of splits or ``raw.jsonl`` alone, and the evaluation sets beside them."""

@@ -94,8 +94,8 @@ class SpanTask(FileTask):
 
     def _values(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, list[float]]:
         assert encoded.references is not None
-        found = best_spans(logits, encoded, n_best=self.n_best, longest=self.longest)
-        return answer_values(found, encoded.references.answers)
+        texts = best_spans(logits, encoded, n_best=self.n_best, longest=self.longest)
+        return answer_values(texts, encoded.references.answers)
 
     def in_folder(self, root: Path) -> Reader | None:
         """The authors' JSON files where they are, else Parquet files."""
@@ -120,24 +120,26 @@ class JsonReader:
         if split not in self.splits():
             raise no_split(split, str(self.folder), self.splits())
         path = self.folder / FILES[split]
-        found: dict[str, list[Any]] = {"question": [], "context": [], "answers": []}
+        read_columns: dict[str, list[Any]] = {"question": [], "context": [], "answers": []}
         try:
             for article in read_json(path)["data"]:
                 for paragraph in article["paragraphs"]:
                     for asked in paragraph["qas"]:
-                        found["question"].append(asked["question"])
-                        found["context"].append(paragraph["context"])
-                        found["answers"].append({k: [a[k] for a in asked["answers"]] for k in KEYS})
+                        read_columns["question"].append(asked["question"])
+                        read_columns["context"].append(paragraph["context"])
+                        read_columns["answers"].append(
+                            {k: [a[k] for a in asked["answers"]] for k in KEYS}
+                        )
         except (KeyError, TypeError) as exc:
             raise DataError(
                 f"{path} is not a file of SQuAD 1.1: {type(exc).__name__}: {exc}"
             ) from exc
-        return Table(columns=found, origin=str(path))
+        return Table(columns=read_columns, origin=str(path))
 
 
 def _answers(table: Table) -> list[list[tuple[str, int]]]:
     """Texts and starts of the accepted answers of every question."""
-    found = []
+    rows = []
     faults = Faults(table.origin)
     for row, value in enumerate(table.column("answers")):
         texts, starts = [value.get(key) for key in KEYS] if isinstance(value, dict) else (0, 0)
@@ -153,9 +155,9 @@ def _answers(table: Table) -> list[list[tuple[str, int]]]:
             )
             hint = "unlabelled splits cannot be used; questions without answer are SQuAD 2"
             faults.add("rows have no answer", table.place(row), what, hint)
-        found.append(pairs)
+        rows.append(pairs)
     faults.check()
-    return found
+    return rows
 
 
 def _check(faults: Faults, place: str, context: str, answers: Sequence[tuple[str, int]]) -> None:

@@ -82,12 +82,14 @@ class Explained(GenerationTask):
     def _llm_outputs(self, table: Table) -> list[LLMOutput]:
         """The output of a language model for every row, with empty texts for what is missing."""
         parse = PARSERS[self.parser]
-        found = [parse(text) for text in columns.optional_texts(table, "llm_output")]
+        outputs = [parse(text) for text in columns.optional_texts(table, "llm_output")]
         for name, part in (("llm_rationale", "rationale"), ("llm_label", "label")):
             if name in table.columns:
                 own = [text.strip() for text in columns.spelled_out(table, name)]
-                found = [replace(was, **{part: text}) for was, text in zip(found, own, strict=True)]
-        return found
+                outputs = [
+                    replace(was, **{part: text}) for was, text in zip(outputs, own, strict=True)
+                ]
+        return outputs
 
 
 def _cqa(table: Table) -> Iterator[tuple[str, str]]:
@@ -160,13 +162,13 @@ class SeedReader:
         return self.folder / f"{self.name}_{split}.json"
 
     def _outputs(self, split: str) -> list[Any]:
-        found: list[Any] = []
+        outputs: list[Any] = []
         for path in sorted(self.folder.glob(f"llm/{split}_CoT_*.json"), key=_part):
             texts = read_json(path)
             if not isinstance(texts, list):
                 raise DataError(f"{path} holds {shown(texts)}, expected a list of outputs")
-            found += texts
-        return found
+            outputs += texts
+        return outputs
 
 
 def _part(path: Path) -> int:

@@ -27,5 +27,5 @@ def _task(name: str) -> MultipleChoiceLMTask:
     )
 
 
-_NAMES = (found.name for found in pkgutil.iter_modules(templates.__path__))
+_NAMES = (module.name for module in pkgutil.iter_modules(templates.__path__))
 TASK: Mapping[str, MultipleChoiceLMTask] = {name: _task(name) for name in _NAMES if name != "base"}

@@ -78,13 +78,13 @@ class PlainText(TokenTask):
 def _tokens(texts: tuple[str, ...], tokenizer: Any) -> Array:
     parts = []
     for begin in range(0, len(texts), ROWS_AT_ONCE):
-        found = tokenizer(
+        batch = tokenizer(
             list(texts[begin : begin + ROWS_AT_ONCE]),
             add_special_tokens=False,
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        parts += [np.asarray(ids, np.int64) for ids in found["input_ids"]]
+        parts += [np.asarray(ids, np.int64) for ids in batch["input_ids"]]
     return np.concatenate(parts)
 
 

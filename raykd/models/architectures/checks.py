@@ -97,10 +97,10 @@ def logits(model: Any) -> str:
     """Logits are those of the library."""
     batch = sample(model)
     with torch.no_grad():
-        found, whole = forward(model, batch).logits, plain_logits(model, batch)
+        chunked, whole = forward(model, batch).logits, plain_logits(model, batch)
     if task_kind(kind_of(vars(model.config))).labels_of == "token":
         whole = whole[batch.labels != NO_LABEL]
-    if not near(found, whole):
+    if not near(chunked, whole):
         return (
             "its logits are not what its output layer gives for the hidden states that it reads "
             "(they are changed after it, or formed of more than the token's own state)"
@@ -113,14 +113,14 @@ def padding(model: Any) -> str:
     batch = sample(model)
     alone = second_row(batch)
     with torch.no_grad():
-        found, want = forward(model, batch).logits, forward(model, alone).logits
+        padded, want = forward(model, batch).logits, forward(model, alone).logits
     if task_kind(kind_of(vars(model.config))).labels_of == "token":
-        found = found[-len(want) :]
-    elif found.dim() == 3:  # begins and ends of spans
-        found = found[1:, :, : LENGTHS[1]]
+        padded = padded[-len(want) :]
+    elif padded.dim() == 3:  # begins and ends of spans
+        padded = padded[1:, :, : LENGTHS[1]]
     else:
-        found = found[1:]
-    if not near(found, want):
+        padded = padded[1:]
+    if not near(padded, want):
         return "its logits of a row depend on how far the row is padded"
     return ""
 
@@ -183,16 +183,16 @@ def states(model: Any) -> str:
 @contextmanager
 def _inputs_of_blocks(model: Any) -> Iterator[list[Tensor]]:
     """What every block reads, in order; nothing where there is no list of blocks."""
-    found: list[Tensor] = []
+    inputs: list[Tensor] = []
 
     def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        found.append(args[0] if args else kwargs["hidden_states"])
+        inputs.append(args[0] if args else kwargs["hidden_states"])
 
     with ExitStack() as hooks:
         for block in _blocks(model):
             hook = block.register_forward_pre_hook(keep, with_kwargs=True)
             hooks.callback(hook.remove)
-        yield found
+        yield inputs
 
 
 def _blocks(model: Any) -> list[Any]:
@@ -227,11 +227,11 @@ def maps(model: Any) -> str:
         with torch.no_grad():
             want = forward(model, batch).logits
             out = forward(other, batch, output_spec=attention_maps(range(count)))
-            found = [out.attention(block) for block in range(count)]
+            attention = [out.attention(block) for block in range(count)]
     except (ValueError, TypeError, IndexError, AttributeError, RuntimeError, KeyError) as exc:
         return f"asking for them fails ({type(exc).__name__})"
     length = batch.input_ids.shape[1]
-    for block, values in enumerate(found):
+    for block, values in enumerate(attention):
         if values is None or values.shape != (2, heads, length, length):
             got = "none" if values is None else f"{list(values.shape)}"
             return f"block {block} gives {got} where {heads} heads give [2, {heads}, L, L]"
@@ -255,14 +255,14 @@ def layers(model: Any) -> str:
         try:
             student = restore(select_layers(state, kept, keep_head=True)).eval()
             with torch.no_grad():
-                found = plain_logits(student, batch)
+                passed_over = plain_logits(student, batch)
                 with _passed_over(model, {*range(count)} - {*kept}) as passed:
                     want = plain_logits(model, batch)
         except (RaykdError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as exc:
             return f"a model of some of its blocks fails ({type(exc).__name__}: {exc})"
         if len(passed) < count - len(kept):
             return "its blocks run in a way that cannot be checked"
-        if not near(found, want):
+        if not near(passed_over, want):
             return "its blocks compute something that depends on their number"
     return ""
 
@@ -270,10 +270,10 @@ def layers(model: Any) -> str:
 @contextmanager
 def _passed_over(model: Any, numbers: set[int]) -> Iterator[list[Any]]:
     """Let some blocks give what they read; yields those that did."""
-    found: list[Any] = []
+    modules: list[Any] = []
 
     def passed(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        found.append(module)
+        modules.append(module)
         read = args[0] if args else kwargs["hidden_states"]
         if isinstance(output, Mapping):
             return {**output, next(iter(output)): read}
@@ -283,4 +283,4 @@ def _passed_over(model: Any, numbers: set[int]) -> Iterator[list[Any]]:
         for number, block in enumerate(_blocks(model)):
             if number in numbers:
                 hooks.callback(block.register_forward_hook(passed, with_kwargs=True).remove)
-        yield found
+        yield modules

@@ -33,14 +33,14 @@ def config_class(model_type: str) -> Any:  # a PreTrainedConfig subclass
 
     if not is_known(model_type):
         raise unknown(model_type)
-    found = CONFIG_MAPPING[model_type]
-    if parts := getattr(found, "sub_configs", None):
+    config = CONFIG_MAPPING[model_type]
+    if parts := getattr(config, "sub_configs", None):
         raise SpecError(
             f"a {model_type} is made of several models ({', '.join(parts)}), raykd reads language "
             "models only",
             hint="save its language model alone, with the model_type of that part",
         )
-    return found
+    return config
 
 
 @functools.cache
@@ -51,12 +51,12 @@ def heads(model_type: str) -> tuple[str, ...]:
     encoder: it sees the tokens after each, and the library's decoder of it is another model. Heads
     on a body that is called differently (spans of a Llama) are left out: no weights fit both.
     """
-    found = {kind for kind in KINDS if model_type in _names(kind)}
-    if "seq2seq" in found:
+    kinds = {kind for kind in KINDS if model_type in _names(kind)}
+    if "seq2seq" in kinds:
         return ("seq2seq",)
-    if "masked_lm" in found:
-        found &= {*ENCODER_KINDS}
-    ordered = [kind for kind in KINDS if kind in found]
+    if "masked_lm" in kinds:
+        kinds &= {*ENCODER_KINDS}
+    ordered = [kind for kind in KINDS if kind in kinds]
     body = {kind: head_class(model_type, kind).base_model_prefix for kind in ordered}
     return tuple(kind for kind in ordered if body[kind] == body[ordered[-1]])
 
@@ -66,8 +66,8 @@ def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
     from transformers.models.auto import modeling_auto
 
     table: Any = getattr(modeling_auto, task_kind(kind).auto_mapping)
-    found = table[config_class(model_type)]
-    return found[0] if isinstance(found, tuple) else found
+    classes = table[config_class(model_type)]
+    return classes[0] if isinstance(classes, tuple) else classes
 
 
 def unknown(model_type: str) -> SpecError:

@@ -117,13 +117,13 @@ def _part(name: str) -> str:
 
 def _blocks(model: Any, count: int) -> str:
     """Prefix of the outermost lists with as many parts as there are blocks, if it is one."""
-    found = {
+    lists = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == count
     }
-    outer = [n for n in found if not any(n.startswith(other + ".") for other in found)]
-    sizes = {n: sum(p.numel() for p in found[n].parameters()) for n in outer}
+    outer = [n for n in lists if not any(n.startswith(other + ".") for other in lists)]
+    sizes = {n: sum(p.numel() for p in lists[n].parameters()) for n in outer}
     whole = [n for n in outer if sizes[n] == max(sizes.values())]
     return whole[0] + "." if len(whole) == 1 and not model.config.is_encoder_decoder else ""
 
@@ -142,12 +142,12 @@ def _classifier(model: Any, base: str) -> str:
 def _position_padding(model: Any) -> int | None:
     """The padding of an embedding with as many rows as there are positions."""
     rows = getattr(model.config, "max_position_embeddings", None)
-    found = [
+    paddings = [
         module.padding_idx
         for module in model.modules()
         if isinstance(module, nn.Embedding) and module.num_embeddings == rows
     ]
-    return next((padding for padding in found if padding is not None), None)
+    return next((padding for padding in paddings if padding is not None), None)
 
 
 def _per_block(configured: Configured, kind: str) -> tuple[str, ...]:

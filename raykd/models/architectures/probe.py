@@ -55,14 +55,14 @@ def check(config: Any) -> Capabilities:
     """
     if family_of(config).is_checked:
         return Capabilities()
-    found = capabilities(config)
-    if found.refused:
+    result = capabilities(config)
+    if result.refused:
         raise SpecError(
-            f"a {config.model_type} cannot be used for {kind_of(vars(config))}: {found.refused}",
+            f"a {config.model_type} cannot be used for {kind_of(vars(config))}: {result.refused}",
             hint="choose a model of another family (raykd ls families); docs/reference/models.md "
             "says what was tried",
         )
-    return found
+    return result
 
 
 @functools.lru_cache(maxsize=64)
@@ -75,7 +75,7 @@ def _probed(plain: str, name: str) -> Capabilities:
         with torch.autocast("cpu", enabled=False), seeded_rng(0), torch.inference_mode(False):
             model = family.head_class(kind)(config).eval()
             _stir(model)
-            return _found(model)
+            return _examine(model)
     except RaykdError as exc:
         return Capabilities(refused=exc.message)
     except Exception as exc:  # whatever an architecture raises, it cannot be used
@@ -93,7 +93,7 @@ def _stir(model: Any) -> None:
                 weight.add_(0.05 * torch.randn_like(weight))
 
 
-def _found(model: Any) -> Capabilities:
+def _examine(model: Any) -> Capabilities:
     """What the checks say of a small model."""
     kind = task_kind(kind_of(vars(model.config)))
     needed = [checks.weights, checks.logits, checks.padding]

@@ -40,13 +40,15 @@ def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
         By size: those of `NAMES`, and ``dropout`` for all probabilities of a dropout.
     """
     declared = {field.name: field for field in dataclasses.fields(config_class)}
-    found = {size: tuple(n for n in names if n in declared) for size, names in NAMES.items()}
-    found["dropout"] = tuple(
+    names_by_size = {
+        size: tuple(n for n in names if n in declared) for size, names in NAMES.items()
+    }
+    names_by_size["dropout"] = tuple(
         name
         for name, field in declared.items()
         if _DROPOUT.search(name) and type(field.default) in (float, int)
     )
-    return {size: names for size, names in found.items() if names}
+    return {size: names for size, names in names_by_size.items() if names}
 
 
 def special_tokens(config_class: Any, vocabulary: int) -> dict[str, int]:

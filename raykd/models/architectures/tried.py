@@ -53,17 +53,17 @@ def config(name: str, kind: str) -> Any:
     )
 
 
-def entry(found: Capabilities) -> dict[str, Any]:
+def entry(result: Capabilities) -> dict[str, Any]:
     """What was found, as the table keeps it."""
-    return {"refused": found.refused, "lacks": dict(found.lacks)}
+    return {"refused": result.refused, "lacks": dict(result.lacks)}
 
 
 def write() -> None:
     """Try all of them, and write the table."""
-    found: dict[str, dict[str, Any]] = {}
+    table: dict[str, dict[str, Any]] = {}
     for name, kind in CASES:
-        found.setdefault(name, {})[kind] = entry(capabilities(config(name, kind)))
-    TRIED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        table.setdefault(name, {})[kind] = entry(capabilities(config(name, kind)))
+    TRIED.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

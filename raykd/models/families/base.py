@@ -286,8 +286,8 @@ class ModelFamily:
 
     def max_length(self, config: Any) -> int:
         """Most tokens of a row; there is no end to it where positions are relative."""
-        found = self.positions(config)
-        return sys.maxsize if found is None else found
+        positions = self.positions(config)
+        return sys.maxsize if positions is None else positions
 
     def _unused(self, pad: int | None) -> int:
         """Positions that no token has: where they count from the padding token, those up to it."""

@@ -211,8 +211,8 @@ class Signal(ABC):
             wide: Whether rounded signals take four bytes a number instead of two.
         """
         each = 2 if self.is_rounded and not wide else 4
-        found: Array = self.numbers(rows, sizes) * each
-        return found
+        size: Array = self.numbers(rows, sizes) * each
+        return size
 
     def rows(self, out: Outputs, mask: Tensor, sizes: RowSizes) -> Sequence[Tensor]:
         """What is kept of each row of a batch, before it is rounded.

@@ -123,10 +123,10 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
 
 def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
     """What is said beside arms: the best one, or those that no other one is ahead of."""
-    found = verdict(result, task)
-    if found.decided:
-        return {found.leader: "best"}
-    return dict.fromkeys(found.leading, "ahead") if len(found.leading) < count else {}
+    outcome = verdict(result, task)
+    if outcome.decided:
+        return {outcome.leader: "best"}
+    return dict.fromkeys(outcome.leading, "ahead") if len(outcome.leading) < count else {}
 
 
 def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
@@ -151,9 +151,9 @@ def _runs(arm: ArmSummary) -> str:
     """Confirm runs that count, and what became of the others."""
     planned = len(arm.seeds) + len(arm.lost) + len(arm.missing)
     counts = {"lost": arm.lost, "not run": arm.missing, "collapsed": arm.collapsed}
-    found = ", ".join(f"{len(seeds)} {what}" for what, seeds in counts.items() if seeds)
+    kinds = ", ".join(f"{len(seeds)} {what}" for what, seeds in counts.items() if seeds)
     ran = str(planned) if planned == len(arm.seeds) else f"{len(arm.seeds)} of {planned}"
-    return f"{ran} ({found})" if found else ran
+    return f"{ran} ({kinds})" if kinds else ran
 
 
 def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tuple[str, ...]:

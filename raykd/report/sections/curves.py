@@ -119,8 +119,8 @@ def _terms(best: TrialResult, arm: str, key: str) -> Figure:
         chart.add_trace(line([x for x, _ in usable], [y for _, y in usable], name, style))
     chart.update_layout(xaxis_title="epoch", yaxis_title="mean loss term")
     chart.update_yaxes(type="log")
-    if found := [y for trace in chart.data for y in trace.y if y]:
-        chart.update_yaxes(tickvals=log_ticks(min(found), max(found)))
+    if heights := [y for trace in chart.data for y in trace.y if y]:
+        chart.update_yaxes(tickvals=log_ticks(min(heights), max(heights)))
     return figure(
         chart,
         key=key,

@@ -47,15 +47,15 @@ def render(r: MetricsRecord) -> str:
 def _names(result: SweepResult, task: str) -> tuple[str, ...]:
     """Metrics of the test split, the deciding one first; parts of students stand elsewhere."""
     first = metric_of(result, task)[0]
-    found = dict.fromkeys([first])
+    names = dict.fromkeys([first])
     for trial in result.trials:
         if trial.task == task and trial.stage == "confirm":
-            found |= dict.fromkeys(
+            names |= dict.fromkeys(
                 name.removeprefix(PREFIX)
                 for name in trial.metrics
                 if name.startswith(PREFIX) and PART not in name
             )
-    return tuple(found)
+    return tuple(names)
 
 
 def _title(result: SweepResult, task: str, name: str) -> str:
@@ -89,13 +89,13 @@ def _speaks(trial: TrialResult, chosen: dict[str, object]) -> bool:
 
 def _shown(scale: Scale, values: list[float]) -> str:
     known = [v for v in values if math.isfinite(v)]
-    found = confidence_interval(known)
-    if found is None:
+    interval = confidence_interval(known)
+    if interval is None:
         return "n/a"
     if len(known) < 2:
-        return scale.show(found.mean)
-    spread = scale.signed(found.sd).lstrip("+") if scale.factor != 1 else f"{found.sd:.2g}"
-    return f"{scale.show(found.mean)} ± {spread}"
+        return scale.show(interval.mean)
+    spread = scale.signed(interval.sd).lstrip("+") if scale.factor != 1 else f"{interval.sd:.2g}"
+    return f"{scale.show(interval.mean)} ± {spread}"
 
 
 SECTION = Section(order=25, title="What do the other metrics say?", record=record, render=render)

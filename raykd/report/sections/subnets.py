@@ -47,16 +47,16 @@ def render(r: PartsRecord) -> str:
 
 def _values(trials: list[TrialResult], metric: str) -> dict[tuple[float, float], list[float]]:
     """Values of the deciding metric by depth and width, over the confirm seeds."""
-    found: dict[tuple[float, float], list[float]] = {}
+    losses: dict[tuple[float, float], list[float]] = {}
     for trial in trials:
         whole = trial.metrics.get(f"test/{metric}", math.nan)
-        found.setdefault((1.0, 1.0), []).append(whole)
+        losses.setdefault((1.0, 1.0), []).append(whole)
         for name, value in trial.metrics.items():
             m = _PART.fullmatch(name)
             if m and m["metric"] == metric:
                 place = float(m["depth"]), float(m["width"])
-                found.setdefault(place, []).append(value)
-    return found
+                losses.setdefault(place, []).append(value)
+    return losses
 
 
 def _table(
@@ -67,8 +67,10 @@ def _table(
     depths = sorted({depth for depth, _ in values}, reverse=True)
 
     def cell(depth: float, width: float) -> str:
-        found = confidence_interval([v for v in values.get((depth, width), []) if math.isfinite(v)])
-        return "" if found is None else scale.show(found.mean)
+        interval = confidence_interval(
+            [v for v in values.get((depth, width), []) if math.isfinite(v)]
+        )
+        return "" if interval is None else scale.show(interval.mean)
 
     columns = ("depth", *(f"width {width:g}" for width in widths))
     rows = tuple((f"{depth:g}", *(cell(depth, width) for width in widths)) for depth in depths)

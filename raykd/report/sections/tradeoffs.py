@@ -39,7 +39,7 @@ class TradeoffsRecord:
 
 def record(result: SweepResult) -> TradeoffsRecord | None:
     """None when on every task the best trial is also (nearly) the cheapest."""
-    shown, found = [], []
+    shown, sentences = [], []
     for index, task in enumerate(t.name for t in result.tasks):
         figures, first = [], ""
         for cost in _costs(result, task):
@@ -51,12 +51,12 @@ def record(result: SweepResult) -> TradeoffsRecord | None:
                 figures.append(_front(result, task, trials, front, cost, key))
         if figures:
             shown.append((task, tuple(figures)))
-            found.append(_finding(result, task, first))
+            sentences.append(_finding(result, task, first))
     if not shown:
         return None
     if len(shown) > 1:
-        found = [f"{task}: {text}" for (task, _), text in zip(shown, found, strict=True)]
-    return TradeoffsRecord(heading="; ".join(found), tasks=tuple(shown))
+        sentences = [f"{task}: {text}" for (task, _), text in zip(shown, sentences, strict=True)]
+    return TradeoffsRecord(heading="; ".join(sentences), tasks=tuple(shown))
 
 
 def render(r: TradeoffsRecord) -> str:

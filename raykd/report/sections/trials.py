@@ -84,7 +84,7 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> TrialRow:
 
 
 def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
-    found = {
+    facts = {
         "seed": str(trial.seed),
         "precision": trial.precision,
         "rows in a pass": str(trial.micro_batch) if trial.micro_batch else "",
@@ -95,7 +95,7 @@ def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
         "error": trial.error,
         **{f"metric {n}": f"{v:.5g}" for n, v in trial.metrics.items()},
     }
-    return tuple((n, v) for n, v in found.items() if v)
+    return tuple((n, v) for n, v in facts.items() if v)
 
 
 def _spark(values: list[float]) -> str:

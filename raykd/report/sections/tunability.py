@@ -65,18 +65,18 @@ def shares(result: SweepResult, task: str, arms: list[str]) -> dict[str, float]:
     bar = best_trial(result.of(task, result.baseline, "search"), mode)
     if bar is None or bar.objective is None:
         return {}
-    found = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in arms}
-    return {n: s for n, s in found.items() if s is not None}
+    share_of = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in arms}
+    return {n: s for n, s in share_of.items() if s is not None}
 
 
 def _finding(result: SweepResult, task: str, arms: list[str]) -> str:
     """Medians of the completed search trials, where every arm has enough of them."""
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
-    found = {n: scores(result, task, n) for n in arms}
-    if min(len(s) for s in found.values()) < MIN_TRIALS:
+    values = {n: scores(result, task, n) for n in arms}
+    if min(len(s) for s in values.values()) < MIN_TRIALS:
         return f"{task}: too few completed trials to tell ({MIN_TRIALS} an arm are needed)"
-    order = sorted(found, key=lambda n: median(found[n]), reverse=mode != "min")
-    shown = ", ".join(f"{named(n)} {scale.show(median(found[n]))}" for n in order[:MAX_NAMED])
+    order = sorted(values, key=lambda n: median(values[n]), reverse=mode != "min")
+    shown = ", ".join(f"{named(n)} {scale.show(median(values[n]))}" for n in order[:MAX_NAMED])
     more = f" and {len(order) - MAX_NAMED} more" if len(order) > MAX_NAMED else ""
     return f"{task}: median search score {shown}{more}"
 

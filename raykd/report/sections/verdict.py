@@ -70,10 +70,10 @@ def as_yaml(arm: ArmSummary) -> str:
 
 
 def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
-    found = verdict(result, task)
-    leader = next((a for a in arm_summaries(result, task) if a.name == found.leader), None)
+    outcome = verdict(result, task)
+    leader = next((a for a in arm_summaries(result, task) if a.name == outcome.leader), None)
     return TaskVerdict(
-        verdict=found,
+        verdict=outcome,
         measure=_measure(result, task),
         config=as_yaml(leader) if leader else "",
         key=f"config-{index}",

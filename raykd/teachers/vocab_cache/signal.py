@@ -56,15 +56,15 @@ class VocabularyScores(Signal):
     def bytes(self, rows: RowSizes, sizes: ModelDims, *, wide: bool) -> Array:
         """As the cache says for a token."""
         assert rows.labelled is not None
-        found: Array = rows.labelled * self.cache.token_bytes(sizes, wide=wide)
-        return found
+        size: Array = rows.labelled * self.cache.token_bytes(sizes, wide=wide)
+        return size
 
     def gather(self, parts: Mapping[str, Ragged], rows: Array, of: Padded) -> dict[str, Tensor]:
         """What is kept of the tokens, row by row, by the cache's own names.
 
         Token ids are int64; hidden states are as they are kept. (Ids are never kept as int16.)
         """
-        found = {}
+        kept_by_name = {}
         for own, name in zip(self.cache.arrays, self.arrays, strict=True):
             array = np.concatenate(parts[name].rows(rows))
             if array.dtype == STORED["bf16"]:
@@ -72,5 +72,5 @@ class VocabularyScores(Signal):
             else:
                 is_float = np.issubdtype(array.dtype, np.floating)
                 kept = torch.from_numpy(array if is_float else array.astype(np.int64))
-            found[own] = of.move(kept)
-        return found
+            kept_by_name[own] = of.move(kept)
+        return kept_by_name

@@ -56,12 +56,12 @@ class TopKCache(VocabCache):
         if not len(scores):
             none = torch.zeros(0, count)
             return {"ids": none.long(), "log_probabilities": none}, 0.0
-        found = [
+        top = [
             F.log_softmax(chunk.float(), dim=-1).topk(count, dim=-1)
             for chunk, _ in scores.by_chunk()
         ]
-        logs = torch.cat([part.values for part in found])
-        ids = torch.cat([part.indices for part in found])
+        logs = torch.cat([part.values for part in top])
+        ids = torch.cat([part.indices for part in top])
         return {"ids": ids, "log_probabilities": logs}, float(logs.exp().sum())
 
     def outputs(self, kept: Mapping[str, Tensor], layer: OutputLayer) -> Outputs:
