@@ -71,8 +71,8 @@ def _as_record(file: str, checked: Checked) -> dict[str, object]:
 def _show(file: str, checked: Checked, output: Output) -> None:
     workers = f"a head and at most {checked.max_workers} workers"
     count = len(checked.warnings)
-    said = f", {count} warning{'s' * (count != 1)}" if count else ""
-    output.text(f"{file}: valid{said}; {checked.provider}, {workers}")
+    warnings = f", {count} warning{'s' * (count != 1)}" if count else ""
+    output.text(f"{file}: valid{warnings}; {checked.provider}, {workers}")
     if checked.estimate is None:
         output.text("  slots are counted when the machines join; nothing is paid by the hour")
         return

@@ -53,5 +53,5 @@ def meaning(name: str, about: str) -> str:
         name: Its name.
         about: What its file says of it, or empty.
     """
-    said = "; ".join(f"{kind} {in_words(result)}" for kind, result in tried_kinds(name).items())
-    return f"{about or 'An architecture of Transformers.'} {said}".rstrip()
+    kinds = "; ".join(f"{kind} {in_words(result)}" for kind, result in tried_kinds(name).items())
+    return f"{about or 'An architecture of Transformers.'} {kinds}".rstrip()

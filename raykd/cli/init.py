@@ -66,11 +66,11 @@ def _propose(source: str, teacher: str, label: str, to: Path | None, output: Out
     target = to or Path(f"{made.name}.yaml")
     _write(target, to_text(made))
     if output.is_json:
-        output.record({"name": made.name, "file": str(target), "guessed": made.said})
+        output.record({"name": made.name, "file": str(target), "guessed": made.guessed})
     else:
         output.text(str(target))
-        for said in made.said:
-            output.text(f"  {said}")
+        for guess in made.guessed:
+            output.text(f"  {guess}")
     for note in made.notes:
         output.note(f"note: {note}")
     output.note(f"next: raykd data {target}, then raykd sweep {target}")

@@ -147,8 +147,8 @@ def _summary(group: str) -> str:
     return documented.partition(": ")[2].splitlines()[0].capitalize()
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"raykd {raykd.__version__}")
         raise typer.Exit
 

@@ -45,7 +45,7 @@ def _shelve(output: Output, prune: float | None) -> None:
     if prune is not None:
         for gone in prune_teachers(int(prune * 1e9)):
             output.note(f"deleted {gone.name} ({_mb(gone.nbytes)}): {gone.path.name}")
-    teachers, beside = cached_teachers(), cached_extras()
+    teachers, extras = cached_teachers(), cached_extras()
     if output.is_json:
         for entry in teachers:
             output.record({
@@ -53,7 +53,7 @@ def _shelve(output: Output, prune: float | None) -> None:
                 "bytes": entry.nbytes, "folder": str(entry.folder), "weights_bytes": entry.weights,
                 "parts": {part.name: part.nbytes for part in entry.parts},
             })  # fmt: skip
-        for kept in beside:
+        for kept in extras:
             output.record({"task": "", "what": kept.name, "used": kept.used, "bytes": kept.nbytes,
                            "folder": str(kept.path)})  # fmt: skip
         return
@@ -71,10 +71,10 @@ def _shelve(output: Output, prune: float | None) -> None:
         for entry in teachers
     ]
     rows += [(kept.path.name, kept.name, "", _mb(kept.nbytes), _day(kept.used), "")
-             for kept in beside]  # fmt: skip
+             for kept in extras]  # fmt: skip
     heads = ("fingerprint", "task", "weights", "recordings and other parts", "last used", "scores")
     output.table(heads, rows)
-    total = sum(entry.nbytes for entry in teachers) + sum(kept.nbytes for kept in beside)
+    total = sum(entry.nbytes for entry in teachers) + sum(kept.nbytes for kept in extras)
     output.text(f"{len(teachers)} teachers, {_mb(total)} in {cache_folder()}")
 
 
@@ -97,7 +97,7 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
 
     for task in spec.tasks:
         try:
-            made = prepared_teacher(spec, task, progress, lambda said: output.note(f"note: {said}"))
+            made = prepared_teacher(spec, task, progress, lambda note: output.note(f"note: {note}"))
         except (SpecError, DataError) as exc:
             problems = [placed(p, file, override) for p in exc.problems()]
             raise exc.with_problems(problems) from exc

@@ -62,7 +62,7 @@ def trial(output: Output, typed: TrialArguments) -> None:
 
     try:
         setup, prepared, _ = prepare_task(
-            spec, config.task, None, progress, lambda said: output.note(f"note: {said}")
+            spec, config.task, None, progress, lambda note: output.note(f"note: {note}")
         )
     except (SpecError, DataError) as exc:
         if typed.again is not None:

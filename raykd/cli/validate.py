@@ -93,8 +93,8 @@ def show_plan(
     """
     made = plan(file, spec, seen)
     for one in seen or ():
-        for said in one.notes:
-            output.note(f"note: {one.task}: {said}")
+        for note in one.notes:
+            output.note(f"note: {one.task}: {note}")
     if output.is_json:
         output.record(made)
     if output.is_json or output.quiet:

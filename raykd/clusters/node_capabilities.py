@@ -37,14 +37,14 @@ def ability_of_nodes(cluster: Cluster) -> Ability:
 
 def _asked(nodes: Sequence[Node], kind: str) -> list[bool]:
     ask = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_can)
-    asked = [
+    answers = [
         ask.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
             runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}},
         ).remote(kind)
         for node in nodes
     ]
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=ASK_S)
+    ready, _ = ray.wait(answers, num_returns=len(answers), timeout=ASK_S)
     try:
         return [bool(answer) for answer in ray.get(ready)]
     except ray.exceptions.RayError as exc:

@@ -256,8 +256,8 @@ class Task(ABC):
     def read_of(self, rows: Examples) -> tuple[tuple[str, ...], ...]:
         """What a model reads of each row, in columns; the answer is no part of it."""
         choices = rows.fields.get("choices")
-        beside = () if choices is None else (tuple(repr(of) for of in choices),)
-        return (*rows.texts, *beside)
+        choice_texts = () if choices is None else (tuple(repr(of) for of in choices),)
+        return (*rows.texts, *choice_texts)
 
     @abstractmethod
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:

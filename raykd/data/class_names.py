@@ -127,21 +127,23 @@ class ClassNames:
 def _named_by_the_data(table: Table, name: str, own: str, labels: Sequence[str]) -> Sequence[Any]:
     """The values of the column; ids of classes that the data itself names become those names."""
     values = table.column(name, f"label of task '{own}'" if own else "")
-    said = table.class_names.get(name)
-    if not said or said == tuple(str(k) for k in range(len(said))):
+    names_in_data = table.class_names.get(name)
+    if not names_in_data or names_in_data == tuple(str(k) for k in range(len(names_in_data))):
         return values
     names = ClassNames(labels)
-    numbers = [names.named(label) for label in said]
+    numbers = [names.named(label) for label in names_in_data]
     if None in numbers:
-        same = [f"{given} is '{label}'" for given, label in zip(said, labels, strict=False)]
+        same = [
+            f"{given} is '{label}'" for given, label in zip(names_in_data, labels, strict=False)
+        ]
         note(
             f"{table.origin} calls the classes of column '{name}' by other names "
-            f"({_listed(said)}); they go by their order: {_listed(same)}"
+            f"({_listed(names_in_data)}); they go by their order: {_listed(same)}"
         )
         return values
     ids = [whole(value) for value in values]
     return [
-        said[k] if k is not None and 0 <= k < len(said) else value
+        names_in_data[k] if k is not None and 0 <= k < len(names_in_data) else value
         for k, value in zip(ids, values, strict=True)
     ]
 

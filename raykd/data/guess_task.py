@@ -93,7 +93,7 @@ def _answered(table: Table, by_name: Mapping[str, str], prompt: str, response: s
 def _labelled(table: Table, label: str) -> TaskGuess:
     """A task of texts and a label."""
     values = _values(table, label)
-    texts, said = _texts(table, label)
+    texts, why_texts = _texts(table, label)
     numbers = [number(value) for value in values]
     is_score = None not in numbers and (
         len(values) > _MANY_NUMBERS or any(whole(value) is None for value in values)
@@ -102,7 +102,7 @@ def _labelled(table: Table, label: str) -> TaskGuess:
         ordered = sorted(float(n) for n in numbers if n is not None)
         why = [f"column '{label}' holds numbers from {ordered[0]:g} to {ordered[-1]:g}: a score"]
         keys = {"texts": texts, "label": label, "span": [ordered[0], ordered[-1]]}
-        return TaskGuess(kind="regression", keys=keys, why=[*why, said])
+        return TaskGuess(kind="regression", keys=keys, why=[*why, why_texts])
     if not 2 <= len(values) <= MOST_CLASSES:
         raise DataError(
             f"column '{label}' of {table.origin} holds {len(values):,} different values, expected "
@@ -111,7 +111,7 @@ def _labelled(table: Table, label: str) -> TaskGuess:
         )
     keys = {"texts": texts, "label": label, "labels": class_names(values)}
     why = [f"column '{label}' holds {len(values)} classes"]
-    return TaskGuess(kind="classification", keys=keys, why=[*why, said])
+    return TaskGuess(kind="classification", keys=keys, why=[*why, why_texts])
 
 
 def class_names(values: Sequence[Any]) -> list[str]:
@@ -150,8 +150,8 @@ def _texts(table: Table, label: str) -> tuple[list[str], str]:
         )
     longest = max(sizes, key=lambda name: sizes[name])
     others = [name for name in sizes if name != longest]
-    beside = f"; not read: {', '.join(others)}" if others else ""
-    return [longest], f"column '{longest}' holds the longest texts{beside}"
+    ignored = f"; not read: {', '.join(others)}" if others else ""
+    return [longest], f"column '{longest}' holds the longest texts{ignored}"
 
 
 def _values(table: Table, name: str) -> list[Any]:

@@ -70,11 +70,11 @@ def encode_choices(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
     choices = rows.fields["choices"]
     owners = np.repeat(np.arange(len(rows)), [len(of) for of in choices])
     every = rows.take(owners)
-    said = tuple(choice for of in choices for choice in of)
+    candidates = tuple(choice for of in choices for choice in of)
     encoded = encode_prompts(
-        replace(every, texts=(every.texts[0], said)), tokenizer, max_length, kind
+        replace(every, texts=(every.texts[0], candidates)), tokenizer, max_length, kind
     )
-    return replace(encoded, references=EvalReferences(groups=owners, texts=said))
+    return replace(encoded, references=EvalReferences(groups=owners, texts=candidates))
 
 
 def told_apart(candidates: TokenizedDataset) -> tuple[Array, Array]:
@@ -93,9 +93,9 @@ def told_apart(candidates: TokenizedDataset) -> tuple[Array, Array]:
     """
     assert candidates.references is not None
     groups = candidates.references.groups
-    said = _responses(candidates)
+    responses = _responses(candidates)
     bounds = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))
-    own = [said[begin:end] for begin, end in pairwise(bounds)]
+    own = [responses[begin:end] for begin, end in pairwise(bounds)]
     places = np.asarray([_first_difference(of) for of in own], np.int64)
     ids = np.full((len(own), max(len(of) for of in own)), NO_LABEL, np.int64)
     for row, (of, at) in enumerate(zip(own, places, strict=True)):

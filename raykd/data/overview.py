@@ -92,8 +92,8 @@ def _sample(task: Task, encoded: TokenizedDataset, tokenizer: Any, row: int) -> 
         labels = encoded.labels[borders[row] : borders[row + 1]]
         learnt = labels[labels != NO_LABEL].tolist()
         if not task.task_kind.over_vocabulary:
-            said = " ".join(task.labels[k] for k in learnt)
-            return Sample(read=tokenizer.decode(ids.tolist()), learnt=said)
+            classes = " ".join(task.labels[k] for k in learnt)
+            return Sample(read=tokenizer.decode(ids.tolist()), learnt=classes)
         # What decoders predict last is a label alone.
         if task.task_kind.is_joined:
             ids = np.append(ids, labels[-1:][labels[-1:] != NO_LABEL])

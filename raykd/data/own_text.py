@@ -105,8 +105,8 @@ class OwnText(GenerationTask, UserRows):
         dialogues, within = [], []
         for prompt, context, answers in zip(prompts, contexts, accepted, strict=True):
             content, (begin, end) = self._worded(prompt, context)
-            asked = Turn(role="user", content=content)
-            dialogues.append((*first, asked, Turn(role="assistant", content=answers[0])))
+            question = Turn(role="user", content=content)
+            dialogues.append((*first, question, Turn(role="assistant", content=answers[0])))
             within.append((len(first), begin, end))
         return dialogues, within
 
@@ -116,13 +116,13 @@ class OwnText(GenerationTask, UserRows):
         if has_places(self.template):
             wording = self.template
         values = {PROMPT: prompt, CONTEXT: context}
-        said, cut = "", (0, 0)
+        text, cut = "", (0, 0)
         for k, part in enumerate(PLACE.split(wording)):
-            text = values[part] if k % 2 else part
+            more = values[part] if k % 2 else part
             if k % 2 and part == (CONTEXT if context else PROMPT):
-                cut = (len(said), len(said) + len(text))
-            said += text
-        return said, cut
+                cut = (len(text), len(text) + len(more))
+            text += more
+        return text, cut
 
     def _responses(self, table: Table) -> list[tuple[str, ...]]:
         """The accepted responses of every row: a text or a number, or a list of them."""
@@ -163,8 +163,8 @@ class OwnText(GenerationTask, UserRows):
                 hint="loss_on: last",
             ).at(".loss_on")
         template = self._template(tokenizer)
-        said = zip(rows.fields["turns"], rows.texts[1], strict=True)
-        turns = [(*of[:-1], of[-1].with_content(text)) for of, text in said]
+        texts_of_turns = zip(rows.fields["turns"], rows.texts[1], strict=True)
+        turns = [(*of[:-1], of[-1].with_content(text)) for of, text in texts_of_turns]
         if self.too_long == "oldest_turns":
             turns = self._without_oldest(turns, template, max_length)
         places = [
@@ -173,20 +173,18 @@ class OwnText(GenerationTask, UserRows):
                 turns, rows.fields["turns"], rows.fields["within"], strict=True
             )
         ]
-        rendered = [
-            template.render(own, place[0]) for own, place in zip(turns, places, strict=True)
-        ]
-        cut = [_cut_in(one, place) for one, place in zip(rendered, places, strict=True)]
+        pairs = [template.render(own, place[0]) for own, place in zip(turns, places, strict=True)]
+        cut = [_cut_in(one, place) for one, place in zip(pairs, places, strict=True)]
         fields = {
             **rows.fields,
             "cut": tuple(cut),
-            "prefix_at": tuple(one.place[0] for one in rendered),
+            "prefix_at": tuple(one.place[0] for one in pairs),
             "answers": tuple(
                 (*answers, *([one.lead + answers[0]] if one.lead.strip() else []))
-                for one, answers in zip(rendered, rows.fields["answers"], strict=True)
+                for one, answers in zip(pairs, rows.fields["answers"], strict=True)
             ),
         }
-        texts = [(one.prompt, one.response) for one in rendered]
+        texts = [(one.prompt, one.response) for one in pairs]
         if self.loss_on == "all":
             dialogues = [_dialogue(template, own) for own in turns]
             texts = [(prompt, response) for prompt, response, _ in dialogues]
@@ -230,10 +228,10 @@ class OwnText(GenerationTask, UserRows):
         tokenizer = template.tokenizer
         around = 0 if template.is_own else sum(len(part) for part in frame(tokenizer))
         room = self.layout(tokenizer).room(max_length) - around
-        rendered = [template.render(turns, len(turns) - 2) for turns in every]
-        prompts = token_counts([one.prompt for one in rendered], tokenizer)
-        responses = token_counts([one.response for one in rendered], tokenizer)
-        responses += [not one.response.endswith(tokenizer.eos_token) for one in rendered]
+        pairs = [template.render(turns, len(turns) - 2) for turns in every]
+        prompts = token_counts([one.prompt for one in pairs], tokenizer)
+        responses = token_counts([one.response for one in pairs], tokenizer)
+        responses += [not one.response.endswith(tokenizer.eos_token) for one in pairs]
         joined = self.task_kind.is_joined
         whole = prompts + responses + around if joined else responses
         is_short = whole <= max_length
@@ -310,8 +308,8 @@ def _number_text(value: Any) -> str | None:
 
 def _longest_turn(turns: Conversation) -> tuple[int, int, int]:
     """The longest turn before the response, where a document would be: all of its characters."""
-    asked = [k for k, turn in enumerate(turns[:-1]) if turn.role in ("user", "tool")]
-    k = max(asked, key=lambda k: len(turns[k].content))
+    user_turns = [k for k, turn in enumerate(turns[:-1]) if turn.role in ("user", "tool")]
+    k = max(user_turns, key=lambda k: len(turns[k].content))
     return k, 0, len(turns[k].content)
 
 

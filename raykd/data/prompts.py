@@ -80,14 +80,14 @@ def encode_prompts(
     joined = task_kind(kind).is_joined
     room = layout.room(max_length) - len(begin) - (0 if joined else len(end))
     prompts, before = _fitting(rows, tokenizer, room)
-    asked = [_with_begin(ids, begin) for ids in before]
+    begun = [_with_begin(ids, begin) for ids in before]
     spoken: Sequence[Array | None] = [None] * len(rows)
     if "spoken" in rows.fields:
         written, spoken = _dialogues(rows.texts[1], rows.fields["spoken"], tokenizer)
     else:
         written = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
     truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
-    pairs = list(zip(asked, written, strict=True))
+    pairs = list(zip(begun, written, strict=True))
     if joined:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
         encoded_rows = [

@@ -210,9 +210,9 @@ class StepByStep(Method[Params]):
         p = self.params
         label = rationale = None
         if p.alpha > 0:
-            asked = batch.views[PLAIN] if PLAIN in self.views() else batch
-            said = teacher(asked) if p.kappa_l > 0 else Outputs()
-            label = self._label(batch, student(batch), said)
+            plain = batch.views[PLAIN] if PLAIN in self.views() else batch
+            plain_outputs = teacher(plain) if p.kappa_l > 0 else Outputs()
+            label = self._label(batch, student(batch), plain_outputs)
         if p.alpha < 1:
             rationale = Half.rationales(batch.views[EXPLAIN], student, teacher, p.kappa_r)
         if label is None and rationale is not None and rationale.scores is None:

@@ -94,7 +94,7 @@ def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
     from transformers.utils import logging as library_logging
 
     logging: Any = library_logging
-    said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -108,7 +108,7 @@ def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
             hint="check that model by itself: is it whole?",
         ) from exc
     finally:
-        logging.set_verbosity(said)
+        logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
     mismatched = (mismatch[0] for mismatch in info["mismatched_keys"])
@@ -168,9 +168,9 @@ def _filled(folder: Path, base: Path, model: Any, tensors: Mapping[str, Tensor])
         if not lost:
             return wrapped.merge_and_unload(safe_merge=True)
     except Exception as exc:  # whatever the library says of a file that it cannot use
-        said = " ".join(str(exc).split())[:300]
+        reason = " ".join(str(exc).split())[:300]
         raise DataError(
-            f"the adapter '{folder}' cannot be merged into '{base}': {said}",
+            f"the adapter '{folder}' cannot be merged into '{base}': {reason}",
             hint="does it belong to that model? adapters that are no change of weights (prompts, "
             "prefixes) cannot be used",
         ) from exc

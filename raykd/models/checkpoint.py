@@ -105,16 +105,16 @@ def read_checkpoint(
         config.pad_token_id = pad
     plain_config = json.loads(config.to_json_string(use_diff=False))
     state = weights.from_tensors(kept, plain_config, files.part)
-    said: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()
+    noted: tuple[str, ...] = (classes.note,) if classes is not None and classes.note else ()
     if classes is not None and plain.get("problem_type") == "multi_label_classification":
-        said += (f"the outputs of '{name}' are each a yes or no (multi_label_classification); they "
-                 "were taken as scores of classes that exclude each other",)  # fmt: skip
+        noted += (f"the outputs of '{name}' are each a yes or no (multi_label_classification); "
+                  "they were taken as scores of classes that exclude each other",)  # fmt: skip
     return Checkpoint(
         state=state,
         classes=classes,
         fresh=tuple(n for n in shapes if n not in kept and n not in ties),
         ignored=stored.ignored,
-        notes=_notes(name, stored, kept, num_labels) + said + notes + other_format(name, folder),
+        notes=_notes(name, stored, kept, num_labels) + noted + notes + other_format(name, folder),
     )
 
 

@@ -77,11 +77,11 @@ class MLMWordSource:
             if len(ids) == 1 and ids[0] != unknown
         }
         best_of: list[list[str]] = [[] for _ in places]
-        asked = [i for i, (of, k) in enumerate(places) if of[k] in single]
+        masked = [i for i, (of, k) in enumerate(places) if of[k] in single]
         # Texts of similar length together.
-        asked.sort(key=lambda i: len(places[i][0]))
-        for begin in range(0, len(asked), ROWS_AT_ONCE):
-            part = asked[begin : begin + ROWS_AT_ONCE]
+        masked.sort(key=lambda i: len(places[i][0]))
+        for begin in range(0, len(masked), ROWS_AT_ONCE):
+            part = masked[begin : begin + ROWS_AT_ONCE]
             for i, best in zip(part, self._best([places[i] for i in part]), strict=True):
                 best_of[i] = best
         return best_of

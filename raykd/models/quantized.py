@@ -107,12 +107,15 @@ def _dequantized(
     """Weights by name, without those that the files lack; read once in this process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the setting of the file is used, but for one entry
-        model, told = head_class.from_pretrained(
+        model, loading_info = head_class.from_pretrained(
             folder,
             quantization_config=setting(dequantize=True),
             dtype=torch.bfloat16,
             local_files_only=True,
             output_loading_info=True,
         )
-    lacking = {*told["missing_keys"], *(entry[0] for entry in told["mismatched_keys"])}
+    lacking = {
+        *loading_info["missing_keys"],
+        *(entry[0] for entry in loading_info["mismatched_keys"]),
+    }
     return {n: t.detach() for n, t in model.state_dict().items() if n not in lacking}

@@ -88,9 +88,9 @@ def no_configuration(name: str, exc: Exception) -> DataError:
         name: The model in the user's words.
         exc: What the library says.
     """
-    said = " ".join(str(exc).split())
+    reason = " ".join(str(exc).split())
     return DataError(
-        f"the config.json of '{name}' makes no model: {said}",
+        f"the config.json of '{name}' makes no model: {reason}",
         hint="compare it with the one that was published with the model",
     )
 
@@ -101,8 +101,8 @@ def _merged(folder: Path) -> Path:
     try:
         base_folder = resolve(base)
     except RaykdError as exc:
-        said = f"'{folder}' is an adapter of '{base}': {exc.message}"
-        raise type(exc)(said, hint=exc.hint or f"{_ADAPTER} says so") from exc
+        message = f"'{folder}' is an adapter of '{base}': {exc.message}"
+        raise type(exc)(message, hint=exc.hint or f"{_ADAPTER} says so") from exc
     return merged(folder, base_folder)
 
 

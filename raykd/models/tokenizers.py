@@ -86,8 +86,8 @@ def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:
             exc, OSError | ValueError | LookupError | TypeError | AttributeError | ImportError
         ):
             raise
-        said = str(exc).strip().splitlines() or [type(exc).__name__]
-        why = f"'{said[0]}' is missing" if isinstance(exc, KeyError) else said[0]
+        lines = str(exc).strip().splitlines() or [type(exc).__name__]
+        why = f"'{lines[0]}' is missing" if isinstance(exc, KeyError) else lines[0]
         raise SpecError(
             f"'{name}' has no usable tokenizer ({', '.join(files)}): {why}",
             hint="copy or download these files again, or save the tokenizer with save_pretrained",

@@ -21,11 +21,11 @@ def teacher_precision(
     large = {name: error for name, error in errors.items() if not error <= MAX_PRECISION_ERROR}
     if teacher is None or not large:
         return
-    told = ", ".join(f"{name} by {100 * error:.2g} %" for name, error in large.items())
+    shown = ", ".join(f"{name} by {100 * error:.2g} %" for name, error in large.items())
     yield Caveat(
         code="teacher-precision",
         task=task,
-        message=f"The teacher ran in {teacher.frozen_precision}, which changes its {told} against "
+        message=f"The teacher ran in {teacher.frozen_precision}, which changes its {shown} against "
         f"fp32 (more than {MAX_PRECISION_ERROR:.0%}).",
         hint="set teacher.precision: fp32",
     )

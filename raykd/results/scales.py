@@ -99,20 +99,20 @@ KNOWN: Mapping[str, str] = {
 """What the metrics of the package are; a task says it of metrics of its own (`Task.units`)."""
 
 
-def unit_of(metric: str, said: Mapping[str, str] = KNOWN) -> str:
+def unit_of(metric: str, units: Mapping[str, str] = KNOWN) -> str:
     """The key of `UNITS` that belongs to a metric, empty when nobody said what it is.
 
     A metric keeps its unit in another split or part: ``test/accuracy_mismatched``, ``f1@w0.5d1``.
 
     Args:
         metric: Its name.
-        said: What is known, by name.
+        units: What is known, by name.
     """
     name = metric.removeprefix("test/").removeprefix("validation/").partition("@")[0]
-    if name not in said and name.endswith("_ms"):
+    if name not in units and name.endswith("_ms"):
         return "milliseconds"
-    fitting = [known for known in said if name == known or name.startswith(f"{known}_")]
-    return said[max(fitting, key=len)] if fitting else ""
+    fitting = [known for known in units if name == known or name.startswith(f"{known}_")]
+    return units[max(fitting, key=len)] if fitting else ""
 
 
 def scale_named(unit: str, metric: str) -> Scale:

@@ -145,8 +145,8 @@ def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
     decisive, mode = metric_of(result, task)
     metric = metric.removeprefix("test/").removeprefix("validation/") or decisive
     record = next((t for t in result.tasks if t.name == task), None)
-    said = record.units if isinstance(record, TaskRecord) else {}
-    scale = scale_named(unit_of(metric, said) or unit_of(metric, KNOWN), metric)
+    units = record.units if isinstance(record, TaskRecord) else {}
+    scale = scale_named(unit_of(metric, units) or unit_of(metric, KNOWN), metric)
     if metric != decisive:
         return scale
     values = [t.objective for t in result.trials if t.task == task and t.objective is not None]

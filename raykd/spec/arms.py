@@ -227,8 +227,10 @@ def unused(arm: ArmSpec, context: DistillationContext) -> Mapping[str, str]:
     method = registry.load("methods", arm.method)
     left = dict.fromkeys((*arm.fixed, *arm.domains), "")
     for values in combinations(arm, ends=False):
-        said = method(parameters(arm.method, values), context).unused()
-        left = {n: said.get(n, why) for n, why in left.items() if n in said or n not in values}
+        reasons = method(parameters(arm.method, values), context).unused()
+        left = {
+            n: reasons.get(n, why) for n, why in left.items() if n in reasons or n not in values
+        }
         if not left:
             break
     return {name: why for name, why in left.items() if why}

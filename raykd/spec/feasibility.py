@@ -103,12 +103,12 @@ def _never(
 
 def _contradiction(arm: ParameterSpec, name: str, through: str) -> tuple[str, str]:
     """Whether conditions of a parameter, and of those it depends on, exclude each other."""
-    asked: dict[str, Scalar] = {}
+    conditions: dict[str, Scalar] = {}
     waiting, seen = [name], {name}
     while waiting:
         for other, wanted in arm.domains[waiting.pop()].when.items():
-            if not same_value(asked.setdefault(other, wanted), wanted):
-                both = f"{show(asked[other])} and {show(wanted)}"
+            if not same_value(conditions.setdefault(other, wanted), wanted):
+                both = f"{show(conditions[other])} and {show(wanted)}"
                 why = f"with the conditions of '{through}' it asks for {both} of '{other}'"
                 return why, "leave one of the conditions out"
             if other in arm.domains and other not in seen:

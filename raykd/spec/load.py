@@ -154,9 +154,9 @@ def _read_text(entry: YamlEntry | None, key: str, findings: Findings) -> str:
 
 
 def _read_name(entry: YamlEntry | None, findings: Findings) -> str:
-    before = findings.told
+    before = findings.count
     name = _read_text(entry, "name", findings)
-    if entry is not None and findings.told == before and (wrong := name_problem(name)):
+    if entry is not None and findings.count == before and (wrong := name_problem(name)):
         hint = "it names the run folder and the report"
         findings.add(entry.node.mark, "name", f"'name' {wrong}", hint)
     return name
@@ -166,7 +166,7 @@ def _read_data(entry: YamlEntry | None, findings: Findings) -> DataSpec | None:
     parsed: dict[str, SplitRef] = {}
     by_hand = ("select_on", "report_on")
     given = entry.node.entries if entry is not None else {}
-    before = findings.told
+    before = findings.count
     for key in by_hand:
         if key in given and given[key].node.value is not None:
             split = read_section(SplitRef, given[key], f"data.{key}", findings)
@@ -185,7 +185,7 @@ def _read_data(entry: YamlEntry | None, findings: Findings) -> DataSpec | None:
             findings.add(at.node.mark, problem.path, problem.message, problem.hint)
     if made is not None and "rationales" in given:
         _check_rationales(made.rationales, given["rationales"].node.mark, findings)
-    return made if findings.told == before else None
+    return made if findings.count == before else None
 
 
 def _check_rationales(made: RationaleSpec, mark: Mark, findings: Findings) -> None:

@@ -99,7 +99,7 @@ def _read_arm(
     method = _method_of(arm, block, path, findings)
     if method is None:
         return None
-    before = findings.told
+    before = findings.count
     infos = {i.name: i for i in describe(registry.params_of("methods", method))}
     values, meant = ParsedParameters(), set[str]()
     for name, entry in block.node.entries.items():
@@ -109,7 +109,7 @@ def _read_arm(
             meant |= _unknown_parameter(name, entry, method, path, infos, findings)
     check_conditions(values, infos, arm, path, meant, findings)
     start = _read_start(arm, method, block, values, train, infos, findings)
-    if findings.told > before:
+    if findings.count > before:
         return None
     return ArmSpec(name=arm, method=method, fixed=values.fixed, domains=values.domains, start=start)
 
@@ -231,8 +231,8 @@ def _check_active(
             continue
         for other, wanted in domain.when.items():
             if other in chosen and not same_value(chosen[other], wanted):
-                asked = values.entries[name].node.entries["when"].node.entries[other].node.text
-                message = f"'{name}' is used only when '{other}' is {asked}"
+                condition = values.entries[name].node.entries["when"].node.entries[other].node.text
+                message = f"'{name}' is used only when '{other}' is {condition}"
                 findings.add(entries[name].mark, join(place, name), message)
 
 

@@ -38,7 +38,7 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
     """Read the ``teacher`` section; None when something is wrong."""
     if not is_section(entry, "teacher", findings):
         return None
-    before = findings.told
+    before = findings.count
     model = _read_model(entry, "teacher", findings)
     finetune = _read_finetune(entry, findings)
     _exactly_one(entry, "teacher", ("model", "checkpoint"), findings)
@@ -53,7 +53,7 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
         findings.add(given.mark, "teacher.finetune", message, hint)
     if made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
-    return made if findings.told == before else None
+    return made if findings.count == before else None
 
 
 def _check_cache_size(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None:
@@ -77,7 +77,7 @@ def read_student(
     """
     if not is_section(entry, "student", findings):
         return None
-    before = findings.told
+    before = findings.count
     model = _read_model(entry, "student", findings)
     part = entry.node.entries.get("from_teacher")
     from_teacher = None
@@ -91,7 +91,7 @@ def read_student(
     )  # fmt: skip
     if made is not None and lora is not None and lora.save == "adapter":
         _check_saved(model, entry.node.entries["lora"], findings)
-    return made if findings.told == before else None
+    return made if findings.count == before else None
 
 
 def _check_saved(model: str | RandomInitSpec | None, lora: YamlEntry, findings: Findings) -> None:

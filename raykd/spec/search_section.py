@@ -37,7 +37,7 @@ def read_search(
         return SearchSpec()
     if not is_section(entry, "search", findings):
         return None
-    before = findings.told
+    before = findings.count
     given = {k: e for k, e in entry.node.entries.items() if k in _BY_HAND}
     parsed: dict[str, object] = {}
     for kind, key in (("algorithms", "algorithm"), ("schedulers", "scheduler")):
@@ -55,7 +55,7 @@ def read_search(
     if concurrent is not None and limit != "auto" and limit < 1:
         message = f"'max_concurrent' must be >= 1 or auto, got {concurrent.node.text}"
         findings.add(concurrent.node.mark, "search.max_concurrent", message)
-    return made if findings.told == before else None
+    return made if findings.count == before else None
 
 
 def _read_named(kind: str, key: str, entry: YamlEntry, findings: Findings) -> Named | None:

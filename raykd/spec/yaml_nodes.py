@@ -111,12 +111,12 @@ class Findings:
     Attributes:
         problems: The first `MOST_PROBLEMS`.
         left_out: How many there were beside them.
-        told: How often something wrong was found, also where it is not told again.
+        count: How often something wrong was found, also where it is not reported again.
     """
 
     problems: list[Problem] = field(default_factory=list)
     left_out: int = 0
-    told: int = 0
+    count: int = 0
     _unread: set[tuple[str, int, int]] = field(default_factory=set)
 
     @property
@@ -126,7 +126,7 @@ class Findings:
 
     def add(self, mark: Mark, path: str, message: str, hint: str = "") -> None:
         """Note one problem at a position, unless what stands there could not even be read."""
-        self.told += 1
+        self.count += 1
         if (mark.source.name, mark.line, mark.column) in self._unread:
             return
         if self.full:

@@ -130,7 +130,9 @@ class Driver:
             devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
-            recorder.precision = lambda asked, task: resolve_precision(asked, ability, widths[task])
+            recorder.precision = lambda precision, task: resolve_precision(
+                precision, ability, widths[task]
+            )
             plans = {
                 task: plan_teacher(self._spec, setup, cluster.store_bytes, ability)
                 for task, setup in self._setups.items()

@@ -139,8 +139,8 @@ def _prepared(
     if lookup.missing:
         lookup = cache.look_up(inputs, keys)
     if lookup.missing:
-        if said := describe_missing(cache, task, keys, lookup):
-            note(said)
+        if missing := describe_missing(cache, task, keys, lookup):
+            note(missing)
         made = make(with_known_parts(inputs, lookup), DistributedContext(), progress)
         assert made is not None
         try:

@@ -65,7 +65,7 @@ class Proposal:
     student: dict[str, Any] = field(default_factory=dict)
     search: dict[str, Any] = field(default_factory=dict)
     epochs: int = 3
-    said: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -112,7 +112,7 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
         if renamed:
             place["splits"] = renamed
         split_of = {split for split, file in names.items() if file}
-        said = f"'{data}' has files of {', '.join(['train', *sorted(split_of)])}"
+        source = f"'{data}' has files of {', '.join(['train', *sorted(split_of)])}"
         table = reader.read("train")
         rows = len(table)
     else:
@@ -121,10 +121,10 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
         place["splits"], split_of = dict(SHARES), {"validation", "test"}
         table = own.read(ROWS)
         rows = int(len(table) * SHARES["train"])
-        said = f"'{data}' is one set of {len(table):,} rows, which is carved into splits"
+        source = f"'{data}' is one set of {len(table):,} rows, which is carved into splits"
     guess = guess_task(table, label)
     made = Proposal(name=name, place=place, data=_parts(split_of), guess=guess, rows=rows)
-    made.said = [said, *guess.why]
+    made.guessed = [source, *guess.why]
     return made, table
 
 
@@ -144,20 +144,20 @@ def _choose_models(made: Proposal, teacher: str, config: Mapping[str, Any]) -> N
     is_text = made.guess.kind == "text"
     if not teacher:
         teacher = DECODER if is_text else ENCODER
-        made.said.append(f"no teacher was named, so {teacher} is fine-tuned")
+        made.guessed.append(f"no teacher was named, so {teacher} is fine-tuned")
         made.teacher = {"model": teacher, "finetune": {"epochs": 3, "lr": 2e-5}}
     elif is_finetuned(made, config):
         made.teacher = {"checkpoint": teacher}
-        made.said.append(f"'{teacher}' has a head for this task: it is the teacher as it is")
+        made.guessed.append(f"'{teacher}' has a head for this task: it is the teacher as it is")
     else:
         made.teacher = {"model": teacher, "finetune": {"epochs": 3, "lr": 2e-5}}
-        made.said.append(f"'{teacher}' has no head for this task, so it is fine-tuned first")
+        made.guessed.append(f"'{teacher}' has no head for this task, so it is fine-tuned first")
     layers = int(
         config.get("num_hidden_layers") or config.get("n_layer") or (24 if is_text else 12)
     )
     kept = [*range(1, layers, 2)] if layers > 1 else [0]
     made.student = {"from_teacher": {"layers": kept, "weights": "finetuned"}}
-    made.said.append(f"the student has {len(kept)} of the teacher's {layers} layers")
+    made.guessed.append(f"the student has {len(kept)} of the teacher's {layers} layers")
 
 
 def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
@@ -196,7 +196,7 @@ def _choose_length(made: Proposal, table: Table, teacher: str, config: Mapping[s
     wanted = 2 * most if made.guess.kind == "text" else most  # a prompt may have half of it
     positions = int(config.get("max_position_embeddings") or config.get("n_positions") or _LONGEST)
     made.max_length = max(16, min(-(-wanted // 8) * 8, positions, 8 * _LONGEST))
-    made.said.append(
+    made.guessed.append(
         f"max_length is {made.max_length}: 95 % of the rows have at most {most:,} {by}"
     )
 
@@ -232,7 +232,7 @@ def _choose_budget(made: Proposal, config: Mapping[str, Any]) -> None:
     made.search = {"trials": trials, "seeds": [*range(1, seeds + 1)]}
     hours = 2 * (trials + seeds) * trial / count / 3600
     where = f"{count} {'GPU' if kind == 'cuda' else 'CPU core'}{'s' if count > 1 else ''}"
-    made.said.append(
+    made.guessed.append(
         f"{trials} trials and {seeds} seeds of two arms take about {_duration(hours)} on {where}, "
         "the teacher apart"
     )
@@ -261,7 +261,7 @@ def to_text(made: Proposal) -> str:
     )
     lines = [
         "# Written by raykd init --from. What was guessed:",
-        *(f"# - {said}" for said in made.said),
+        *(f"# - {note}" for note in made.guessed),
         "# raykd data FILE shows the rows as models read them; raykd sweep FILE runs it.",
         "",
         f"name: {made.name}",

@@ -250,10 +250,10 @@ def _git_commit() -> str:
     package = Path(raykd.__file__).parent
     if not (package.parent / ".git").exists():
         return ""
-    asked = subprocess.run(
+    process = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=package, capture_output=True, text=True, check=False
     )
-    return asked.stdout.strip()
+    return process.stdout.strip()
 
 
 def _devices() -> list[str]:

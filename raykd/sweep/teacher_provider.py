@@ -126,10 +126,10 @@ class TeacherProvider:
 
         One that another process makes at this time is waited for when its turn comes.
         """
-        asked = [task for task in self._plans if self._request_missing(task)]
-        if asked:
+        missing = [task for task in self._plans if self._request_missing(task)]
+        if missing:
             threading.Thread(
-                target=self._collect, args=(asked,), daemon=True, name=f"{RAY_THREAD} teachers"
+                target=self._collect, args=(missing,), daemon=True, name=f"{RAY_THREAD} teachers"
             ).start()
 
     def wait(
@@ -181,8 +181,8 @@ class TeacherProvider:
         work = self._look_up(task)  # another process may have been at it until now
         if not work.lookup.missing:
             return self._request_missing(task)
-        if said := describe_missing(self._cache, task, plan.keys, work.lookup):
-            self._note(said)
+        if missing := describe_missing(self._cache, task, plan.keys, work.lookup):
+            self._note(missing)
         inputs = self._spreading.inputs(with_known_parts(plan.inputs, work.lookup))
         ref = ray.put(inputs)
         self._inputs.append((ref, inputs.teacher, inputs.student))

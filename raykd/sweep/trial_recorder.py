@@ -96,10 +96,10 @@ class TrialRecorder:
 
         What a trial goes on from is that of one format: another one begins anew.
         """
-        asked = str(config.train.get("precision", "auto"))
-        precision = self.precision(asked, config.task)
+        wanted = str(config.train.get("precision", "auto"))
+        precision = self.precision(wanted, config.task)
         path = config.state_path
-        if path is not None and asked == "auto":
+        if path is not None and wanted == "auto":
             path = path.removesuffix(".safetensors") + f".{precision}.safetensors"
         return dataclasses.replace(config, precision=precision, state_path=path)
 

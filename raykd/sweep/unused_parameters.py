@@ -53,8 +53,8 @@ def _everywhere(
     for other in (task_of(spec, name) for name in spec.tasks if name != task):
         of = other.read_by(context.kind) if writes else other
         if of.kind != first.kind and reasons:
-            said = unused(arm, replace(context, kind=of.kind, num_labels=of.num_labels))
-            reasons = {name: why for name, why in reasons.items() if name in said}
+            also_unused = unused(arm, replace(context, kind=of.kind, num_labels=of.num_labels))
+            reasons = {name: why for name, why in reasons.items() if name in also_unused}
     return reasons
 
 

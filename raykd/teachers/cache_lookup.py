@@ -110,12 +110,14 @@ def _made(
         return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
     test_outputs = None
-    told = {
+    test_signals = {
         n.removeprefix(TEST_OUTPUTS): p for n, p in signals.items() if n.startswith(TEST_OUTPUTS)
     }
-    if told:
+    if test_signals:
         recording = inputs.recording("test", TEST_OUTPUT_SPEC)
-        bare, blocks = merge_signals(told, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks())
+        bare, blocks = merge_signals(
+            test_signals, TEST_OUTPUT_SPEC, inputs.dtype, recording.blocks()
+        )
         test_outputs = bare.with_chunks(blocks)
     return PreparedParts(
         scores=of(SCORES),

@@ -164,22 +164,22 @@ def _describe_text_limits(inputs: TaskInputs, needs: TeacherNeeds) -> str:
         return ""
     notes = []
     wanted = inputs.task.max_new_tokens if Generations() in inputs.output_spec else 0
-    asked = inputs.teacher_splits["train"]
+    rows = inputs.teacher_splits["train"]
     teacher = context.teacher.positions
     students = context.positions if inputs.same_rows else teacher
-    notes.append(_describe_short_room("the teacher", asked, wanted, students))
-    asked = inputs.student_splits["train"]
-    notes.append(_describe_short_room("the student", asked, needs.new_tokens, context.positions))
+    notes.append(_describe_short_room("the teacher", rows, wanted, students))
+    rows = inputs.student_splits["train"]
+    notes.append(_describe_short_room("the student", rows, needs.new_tokens, context.positions))
     return "".join(notes)
 
 
 def _describe_short_room(
-    who: str, asked: TokenizedDataset, wanted: int, positions: int | None
+    who: str, rows: TokenizedDataset, wanted: int, positions: int | None
 ) -> str:
     """How many prompts leave fewer positions than are wanted for what is written after them."""
     if positions is None or not wanted:
         return ""
-    room = np.asarray([positions - len(asked.prompt(row)) for row in range(len(asked))])
+    room = np.asarray([positions - len(rows.prompt(row)) for row in range(len(rows))])
     short = int((room < wanted).sum())
     if not short:
         return ""

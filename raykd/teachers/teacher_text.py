@@ -67,20 +67,22 @@ class TeacherTextSettings:
         )
 
     def responses(
-        self, prompts: Sequence[Array], said: Sequence[Array], *, joined: bool
+        self, prompts: Sequence[Array], generated: Sequence[Array], *, joined: bool
     ) -> list[Array]:
         """The responses that students read, with the end token where the teacher generated one.
 
         Args:
             prompts: As the students read them.
-            said: The teacher's token ids, as far as the one that ends a text.
+            generated: The teacher's token ids, as far as the one that ends a text.
             joined: Whether they read both as one text, as decoders do.
         """
         own = replace(self.generation(), positions=self.student_positions)
         if self.student_tokens is None:
-            return [row[: max_generated(len(p), own)] for p, row in zip(prompts, said, strict=True)]
-        ended = [len(row) > 0 and row[-1] == self.tokens.end for row in said]
-        texts = self.tokens.decode([row.tolist() for row in said])
+            return [
+                row[: max_generated(len(p), own)] for p, row in zip(prompts, generated, strict=True)
+            ]
+        ended = [len(row) > 0 and row[-1] == self.tokens.end for row in generated]
+        texts = self.tokens.decode([row.tolist() for row in generated])
         responses = following(prompts, texts, self.student_tokens, joined=joined)
         end = np.asarray([self.student_tokens.end], np.int64)
         # A text of which nothing is left is one that ends at once.
@@ -115,17 +117,19 @@ def with_teacher_text(
     generation = text_settings.generation()
     read = [teacher_rows.prompt(row) for row in range(len(teacher_rows))]
     lengths = np.asarray([len(prompt) for prompt in read])
-    said: dict[int, Array] = {}
+    generated_ids: dict[int, Array] = {}
     for some in batches_by_length(lengths, batch_size):
         generated = generate(model, [read[k] for k in some], generation).cpu().numpy()
-        said |= {
+        generated_ids |= {
             k: _with_end(row, generation.end)
             for k, row in zip(some.tolist(), generated, strict=True)
         }
-        progress(len(said))
+        progress(len(generated_ids))
     prompts = [rows.prompt(row) for row in range(len(rows))]
     joined = rows.label_offsets is None
-    responses = text_settings.responses(prompts, [said[k] for k in range(len(rows))], joined=joined)
+    responses = text_settings.responses(
+        prompts, [generated_ids[k] for k in range(len(rows))], joined=joined
+    )
     end = (
         generation.end if text_settings.student_tokens is None else text_settings.student_tokens.end
     )

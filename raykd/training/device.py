@@ -132,8 +132,8 @@ class DistributedContext:
                 raise OutOfMemory(failure)
             return True
         digest = zlib.crc32(about.encode()) % _DIGESTS
-        told = torch.tensor([int(bool(failure)), digest, digest**2])
-        failed, total, squares = self.sum(told).tolist()
+        outcome = torch.tensor([int(bool(failure)), digest, digest**2])
+        failed, total, squares = self.sum(outcome).tolist()
         if failed:
             raise OutOfMemory(failure or "on another rank")
         # Equal only where all digests are.
@@ -210,60 +210,60 @@ class Ability:
         return cls(device.type, has_bf16(device))
 
 
-def resolve_precision(asked: str, ability: Ability, width: int) -> str:
+def resolve_precision(wanted: str, ability: Ability, width: int) -> str:
     """What the setting ``precision`` means: ``fp32`` or ``bf16``.
 
     ``auto`` is bf16 on GPUs that support it, and on CPUs with bf16 instructions when the model is
     at least `MIN_CPU_BF16_WIDTH` wide; else fp32.
 
     Args:
-        asked: ``auto``, ``fp32`` or ``bf16``.
+        wanted: ``auto``, ``fp32`` or ``bf16``.
         ability: Of the devices that train.
         width: Width of the model's hidden states.
     """
-    if asked != "auto":
-        return asked
+    if wanted != "auto":
+        return wanted
     wins = ability.device_type == "cuda" or width >= MIN_CPU_BF16_WIDTH
     return "bf16" if ability.bf16 and wins else "fp32"
 
 
-def resolve_frozen_precision(asked: str, ability: Ability) -> str:
+def resolve_frozen_precision(wanted: str, ability: Ability) -> str:
     """What ``teacher.precision`` means: ``fp32``, ``bf16`` or ``fp16``.
 
     ``auto`` is bf16 on GPUs that support it, else fp32: of a model that is not trained, nothing
     accumulates.
 
     Args:
-        asked: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        wanted: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         ability: Of the devices that the teacher runs on.
     """
-    if asked != "auto":
-        return asked
+    if wanted != "auto":
+        return wanted
     return "bf16" if ability.device_type == "cuda" and ability.bf16 else "fp32"
 
 
-def choose_precision(asked: str, device: torch.device, model: nn.Module) -> Precision:
+def choose_precision(wanted: str, device: torch.device, model: nn.Module) -> Precision:
     """What the setting ``precision`` means on this device for this model.
 
     A sweep asks `resolve_precision` once, for all of its nodes.
 
     Args:
-        asked: ``auto``, ``fp32`` or ``bf16``.
+        wanted: ``auto``, ``fp32`` or ``bf16``.
         device: Where the model runs.
         model: The model; only its width matters.
 
     Raises:
         SetupError: bf16 was asked for and the device has no instructions for it.
     """
-    if asked == "fp32":
+    if wanted == "fp32":
         return Precision("fp32", device.type)
     ability = Ability.of(device)
-    if asked == "bf16" and not ability.bf16:
+    if wanted == "bf16" and not ability.bf16:
         raise SetupError(
             f"train.precision is bf16, but this {_describe(device)} has no bf16 instructions",
             hint="set train.precision to auto or fp32",
         )
-    return Precision(resolve_precision(asked, ability, width(model)), device.type)
+    return Precision(resolve_precision(wanted, ability, width(model)), device.type)
 
 
 def has_bf16(device: torch.device) -> bool:

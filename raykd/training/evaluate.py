@@ -101,9 +101,9 @@ def _score(
     if task.tally_size:
         scores = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
-            said = texts_of(model, task, encoded, setup)
+            generated = texts_of(model, task, encoded, setup)
             assert encoded.references is not None
-            scores = {**scores, **task.score_texts(said, encoded.references)}
+            scores = {**scores, **task.score_texts(generated, encoded.references)}
         return _checked(scores, len(encoded))
     logits = _finite_logits(model, task, encoded, setup, subnet)
     return _checked(task.score(logits, encoded), len(encoded))
@@ -150,11 +150,11 @@ def score_by_row(
     scores = task.tallied(total)
     outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in scores else None
     if task.text_metrics:
-        said = texts_of(model, task, encoded, setup)
+        generated = texts_of(model, task, encoded, setup)
         assert encoded.references is not None
-        scores = {**scores, **task.score_texts(said, encoded.references)}
+        scores = {**scores, **task.score_texts(generated, encoded.references)}
         if metric in task.text_metrics:
-            outcomes = task.text_outcomes(metric, said, encoded.references)
+            outcomes = task.text_outcomes(metric, generated, encoded.references)
     return _by_row(scores, outcomes, len(encoded))
 
 

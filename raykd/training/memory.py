@@ -33,8 +33,8 @@ def ran_out(exc: BaseException) -> str:
     first = (str(exc).splitlines() or [""])[0] or type(exc).__name__
     if isinstance(exc, torch.OutOfMemoryError | MemoryError):
         return first
-    told = isinstance(exc, RuntimeError) and any(word in str(exc).lower() for word in _WORDS)
-    return first if told else ""
+    is_memory = isinstance(exc, RuntimeError) and any(word in str(exc).lower() for word in _WORDS)
+    return first if is_memory else ""
 
 
 def release(device: torch.device) -> None:

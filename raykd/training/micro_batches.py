@@ -56,8 +56,8 @@ class MicroBatches:
         self._world = world
         self._whole = -(-settings.batch_size // world.size)
         self._auto = settings.micro_batch == AUTO
-        asked = settings.micro_batch
-        self._rows = min(asked, self._whole) if isinstance(asked, int) else self._whole
+        wanted = settings.micro_batch
+        self._rows = min(wanted, self._whole) if isinstance(wanted, int) else self._whole
 
     @property
     def rows(self) -> int:

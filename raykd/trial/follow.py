@@ -24,13 +24,13 @@ def follow(
         on_event: Called with the job's id and the event, in the order of each job's events.
     """
     cursors = dict.fromkeys(jobs, 0)
-    asked = {coordinator.pull.remote(job, 0, PULL_S): job for job in cursors}
-    while asked:
-        ready, _ = ray.wait(list(asked), num_returns=1)
-        job = asked.pop(ready[0])
+    pulls = {coordinator.pull.remote(job, 0, PULL_S): job for job in cursors}
+    while pulls:
+        ready, _ = ray.wait(list(pulls), num_returns=1)
+        job = pulls.pop(ready[0])
         events = answer(ready[0])
         cursors[job] += len(events)
         for event in events:
             on_event(job, event)
         if not events or events[-1]["kind"] not in ENDS:
-            asked[coordinator.pull.remote(job, cursors[job], PULL_S)] = job
+            pulls[coordinator.pull.remote(job, cursors[job], PULL_S)] = job

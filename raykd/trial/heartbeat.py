@@ -78,10 +78,10 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                said = self._ask(self._every_s)
+                answer = self._ask(self._every_s)
             except ray.exceptions.RayActorError:  # the coordinator is gone, and its driver with it
-                said = STOP
-            if said == STOP:
+                answer = STOP
+            if answer == STOP:
                 self._interrupt()
                 self._over.wait(self._every_s)
 

@@ -81,8 +81,8 @@ class Dolly(GenerationTask):
         own: Reader = FolderReader(folder=folder)
         if own.splits() == (RAW,):
             own = FirstRows(own=own, split=RAW)
-        beside = root / "minillm_eval"
-        return BesideReader(own=own, folder=beside) if is_folder(beside) else own
+        extra = root / "minillm_eval"
+        return BesideReader(own=own, folder=extra) if is_folder(extra) else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

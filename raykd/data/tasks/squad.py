@@ -124,11 +124,11 @@ class JsonReader:
         try:
             for article in read_json(path)["data"]:
                 for paragraph in article["paragraphs"]:
-                    for asked in paragraph["qas"]:
-                        read_columns["question"].append(asked["question"])
+                    for item in paragraph["qas"]:
+                        read_columns["question"].append(item["question"])
                         read_columns["context"].append(paragraph["context"])
                         read_columns["answers"].append(
-                            {k: [a[k] for a in asked["answers"]] for k in KEYS}
+                            {k: [a[k] for a in item["answers"]] for k in KEYS}
                         )
         except (KeyError, TypeError) as exc:
             raise DataError(

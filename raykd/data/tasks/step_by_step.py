@@ -71,11 +71,11 @@ class Explained(GenerationTask):
             before, after = before_instruction(with_context=False), RESPONSE
         examples = [
             Example(
-                before=before, context=asked, after=after, response=answer, prefix_at=len(before),
-                rationale=llm_outputs[row].rationale, row=ids[row],
-                llm_label=llm_outputs[row].label,
+                before=before, context=question, after=after, response=answer,
+                prefix_at=len(before), rationale=llm_outputs[row].rationale,
+                llm_label=llm_outputs[row].label, row=ids[row],
             )
-            for row, (asked, answer) in enumerate(self.pairs(table))
+            for row, (question, answer) in enumerate(self.pairs(table))
         ]  # fmt: skip
         return rows_of(examples, table)
 

@@ -46,10 +46,10 @@ def _copa(table: Table) -> Iterator[Question]:
     texts = [columns.texts(table, name) for name in names]
     labels = columns.class_ids(table, "label", ("choice1", "choice2"))
     for premise, one, two, question, label in zip(*texts, labels, strict=True):
-        asked = _COPA.get(question, question)
+        wording = _COPA.get(question, question)
         yield Question(
             context=premise,
-            choices=(f"{asked} {one}", f"{asked} {two}"),
+            choices=(f"{wording} {one}", f"{wording} {two}"),
             right=(label == 0, label == 1),
         )
 

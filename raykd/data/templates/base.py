@@ -29,22 +29,22 @@ class QuestionTemplate:
 
     Attributes:
         context: Column of the text.
-        asked: Column of what is asked about it.
+        question: Column of what is asked about it.
         prompt: What follows the text; ``{}`` stands for what is asked.
         answers: The answer that each label stands for.
     """
 
     context: str
-    asked: str
+    question: str
     prompt: str
     answers: Mapping[str, str]
 
     def __call__(self, table: Table) -> Iterator[Example]:
         """Prompts with answer choices, the right choice as the response."""
         choices = tuple(self.answers.values())
-        contexts, asked = (columns.texts(table, name) for name in (self.context, self.asked))
+        contexts, questions = (columns.texts(table, name) for name in (self.context, self.question))
         labels = columns.class_ids(table, "label", tuple(self.answers))
-        for context, question, right in zip(contexts, asked, labels, strict=True):
+        for context, question, right in zip(contexts, questions, labels, strict=True):
             yield Example(
                 before="",
                 context=context,

@@ -11,7 +11,7 @@ TEMPLATE = Template(
     about="Is the answer to a question on a passage yes or no?",
     read=QuestionTemplate(
         context="passage",
-        asked="question",
+        question="question",
         prompt="\nQuestion: {}?\nAnswer:",
         answers={"False": "No", "True": "Yes"},
     ),

@@ -11,7 +11,7 @@ TEMPLATE = Template(
     about="Is a clause true, false or neither, going by a text?",
     read=QuestionTemplate(
         context="premise",
-        asked="hypothesis",
+        question="hypothesis",
         prompt="\nQuestion: {}. True, False, or Neither?\nAnswer:",
         answers={"entailment": "True", "contradiction": "False", "neutral": "Neither"},
     ),

@@ -11,7 +11,7 @@ TEMPLATE = Template(
     about="Is a sentence true or false, going by a text?",
     read=QuestionTemplate(
         context="premise",
-        asked="hypothesis",
+        question="hypothesis",
         prompt="\nQuestion: {} True or False?\nAnswer:",
         answers={"entailment": "True", "not_entailment": "False"},
     ),

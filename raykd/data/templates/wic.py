@@ -22,9 +22,11 @@ def _read(table: Table) -> Iterator[Example]:
     )
     labels = columns.class_ids(table, "label", LABELS)
     for word, one, two, right in zip(words, first, second, labels, strict=True):
-        asked = f"Question: Is the word '{word}' used in the same way in the two sentences above?"
+        question = (
+            f"Question: Is the word '{word}' used in the same way in the two sentences above?"
+        )
         yield Example(
-            before=f"{one}\n{two}\n{asked}\nAnswer:",
+            before=f"{one}\n{two}\n{question}\nAnswer:",
             response=CHOICES[right],
             choices=CHOICES,
         )

@@ -79,9 +79,9 @@ def _probed(plain: str, name: str) -> Capabilities:
     except RaykdError as exc:
         return Capabilities(refused=exc.message)
     except Exception as exc:  # whatever an architecture raises, it cannot be used
-        said = " ".join(str(exc).split())
+        reason = " ".join(str(exc).split())
         return Capabilities(
-            refused=f"a small copy of it fails ({type(exc).__name__}: {said[:200]})"
+            refused=f"a small copy of it fails ({type(exc).__name__}: {reason[:200]})"
         )
 
 
