@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from raykd.private_parts import Library, Part
+from raykd.private_api import Library, PrivateName
 
 if TYPE_CHECKING:
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
@@ -26,47 +26,51 @@ _TRAIN = "ray.train.v2._internal"
 _TRAINER = "ray.train.v2.api.data_parallel_trainer"
 _LAUNCHER = "ray.autoscaler._private"
 
-CONTROLLER = Part(
+CONTROLLER = PrivateName(
     f"{_TRAIN}.execution.controller", "TrainController", "ending a slot from another thread"
 )
-CONTROLLER_ENVIRONMENT = Part(
+CONTROLLER_ENVIRONMENT = PrivateName(
     f"{_TRAIN}.constants", "get_env_vars_to_propagate", "starting the controller of a slot"
 )
-CLEANER = Part(
+CLEANER = PrivateName(
     f"{_TRAIN}.callbacks.placement_group_callback", "PlacementGroupCleanerCallback",
     "leaving out a process that may end a slot by mistake",
 )  # fmt: skip
-DATASETS = Part(
+DATASETS = PrivateName(
     f"{_TRAIN}.callbacks.datasets", "DatasetsCallback", "leaving out a process for datasets"
 )
-RUN_CONTROLLER = Part(
+RUN_CONTROLLER = PrivateName(
     _TRAINER, "DataParallelTrainer._initialize_and_run_controller",
     "ending a slot from another thread",
 )  # fmt: skip
-DEFAULT_CALLBACKS = Part(
+DEFAULT_CALLBACKS = PrivateName(
     _TRAINER, "DataParallelTrainer._create_default_callbacks",
     "leaving out a process that may end a slot by mistake",
 )  # fmt: skip
-TRIAL_ENVIRONMENT = Part(
+TRIAL_ENVIRONMENT = PrivateName(
     "ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE", "keeping credentials out of logs"
 )
-PROGRESS = Part(
+PROGRESS = PrivateName(
     "ray.tune.progress_reporter", "TrialProgressCallback", "turning off Tune's own printing"
 )
 JOB = "finding the cluster of a submitted job"
-JOB_CONFIG = Part("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR", JOB)
-JOB_ID = Part("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", JOB)
-JOB_STORE = Part("ray.dashboard.modules.job.common", "JobInfoStorageClient", JOB)
-ADDRESSES = Part("ray._private.services", "find_gcs_addresses", JOB)
-CLIENT = Part("ray._raylet", "GcsClient", JOB)
-AGENT = Part(
+JOB_CONFIG = PrivateName("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR", JOB)
+JOB_ID = PrivateName("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", JOB)
+JOB_STORE = PrivateName("ray.dashboard.modules.job.common", "JobInfoStorageClient", JOB)
+ADDRESSES = PrivateName("ray._private.services", "find_gcs_addresses", JOB)
+CLIENT = PrivateName("ray._raylet", "GcsClient", JOB)
+AGENT = PrivateName(
     "ray._private.utils",
     "get_dashboard_dependency_error",
     "starting a cluster without a job server",
 )
-PROVIDERS = Part(f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows")
-PREPARE = Part(f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file")
-VALIDATE = Part(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
+PROVIDERS = PrivateName(
+    f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
+)
+PREPARE = PrivateName(
+    f"{_LAUNCHER}.util", "prepare_config", "filling in the defaults of a cluster file"
+)
+VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,

@@ -37,9 +37,9 @@ LAYERS = {
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
-    "private_parts": Layer(raykd={"errors"}),
+    "private_api": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed; the class is for types.
-    "ray_private": Layer(raykd={"private_parts"}, later={"ray", "ray.train"}),
+    "ray_private": Layer(raykd={"private_api"}, later={"ray", "ray.train"}),
     "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
         # A batch is made of tensors, and the loss of a task is torch's; what losses want to know of
@@ -50,7 +50,7 @@ LAYERS = {
     ),
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
-        raykd={"errors", "registry", "hub", "private_parts", "losses", "data.answer_choices",
+        raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
                "data.base", "data.kinds", "data.prompts", "data.task_kinds"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
@@ -93,7 +93,7 @@ LAYERS = {
     ),
     "search": Layer(
         # What records a search is told the status of a trial.
-        raykd={"errors", "params", "private_parts", "spec.domains", "spec.schema",
+        raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
                "results.records"},
         packages={"numpy", "optuna", "ray.tune"},
     ),

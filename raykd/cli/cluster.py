@@ -13,7 +13,7 @@ from raykd.errors import SpecError
 if TYPE_CHECKING:
     from raykd.clusters.base import Client
     from raykd.clusters.check import Checked
-    from raykd.clusters.estimate import Estimate, Row
+    from raykd.clusters.estimate import Estimate, NodeCost
 
 
 def check(
@@ -83,7 +83,7 @@ def _show(file: str, checked: Checked, output: Output) -> None:
     output.facts(_sums(checked.estimate, has_prices=checked.provider != "kuberay"))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: NodeCost) -> tuple[str, ...]:
     return (
         row.name,
         row.machine,

@@ -28,7 +28,7 @@ def tried_kinds(name: str) -> Mapping[str, Any]:
     return next((registry.tried()[n] for n in spelled if n in registry.tried()), {})
 
 
-def in_words(result: Mapping[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """What was found for one kind of task: works, works without something, or refused."""
     if result["refused"]:
         return f"refused: {result['refused']}"
@@ -42,7 +42,7 @@ def facts(name: str) -> dict[str, str]:
     lines = {}
     for kind, result in tried_kinds(name).items():
         reasons = [f"{PARTS[part]}: {reason}" for part, reason in result["lacks"].items()]
-        lines[kind] = in_words(result) + (f" ({'; '.join(reasons)})" if reasons else "")
+        lines[kind] = describe(result) + (f" ({'; '.join(reasons)})" if reasons else "")
     return lines
 
 
@@ -53,5 +53,5 @@ def meaning(name: str, about: str) -> str:
         name: Its name.
         about: What its file says of it, or empty.
     """
-    kinds = "; ".join(f"{kind} {in_words(result)}" for kind, result in tried_kinds(name).items())
+    kinds = "; ".join(f"{kind} {describe(result)}" for kind, result in tried_kinds(name).items())
     return f"{about or 'An architecture of Transformers.'} {kinds}".rstrip()

@@ -31,14 +31,14 @@ def teacher(
 ) -> None:
     """Prepare the teachers of a search space in this process and keep them in the cache."""
     if show or prune is not None:
-        _shelve(output, prune)
+        _list_cache(output, prune)
     if file is not None:
         _prepare(output, file, override or ())
     elif not show and prune is None:
         raise SpecError("FILE is missing", hint="name a search space, or use --list or --prune")
 
 
-def _shelve(output: Output, prune: float | None) -> None:
+def _list_cache(output: Output, prune: float | None) -> None:
     """List the cache, after deleting what was asked for."""
     from raykd.sweep.user_cache import cache_folder, cached_extras, cached_teachers, prune_teachers
 

@@ -12,7 +12,7 @@ PRICES = ("metadata", "price_per_hour")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class NodeCost:
     """One node type.
 
     Attributes:
@@ -47,7 +47,7 @@ class Estimate:
     """
 
     unit: str
-    rows: tuple[Row, ...]
+    rows: tuple[NodeCost, ...]
     slots: int | None
     idle: float | None
     full: float | None
@@ -79,7 +79,7 @@ def price(cluster: ClusterFile, name: str) -> float | None:
     return float(given) if is_number else None
 
 
-def total(unit: str, rows: tuple[Row, ...], max_workers: int) -> Estimate:
+def total(unit: str, rows: tuple[NodeCost, ...], max_workers: int) -> Estimate:
     """The sums over node types, when at most `max_workers` run beside the head."""
     slots = [row.slots for row in rows]
     prices = [row.price for row in rows]
@@ -96,7 +96,7 @@ def total(unit: str, rows: tuple[Row, ...], max_workers: int) -> Estimate:
     )
 
 
-def _most(each: list[tuple[float, Row]], max_workers: int) -> float:
+def _most(each: list[tuple[float, NodeCost]], max_workers: int) -> float:
     """The largest sum with the head and at most so many workers, which the first row is not of."""
     value, room = each[0][0], max_workers
     for amount, row in sorted(each[1:], key=lambda pair: -pair[0]):
@@ -105,8 +105,8 @@ def _most(each: list[tuple[float, Row]], max_workers: int) -> float:
     return value
 
 
-def _row(cluster: ClusterFile, node: NodeType, unit: str, *, least: int, most: int) -> Row:
-    return Row(
+def _row(cluster: ClusterFile, node: NodeType, unit: str, *, least: int, most: int) -> NodeCost:
+    return NodeCost(
         name=node.name,
         machine=machine(node),
         is_spot=is_spot(node),

@@ -7,7 +7,7 @@ from typing import Any
 
 from raykd.clusters.base import Client
 from raykd.clusters.document import Document, Place, mapping, mappings
-from raykd.clusters.estimate import Estimate, Row, total
+from raykd.clusters.estimate import Estimate, NodeCost, total
 from raykd.clusters.rules.to_fill_in import to_fill_in
 from raykd.clusters.versions import Image
 from raykd.errors import Problem, SpecError
@@ -96,7 +96,7 @@ def _estimate(document: Document, spec: Place) -> Estimate:
     return total(unit, rows, sum(row.most for row in rows[1:]))
 
 
-def _row(document: Document, group: Place, unit: str) -> Row:
+def _row(document: Document, group: Place, unit: str) -> NodeCost:
     is_head = group[-1] == "headGroupSpec"
     given = mapping(document.get(*group))
     limits = _limits(document, group)
@@ -105,7 +105,7 @@ def _row(document: Document, group: Place, unit: str) -> Row:
     if unit == "CPU" and stated is not None:
         slots = _quantity(stated)
     least = given.get("minReplicas", given.get("replicas", 0))
-    return Row(
+    return NodeCost(
         name="head" if is_head else str(given.get("groupName", f"workers {group[-1]}")),
         machine="",
         is_spot=False,

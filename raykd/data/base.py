@@ -298,7 +298,7 @@ class Task(ABC):
         """The same task for models of a kind of their own, one of `TEXT_KINDS`.
 
         Args:
-            kind: How the model writes text; empty for models that do not.
+            kind: How the model generates text; empty for models that do not.
         """
         return self
 

@@ -21,7 +21,7 @@ def constant_scores(task: Task, encoded: TokenizedDataset, metric: str) -> tuple
 
     Returns:
         One value per class: the share of the class for accuracy, 0 for Matthews. For metrics of
-        written text, one for each of the responses that are accepted most often. Empty for
+        generated text, one for each of the responses that are accepted most often. Empty for
         anything else, and where no two rows accept the same response.
     """
     if metric in task.text_metrics:

@@ -56,9 +56,10 @@ def score_entities(
     An entity is found where type, first and last word are right.
     """
     right = given = there = 0
-    for ours, theirs in zip(predicted, wanted, strict=True):
-        one, two = entities(ours), entities(theirs)
-        right, given, there = right + len(one & two), given + len(one), there + len(two)
+    for predicted_tags, wanted_tags in zip(predicted, wanted, strict=True):
+        given_spans, true_spans = entities(predicted_tags), entities(wanted_tags)
+        right += len(given_spans & true_spans)
+        given, there = given + len(given_spans), there + len(true_spans)
     return {
         "entity_precision": right / given if given else 0.0,
         "entity_recall": right / there if there else 0.0,

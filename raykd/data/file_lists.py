@@ -1,4 +1,4 @@
-"""Reads splits from lists of files, and carves splits out of one set of rows."""
+"""Reads splits from lists of files, and splits one set of rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from raykd.data.text_files import PACKED
 from raykd.errors import DataError
 
 ROWS = "train"
-"""What one set of rows is called before it is carved."""
-_CARVE = 3  # a random stream of its own, see `raykd.data.hold_out`
+"""What one set of rows is called before it is split."""
+_SPLIT = 3  # a random stream of its own, see `raykd.data.hold_out`
 
 
 def matching(pattern: str, roots: Sequence[Path]) -> list[Path]:
@@ -112,7 +112,7 @@ class CarvedReader:
         if split not in self.fractions:
             raise no_split(split, "the set of rows", self.splits())
         table = self.own.read(ROWS)
-        parts = carve(_keys(table), list(self.fractions.values()), self.seed)
+        parts = split_rows(_keys(table), list(self.fractions.values()), self.seed)
         if any(not len(part) for part in parts):
             shares = ", ".join(f"{name}: {share:g}" for name, share in self.fractions.items())
             raise DataError(
@@ -122,7 +122,7 @@ class CarvedReader:
         return table.take(parts[[*self.fractions].index(split)].tolist())
 
 
-def carve(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[Array]:
+def split_rows(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[Array]:
     """Row numbers of disjoint parts, each sorted; rows of one key go to the same part.
 
     Args:
@@ -134,7 +134,7 @@ def carve(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[Ar
         np.asarray(keys, dtype=object).astype(str), return_inverse=True, return_counts=True
     )
     # By first occurrence, so that the order of the keys as texts plays no role.
-    order = np.random.default_rng([seed, _CARVE]).permutation(len(names))
+    order = np.random.default_rng([seed, _SPLIT]).permutation(len(names))
     middles = np.cumsum(counts[order]) - counts[order] / 2
     borders = np.asarray([*accumulate(fractions)]) * len(keys)
     part_of = np.full(len(names), len(fractions))

@@ -1,4 +1,4 @@
-"""Tokenises prompts and what is to be written after them.
+"""Tokenises prompts and their responses.
 
 Axes: N row.
 """
@@ -83,11 +83,11 @@ def encode_prompts(
     begun = [_with_begin(ids, begin) for ids in before]
     spoken: Sequence[Array | None] = [None] * len(rows)
     if "spoken" in rows.fields:
-        written, spoken = _dialogues(rows.texts[1], rows.fields["spoken"], tokenizer)
+        responses, spoken = _dialogues(rows.texts[1], rows.fields["spoken"], tokenizer)
     else:
-        written = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
+        responses = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
     truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
-    pairs = list(zip(begun, written, strict=True))
+    pairs = list(zip(begun, responses, strict=True))
     if joined:
         truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
         encoded_rows = [
@@ -95,7 +95,7 @@ def encode_prompts(
             for (ids, out), learnt in zip(pairs, spoken, strict=True)
         ]
     else:
-        truncated += sum(len(ids) > max_length for ids in written)
+        truncated += sum(len(ids) > max_length for ids in responses)
         encoded_rows = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
     references = EvalReferences(
         groups=np.arange(len(rows)),
@@ -156,7 +156,7 @@ def without_labels(encoded: TokenizedDataset, rows: Array) -> TokenizedDataset:
 
 
 def with_rationales(train: TokenizedDataset, rationales: TokenizedDataset) -> TokenizedDataset:
-    """The train rows with other rationales; where nothing is written, there is none."""
+    """The train rows with other rationales; where there is no text, there is none."""
     silent = rationales.label_counts() <= 1  # the token that ends a text
     predict = train.views[PREDICT]
     views = {**predict.views, EXPLAIN: without_labels(rationales, silent)}

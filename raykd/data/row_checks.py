@@ -24,7 +24,7 @@ def check_rationales(name: str, train: Examples) -> None:
         )
 
 
-def check_readings(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
+def check_views(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
     """Refuse views whose responses are cut in other places than those of the plain rows.
 
     The teacher's outputs for the plain rows would belong to other tokens.

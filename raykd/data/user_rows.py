@@ -18,8 +18,8 @@ from raykd.data.table import Reader
 from raykd.errors import DataError
 
 HUB_SPLITS = ("train", "validation", "test")
-CARVED: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
-"""How one set of rows is carved where the file does not say it."""
+DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
+"""How one set of rows is split where the file does not say it."""
 WEIGHT = "source_weight"
 """Field of rows that says how often they count in training."""
 
@@ -55,7 +55,7 @@ class UserRows(FileTask):
         path: See `RowSource`; of a task with one source.
         revision: See `RowSource`.
         sources: Several sources, in place of `path` and `hub`.
-        fractions: How one set of rows is carved into splits; empty: `CARVED`.
+        fractions: How one set of rows is split; empty: `DEFAULT_FRACTIONS`.
     """
 
     path: Places | Mapping[str, Places] | None = None
@@ -133,10 +133,10 @@ class UserRows(FileTask):
             return FilesReader(files=files, name=f"the files of {self.name}")
         listed = [file for path in _paths(source.path) for file in matching(path, roots)]
         whole = FilesReader(files={ROWS: listed}, name=", ".join(_paths(source.path)))
-        fractions = self.fractions or CARVED
+        fractions = self.fractions or DEFAULT_FRACTIONS
         if not self.fractions:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in fractions.items())
-            note(f"{whole.name} is one set of rows, and is carved into {shares}")
+            note(f"{whole.name} is one set of rows, and is split into {shares}")
         return CarvedReader(own=whole, fractions=fractions, seed=settings.seed)
 
     def _folder(self, path: str, roots: list[Path]) -> Path | None:

@@ -70,9 +70,9 @@ def binary_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> 
         ShapeError: If the shapes differ.
     """
     check_same_shape(student=student, teacher=teacher)
-    ours, theirs = softened(student, temperature), softened(teacher.detach(), temperature)
-    yes = theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(ours))
-    no = (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-ours))
+    z_s, z_t = softened(student, temperature), softened(teacher.detach(), temperature)
+    yes = z_t.sigmoid() * (F.logsigmoid(z_t) - F.logsigmoid(z_s))
+    no = (-z_t).sigmoid() * (F.logsigmoid(-z_t) - F.logsigmoid(-z_s))
     return (temperature**2 * (yes + no).sum(dim=-1)).to(working_dtype(student))
 
 

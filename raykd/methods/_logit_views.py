@@ -21,7 +21,7 @@ def at_choices(outputs: Outputs, batch: Batch) -> Tensor:
     others has `PADDED` in their place, so that its probabilities are those of its own choices.
 
     Args:
-        outputs: Of a model that writes text.
+        outputs: Of a model that generates text.
         batch: Rows with choices.
     """
     choices, position = AnswerChoices().of(batch)
@@ -35,7 +35,7 @@ def at_tokens(outputs: Outputs, tokens: Tensor) -> Tensor:
     """Scores of the vocabulary for some of the M tokens, ``[m, V]``.
 
     Args:
-        outputs: Of a model that writes text.
+        outputs: Of a model that generates text.
         tokens: Their numbers, int64 ``[m]``.
     """
     return (

@@ -153,14 +153,14 @@ class Sampled:
 def _rows(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch without views, padded no further than they need."""
     labels, mask = batch.labels[rows], batch.attention_mask[rows]
-    written, read = _longest(labels != NO_LABEL), _longest(mask != 0)
+    labelled, seen = _longest(labels != NO_LABEL), _longest(mask != 0)
     if labels.shape == mask.shape:  # labels of what is read
-        written = read = max(written, read)
+        labelled = seen = max(labelled, seen)
     return Batch(
-        input_ids=batch.input_ids[rows, :read],
-        attention_mask=mask[:, :read],
-        token_type_ids=batch.token_type_ids[rows, :read],
-        labels=labels[:, :written],
+        input_ids=batch.input_ids[rows, :seen],
+        attention_mask=mask[:, :seen],
+        token_type_ids=batch.token_type_ids[rows, :seen],
+        labels=labels[:, :labelled],
         index=batch.index[rows],
     )
 

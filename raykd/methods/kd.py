@@ -32,13 +32,13 @@ class Params:
         open=True,
         symbol="T",
         help="Softens both distributions; without effect in regression. "
-        "null = 2, and 1 on tokens of text that is written.",
+        "null = 2, and 1 on tokens of generated text.",
     )
     kd_ratio: float | None = param(
         None,
         low=0.0,
         high=1.0,
-        help="What alpha is called where text is written; null = alpha.",
+        help="What alpha is called where text is generated; null = alpha.",
     )
 
 
@@ -74,7 +74,7 @@ class VanillaKD(Method[Params]):
         return OutputSpec(Logits() if self.alpha > 0 else None)
 
     def divergences(self) -> tuple[Divergence, ...]:
-        """The forward one, where text is written."""
+        """The forward one, where text is generated."""
         if not self.context.task_kind.generates or self.alpha == 0:
             return ()
         return (Divergence(kind="forward_kl", temperature=self.temperature),)

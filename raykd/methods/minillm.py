@@ -199,12 +199,12 @@ class MiniLLM(Method[Params]):
             share=p.teacher_mixed_alpha,
         )
         with torch.no_grad():
-            written = student.generate(batch, sampling)
+            generated = student.generate(batch, sampling)
             # What was sampled is one of the tokens that both have; so are all probabilities.
             shared = self.context.shared_vocabulary
-            student_logits = student(written, dropout=False).lazy_logits.first(shared)
-            teacher_logits = teacher(written).lazy_logits.first(shared)
-            return sampled_of(written, student_logits, teacher_logits, p)
+            student_logits = student(generated, dropout=False).lazy_logits.first(shared)
+            teacher_logits = teacher(generated).lazy_logits.first(shared)
+            return sampled_of(generated, student_logits, teacher_logits, p)
 
     def _policy_terms(
         self, rollout: Rollout, student: StudentFn, teacher: TeacherOutputsFn
@@ -221,23 +221,23 @@ class MiniLLM(Method[Params]):
 
 
 def sampled_of(
-    written: Batch, student_logits: LazyLogits, teacher_logits: LazyLogits, params: Params
+    generated: Batch, student_logits: LazyLogits, teacher_logits: LazyLogits, params: Params
 ) -> Sampled:
     """What is known of responses that were sampled.
 
     Args:
-        written: Prompts with the responses.
+        generated: Prompts with the responses.
         student_logits: Scores of the student that sampled, for the tokens of the responses.
         teacher_logits: Scores of the teacher.
         params: Coefficients.
     """
-    ids = written.label_ids
-    counts = (written.labels != NO_LABEL).sum(dim=1)
+    ids = generated.label_ids
+    counts = (generated.labels != NO_LABEL).sum(dim=1)
     places = torch.arange(params.max_new_tokens, device=counts.device)
     mask = (places < counts[:, None]).long()
-    tokens = TokenMask.of_lengths(mask, written.label_counts.tolist())
+    tokens = TokenMask.of_lengths(mask, generated.label_counts.tolist())
     return Sampled(
-        batch=written, mask=mask, ids=ids,
+        batch=generated, mask=mask, ids=ids,
         old=_spread(chosen(student_logits, ids, params.temperature), tokens),
         likely=_spread(chosen(teacher_logits, ids, 1.0), tokens),
         heated=_spread(chosen(teacher_logits, ids, params.temperature), tokens),

@@ -11,7 +11,7 @@ __all__ = ["METHOD", "Params"]
 
 
 class SeqKD(NoTeacher):
-    """The likelihood of the teacher's responses, which are written once for all trials.
+    """The likelihood of the teacher's responses, which it generates once for all trials.
 
     Kim and Rush, 2016. Of the teacher nothing but its text is known.
     """

@@ -67,7 +67,7 @@ class Params:
     view: str = param(
         "choices",
         choices=("choices", "tokens"),
-        help="What is transported where text is written: predictions of answer choices, a row "
+        help="What is transported where text is generated: predictions of answer choices, a row "
         "each, or those of all tokens.",
     )
     max_tokens: int = param(
@@ -100,8 +100,8 @@ class SinKD(Method[Params]):
     tokens. Where a batch is computed in micro batches, the rows of each of them are transported
     among themselves: the distances are added up, or averaged by rows with ``reduction: mean``.
 
-    Where text is written, the first two are means over the tokens of the responses, and `view` says
-    what is transported. The authors' code transports positions of a sequence there, which is not a
+    Where text is generated, the first two are means over the tokens of the responses, and `view`
+    says what is transported. The authors' code transports positions of a sequence there, which is not a
     number for vocabularies; both views are what it seems to have been meant for. In the view of
     choices a row is the scores of the tokens that tell its answer choices apart. Rows with fewer
     choices than others give the missing ones probability 0.

@@ -206,7 +206,7 @@ def _lacks(
     hint = f"is it a {family.name} model with the sizes of its config.json?"
     if family.is_head(missing[0]):
         hint = (
-            "a model that writes text needs its output matrix; if it is the word embedding, set "
+            "a model that generates text needs its output matrix; if it is the word embedding, set "
             "tie_word_embeddings to true in config.json"
         )
     if len(stored.tensors) < len(missing) and there:

@@ -1,7 +1,7 @@
 """Arrays that lie in files: mapped into memory when they are read, pickled as where they lie.
 
 A process that only passes a model on, or hashes or copies it, never holds it: it reads the file in
-pieces. Processes that read the same arrays share the pages of the file.
+chunks. Processes that read the same arrays share the pages of the file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from raykd.data.base import Array
 from raykd.errors import SetupError
 
-PIECE_BYTES = 16 << 20
-"""Files are read in pieces of this size where nothing is to be kept of them."""
+CHUNK_BYTES = 16 << 20
+"""Files are read in chunks of this size where nothing is to be kept of them."""
 
 _BF16_EXPONENT = 0x7F80
 
@@ -100,8 +100,8 @@ class FilePart:
         """Its bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
-    def pieces(self) -> Iterator[Array]:
-        """Its bytes, piece by piece.
+    def chunks(self) -> Iterator[Array]:
+        """Its bytes, chunk by chunk.
 
         Raises:
             SetupError: The file is out of reach, or another one.
@@ -111,11 +111,11 @@ class FilePart:
                 opened.seek(self.offset)
                 left = self.nbytes
                 while left:
-                    piece = np.fromfile(opened, np.uint8, min(left, PIECE_BYTES))
-                    if not len(piece):
+                    chunk = np.fromfile(opened, np.uint8, min(left, CHUNK_BYTES))
+                    if not len(chunk):
                         raise OSError("it is cut off")
-                    left -= len(piece)
-                    yield piece
+                    left -= len(chunk)
+                    yield chunk
         except OSError as exc:
             raise SetupError(
                 f"cannot read {self.file.path}: {exc}", hint="copy or download it again"
@@ -143,9 +143,9 @@ def scan(part: FilePart) -> Scan:
         SetupError: The file is out of reach.
     """
     hasher, bad = hashlib.sha256(), 0
-    for piece in part.pieces():
-        hasher.update(piece.data)
-        bad += _not_finite(piece.view(part.dtype), bf16=part.bf16)
+    for chunk in part.chunks():
+        hasher.update(chunk.data)
+        bad += _not_finite(chunk.view(part.dtype), bf16=part.bf16)
     return Scan(hasher.hexdigest(), bad)
 
 

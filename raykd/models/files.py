@@ -87,7 +87,7 @@ def _fill(path: Path, text: bytes, arrays: Iterable[Array | FilePart]) -> None:
         file.write(text)
         for array in arrays:
             if isinstance(array, FilePart):
-                for piece in array.pieces():
-                    file.write(piece.data)
+                for chunk in array.chunks():
+                    file.write(chunk.data)
             else:
                 file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -124,7 +124,7 @@ def _tokens_seen(model: Any, part: str) -> Iterator[None]:
 
 @contextmanager
 def _head(model: Any, kind: TaskKind, batch: Batch) -> Iterator[list[Tensor]]:
-    """How the head runs: what it would read of a model that writes text, else nothing."""
+    """How the head runs: what it would read of a model that generates text, else nothing."""
     if kind.generates:
         with head_inputs(model) as states:
             yield states

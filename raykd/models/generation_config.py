@@ -18,7 +18,7 @@ SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start
 def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
     """Write the special tokens that a model was trained with into its saved configuration.
 
-    A model that writes text learns to end it with the token of the tokenizer that it was trained
+    A model that generates text learns to end it with the token of the tokenizer that it was trained
     with; what its configuration said before was that of another one.
 
     Args:
@@ -48,7 +48,7 @@ def say_tokens(folder: Path, tokens: Mapping[str, int | None]) -> None:
 
 
 def generation_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How a library writes text with the model: greedily, to the token that ends it."""
+    """How a library generates text with the model: greedily, to the token that ends it."""
     ids = {name: config[name] for name in SPECIAL_TOKENS if config.get(name) is not None}
     return {"_from_model_config": False, **ids}
 

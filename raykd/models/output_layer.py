@@ -1,4 +1,4 @@
-"""The output layer of a model that writes text: where it is, what it reads, its logits."""
+"""The output layer of a model that generates text: where it is, what it reads, its logits."""
 
 from __future__ import annotations
 

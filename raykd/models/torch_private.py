@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from raykd.private_parts import Library, Part
+from raykd.private_api import Library, PrivateName
 
 TORCH = Library("torch", "PyTorch", "2.13")
 
-FAKE_TENSORS = Part(
+FAKE_TENSORS = PrivateName(
     "torch._subclasses.fake_tensor", "FakeTensorMode", "finding out where weights lie in a file"
 )
 

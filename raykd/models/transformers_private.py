@@ -8,22 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.private_parts import Library, Part
+from raykd.private_api import Library, PrivateName
 
 TRANSFORMERS = Library("transformers", "transformers", "5.24")
 
-NO_INIT = Part(
+NO_INIT = PrivateName(
     "transformers.initialization", "no_init_weights", "building a model without drawing its weights"
 )
-INIT = Part(
+INIT = PrivateName(
     "transformers.modeling_utils", "PreTrainedModel._init_weights",
     "drawing weights as the family of a model does",
 )  # fmt: skip
-ATTENTION = Part(
+ATTENTION = PrivateName(
     "transformers.configuration_utils", "PreTrainedConfig._attn_implementation",
     "choosing the implementation of attention",
 )  # fmt: skip
-CONVERSIONS = Part(
+CONVERSIONS = PrivateName(
     "transformers.conversion_mapping", "get_model_conversion_mapping",
     "reading published files whose tensors are not those of the model",
 )  # fmt: skip

@@ -7,15 +7,17 @@ from typing import Protocol, TypeGuard, cast
 import optuna
 from optuna.trial import TrialState
 
-from raykd.private_parts import Library, Part
+from raykd.private_api import Library, PrivateName
 
 OPTUNA = Library("optuna", "Optuna", "5.0")
 
-LAZY_GENERATOR = Part(
+LAZY_GENERATOR = PrivateName(
     "optuna.samplers._lazy_random_state", "LazyRandomState",
     "continuing the random numbers of a sampler",
 )  # fmt: skip
-READ_TRIALS = Part("optuna.study", "Study._get_trials", "limiting the trials that a sampler reads")
+READ_TRIALS = PrivateName(
+    "optuna.study", "Study._get_trials", "limiting the trials that a sampler reads"
+)
 
 PARTS = (LAZY_GENERATOR, READ_TRIALS)
 """What a search uses, besides the storage of a study."""

@@ -121,7 +121,7 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
         place["splits"], split_of = dict(SHARES), {"validation", "test"}
         table = own.read(ROWS)
         rows = int(len(table) * SHARES["train"])
-        source = f"'{data}' is one set of {len(table):,} rows, which is carved into splits"
+        source = f"'{data}' is one set of {len(table):,} rows, which is split"
     guess = guess_task(table, label)
     made = Proposal(name=name, place=place, data=_parts(split_of), guess=guess, rows=rows)
     made.guessed = [source, *guess.why]

@@ -16,7 +16,7 @@ from raykd.data.hold_out import fingerprint
 from raykd.data.keys import at_key
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
-from raykd.data.row_checks import check_choices, check_rationales, check_readings
+from raykd.data.row_checks import check_choices, check_rationales, check_views
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
@@ -147,7 +147,7 @@ def _set_up(
     if not tokenizers.same:
         student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
     if more:
-        check_readings(name, student_splits)
+        check_views(name, student_splits)
     if explains:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
     if AnswerChoices() in output_spec:

@@ -36,7 +36,7 @@ FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
 RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
-    "recorded/", "test_outputs/", "scores/", "written/", "analyses/", "student", "precision_error"
+    "recorded/", "test_outputs/", "scores/", "texts/", "analyses/", "student", "precision_error"
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -137,11 +137,11 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[s
 
 def _modules(inputs: TaskInputs) -> tuple[str, ...]:
     """Where building and loss of the teacher are written."""
-    written = (inputs.task, inputs.task.task_kind)
+    objects = (inputs.task, inputs.task.task_kind)
     return (
         "raykd.models.model_factory",
         _family(inputs.teacher),
-        *(type(of).__module__ for of in written),
+        *(type(of).__module__ for of in objects),
     )
 
 
@@ -207,9 +207,9 @@ def _recording(inputs: TaskInputs, signal: Signal) -> list[Any]:
     return [
         signal.name,
         inputs.dtype if signal.is_rounded or of_tokens else "fp32",
-        inputs.output_spec.context_padding if signal.uses_margin else 0,
+        inputs.output_spec.context_padding if signal.uses_context_padding else 0,
         tokens if of_tokens else 0,
-        code_digest(signal.written_in),
+        code_digest(signal.defined_in),
     ]
 
 

@@ -149,7 +149,7 @@ class CachedOutputs:
         return array
 
     def with_one_chunk_of_logits(self) -> CachedOutputs:
-        """A copy of the logits of rows in one piece, for reading; all else as it is.
+        """A copy of the logits of rows in one recording, for reading; all else as it is.
 
         They are a few bytes a row, and picking rows of one array is one copy instead of many.
         """
@@ -164,15 +164,21 @@ class CachedOutputs:
         )
 
 
-def joined(pieces: Sequence[CachedOutputs]) -> CachedOutputs:
+def joined(recordings: Sequence[CachedOutputs]) -> CachedOutputs:
     """Recordings of rows that follow each other, put together; no array of values is copied."""
-    first = pieces[0]
-    parts = {name: ragged.joined([piece.parts[name] for piece in pieces]) for name in first.parts}
+    first = recordings[0]
+    parts = {
+        name: ragged.joined([recording.parts[name] for recording in recordings])
+        for name in first.parts
+    }
     rounding = {
-        name: (sum(p.rounding[name][0] for p in pieces), sum(p.rounding[name][1] for p in pieces))
+        name: (
+            sum(p.rounding[name][0] for p in recordings),
+            sum(p.rounding[name][1] for p in recordings),
+        )
         for name in first.rounding
     }
-    mass, count = (sum(piece.coverage[k] for piece in pieces) for k in (0, 1))
+    mass, count = (sum(recording.coverage[k] for recording in recordings) for k in (0, 1))
     return replace(first, parts=parts, rounding=rounding, coverage=(mass, count))
 
 

@@ -139,7 +139,7 @@ class TaskInputs:
     def records(self) -> bool:
         """Whether the train rows are recorded: to be read, or to derive teachers from.
 
-        Arms that read labels or written text only need nothing of tokens.
+        Arms that read labels or generated text only need nothing of tokens.
         """
         if self.mode != "outputs" and not self.teacher_analyses:
             return False
@@ -147,11 +147,11 @@ class TaskInputs:
         return bool(kept(self.train_output_spec(), token_labels=token_labels))
 
     def records_test_outputs(self) -> bool:
-        """Whether the test split is recorded, to tell how far written text is from it."""
+        """Whether the test split is recorded, to tell how far generated text is from it."""
         return self.task.task_kind.generates and self.same_tokens
 
     def writes_for(self, role: str) -> bool:
-        """Whether the teacher writes text to score the rows of a role."""
+        """Whether the teacher generates text to score the rows of a role."""
         decides = self.task.metric in self.task.text_metrics
         return bool(self.task.text_metrics) and (decides or role != "validation")
 

@@ -43,7 +43,7 @@ class PreparedTask:
         precision: Number format of its weights where it runs.
         precision_error: How far its outputs are from those in float32, by kind of signal.
         test_outputs: Cached outputs on the text of the test split, to tell how far students are
-            from the teacher; None where no text is written.
+            from the teacher; None where no text is generated.
         output_layer: Its output layer, where scores of a vocabulary are formed from what was
             recorded; else None.
         logit_transform: What it does to these scores after that.

@@ -31,7 +31,7 @@ from raykd.teachers.vocab_cache.base import as_ids
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 BLOCK_BYTES = 32 << 20
-"""Outputs are recorded, shared, spilled and written in pieces of about this size."""
+"""Outputs are recorded, shared, spilled and written in chunks of about this size."""
 
 BLOCK_ROWS = 2048
 """Most rows of a block: enough to group by length, few enough to share work and show progress."""

@@ -42,7 +42,7 @@ def hand_over(
     if student is None:
         return None
     assert config.save_path is not None
-    draft = _written(student, Path(config.save_path))
+    draft = _save_draft(student, Path(config.save_path))
     if draft is not None:
         return str(draft)
     key = f"{config.trial_id}/student"
@@ -51,7 +51,7 @@ def hand_over(
     return ref
 
 
-def _written(state: ModelState, folder: Path) -> Path | None:
+def _save_draft(state: ModelState, folder: Path) -> Path | None:
     """A student beside its folder in the run folder; None where that is out of reach or full."""
     if not folder.parents[2].is_dir():
         return None

@@ -95,7 +95,7 @@ def as_torch_file(
     torch.save(change(given), folder / "pytorch_model.bin", _use_new_zipfile_serialization=not old)
 
 
-def byte_pairs(
+def bpe_tokenizer(
     texts: list[str], *, end: str = SPECIALS[0], pad: str | None = SPECIALS[0], words: int = 400
 ) -> PreTrainedTokenizerFast:
     """A tokenizer like Qwen's: byte pairs, and special tokens behind them."""

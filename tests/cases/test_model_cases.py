@@ -36,7 +36,7 @@ from tests.cases.model_folders import (
     GOOD,
     WORDS,
     as_torch_file,
-    byte_pairs,
+    bpe_tokenizer,
     change_config,
     change_weights,
     spec_of,
@@ -641,7 +641,7 @@ def writing(
 
 @pytest.mark.parametrize("sizes", [(448, 420), (420, 448)])
 def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
-    tokenizer = byte_pairs(texts)
+    tokenizer = bpe_tokenizer(texts)
     write_decoder(place / "teacher", tokenizer, vocab_size=sizes[0])
     write_decoder(place / "student", tokenizer, vocab_size=sizes[1])
     found = writing(place)
@@ -651,8 +651,8 @@ def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
 
 
 def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, texts):
-    write_decoder(place / "teacher", byte_pairs(texts, end="<|im_end|>"), seed=1)
-    write_decoder(place / "student", byte_pairs(texts))
+    write_decoder(place / "teacher", bpe_tokenizer(texts, end="<|im_end|>"), seed=1)
+    write_decoder(place / "student", bpe_tokenizer(texts))
     found = writing(place)
     (note,) = found.notes
     last = len(found.tokenizers.student) - 1
@@ -673,7 +673,7 @@ def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, t
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2"])
 def test_text_02_a_student_by_sizes_pads_and_ends_as_its_tokenizer_does(place, texts, family):
     """The vector of a token that only stands in for padding would not be trained."""
-    write_decoder(place / "teacher", byte_pairs(texts))
+    write_decoder(place / "teacher", bpe_tokenizer(texts))
     found = writing(place, student=f"{{model: {SMALL.format(512)}}}".replace("gpt2", family))
     tokenizer = found.tokenizers.student
     student = found.student.build(0)
@@ -686,7 +686,7 @@ def test_text_02_a_student_by_sizes_pads_and_ends_as_its_tokenizer_does(place, t
 
 
 def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts):
-    tokenizer = byte_pairs(texts)
+    tokenizer = bpe_tokenizer(texts)
     rope = {
         "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
         "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
@@ -704,8 +704,8 @@ def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts)
 
 
 def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, texts):
-    write_decoder(place / "teacher", byte_pairs(texts, end="<|im_end|>"), eos_token_id=[5, 6])
-    write_decoder(place / "student", byte_pairs(texts), seed=1)
+    write_decoder(place / "teacher", bpe_tokenizer(texts, end="<|im_end|>"), eos_token_id=[5, 6])
+    write_decoder(place / "student", bpe_tokenizer(texts), seed=1)
     spec, told = writing(place).spec, []
     runs = [
         prepare_task(spec, "dolly", place / "cache", lambda *_: None, told.append)[1:]
@@ -721,7 +721,7 @@ def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, te
 
 @pytest.mark.parametrize("model_type", ["qwen3", "mistral", "gemma2", "phi3", "olmo2"])
 def test_text_05_files_of_another_decoder_are_refused(place, texts, model_type):
-    write_decoder(place / "teacher", byte_pairs(texts))
+    write_decoder(place / "teacher", bpe_tokenizer(texts))
     change_config(place / "teacher", model_type=model_type)
     said, hint = refused(lambda: writing(place, student="{model: teacher}"), DataError)
     assert re.match(r"teacher\.model: .*'teacher'", said)
@@ -759,7 +759,7 @@ def quantised(kind: str):
     [("int8", True), ("int8", False), ("fp8", False), ("gptq", True), ("gptq", False)],
 )
 def test_text_07_quantised_weights_are_refused_by_name(place, texts, kind, stated):
-    write_decoder(place / "teacher", byte_pairs(texts), "llama")
+    write_decoder(place / "teacher", bpe_tokenizer(texts), "llama")
     change_weights(place / "teacher", quantised(kind))
     if stated:
         method = {"int8": "bitsandbytes"}.get(kind, kind)
@@ -772,7 +772,7 @@ def test_text_07_quantised_weights_are_refused_by_name(place, texts, kind, state
 
 
 def test_text_07_a_decoder_without_its_output_matrix_is_not_given_a_random_one(place, texts):
-    write_decoder(place / "teacher", byte_pairs(texts), "llama", tie_word_embeddings=False)
+    write_decoder(place / "teacher", bpe_tokenizer(texts), "llama", tie_word_embeddings=False)
     change_weights(
         place / "teacher", lambda given: {k: v for k, v in given.items() if k != "lm_head.weight"}
     )
@@ -793,7 +793,7 @@ def test_text_07_a_decoder_without_its_output_matrix_is_not_given_a_random_one(p
 )
 def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type, edit):
     own = {"attention_types": [[["global", "local"], 1]]} if model_type == "gpt_neo" else {}
-    write_decoder(place / "teacher", byte_pairs(texts), model_type, **own)
+    write_decoder(place / "teacher", bpe_tokenizer(texts), model_type, **own)
     change_config(place / "teacher", **edit)
     found = writing(place, student="{model: teacher}")
     rows = DOLLY.load("validation", DataSettings(root="texts"))
@@ -826,7 +826,7 @@ def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
     """T5 1.1 and Flan-T5 say ``tie_word_embeddings: false``, which the library does not keep."""
     from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGeneration
 
-    tokenizer = byte_pairs(texts, end="<|im_end|>")
+    tokenizer = bpe_tokenizer(texts, end="<|im_end|>")
     torch.manual_seed(0)
     config = T5Config(
         vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
@@ -852,14 +852,14 @@ def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
 
 
 def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, texts):
-    more = byte_pairs(texts)
+    more = bpe_tokenizer(texts)
     more.add_special_tokens({"pad_token": "<pad>"})
-    write_decoder(place / "teacher", byte_pairs(texts), vocab_size=420)
+    write_decoder(place / "teacher", bpe_tokenizer(texts), vocab_size=420)
     write_decoder(place / "student", more, vocab_size=420)
     found = writing(place)
     assert found.tokenizers.same
     assert found.notes == ()
-    words = byte_pairs(texts)
+    words = bpe_tokenizer(texts)
     words.add_tokens(["colour"])
     write_decoder(place / "words", words, vocab_size=420)
     said, _ = refused(lambda: writing(place, student="{model: words}"), SpecError)
@@ -868,10 +868,10 @@ def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, te
 
 def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place, texts):
     """The teacher's tokenizer has a token more than the student has rows: the student's serves."""
-    more = byte_pairs(texts)
+    more = bpe_tokenizer(texts)
     more.add_special_tokens({"additional_special_tokens": ["<tool>"]})
     write_decoder(place / "teacher", more, vocab_size=420)
-    write_decoder(place / "student", byte_pairs(texts))
+    write_decoder(place / "student", bpe_tokenizer(texts))
     found = writing(place)
     assert found.tokenizers.same
     assert len(found.tokenizers.teacher) == len(more) - 1 == found.student.dims.vocabulary
@@ -916,7 +916,7 @@ def test_text_layers_of_a_t5_are_refused_before_anything_is_trained(place, texts
 
 
 def test_text_blocks_that_depend_on_their_number_keep_their_place(place, texts):
-    tokenizer = byte_pairs(texts)
+    tokenizer = bpe_tokenizer(texts)
     write_decoder(
         place / "teacher", tokenizer, "gpt2", num_hidden_layers=3,
         scale_attn_by_inverse_layer_idx=True,

@@ -12,7 +12,7 @@ from tests.cases.model_folders import (
     BAD,
     GOOD,
     WORDS,
-    byte_pairs,
+    bpe_tokenizer,
     write_decoder,
     write_encoder,
 )
@@ -46,7 +46,7 @@ def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
     assert main(["init", "--from", "my reviews.csv", "--teacher", "teacher"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("my-reviews.yaml\n")
-    assert "is one set of 151 rows, which is carved into splits" in out
+    assert "is one set of 151 rows, which is split" in out
     assert "column 'verdict' holds 3 classes" in out
     assert "it is the teacher as it is" in out
     spec = load_spec("my-reviews.yaml")
@@ -86,7 +86,7 @@ def test_what_is_shown_of_the_rows_is_read_by_people(desk, capsys):
 
 
 def test_prompts_get_a_teacher_that_writes(desk, capsys):
-    write_decoder(desk / "writer", byte_pairs(["the film was it"] * 9))
+    write_decoder(desk / "writer", bpe_tokenizer(["the film was it"] * 9))
     rows = [{"question": f"the film {k}?", "answer": f"it was {k}"} for k in range(40)]
     (desk / "asked").mkdir()
     for split in ("train", "dev"):

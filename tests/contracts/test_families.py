@@ -233,11 +233,11 @@ def test_units_are_where_it_says(random_init, batch):
     with masked(model, heads=heads, neurons=neurons):
         expected = forward(model, batch).logits
     kept = [[row.nonzero().flatten().tolist() for row in mask] for mask in (heads, neurons)]
-    slim = keep_units(model, *kept)
+    pruned = keep_units(model, *kept)
     assert not torch.allclose(expected, full, atol=1e-4)
-    assert torch.allclose(forward(slim, batch).logits, expected, atol=1e-5)
-    again = weights.restore(weights.capture(slim)).eval()
-    assert torch.equal(forward(again, batch).logits, forward(slim, batch).logits)
+    assert torch.allclose(forward(pruned, batch).logits, expected, atol=1e-5)
+    again = weights.restore(weights.capture(pruned)).eval()
+    assert torch.equal(forward(again, batch).logits, forward(pruned, batch).logits)
 
 
 @with_units
@@ -245,8 +245,8 @@ def test_a_block_without_units_is_the_normalisation_of_its_input(random_init, ba
     model = build(replace(random_init, hidden=16, heads=4)).eval()
     units = family_of(model.config).units
     rest = [range(4)] * 2, [range(64)] * 2
-    slim = keep_units(model, [[], *rest[0]], [[], *rest[1]])
-    block = slim.get_submodule(family_of(model.config).layer_prefix + "0")
-    out = forward(slim, batch, output_spec=hidden_states((0, 1)))
+    pruned = keep_units(model, [[], *rest[0]], [[], *rest[1]])
+    block = pruned.get_submodule(family_of(model.config).layer_prefix + "0")
+    out = forward(pruned, batch, output_spec=hidden_states((0, 1)))
     norms = [block.get_submodule(name) for name in (units.attention_norm, units.feed_forward_norm)]
     assert torch.allclose(out.hidden(1), norms[1](norms[0](out.hidden(0))), atol=1e-6)

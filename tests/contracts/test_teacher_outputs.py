@@ -246,7 +246,9 @@ def compare(
             assert torch.allclose(found.logits, alone, atol=TOLERANCE)
     for signal in (s for s in output_spec.by_position if not isinstance(s, AttentionMap)):
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            upto = min(n + output_spec.context_padding, LENGTH) if signal.uses_margin else n
+            upto = (
+                min(n + output_spec.context_padding, LENGTH) if signal.uses_context_padding else n
+            )
             mine, theirs = found.read(signal)[row, :upto], alone.read(signal)[0, :upto]
             assert torch.allclose(mine, theirs, atol=TOLERANCE)
     for block in (s.block for s in output_spec if isinstance(s, AttentionMap)):

@@ -108,7 +108,7 @@ class Signal(ABC):
         is_recorded: Whether a recording keeps it. Signals that are text, or a request such as
             the running model, are not.
         is_rounded: Whether a recording keeps it in ``teacher.dtype``; otherwise it is exact.
-        uses_margin: Whether padding positions after the last token are kept, too.
+        uses_context_padding: Whether padding positions after the last token are kept, too.
         model_inputs: Arguments that make the model's forward pass give it.
         attention: Implementation of attention that it needs, empty for any.
     """
@@ -117,7 +117,7 @@ class Signal(ABC):
     by_position: ClassVar[bool] = False
     is_recorded: ClassVar[bool] = True
     is_rounded: ClassVar[bool] = False
-    uses_margin: ClassVar[bool] = False
+    uses_context_padding: ClassVar[bool] = False
     model_inputs: ClassVar[Mapping[str, bool]] = {}
     attention: ClassVar[str] = ""
 
@@ -132,7 +132,7 @@ class Signal(ABC):
         return self.name.partition("/")[0]
 
     @property
-    def written_in(self) -> str:
+    def defined_in(self) -> str:
         """The module that says what its numbers are; a recording of other code is another one."""
         return type(self).__module__
 

@@ -82,7 +82,7 @@ class Transformed(Signal):
 
     title = "functions of hidden states"
     by_position = True
-    uses_margin = True
+    uses_context_padding = True
 
     @property
     def name(self) -> str:
@@ -90,8 +90,8 @@ class Transformed(Signal):
         return f"feature_transforms/{self.of.name}"
 
     @property
-    def written_in(self) -> str:
-        """Where the function is written."""
+    def defined_in(self) -> str:
+        """Where the function is defined."""
         return type(self.of).__module__
 
     def made_from(self) -> tuple[HiddenState, ...]:

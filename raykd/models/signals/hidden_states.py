@@ -29,7 +29,7 @@ class HiddenState(Signal):
     title = "hidden states"
     by_position = True
     is_rounded = True
-    uses_margin = True
+    uses_context_padding = True
     model_inputs = MappingProxyType({"output_hidden_states": True})
 
     @property

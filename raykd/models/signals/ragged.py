@@ -1,4 +1,4 @@
-"""Arrays of different lengths, one per row, kept in a few large pieces without padding."""
+"""Arrays of different lengths, one per row, kept in a few large chunks without padding."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Ragged:
         return replace(self, chunks=chunks)
 
 
-def one_chunk(pieces: Sequence[Array]) -> Ragged:
-    """Rows put together in one piece; `pieces` holds one array per row, at least one."""
-    lengths = np.fromiter((len(piece) for piece in pieces), np.int64, len(pieces))
+def one_chunk(rows: Sequence[Array]) -> Ragged:
+    """Rows put together in one chunk; `rows` holds one array per row, at least one."""
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     return Ragged(
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        starts=np.asarray([0, len(pieces)], np.int64),
-        chunks=(np.concatenate(pieces),),
+        starts=np.asarray([0, len(rows)], np.int64),
+        chunks=(np.concatenate(rows),),
     )
 
 

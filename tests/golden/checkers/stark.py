@@ -215,8 +215,8 @@ def _is_near_tie(scores: Array, sparsity: float) -> bool:
 def _pruned(key: str, case: Case, sparsity: float, what: str) -> Comparison | Unknown:
     kept = choose(case.stored["E"].normalised(), sparsity, case.head_size)
     # Through plain data, as a student travels to its trials.
-    slim = weights.capture(keep_units(case.inputs.teacher(), *kept.indices()))
-    student: Any = weights.restore(slim).eval()
+    pruned = weights.capture(keep_units(case.inputs.teacher(), *kept.indices()))
+    student: Any = weights.restore(pruned).eval()
     golden = case.arrays[key]
     if what == "logits":
         return _array(key, case.inputs.logits(student), golden)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raykd.data.base import DataSettings
-from raykd.data.file_lists import carve
+from raykd.data.file_lists import split_rows
 from raykd.data.notes import listening
 from raykd.data.own import OwnTask
 from raykd.data.user_rows import WEIGHT, RowSource
@@ -50,18 +50,18 @@ def read(own: OwnTask) -> dict[str, tuple[str, ...]]:
         ("[ab].*", 20), (("sub/*", "a.csv"), 12),
     ],
 )  # fmt: skip
-def test_one_set_of_rows_is_carved_and_a_note_says_so(folder, path, count):
+def test_one_set_of_rows_is_split_and_a_note_says_so(folder, path, count):
     with listening() as heard:
         found = read(task(path))
     assert set(found) == {"train", "validation"}
     assert len({*found["train"], *found["validation"]}) == count
     assert len(found["train"]) == pytest.approx(0.8 * count, abs=0.6)
-    assert "carved into train 80%, validation 20%" in heard[0]
+    assert "split into train 80%, validation 20%" in heard[0]
     absolute = f"{folder}/{path}" if isinstance(path, str) else tuple(f"{folder}/{p}" for p in path)
     assert read(task(absolute)) == found
 
 
-def test_shares_say_how_a_set_is_carved_and_the_seed_which_rows(folder):
+def test_shares_say_how_a_set_is_split_and_the_seed_which_rows(folder):
     own = task("[ab].*", fractions={"train": 0.5, "validation": 0.2, "test": 0.2})
     with listening() as heard:
         found = read(own)
@@ -74,13 +74,13 @@ def test_shares_say_how_a_set_is_carved_and_the_seed_which_rows(folder):
     assert set(other) != set(found["train"])
 
 
-def test_rows_that_are_alike_are_carved_into_one_split():
+def test_rows_that_are_alike_go_to_one_split():
     keys = [f"k{k % 7}" for k in range(70)]
-    parts = carve(keys, [0.6, 0.4], 0)
+    parts = split_rows(keys, [0.6, 0.4], 0)
     owners = [{keys[row] for row in part} for part in parts]
     assert not owners[0] & owners[1]
     assert sorted(np.concatenate(parts)) == list(range(70))
-    assert carve(keys, [0.6, 0.4], 0)[0].tolist() == parts[0].tolist()
+    assert split_rows(keys, [0.6, 0.4], 0)[0].tolist() == parts[0].tolist()
 
 
 def test_too_few_rows_for_all_splits_are_told(folder):

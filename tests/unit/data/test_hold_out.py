@@ -12,7 +12,7 @@ from raykd.errors import DataError
 ROWS = Examples(texts=(("ab", "c"), ("d", "")), labels=np.array([0, 1]))
 
 
-def test_rest_and_carved_part_are_all_rows_once():
+def test_rest_and_held_out_part_are_all_rows_once():
     rest, held_out = hold_out(1000, 0.1, seed=3)
     assert len(held_out) == 100
     assert sorted([*rest, *held_out]) == list(range(1000))
@@ -28,7 +28,7 @@ def test_each_side_gets_at_least_one_row(fraction):
     assert all(len(side) for side in hold_out(10, fraction, seed=0))
 
 
-def test_a_single_row_cannot_be_carved():
+def test_a_single_row_cannot_be_held_out():
     with pytest.raises(DataError, match="cannot be taken of 1 row"):
         hold_out(1, 0.5, seed=0)
 

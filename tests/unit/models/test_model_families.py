@@ -90,8 +90,8 @@ def test_a_family_outside_the_package_adds_its_units(outside, tmp_path):
     assert model_dims(model).intermediate == 24
     assert model_dims(tiny("electra")).intermediate is None
     keep_units(model, [range(2)] * 3, [range(8)] * 3)
-    weights.save(weights.capture(model), tmp_path / "slim")
-    again = weights.restore(weights.load(tmp_path / "slim")).eval()
+    weights.save(weights.capture(model), tmp_path / "pruned")
+    again = weights.restore(weights.load(tmp_path / "pruned")).eval()
     assert count_units(again) == ((2,) * 3, (8,) * 3)
     ids = torch.randint(5, 50, (2, 6))
     rows = batch(ids, torch.ones_like(ids))

@@ -29,7 +29,7 @@ def logits(of) -> torch.Tensor:
         return of(input_ids=IDS, attention_mask=MASK).logits
 
 
-def slim(**changes):
+def pruned(**changes):
     return keep_units(model(**changes), HEADS, NEURONS)
 
 
@@ -42,7 +42,7 @@ def test_another_order_of_all_units_is_the_same_function():
 
 
 def test_projections_are_really_smaller():
-    found = slim()
+    found = pruned()
     assert count_units(found) == ((2, 0, 1), (3, 2, 0))
     block = found.bert.encoder.layer[0]
     assert block.attention.self.query.weight.shape == (16, 32)
@@ -53,7 +53,7 @@ def test_projections_are_really_smaller():
 
 
 def test_heads_are_kept_whole_and_in_the_order_given():
-    teacher, found = model(), slim()
+    teacher, found = model(), pruned()
     theirs = teacher.bert.encoder.layer[0].attention.self.value.weight
     mine = found.bert.encoder.layer[0].attention.self.value.weight
     assert torch.equal(mine, torch.cat([theirs[16:24], theirs[0:8]]))
@@ -69,9 +69,9 @@ def test_an_emptied_block_is_the_normalisation_of_its_input():
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_both_ways_of_attention_agree(family, attention):
-    found = slim(family=family)
+    found = pruned(family=family)
     found.set_attn_implementation(attention)
-    other = slim(family=family)
+    other = pruned(family=family)
     other.set_attn_implementation("eager")
     assert torch.isfinite(logits(found)).all()
     assert torch.allclose(logits(found), logits(other), atol=1e-6)
@@ -79,7 +79,7 @@ def test_both_ways_of_attention_agree(family, attention):
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_the_widths_survive_plain_data_and_a_folder(family, tmp_path):
-    found = slim(family=family)
+    found = pruned(family=family)
     state = weights.capture(found)
     assert json.loads(json.dumps(dict(state.config)))["kept_units"] == {
         "heads": [2, 0, 1], "neurons": [3, 2, 0],
@@ -93,7 +93,7 @@ def test_the_widths_survive_plain_data_and_a_folder(family, tmp_path):
 
 
 def test_weights_of_other_widths_are_refused():
-    state = weights.capture(slim())
+    state = weights.capture(pruned())
     config = dict(state.config) | {"kept_units": {"heads": [2, 0, 2], "neurons": [3, 2, 0]}}
     wrong = weights.ModelState(family=state.family, config=config, tensors=state.tensors)
     with pytest.raises(DataError, match=r"encoder.layer.2.+shape"):
@@ -101,15 +101,15 @@ def test_weights_of_other_widths_are_refused():
 
 
 def test_the_dims_is_that_of_the_teacher_and_says_so():
-    mine, theirs = model_dims(slim()), model_dims(model())
+    mine, theirs = model_dims(pruned()), model_dims(model())
     assert (mine.layers, mine.hidden, mine.heads) == (theirs.layers, theirs.hidden, theirs.heads)
     assert mine.uneven
     assert not theirs.uneven
 
 
-def test_a_slim_model_can_be_slimmed_and_cut_further():
-    once = slim()
-    twice = keep_units(slim(), [[1], [], [0]], [[2, 0], [1], []])
+def test_a_pruned_model_can_be_pruned_and_cut_further():
+    once = pruned()
+    twice = keep_units(pruned(), [[1], [], [0]], [[2, 0], [1], []])
     assert count_units(twice) == ((1, 0, 1), (2, 1, 0))
     mine = twice.bert.encoder.layer[0].output.dense.weight
     theirs = once.bert.encoder.layer[0].output.dense.weight
@@ -119,7 +119,7 @@ def test_a_slim_model_can_be_slimmed_and_cut_further():
 
 
 def test_it_trains():
-    found = slim().train()
+    found = pruned().train()
     found(input_ids=IDS, attention_mask=MASK).logits.square().sum().backward()
     assert all(p.grad is not None for p in found.parameters())
 
@@ -134,5 +134,5 @@ def test_nothing_is_drawn():
 
 def test_hidden_states_keep_their_numbers():
     with torch.no_grad():
-        out = slim()(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
+        out = pruned()(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
     assert [tuple(h.shape) for h in out.hidden_states] == [(2, 4, 32)] * 4

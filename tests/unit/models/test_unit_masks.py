@@ -70,11 +70,11 @@ def test_a_mask_of_zero_and_one_is_the_slimmer_model(attention):
 
 
 def test_masks_may_differ_in_length_from_block_to_block():
-    slim = keep_units(model(), [[0, 1], [2]], [range(8), []])
-    plain = forward(slim, batch()).logits
+    pruned = keep_units(model(), [[0, 1], [2]], [range(8), []])
+    plain = forward(pruned, batch()).logits
     ones = [torch.ones(2), torch.ones(1)], [torch.ones(8), torch.ones(0)]
-    with masked(slim, heads=ones[0], neurons=ones[1]):
-        assert torch.equal(forward(slim, batch()).logits, plain)
+    with masked(pruned, heads=ones[0], neurons=ones[1]):
+        assert torch.equal(forward(pruned, batch()).logits, plain)
 
 
 def test_a_single_kind_of_mask_is_enough():
@@ -141,9 +141,9 @@ def test_scoring_collects_no_gradient_of_weights():
 
 
 def test_uneven_models_cannot_be_scored():
-    slim = keep_units(model(), [[0], [1, 2]], [range(16)] * 2)
+    pruned = keep_units(model(), [[0], [1, 2]], [range(16)] * 2)
     with pytest.raises(SpecError, match=r"got \[1, 2\] heads"):
-        sensitivity(slim, [batch()], lambda b: {"task": cross_entropy(slim, b)})
+        sensitivity(pruned, [batch()], lambda b: {"task": cross_entropy(pruned, b)})
 
 
 def test_no_rows_and_gradients_that_are_not_finite_are_errors():

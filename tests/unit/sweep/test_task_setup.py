@@ -58,7 +58,7 @@ def fingerprint(**changes) -> str:
     return plan_of(**changes).inputs.fingerprint
 
 
-def test_carved_parts_are_unseen_by_teacher_and_student():
+def test_held_out_parts_are_unseen_by_teacher_and_student():
     found = {r: texts(rows) for r, rows in rows_of(data__report_on=TRAIN_10).items()}
     assert not found["validation"] & found["test"]
     for part in ("validation", "test"):

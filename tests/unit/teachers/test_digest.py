@@ -101,7 +101,7 @@ def test_code_counts_with_what_it_imports_of_raykd():
     # Who prepares, serves and reports has no say in how a teacher is trained.
     layers = {name.split(".")[1] for name in found if "." in name}
     assert layers <= {
-        "training", "models", "data", "losses", "methods", "teachers", "private_parts"
+        "training", "models", "data", "losses", "methods", "teachers", "private_api"
     }  # fmt: skip
     assert {n for n in found if n.startswith("raykd.teachers")} <= {
         "raykd.teachers", "raykd.teachers.finetune"

@@ -17,7 +17,7 @@ from raykd.errors import SetupError
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PrivateName:
     """A private part of a library.
 
     Attributes:
@@ -60,7 +60,7 @@ class Library:
     title: str
     tested: str
 
-    def require(self, parts: Iterable[Part]) -> None:
+    def require(self, parts: Iterable[PrivateName]) -> None:
         """Check that the installed version has the parts.
 
         Raises:

@@ -17,7 +17,7 @@ from raykd.errors import SetupError
 from raykd.models import torch_private, transformers_private
 from raykd.models.torch_private import TORCH
 from raykd.models.transformers_private import TRANSFORMERS
-from raykd.private_parts import Library, Part
+from raykd.private_api import Library, PrivateName
 from raykd.ray_private import CLUSTER_FILES, RAY, SUBMITTED, SWEEP, EndableTrainer, Launcher
 from raykd.search import optuna_private
 from raykd.search.optuna_private import OPTUNA, put_back
@@ -32,7 +32,7 @@ USED = {
 PACKAGE = Path(ray_private.__file__).parent
 
 
-def forget(monkeypatch: pytest.MonkeyPatch, part: Part) -> None:
+def forget(monkeypatch: pytest.MonkeyPatch, part: PrivateName) -> None:
     """Take a part out of Ray, as a new version may."""
     *owner, name = part.name.split(".")
     found = importlib.import_module(part.module)
@@ -50,7 +50,7 @@ def test_the_installed_versions_have_everything():
 @pytest.mark.parametrize(
     ("library", "part"),
     [(library, part) for library, parts in USED.items() for part in parts],
-    ids=lambda value: value.name if isinstance(value, Part) else value.package,
+    ids=lambda value: value.name if isinstance(value, PrivateName) else value.package,
 )
 def test_a_missing_name_is_told_with_the_version_and_the_purpose(library, part, monkeypatch):
     forget(monkeypatch, part)
@@ -77,7 +77,7 @@ def test_the_installed_version_is_one_that_the_suite_passes_with(library: Librar
 
 def test_everything_that_is_missing_is_in_one_message(monkeypatch):
     forget(monkeypatch, ray_private.PROGRESS)
-    gone = Part("ray.train.v3", "Controller", "ending slots")
+    gone = PrivateName("ray.train.v3", "Controller", "ending slots")
     with pytest.raises(SetupError) as caught:
         RAY.require((*SWEEP, gone))
     assert caught.value.message.endswith(
@@ -180,7 +180,7 @@ def private_names(source: str) -> list[str]:
     ]
 
 
-def test_no_other_file_names_private_parts():
+def test_no_other_file_names_private_api():
     found = {p.name: private_names(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")}
     assert not {name: names for name, names in found.items() if names}
 
