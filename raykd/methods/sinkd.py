@@ -101,9 +101,9 @@ class SinKD(Method[Params]):
     among themselves: the distances are added up, or averaged by rows with ``reduction: mean``.
 
     Where text is generated, the first two are means over the tokens of the responses, and `view`
-    says what is transported. The authors' code transports positions of a sequence there, which is not a
-    number for vocabularies; both views are what it seems to have been meant for. In the view of
-    choices a row is the scores of the tokens that tell its answer choices apart. Rows with fewer
+    says what is transported. The authors' code transports positions of a sequence there, which is
+    not a number for vocabularies; both views are what it seems to have been meant for. In the view
+    of choices a row is the scores of the tokens that tell its answer choices apart. Rows with fewer
     choices than others give the missing ones probability 0.
     """
 

@@ -234,7 +234,7 @@ class ModelFamily:
         return self.with_types(types) if self.block_types else {}
 
     def text_kind(self) -> str:
-        """How it generates text, one of `raykd.data.task_kinds.TEXT_KINDS`; empty if it does not."""
+        """How it generates text, one of `raykd.data.task_kinds.TEXT_KINDS`; else empty."""
         return next((kind for kind in TEXT_KINDS if kind in self.kinds), "")
 
     def layers_field(self) -> str:
