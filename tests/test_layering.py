@@ -37,6 +37,8 @@ LAYERS = {
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
+    # Every room that writes files.
+    "whole_file": Layer(),
     "private_api": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed; the class is for types.
     "ray_private": Layer(raykd={"private_api"}, later={"ray", "ray.train"}),
@@ -51,7 +53,7 @@ LAYERS = {
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
-               "data.base", "data.kinds", "data.prompts", "data.task_kinds"},
+               "data.base", "data.kinds", "data.prompts", "data.task_kinds", "whole_file"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),
@@ -64,13 +66,14 @@ LAYERS = {
         packages={"torch"},
     ),
     "results": Layer(
-        raykd={"errors", "params", "registry"}, packages={"numpy", "pyarrow", "scipy"}
+        raykd={"errors", "params", "registry", "whole_file"}, packages={"numpy", "pyarrow", "scipy"}
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
                "models.dropout", "models.files", "models.forward", "models.generation",
-               "models.inference", "models.signals", "methods.base", "results.records"},
+               "models.inference", "models.signals", "methods.base", "results.records",
+               "whole_file"},
         packages={"numpy", "torch", "safetensors"},
     ),
     "teachers": Layer(
@@ -94,7 +97,7 @@ LAYERS = {
     "search": Layer(
         # What records a search is told the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
-               "results.records"},
+               "results.records", "whole_file"},
         packages={"numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(
@@ -116,14 +119,15 @@ LAYERS = {
         later={"click", "jsonschema", "torch"},
     ),
     "report": Layer(
-        raykd={"errors", "params", "registry", "results"},
+        raykd={"errors", "params", "registry", "results", "whole_file"},
         packages={"optuna", "plotly", "jinja2", "markupsafe"},
     ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
                "models", "methods.base", "training.device", "training.seeding", "training.settings",
-               "teachers", "trial", "clusters", "spec", "search", "results", "report"},
+               "teachers", "trial", "clusters", "spec", "search", "results", "report",
+               "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},

@@ -8,7 +8,6 @@ one that was saved, to the last bit, only if its tensors lie as they do in memor
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from raykd.data.base import Array
 from raykd.models.file_arrays import FilePart, where
+from raykd.whole_file import whole_file
 
 ALIGNED = 64
 """Bytes; memory that is asked for begins at a multiple of it."""
@@ -72,13 +72,8 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
         begin += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % ALIGNED)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         _fill(part, text, (sources[name] for name in order))
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _fill(path: Path, text: bytes, arrays: Iterable[Array | FilePart]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +24,7 @@ from raykd.results.export import as_data
 from raykd.results.merge import merge
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
+from raykd.whole_file import whole_file
 
 PLOTLY_FILE = "plotly.min.js"
 PlotlyJs = Literal["inline", "directory"]
@@ -165,6 +165,5 @@ def _asset(name: str) -> str:
 
 
 def _replace(target: Path, text: str) -> None:
-    part = target.with_name(target.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, target)
+    with whole_file(target) as part:
+        part.write_text(text, encoding="utf-8")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from raykd.errors import SetupError
 from raykd.results.records import TrialResult
+from raykd.whole_file import whole_file
 
 FOLDER = "row_outcomes"
 COLUMN = "outcome"
@@ -47,11 +47,10 @@ def write_row_outcomes(
     target = run / FOLDER / f"{trial_id}.{key}.parquet"
     is_binary = bool(np.isin(values, (0.0, 1.0)).all())
     column = pa.array(values.astype(bool) if is_binary else values)
-    part = target.with_suffix(".parquet.part")
     try:
         target.parent.mkdir(exist_ok=True)
-        pq.write_table(pa.table({COLUMN: column}), part, compression="zstd")
-        os.replace(part, target)
+        with whole_file(target) as part:
+            pq.write_table(pa.table({COLUMN: column}), part, compression="zstd")
     except OSError as exc:
         raise SetupError(
             f"cannot write {target}: {exc.strerror or exc}",

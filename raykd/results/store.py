@@ -6,7 +6,6 @@ The event log is the truth; everything else in the folder is derived from it or 
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
 from raykd.results.row_outcomes import read_row_outcomes
 from raykd.results.serialization import from_dict, json_safe, to_dict
+from raykd.whole_file import whole_file
 
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
@@ -123,10 +123,9 @@ def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
         The file.
     """
     target = Path(run) / "trials.parquet"
-    part = target.with_suffix(".parquet.part")
     rows = [_row(t) for t in trials]
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), part)
-    os.replace(part, target)
+    with whole_file(target) as part:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), part)
     return target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import optuna
 
 from raykd.search.optuna_private import is_lazy_generator
+from raykd.whole_file import whole_file
 
 Generator = np.random.RandomState | np.random.Generator
 
@@ -33,15 +33,13 @@ class SamplerState:
     def save(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> None:
         """Save the random state after so many trials, atomically."""
         plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
-        part = self._path.with_name(self._path.name + ".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(plain), encoding="utf-8")
-            os.replace(part, self._path)
+            with whole_file(self._path, durable=False) as part:
+                part.write_text(json.dumps(plain), encoding="utf-8")
         except OSError:  # a full disk: what there is would be too old
-            for file in (part, self._path):
-                with contextlib.suppress(OSError):
-                    file.unlink()
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
     def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
         """Restore the random state of a new sampler; returns whether that was possible."""

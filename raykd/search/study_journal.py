@@ -10,6 +10,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 
 from raykd.errors import SetupError
+from raykd.whole_file import whole_file
 
 _BEGINS = b'{"op_code":'
 
@@ -67,9 +68,8 @@ def repair(path: Path) -> int:
         kept = [_whole(line) for line in lines]
         torn = sum(line != left for line, left in zip(lines, kept, strict=True))
         if torn:
-            part = path.with_name(path.name + ".part")
-            part.write_bytes(b"".join(kept))
-            os.replace(part, path)
+            with whole_file(path) as part:
+                part.write_bytes(b"".join(kept))
     except OSError as exc:
         raise SetupError(
             f"cannot repair {path}, the end of which was cut: {exc.strerror or exc}",

@@ -23,6 +23,7 @@ from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
 from raykd.training.settings import FLOAT32_PRODUCTS
+from raykd.whole_file import whole_file
 
 PACKAGES = ("ray", "torch", "transformers", "tokenizers", "datasets", "optuna", "pyarrow",
             "numpy", "scipy", "plotly")  # fmt: skip
@@ -109,9 +110,8 @@ def write_spec(run: Path, spec: SweepSpec) -> None:
     plain = spec.as_dict()
     spec_from_dict(plain)
     _write(run / "resolved.json", plain)
-    part = run / "resolved.yaml.part"
-    part.write_text(to_yaml(spec), encoding="utf-8")
-    os.replace(part, run / "resolved.yaml")
+    with whole_file(run / "resolved.yaml") as part:
+        part.write_text(to_yaml(spec), encoding="utf-8")
 
 
 def write_resumption(
@@ -140,10 +140,8 @@ def write_resumption(
 
 
 def _write(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write JSON atomically: the old file stays until the new one is complete."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
 def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:

@@ -6,10 +6,8 @@ file appears whole under its name or not at all.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from raykd.errors import SetupError
 from raykd.models.files import write_readable
 from raykd.results.records import Evaluation
 from raykd.training.seeding import RandomState
+from raykd.whole_file import whole_file
 
 _RECORD = "raykd"
 
@@ -146,18 +145,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
     """
     plain = _separate(tensors)
     num_bytes = sum(t.nbytes for t in plain.values())
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_readable(
-            part, lambda path: save_file(plain, path, metadata={_RECORD: json.dumps(record)})
-        )
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        with whole_file(path) as part:
+            write_readable(
+                part, lambda path: save_file(plain, path, metadata={_RECORD: json.dumps(record)})
+            )
     except (OSError, SafetensorError) as exc:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise SetupError(
             f"cannot write {num_bytes:,} bytes to folder '{path.parent}': {exc}",
             hint="free space there or choose another folder; what was written before is intact",

@@ -1,0 +1,39 @@
+"""Writes a file whole: readers see what was there before or all of what is new, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Write a file under a temporary name beside it, which it loses when the block ends.
+
+    When the block raises, what was written is deleted, and an earlier file stays as it was. Two
+    processes that write the same file do not mix: the one that ends last wins.
+
+    Args:
+        path: The file; its folder must exist.
+        durable: Whether it outlives a machine that stops the moment after, which costs the time
+            that the disk needs for it.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        if durable:
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
