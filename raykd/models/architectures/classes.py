@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from raykd.data.task_kinds import ENCODER_KINDS, KINDS, task_kind
+from raykd.data.task_kinds import KINDS, task_kind
 from raykd.errors import SpecError
 from raykd.registry import suggestion
 
@@ -51,14 +51,13 @@ def heads(model_type: str) -> tuple[str, ...]:
     encoder: it sees the tokens after each, and the library's decoder of it is another model. Heads
     on a body that is called differently (spans of a Llama) are left out: no weights fit both.
     """
-    kinds = {kind for kind in KINDS if model_type in _names(kind)}
-    if "seq2seq" in kinds:
-        return ("seq2seq",)
-    if "masked_lm" in kinds:
-        kinds &= {*ENCODER_KINDS}
-    ordered = [kind for kind in KINDS if kind in kinds]
-    body = {kind: head_class(model_type, kind).base_model_prefix for kind in ordered}
-    return tuple(kind for kind in ordered if body[kind] == body[ordered[-1]])
+    kinds = [task_kind(name) for name in KINDS if model_type in _names(name)]
+    if with_decoder := [k.name for k in kinds if k.generates and not k.is_joined]:
+        return tuple(with_decoder)
+    if any(k.over_vocabulary and not k.generates for k in kinds):
+        kinds = [k for k in kinds if not k.generates]
+    body = {k.name: head_class(model_type, k.name).base_model_prefix for k in kinds}
+    return tuple(name for name in body if body[name] == body[kinds[-1].name])
 
 
 def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
