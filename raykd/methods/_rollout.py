@@ -23,24 +23,33 @@ _READ = ("input_ids", "attention_mask", "token_type_ids", "labels", "index")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rollout:
-    """Responses that were sampled, and what is known of them.
+class Responses:
+    """Responses to some prompts, and how likely their tokens were when they were sampled.
 
     Attributes:
         batch: Prompts with the responses.
         mask: 1 = token of a response, ``[B, S]``.
         ids: Their tokens, ``[M]``.
-        old: Log-probability to the student that sampled, ``[B, S]``.
-        weight: Of importance, ``[B, S]``.
-        advantage: Whitened, ``[B, S]``.
-        reward: Mean reward of a token, before it is scaled; a scalar.
-        counts: 1, or 0 for that of a rank which had no rows of the batch that was sampled for.
+        old: Log-probability to the student at the temperature of sampling, ``[B, S]``.
     """
 
     batch: Batch
     mask: Tensor
     ids: Tensor
     old: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout(Responses):
+    """Responses with what a step learns from.
+
+    Attributes:
+        weight: Of importance, ``[B, S]``.
+        advantage: Whitened, ``[B, S]``.
+        reward: Mean reward of a token, before it is scaled; a scalar.
+        counts: 1, or 0 for that of a rank which had no rows of the batch that was sampled for.
+    """
+
     weight: Tensor
     advantage: Tensor
     reward: Tensor
@@ -119,22 +128,14 @@ class Rollout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampled:
-    """Responses to some prompts, and how likely their tokens are; see `Rollout`.
+class Sampled(Responses):
+    """Responses with what the teacher makes of them.
 
     Attributes:
-        batch: Prompts with the responses.
-        mask: 1 = token of a response, ``[B, S]``.
-        ids: Their tokens, ``[M]``.
-        old: Log-probability to the student at the temperature of sampling, ``[B, S]``.
-        likely: To the teacher, ``[B, S]``.
+        likely: Log-probability to the teacher, ``[B, S]``.
         heated: To the teacher at the temperature of sampling, ``[B, S]``.
     """
 
-    batch: Batch
-    mask: Tensor
-    ids: Tensor
-    old: Tensor
     likely: Tensor
     heated: Tensor
 

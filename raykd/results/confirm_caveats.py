@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from raykd.results.caveat import Caveat
@@ -19,11 +19,10 @@ def few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
     short = [a for a in arms if len(a.seeds) < MIN_SEEDS]
     if not short:
         return
-    counts = ", ".join(f"{named(a.name)} {len(a.seeds)}" for a in short)
     yield Caveat(
         code="few-seeds",
         task=task,
-        message=f"Fewer than {MIN_SEEDS} confirm seeds: {counts}.",
+        message=f"Fewer than {MIN_SEEDS} confirm seeds: {_counts(short, 'seeds')}.",
         hint="list at least 5 under confirm.seeds; fewer say little about the spread",
     )
 
@@ -146,15 +145,21 @@ def other_runs(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 
 def missing(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     """Planned confirm runs that have not ended."""
-    short = {a.name: len(a.missing) for a in arms if a.missing}
+    short = [a for a in arms if a.missing]
     if short:
-        listed = ", ".join(f"{named(arm)} {count}" for arm, count in short.items())
         yield Caveat(
             code="unfinished-confirm",
             task=task,
-            message=f"Confirm runs that were planned and have not ended: {listed}.",
+            message=(
+                f"Confirm runs that were planned and have not ended: {_counts(short, 'missing')}."
+            ),
             hint="raykd sweep --resume RUN runs them",
         )
+
+
+def _counts(arms: Sequence[ArmSummary], what: str) -> str:
+    """How many seeds of each arm are in one of its fields: ``kd 2, ckd 1``."""
+    return ", ".join(f"{named(arm.name)} {len(getattr(arm, what))}" for arm in arms)
 
 
 def same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:

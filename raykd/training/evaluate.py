@@ -101,9 +101,8 @@ def _score(
     if task.tally_size:
         scores = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
-            generated = texts_of(model, task, encoded, setup)
-            assert encoded.references is not None
-            scores = {**scores, **task.score_texts(generated, encoded.references)}
+            of_texts, _ = _score_texts(model, task, encoded, setup)
+            scores = {**scores, **of_texts}
         return _checked(scores, len(encoded))
     logits = _finite_logits(model, task, encoded, setup, subnet)
     return _checked(task.score(logits, encoded), len(encoded))
@@ -150,12 +149,21 @@ def score_by_row(
     scores = task.tallied(total)
     outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in scores else None
     if task.text_metrics:
-        generated = texts_of(model, task, encoded, setup)
-        assert encoded.references is not None
-        scores = {**scores, **task.score_texts(generated, encoded.references)}
-        if metric in task.text_metrics:
-            outcomes = task.text_outcomes(metric, generated, encoded.references)
+        of_texts, of_rows = _score_texts(model, task, encoded, setup, metric)
+        scores, outcomes = {**scores, **of_texts}, of_rows if metric in of_texts else outcomes
     return _by_row(scores, outcomes, len(encoded))
+
+
+def _score_texts(
+    model: nn.Module, task: Task, encoded: TokenizedDataset, setup: InferenceSetup, metric: str = ""
+) -> tuple[Mapping[str, float], Array | None]:
+    """Metrics of the texts that a model generates, and the outcomes of the one that is named."""
+    generated = texts_of(model, task, encoded, setup)
+    assert encoded.references is not None
+    outcomes = None
+    if metric in task.text_metrics:
+        outcomes = task.text_outcomes(metric, generated, encoded.references)
+    return task.score_texts(generated, encoded.references), outcomes
 
 
 def _by_row(scores: Mapping[str, float], outcomes: Array | None, rows: int) -> Scored:
