@@ -53,7 +53,8 @@ LAYERS = {
     "models": Layer(
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
-               "data.base", "data.kinds", "data.prompts", "data.task_kinds", "whole_file"},
+               "data.base", "data.kinds", "data.prompts", "data.row_checks", "data.task_kinds",
+               "whole_file"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),

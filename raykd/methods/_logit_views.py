@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raykd.data.base import NO_LABEL, PADDED, Batch
 from raykd.models.base import Outputs
-from raykd.models.signals.texts import AnswerChoices
+from raykd.models.signals.answer_choices import AnswerChoices
 
 
 def at_choices(outputs: Outputs, batch: Batch) -> Tensor:

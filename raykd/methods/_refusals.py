@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raykd.data.base import PLAIN
 from raykd.models.signals.base import CONTEXT
-from raykd.models.signals.texts import needs_running_model
+from raykd.models.signals.unrecorded import needs_running_model
 
 if TYPE_CHECKING:
     from raykd.methods.base import DistillationContext

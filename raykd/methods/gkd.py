@@ -15,7 +15,7 @@ from raykd.methods._tokens import BETA_HELP, weighted
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import RunningModel
+from raykd.models.signals.running_model import RunningModel
 from raykd.params import param
 
 

@@ -43,7 +43,7 @@ from raykd.methods.base import (
 )
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import RunningModel
+from raykd.models.signals.running_model import RunningModel
 from raykd.params import param
 
 

@@ -13,7 +13,8 @@ from raykd.methods import minillm
 from raykd.methods.base import Items, LossTerms, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.methods.step_by_step import Half
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Rationales, RunningModel
+from raykd.models.signals.rationales import Rationales
+from raykd.models.signals.running_model import RunningModel
 from raykd.params import param
 
 

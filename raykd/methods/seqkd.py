@@ -5,7 +5,7 @@ from __future__ import annotations
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.methods.base import OutputSpec
 from raykd.methods.none import NoTeacher, Params
-from raykd.models.signals.texts import Generations
+from raykd.models.signals.generations import Generations
 
 __all__ = ["METHOD", "Params"]
 

@@ -27,8 +27,8 @@ from raykd.methods.base import (
     OutputSpec,
 )
 from raykd.models.base import Outputs
+from raykd.models.signals.answer_choices import AnswerChoices
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import AnswerChoices
 from raykd.params import param
 
 

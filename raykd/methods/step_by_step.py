@@ -23,7 +23,8 @@ from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec, StudentFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Rationales, RunningModel
+from raykd.models.signals.rationales import Rationales
+from raykd.models.signals.running_model import RunningModel
 from raykd.params import param
 
 

@@ -174,7 +174,8 @@ def union_of_outputs(
 def _served(output_spec: OutputSpec) -> OutputSpec:
     """What one method reads, with the weights where cached outputs cannot serve it."""
     from raykd.models.signals.base import OutputSpec
-    from raykd.models.signals.texts import RunningModel, needs_running_model
+    from raykd.models.signals.running_model import RunningModel
+    from raykd.models.signals.unrecorded import needs_running_model
 
     running = RunningModel() if needs_running_model(output_spec) else None
     return output_spec.without(RunningModel).union(OutputSpec(running))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.data.chance_level import constant_scores
 from raykd.models.file_arrays import nbytes
+from raykd.models.signals.unrecorded import unrecorded
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
 from raykd.spec.descriptions import describe_model, describe_splits, describe_student
@@ -14,7 +15,6 @@ from raykd.sweep.teacher_plan import finetunes_teacher
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
-from raykd.teachers.teacher_text import TEACHER_TEXT
 
 
 def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
@@ -58,8 +58,8 @@ def _explained(setup: TaskSetup, prepared: PreparedTask) -> dict[str, int]:
     if (view := prepared.splits["train"].views.get(PREDICT)) is not None:
         counts = view.views[EXPLAIN].label_counts()
         numbers["with a rationale"] = int((counts > 0).sum())
-    if (teacher_text := prepared.splits.get(TEACHER_TEXT)) is not None and teacher_text.truncated:
-        numbers["with a cut response of the teacher"] = teacher_text.truncated
+    for signal in unrecorded(setup.output_spec):
+        numbers |= signal.counts(prepared.splits)
     if left_out := setup.rows["train"].left_out:
         numbers["left out without a label"] = left_out
     return numbers

@@ -6,7 +6,7 @@ before the first second of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from raykd.data.hold_out import fingerprint
 from raykd.data.keys import at_key
 from raykd.data.notes import listening
 from raykd.data.prompts import id_count
-from raykd.data.row_checks import check_choices, check_rationales, check_views
+from raykd.data.row_checks import check_rationales, check_views
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
 from raykd.errors import Problem, SpecError
@@ -26,7 +26,7 @@ from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.texts import AnswerChoices, Rationales
+from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
@@ -36,7 +36,6 @@ from raykd.sweep.settings import pair_settings, role_settings
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
-from raykd.teachers.teacher_text import RationaleGeneration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +57,7 @@ class TaskSetup:
         reads_scores: Whether one reads scores of the vocabulary themselves.
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
-        rationale_generation: Rationales that the teacher is to write, or None.
+        own_prompts: Prompts for texts of the teacher, by the name of the signal that needs them.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.
         notes: What a user should know of how rows and models were read.
@@ -77,7 +76,7 @@ class TaskSetup:
     reads_scores: bool
     teacher_splits: Mapping[str, TokenizedDataset]
     student_splits: Mapping[str, TokenizedDataset]
-    rationale_generation: RationaleGeneration | None
+    own_prompts: Mapping[str, TextPrompts]
     data_fingerprint: str
     shared: Mapping[str, tuple[int, int]]
     notes: tuple[str, ...] = ()
@@ -134,14 +133,14 @@ def _set_up(
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
     length = spec.data.max_length
-    learns = Rationales() in output_spec
-    rationale_generation = _explaining(task, spec, rows["train"], tokenizers) if learns else None
-    if learns and rationale_generation is None:
-        check_rationales(name, rows["train"])
+    signals = unrecorded(output_spec)
+    own_prompts = _own_prompts(signals, spec, task, rows["train"], tokenizers)
+    for signal in signals:
+        signal.check_rows(name, rows["train"], own_prompts.get(signal.name))
     explains = spec.teacher.explain > 0
     if explains:
         check_rationales(name, rows["finetune"])
-    more = learns or explains
+    more = explains or any(signal.needs_views for signal in signals)
     teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
     student_splits = teacher_splits
     if not tokenizers.same:
@@ -150,8 +149,8 @@ def _set_up(
         check_views(name, student_splits)
     if explains:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
-    if AnswerChoices() in output_spec:
-        check_choices(name, rows["train"], student_splits["train"])
+    for signal in signals:
+        signal.check_tokens(name, rows["train"], student_splits["train"])
     return TaskSetup(
         task=task,
         spec=spec,
@@ -166,7 +165,7 @@ def _set_up(
         reads_scores=reads_scores,
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
-        rationale_generation=rationale_generation,
+        own_prompts=own_prompts,
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
         notes=(*pair.notes, *unused, *training_notes(spec, context)),
@@ -222,22 +221,28 @@ def _place(spec: SweepSpec, name: str) -> str:
     return f"tasks[{spec.tasks.index(name)}]"
 
 
-def _explaining(
-    task: Task, spec: SweepSpec, train: Examples, tokenizers: TokenizerPair
-) -> RationaleGeneration | None:
-    """The prompts for the rationales of the teacher, where they come from it."""
-    wanted = spec.data.rationales
-    if not wanted.by_teacher:
-        return None
-    length = spec.data.max_length
-    return RationaleGeneration(
-        prompts=task.teacher_prompts(train, tokenizers.student, length),
-        teacher_prompts=task.teacher_prompts(
-            train, tokenizers.teacher, length, with_response=wanted.source == "teacher_posthoc"
-        ),
-        # A prompt has half of the length; the rest is for what is written.
-        max_new_tokens=min(wanted.max_new_tokens, length // 2),
+def _own_prompts(
+    signals: Iterable[UnrecordedSignal],
+    spec: SweepSpec,
+    task: Task,
+    train: Examples,
+    tokenizers: TokenizerPair,
+) -> dict[str, TextPrompts]:
+    """Prompts for texts of the teacher, by the name of the signal that needs them."""
+    rows = TrainRows(
+        task=task,
+        rows=train,
+        student_tokenizer=tokenizers.student,
+        teacher_tokenizer=tokenizers.teacher,
+        max_length=spec.data.max_length,
     )
+    made = {
+        signal.name: signal.own_prompts(
+            replace(rows, settings=getattr(spec.data, signal.name, None))
+        )
+        for signal in signals
+    }
+    return {name: prompts for name, prompts in made.items() if prompts is not None}
 
 
 def _encoded(

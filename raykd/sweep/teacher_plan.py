@@ -62,7 +62,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         dtype=spec.teacher.dtype,
         precision=settings.precision,
         frozen_precision=spec.teacher.precision,
-        rationale_generation=setup.rationale_generation,
+        own_prompts=setup.own_prompts,
         fingerprint="",
     )
 

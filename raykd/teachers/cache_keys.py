@@ -22,12 +22,10 @@ from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import kept
-from raykd.teachers.teacher_text import TEACHER_RATIONALES, TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.teachers.vocab_cache.signal import VocabularyScores
@@ -171,15 +169,10 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     if inputs.records_test_outputs():
         signal = VocabularyScores(HiddenCache().name)
         values[TEST_OUTPUTS + signal.name] = [ran, rows.digest("test"), _recording(inputs, signal)]
-    if Generations() in inputs.output_spec:
-        read = [rows.of(inputs.student_splits["train"]), rows.digest("train")]
-        how = [inputs.text_settings(inputs.task.max_new_tokens), inputs.finetune_seed]
-        values[TEXTS + TEACHER_TEXT] = [ran, read, how]
-    if inputs.rationale_generation is not None:
-        wanted = inputs.rationale_generation
-        read = [rows.of(wanted.prompts), rows.of(wanted.teacher_prompts)]
-        how = [inputs.text_settings(wanted.max_new_tokens), inputs.finetune_seed]
-        values[TEXTS + TEACHER_RATIONALES] = [ran, read, how]
+    for text, prompts in inputs.teacher_texts().items():
+        read = [rows.of(prompts.prompts), rows.of(prompts.teacher_prompts)]
+        how = [inputs.text_settings(prompts.max_new_tokens), inputs.finetune_seed]
+        values[TEXTS + text.texts] = [ran, read, how]
     if isinstance(inputs.student, StudentFromTeacher):
         values[STUDENT] = [exact, inputs.student, rows.digest("validation")]
     for analysis in inputs.teacher_analyses:

@@ -12,10 +12,11 @@ from raykd.models.base import ModelDims
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
+from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.recording import Recording, kept, row_bytes
-from raykd.teachers.teacher_text import RationaleGeneration, TeacherTextSettings
+from raykd.teachers.teacher_text import TeacherTextSettings
 from raykd.training.settings import TrainSettings
 
 Progress = Callable[[str, int, int, str], None]
@@ -49,7 +50,7 @@ class TaskInputs:
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
         frozen_precision: Number format of its weights where it is scored, recorded, or run online.
-        rationale_generation: Rationales that the teacher generates, or None.
+        own_prompts: Prompts of signals that are not the train rows, by the name of the signal.
         fingerprint: Identity of all of the above.
         known: What was made of it before; the rest is made now.
     """
@@ -73,7 +74,7 @@ class TaskInputs:
     dtype: str
     precision: str = "auto"
     frozen_precision: str = "fp32"
-    rationale_generation: RationaleGeneration | None = None
+    own_prompts: Mapping[str, TextPrompts] = field(default_factory=dict)
     fingerprint: str
     known: PreparedParts = field(default_factory=PreparedParts)
 
@@ -116,6 +117,19 @@ class TaskInputs:
     def _student_tokens(self) -> PlainTokenizer | None:
         references = self.student_splits["validation"].references
         return references.tokens if references is not None else None
+
+    def teacher_texts(self) -> dict[UnrecordedSignal, TextPrompts]:
+        """What the teacher generates for the train rows, by the signal that it is for."""
+        train = TextPrompts(
+            prompts=self.student_splits["train"],
+            teacher_prompts=self.teacher_splits["train"],
+            max_new_tokens=self.task.max_new_tokens,
+        )
+        wanted = {
+            signal: signal.prompts(train, self.own_prompts.get(signal.name))
+            for signal in unrecorded(self.output_spec)
+        }
+        return {signal: prompts for signal, prompts in wanted.items() if prompts is not None}
 
     def text_settings(self, max_new_tokens: int) -> TeacherTextSettings:
         """How the teacher generates text for students, of at most so many of its tokens."""

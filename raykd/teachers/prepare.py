@@ -9,13 +9,12 @@ from dataclasses import replace
 from torch import nn
 
 from raykd.data.base import TokenizedDataset
-from raykd.data.prompts import with_rationales
 from raykd.models import weights
 from raykd.models.logit_transform import logit_transform
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations
+from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation
@@ -30,12 +29,7 @@ from raykd.teachers.recording import Recording, kept, record
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
-from raykd.teachers.teacher_text import (
-    STREAMS,
-    TEACHER_RATIONALES,
-    TEACHER_TEXT,
-    with_teacher_text,
-)
+from raykd.teachers.teacher_text import with_teacher_text
 from raykd.teachers.teacher_variants import (
     AnalysisResult,
     TeacherAnalysisContext,
@@ -172,10 +166,8 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
     served = inputs.mode == "outputs"
     keeps_weights = not served or bool(inputs.teacher_analyses)
     splits = dict(inputs.student_splits)
-    if TEACHER_TEXT in made.teacher_texts:
-        splits[TEACHER_TEXT] = made.teacher_texts[TEACHER_TEXT]
-    if TEACHER_RATIONALES in made.teacher_texts:
-        splits["train"] = with_rationales(splits["train"], made.teacher_texts[TEACHER_RATIONALES])
+    for signal in inputs.teacher_texts():
+        splits = signal.with_texts(splits, made.teacher_texts[signal.texts])
     distinct = sum(map(len, inputs.distinct()))
     context = inputs.context()
     return PreparedTask(
@@ -265,33 +257,23 @@ def _test_outputs(
 def _teacher_texts(
     inputs: TaskInputs, model: nn.Module, progress: Progress
 ) -> dict[str, TokenizedDataset]:
-    """The texts of the teacher for the train rows, where a method learns from them."""
-    rationale_generation, by_name = inputs.rationale_generation, {}
+    """The missing texts of the teacher for the train rows."""
+    settings = inputs.finetune or TrainSettings()
 
-    def made(
-        rows: TokenizedDataset, name: str, most: int, teacher_rows: TokenizedDataset
-    ) -> TokenizedDataset:
-        seed_everything(derive_seed(inputs.finetune_seed, STREAMS[name]))
-        settings = inputs.finetune or TrainSettings()
-        progress("write", 0, len(rows), name)
+    def generated(signal: UnrecordedSignal, prompts: TextPrompts) -> TokenizedDataset:
+        seed_everything(derive_seed(inputs.finetune_seed, signal.stream))
+        count = len(prompts.prompts)
+        progress("write", 0, count, signal.texts)
         return with_teacher_text(
-            model, rows, teacher_rows, inputs.text_settings(most), settings.eval_batch_size,
-            lambda done: progress("write", done, len(rows), name),
+            model, prompts, inputs.text_settings(prompts.max_new_tokens), settings.eval_batch_size,
+            lambda done: progress("write", done, count, signal.texts),
         )  # fmt: skip
 
-    if Generations() in inputs.output_spec and TEACHER_TEXT not in inputs.known.teacher_texts:
-        by_name[TEACHER_TEXT] = made(
-            inputs.student_splits["train"], TEACHER_TEXT, inputs.task.max_new_tokens,
-            inputs.teacher_splits["train"],
-        )  # fmt: skip
-    if rationale_generation is not None and TEACHER_RATIONALES not in inputs.known.teacher_texts:
-        by_name[TEACHER_RATIONALES] = made(
-            rationale_generation.prompts,
-            TEACHER_RATIONALES,
-            rationale_generation.max_new_tokens,
-            rationale_generation.teacher_prompts,
-        )
-    return by_name
+    return {
+        signal.texts: generated(signal, prompts)
+        for signal, prompts in inputs.teacher_texts().items()
+        if signal.texts not in inputs.known.teacher_texts
+    }
 
 
 def _own_train(inputs: TaskInputs) -> TokenizedDataset:

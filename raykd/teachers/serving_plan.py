@@ -12,7 +12,7 @@ from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations, RunningModel
+from raykd.models.signals.running_model import RunningModel
 from raykd.teachers.cache_keys import CacheKeys, cache_keys_of, fingerprint_of
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.recording import estimate_bytes
@@ -162,12 +162,11 @@ def _describe_text_limits(inputs: TaskInputs, needs: TeacherNeeds) -> str:
     context = inputs.context()
     if not context.task_kind.generates:
         return ""
-    notes = []
-    wanted = inputs.task.max_new_tokens if Generations() in inputs.output_spec else 0
-    rows = inputs.teacher_splits["train"]
-    teacher = context.teacher.positions
-    students = context.positions if inputs.same_rows else teacher
-    notes.append(_describe_short_room("the teacher", rows, wanted, students))
+    positions = context.positions if inputs.same_rows else context.teacher.positions
+    notes = [
+        _describe_short_room("the teacher", of.teacher_prompts, of.max_new_tokens, positions)
+        for of in inputs.teacher_texts().values()
+    ]
     rows = inputs.student_splits["train"]
     notes.append(_describe_short_room("the student", rows, needs.new_tokens, context.positions))
     return "".join(notes)

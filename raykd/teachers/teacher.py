@@ -19,7 +19,7 @@ from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.features import FeatureTransform, Transformed
 from raykd.models.signals.hidden_states import HiddenState
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import needs_running_model
+from raykd.models.signals.unrecorded import needs_running_model
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.vocab_cache.base import OutputLayer
 from raykd.teachers.vocab_cache.signal import VocabularyScores

@@ -12,28 +12,7 @@ from raykd.data.base import Array, PlainTokenizer, TokenizedDataset
 from raykd.data.prompts import following, joined_row, with_rows
 from raykd.models.generation import GenerationSettings, generate, max_generated
 from raykd.models.inference import batches_by_length
-
-TEACHER_TEXT = "teacher_text"
-"""Role of the train rows with responses of the teacher."""
-TEACHER_RATIONALES = "teacher_rationales"
-"""Name of the train rows with rationales of the teacher."""
-STREAMS = {TEACHER_TEXT: "written", TEACHER_RATIONALES: "explained"}
-"""What seeds are derived from, by the name of the text."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RationaleGeneration:
-    """Rationales that the teacher generates.
-
-    Attributes:
-        prompts: The train rows with the prompts of the students.
-        teacher_prompts: The train rows with the prompts of the teacher, which may hold more.
-        max_new_tokens: Maximum number of tokens of a rationale.
-    """
-
-    prompts: TokenizedDataset
-    teacher_prompts: TokenizedDataset
-    max_new_tokens: int
+from raykd.models.signals.unrecorded import TextPrompts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +73,7 @@ class TeacherTextSettings:
 
 def with_teacher_text(
     model: nn.Module,
-    rows: TokenizedDataset,
-    teacher_rows: TokenizedDataset,
+    prompts: TextPrompts,
     text_settings: TeacherTextSettings,
     batch_size: int,
     progress: Callable[[int], None],
@@ -108,13 +86,13 @@ def with_teacher_text(
 
     Args:
         model: The teacher, on its device.
-        rows: Prompts and responses as students read them; the responses are not read.
-        teacher_rows: The same rows as the teacher reads them; it goes on with their prompts.
+        prompts: What it continues; responses of these rows are not read.
         text_settings: How it writes.
         batch_size: Rows that are written at a time.
         progress: Called with the number of rows done.
     """
     generation = text_settings.generation()
+    rows, teacher_rows = prompts.prompts, prompts.teacher_prompts
     read = [teacher_rows.prompt(row) for row in range(len(teacher_rows))]
     lengths = np.asarray([len(prompt) for prompt in read])
     generated_ids: dict[int, Array] = {}
@@ -125,10 +103,10 @@ def with_teacher_text(
             for k, row in zip(some.tolist(), generated, strict=True)
         }
         progress(len(generated_ids))
-    prompts = [rows.prompt(row) for row in range(len(rows))]
+    own = [rows.prompt(row) for row in range(len(rows))]
     joined = rows.label_offsets is None
     responses = text_settings.responses(
-        prompts, [generated_ids[k] for k in range(len(rows))], joined=joined
+        own, [generated_ids[k] for k in range(len(rows))], joined=joined
     )
     end = (
         generation.end if text_settings.student_tokens is None else text_settings.student_tokens.end
@@ -136,7 +114,7 @@ def with_teacher_text(
     most = None if text_settings.student_tokens is None else text_settings.max_length
     made = [
         joined_row(p.astype("int64"), out, most or len(p) + len(out)) if joined else (p, out[:most])
-        for p, out in zip(prompts, responses, strict=True)
+        for p, out in zip(own, responses, strict=True)
     ]
     cut = sum(labels[-1] != end for _, labels in made)
     return replace(with_rows(rows, made), truncated=int(cut))

@@ -18,14 +18,13 @@ from raykd.models.base import Subnet
 from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations
+from raykd.models.signals.unrecorded import unrecorded
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
 from raykd.teachers.open_teacher import open_offline, open_teacher, open_variant
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
-from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import (
@@ -116,8 +115,8 @@ def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Met
 def _read_by(method: Method[object], prepared: PreparedTask) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as a method reads them."""
     splits = dict(prepared.splits)
-    if Generations() in method.teacher_outputs():
-        splits["train"] = splits[TEACHER_TEXT]
+    for signal in unrecorded(method.teacher_outputs()):
+        splits["train"] = signal.train_rows(splits)
     if not method.view:
         return splits
     by_role = {}

@@ -24,6 +24,7 @@ from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.load import build_model
+from raykd.models.signals.generations import Generations
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import RationaleSpec
 from raykd.sweep.in_process import run_in_process, trial_of
@@ -31,7 +32,6 @@ from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialOutcome
 from tests.unit.sweep.specs import spec
@@ -158,7 +158,7 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     tokens = prepared.splits["validation"].references.tokens
     assert prepared.context().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
-    labels = prepared.splits[TEACHER_TEXT].labels
+    labels = prepared.splits[Generations.texts].labels
     assert labels.max() < tokens.vocabulary
     assert len(np.unique(labels)) > 20  # the teacher draws all over its vocabulary
     for arm, outcome in found.items():
@@ -181,7 +181,7 @@ def test_text_ends_where_the_positions_of_either_model_do(teacher, student, plac
         LONG,
         max_length=48,
     )
-    written = prepared.splits[TEACHER_TEXT]
+    written = prepared.splits[Generations.texts]
     # The last token is a label only.
     assert written.lengths().max() == 47
     assert np.isfinite([o.metrics["test/log_likelihood"] for o in found.values()]).all()
@@ -206,19 +206,21 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     assert not prepared.same_tokens
     told = [
         of.splits["validation"].references.tokens.decode(
-            [row[row != NO_LABEL].tolist() for row in _labels(of.splits[TEACHER_TEXT])]
+            [row[row != NO_LABEL].tolist() for row in _labels(of.splits[Generations.texts])]
         )
         for of in (same, prepared)
     ]
     # The same draws, as text; what does not end is cut in other places.
-    ends = [row[-1] == prepared.end_id for row in _labels(prepared.splits[TEACHER_TEXT])]
+    ends = [row[-1] == prepared.end_id for row in _labels(prepared.splits[Generations.texts])]
     assert any(told[0])
     for one, two, whole in zip(*told, ends, strict=True):
         assert one == two if whole else one.startswith(two[:-4])
     for row in range(8):
-        plain, written = prepared.splits["train"], prepared.splits[TEACHER_TEXT]
+        plain, written = prepared.splits["train"], prepared.splits[Generations.texts]
         assert np.array_equal(plain.prompt(row), written.prompt(row))
-    assert prepared.splits[TEACHER_TEXT].lengths().max() <= LENGTH * (2 if family == "t5" else 1)
+    assert prepared.splits[Generations.texts].lengths().max() <= LENGTH * (
+        2 if family == "t5" else 1
+    )
     assert all(np.isfinite(o.metrics["test/log_likelihood"]) for o in found.values())
     assert "test/teacher_kl" not in found["seqkd"].metrics
 

@@ -43,9 +43,10 @@ from raykd.models.signals.attention_maps import AttentionMap, attention_maps
 from raykd.models.signals.attention_projections import MODULES, AttentionProjection
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.features import Transformed
+from raykd.models.signals.generations import Generations
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations, needs_running_model
+from raykd.models.signals.unrecorded import needs_running_model
 from raykd.models.tokenizers import train_tokenizer
 from raykd.params import build
 from raykd.teachers.inputs import TaskInputs
@@ -53,7 +54,6 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
-from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob, train_model
@@ -372,12 +372,12 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
 def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, kind, mode):
     of = case(family, kind)
     prepared, _ = of.served(mode, output_spec=OutputSpec(Generations()))
-    written, given = prepared.splits[TEACHER_TEXT], prepared.splits["train"]
+    written, given = prepared.splits[Generations.texts], prepared.splits["train"]
     assert [written.prompt(k).tolist() for k in range(ROWS)] == [
         given.prompt(k).tolist() for k in range(ROWS)
     ]
     again, _ = of.served(SERVED[mode == "outputs"], output_spec=OutputSpec(Generations()))
-    assert np.array_equal(written.labels, again.splits[TEACHER_TEXT].labels)
+    assert np.array_equal(written.labels, again.splits[Generations.texts].labels)
     own = written.labels[written.labels != NO_LABEL]
     assert own.max() < of.inputs.context().shared_vocabulary
 
@@ -388,8 +388,8 @@ def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
     asked = OutputSpec(Generations(), Logits())
     assert needs_running_model(asked)
     prepared, teacher = of.served("weights", output_spec=asked)
-    for batch in of.batches(prepared, role=TEACHER_TEXT):
-        rows = prepared.splits[TEACHER_TEXT]
+    for batch in of.batches(prepared, role=Generations.texts):
+        rows = prepared.splits[Generations.texts]
         want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
         compare(teacher.outputs_fn(asked)(batch), want, of, batch, asked)
     _, recorded = of.served("outputs", output_spec=asked)

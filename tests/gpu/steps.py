@@ -17,7 +17,7 @@ from raykd.methods.base import Method, OutputSpec, TeacherOutputsFn
 from raykd.models.generation import TextEnds
 from raykd.models.load import model_dims
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import needs_running_model
+from raykd.models.signals.unrecorded import needs_running_model
 from raykd.params import Scalar
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.teacher import OfflineTeacher

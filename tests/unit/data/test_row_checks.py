@@ -11,7 +11,7 @@ import pytest
 
 from raykd.data.answer_choices import CHOICE_POSITION
 from raykd.errors import DataError
-from raykd.models.signals.texts import AnswerChoices
+from raykd.models.signals.answer_choices import AnswerChoices
 from raykd.sweep.task_setup import TaskSetup, set_up_task
 from tests.unit.sweep.specs import spec
 

@@ -9,7 +9,7 @@ from raykd.methods.base import OutputSpec, Sampling
 from raykd.methods.gkd import METHOD, Params
 from raykd.models.base import Outputs
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import RunningModel
+from raykd.models.signals.running_model import RunningModel
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair

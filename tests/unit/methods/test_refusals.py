@@ -15,14 +15,12 @@ from raykd.data.base import EXPLAIN, KINDS, PREDICT, TEXT_KINDS, Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec, TeacherAnalysis
 from raykd.models.base import Outputs
 from raykd.models.signals.attention_maps import attention_maps
+from raykd.models.signals.generations import Generations
 from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import (
-    Generations,
-    Rationales,
-    RunningModel,
-    needs_running_model,
-)
+from raykd.models.signals.rationales import Rationales
+from raykd.models.signals.running_model import RunningModel
+from raykd.models.signals.unrecorded import needs_running_model
 from raykd.params import build
 from tests.unit.methods import setups
 

@@ -8,7 +8,7 @@ import torch
 from raykd.methods.base import OutputSpec
 from raykd.methods.seqkd import METHOD, Params
 from raykd.models.base import Outputs
-from raykd.models.signals.texts import Generations
+from raykd.models.signals.generations import Generations
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import SmallPair, rows_of

@@ -25,7 +25,7 @@ from raykd.models.base import Outputs, RandomInitConfig
 from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model
-from raykd.models.signals.texts import AnswerChoices
+from raykd.models.signals.answer_choices import AnswerChoices
 from tests.unit.methods import setups
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sinkd_seq.npz"

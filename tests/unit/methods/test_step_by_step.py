@@ -11,7 +11,8 @@ from raykd.losses.terms import Mean
 from raykd.methods.base import OutputSpec
 from raykd.methods.step_by_step import METHOD, Params
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Rationales, RunningModel
+from raykd.models.signals.rationales import Rationales
+from raykd.models.signals.running_model import RunningModel
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
 from tests.small_pairs import TEACHER_RATIONALES, SmallPair

@@ -8,7 +8,7 @@ import pytest
 from raykd.methods.base import DistillationContext
 from raykd.models.base import ModelDims
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import RunningModel
+from raykd.models.signals.running_model import RunningModel
 from raykd.spec import arms
 from raykd.spec.arms import combinations, refusals, union_of_outputs
 from raykd.spec.load import load_spec

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from raykd.data.base import TEXT_KINDS, Batch
 from raykd.methods.base import LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
+from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -110,7 +110,7 @@ def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer
     # What is learnt as the response is the data's.
     ours, theirs = (p.splits["train"].views["predict"].labels for p in (one, two))
     assert np.array_equal(ours, theirs)
-    asked = found.rationale_generation
+    asked = found.own_prompts["rationales"]
     assert asked is not None
     text = found.tokenizers.teacher.decode(asked.teacher_prompts.prompt(0))
     assert ("( 1 )" in text) == (source == "teacher_posthoc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ from raykd.models.bpe import train_bpe
 from raykd.models.forward import forward
 from raykd.models.load import build_model, model_dims
 from raykd.models.signals.base import Signal
+from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
-from raykd.models.signals.texts import Generations
+from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
 from raykd.teachers.cached_outputs import joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.recording import record
-from raykd.teachers.teacher_text import TEACHER_TEXT
 from raykd.teachers.vocab_cache.choose import DENSE, choose, vocab_cache_of
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext
@@ -157,12 +157,42 @@ def test_the_mass_that_top_k_holds_is_measured(inputs):
 def test_the_teacher_writes_a_response_to_every_row_once(inputs):
     found, _ = prepared(inputs, more=Generations())
     again, _ = prepared(inputs, more=Generations())
-    written, given_rows = found.splits[TEACHER_TEXT], found.splits["train"]
+    written, given_rows = found.splits[Generations.texts], found.splits["train"]
     assert len(written) == len(given_rows)
-    assert np.array_equal(written.input_ids, again.splits[TEACHER_TEXT].input_ids)
+    assert np.array_equal(written.input_ids, again.splits[Generations.texts].input_ids)
     for row in range(ROWS):
         assert np.array_equal(written.prompt(row), given_rows.prompt(row))
     assert not np.array_equal(written.labels, given_rows.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Openings(UnrecordedSignal):
+    """A text signal of a test: how responses begin."""
+
+    title = "openings"
+    texts = "openings"
+    stream = "openings"
+
+    @property
+    def name(self) -> str:
+        return "openings"
+
+    def prompts(self, train: TextPrompts, own: TextPrompts | None) -> TextPrompts:
+        return replace(train, max_new_tokens=3)
+
+
+def test_a_further_text_is_a_signal_and_nothing_else(inputs, tmp_path):
+    """It is generated, cached under a name of its own, and found again."""
+    inputs = replace(inputs, output_spec=OutputSpec(Logits(), Generations(), Openings()))
+    made, later = (through(tmp_path, inputs) for _ in range(2))
+    assert later.made is None
+    for prepared_task in (made.prepared, later.prepared):
+        short = prepared_task.splits["openings"]
+        assert 1 <= short.label_counts().min() <= short.label_counts().max() <= 3
+        assert np.array_equal(short.prompt(3), prepared_task.splits["train"].prompt(3))
+        assert prepared_task.splits[Generations.texts].label_counts().max() > 3
+    less = replace(inputs, output_spec=OutputSpec(Logits(), Generations()))
+    assert through(tmp_path, less).made is None
 
 
 SMALL = ModelDims(layers=1, hidden=256, heads=2, vocabulary=50_257)
