@@ -1,7 +1,7 @@
 """What holds for every method: a new file in raykd/methods is covered without a change here.
 
 Methods run on random outputs, which are given out exactly as the method declares them: with default
-parameters, and once for every other value of a choice or switch. A test goes through all
+parameters (some in small, `SMALL`), and once for every other value of a choice or switch. A test goes through all
 configurations of a method, and its failure names each that failed.
 """
 
@@ -46,12 +46,20 @@ STUDENTS = (
 )
 
 
+# Most of what a step of CKD costs: every offset of a window, and every subnet. The defaults are
+# alternatives to these.
+SMALL: Mapping[str, Mapping[str, Scalar]] = {
+    "ckd": {"window": 5},
+    "ckd_adaptive": {"window": 5, "min_width": 0.75, "min_depth": 0.75},
+}
+
+
 def declared(name: str) -> tuple[ParamInfo, ...]:
     return describe(registry.params_of("methods", name))
 
 
 def params(name: str, **values: Scalar) -> Any:
-    return build(registry.params_of("methods", name), values)
+    return build(registry.params_of("methods", name), {**SMALL.get(name, {}), **values})
 
 
 def tried(
@@ -123,13 +131,15 @@ def _transformed(method: Method[Any], teacher_outputs: Outputs, batch: Batch) ->
 
 
 def alternatives(name: str) -> Iterator[dict[str, Scalar]]:
-    """The defaults, and every other value of one choice or switch."""
+    """The defaults, or what is small, and every other value of one choice or switch."""
     yield {}
+    small = SMALL.get(name, {})
     for info in declared(name):
         options = (True, False) if info.type is bool else info.choices
         options += (None,) if info.optional else ()
+        options += (info.default,) if info.name in small and info.default not in options else ()
         for value in options:
-            if value == info.default:
+            if value == small.get(info.name, info.default):
                 continue
             try:
                 params(name, **{info.name: value})
@@ -165,6 +175,20 @@ def pairs(names: Sequence[str]) -> Iterator[Case]:
 
 
 def on_each_kind(names: Sequence[str]) -> Iterator[Case]:
+    """The defaults on every kind of task, and the alternatives on the first kind of each method."""
+    for name in names:
+        for case in every_kind([name]):
+            if not case["values"] or case["kind"] == kinds_of(name)[0]:
+                yield case
+
+
+def on_other_kinds(names: Sequence[str]) -> Iterator[Case]:
+    """The alternatives on all other kinds."""
+    done = list(on_each_kind(names))
+    return (case for case in every_kind(names) if case not in done)
+
+
+def every_kind(names: Sequence[str]) -> Iterator[Case]:
     """With the defaults, and every other value of a choice or switch, on every kind of task.
 
     What is declined with a reason is left out; `test_nothing_but_layers_is_declined` says what.
@@ -310,6 +334,16 @@ def test_unknown_parameters_are_refused(name):
 
 @over(METHODS, on_each_kind)
 def test_terms_are_finite_scalars_that_move_the_student_only(name, values, kind):
+    check_terms(name, values, kind)
+
+
+@pytest.mark.slow
+@over(METHODS, on_other_kinds)
+def test_terms_are_finite_scalars_that_move_the_student_only_on_other_kinds(name, values, kind):
+    check_terms(name, values, kind)
+
+
+def check_terms(name: str, values: Mapping[str, Scalar], kind: str) -> None:
     """Also that nothing is read but what is declared, which is all that a `Run` gives out."""
     method = made(name, kind, **values)
     assert method.teacher_outputs().within(type(method).requires)

@@ -44,6 +44,8 @@ GIVEN: dict[str, dict[str, Scalar]] = {
     "sinkd": {"sinkhorn_scale": 1.0},
     "stark": {"trial_epochs": 1},
 }
+LONG = ("minillm_sbs",)
+"""What has the parameters of another method, and takes long."""
 BATCH = {"gkd": 4}
 """Rows per batch, where one step an epoch is not enough: a step of gkd is of one of two kinds."""
 # Settings in which something acts that does not by default, or the other way round.
@@ -199,11 +201,12 @@ def first(names: Sequence[str]) -> Iterator[Case]:
     """Every method on a kind of task that it serves."""
     for name in names:
         kinds = registry.load("methods", name).kinds
-        yield {"name": name, "kind": next(kind for kind in KINDS if kind in kinds)}
+        if name not in LONG:
+            yield {"name": name, "kind": next(kind for kind in KINDS if kind in kinds)}
 
 
 def others(names: Sequence[str]) -> Iterator[Case]:
-    """Every method on the other kinds that it serves."""
+    """Every method on the other kinds that it serves, and what takes long."""
     done = list(first(names))
     for name in names:
         every = ({"name": name, "kind": kind} for kind in registry.load("methods", name).kinds)
@@ -214,6 +217,12 @@ def others(names: Sequence[str]) -> Iterator[Case]:
 @over(METHODS, others)
 def test_a_parameter_changes_the_training_on_other_kinds_or_is_said_not_to(name, kind):
     check_parameters(name, kind)
+
+
+@pytest.mark.slow
+@over(METHODS, others)
+def test_what_is_said_to_change_nothing_changes_nothing_on_other_kinds(name, kind):
+    check_unused(name, kind)
 
 
 @over(METHODS, first)
@@ -237,6 +246,10 @@ def check_parameters(name: str, kind: str) -> None:
 
 @over(METHODS, first)
 def test_what_is_said_to_change_nothing_changes_nothing(name, kind):
+    check_unused(name, kind)
+
+
+def check_unused(name: str, kind: str) -> None:
     infos = {info.name: info for info in describe(registry.params_of("methods", name))}
     for values in settings(name):
         method = method_of(name, kind, values)

@@ -63,6 +63,7 @@ OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
 # What the pair of this file needs, and what makes a step cheap or certain.
 NEEDED: Mapping[str, dict[str, Scalar]] = {
     "ckd": {"layers": "emb+skip"},
+    "ckd_adaptive": {"min_width": 0.75, "min_depth": 0.75},
     # A correlation over a batch is one per pass: see `test_correlations_are_those_of_each_rank`.
     "one_to_one": {"alpha_corr": 0.0, "alpha_mse": 1.0, "alpha_cos": 1.0, "alpha_ce": 0.5},
     "gkd": {"max_new_tokens": 5, "lmbda": 0.0},
@@ -146,29 +147,36 @@ def _for(kind: str, name: str) -> dict[str, Scalar]:
     return {"teacher_mixed_alpha": 0.0} if cannot_mix else {}
 
 
+def kinds_of(name: str) -> list[str]:
+    """Kinds of task that a method serves."""
+    return [kind for kind in KINDS if kind in registry.load("methods", name).kinds]
+
+
 CASES = [
-    pytest.param(kind, name, values, id="-".join([kind, name, *map(str, values.values())]))
+    # The defaults on every kind; what else is computed, on the first with every change.
+    pytest.param(
+        kind, name, values, id="-".join([kind, name, *map(str, values.values())]),
+        marks=pytest.mark.slow if values and kind != kinds_of(name)[0] else (),
+    )
     for name in METHODS
-    for kind in KINDS
-    if kind in registry.load("methods", name).kinds
+    for kind in kinds_of(name)
     for values in ({}, *OTHERS.get(name, ()))
     # What is set for text means nothing for classes, and the other way round.
     if not (kind not in TEXT_KINDS and name in ("gkd", "minillm"))
-]
+]  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_nor_on_any_other_number_of_both(name):
-    kind = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    kind = kinds_of(name)[0]
     rest = tuple(way for way in WHOLE_GRID if way not in GRID)
     check_ways(kind, name, {}, (("uneven lengths", UNEVEN, rest),))
 
 
 @pytest.mark.parametrize(("kind", "name", "values"), CASES)
 def test_the_gradient_and_what_is_logged_do_not_depend_on_ranks_and_passes(kind, name, values):
-    first = next(k for k in KINDS if k in registry.load("methods", name).kinds)
-    is_first = kind == first and not values
+    is_first = kind == kinds_of(name)[0] and not values
     batches = [(why, rows, every if is_first else some) for why, rows, every, some in BATCHES]
     check_ways(kind, name, values, batches)
 
@@ -194,7 +202,7 @@ def check_ways(kind, name, values, batches) -> None:
 
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "ckd_adaptive"])
 def test_blocks_that_are_computed_again_have_the_same_gradient(name):
-    kind = next(k for k in KINDS if k in registry.load("methods", name).kinds)
+    kind = kinds_of(name)[0]
     found = {}
     for again in (False, True):
         pair = SmallPair.of(kind, dropout=0.1)
