@@ -1,8 +1,8 @@
 """What holds for every method: a new file in raykd/methods is covered without a change here.
 
 Methods run on random outputs, which are given out exactly as the method declares them: with default
-parameters (some in small, `SMALL`), and once for every other value of a choice or switch. A test goes through all
-configurations of a method, and its failure names each that failed.
+parameters (some in small, `SMALL`), and once for every other value of a choice or switch. A test
+goes through all configurations of a method, and its failure names each that failed.
 """
 
 from __future__ import annotations

@@ -129,6 +129,7 @@ def wait_for(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_node_that_joins_and_is_lost(more_nodes: MoreNodes, tmp_path: Path) -> None:
     """It gets a slot and the teacher once; without it the sweep goes on."""
     events: list[dict[str, Any]] = []

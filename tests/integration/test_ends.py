@@ -49,10 +49,11 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     ("number", "code", "how", "slots"),
     [
         (signal.SIGINT, 130, "loop", 1),
-        pytest.param(signal.SIGTERM, 143, "loop", 1, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, "sleep", 2, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143, "loop", 1),
+        (signal.SIGINT, 130, "sleep", 2),
     ],
 )
+@pytest.mark.slow
 def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
     cache_folder: Path, prepared: object, tmp_path: Path,
     number: signal.Signals, code: int, how: str, slots: int,

@@ -163,7 +163,7 @@ def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: Prepared
 
 def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
     (pid,) = worker_pids()
-    long = trial_config(train={"epochs": 150, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
+    long = trial_config(train={"epochs": 40, "batch_size": 32, "lr": 1e-3, "precision": "fp32"})
     job = bench.submit(long, max_failures=1)
     while not (seen := answer(bench.coordinator.pull.remote(job, 0, 1.0))):
         pass
@@ -172,7 +172,7 @@ def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
     end = bench.events(job)[-1]
     assert end["kind"] == "done"
     assert end["lease"]["attempt"] == 2
-    assert end["evaluation"]["epoch"] == 150
+    assert end["evaluation"]["epoch"] == 40
 
 
 def worker_pids(name: str = "RayTrainWorker") -> list[int]:

@@ -397,6 +397,7 @@ def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_confirm_runs_by_a_plan_keep_their_rows_and_a_lost_one_runs_once_more(
     cluster: None, tmp_path: Path, cache_folder: Path
 ) -> None:
