@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raykd.clusters.estimate import Row, estimate, is_spot, total
+from raykd.clusters.estimate import NodeCost, estimate, is_spot, total
 
 CPU_TYPE = {
     "resources": {"CPU": 4},
@@ -69,7 +69,7 @@ def test_the_head_type_may_be_that_of_workers_too(described):
 
 
 def test_no_workers_at_all():
-    head = Row(name="h", machine="", is_spot=False, least=1, most=1, slots=4, price=1.5)
+    head = NodeCost(name="h", machine="", is_spot=False, least=1, most=1, slots=4, price=1.5)
     found = total("CPU", (head,), 0)
     assert (found.slots, found.idle, found.full) == (4, 1.5, 1.5)
 
