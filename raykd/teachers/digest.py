@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 NOT_DECISIVE = (
-    "raykd", "raykd.errors", "raykd.hub", "raykd.params", "raykd.registry", "raykd.results.records"
+    "raykd", "raykd.errors", "raykd.hub", "raykd.params", "raykd.registry", "raykd.results.records",
+    "raykd.whole_file",
 )  # fmt: skip
-"""Modules whose text changes no weight and no output: names, messages, declarations, records."""
+"""Modules whose text changes no weight and no output: names, messages, declarations, records, files
+that are written."""
 
 
 def digest(*values: Any, digits: int = 24) -> str:
