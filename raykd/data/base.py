@@ -176,7 +176,7 @@ class TokenizedDataset:
         return counts
 
     def prompt(self, row: int) -> Array:
-        """Token ids of a row before the first token of its last response."""
+        """Token ids of a row before the first token of its last response, int64 ``[L]``."""
         own = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
         if self.label_offsets is not None:
             return own
@@ -319,11 +319,14 @@ class Task(ABC):
         Args:
             logits: ``[M, C]``.
             labels: ``[M]``.
+
+        Returns:
+            ``[tally_size]``.
         """
         raise NotImplementedError(f"{self.name} is scored as a whole")
 
     def tallied(self, total: Array) -> Mapping[str, float]:
-        """Every metric, from the sum of all tallies."""
+        """Every metric, from the sum of all tallies, ``[tally_size]``."""
         raise NotImplementedError(f"{self.name} is scored as a whole")
 
     def text_outcomes(

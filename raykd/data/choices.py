@@ -97,7 +97,7 @@ class ChoiceTask(FileTask):
         )
 
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
-        """Every metric of the task."""
+        """Every metric of the task, from the logits of its choices, ``[N, 2]``."""
         if not np.isfinite(logits).all():
             return dict.fromkeys(self.metrics, float("nan"))
         return self.scores(logits, encoded)
@@ -126,12 +126,12 @@ def right_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Arra
 
 
 def choice_accuracy(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
-    """Share of questions whose most likely choice is right."""
+    """Share of questions whose most likely choice is right; logits of choices, ``[N, 2]``."""
     return {"accuracy": float(right_choices(logits, encoded)["accuracy"].mean())}
 
 
 def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
-    """F1 over all choices, and the share of questions with every choice judged right (MultiRC)."""
+    """F1 over all N choices, and the share of questions with every choice right (MultiRC)."""
     predicted = logits.argmax(axis=1)
     hits = predicted == encoded.labels
     _, group = np.unique(_references(encoded).groups, return_inverse=True)
@@ -140,7 +140,7 @@ def all_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]
 
 
 def outcomes_of_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
-    """What each question adds to the metrics of `all_choices`."""
+    """What each of the Q questions adds to the metrics of `all_choices`, ``[Q]``."""
     predicted = logits.argmax(axis=1)
     _, group = np.unique(_references(encoded).groups, return_inverse=True)
     wrong = np.bincount(group, predicted != encoded.labels)
@@ -153,7 +153,7 @@ def outcomes_of_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str
 
 
 def free_text_values(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
-    """Exact match and F1 of each question, see `free_text_answer`."""
+    """Exact match and F1 of each of the Q questions, ``[Q]``; see `free_text_answer`."""
     references = _references(encoded)
     picked = chosen(logits, encoded)
     accepted = [references.answers[references.groups[row]] for row in picked]

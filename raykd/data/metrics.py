@@ -25,25 +25,25 @@ Metric = Callable[[Array, Array], float]
 
 
 def accuracy(predicted: Array, labels: Array) -> float:
-    """Share of rows predicted right."""
+    """Share of rows predicted right, in [0, 1]; class ids, ``[N]``."""
     return float(np.mean(predicted == labels))
 
 
 def f1(predicted: Array, labels: Array) -> float:
-    """F1 of class 1, 0.0 when it is neither predicted nor present."""
+    """F1 of class 1, 0.0 when it is neither predicted nor present; class ids, ``[N]``."""
     hits = int(np.sum((predicted == 1) & (labels == 1)))
     total = int(np.sum(predicted == 1)) + int(np.sum(labels == 1))
     return 2 * hits / total if total else 0.0
 
 
 def f1_macro(predicted: Array, labels: Array) -> float:
-    """Mean over the classes that are predicted or present of their F1."""
+    """Mean over the classes that are predicted or present of their F1; class ids, ``[N]``."""
     there = np.unique(np.concatenate([predicted, labels]))
     return float(np.mean([f1(predicted == k, labels == k) for k in there]))
 
 
 def matthews(predicted: Array, labels: Array) -> float:
-    """Matthews correlation coefficient for any number of classes, 0.0 for a constant prediction."""
+    """Matthews correlation of class ids ``[N]``, any number of classes; 0.0 for a constant one."""
     there, place = np.unique(np.concatenate([predicted, labels]), return_inverse=True)
     table = np.zeros((len(there), len(there)))
     np.add.at(table, (place[len(predicted) :], place[: len(predicted)]), 1.0)
@@ -54,13 +54,13 @@ def matthews(predicted: Array, labels: Array) -> float:
 
 
 def pearson(predicted: Array, labels: Array) -> float:
-    """Linear correlation, 0.0 when either side is constant."""
+    """Linear correlation of values ``[N]``, 0.0 when either side is constant."""
     x, y = (_centred(values.astype(np.float64)) for values in (predicted, labels))
     return float(np.clip(x @ y, -1.0, 1.0))
 
 
 def spearman(predicted: Array, labels: Array) -> float:
-    """Correlation of ranks (ties get their mean rank), 0.0 when either side is constant."""
+    """Correlation of the ranks of values ``[N]`` (ties get their mean rank), 0.0 for a constant."""
     from scipy.stats import rankdata
 
     return pearson(rankdata(predicted), rankdata(labels))

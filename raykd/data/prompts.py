@@ -124,7 +124,7 @@ def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> TokenizedDat
     """Encoded rows with token labels.
 
     Args:
-        rows: Token ids and labels of each.
+        rows: Token ids and labels of each, int64.
         apart: Whether labels are those of another text than the ids.
     """
     ids, labels = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
@@ -188,7 +188,7 @@ def joined_row(
 
 
 def frame(tokenizer: Any) -> tuple[Array, Array]:
-    """Special tokens that a tokenizer puts before and after a text."""
+    """Token ids that a tokenizer puts before and after a text, int64."""
     whole = tokenizer("a")["input_ids"]
     inside = tokenizer("a", add_special_tokens=False)["input_ids"]
     at = next(i for i in range(len(whole)) if whole[i : i + len(inside)] == inside)

@@ -12,8 +12,6 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from raykd.data.row_outcomes import means
-
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -52,8 +50,3 @@ def answer_values(
         "exact_match": [best(exact_match, p, a) for p, a in pairs],
         "f1": [best(token_f1, p, a) for p, a in pairs],
     }
-
-
-def score_answers(predicted: Sequence[str], accepted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Mean ``exact_match`` and ``f1`` over questions, in [0, 1]."""
-    return means(answer_values(predicted, accepted))

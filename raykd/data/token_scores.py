@@ -28,14 +28,14 @@ class TokenTask(FileTask):
     tally_size: int = 3
 
     def tally(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Number of tokens, how many of them are the most likely ones, and their log-likelihood."""
+        """Number of tokens, of those that are the most likely, and log-likelihood, ``[3]``."""
         count = torch.tensor(float(len(labels)), device=logits.device)
         hits = (logits.argmax(dim=-1) == labels).sum()
         likely = -F.cross_entropy(logits, labels, reduction="sum")
         return torch.stack([count, hits, likely])
 
     def tallied(self, total: Array) -> Mapping[str, float]:
-        """The share of tokens that are found, and their mean log-likelihood in nats."""
+        """The share of tokens that are found, and their mean log-likelihood in nats, of ``[3]``."""
         count, hits, likely = total
         accuracy, likelihood = self.counted
         return {accuracy: float(hits / count), likelihood: float(likely / count)}

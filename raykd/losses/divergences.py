@@ -114,7 +114,7 @@ def skew_reverse_kl(
 ) -> Tensor:
     r"""Skewed reverse divergence of DistiLLM: :math:`KL(q, (1 - \lambda) p + \lambda q)`.
 
-    Arguments and result are those of `skew_forward_kl`; `lam` is the share of the student.
+    Arguments, result and errors are those of `skew_forward_kl`; `lam` is the share of the student.
     """
     log_q, log_p = _logs(student, teacher, temperature)
     return _expected(log_q, log_q - _mixed(log_q, log_p, lam), log_q)

@@ -12,7 +12,7 @@ WARM = 32.0
 
 
 def working(values: Tensor) -> Tensor:
-    """Half precision cast up to float32; float32 and float64 as they are."""
+    """Values of any shape, half precision cast up to float32; float32 and float64 as they are."""
     return values.to(working_dtype(values))
 
 
@@ -22,7 +22,7 @@ def working_dtype(values: Tensor) -> torch.dtype:
 
 
 def softened(values: Tensor, temperature: float) -> Tensor:
-    """Scores divided by a temperature, in float64 where it is above `WARM`.
+    """Scores of any shape divided by a temperature, in float64 where it is above `WARM`.
 
     Divergences of two nearly even distributions are differences of nearly equal numbers, and
     multiplied by the square of the temperature: in float32 nothing but rounding would be left.

@@ -103,5 +103,5 @@ def value_of(term: Term) -> Tensor:
 
 
 def mean_of(values: Tensor) -> Tensor:
-    """The mean of all values; 0, with a gradient of 0, where there are none."""
+    """The mean of values of any shape, a scalar; 0, with a gradient of 0, where there are none."""
     return values.mean() if values.numel() else values.sum()

@@ -35,7 +35,7 @@ class TokenMask:
 
     @classmethod
     def of_lengths(cls, mask: Tensor, lengths: Sequence[int]) -> TokenMask:
-        """A mask whose ones come first, so many in each row; nothing is read back."""
+        """A mask ``[B, L]`` whose ones come first, so many in each row; nothing is read back."""
         counts, total = tuple(lengths), sum(lengths)
         held = mask.sum(dim=1)
         numbers = torch.arange(len(mask), device=mask.device)

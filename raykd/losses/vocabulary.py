@@ -132,7 +132,7 @@ class LazyLogits:
         )
 
     def by_chunk(self) -> Iterator[tuple[Tensor, slice]]:
-        """The logits of every chunk, with its slice."""
+        """The logits of every chunk, ``[m, V]``, with its slice of the M tokens."""
         cast = self.cast()
         for at in self.chunks():
             yield cast.chunk(at), at

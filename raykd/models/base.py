@@ -109,7 +109,11 @@ class Outputs:
 
     @property
     def logits(self) -> Tensor:
-        """Class logits, ``[B, C]``; ``[M, vocabulary]`` for token labels, all of them at once."""
+        """Class logits, ``[B, C]``; ``[M, vocabulary]`` for token labels, all of them at once.
+
+        Raises:
+            LookupError: They were not declared in the method's output spec.
+        """
         if self._logits is None and self._lazy_logits is not None:
             self._logits = self._lazy_logits.chunk()
         if self._logits is None:
@@ -118,7 +122,11 @@ class Outputs:
 
     @property
     def lazy_logits(self) -> LazyLogits:
-        """Logits over the vocabulary for tokens with a label, computed lazily."""
+        """Logits over the vocabulary for the M tokens with a label, computed lazily.
+
+        Raises:
+            LookupError: There are none: the rows have labels of their own.
+        """
         if self._lazy_logits is None:
             raise LookupError("only models that generate text have lazy logits")
         return self._lazy_logits
@@ -129,7 +137,7 @@ class Outputs:
         return self._lazy_logits is not None
 
     def chunks(self) -> Iterator[tuple[Tensor, slice]]:
-        """Logits over the vocabulary in chunks of tokens, each with its slice."""
+        """Logits over the vocabulary in chunks of tokens, ``[m, V]``, each with its slice."""
         if self._lazy_logits is None:
             yield self.logits, slice(None)
             return
@@ -146,7 +154,11 @@ class Outputs:
 
     @property
     def task_loss(self) -> Tensor:
-        """The task's own loss on the labels, a scalar."""
+        """The task's own loss on the labels, a scalar.
+
+        Raises:
+            LookupError: These are no outputs of the student.
+        """
         if self._task_loss is None:
             raise LookupError("this side has no task loss (teachers have none)")
         if not isinstance(self._task_loss, Tensor):
@@ -154,7 +166,11 @@ class Outputs:
         return self._task_loss
 
     def read(self, signal: Signal) -> Any:
-        """What was read of a signal, as its file says."""
+        """What was read of a signal, as its file says.
+
+        Raises:
+            LookupError: It was not declared in the method's output spec.
+        """
         if signal not in self._values:
             raise LookupError(f"{signal.name} was not declared in the method's output spec")
         return self._values[signal]

@@ -161,7 +161,7 @@ def _plain_generation(model: Any) -> Iterator[None]:
 
 
 def until_end(generated: Tensor, end: int) -> list[Array]:
-    """The tokens of each row before the one that ends it; all of them where none does."""
+    """The tokens of each row of ``[B, L]`` before the one that ends it, or all of them."""
     rows: list[Array] = []
     for row in generated.cpu().numpy():
         ends = (row == end).nonzero()[0]
@@ -204,7 +204,7 @@ def joined_rows(prompts: Sequence[Array], generated: Tensor, end: int) -> list[t
 def separate_rows(
     prompts: Sequence[Array], generated: Tensor, end: int
 ) -> list[tuple[Array, Array]]:
-    """Prompts, and the generated text up to and including the end token."""
+    """Prompts, and the texts of ``[B, L]`` up to and including the end token, both token ids."""
     ends = until_end(generated, end)
     pairs = zip(prompts, generated.cpu().numpy(), ends, strict=True)
     return [(ids, row[: len(own) + 1]) for ids, row, own in pairs]
@@ -280,7 +280,7 @@ class _VocabularyLimit:
 
 
 def widened(scores: Tensor, width: int) -> Tensor:
-    """Scores of more token ids, of which those beyond the given ones have probability 0."""
+    """Scores ``[..., V]`` of more token ids, of which those beyond V have probability 0."""
     return F.pad(scores, (0, width - scores.shape[1]), value=-torch.inf)
 
 

@@ -48,11 +48,10 @@ class Scale:
 
     def clip(self, interval: ConfidenceInterval) -> ConfidenceInterval:
         """The interval clipped to the range of the metric."""
-        return _between(self.low, self.high, interval)
-
-    def clip_difference(self, interval: ConfidenceInterval) -> ConfidenceInterval:
-        """The interval of a difference, clipped likewise."""
-        return _between(self.low - self.high, self.high - self.low, interval)
+        if not interval.has_interval or (self.low <= interval.low and interval.high <= self.high):
+            return interval
+        low, high = max(interval.low, self.low), min(interval.high, self.high)
+        return dataclasses.replace(interval, low=low, high=high)
 
     def min_sd(self, rows: int | None) -> float:
         """The least spread over seeds that a split can tell from none: one of its rows.
@@ -119,12 +118,6 @@ def scale_named(unit: str, metric: str) -> Scale:
     """The scale of a unit; plain numbers bear the name of the metric."""
     scale = UNITS.get(unit, UNITS["number"])
     return scale if scale.unit else dataclasses.replace(scale, unit=metric)
-
-
-def _between(low: float, high: float, interval: ConfidenceInterval) -> ConfidenceInterval:
-    if not interval.has_interval or (low <= interval.low and interval.high <= high):
-        return interval
-    return dataclasses.replace(interval, low=max(interval.low, low), high=min(interval.high, high))
 
 
 def _no_minus(text: str) -> str:

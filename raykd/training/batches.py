@@ -57,7 +57,7 @@ class LengthGroupedBatches:
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, number: int) -> list[Array]:
-        """Row numbers of every batch of one epoch; every row occurs once.
+        """Row numbers of every batch of one epoch, int64 ``[B]`` each; every row occurs once.
 
         Args:
             number: Epoch, from 0.

@@ -101,7 +101,7 @@ class DistributedContext:
         return boxes
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Elementwise sum over the ranks, in place; one on the CPU waits for no device."""
+        """Sum over the ranks, elementwise and in place; one on the CPU waits for no device."""
         if self.size > 1:
             dist.all_reduce(tensor, group=_group_of(tensor))
         return tensor

@@ -54,7 +54,7 @@ class TaskKind(ABC):
         """The loss on the labels, mean over what has one, a scalar in float32.
 
         Args:
-            logits: As a forward pass gives them for the batch.
+            logits: As `logits` gives them for the batch.
             batch: The labels.
         """
 
@@ -67,6 +67,9 @@ class TaskKind(ABC):
         Args:
             model_output: A ``ModelOutput`` of Transformers.
             batch: What was read.
+
+        Returns:
+            ``[B, C]``, ``[B, 2, L]`` for spans, ``[M, C]`` for the M tokens with a label.
         """
         logits: Tensor = model_output.logits
         return logits
@@ -96,7 +99,7 @@ class TokenKind(TaskKind):
     labels_of = "token"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the tokens that have a label."""
+        """Cross-entropy of the M tokens that have a label; logits ``[M, C]``."""
         labels = batch.label_ids
         # The mean over no token is not a number, and a rank may have none.
         if not len(labels):

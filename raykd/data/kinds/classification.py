@@ -20,7 +20,7 @@ class Classification(TaskKind):
     problem_type = "single_label_classification"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy, mean over the batch; rows may have weights, whose mean is 1 over train."""
+        """Cross-entropy of logits ``[B, C]``; rows may have weights, whose mean is 1 over train."""
         if ROW_WEIGHT not in batch.columns:
             return F.cross_entropy(logits.float(), batch.labels)
         of_rows = F.cross_entropy(logits.float(), batch.labels, reduction="none")

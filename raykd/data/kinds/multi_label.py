@@ -22,7 +22,7 @@ class MultiLabel(TaskKind):
     problem_type = "multi_label_classification"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Binary cross-entropy, mean over rows and classes."""
+        """Binary cross-entropy of logits ``[B, C]``, mean over rows and classes."""
         return F.binary_cross_entropy_with_logits(logits.float(), batch.labels.float())
 
 

@@ -20,7 +20,7 @@ class Regression(TaskKind):
     problem_type = "regression"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The squared error, mean over the batch."""
+        """The squared error of outputs ``[B, 1]``, mean over the batch."""
         return F.mse_loss(logits.float().squeeze(-1), batch.labels.float())
 
 

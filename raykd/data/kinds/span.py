@@ -21,11 +21,11 @@ class Span(TaskKind):
     outputs = "first and last tokens of answers"
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the first and the last token."""
+        """Mean cross-entropy of the first and the last token; logits ``[B, 2, L]``."""
         return F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten())
 
     def logits(self, model_output: Any, batch: Batch) -> Tensor:
-        """Scores of each position to be the first and the last of the span."""
+        """Scores of each position to be the first and the last of the span, ``[B, 2, L]``."""
         both = torch.stack([model_output.start_logits, model_output.end_logits], dim=1)
         return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)
 
@@ -34,7 +34,7 @@ class Span(TaskKind):
         return (2, longest)
 
     def blanked(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        """`PADDED` beyond the end of a row."""
+        """Logits ``[B, 2, L]`` with `PADDED` beyond the end of a row; `lengths` is ``[B]``."""
         beyond = torch.arange(logits.shape[-1], device=logits.device) >= lengths[:, None]
         return logits.masked_fill(beyond[:, None], PADDED)
 

@@ -19,7 +19,7 @@ class TokenClassification(TokenKind):
     has_class_names = True
 
     def logits(self, model_output: Any, batch: Batch) -> Tensor:
-        """Those of the tokens that have a label, row by row."""
+        """Those of the M tokens that have a label, row by row, ``[M, C]``."""
         logits: Tensor = model_output.logits
         return batch.at_labels(logits)
 

@@ -89,6 +89,6 @@ class VocabCache(ABC):
 
 
 def as_ids(ids: Tensor, vocabulary: int) -> Array:
-    """Token ids in as few bytes as they need."""
+    """Token ids of any shape in as few bytes as they need."""
     array: Array = ids.cpu().numpy().astype(np.uint16 if vocabulary <= 1 << 16 else np.int32)
     return array
