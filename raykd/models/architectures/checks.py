@@ -108,6 +108,23 @@ def logits(model: Any) -> str:
     return ""
 
 
+def length(model: Any) -> str:
+    """Rows as long as its positions can be read."""
+    count = family_of(model.config).positions(model.config)
+    if count is None:
+        return ""
+    try:
+        with torch.no_grad():
+            plain_logits(model, sample(model, count))
+    except (IndexError, RuntimeError, ValueError, AssertionError) as exc:
+        said = " ".join(str(exc).split())
+        return (
+            f"a small copy of it cannot read a row as long as it has positions "
+            f"({type(exc).__name__}: {said[:200]})"
+        )
+    return ""
+
+
 def padding(model: Any) -> str:
     """A padded row is the row without padding."""
     batch = sample(model)

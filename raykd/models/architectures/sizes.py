@@ -25,6 +25,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """Entries by size. Those that an architecture has are written, all of them: ``d_model`` and
 ``d_kv`` of a T5, the key-value heads of a Qwen3, the width of an ELECTRA's embedding."""
 
+WINDOW = re.compile(r"(^|_)window(_size)?$|^local_attention$|sliding_window")
+"""Entries for how far tokens see, each a number, or a list of one for every block."""
 _DROPOUT = re.compile(r"dropout|pdrop|drop_?out")
 _SPECIALS = {"unk": 1, "cls": 2, "bos": 2, "sep": 3, "eos": 3, "mask": 4}
 """Special tokens of a tokenizer of word pieces that is trained here; token 0 pads."""
@@ -49,6 +51,25 @@ def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
         if _DROPOUT.search(name) and type(field.default) in (float, int)
     )
     return {size: names for size, names in names_by_size.items() if names}
+
+
+def windows_within(positions: int, config_class: Any) -> dict[str, int]:
+    """Entries for windows that an architecture has wider than there are positions.
+
+    Some pad every row to a multiple of their window, which must then lie within the positions.
+
+    Args:
+        positions: Positions of a model.
+        config_class: A ``PreTrainedConfig`` subclass.
+
+    Returns:
+        The widest even numbers that do.
+    """
+    return {
+        field.name: max(positions // 2 * 2, 2)
+        for field in dataclasses.fields(config_class)
+        if WINDOW.search(field.name) and type(field.default) is int and field.default > positions
+    }
 
 
 def special_tokens(config_class: Any, vocabulary: int) -> dict[str, int]:

@@ -26,7 +26,7 @@ DECODERS = (
     "bloom", "stablelm", "starcoder2", "mamba", "qwen3_moe", "mixtral", "glm4", "exaone4",
     "ernie4_5",
 )  # fmt: skip
-ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5")
+ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5", "led")
 CLASSIFIERS = ("gpt2", "llama", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "opt")
 """Decoders with a head for classes."""
 CASES = (

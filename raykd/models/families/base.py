@@ -18,7 +18,12 @@ from raykd.data.task_kinds import TEXT_KINDS, task_kind
 from raykd.errors import SpecError
 from raykd.models.architectures import classes
 from raykd.models.architectures.layout import LABELS, Layout, find_layout
-from raykd.models.architectures.sizes import size_names, special_tokens, standard_name
+from raykd.models.architectures.sizes import (
+    size_names,
+    special_tokens,
+    standard_name,
+    windows_within,
+)
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.prunable_units import KEPT_UNITS, PrunableUnits
 from raykd.models.task_head import kind_of, with_task
@@ -205,6 +210,7 @@ class ModelFamily:
             "initializer_range": sizes["spread"],
             **{name: sizes[size] for size, names in self.fields.items() for name in names},
             **special_tokens(self.config_class(), vocabulary),
+            **windows_within(positions, self.config_class()),
             **self._tokens(),
             **self.constants,
             **self.typed(self.types_of(random_init.layers)),
