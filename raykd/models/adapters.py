@@ -21,7 +21,7 @@ from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.generation_config import CONFIG_FILE, GENERATION_FILE
 from raykd.models.lora import TASK_TYPES, check_installed
 from raykd.models.task_head import kind_of, with_task
-from raykd.models.weight_files import read_json
+from raykd.models.weight_files import ADAPTER_FILES, read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG
 
@@ -133,6 +133,12 @@ def _kind(folder: Path, own: Mapping[str, Any]) -> str:
 def _tensors(folder: Path) -> dict[str, Tensor]:
     from peft import load_peft_weights
 
+    if not any((folder / file).is_file() for file in ADAPTER_FILES):
+        raise DataError(
+            f"the adapter '{folder}' has no weights: neither of {' and '.join(ADAPTER_FILES)} is "
+            "there",
+            hint="copy or download all of its files again",
+        )
     try:
         tensors: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
     except Exception as exc:

@@ -31,7 +31,8 @@ CLASSIFIERS = ("gpt2", "llama", "qwen3", "gemma2", "gemma3_text", "mistral", "ph
 """Decoders with a head for classes."""
 CASES = (
     *((name, "classification") for name in ENCODERS),
-    ("modernbert", "masked_lm"), ("electra", "masked_lm"), ("xlm-roberta", "masked_lm"),
+    *((name, kind) for kind in ("span", "token_classification", "masked_lm")
+      for name in ("modernbert", "electra", "xlm-roberta")),
     *((name, "causal_lm") for name in DECODERS),
     *((name, "seq2seq") for name in ENCODER_DECODERS),
     *((name, "classification") for name in CLASSIFIERS),
@@ -48,9 +49,8 @@ def sizes(name: str) -> RandomInitConfig:
 
 def config(name: str, kind: str) -> Any:
     """The configuration of a tiny model of an architecture."""
-    return family_named(name).config(
-        sizes(name), 60, kind, 3 if task_kind(kind).has_class_names else 1
-    )
+    outputs = 3 if task_kind(kind).has_class_names else 2 if kind == "span" else 1
+    return family_named(name).config(sizes(name), 60, kind, outputs)
 
 
 def entry(result: Capabilities) -> dict[str, Any]:

@@ -109,6 +109,19 @@ def test_code_of_a_models_own_is_never_run(tmp_path):
         read_checkpoint(str(tmp_path), kind="classification", num_labels=2)
 
 
+def test_heads_of_odd_width_are_refused_where_positions_turn_pairs_of_numbers():
+    for name in ("qwen3", "llama", "modernbert"):
+        with pytest.raises(SpecError, match=f"heads of 3, and rotary positions of a {name}"):
+            family_named(name).config(sizes(name, hidden=12), 50, family_of(name).kinds[-1], 1)
+    assert tiny("electra", hidden=12).config.hidden_size == 12
+
+
+def test_a_convolution_that_reads_padding_is_found_out_however_few_the_blocks():
+    """A single one reaches from the first token to padding in rows of a few tokens only."""
+    config = family_of("convbert").config(sizes("convbert", layers=1), 50, "classification", 3)
+    assert "depend on how far the row is padded" in capabilities(config).refused
+
+
 def test_a_model_of_several_models_is_refused_by_name():
     with pytest.raises(SpecError, match="a gemma3 is made of several models"):
         family_named("gemma3").config(sizes("gemma3"), 50, "causal_lm", 1)
