@@ -101,6 +101,11 @@ def read_tensors(folder: Path) -> FileTensors:
     raise _nothing(folder)
 
 
+def versions(folder: Path) -> tuple[FileVersion, ...]:
+    """All files of a model folder as they are now: what is read of them need be read once."""
+    return tuple(FileVersion.of(path) for path in sorted(folder.iterdir()) if path.is_file())
+
+
 def check_file(path: Path) -> None:
     """Refuse files that do not hold what their name says, before somebody reads them.
 

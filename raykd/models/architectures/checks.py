@@ -77,8 +77,8 @@ def lone_row(batch: Batch, row: int) -> Batch:
 
 def plain_logits(model: Any, batch: Batch) -> Tensor:
     """What the library's own call gives for all positions, or for rows."""
-    kind, found = task_kind(kind_of(vars(model.config))), _plain(model, batch)
-    logits: Tensor = found.logits if kind.labels_of == "token" else kind.logits(found, batch)
+    kind, output = task_kind(kind_of(vars(model.config))), _plain(model, batch)
+    logits: Tensor = output.logits if kind.labels_of == "token" else kind.logits(output, batch)
     return logits
 
 
