@@ -6,6 +6,7 @@ Only published sizes are counted here, on models without memory; nothing is meas
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -185,14 +186,14 @@ def published() -> Mapping[str, Sizes]:
     from raykd.models.task_head import with_task
     from raykd.models.transformers_private import without_weights
 
-    found = {}
+    sizes = {}
     for name, entries in PUBLISHED.items():
         family = family_of(entries["model_type"])
         kind, outputs = ("causal_lm", 1) if family.is_decoder else ("classification", 2)
         config = with_task(family.config_class().from_dict(dict(entries)), kind, outputs)
         with torch.device("meta"):
-            found[name] = sizes_of(without_weights(family.head_class(kind), config))
-    return found
+            sizes[name] = sizes_of(without_weights(family.head_class(kind), config))
+    return sizes
 
 
 def lines() -> Iterator[str]:
@@ -246,10 +247,7 @@ def _parameters(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _count(shape: tuple[int, ...]) -> int:
-    found = 1
-    for length in shape:
-        found *= length
-    return found
+    return math.prod(shape)
 
 
 def _gib(count: int) -> str:

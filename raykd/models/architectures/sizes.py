@@ -91,16 +91,16 @@ def lowered(config_class: Any, vocabulary: int, positions: int) -> dict[str, int
         positions: Positions of a model; windows are no wider, as some architectures pad every row
             to a multiple of theirs.
     """
-    found = {}
+    entries = {}
     for entry in dataclasses.fields(config_class):
         name, value = entry.name, entry.default
         if type(value) is not int:
             continue
         if name.endswith("_token_id") and value >= vocabulary:
-            found[name] = _SPECIALS.get(name.removesuffix("_token_id"), 0)
+            entries[name] = _SPECIALS.get(name.removesuffix("_token_id"), 0)
         elif WINDOW.search(name) and value > positions:
-            found[name] = max(positions // 2 * 2, 2)
-    return found
+            entries[name] = max(positions // 2 * 2, 2)
+    return entries
 
 
 def standard_name(config_class: Any, name: str) -> str:

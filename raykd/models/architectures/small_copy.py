@@ -64,7 +64,7 @@ def _shared_heads(shared: int, heads: int) -> int:
 def _per_block(family: ModelFamily, plain: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
     """What the configuration lists for every block."""
     given = {name: plain.get(name) for name in family.layout.per_block}
-    return {name: found for name, found in given.items() if isinstance(found, list | tuple)}
+    return {name: entries for name, entries in given.items() if isinstance(entries, list | tuple)}
 
 
 def _blocks(
