@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs_pages import DOCS
+from docs_pages import DOCS, card_sizes
 from docs_pages.markdown import table
 from raykd import registry
 from raykd.cli.family_table import PARTS, facts
@@ -53,5 +53,5 @@ def text() -> str:
         rows = [(f"`{name}`", facts(name)[kind]) for name in names]
         lines += [f"## {kind}", "", *table(("model type", "what was found"), rows), ""]
     parts = ", ".join(PARTS.values())
-    lines += [f"What an architecture may lack: {parts}.", "", END]
+    lines += [f"What an architecture may lack: {parts}.", "", *card_sizes.lines(), END]
     return "\n".join(lines)

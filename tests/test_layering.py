@@ -126,9 +126,9 @@ LAYERS = {
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
-               "models", "methods.base", "training.device", "training.seeding", "training.settings",
-               "teachers", "trial", "clusters", "spec", "search", "results", "report",
-               "whole_file"},
+               "models", "methods.base", "training.device", "training.model_options",
+               "training.seeding", "training.settings", "teachers", "trial", "clusters", "spec",
+               "search", "results", "report", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},

@@ -25,6 +25,7 @@ from raykd.cli.progress import (
     describe_node,
     duration,
     parameters,
+    time_left,
 )  # fmt: skip
 from raykd.errors import visible
 
@@ -185,7 +186,7 @@ def _summary(state: Progress, now: float) -> str:
     ]
     left = state.seconds_left(now)
     if left is not None:
-        parts.append(f"about {about(left)} left")
+        parts.append(time_left(left))
     return "; ".join(parts)
 
 

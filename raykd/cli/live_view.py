@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raykd.cli.progress import ArmProgress, Progress, RunningTrial, about, duration, parameters
+from raykd.cli.progress import ArmProgress, Progress, RunningTrial, duration, parameters, time_left
 
 SHOWN_TRIALS = 3
 BAR_WIDTH = 30
@@ -128,6 +128,6 @@ def _footer(state: Progress, now: float) -> Text:
     parts = [f"{state.ended} of {state.planned} trials"]
     if not state.finished:
         if left is not None:
-            parts.append(f"about {about(left)} left")
+            parts.append(time_left(left))
         parts.append("stop: Ctrl-C (keeps results)")
     return Text("  " + "   ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")

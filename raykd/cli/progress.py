@@ -284,6 +284,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def time_left(seconds: float) -> str:
+    """``about 3 min left``, ``less than a minute left``."""
+    left = f"{about(seconds)} left"
+    return left if left.startswith("less") else f"about {left}"
+
+
 def about(seconds: float) -> str:
     """A rough duration in words: ``1 h 50 min``, ``3 min``, ``less than a minute``."""
     minutes = round(seconds / 60)

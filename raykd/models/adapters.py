@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +18,9 @@ from raykd.models import weights
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.generation_config import CONFIG_FILE, GENERATION_FILE
 from raykd.models.lora import TASK_TYPES, check_installed
+from raykd.models.own_files import own_folder
 from raykd.models.task_head import kind_of, with_task
-from raykd.models.weight_files import read_json
+from raykd.models.weight_files import ADAPTER_FILES, read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG
 
@@ -79,8 +78,7 @@ def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Pa
     brought = {name.removeprefix("base_model.model.") for name in tensors}
     kept = {n: state.tensors[n] for n in state.tensors if n not in fresh or n in brought}
     names: dict[str, Any] = {k: own[k] for k in ("id2label", "label2id") if k in own}
-    place = Path(tempfile.mkdtemp(prefix="raykd-adapter-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place = own_folder("adapter")
     weights.save(replace(state, config={**state.config, **names}, tensors=kept), place)
     for source in (base, folder):
         for file in (f for pattern in _SMALL for f in source.glob(pattern)):
@@ -133,6 +131,12 @@ def _kind(folder: Path, own: Mapping[str, Any]) -> str:
 def _tensors(folder: Path) -> dict[str, Tensor]:
     from peft import load_peft_weights
 
+    if not any((folder / file).is_file() for file in ADAPTER_FILES):
+        raise DataError(
+            f"the adapter '{folder}' has no weights: neither of {' and '.join(ADAPTER_FILES)} is "
+            "there",
+            hint="copy or download all of its files again",
+        )
     try:
         tensors: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
     except Exception as exc:

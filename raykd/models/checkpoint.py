@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from raykd.errors import DataError
 from raykd.models import weights
 from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, family_of
-from raykd.models.file_arrays import scan
+from raykd.models.file_arrays import FileVersion, scan
+from raykd.models.own_files import in_own_file
 from raykd.models.quantized import KEYS, quantization_of, read_quantized
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import with_task
 from raykd.models.transformers_private import is_converted, read_converted
-from raykd.models.weight_files import FileTensors, read_tensors
+from raykd.models.weight_files import FileTensors, read_tensors, versions
 from raykd.models.weight_formats import other_format
 from raykd.models.weight_names import (
     FLOATS,
@@ -86,13 +88,8 @@ def read_checkpoint(
     config, empty = _empty(name, plain, family, kind, num_labels)
     ties, shapes = declared_ties(empty), empty.state_dict()
     useless = tuple(getattr(empty, "_keys_to_ignore_on_load_unexpected", None) or ())
-    files, notes = _files(name, folder, stated, type(empty))
-    tensors = files.tensors
-    is_whole = shapes.keys() - ties.keys() <= tensors.keys()
-    if not is_whole and quantization_of(stated) is None and is_converted(empty):
-        # Its published files have other tensors than the model, e.g. one for every expert.
-        tensors = read_converted(folder, type(empty), config)
-    stored = named(tensors, shapes, ties, family, useless)
+    files, notes = _files(name, folder, stated, empty)
+    stored = named(files.tensors, shapes, ties, family, useless)
     check_unused(name, stored, shapes, family)
     kept = _fitting(name, stored, shapes, frozenset(ties), family, kind)
     _check_finite(name, kept, files)
@@ -119,13 +116,28 @@ def read_checkpoint(
 
 
 def _files(
-    name: str, folder: Path, stated: Mapping[str, Any], head_class: Any
+    name: str, folder: Path, stated: Mapping[str, Any], empty: Any
 ) -> tuple[FileTensors, tuple[str, ...]]:
     """The tensors of a model, dequantised where they are not plain, and what there is to say."""
-    if quantization_of(stated) is None:
-        return read_tensors(folder), ()
-    files, note = read_quantized(name, folder, stated, head_class)
-    return files, (note,)
+    head_class: Any = type(empty)
+    if quantization_of(stated) is not None:
+        files, note = read_quantized(name, folder, stated, head_class)
+        return files, (note,)
+    files = read_tensors(folder)
+    is_whole = empty.state_dict().keys() - declared_ties(empty).keys() <= files.tensors.keys()
+    if not is_whole and is_converted(empty):
+        # Its published files have other tensors than the model, e.g. one for every expert.
+        files = _converted(versions(folder), folder, head_class, empty.config.to_json_string())
+    return files, ()
+
+
+@functools.lru_cache(maxsize=2)
+def _converted(
+    files: tuple[FileVersion, ...], folder: Path, head_class: Any, config: str
+) -> FileTensors:
+    """The tensors as the library converts them, read once in this process."""
+    made = head_class.config_class.from_dict(json.loads(config))
+    return in_own_file(read_converted(folder, head_class, made))
 
 
 def _check_tokens(name: str, plain: Mapping[str, Any]) -> None:

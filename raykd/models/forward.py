@@ -79,6 +79,22 @@ def forward(
     )
 
 
+def switch_attention(model: Any, name: str) -> str:
+    """Switch a model to an implementation of attention; returns why it does not have it, or empty.
+
+    Args:
+        model: A ``PreTrainedModel``; it may be without memory.
+        name: Of the attention.
+    """
+    try:
+        model.set_attn_implementation(name)
+    except (ValueError, ImportError) as exc:
+        return str(exc).splitlines()[0]
+    # Some only log that they are left as they are.
+    kept = attention_of(model.config)
+    return "" if kept == name else f"the library keeps {kept}"
+
+
 def _kind(config: Any) -> TaskKind:
     """The kind of task that a model has a head for."""
     name: str = getattr(config, TASK_KIND, "")

@@ -135,6 +135,6 @@ def _per_block(
     kept: dict[str, Any] = {
         name: [config[name][layer] for layer in layers]
         for name in family.layout.per_block
-        if config.get(name)
+        if isinstance(config.get(name), list | tuple)
     }
     return {**kept, **(family.typed(kept[family.block_types]) if family.block_types else {})}

@@ -16,7 +16,8 @@ import torch
 
 from raykd.errors import DataError, SetupError
 from raykd.models.file_arrays import FileVersion
-from raykd.models.weight_files import FileTensor, FileTensors, read_tensors
+from raykd.models.own_files import in_own_file
+from raykd.models.weight_files import FileTensors, read_tensors, versions
 from raykd.models.weight_names import FLOATS, quantised_error
 
 KEYS = ("quantization_config", "compression_config")
@@ -56,10 +57,11 @@ def read_quantized(
     key, method = quantization
     why = f"{key} in its config.json" + (f": {method}" if method else "")
     _check_scales(name, why, read_tensors(folder).tensors)
-    files = tuple(FileVersion.of(path) for path in sorted(folder.iterdir()) if path.is_file())
     try:
         setting = _setting(plain[key]) if key == KEYS[0] else None
-        tensors = None if setting is None else _dequantized(files, folder, head_class, setting)
+        tensors = (
+            None if setting is None else _dequantized(versions(folder), folder, head_class, setting)
+        )
     except ImportError as exc:
         raise SetupError(
             f"'{name}' is quantised ({method}): {str(exc).splitlines()[0]}",
@@ -73,8 +75,8 @@ def read_quantized(
         ) from exc
     if tensors is None:
         raise quantised_error(name, why)
-    note = f"'{name}' is quantised ({method}); it was dequantised to bf16, in memory"
-    return FileTensors({n: FileTensor(t, None) for n, t in tensors.items()}), note
+    note = f"'{name}' is quantised ({method}); it was dequantised to bf16"
+    return tensors, note
 
 
 def _setting(stated: Mapping[str, Any]) -> Any:
@@ -103,7 +105,7 @@ def _check_scales(name: str, why: str, given: Mapping[str, torch.Tensor]) -> Non
 @functools.lru_cache(maxsize=2)
 def _dequantized(
     files: tuple[FileVersion, ...], folder: Path, head_class: Any, setting: Any
-) -> Mapping[str, torch.Tensor]:
+) -> FileTensors:
     """Weights by name, without those that the files lack; read once in this process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the setting of the file is used, but for one entry
@@ -118,4 +120,4 @@ def _dequantized(
         *loading_info["missing_keys"],
         *(entry[0] for entry in loading_info["mismatched_keys"]),
     }
-    return {n: t.detach() for n, t in model.state_dict().items() if n not in lacking}
+    return in_own_file({n: t for n, t in model.state_dict().items() if n not in lacking})

@@ -12,7 +12,14 @@ from typing import Any
 from raykd import hub
 from raykd.errors import DataError, RaykdError, SetupError, SpecError, Unreachable
 from raykd.models.adapters import base_of, merged
-from raykd.models.weight_files import SAFE_INDEX, TORCH_INDEX, WEIGHT_FILES, read_json
+from raykd.models.weight_files import (
+    ADAPTER_FILES,
+    SAFE_INDEX,
+    TORCH_INDEX,
+    WEIGHT_FILES,
+    read_json,
+)
+from raykd.models.weights import ADAPTER_CONFIG
 from raykd.registry import suggestion
 
 PACKAGE = "package:"
@@ -20,7 +27,13 @@ PACKAGE = "package:"
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model")
 _SHARDS = {SAFE_INDEX: "model-*.safetensors", TORCH_INDEX: "pytorch_model-*.bin"}
-_ADAPTER = "adapter_config.json"
+_NAMES = 'write {"0": "negative", "1": "positive"} for id2label, and label2id the other way round'
+_QUANTISED = "compare it with the config.json that was published with the model"
+_MAPPINGS = {
+    "id2label": _NAMES, "label2id": _NAMES,
+    "quantization_config": _QUANTISED, "compression_config": _QUANTISED,
+}  # fmt: skip
+"""Entries of a configuration that are mappings, and what to do where one is not."""
 _SNAPSHOTS = "snapshots"
 """Where the hub's cache keeps a model, in a folder named for its commit."""
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -42,13 +55,17 @@ def resolve(name: str) -> Path:
         SetupError: The package is not installed.
         Unreachable: The hub cannot be reached.
     """
+    return _whole(_place(name), ())
+
+
+def _place(name: str) -> Path:
+    """The folder of a model, or of an adapter."""
     if name.startswith(PACKAGE):
         return _in_package(name.removeprefix(PACKAGE))
     folder = Path(os.path.expanduser(name))
     if folder.is_dir():
-        if (folder / _ADAPTER).is_file() and not _has_weights(folder):
-            return _merged(folder)
-        _check_model(folder, name)
+        if not _is_adapter(folder):
+            _check_model(folder, name)
         return folder
     if folder.is_file():
         raise SpecError(
@@ -70,13 +87,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         DataError: It cannot be read; says why.
     """
     config = read_json(folder / "config.json")
-    for key in ("id2label", "label2id"):
+    for key, hint in _MAPPINGS.items():
         if not isinstance(config.get(key, {}), dict | None):
             raise DataError(
                 f"{key} in {folder / 'config.json'} holds no mapping, but "
                 f"{type(config[key]).__name__}",
-                hint='write {"0": "negative", "1": "positive"} for id2label, and label2id the '
-                "other way round",
+                hint=hint,
             )
     return config
 
@@ -95,15 +111,41 @@ def no_configuration(name: str, exc: Exception) -> DataError:
     )
 
 
-def _merged(folder: Path) -> Path:
-    """The folder of the model that an adapter and its base make."""
+def _whole(folder: Path, above: tuple[Path, ...]) -> Path:
+    """The folder of the model that an adapter and its base make; that of a model as it is.
+
+    Args:
+        folder: Of a model or an adapter.
+        above: Folders of adapters that belong to it, or to one that does.
+    """
+    if not _is_adapter(folder):
+        return folder
+    if folder.resolve() in above:
+        raise SpecError(
+            f"'{folder}' is an adapter that belongs to itself",
+            hint=f"name the model that it was trained with as base_model_name_or_path in its "
+            f"{ADAPTER_CONFIG}",
+        )
     base = base_of(folder)
     try:
-        base_folder = resolve(base)
+        base_folder = _whole(_place(base), (*above, folder.resolve()))
     except RaykdError as exc:
         message = f"'{folder}' is an adapter of '{base}': {exc.message}"
-        raise type(exc)(message, hint=exc.hint or f"{_ADAPTER} says so") from exc
+        raise type(exc)(message, hint=exc.hint or f"{ADAPTER_CONFIG} says so") from exc
     return merged(folder, base_folder)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a name is that of an adapter, which is merged to be read.
+
+    Raises:
+        RaykdError: See `resolve`.
+    """
+    return _is_adapter(_place(name))
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / ADAPTER_CONFIG).is_file() and not _has_weights(folder)
 
 
 def _means_folder(name: str, folder: Path) -> bool:
@@ -175,12 +217,12 @@ def _in_package(package: str) -> Path:
 
 
 def hub_commit(name: str) -> str | None:
-    """The commit of a hub model that is in the local cache; None for models from elsewhere.
+    """The commit of a hub model or adapter in the local cache; None for those from elsewhere.
 
     Raises:
         RaykdError: See `resolve`.
     """
-    folder = resolve(name)
+    folder = _place(name)
     is_snapshot = folder.parent.name == _SNAPSHOTS and _COMMIT.fullmatch(folder.name)
     return folder.name if is_snapshot else None
 
@@ -204,7 +246,7 @@ def _from_hub(named: str) -> Path:
         cached = None
     except errors.HFValidationError as exc:
         raise SpecError(f"'{named}' is neither a folder nor a model name of the hub") from exc
-    if cached is not None and _is_model(cached) and _has_weights(cached):
+    if cached is not None and _can_be_read(cached):
         return cached
     if not hub.reachable():
         raise Unreachable(
@@ -215,7 +257,7 @@ def _from_hub(named: str) -> Path:
         )
     try:
         there = huggingface_hub.HfApi().list_repo_files(name, revision=wanted)
-        weights = next((file for file in WEIGHT_FILES if file in there), None)
+        weights = next((file for file in (*WEIGHT_FILES, *ADAPTER_FILES) if file in there), None)
         files = [*_SMALL_FILES, *([_SHARDS.get(weights, weights)] if weights else [])]
         return Path(huggingface_hub.snapshot_download(name, revision=wanted, allow_patterns=files))
     except errors.RevisionNotFoundError as exc:
@@ -242,6 +284,13 @@ def _cached_revisions(name: str, revision: str) -> str:
     commits = (p.name for p in (folder / _SNAPSHOTS).iterdir())
     there = ", ".join(sorted(branches) + sorted(commits))
     return f"the local cache has of it: {there}; or download it once with network"
+
+
+def _can_be_read(folder: Path) -> bool:
+    """Whether a folder of the cache is whole: that of a model, or of an adapter."""
+    if _is_adapter(folder):
+        return any((folder / file).exists() for file in ADAPTER_FILES)
+    return _is_model(folder) and _has_weights(folder)
 
 
 def _has_weights(folder: Path) -> bool:

@@ -86,8 +86,15 @@ def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:
             exc, OSError | ValueError | LookupError | TypeError | AttributeError | ImportError
         ):
             raise
-        lines = str(exc).strip().splitlines() or [type(exc).__name__]
-        why = f"'{lines[0]}' is missing" if isinstance(exc, KeyError) else lines[0]
+        config = folder / "tokenizer_config.json"
+        if config.exists() and read_json(config).get("auto_map"):
+            raise SpecError(
+                f"the tokenizer of '{name}' brings code of its own (auto_map in its {config.name}),"
+                " which is never run, and its files make none without",
+                hint="save it as a tokenizer.json, with the tokenizers library",
+            ) from exc
+        message = " ".join(str(exc).split())[:300] or type(exc).__name__
+        why = f"'{message}' is missing" if isinstance(exc, KeyError) else message
         raise SpecError(
             f"'{name}' has no usable tokenizer ({', '.join(files)}): {why}",
             hint="copy or download these files again, or save the tokenizer with save_pretrained",

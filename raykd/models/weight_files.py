@@ -25,6 +25,8 @@ SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 WEIGHT_FILES = (SAFE, SAFE_INDEX, TORCH, TORCH_INDEX)
 """Files of weights that are read, the first one that is there."""
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+"""The same of adapters (PEFT)."""
 
 _POINTER = b"version https://git-lfs"
 _OTHERS = (
@@ -97,6 +99,11 @@ def read_tensors(folder: Path) -> FileTensors:
             read = _shards(folder, folder / name) if shards else read_file(folder / name)
             return FileTensors(read)
     raise _nothing(folder)
+
+
+def versions(folder: Path) -> tuple[FileVersion, ...]:
+    """All files of a model folder as they are now: what is read of them need be read once."""
+    return tuple(FileVersion.of(path) for path in sorted(folder.iterdir()) if path.is_file())
 
 
 def check_file(path: Path) -> None:
@@ -254,7 +261,7 @@ def _nothing(folder: Path) -> SpecError:
         f"folder '{folder}' has a config.json but no weights that are read "
         f"({SAFE} or {TORCH}, whole or in shards)"
     )
-    if "adapter_model.safetensors" in there or "adapter_model.bin" in there:
+    if any(name in there for name in ADAPTER_FILES):
         return SpecError(
             f"folder '{folder}' holds the weights of an adapter (PEFT), not of a model", hint=MERGE
         )

@@ -33,13 +33,13 @@ from raykd.models.output_layer import output_parts
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import kind_of
 from raykd.models.transformers_private import without_weights
-from raykd.models.weight_files import FileTensors, read_file
+from raykd.models.weight_files import ADAPTER_FILES, FileTensors, read_file
 from raykd.models.weight_init import cast_named, draw_weights
 from raykd.models.weight_names import check_fit
 from raykd.models.weight_ties import declared_ties, tied_names
 
 WEIGHTS_FILE = "model.safetensors"
-ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = ADAPTER_FILES[0], "adapter_config.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,11 +8,11 @@ from raykd.data.balance import Balance
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.keys import at_key
 from raykd.data.row_roles import RoleSettings, SplitPart
-from raykd.errors import SpecError
+from raykd.errors import Problem, SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.lora import LoraPlan
 from raykd.models.model_pair import PairSettings
-from raykd.models.resolve import hub_commit, resolve
+from raykd.models.resolve import hub_commit, is_adapter, resolve
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.spec.descriptions import describe_model
 from raykd.spec.schema import (
@@ -124,12 +124,26 @@ def _derived(student: FromTeacher) -> StudentFromTeacher:
 
 
 def lora_plan(spec: SweepSpec) -> LoraPlan | None:
-    """Where the students of a sweep have adapters, None without any."""
+    """Where the students of a sweep have adapters, None without any.
+
+    Raises:
+        SpecError: They are to be saved alone, beside a model that is made here.
+    """
     lora, model = spec.student.lora, spec.student.model
     if lora is None:
         return None
-    if lora.save == "merged" or not isinstance(model, str):
+    is_made = not isinstance(model, str) or is_adapter(model)
+    if is_made and lora.save == "adapter":
+        problem = Problem(
+            path="student.lora.save",
+            message="an adapter is saved for a model that can be named, and this student is made "
+            f"here: '{model}' is an adapter itself",
+            hint="set save: merged, or leave it out",
+        )
+        raise SpecError(problems=[problem])
+    if is_made or lora.save == "merged":
         return LoraPlan(targets=lora.targets, base="")
+    assert isinstance(model, str)
     folder = resolve(model)
     commit = hub_commit(model)
     base = str(folder.resolve()) if commit is None else model.partition("@")[0]

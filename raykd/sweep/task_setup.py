@@ -32,9 +32,9 @@ from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.settings import pair_settings, role_settings
+from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
-from raykd.sweep.train_checks import check_arms, check_training, training_notes
+from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
 
 
@@ -121,12 +121,15 @@ def _set_up(
 ) -> TaskSetup:
     """The task with everything that its preparation needs; data errors refer to its rows."""
     teacher, tokenizers = pair.teacher, pair.tokenizers
+    source = pair.student if isinstance(pair.student, ModelFactory) else teacher
+    student = source.without_memory()
     if spec.student.lora is not None:
         check_installed()
-        source = pair.student if isinstance(pair.student, ModelFactory) else teacher
-        check_targets(source.without_memory(), spec.student.lora.targets)
+        check_targets(student, spec.student.lora.targets)
+        lora_plan(spec)  # that adapters can be saved
     context = _context(spec, task, pair)
     check_training(spec)
+    check_models(spec, teacher.without_memory(), student)
     _refuse(spec, name, context)
     check_arms(spec, context)
     unused = note_unused(spec, name, context)

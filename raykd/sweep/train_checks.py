@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from raykd import registry
 from raykd.errors import SpecError
@@ -10,6 +11,7 @@ from raykd.methods.base import DistillationContext, Method
 from raykd.params import Scalar, show
 from raykd.spec.arms import combinations, parameters
 from raykd.spec.schema import SweepSpec
+from raykd.training.model_options import check_recomputing, choose_attention
 from raykd.training.settings import AUTO, check_attention
 
 
@@ -23,8 +25,34 @@ def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
     Raises:
         SetupError: With the reason.
     """
-    for value in (*_values(spec, "attention"), spec.teacher.finetune.get("attention")):
+    for value in _values(spec, "attention"):
         check_attention(value, gpus=gpus)
+    key = "teacher.finetune.attention"
+    check_attention(spec.teacher.finetune.get("attention"), gpus=gpus, key=key)
+
+
+def check_models(spec: SweepSpec, teacher: Any, student: Any) -> None:
+    """Refuse settings of training that the models cannot do.
+
+    Args:
+        spec: The search space.
+        teacher: The teacher, without memory.
+        student: The student, or the model that it is made of, without memory.
+
+    Raises:
+        SpecError: With the reason.
+    """
+    finetune = spec.teacher.finetune
+    given = (
+        ("teacher.finetune", teacher, {n: (v,) for n, v in finetune.items()}),
+        ("train", student, {n: _values(spec, n) for n in ("attention", "gradient_checkpointing")}),
+    )
+    for section, model, values in given:
+        for name in values.get("attention", ()):
+            if name != AUTO:
+                choose_attention(model, str(name), f"{section}.attention")
+        if True in values.get("gradient_checkpointing", ()):
+            check_recomputing(model, f"{section}.gradient_checkpointing")
 
 
 def check_arms(spec: SweepSpec, context: DistillationContext) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
-from raykd.errors import SetupError
+from raykd.errors import Problem, SetupError
 from raykd.params import param
 
 FLOAT32_PRODUCTS = "highest"
@@ -82,26 +82,28 @@ class TrainSettings:
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")
 
 
-def check_attention(name: object, *, gpus: bool = True) -> None:
+def check_attention(name: object, *, gpus: bool = True, key: str = "train.attention") -> None:
     """Refuse an attention whose package is not installed, or that the devices cannot compute.
 
     Args:
         name: Of the attention.
         gpus: Whether trials have GPUs; it is taken for granted where that is not known yet.
+        key: Its place in the file.
 
     Raises:
         SetupError: With the reason.
     """
-    if name == FLASH and not gpus:
-        raise SetupError(
-            f"train.attention is {FLASH}, which runs on GPUs only, and trials have none",
-            hint="set train.attention to auto or sdpa",
-        )
-    if name == FLASH and importlib.util.find_spec("flash_attn") is None:
-        raise SetupError(
-            f"train.attention is {FLASH}, and package flash-attn is not installed",
-            hint="install it (pip install flash-attn), or set train.attention to auto or sdpa",
-        )
+    if name != FLASH:
+        return
+    message, hint = "", f"set {key} to auto or sdpa"
+    if not gpus:
+        message = f"{FLASH} runs on GPUs only, and trials have none"
+    elif importlib.util.find_spec("flash_attn") is None:
+        message = f"{FLASH} needs the package flash-attn, which is not installed"
+        hint = f"install it (pip install flash-attn), or {hint}"
+    if message:
+        problem = Problem(path=key, message=message, hint=hint)
+        raise SetupError(message, hint=hint, problems=[problem])
 
 
 LORA = "lora_"

@@ -457,6 +457,29 @@ def test_97_an_adapter_within_the_weights(place):
     assert "merge_and_unload()" in hint
 
 
+@pytest.mark.parametrize("key", ["teacher", "student"])
+def test_code_beside_a_model_is_never_run_and_the_first_thing_that_is_said(place, key):
+    write_encoder(place / "whole")
+    write_encoder(place / "m")
+    change_config(place / "m", model_type="mine", auto_map={"AutoModel": "modeling.Mine"})
+    (place / "m/modeling.py").write_text("raise SystemExit('it was run')")
+    (place / "m/vocab.txt").write_text("")
+    student = "{model: m}" if key == "student" else FIRST_LAYER
+    teacher = FINETUNED.replace("m,", "whole,") if key == "student" else FINETUNED
+    said, _ = refused(lambda: reviews(place, teacher, student), SpecError)
+    assert said.startswith(f"{key}.model: a 'mine' brings code of its own (auto_map")
+
+
+def test_code_beside_a_tokenizer_is_never_run(place):
+    write_encoder(place / "m")
+    own = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["tokens.Mine", None]}}
+    (place / "m/tokenizer_config.json").write_text(json.dumps(own))
+    (place / "m/tokens.py").write_text("raise SystemExit('it was run')")
+    said, hint = refused(lambda: reviews(place), SpecError)
+    assert said.startswith("teacher.model: the tokenizer of 'm' brings code of its own (auto_map")
+    assert "tokenizer.json" in hint
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -498,6 +521,15 @@ def test_99_a_configuration_that_makes_no_model(place, entries):
     change_config(place / "m", **entries)
     said, _ = refused(lambda: reviews(place), DataError)
     assert said.startswith("teacher.model: the config.json of 'm' makes no model: ")
+
+
+@pytest.mark.parametrize("key", ["id2label", "quantization_config"])
+def test_99_an_entry_that_is_no_mapping(place, key):
+    write_encoder(place / "m")
+    change_config(place / "m", **{key: "int8"})
+    said, hint = refused(lambda: reviews(place), DataError)
+    assert said == f"teacher.model: {key} in {Path('m/config.json')} holds no mapping, but str"
+    assert hint
 
 
 def test_100_a_folder_without_a_tokenizer(place):

@@ -42,7 +42,7 @@ FAST = {
     ("xlm-roberta", "classification"), ("albert", "classification"), ("convbert", "classification"),
     ("qwen3", "causal_lm"), ("gemma3_text", "causal_lm"), ("gemma2", "causal_lm"),
     ("mixtral", "causal_lm"), ("bart", "seq2seq"), ("qwen3", "classification"),
-    ("modernbert", "masked_lm"),
+    ("modernbert", "masked_lm"), ("electra", "token_classification"),
 }  # fmt: skip
 """One of every sort: alternating attention, other positions, shared blocks, what is refused, capped
 logits, experts, an encoder-decoder, a decoder with a head for classes."""
@@ -52,6 +52,8 @@ CASES = [
 ]
 AUTO = {
     "classification": transformers.AutoModelForSequenceClassification,
+    "span": transformers.AutoModelForQuestionAnswering,
+    "token_classification": transformers.AutoModelForTokenClassification,
     "masked_lm": transformers.AutoModelForMaskedLM,
     "causal_lm": transformers.AutoModelForCausalLM,
     "seq2seq": transformers.AutoModelForSeq2SeqLM,

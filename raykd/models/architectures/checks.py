@@ -30,7 +30,7 @@ from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.task_head import kind_of
 from raykd.models.weights import capture, restore
 
-LENGTHS = (12, 7)
+LENGTHS = (12, 7, 2)
 _FIRST = 16
 """Token ids below it are special in small copies."""
 
@@ -41,7 +41,7 @@ def near(one: Tensor, two: Tensor) -> bool:
 
 
 def sample(model: Any, longest: int = LENGTHS[0]) -> Batch:
-    """Two rows of a kind of task, the second one padded, with labels where the kind has them.
+    """Rows of a kind of task as long as `LENGTHS`, padded, with labels where the kind has them.
 
     Args:
         model: Reads them.
@@ -49,35 +49,37 @@ def sample(model: Any, longest: int = LENGTHS[0]) -> Batch:
     """
     config, kind = model.config, task_kind(kind_of(vars(model.config)))
     random = torch.Generator().manual_seed(1)
-    ids = torch.randint(_FIRST, config.vocab_size, (2, LENGTHS[0]), generator=random)
+    ids = torch.randint(_FIRST, config.vocab_size, (len(LENGTHS), LENGTHS[0]), generator=random)
     ids = F.pad(ids, (0, longest - LENGTHS[0]))
     mask = (torch.arange(longest) < torch.tensor(LENGTHS)[:, None]).long()
-    labels = torch.zeros(2, dtype=torch.long)
+    labels = torch.zeros(len(LENGTHS), dtype=torch.long)
     if kind.labels_of == "token":
         labels = ids.roll(-1, dims=1).masked_fill(mask == 0, NO_LABEL)
     pad = config.pad_token_id or 0
     return Batch(
         input_ids=ids.masked_fill(mask == 0, pad), attention_mask=mask,
         token_type_ids=(torch.arange(longest) > 3).long() * mask, labels=labels,
-        index=torch.arange(2),
+        index=torch.arange(len(LENGTHS)),
     )  # fmt: skip
 
 
-def second_row(batch: Batch) -> Batch:
-    """The second row alone, without padding."""
-    length = LENGTHS[1]
-    labels = batch.labels[1:]
+def lone_row(batch: Batch, row: int) -> Batch:
+    """A row of `sample` alone, without padding."""
+    length, alone = LENGTHS[row], slice(row, row + 1)
+    labels = batch.labels[alone]
     return replace(
-        batch, input_ids=batch.input_ids[1:, :length], index=batch.index[1:],
-        attention_mask=batch.attention_mask[1:, :length],
-        token_type_ids=batch.token_type_ids[1:, :length],
+        batch, input_ids=batch.input_ids[alone, :length], index=batch.index[alone],
+        attention_mask=batch.attention_mask[alone, :length],
+        token_type_ids=batch.token_type_ids[alone, :length],
         labels=labels[:, :length] if labels.dim() > 1 else labels,
     )  # fmt: skip
 
 
 def plain_logits(model: Any, batch: Batch) -> Tensor:
     """What the library's own call gives for all positions, or for rows."""
-    return task_kind(kind_of(vars(model.config))).logits(_plain(model, batch), batch)
+    kind, output = task_kind(kind_of(vars(model.config))), _plain(model, batch)
+    logits: Tensor = output.logits if kind.labels_of == "token" else kind.logits(output, batch)
+    return logits
 
 
 def _plain(model: Any, batch: Batch, **more: Any) -> Any:
@@ -108,20 +110,35 @@ def logits(model: Any) -> str:
     return ""
 
 
+def length(model: Any) -> str:
+    """Rows as long as its positions can be read."""
+    count = family_of(model.config).positions(model.config)
+    if count is None:
+        return ""
+    try:
+        with torch.no_grad():
+            plain_logits(model, sample(model, count))
+    except (IndexError, RuntimeError, ValueError, AssertionError) as exc:
+        said = " ".join(str(exc).split())
+        return (
+            f"a small copy of it cannot read a row as long as it has positions "
+            f"({type(exc).__name__}: {said[:200]})"
+        )
+    return ""
+
+
 def padding(model: Any) -> str:
-    """A padded row is the row without padding."""
+    """A padded row is the row without padding, also where little of it is not."""
     batch = sample(model)
-    alone = second_row(batch)
+    by_token = task_kind(kind_of(vars(model.config))).labels_of == "token"
     with torch.no_grad():
-        padded, want = forward(model, batch).logits, forward(model, alone).logits
-    if task_kind(kind_of(vars(model.config))).labels_of == "token":
-        padded = padded[-len(want) :]
-    elif padded.dim() == 3:  # begins and ends of spans
-        padded = padded[1:, :, : LENGTHS[1]]
-    else:
-        padded = padded[1:]
-    if not near(padded, want):
-        return "its logits of a row depend on how far the row is padded"
+        padded = forward(model, batch).logits
+        alone = [forward(model, lone_row(batch, row)).logits for row in range(len(LENGTHS))]
+    rows = torch.split(padded, [len(want) if by_token else 1 for want in alone])
+    for row, want, length in zip(rows, alone, LENGTHS, strict=True):
+        # Begins and ends of spans have a place for every position.
+        if not near(row[..., :length] if row.dim() == 3 else row, want):
+            return "its logits of a row depend on how far the row is padded"
     return ""
 
 
@@ -232,9 +249,9 @@ def maps(model: Any) -> str:
         return f"asking for them fails ({type(exc).__name__})"
     length = batch.input_ids.shape[1]
     for block, values in enumerate(attention):
-        if values is None or values.shape != (2, heads, length, length):
+        if values is None or values.shape != (len(LENGTHS), heads, length, length):
             got = "none" if values is None else f"{list(values.shape)}"
-            return f"block {block} gives {got} where {heads} heads give [2, {heads}, L, L]"
+            return f"block {block} gives {got} where {heads} heads give [B, {heads}, L, L]"
         if not torch.allclose(values.sum(-1)[0], torch.ones(heads, length), atol=1e-4):
             return "they do not add up to 1"
     if not near(out.logits, want):

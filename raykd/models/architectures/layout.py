@@ -70,6 +70,7 @@ def find_layout(model_type: str, configured: Configured) -> Layout:
         outside = {n for n in outside if n.startswith(head + ".")}
     everywhere = frozenset.intersection(*names.values())
     body, classes_head = _part(base), models.get("classification")
+    longer = _model(model_type, first_kind, configured(first_kind, 5, 0))
     return Layout(
         base=base,
         blocks=_blocks(first, 3),
@@ -80,7 +81,7 @@ def find_layout(model_type: str, configured: Configured) -> Layout:
         if base
         else (),
         classifier="" if classes_head is None else _classifier(classes_head, base),
-        per_block=_per_block(configured, first_kind),
+        per_block=_per_block({3: first.config, 5: longer.config}),
         position_padding=paddings[0],
         counts_from_pad=paddings == [0, 2],
     )
@@ -150,9 +151,14 @@ def _position_padding(model: Any) -> int | None:
     return next((padding for padding in paddings if padding is not None), None)
 
 
-def _per_block(configured: Configured, kind: str) -> tuple[str, ...]:
-    """Entries whose lists are as long as there are blocks, whatever their number."""
-    entries = [(count, _lists(configured(kind, count, 0))) for count in (3, 5)]
+def _per_block(configs: Mapping[int, Any]) -> tuple[str, ...]:
+    """Entries whose lists are as long as there are blocks, whatever their number.
+
+    Args:
+        configs: Those of models, by their blocks. Some architectures write the list of what is
+            given for all blocks as one number (a Longformer's window) while they are built.
+    """
+    entries = [(count, _lists(config)) for count, config in configs.items()]
     return tuple(
         name
         for name in entries[0][1]

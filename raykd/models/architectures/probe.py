@@ -96,7 +96,7 @@ def _stir(model: Any) -> None:
 def _examine(model: Any) -> Capabilities:
     """What the checks say of a small model."""
     kind = task_kind(kind_of(vars(model.config)))
-    needed = [checks.weights, checks.logits, checks.padding]
+    needed = [checks.weights, checks.logits, checks.padding, checks.length]
     needed += [checks.causality] if kind.is_joined else []
     needed += [checks.generation] if kind.generates else []
     if refused := next((reason for check in needed if (reason := check(model))), ""):

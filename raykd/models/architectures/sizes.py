@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from raykd.errors import SpecError
+from raykd.models.base import RandomInitConfig
+
 NAMES: Mapping[str, tuple[str, ...]] = {
     "layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers",
                "encoder_layers", "decoder_layers"),
@@ -25,6 +28,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """Entries by size. Those that an architecture has are written, all of them: ``d_model`` and
 ``d_kv`` of a T5, the key-value heads of a Qwen3, the width of an ELECTRA's embedding."""
 
+WINDOW = re.compile(r"(^|_)window(_size)?$|^local_attention$|sliding_window")
+"""Entries for how far tokens see, each a number, or a list of one for every block."""
 _DROPOUT = re.compile(r"dropout|pdrop|drop_?out")
 _SPECIALS = {"unk": 1, "cls": 2, "bos": 2, "sep": 3, "eos": 3, "mask": 4}
 """Special tokens of a tokenizer of word pieces that is trained here; token 0 pads."""
@@ -51,20 +56,51 @@ def size_names(config_class: Any) -> dict[str, tuple[str, ...]]:
     return {size: names for size, names in names_by_size.items() if names}
 
 
-def special_tokens(config_class: Any, vocabulary: int) -> dict[str, int]:
-    """Entries for special tokens that an architecture expects beyond a small vocabulary.
+def check_heads(random_init: RandomInitConfig, config_class: Any, name: str) -> None:
+    """Refuse heads that an architecture cannot have.
+
+    Args:
+        random_init: Sizes of a model.
+        config_class: A ``PreTrainedConfig`` subclass.
+        name: Of the family.
+
+    Raises:
+        SpecError: They do not divide the width, or are of odd width where positions are rotary.
+    """
+    hidden, heads = random_init.hidden, random_init.heads
+    if hidden % heads:
+        raise SpecError(
+            f"hidden: {hidden} cannot be split over heads: {heads}",
+            hint="choose heads that divide hidden",
+        )
+    is_rotary = any(field.name == "rope_parameters" for field in dataclasses.fields(config_class))
+    if is_rotary and hidden // heads % 2:
+        raise SpecError(
+            f"hidden: {hidden} over heads: {heads} gives heads of {hidden // heads}, and rotary "
+            f"positions of a {name} turn pairs of numbers",
+            hint="choose hidden and heads so that heads are of even width",
+        )
+
+
+def lowered(config_class: Any, vocabulary: int, positions: int) -> dict[str, int]:
+    """Entries that an architecture has beyond a small vocabulary or few positions.
 
     Args:
         config_class: A ``PreTrainedConfig`` subclass.
-        vocabulary: Token ids of a tokenizer that is trained here.
+        vocabulary: Token ids of a tokenizer that is trained here; special tokens lie within.
+        positions: Positions of a model; windows are no wider, as some architectures pad every row
+            to a multiple of theirs.
     """
-    return {
-        field.name: _SPECIALS.get(field.name.removesuffix("_token_id"), 0)
-        for field in dataclasses.fields(config_class)
-        if field.name.endswith("_token_id")
-        and isinstance(field.default, int)
-        and field.default >= vocabulary
-    }
+    entries = {}
+    for entry in dataclasses.fields(config_class):
+        name, value = entry.name, entry.default
+        if type(value) is not int:
+            continue
+        if name.endswith("_token_id") and value >= vocabulary:
+            entries[name] = _SPECIALS.get(name.removesuffix("_token_id"), 0)
+        elif WINDOW.search(name) and value > positions:
+            entries[name] = max(positions // 2 * 2, 2)
+    return entries
 
 
 def standard_name(config_class: Any, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raykd.errors import SpecError
-from raykd.models.architectures.sizes import NAMES
+from raykd.models.architectures.sizes import NAMES, WINDOW
 from raykd.models.families.base import ModelFamily
 
 VOCABULARY, LENGTH = 64, 32
@@ -18,10 +18,11 @@ _SIZES: Mapping[str, float] = {
     "spread": 0.2,
 }  # fmt: skip
 _FEWER_HEADS = re.compile(r"key_value_heads|kv_heads")
-_WINDOW = re.compile(r"(^|_)window(_size)?$|^local_attention$|sliding_window")
 _EXPERTS = re.compile(r"^(num_(local_)?experts|n_routed_experts)$")
 _CHOSEN = re.compile(r"(experts_per_tok|top_k_experts|moe_topk|moe_k)$")
 _LEAST_BLOCKS, _MOST_BLOCKS = 4, 12
+_WINDOW, _UNEVEN = 8, 6
+"""Windows that divide the positions of a small copy, and that do not."""
 
 
 def small_config(family: ModelFamily, config: Any) -> Any:
@@ -39,14 +40,16 @@ def small_config(family: ModelFamily, config: Any) -> Any:
     for name in sizes:
         if _FEWER_HEADS.search(name):
             sizes[name] = _shared_heads(plain[name], config.num_attention_heads)
-    blocks = _blocks(family, plain)
+    lists = _per_block(family, plain)
+    blocks = _blocks(family, plain, lists)
     sizes |= dict.fromkeys(family.fields["layers"], blocks)
     for name, value in plain.items():
         if isinstance(value, int) and not isinstance(value, bool):
             sizes |= _limited(name, value)
-    lists = {n: list(plain[n])[:blocks] for n in family.layout.per_block if plain.get(n)}
+    lists = {name: list(entries[:blocks]) for name, entries in lists.items()}
+    windows = _windows({**plain, **lists}, family.positions(config))
     typed = family.typed(lists[family.block_types]) if family.block_types else {}
-    given = {**plain, **sizes, **lists, **typed, "vocab_size": VOCABULARY}
+    given = {**plain, **sizes, **lists, **windows, **typed, "vocab_size": VOCABULARY}
     if rope := given.get("rope_parameters"):
         given["rope_parameters"] = _plain_rope(rope)
     given.pop("rope_scaling", None)
@@ -58,23 +61,48 @@ def _shared_heads(shared: int, heads: int) -> int:
     return {heads: 4, 1: 1}.get(shared, 2)
 
 
-def _blocks(family: ModelFamily, plain: Mapping[str, Any]) -> int:
+def _per_block(family: ModelFamily, plain: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """What the configuration lists for every block."""
+    given = {name: plain.get(name) for name in family.layout.per_block}
+    return {name: entries for name, entries in given.items() if isinstance(entries, list | tuple)}
+
+
+def _blocks(
+    family: ModelFamily, plain: Mapping[str, Any], lists: Mapping[str, Sequence[Any]]
+) -> int:
     """As many blocks as it takes to have one of every type, and one more."""
     if family.layers_field() not in plain:
         raise SpecError("its configuration does not say how many blocks it has")
     whole: int = plain[family.layers_field()]
-    kinds: list[Sequence[Any]] = [plain[n] for n in family.layout.per_block if plain.get(n)]
-    needed = [max(list(of).index(kind) for kind in {*of}) + 2 for of in kinds]
+    needed = [max(list(of).index(kind) for kind in {*of}) + 2 for of in lists.values()]
     return min(whole, max(_LEAST_BLOCKS, *needed) if needed else _LEAST_BLOCKS, _MOST_BLOCKS)
 
 
 def _limited(name: str, value: int) -> dict[str, int]:
-    """Windows that a short text leaves, and few experts."""
-    if _WINDOW.search(name):
-        return {name: min(value, 8)}
+    """Few experts."""
     if _EXPERTS.search(name):
         return {name: min(value, 4)}
     return {name: min(value, 2)} if _CHOSEN.search(name) else {}
+
+
+def _windows(plain: Mapping[str, Any], positions: int | None) -> dict[str, Any]:
+    """Windows that a short text leaves; they divide its positions if those of the model do.
+
+    Args:
+        plain: Of the model.
+        positions: Most tokens that it reads, None for any number.
+    """
+
+    def short(window: Any) -> Any:
+        if type(window) is not int or window < 1:
+            return window
+        return min(window, _WINDOW if positions is None or positions % window == 0 else _UNEVEN)
+
+    given = {name: value for name, value in plain.items() if WINDOW.search(name)}
+    return {
+        name: [short(one) for one in value] if isinstance(value, list) else short(value)
+        for name, value in given.items()
+    }
 
 
 def _plain_rope(rope: Mapping[str, Any]) -> dict[str, Any]:

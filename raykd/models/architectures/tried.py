@@ -26,12 +26,13 @@ DECODERS = (
     "bloom", "stablelm", "starcoder2", "mamba", "qwen3_moe", "mixtral", "glm4", "exaone4",
     "ernie4_5",
 )  # fmt: skip
-ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5")
+ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5", "led")
 CLASSIFIERS = ("gpt2", "llama", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "opt")
 """Decoders with a head for classes."""
 CASES = (
     *((name, "classification") for name in ENCODERS),
-    ("modernbert", "masked_lm"), ("electra", "masked_lm"), ("xlm-roberta", "masked_lm"),
+    *((name, kind) for kind in ("span", "token_classification", "masked_lm")
+      for name in ("modernbert", "electra", "xlm-roberta")),
     *((name, "causal_lm") for name in DECODERS),
     *((name, "seq2seq") for name in ENCODER_DECODERS),
     *((name, "classification") for name in CLASSIFIERS),
@@ -48,9 +49,8 @@ def sizes(name: str) -> RandomInitConfig:
 
 def config(name: str, kind: str) -> Any:
     """The configuration of a tiny model of an architecture."""
-    return family_named(name).config(
-        sizes(name), 60, kind, 3 if task_kind(kind).has_class_names else 1
-    )
+    outputs = 3 if task_kind(kind).has_class_names else 2 if kind == "span" else 1
+    return family_named(name).config(sizes(name), 60, kind, outputs)
 
 
 def entry(result: Capabilities) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from raykd.data.task_kinds import TEXT_KINDS, task_kind
 from raykd.errors import SpecError
 from raykd.models.architectures import classes
 from raykd.models.architectures.layout import LABELS, Layout, find_layout
-from raykd.models.architectures.sizes import size_names, special_tokens, standard_name
+from raykd.models.architectures.sizes import check_heads, lowered, size_names, standard_name
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.prunable_units import KEPT_UNITS, PrunableUnits
 from raykd.models.task_head import kind_of, with_task
@@ -146,9 +146,9 @@ class ModelFamily:
             SpecError: The family has no head for it.
         """
         if kind not in self.kinds:
-            serves = " and ".join(self.kinds) or "no kind of task that raykd has"
+            serves = f"{' and '.join(self.kinds)}, not {kind}" if self.kinds else "no kind of task"
             raise SpecError(
-                f"model family '{self.name}' serves {serves}, not {kind}",
+                f"model family '{self.name}' serves {serves}",
                 hint="choose a model of another family; teacher and student do the same",
             )
         return classes.head_class(self.model_type, kind)
@@ -179,11 +179,7 @@ class ModelFamily:
         Raises:
             SpecError: The heads do not divide the width, or no such model can be configured.
         """
-        if random_init.hidden % random_init.heads:
-            raise SpecError(
-                f"hidden: {random_init.hidden} cannot be split over heads: {random_init.heads}",
-                hint="choose heads that divide hidden",
-            )
+        check_heads(random_init, self.config_class(), self.name)
         positions = random_init.max_positions + self._unused(pad)
         config = self._configured(random_init, vocabulary, pad, positions)
         return with_task(config, kind, num_labels, labels)
@@ -204,7 +200,7 @@ class ModelFamily:
         entries = {
             "initializer_range": sizes["spread"],
             **{name: sizes[size] for size, names in self.fields.items() for name in names},
-            **special_tokens(self.config_class(), vocabulary),
+            **lowered(self.config_class(), vocabulary, positions),
             **self._tokens(),
             **self.constants,
             **self.typed(self.types_of(random_init.layers)),

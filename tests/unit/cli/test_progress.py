@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raykd.cli.progress import Progress, about, duration, number, parameters
+from raykd.cli.progress import Progress, about, duration, number, parameters, time_left
 from tests.unit.cli.event_stream import BEGIN, END, READY, START, TEACHER, TRIALS, event, result
 
 
@@ -90,6 +90,7 @@ def test_the_end_clears_what_was_running():
 def test_texts():
     assert [duration(s) for s in (0, 61.9, 15127)] == ["00:00:00", "00:01:01", "04:12:07"]
     assert [about(s) for s in (20, 180, 6600)] == ["less than a minute", "3 min", "1 h 50 min"]
+    assert [time_left(s) for s in (20, 180)] == ["less than a minute left", "about 3 min left"]
     assert [number(v) for v in (None, 0.71234, 1e-5)] == ["-", "0.7123", "1e-05"]
     assert parameters({"alpha": 0.71234, "angles": True, "layers": "last"}) == (
         "alpha 0.7123  angles true  layers last"

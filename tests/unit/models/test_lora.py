@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -205,4 +206,19 @@ def test_an_adapter_of_other_layers_is_refused(adapter):
     extra = next(t for n, t in given.items() if "lora_A" in n).clone()
     save_file(given | {"base_model.model.bert.encoder.layer.9.lora_A.weight": extra}, path)
     with pytest.raises(DataError, match="no place for or value of"):
+        resolve(str(adapter))
+
+
+def test_an_adapter_that_belongs_to_itself_is_refused(adapter):
+    other = adapter.parent / "other"
+    shutil.copytree(adapter, other)
+    changed(adapter, base_model_name_or_path=str(other))
+    changed(other, base_model_name_or_path=str(adapter))
+    with pytest.raises(SpecError, match="is an adapter that belongs to itself"):
+        resolve(str(adapter))
+
+
+def test_an_adapter_without_weights_is_refused(adapter):
+    (adapter / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"has no weights: neither of adapter_model\.safetensors"):
         resolve(str(adapter))

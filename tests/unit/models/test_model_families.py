@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ import torch
 from raykd.data.base import Batch
 from raykd.errors import SpecError, UnknownName
 from raykd.models import weights
+from raykd.models.architectures.probe import capabilities
 from raykd.models.architectures.small_copy import small_config
 from raykd.models.base import RandomInitConfig
 from raykd.models.checkpoint import read_checkpoint
 from raykd.models.families.base import family_named, family_of
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate
+from raykd.models.layer_selection import select_layers
 from raykd.models.load import build_model, model_dims, positions_of
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import count_units
@@ -106,6 +109,19 @@ def test_code_of_a_models_own_is_never_run(tmp_path):
         read_checkpoint(str(tmp_path), kind="classification", num_labels=2)
 
 
+def test_heads_of_odd_width_are_refused_where_positions_turn_pairs_of_numbers():
+    for name in ("qwen3", "llama", "modernbert"):
+        with pytest.raises(SpecError, match=f"heads of 3, and rotary positions of a {name}"):
+            family_named(name).config(sizes(name, hidden=12), 50, family_of(name).kinds[-1], 1)
+    assert tiny("electra", hidden=12).config.hidden_size == 12
+
+
+def test_a_convolution_that_reads_padding_is_found_out_however_few_the_blocks():
+    """A single one reaches from the first token to padding in rows of a few tokens only."""
+    config = family_of("convbert").config(sizes("convbert", layers=1), 50, "classification", 3)
+    assert "depend on how far the row is padded" in capabilities(config).refused
+
+
 def test_a_model_of_several_models_is_refused_by_name():
     with pytest.raises(SpecError, match="a gemma3 is made of several models"):
         family_named("gemma3").config(sizes("gemma3"), 50, "causal_lm", 1)
@@ -136,10 +152,45 @@ def test_text_is_written_without_what_a_configuration_forces():
 
 def test_a_small_copy_keeps_the_switches_and_has_blocks_of_every_type():
     family = family_of("gemma3_text")
-    config = family.config(sizes("gemma3_text", layers=12), 50, "causal_lm", 1)
+    config = family.config(sizes("gemma3_text", layers=12, max_positions=8192), 50, "causal_lm", 1)
     config.sliding_window = 4096
     small = small_config(family, config)
     assert small.num_hidden_layers == 7
     assert {*small.layer_types} == {"sliding_attention", "full_attention"}
     assert small.sliding_window == 8
     assert small.head_dim * small.num_attention_heads == small.hidden_size
+
+
+def windows(of: list[int], max_positions: int):
+    family = family_of("led")
+    given = sizes("led", layers=len(of), max_positions=max_positions)
+    config = family.config(given, 50, "seq2seq", 1)
+    config.attention_window = of
+    return family, config
+
+
+def test_a_small_copy_has_short_windows_where_each_block_has_its_own():
+    """As an LED has once it was built, and in every file of one."""
+    family, config = windows([64] * 5 + [128] * 5, 1024)
+    small = small_config(family, config)
+    assert small.attention_window == [8] * small.num_hidden_layers == [8] * 7
+    assert not capabilities(config).refused
+    config.attention_window = [64] * 10
+    assert not capabilities(family.head_class("seq2seq")(config).config).refused
+
+
+def test_rows_as_long_as_a_model_has_positions_can_be_read_or_it_is_refused():
+    """An LED pads its rows to a multiple of its window, beyond positions that are no multiple."""
+    assert family_of("led").config(sizes("led"), 50, "seq2seq", 1).attention_window == 20
+    assert not capabilities(windows([20] * 3, 20)[1]).refused
+    for window, positions in ((20, 21), (512, 600)):
+        refused = capabilities(windows([window] * 3, positions)[1]).refused
+        assert "cannot read a row as long as it has positions (IndexError" in refused
+
+
+def test_a_student_of_some_blocks_keeps_the_windows_of_each():
+    state = weights.capture(tiny("longformer", layers=4))
+    config = {**state.config, "attention_window": [4, 8, 12, 16]}
+    student = select_layers(replace(state, config=config), (3, 1), keep_head=True)
+    assert student.config["attention_window"] == [16, 8]
+    assert weights.restore(student).config.num_hidden_layers == 2

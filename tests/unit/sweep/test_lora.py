@@ -21,6 +21,7 @@ from raykd.models.tokenizers import save_tokenizer, train_tokenizer
 from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep.arm_studies import arm_studies, search_trial, study_space
 from raykd.sweep.in_process import run_in_process, trial_of
+from raykd.sweep.settings import lora_plan
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
@@ -188,6 +189,20 @@ def test_what_is_saved_of_a_trial_says_what_was_scored(tmp_path, base, save):
         with torch.no_grad():
             again = forward(next_setup.teacher.frozen(), batch).logits
         assert torch.allclose(again, said, atol=1e-5)
+
+
+def test_adapters_of_an_adapter_are_merged_as_no_model_of_theirs_has_a_name(tmp_path, base):
+    plan = lora.LoraPlan(targets=("query",), base=str(base))
+    model = weights.restore(weights.load(base))
+    sizes = lora.LoraSizes(rank=2, alpha=2.0, dropout=0.0)
+    lora.attach(model, plan, sizes, seed=0)
+    weights.save(lora.capture(model, plan, sizes), tmp_path / "adapter")
+    student = f"model: {tmp_path / 'adapter'}"
+    found = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
+    assert found == lora.LoraPlan(targets=("all-linear",), base="")
+    with pytest.raises(SpecError, match="is an adapter itself") as caught:
+        set_up_task(spec_of(tmp_path, "{rank: 4, save: adapter}", student), TASK)
+    assert caught.value.problems()[0].path == "student.lora.save"
 
 
 def of_checkpoint(folder: Path) -> str:

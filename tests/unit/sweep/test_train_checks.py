@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from raykd.errors import SetupError, SpecError
-from raykd.sweep.train_checks import check_arms, check_training, training_notes
+from raykd.models.architectures import tried
+from raykd.models.families.base import family_named
+from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from tests.unit.methods.setups import context
 from tests.unit.sweep.specs import spec
 
@@ -44,20 +47,24 @@ FLASH = "flash_attention_2"
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "key"),
     [
-        {"train": {"fixed": {"attention": FLASH}}},
-        {"train": {"domains": {"attention": {"kind": "choice", "choices": ["auto", FLASH]}}}},
-        {"teacher__finetune": {"attention": FLASH}},
+        ({"train": {"fixed": {"attention": FLASH}}}, "train.attention"),
+        ({"train": {"domains": {"attention": {"kind": "choice", "choices": ["auto", FLASH]}}}},
+         "train.attention"),
+        ({"teacher__finetune": {"attention": FLASH}}, "teacher.finetune.attention"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize(
-    ("gpus", "message"), [(False, "runs on GPUs only"), (True, "flash-attn is not installed")]
+    ("gpus", "message"),
+    [(False, "runs on GPUs only"), (True, "flash-attn, which is not installed")],
 )
-def test_flash_attention_is_refused_before_the_first_trial(changes, gpus, message):
+def test_flash_attention_is_refused_before_the_first_trial(changes, key, gpus, message):
     with pytest.raises(SetupError, match=message) as caught:
         check_training(spec(**changes), gpus=gpus)
-    assert "auto or sdpa" in caught.value.hint
+    (problem,) = caught.value.problems()
+    assert problem.path == key
+    assert f"set {key} to auto or sdpa" in problem.hint
     check_training(spec(), gpus=gpus)
 
 
@@ -68,3 +75,26 @@ def test_subnets_are_refused_where_blocks_are_computed_again():
         check_arms(spec(train=train, methods=arms), CONTEXT)
     check_arms(spec(methods=arms), CONTEXT)
     check_arms(spec(train=train, methods={"ckd": arms["ckd"]}), CONTEXT)
+
+
+def test_what_a_model_cannot_do_is_refused_before_the_first_trial():
+    """Some models of the library only log that their attention is left as it is."""
+    with torch.device("meta"):
+        bert, deberta, gemma2, mpnet = (
+            family_named(name).head_class("classification")(tried.config(name, "classification"))
+            for name in ("bert", "deberta", "gemma2", "mpnet")
+        )
+    sdpa, again = {"attention": "sdpa"}, {"gradient_checkpointing": True}
+    for model in (deberta, gemma2):
+        with pytest.raises(SpecError, match="does not have sdpa") as caught:
+            check_models(spec(train={"fixed": sdpa}), bert, model)
+        assert caught.value.problems()[0].path == "train.attention"
+        check_models(spec(train={"fixed": {"attention": "eager"}}), bert, model)
+    with pytest.raises(SpecError, match="cannot compute its blocks again") as caught:
+        check_models(spec(train={"fixed": again}), bert, mpnet)
+    assert caught.value.problems()[0].path == "train.gradient_checkpointing"
+    with pytest.raises(SpecError, match="does not have sdpa") as caught:
+        check_models(spec(teacher__finetune=sdpa), deberta, bert)
+    assert caught.value.problems()[0].path == "teacher.finetune.attention"
+    check_models(spec(teacher__finetune=again, train={"fixed": sdpa | again}), bert, bert)
+    check_models(spec(), deberta, mpnet)
