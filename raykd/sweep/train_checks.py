@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from raykd import registry
 from raykd.errors import SpecError
 from raykd.methods.base import DistillationContext, Method
+from raykd.models.base import ModelDims
 from raykd.params import Scalar, show
 from raykd.spec.arms import combinations, parameters
 from raykd.spec.schema import SweepSpec
-from raykd.training.settings import AUTO, check_attention
+from raykd.training.settings import AUTO, FLASH, check_attention
+
+_PACK_LESS = "packing: auto packs only what can be packed"
 
 
 def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
@@ -33,6 +36,10 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
     Raises:
         SpecError: With the arm.
     """
+    if True in _values(spec, "packing"):
+        _check_packing(spec, context)
+    if spec.teacher.finetune.get("packing") is True:
+        _check_packed("teacher.finetune.packing is true", "teacher", context, context.teacher)
     if True not in _values(spec, "gradient_checkpointing"):
         return
     for name, methods in _methods(spec, context):
@@ -42,6 +49,29 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
                 f"arm '{name}' runs subnets of the student, whose blocks are not computed again",
                 hint="leave it out, or the arm; train.micro_batch saves memory, too",
             )
+
+
+def _check_packing(spec: SweepSpec, context: DistillationContext) -> None:
+    """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
+    setting = f"train.packing is {_shown(spec, 'packing')}"
+    _check_packed(setting, "student", context, context.student)
+    if FLASH in _values(spec, "attention"):
+        raise SpecError(
+            f"{setting}, but train.attention is {_shown(spec, 'attention')}: {FLASH} has no masks "
+            "that end where a text does",
+            hint=f"set train.attention to auto; {_PACK_LESS}",
+        )
+    for name, methods in _methods(spec, context):
+        read = (signal for method in methods for signal in method.student_outputs())
+        if found := next((signal for signal in read if signal.by_position), None):
+            raise SpecError(
+                f"{setting}, but arm '{name}' reads {found.title} by position", hint=_PACK_LESS
+            )
+
+
+def _check_packed(setting: str, side: str, context: DistillationContext, model: ModelDims) -> None:
+    if reason := context.no_packing(model):
+        raise SpecError(f"{setting}, but the {side} cannot: {reason}", hint=_PACK_LESS)
 
 
 def training_notes(spec: SweepSpec, context: DistillationContext) -> tuple[str, ...]:

@@ -76,10 +76,22 @@ class TrainSettings:
     length_grouping: bool = param(
         True, help="Batch rows of similar length (order of batches is shuffled), to pad less."
     )
+    packing: bool | str = param(
+        AUTO,
+        choices=(AUTO,),
+        help="Let short texts share a row in the forward passes of decoders that write text, as "
+        "wide as the longest row; losses and gradients are the same. auto = where length_grouping "
+        "is false and the model can; grouped rows leave little padding.",
+    )
     evals_per_epoch: int = param(
         1, low=1, help="Evaluations on the validation split in each epoch."
     )
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts share rows, where the model can."""
+        return self.packing is True or (self.packing == AUTO and not self.length_grouping)
 
 
 def check_attention(name: object, *, gpus: bool = True) -> None:

@@ -240,7 +240,9 @@ def run_trial(
             task=task,
             train=splits["train"],
             validation=splits["validation"],
-            teacher=teacher.outputs_fn(method.teacher_outputs(), method.feature_transforms()),
+            teacher=teacher.outputs_fn(
+                method.teacher_outputs(), method.feature_transforms(), packing=settings.packs
+            ),
             settings=settings,
             collator=collator,
             seed=config.seed,

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from raykd import registry
 from raykd.errors import SetupError, SpecError
+from raykd.methods.base import OutputSpec
+from raykd.models.packing import PACKING
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.sweep.train_checks import check_arms, check_training, training_notes
 from tests.unit.methods.setups import context
 from tests.unit.sweep.specs import spec
@@ -68,3 +75,50 @@ def test_subnets_are_refused_where_blocks_are_computed_again():
         check_arms(spec(train=train, methods=arms), CONTEXT)
     check_arms(spec(methods=arms), CONTEXT)
     check_arms(spec(train=train, methods={"ckd": arms["ckd"]}), CONTEXT)
+
+
+def lacking(reason):
+    of = context("causal_lm")
+    return replace(of, student=replace(of.student, lacks=((PACKING, reason),)))
+
+
+PACKED = {"fixed": {"packing": True}}
+TEXT = {name: {"name": name, "method": name} for name in ("sft", "kd", "gkd")}
+
+
+@pytest.mark.parametrize(
+    ("train", "of", "message"),
+    [
+        (PACKED, CONTEXT, "the student cannot: it reads rows of a classification task"),
+        (PACKED, context("seq2seq"), "the student cannot: it reads rows of a seq2seq task"),
+        (PACKED, lacking("texts see each other"), "the student cannot: texts see each other"),
+        ({"fixed": {"packing": True, "attention": FLASH}}, context("causal_lm"),
+         "train.attention is flash_attention_2: flash_attention_2 has no masks"),
+        ({"domains": {"packing": {"kind": "choice", "choices": [False, True]}}}, CONTEXT,
+         r"train.packing is choice \[false, true\], but the student cannot"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_packed_are_refused_where_the_file_insists(train, of, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        check_arms(spec(train=train, methods=TEXT), of)
+    assert "packing: auto packs only" in caught.value.hint
+
+
+def test_rows_are_packed_where_they_can_be():
+    check_arms(spec(train=PACKED, methods=TEXT), context("causal_lm"))
+    for packing in ("auto", False):
+        check_arms(spec(train={"fixed": {"packing": packing}}, methods=TEXT), CONTEXT)
+
+
+def test_a_teacher_that_cannot_pack_is_refused_where_its_fine_tuning_insists():
+    with pytest.raises(SpecError, match="teacher.finetune.packing is true, but the teacher cannot"):
+        check_arms(spec(teacher__finetune={"packing": True}), CONTEXT)
+    check_arms(spec(teacher__finetune={"packing": True}), context("causal_lm"))
+
+
+def test_arms_that_read_positions_are_not_packed(monkeypatch):
+    kd = registry.load("methods", "kd")
+    reads = OutputSpec(Logits(), *hidden_states((1,)))
+    monkeypatch.setattr(kd, "student_outputs", lambda self: reads)
+    with pytest.raises(SpecError, match="arm 'kd' reads hidden states by position"):
+        check_arms(spec(train=PACKED, methods=TEXT), context("causal_lm"))

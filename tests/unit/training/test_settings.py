@@ -26,7 +26,7 @@ ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
     "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "optimizer", "lr",
     "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm", "precision",
-    "dropout", "length_grouping", "evals_per_epoch", "eval_batch_size",
+    "dropout", "length_grouping", "packing", "evals_per_epoch", "eval_batch_size",
 }  # fmt: skip
 
 
@@ -346,3 +346,14 @@ def test_an_evaluation_takes_so_many_rows_at_once(monkeypatch, size):
     of_evaluation = seen.read[len(of_training) :]
     assert sum(of_evaluation) == VALIDATION_ROWS
     assert len(of_evaluation) == math.ceil(VALIDATION_ROWS / size)
+
+
+def test_auto_packs_where_rows_are_not_grouped_by_length():
+    """What packing changes is in tests/contracts/test_packing.py."""
+    packs = {
+        (packing, grouped): TrainSettings(packing=packing, length_grouping=grouped).packs
+        for packing in ("auto", True, False) for grouped in (True, False)
+    }  # fmt: skip
+    assert {of for of, does in packs.items() if does} == {
+        ("auto", False), (True, False), (True, True),
+    }  # fmt: skip
