@@ -111,7 +111,9 @@ def test_rows_are_packed_where_they_can_be():
 
 
 def test_a_teacher_that_cannot_pack_is_refused_where_its_fine_tuning_insists():
-    with pytest.raises(SpecError, match="teacher.finetune.packing is true, but the teacher cannot"):
+    with pytest.raises(
+        SpecError, match=r"teacher\.finetune\.packing is true, but the teacher cannot"
+    ):
         check_arms(spec(teacher__finetune={"packing": True}), CONTEXT)
     check_arms(spec(teacher__finetune={"packing": True}), context("causal_lm"))
 
