@@ -62,8 +62,8 @@ LAYERS = {
         # Batches and outputs are types in the contract of a method, and it asks for signals. A
         # method that derives other teachers scores and removes units of the teacher.
         raykd={"errors", "params", "losses", "data.base", "data.kinds", "data.task_kinds",
-               "models.base", "models.signals", "models.structured_pruning", "models.unit_masks",
-               "models.unit_selection"},
+               "models.base", "models.packing", "models.signals", "models.structured_pruning",
+               "models.unit_masks", "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -76,6 +76,7 @@ LAYERS = {
                "models.inference", "models.signals", "methods.base", "results.records",
                "whole_file"},
         packages={"numpy", "torch", "safetensors"},
+        later={"bitsandbytes"},
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.

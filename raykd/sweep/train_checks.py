@@ -11,7 +11,7 @@ from raykd.models.base import ModelDims
 from raykd.params import Scalar, show
 from raykd.spec.arms import combinations, parameters
 from raykd.spec.schema import SweepSpec
-from raykd.training.settings import AUTO, FLASH, check_attention
+from raykd.training.settings import AUTO, FLASH, check_attention, check_optimizer
 
 _PACK_LESS = "packing: auto packs only what can be packed"
 
@@ -28,6 +28,8 @@ def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
     """
     for value in (*_values(spec, "attention"), spec.teacher.finetune.get("attention")):
         check_attention(value, gpus=gpus)
+    for value in (*_values(spec, "optimizer"), spec.teacher.finetune.get("optimizer")):
+        check_optimizer(value)
 
 
 def check_arms(spec: SweepSpec, context: DistillationContext) -> None:

@@ -15,6 +15,8 @@ AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
 FLASH = "flash_attention_2"
 """An attention that needs a package and a GPU."""
+ADAMW_8BIT = "adamw_8bit"
+"""An optimizer that needs a package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +47,10 @@ class TrainSettings:
     )
     optimizer: str = param(
         "adamw",
-        choices=("adamw", "adafactor", "sgd", "muon"),
-        help="sgd has a momentum of 0.9; muon moves the matrices of the blocks, adamw the rest. "
-        "The same lr means something else for each.",
+        choices=("adamw", ADAMW_8BIT, "adafactor", "sgd", "muon"),
+        help="adamw_8bit keeps what it remembers of large matrices in 8 bits (extra "
+        "raykd[bitsandbytes]); sgd has a momentum of 0.9; muon moves the matrices of the blocks, "
+        "adamw the rest. The same lr means something else for each, but for the two adamw.",
     )
     lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate.")
     warmup_ratio: float = param(
@@ -113,6 +116,22 @@ def check_attention(name: object, *, gpus: bool = True) -> None:
         raise SetupError(
             f"train.attention is {FLASH}, and package flash-attn is not installed",
             hint="install it (pip install flash-attn), or set train.attention to auto or sdpa",
+        )
+
+
+def check_optimizer(name: object) -> None:
+    """Refuse an optimizer whose package is not installed.
+
+    Args:
+        name: Of the optimizer.
+
+    Raises:
+        SetupError: With the reason.
+    """
+    if name == ADAMW_8BIT and importlib.util.find_spec("bitsandbytes") is None:
+        raise SetupError(
+            f"train.optimizer is {ADAMW_8BIT}, and package bitsandbytes is not installed",
+            hint="pip install 'raykd[bitsandbytes]', or set train.optimizer to adamw",
         )
 
 

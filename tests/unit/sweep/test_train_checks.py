@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,24 @@ def test_flash_attention_is_refused_before_the_first_trial(changes, gpus, messag
         check_training(spec(**changes), gpus=gpus)
     assert "auto or sdpa" in caught.value.hint
     check_training(spec(), gpus=gpus)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": {"fixed": {"optimizer": "adamw_8bit"}}},
+        {"train": {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw_8bit"]}}}},
+        {"teacher__finetune": {"optimizer": "adamw_8bit"}},
+    ],
+)
+def test_an_optimizer_whose_package_is_missing_is_refused_before_the_first_trial(
+    changes, monkeypatch
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SetupError, match="package bitsandbytes is not installed") as caught:
+        check_training(spec(**changes))
+    assert "raykd[bitsandbytes]" in caught.value.hint
+    check_training(spec())
 
 
 def test_subnets_are_refused_where_blocks_are_computed_again():
