@@ -1,4 +1,4 @@
-"""Settings of training that change how a model computes, and not what: attention, checkpointing."""
+"""Settings of training that change how a model computes, and not what: attention, code, memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from raykd.errors import SpecError
 from raykd.models.dropout import set_dropout, with_cheap_dropout
+from raykd.training.compiled import compile_blocks
 from raykd.training.settings import AUTO, TrainSettings, check_attention
 
 
@@ -16,7 +17,7 @@ def prepare_model(model: Any, settings: TrainSettings, device: torch.device) -> 
 
     Args:
         model: A ``PreTrainedModel``, on the device.
-        settings: Dropout, attention, checkpointing.
+        settings: Dropout, attention, checkpointing, compilation.
         device: Where it is trained.
 
     Raises:
@@ -37,6 +38,8 @@ def prepare_model(model: Any, settings: TrainSettings, device: torch.device) -> 
                 hint="leave it out; train.micro_batch saves memory, too",
             )
         model.activation_checkpointing_enable({"use_reentrant": False})
+    if settings.compile is True:
+        compile_blocks(model)
 
 
 def choose_attention(model: Any, name: str, device: torch.device) -> None:

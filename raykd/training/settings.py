@@ -45,6 +45,12 @@ class TrainSettings:
         help="Implementation of attention; auto = the fastest that the device has of sdpa and one "
         "with cheaper dropout on a CPU. Methods that read attention maps always use eager.",
     )
+    compile: bool | str = param(
+        AUTO,
+        choices=(AUTO,),
+        help="Compile the student's blocks (torch.compile), once for all trials of a slot. auto = "
+        "not compiled: on a CPU it does not pay, on a GPU that was not measured yet.",
+    )
     optimizer: str = param(
         "adamw",
         choices=("adamw", ADAMW_8BIT, "adafactor", "sgd", "muon"),

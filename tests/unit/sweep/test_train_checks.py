@@ -143,3 +143,33 @@ def test_arms_that_read_positions_are_not_packed(monkeypatch):
     monkeypatch.setattr(kd, "student_outputs", lambda self: reads)
     with pytest.raises(SpecError, match="arm 'kd' reads hidden states by position"):
         check_arms(spec(train=PACKED, methods=TEXT), context("causal_lm"))
+
+
+COMPILED = {"fixed": {"compile": True}}
+
+
+@pytest.mark.parametrize(
+    ("arm", "what"),
+    [
+        ("tinybert", "attention maps"),
+        ("minilmv2", "attention projections"),
+        ("ckd_adaptive", "subnets"),
+    ],
+)
+def test_arms_that_look_into_blocks_are_refused_where_they_are_compiled(arm, what):
+    arms = {name: {"name": name, "method": name} for name in ("kd", "pkd", arm)}
+    with pytest.raises(SpecError, match=f"arm '{arm}' reads .*{what}") as caught:
+        check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
+    assert "train.compile to auto" in caught.value.hint
+    check_arms(spec(train={"fixed": {"compile": "auto"}}, methods=arms), CONTEXT)
+    del arms[arm]
+    check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
+
+
+def test_blocks_that_are_in_no_list_are_not_compiled():
+    albert = replace(CONTEXT, student=replace(CONTEXT.student, family="albert"))
+    with pytest.raises(SpecError, match="blocks of a student of the family 'albert'"):
+        check_arms(spec(train=COMPILED, methods=ARMS), albert)
+    teacher = replace(CONTEXT, teacher=replace(CONTEXT.teacher, family="albert"))
+    with pytest.raises(SpecError, match="blocks of a teacher of the family 'albert'"):
+        check_arms(spec(teacher__finetune={"compile": True}, methods=ARMS), teacher)

@@ -25,9 +25,9 @@ from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
 ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
-    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "optimizer", "lr",
-    "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm", "precision",
-    "dropout", "length_grouping", "packing", "evals_per_epoch", "eval_batch_size",
+    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "compile",
+    "optimizer", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm",
+    "precision", "dropout", "length_grouping", "packing", "evals_per_epoch", "eval_batch_size",
 }  # fmt: skip
 
 
