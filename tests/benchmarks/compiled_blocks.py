@@ -56,7 +56,9 @@ def main(argv: list[str] | None = None) -> None:
     one, two = (statistics.median(times) for times in zip(*late, strict=True))
     compiling = sum(b - a for a, b in pairs[:warm]) + warm * (one - two)
     again = [_step(following, _batch(*SHAPES[k % len(SHAPES)], device)) for k in range(4)]
-    print(f"{args.family} {args.layers}x{args.hidden} on {device.type}, steps of {one * 1e3:.0f} ms")
+    print(
+        f"{args.family} {args.layers}x{args.hidden} on {device.type}, steps of {one * 1e3:.0f} ms"
+    )
     print(f"as written / compiled: {ratio:.2f}; compiling takes {compiling:.1f} s", end="")
     print(f", paid after {compiling / (one - two):,.0f} steps" if one > two else ", never paid")
     whole = TRAINING * one / (compiling + TRAINING * two)
