@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from raykd.errors import SpecError
+from raykd.models.compiled import compile_blocks
 from raykd.models.dropout import set_dropout, with_cheap_dropout
-from raykd.training.compiled import compile_blocks
 from raykd.training.settings import AUTO, TrainSettings, check_attention
 
 

@@ -19,9 +19,9 @@ import torch
 
 from raykd.data.base import NO_LABEL, Batch
 from raykd.models.base import RandomInitConfig
+from raykd.models.compiled import compile_blocks
 from raykd.models.forward import forward
 from raykd.models.load import build_model
-from raykd.training.compiled import compile_blocks
 from raykd.training.device import choose_device
 
 SHAPES = ((16, 96), (16, 64), (16, 128), (8, 100))

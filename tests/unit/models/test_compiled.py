@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from raykd.errors import SpecError, TrialError
+from raykd.models import compiled
+from raykd.models.compiled import compile_blocks
 from raykd.models.forward import forward
 from raykd.models.signals.hidden_states import hidden_states
-from raykd.training import compiled
-from raykd.training.compiled import compile_blocks
 from tests.unit.training.toys import COLLATOR, bert, encoded
 
 BATCHES = [COLLATOR(encoded(8), rows) for rows in ([0, 1, 2], [3, 4, 5, 6])]
@@ -83,7 +83,7 @@ def test_what_cannot_be_compiled_is_said_in_one_message(monkeypatch):
 
 
 def test_blocks_have_to_be_in_a_list(monkeypatch):
-    monkeypatch.setattr("raykd.training.compiled.family_of", lambda config: _NoBlocks)
+    monkeypatch.setattr("raykd.models.compiled.family_of", lambda config: _NoBlocks)
     with pytest.raises(SpecError, match="has no list of blocks"):
         compile_blocks(bert(0))
 
