@@ -73,8 +73,8 @@ LAYERS = {
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
                "models.compiled", "models.dropout", "models.files", "models.forward",
-               "models.generation", "models.inference", "models.signals", "methods.base", "results.records",
-               "whole_file"},
+               "models.generation", "models.inference", "models.signals", "methods.base",
+               "results.records", "whole_file"},
         packages={"numpy", "torch", "safetensors"},
         later={"bitsandbytes"},
     ),
