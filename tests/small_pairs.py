@@ -114,7 +114,9 @@ class SmallPair:
         assert method.refusal() == ""
         return method
 
-    def outputs_fn(self, method: Method[Any], teacher: nn.Module | None = None) -> OnlineTeacherFn:
+    def outputs_fn(
+        self, method: Method[Any], teacher: nn.Module | None = None, *, packing: bool = False
+    ) -> OnlineTeacherFn:
         """The online teacher, with what the method declares; a copy unless one is given."""
         output_spec = method.teacher_outputs().cacheable
         # A forward pass changes it for a moment.
@@ -122,7 +124,7 @@ class SmallPair:
 
         def read(batch: Any) -> Outputs:
             with torch.no_grad():
-                return forward(model, batch, output_spec=output_spec)
+                return forward(model, batch, output_spec=output_spec, packing=packing)
 
         return OnlineTeacherFn(model, read)
 
@@ -146,13 +148,15 @@ class SmallPair:
         world: DistributedContext,
         model: nn.Module,
         teacher: nn.Module | None = None,
+        *,
+        packing: bool = False,
     ) -> Step:
         """The step of a training."""
         precision = Precision("fp32", "cpu")
-        read = self.outputs_fn(method, teacher)
+        read = self.outputs_fn(method, teacher, packing=packing)
         return Step(
             model, method, self.task, read, precision=precision, world=world,
-            text_ends=TextEnds(end=END, pad=PAD),
+            text_ends=TextEnds(end=END, pad=PAD), packing=packing,
         ).train()  # fmt: skip
 
     def parts(

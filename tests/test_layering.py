@@ -62,8 +62,8 @@ LAYERS = {
         # Batches and outputs are types in the contract of a method, and it asks for signals. A
         # method that derives other teachers scores and removes units of the teacher.
         raykd={"errors", "params", "losses", "data.base", "data.kinds", "data.task_kinds",
-               "models.base", "models.signals", "models.structured_pruning", "models.unit_masks",
-               "models.unit_selection"},
+               "models.base", "models.packing", "models.signals", "models.structured_pruning",
+               "models.unit_masks", "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -72,10 +72,11 @@ LAYERS = {
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
-               "models.dropout", "models.files", "models.forward", "models.generation",
-               "models.inference", "models.signals", "methods.base", "results.records",
-               "whole_file"},
+               "models.compiled", "models.dropout", "models.files", "models.forward",
+               "models.generation", "models.inference", "models.signals", "methods.base",
+               "results.records", "whole_file"},
         packages={"numpy", "torch", "safetensors"},
+        later={"bitsandbytes"},
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.

@@ -8,6 +8,7 @@ from typing import Any
 PARTS = {
     "hidden_states": "hidden states", "attentions": "attention maps",
     "layers": "students of its layers", "context_padding": "hidden states of padding",
+    "packing": "packing of rows",
 }  # fmt: skip
 """What an architecture may lack, in words."""
 

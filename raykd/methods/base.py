@@ -29,6 +29,7 @@ from raykd.methods._model_functions import TeacherOutputsFn as TeacherOutputsFn
 from raykd.methods._ranks import Ranks, SingleProcess
 from raykd.methods._refusals import pair_refusal
 from raykd.models.base import ModelDims, Outputs, Subnet
+from raykd.models.packing import PACKING
 from raykd.models.signals.base import OutputSpec as OutputSpec
 from raykd.models.signals.features import FeatureTransform
 from raykd.models.signals.logits import Logits
@@ -93,6 +94,16 @@ class DistillationContext:
         """
         known = [m.positions for m in self._readers() if m.positions is not None]
         return min(known, default=None)
+
+    def no_packing(self, model: ModelDims) -> str:
+        """Why the texts that a model reads cannot share a row, in the user's words, or empty.
+
+        Args:
+            model: Teacher or student.
+        """
+        if not self.task_kind.is_joined:
+            return f"it reads rows of a {self.kind} task, and only texts of decoders can share one"
+        return model.lack(PACKING)
 
     def _readers(self) -> tuple[ModelDims, ...]:
         return (self.teacher, self.student) if self.same_tokens else (self.student,)

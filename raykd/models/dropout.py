@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from raykd.errors import SpecError
-from raykd.models.padding import knowing
+from raykd.models.padding import register
 from raykd.models.transformers_private import attention_of
 
 ATTENTION = "cheap_dropout"
@@ -106,11 +106,11 @@ def with_cheap_dropout(model: Any, *, attention: bool = True) -> None:
 
 
 def _register() -> None:
-    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+    from transformers.masking_utils import sdpa_mask
     from transformers.modeling_utils import AttentionInterface
 
     AttentionInterface.register(ATTENTION, attend)
-    AttentionMaskInterface.register(ATTENTION, knowing(sdpa_mask))
+    register(ATTENTION, sdpa_mask)
 
 
 def attend(

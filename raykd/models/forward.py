@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.kinds.base import TaskKind
 from raykd.data.task_kinds import kind_of_problem, task_kind
+from raykd.models.architectures.classes import takes
 from raykd.models.base import Outputs, Subnet
 from raykd.models.families.base import family_of
 from raykd.models.output_layer import head_inputs, lazy_logits
-from raykd.models.padding import padding_known
+from raykd.models.packing import Packed, pack
+from raykd.models.padding import makes_masks, padding_known
 from raykd.models.signals.base import Signal
 from raykd.models.subnet import run_subnet
 from raykd.models.task_head import TASK_KIND
@@ -31,6 +33,7 @@ def forward(
     *,
     output_spec: Iterable[Signal] = (),
     subnet: Subnet | None = None,
+    packing: bool = False,
 ) -> Outputs:
     """Logits, and what else is asked for.
 
@@ -40,6 +43,8 @@ def forward(
         output_spec: What is read beside the logits, which are always there. One that needs another
             implementation of attention switches the model to it, for good.
         subnet: The subnet to run, None for the whole.
+        packing: Whether rows may share a row for this pass, see `raykd.models.packing`; the model
+            is one that can do it. Nothing that belongs to positions is packed.
 
     Raises:
         IndexError: The model has no such layer.
@@ -50,14 +55,17 @@ def forward(
             model.set_attn_implementation(attention)
     family = family_of(model.config)
     kind = _kind(model.config)
-    inputs = _inputs(model.config, kind, batch)
+    packed = None
+    if packing and can_pack(model) and not any(signal.by_position for signal in wanted):
+        packed = pack(batch)
+    inputs = _inputs(model.config, kind, batch, packed)
     if family.takes_token_types(model.config):
         inputs["token_type_ids"] = batch.token_type_ids
     for signal in wanted:
         inputs |= signal.model_inputs
     with (
         ExitStack() as watching,
-        padding_known(batch.is_padded),
+        padding_known(batch.is_padded, packed),
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
@@ -69,7 +77,8 @@ def forward(
         wanted = [signal for signal in wanted if signal.exists(model_output)]
     logits, scores = None, None
     if kind.generates:
-        scores = lazy_logits(model, batch.at_labels(states[-1]))
+        labelled = (packed or batch).at_labels(states[-1])
+        scores = lazy_logits(model, labelled)
     else:
         logits = kind.logits(model_output, batch)
     return Outputs(
@@ -101,9 +110,26 @@ def _kind(config: Any) -> TaskKind:
     return task_kind(name) if name else kind_of_problem(config.problem_type)
 
 
-def _inputs(config: Any, kind: TaskKind, batch: Batch) -> dict[str, Any]:
+def can_pack(model: Any) -> bool:
+    """Whether a model can be told where texts begin: of their positions, and by its masks."""
+    config = model.config
+    told = takes(type(model), "position_ids") and makes_masks(attention_of(config))
+    return told and not family_of(config).takes_token_types(config)
+
+
+def _inputs(
+    config: Any, kind: TaskKind, batch: Batch, packed: Packed | None = None
+) -> dict[str, Any]:
     """What every model of a kind of task is called with."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **SILENT}
+    inputs: dict[str, Any] = dict(SILENT)
+    if packed is None:
+        inputs |= {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    else:
+        inputs |= {
+            "input_ids": packed.input_ids,
+            "attention_mask": torch.ones_like(packed.input_ids),
+            "position_ids": packed.positions,
+        }
     if kind.generates:
         inputs["use_cache"] = False
         if not kind.is_joined:

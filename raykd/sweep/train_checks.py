@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from raykd import registry
 from raykd.errors import SpecError
 from raykd.methods.base import DistillationContext, Method
+from raykd.models.base import ModelDims
+from raykd.models.families.base import family_named
 from raykd.params import Scalar, show
 from raykd.spec.arms import combinations, parameters
 from raykd.spec.schema import SweepSpec
 from raykd.training.model_options import check_recomputing, choose_attention
-from raykd.training.settings import AUTO, check_attention
+from raykd.training.settings import AUTO, FLASH, check_attention, check_optimizer
+
+_PACK_LESS = "packing: auto packs only what can be packed"
 
 
 def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
@@ -29,6 +33,8 @@ def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
         check_attention(value, gpus=gpus)
     key = "teacher.finetune.attention"
     check_attention(spec.teacher.finetune.get("attention"), gpus=gpus, key=key)
+    for value in (*_values(spec, "optimizer"), spec.teacher.finetune.get("optimizer")):
+        check_optimizer(value)
 
 
 def check_models(spec: SweepSpec, teacher: Any, student: Any) -> None:
@@ -61,15 +67,78 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
     Raises:
         SpecError: With the arm.
     """
-    if True not in _values(spec, "gradient_checkpointing"):
-        return
+    if spec.teacher.finetune.get("packing") is True:
+        _check_packed("teacher.finetune.packing is true", "teacher", context, context.teacher)
+    if spec.teacher.finetune.get("compile") is True:
+        _check_blocks("teacher.finetune.compile is true", "teacher", context.teacher)
+    for name, check in _CHECKS.items():
+        if True in _values(spec, name):
+            check(spec, context, f"train.{name} is {_shown(spec, name)}")
+
+
+def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+    """Refuse arms whose blocks cannot be computed again."""
     for name, methods in _methods(spec, context):
         if any(method.subnets() for method in methods):
             raise SpecError(
-                f"train.gradient_checkpointing is {_shown(spec, 'gradient_checkpointing')}, but "
-                f"arm '{name}' runs subnets of the student, whose blocks are not computed again",
+                f"{setting}, but arm '{name}' runs subnets of the student, whose blocks are not "
+                "computed again",
                 hint="leave it out, or the arm; train.micro_batch saves memory, too",
             )
+
+
+def _check_compile(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+    """Refuse students and arms whose blocks cannot be compiled."""
+    _check_blocks(setting, "student", context.student)
+    for name, methods in _methods(spec, context):
+        read = (signal for method in methods for signal in method.student_outputs())
+        what = next((signal.title for signal in read if signal.inside_blocks), "")
+        if any(method.subnets() for method in methods):
+            what = "subnets of the student"
+        if what:
+            raise SpecError(
+                f"{setting}, but arm '{name}' reads {what}, which compiled blocks do not give",
+                hint="set train.compile to auto, or leave the arm out",
+            )
+
+
+def _check_blocks(setting: str, side: str, model: ModelDims) -> None:
+    if model.family and not family_named(model.family).layer_prefix:
+        raise SpecError(
+            f"{setting}, but the blocks of a {side} of the family '{model.family}' are in no one "
+            "list",
+            hint="leave it out",
+        )
+
+
+def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+    """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
+    _check_packed(setting, "student", context, context.student)
+    if FLASH in _values(spec, "attention"):
+        raise SpecError(
+            f"{setting}, but train.attention is {_shown(spec, 'attention')}: {FLASH} has no masks "
+            "that end where a text does",
+            hint=f"set train.attention to auto; {_PACK_LESS}",
+        )
+    for name, methods in _methods(spec, context):
+        read = (signal for method in methods for signal in method.student_outputs())
+        if found := next((signal for signal in read if signal.by_position), None):
+            raise SpecError(
+                f"{setting}, but arm '{name}' reads {found.title} by position", hint=_PACK_LESS
+            )
+
+
+def _check_packed(setting: str, side: str, context: DistillationContext, model: ModelDims) -> None:
+    if reason := context.no_packing(model):
+        raise SpecError(f"{setting}, but the {side} cannot: {reason}", hint=_PACK_LESS)
+
+
+_CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, str], None]] = {
+    "packing": _check_packing,
+    "gradient_checkpointing": _check_checkpointing,
+    "compile": _check_compile,
+}
+"""What is checked of arms where a setting can be true."""
 
 
 def training_notes(spec: SweepSpec, context: DistillationContext) -> tuple[str, ...]:

@@ -48,7 +48,10 @@ def _online(prepared: PreparedTask, model: nn.Module, world: DistributedContext)
     if prepared.teacher_train is not None:
         collate = Collator(prepared.teacher_pad, max_length=prepared.max_length)
         own = TeacherRows(prepared.teacher_train, collate, world.device)
-    return OnlineTeacher(model, own, prepared.context().compared_vocabulary)
+    context = prepared.context()
+    return OnlineTeacher(
+        model, own, context.compared_vocabulary, can_pack=not context.no_packing(context.teacher)
+    )
 
 
 def record_outputs_of_variant(

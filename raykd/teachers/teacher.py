@@ -29,30 +29,32 @@ class Teacher(ABC):
     """Serves the outputs that a method declared, and no others."""
 
     def outputs_fn(
-        self, output_spec: OutputSpec, feature_transforms: tuple[FeatureTransform, ...] = ()
+        self,
+        output_spec: OutputSpec,
+        feature_transforms: tuple[FeatureTransform, ...] = (),
+        *,
+        packing: bool = False,
     ) -> TeacherOutputsFn:
         """The function that the training loop calls for each batch.
 
         Args:
             output_spec: What is read.
             feature_transforms: Transforms that would do in place of the hidden states.
+            packing: Whether short texts share a row where a running teacher reads them.
         """
         if not output_spec:
             return lambda batch: Outputs()
         transformed = tuple(Transformed(of) for of in feature_transforms)
         if transformed and self._has(transformed):
             output_spec = output_spec.without(HiddenState).union(OutputSpec(*transformed))
-        return self._outputs_fn(output_spec)
+        return self._outputs_fn(output_spec, packing)
 
-    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
-        return lambda batch: self._outputs(batch, output_spec)
+    @abstractmethod
+    def _outputs_fn(self, output_spec: OutputSpec, packing: bool) -> TeacherOutputsFn: ...
 
     def _has(self, signals: tuple[Signal, ...]) -> bool:
         """Whether all of them are there without being computed."""
         return False
-
-    @abstractmethod
-    def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs: ...
 
 
 class OfflineTeacher(Teacher):
@@ -91,10 +93,10 @@ class OfflineTeacher(Teacher):
     def _has(self, signals: tuple[Signal, ...]) -> bool:
         return all(signal in self._cached.signals for signal in signals)
 
-    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
+    def _outputs_fn(self, output_spec: OutputSpec, packing: bool) -> TeacherOutputsFn:
         if needs_running_model(output_spec):
             raise LookupError("what the teacher says of text that is not recorded was asked for")
-        return super()._outputs_fn(output_spec)
+        return lambda batch: self._outputs(batch, output_spec)
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
         rows, length = batch.index.numpy(), batch.input_ids.shape[1]
@@ -144,22 +146,34 @@ class OnlineTeacher(Teacher):
         own: The rows as it reads them, where students read them in another way. Text that is no
             row of the task (`needs_running_model`) is read as it is.
         vocabulary: Token ids whose scores students compare, where scores are those of tokens.
+        can_pack: Whether texts that it reads can share a row.
     """
 
     def __init__(
-        self, model: nn.Module, own: TeacherRows | None = None, vocabulary: int | None = None
+        self,
+        model: nn.Module,
+        own: TeacherRows | None = None,
+        vocabulary: int | None = None,
+        *,
+        can_pack: bool = False,
     ) -> None:
         self._model = model.eval().requires_grad_(False)
         self._own = own
         self._vocabulary = vocabulary
+        self._can_pack = can_pack
 
-    def _outputs_fn(self, output_spec: OutputSpec) -> TeacherOutputsFn:
-        own = self._own
-        if own is None or needs_running_model(output_spec):
-            return OnlineTeacherFn(self._model, lambda batch: self._outputs(batch, output_spec))
-        return OnlineTeacherFn(self._model, lambda batch: self._outputs(own.of(batch), output_spec))
+    def _outputs_fn(self, output_spec: OutputSpec, packing: bool) -> TeacherOutputsFn:
+        own = None if needs_running_model(output_spec) else self._own
 
-    def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:
+        def read(batch: Batch) -> Outputs:
+            return self._outputs(batch if own is None else own.of(batch), output_spec, packing)
+
+        return OnlineTeacherFn(self._model, read)
+
+    def _outputs(self, batch: Batch, output_spec: OutputSpec, packing: bool) -> Outputs:
+        packing = packing and self._can_pack
         with torch.no_grad():
-            outputs = forward(self._model, batch, output_spec=output_spec.cacheable)
+            outputs = forward(
+                self._model, batch, output_spec=output_spec.cacheable, packing=packing
+            )
         return outputs if self._vocabulary is None else outputs.within(self._vocabulary)

@@ -145,6 +145,7 @@ class _Training:
                 precision=precision,
                 world=job.world,
                 text_ends=TextEnds(end=job.end_id, pad=job.collator.pad_id),
+                packing=settings.packs,
             )
             .to(self.world.device)
             .train()

@@ -1,4 +1,4 @@
-"""Settings of training that change how a model computes, and not what: attention, checkpointing."""
+"""Settings of training that change how a model computes, and not what: attention, code, memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from raykd.errors import Problem, SpecError
+from raykd.models.compiled import compile_blocks
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.forward import switch_attention
 from raykd.training.settings import AUTO, TrainSettings, check_attention
@@ -17,7 +18,7 @@ def prepare_model(model: Any, settings: TrainSettings, device: torch.device) -> 
 
     Args:
         model: A ``PreTrainedModel``, on the device.
-        settings: Dropout, attention, checkpointing.
+        settings: Dropout, attention, checkpointing, compilation.
         device: Where it is trained.
 
     Raises:
@@ -34,6 +35,8 @@ def prepare_model(model: Any, settings: TrainSettings, device: torch.device) -> 
     if settings.gradient_checkpointing:
         check_recomputing(model)
         model.activation_checkpointing_enable({"use_reentrant": False})
+    if settings.compile is True:
+        compile_blocks(model)
 
 
 def choose_attention(model: Any, name: str, key: str = "train.attention") -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import ADAMW_8BIT, TrainSettings, check_optimizer
 
 MOMENTUM = 0.9
 """Of ``sgd``."""
 ELEMENTWISE = ("adamw", "sgd", "muon")
-"""Optimizers that move a row of an embedding independently of its other rows."""
+"""Optimizers that move a row of an embedding independently of its other rows; blocks of 8 bit
+numbers share a scale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +124,7 @@ class Optimizer:
         begin = 0
         for part in self.parts:
             state = part.state_dict()["state"]
-            states |= {begin + number: dict(own) for number, own in state.items()}
+            states |= {begin + number: _tensors(own) for number, own in state.items()}
             begin += _size(part)
         return states
 
@@ -132,10 +133,26 @@ class Optimizer:
         begin = 0
         for part in self.parts:
             end = begin + _size(part)
-            own = {n - begin: dict(m) for n, m in moments.items() if begin <= n < end}
+            own = {n - begin: _counted(m) for n, m in moments.items() if begin <= n < end}
             groups = part.state_dict()["param_groups"]
             part.load_state_dict({"state": own, "param_groups": groups})
             begin = end
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What is remembered of a parameter as tensors only: bitsandbytes nests it, and counts."""
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        found |= _tensors(value) if isinstance(value, Mapping) else {name: torch.as_tensor(value)}
+    return found
+
+
+def _counted(moments: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The same as an optimizer keeps it: what was a whole number is one again."""
+    return {
+        name: value if value.dim() or value.is_floating_point() else int(value)
+        for name, value in moments.items()
+    }
 
 
 def _size(part: torch.optim.Optimizer) -> int:
@@ -171,6 +188,15 @@ def _adamw(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optim
 def _adamw_of(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.AdamW:
     groups = decay_groups(parameters, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.lr, eps=settings.adam_epsilon, fused=True)
+
+
+def _adamw_8bit(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """Dettmers et al., 2021, https://arxiv.org/abs/2110.02861; tensors below 4,096 in float32."""
+    check_optimizer(settings.optimizer)
+    from bitsandbytes.optim import AdamW8bit
+
+    groups = decay_groups(module.parameters(), settings.weight_decay)
+    return [AdamW8bit(groups, lr=settings.lr, eps=settings.adam_epsilon)]
 
 
 def _adafactor(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
@@ -212,5 +238,5 @@ def _inner_matrices(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 _OPTIMIZERS: Mapping[str, Callable[[nn.Module, TrainSettings], list[torch.optim.Optimizer]]] = {
-    "adamw": _adamw, "adafactor": _adafactor, "sgd": _sgd, "muon": _muon,
+    "adamw": _adamw, ADAMW_8BIT: _adamw_8bit, "adafactor": _adafactor, "sgd": _sgd, "muon": _muon,
 }  # fmt: skip

@@ -15,6 +15,8 @@ AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
 FLASH = "flash_attention_2"
 """An attention that needs a package and a GPU."""
+ADAMW_8BIT = "adamw_8bit"
+"""An optimizer that needs a package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +45,18 @@ class TrainSettings:
         help="Implementation of attention; auto = the fastest that the device has of sdpa and one "
         "with cheaper dropout on a CPU. Methods that read attention maps always use eager.",
     )
+    compile: bool | str = param(
+        AUTO,
+        choices=(AUTO,),
+        help="Compile the student's blocks (torch.compile), once for all trials of a slot. auto = "
+        "not compiled: on a CPU it does not pay, on a GPU that was not measured yet.",
+    )
     optimizer: str = param(
         "adamw",
-        choices=("adamw", "adafactor", "sgd", "muon"),
-        help="sgd has a momentum of 0.9; muon moves the matrices of the blocks, adamw the rest. "
-        "The same lr means something else for each.",
+        choices=("adamw", ADAMW_8BIT, "adafactor", "sgd", "muon"),
+        help="adamw_8bit keeps what it remembers of large matrices in 8 bits (extra "
+        "raykd[bitsandbytes]); sgd has a momentum of 0.9; muon moves the matrices of the blocks, "
+        "adamw the rest. The same lr means something else for each, but for the two adamw.",
     )
     lr: float = param(5e-5, low=0.0, open=True, help="Peak learning rate.")
     warmup_ratio: float = param(
@@ -76,10 +85,22 @@ class TrainSettings:
     length_grouping: bool = param(
         True, help="Batch rows of similar length (order of batches is shuffled), to pad less."
     )
+    packing: bool | str = param(
+        AUTO,
+        choices=(AUTO,),
+        help="Let short texts share a row in the forward passes of decoders that write text, as "
+        "wide as the longest row; losses and gradients are the same. auto = where length_grouping "
+        "is false and the model can; grouped rows leave little padding.",
+    )
     evals_per_epoch: int = param(
         1, low=1, help="Evaluations on the validation split in each epoch."
     )
     eval_batch_size: int = param(128, low=1, help="Rows per evaluation batch.")
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts share rows, where the model can."""
+        return self.packing is True or (self.packing == AUTO and not self.length_grouping)
 
 
 def check_attention(name: object, *, gpus: bool = True, key: str = "train.attention") -> None:
@@ -104,6 +125,22 @@ def check_attention(name: object, *, gpus: bool = True, key: str = "train.attent
     if message:
         problem = Problem(path=key, message=message, hint=hint)
         raise SetupError(message, hint=hint, problems=[problem])
+
+
+def check_optimizer(name: object) -> None:
+    """Refuse an optimizer whose package is not installed.
+
+    Args:
+        name: Of the optimizer.
+
+    Raises:
+        SetupError: With the reason.
+    """
+    if name == ADAMW_8BIT and importlib.util.find_spec("bitsandbytes") is None:
+        raise SetupError(
+            f"train.optimizer is {ADAMW_8BIT}, and package bitsandbytes is not installed",
+            hint="pip install 'raykd[bitsandbytes]', or set train.optimizer to adamw",
+        )
 
 
 LORA = "lora_"

@@ -49,6 +49,7 @@ class Step(nn.Module):
         precision: Of matrix products.
         world: The ranks.
         text_ends: What ends the texts that the student writes, and pads them.
+        packing: Whether short texts share a row, where the student can.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Step(nn.Module):
         precision: Precision,
         world: DistributedContext,
         text_ends: TextEnds = NO_TEXT,
+        packing: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -78,6 +80,7 @@ class Step(nn.Module):
             context=method.context,
             output_spec=method.student_outputs().resolved(method.context.student),
             text_ends=text_ends,
+            packing=packing,
         )
 
     def run(self, parts: Sequence[MicroBatch], rows: Array) -> StepResult:

@@ -34,6 +34,7 @@ class StudentRunner:
         context: Which tokens are compared and generated.
         output_spec: What is read of it; those that stand for several, resolved.
         text_ends: What ends the texts that it writes, and pads them.
+        packing: Whether short texts share a row, where the student can.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class StudentRunner:
         context: DistillationContext,
         output_spec: OutputSpec,
         text_ends: TextEnds = NO_TEXT,
+        packing: bool = False,
     ) -> None:
         self._model = model
         self._task = task
@@ -52,6 +54,7 @@ class StudentRunner:
         self._context = context
         self._signals = output_spec
         self._text_ends = text_ends
+        self._packing = packing and not context.no_packing(context.student)
 
     def __call__(
         self, batch: Batch, subnet: Subnet | None = None, *, dropout: bool = True
@@ -59,7 +62,10 @@ class StudentRunner:
         """Outputs with the task's loss, which is formed when it is read; see `StudentFn`."""
         mode = nullcontext() if dropout else evaluation_mode(self._model)
         with mode, self._precision.autocast():
-            outputs = forward(self._model, batch, output_spec=self._signals, subnet=subnet)
+            outputs = forward(
+                self._model, batch,
+                output_spec=self._signals, subnet=subnet, packing=self._packing,
+            )  # fmt: skip
         if outputs.has_lazy_logits:
             labels = batch.label_ids
             return outputs.scored(lambda: cross_entropy(outputs.lazy_logits, labels))

@@ -12,7 +12,7 @@ from torch import nn
 from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
 from raykd.data.collate import Collator
-from raykd.methods.base import Method, OutputSpec, TeacherVariant
+from raykd.methods.base import Method, OutputSpec, TeacherOutputsFn, TeacherVariant
 from raykd.models import lora, weights
 from raykd.models.base import Subnet
 from raykd.models.lora import LoraPlan
@@ -149,6 +149,14 @@ def _teacher(
     return open_variant(prepared, variant, method.teacher_outputs(), world)
 
 
+def _read_from(
+    teacher: Teacher, method: Method[object], settings: TrainSettings
+) -> TeacherOutputsFn:
+    """What a method reads of the teacher, batch by batch."""
+    transforms = method.feature_transforms()
+    return teacher.outputs_fn(method.teacher_outputs(), transforms, packing=settings.packs)
+
+
 def _settings(config: TrialConfig) -> TrainSettings:
     given = {name: value for name, value in config.train.items() if not name.startswith(LORA)}
     settings = params.build(TrainSettings, given)
@@ -240,7 +248,7 @@ def run_trial(
             task=task,
             train=splits["train"],
             validation=splits["validation"],
-            teacher=teacher.outputs_fn(method.teacher_outputs(), method.feature_transforms()),
+            teacher=_read_from(teacher, method, settings),
             settings=settings,
             collator=collator,
             seed=config.seed,

@@ -19,6 +19,7 @@ from raykd.models.architectures import checks
 from raykd.models.architectures.small_copy import small_config
 from raykd.models.families.base import family_of
 from raykd.models.layer_selection import LAYERS
+from raykd.models.packing import PACKING
 from raykd.models.signals.base import CONTEXT
 from raykd.models.task_head import kind_of
 from raykd.models.weight_init import seeded_rng
@@ -30,7 +31,8 @@ class Capabilities:
 
     Attributes:
         refused: Why it cannot be used at all, or empty.
-        lacks: What it lacks, each with the reason: kinds of signal, `LAYERS`, and `CONTEXT`.
+        lacks: What it lacks, each with the reason: kinds of signal, `LAYERS`, `CONTEXT`, and
+            `PACKING`.
     """
 
     refused: str = ""
@@ -105,5 +107,7 @@ def _examine(model: Any) -> Capabilities:
         "hidden_states": checks.states, "attentions": checks.maps, LAYERS: checks.layers,
         CONTEXT: checks.context,
     }  # fmt: skip
+    if kind.is_joined:
+        wanted[PACKING] = checks.packing
     lacks = ((name, check(model)) for name, check in wanted.items())
     return Capabilities(lacks=tuple((name, reason) for name, reason in lacks if reason))

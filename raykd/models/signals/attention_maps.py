@@ -35,6 +35,7 @@ class AttentionMap(Signal):
     is_rounded = True
     model_inputs = MappingProxyType({"output_attentions": True})
     attention = "eager"
+    inside_blocks = True
 
     @property
     def name(self) -> str:

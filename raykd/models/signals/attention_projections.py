@@ -47,6 +47,8 @@ class AttentionProjection(Signal):
     by_position = True
     is_rounded = True
 
+    inside_blocks = True
+
     @property
     def name(self) -> str:
         """``attention_projections/<which>/<block>``."""

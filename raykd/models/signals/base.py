@@ -111,6 +111,7 @@ class Signal(ABC):
         uses_context_padding: Whether padding positions after the last token are kept, too.
         model_inputs: Arguments that make the model's forward pass give it.
         attention: Implementation of attention that it needs, empty for any.
+        inside_blocks: Whether it is something that a block computes and does not give.
     """
 
     title: ClassVar[str]
@@ -120,6 +121,7 @@ class Signal(ABC):
     uses_context_padding: ClassVar[bool] = False
     model_inputs: ClassVar[Mapping[str, bool]] = {}
     attention: ClassVar[str] = ""
+    inside_blocks: ClassVar[bool] = False
 
     @property
     @abstractmethod

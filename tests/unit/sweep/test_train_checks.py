@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
+
 import pytest
 import torch
 
+from raykd import registry
 from raykd.errors import SetupError, SpecError
+from raykd.methods.base import OutputSpec
 from raykd.models.architectures import tried
 from raykd.models.families.base import family_named
+from raykd.models.packing import PACKING
+from raykd.models.signals.hidden_states import hidden_states
+from raykd.models.signals.logits import Logits
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from tests.unit.methods.setups import context
 from tests.unit.sweep.specs import spec
@@ -68,6 +76,24 @@ def test_flash_attention_is_refused_before_the_first_trial(changes, key, gpus, m
     check_training(spec(), gpus=gpus)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": {"fixed": {"optimizer": "adamw_8bit"}}},
+        {"train": {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw_8bit"]}}}},
+        {"teacher__finetune": {"optimizer": "adamw_8bit"}},
+    ],
+)
+def test_an_optimizer_whose_package_is_missing_is_refused_before_the_first_trial(
+    changes, monkeypatch
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SetupError, match="package bitsandbytes is not installed") as caught:
+        check_training(spec(**changes))
+    assert "raykd[bitsandbytes]" in caught.value.hint
+    check_training(spec())
+
+
 def test_subnets_are_refused_where_blocks_are_computed_again():
     arms = {n: {"name": n, "method": n} for n in ("ckd", "ckd_adaptive")}
     train = {"domains": {"gradient_checkpointing": {"kind": "choice", "choices": [False, True]}}}
@@ -98,3 +124,82 @@ def test_what_a_model_cannot_do_is_refused_before_the_first_trial():
     assert caught.value.problems()[0].path == "teacher.finetune.attention"
     check_models(spec(teacher__finetune=again, train={"fixed": sdpa | again}), bert, bert)
     check_models(spec(), deberta, mpnet)
+
+
+def lacking(reason):
+    of = context("causal_lm")
+    return replace(of, student=replace(of.student, lacks=((PACKING, reason),)))
+
+
+PACKED = {"fixed": {"packing": True}}
+TEXT = {name: {"name": name, "method": name} for name in ("sft", "kd", "gkd")}
+
+
+@pytest.mark.parametrize(
+    ("train", "of", "message"),
+    [
+        (PACKED, CONTEXT, "the student cannot: it reads rows of a classification task"),
+        (PACKED, context("seq2seq"), "the student cannot: it reads rows of a seq2seq task"),
+        (PACKED, lacking("texts see each other"), "the student cannot: texts see each other"),
+        ({"fixed": {"packing": True, "attention": FLASH}}, context("causal_lm"),
+         "train.attention is flash_attention_2: flash_attention_2 has no masks"),
+        ({"domains": {"packing": {"kind": "choice", "choices": [False, True]}}}, CONTEXT,
+         r"train.packing is choice \[false, true\], but the student cannot"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_packed_are_refused_where_the_file_insists(train, of, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        check_arms(spec(train=train, methods=TEXT), of)
+    assert "packing: auto packs only" in caught.value.hint
+
+
+def test_rows_are_packed_where_they_can_be():
+    check_arms(spec(train=PACKED, methods=TEXT), context("causal_lm"))
+    for packing in ("auto", False):
+        check_arms(spec(train={"fixed": {"packing": packing}}, methods=TEXT), CONTEXT)
+
+
+def test_a_teacher_that_cannot_pack_is_refused_where_its_fine_tuning_insists():
+    with pytest.raises(
+        SpecError, match=r"teacher\.finetune\.packing is true, but the teacher cannot"
+    ):
+        check_arms(spec(teacher__finetune={"packing": True}), CONTEXT)
+    check_arms(spec(teacher__finetune={"packing": True}), context("causal_lm"))
+
+
+def test_arms_that_read_positions_are_not_packed(monkeypatch):
+    kd = registry.load("methods", "kd")
+    reads = OutputSpec(Logits(), *hidden_states((1,)))
+    monkeypatch.setattr(kd, "student_outputs", lambda self: reads)
+    with pytest.raises(SpecError, match="arm 'kd' reads hidden states by position"):
+        check_arms(spec(train=PACKED, methods=TEXT), context("causal_lm"))
+
+
+COMPILED = {"fixed": {"compile": True}}
+
+
+@pytest.mark.parametrize(
+    ("arm", "what"),
+    [
+        ("tinybert", "attention maps"),
+        ("minilmv2", "attention projections"),
+        ("ckd_adaptive", "subnets"),
+    ],
+)
+def test_arms_that_look_into_blocks_are_refused_where_they_are_compiled(arm, what):
+    arms = {name: {"name": name, "method": name} for name in ("kd", "pkd", arm)}
+    with pytest.raises(SpecError, match=f"arm '{arm}' reads .*{what}") as caught:
+        check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
+    assert "train.compile to auto" in caught.value.hint
+    check_arms(spec(train={"fixed": {"compile": "auto"}}, methods=arms), CONTEXT)
+    del arms[arm]
+    check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
+
+
+def test_blocks_that_are_in_no_list_are_not_compiled():
+    albert = replace(CONTEXT, student=replace(CONTEXT.student, family="albert"))
+    with pytest.raises(SpecError, match="blocks of a student of the family 'albert'"):
+        check_arms(spec(train=COMPILED, methods=ARMS), albert)
+    teacher = replace(CONTEXT, teacher=replace(CONTEXT.teacher, family="albert"))
+    with pytest.raises(SpecError, match="blocks of a teacher of the family 'albert'"):
+        check_arms(spec(teacher__finetune={"compile": True}, methods=ARMS), teacher)

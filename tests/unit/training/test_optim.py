@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -66,3 +68,37 @@ def test_gradients_are_clipped_by_their_common_norm(max_norm, expected):
     seen = [optimizer.parts[0].state[p]["exp_avg"].item() / 0.1 for p in module]
     assert seen == pytest.approx(expected, rel=1e-4)
     assert all(p.grad is None for p in module)
+
+
+@pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
+def test_moments_of_large_matrices_take_a_byte_each_and_move_them_alike():
+    """Held against AdamW; what is small is kept in float32 and is the same."""
+    models = [nn.Linear(128, 64), nn.Linear(128, 64)]
+    models[1].load_state_dict(models[0].state_dict())
+    before = models[0].weight.detach().clone()
+    optimizers = [
+        Optimizer(model, TrainSettings(optimizer=name, lr=1e-2, weight_decay=0.1), 40)
+        for name, model in zip(("adamw_8bit", "adamw"), models, strict=True)
+    ]
+    for step in range(20):
+        rows = torch.randn(8, 128, generator=torch.Generator().manual_seed(step))
+        for model, optimizer in zip(models, optimizers, strict=True):
+            model(rows).square().mean().backward()
+            optimizer.step(step)
+    ours, theirs = (model.weight - before for model in models)
+    assert (ours - theirs).norm() < 0.05 * theirs.norm()
+    assert torch.allclose(models[0].bias, models[1].bias, atol=1e-2)
+    matrix, bias = optimizers[0].moments().values()
+    assert matrix["state1"].dtype == matrix["state2"].dtype == torch.uint8
+    assert bias["state1"].dtype == torch.float32
+    # A training that goes on from them is the same to the bit.
+    again = nn.Linear(128, 64)
+    again.load_state_dict(models[0].state_dict())
+    gone_on = Optimizer(again, TrainSettings(optimizer="adamw_8bit", lr=1e-2, weight_decay=0.1), 40)
+    gone_on.restore({n: {k: v.clone() for k, v in m.items()}
+                     for n, m in optimizers[0].moments().items()})  # fmt: skip
+    rows = torch.randn(8, 128, generator=torch.Generator().manual_seed(99))
+    for model, optimizer in ((models[0], optimizers[0]), (again, gone_on)):
+        model(rows).square().mean().backward()
+        optimizer.step(20)
+    assert torch.equal(again.weight, models[0].weight)

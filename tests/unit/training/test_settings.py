@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -24,9 +25,9 @@ from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
 ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
-    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "optimizer", "lr",
-    "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm", "precision",
-    "dropout", "length_grouping", "evals_per_epoch", "eval_batch_size",
+    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "compile",
+    "optimizer", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm",
+    "precision", "dropout", "length_grouping", "packing", "evals_per_epoch", "eval_batch_size",
 }  # fmt: skip
 
 
@@ -184,7 +185,13 @@ def test_the_optimizer_is_what_moves_the_weights(name):
     assert torch.allclose(moved[matrix], plain.detach() - before[matrix], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adafactor", "sgd", "muon"])
+EIGHT_BITS = pytest.param(
+    "adamw_8bit",
+    marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed"),
+)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "sgd", "muon", EIGHT_BITS])
 def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
     settings = {"optimizer": name, "epochs": 3, "weight_decay": 0.5, "lr": 1e-2}
 
@@ -346,3 +353,14 @@ def test_an_evaluation_takes_so_many_rows_at_once(monkeypatch, size):
     of_evaluation = seen.read[len(of_training) :]
     assert sum(of_evaluation) == VALIDATION_ROWS
     assert len(of_evaluation) == math.ceil(VALIDATION_ROWS / size)
+
+
+def test_auto_packs_where_rows_are_not_grouped_by_length():
+    """What packing changes is in tests/contracts/test_packing.py."""
+    packs = {
+        (packing, grouped): TrainSettings(packing=packing, length_grouping=grouped).packs
+        for packing in ("auto", True, False) for grouped in (True, False)
+    }  # fmt: skip
+    assert {of for of, does in packs.items() if does} == {
+        ("auto", False), (True, False), (True, True),
+    }  # fmt: skip
