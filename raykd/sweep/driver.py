@@ -25,7 +25,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
-from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.search import idle_slots, make_arm, open_storage, search
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
@@ -53,7 +53,7 @@ class _TaskWork:
     Attributes:
         name: Its name.
         arm_studies: Its arms.
-        arms: Studies and schedulers by arm.
+        arms: Studies by arm.
         key: Fingerprint under which workers find the teacher.
     """
 
@@ -180,7 +180,12 @@ class Driver:
             if handle is None:
                 return
             of_task = [c for c in arm_studies(self._spec) if c.task == task]
-            arms = {c.arm.name: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
+            arms = {
+                c.arm.name: make_arm(
+                    self._spec, c, self._storage, self._run, slots=autoscaler.wanted
+                )
+                for c in of_task
+            }
             work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
             if self._resumed:
                 settle(self._run, of_task, arms)
@@ -197,6 +202,8 @@ class Driver:
             return search_trial(self._spec, self._run, arm_study, number, chosen)
 
         by_arm = {c.arm.name: c for c in work.arm_studies}
+        if message := idle_slots(work.arms, autoscaler.wanted):
+            self._log.emit("note", message=message)
         search(
             work.arms,
             SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),

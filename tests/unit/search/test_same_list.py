@@ -1,0 +1,180 @@
+"""The same seed gives the same list of trials: on any number of slots, whichever trial ends first,
+and whenever a driver dies."""
+
+from __future__ import annotations
+
+import math
+import random
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+
+from raykd import params, registry
+from raykd.results.records import Status
+from raykd.search.arms import Arm
+from raykd.search.lag import lag_for, reads_results
+from raykd.search.sampler_state import SamplerState
+from raykd.search.study import StudySearch, StudySpace, reopen
+from raykd.spec.domains import Domain
+from tests.simulated_search import METRIC, Training, search
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+DOMAINS = {
+    "lr": Domain(kind="loguniform", low=1e-5, high=1e-2),
+    "angles": Domain(kind="choice", choices=(True, False)),
+    "weight": Domain(kind="uniform", low=0.0, high=1.0, when={"angles": True}),
+    "layers": Domain(kind="int", low=1, high=6),
+}
+ARMS = {"none": 1.0, "kd": 1.2, "ckd": 3.0}
+"""Arms and the seconds of their epochs."""
+EPOCHS = 4
+TRIALS = 20
+ASHA = ("asha", {"grace_period": 1, "reduction_factor": 2})
+ALGORITHMS = tuple(n for n in registry.names("algorithms"))
+
+
+def train(of_ends: int):
+    """Trainings whose scores are a matter of the trial, and whose lengths of `of_ends`, too."""
+
+    def trained(arm: str, number: int, chosen: Mapping[str, object]) -> Training:
+        noise = random.Random(f"{arm} {number}").gauss(0, 0.01)
+        end = 0.9 - 0.1 * (math.log10(float(chosen["lr"])) + 3) ** 2 - 0.02 * chosen["layers"]
+        end += 0.1 * float(chosen.get("weight", 0.3)) + noise
+        length = random.Random(f"{of_ends} {arm} {number}").lognormvariate(0, 0.7)
+        scores = [end * (0.5 + 0.5 * epoch / EPOCHS) for epoch in range(1, EPOCHS + 1)]
+        return Training(scores=scores, epoch_s=ARMS[arm] * length)
+
+    return trained
+
+
+def arms(
+    storage: optuna.storages.BaseStorage,
+    names=tuple(ARMS),
+    *,
+    algorithm="tpe",
+    scheduler=ASHA,
+    lag=2,
+    folder: Path | None = None,
+) -> dict[str, Arm]:
+    """Arms as the driver makes them."""
+    settings = params.build(registry.params_of("algorithms", algorithm), {})
+    stop = params.build(registry.params_of("schedulers", scheduler[0]), scheduler[1])
+    modules = registry.module("algorithms", algorithm), registry.module("schedulers", scheduler[0])
+    found = {}
+    for name in names:
+        space = StudySpace(
+            study_name=name, domains=DOMAINS, fixed={}, directions=("maximize",),
+            start=({"lr": 1e-3},), budget=TRIALS,
+        )  # fmt: skip
+        seed = zlib.crc32(name.encode())
+        study = StudySearch(
+            space,
+            storage,
+            lambda n, seed=seed: registry.load("algorithms", algorithm)(
+                settings, DOMAINS, seed + n
+            ),
+            None if folder is None else SamplerState(folder / f"{name}.json"),
+            lag=lag if any(map(reads_results, modules)) else None,
+            pruner=registry.load("schedulers", scheduler[0])(stop, max_epochs=EPOCHS),
+        )
+        found[name] = Arm(study=study, metrics=(METRIC,))
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_slots_and_the_order_of_ends_change_nothing(algorithm):
+    lists = [
+        search(arms(InMemoryStorage(), algorithm=algorithm), train(order), slots).trials
+        for slots, order in ((1, 0), (2, 1), (4, 2), (5, 3))
+    ]
+    assert len(lists[0]) == TRIALS * len(ARMS)
+    statuses = {trial.status for trial in lists[0].values()}
+    assert statuses == {Status.COMPLETED, Status.PRUNED}
+    assert all(found == lists[0] for found in lists[1:])
+
+
+def test_tpe_leaves_the_list_of_random_search():
+    """Without it, equal lists would be no news."""
+    lists = [
+        search(arms(InMemoryStorage(), algorithm=name), train(0), 2).trials
+        for name in ("tpe", "random")
+    ]
+    assert lists[0] != lists[1]
+
+
+def test_no_slot_waits_for_long_with_the_lag_that_is_chosen_for_it():
+    def at_work(slots: int, lag: int | None) -> float:
+        made = arms(InMemoryStorage(), scheduler=("none", {}), lag=lag)
+        return search(made, train(0), slots).at_work
+
+    for slots in (2, 4, 8):
+        assert at_work(slots, lag_for(slots, len(ARMS))) > 0.9 * at_work(slots, TRIALS)
+
+
+def test_a_lag_of_nothing_is_one_trial_after_the_other():
+    made = arms(InMemoryStorage(), ("kd",), lag=0)
+    assert search(made, train(0), 4).at_work == pytest.approx(0.25)
+
+
+class Died(BaseException):
+    """A driver was killed."""
+
+
+class Mortal(InMemoryStorage):
+    """A storage whose driver dies right before it writes for the n-th time."""
+
+    left = 10**9
+
+    def _write(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Died
+
+    def create_new_trial(self, *args, **kwargs):
+        self._write()
+        return super().create_new_trial(*args, **kwargs)
+
+    def set_trial_param(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_param(*args, **kwargs)
+
+    def set_trial_state_values(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_state_values(*args, **kwargs)
+
+    def set_trial_intermediate_value(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_intermediate_value(*args, **kwargs)
+
+    def set_trial_system_attr(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_system_attr(*args, **kwargs)
+
+
+def searched(folder: Path, deaths: list[int], slots: int) -> tuple[list[tuple], int]:
+    """A search by drivers that die after so many writes each, and how often it wrote."""
+    storage = Mortal()
+    for writes in (*deaths, Mortal.left):
+        storage.left = writes
+        try:
+            made = arms(storage, ("kd",), folder=folder)
+            reopen(made["kd"].study.study, {})
+            search(made, train(writes), slots)
+        except Died:
+            continue
+    trials = made["kd"].study.study.get_trials()
+    return [(t.number, t.params, t.state, t.value) for t in trials], Mortal.left - storage.left
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_search_whose_driver_dies_has_the_list_of_one_whose_driver_lives(tmp_path, slots):
+    wanted, writes = searched(tmp_path / "whole", [], slots)
+    assert len(wanted) == TRIALS
+    for first in range(5 + slots, writes, writes // 12):
+        found, _ = searched(tmp_path / str(first), [first, 23], slots)
+        assert found == wanted, f"died after {first} writes"
