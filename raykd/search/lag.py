@@ -104,20 +104,19 @@ class LaggedSampler(optuna.samplers.BaseSampler):
         return self._view[1]
 
 
-LEAST_LAG = 2
-"""Of ``auto``: machines of a few slots search the same list."""
-
+SAME_UP_TO = 4
+"""Slots up to which ``auto`` is one and the same lag, so that small machines search one list."""
 
 OPEN_PER_SLOT = 1.5
 """Trials that may be open for each slot: some of them wait for a long one of their arm."""
 
 
 def lag_for(slots: int, arms: int) -> int:
-    """The least lag with which the open trials of all arms keep so many slots at work.
+    """The lag with which the open trials of all arms keep so many slots at work.
 
     One trial more than there are slots is queued, so that no slot waits for a suggestion.
     """
-    return max(LEAST_LAG, math.ceil(OPEN_PER_SLOT * (slots + 1) / arms) - 1)
+    return math.ceil(OPEN_PER_SLOT * (max(slots, SAME_UP_TO) + 1) / arms) - 1
 
 
 def reads_results(module: object) -> bool:

@@ -37,8 +37,8 @@ class RungPruner(optuna.pruners.BasePruner):
             study: The trials that it is compared with.
             trial: With its evaluations so far.
         """
-        step = trial.last_step
-        rung = max((r for r in self._rungs if step is not None and r <= step), default=None)
+        step = max(trial.intermediate_values, default=0)
+        rung = max((r for r in self._rungs if r <= step), default=None)
         if rung is None or _first(trial, rung) != step:
             return False
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]

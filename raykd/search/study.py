@@ -20,8 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from raykd.params import Scalar
 from raykd.search.lag import LaggedSampler, known_trials
 from raykd.search.optuna_private import OPTUNA, PARTS, put_back
-from raykd.search.sampler_state import SamplerState
 from raykd.search.rungs import STEPS
+from raykd.search.sampler_state import SamplerState
 from raykd.search.space import redraw, suggest
 from raykd.search.study_view import StudyView
 from raykd.spec.domains import Domain
@@ -105,6 +105,8 @@ class StudySearch:
             elif kept < self._drawn:
                 self._cut_short = drawn[-1]
         self._sampler = made
+        if not drawn:
+            self._save_sampler()
         self.study = optuna.create_study(
             storage=storage,
             sampler=made if self.lag is None else LaggedSampler(made, self.lag),

@@ -71,9 +71,7 @@ def make_arm(
         return made
 
     build_pruner = registry.load("schedulers", spec.search.scheduler.name)
-    pruner = build_pruner(
-        _params("schedulers", spec.search.scheduler), max_epochs=max_epochs(spec)
-    )
+    pruner = build_pruner(_params("schedulers", spec.search.scheduler), max_epochs=max_epochs(spec))
     sampler_state = None
     if run is not None:
         name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"

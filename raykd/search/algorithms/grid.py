@@ -41,7 +41,7 @@ class _Grid(optuna.samplers.BaseSampler):
         self._combinations = list(itertools.product(*(grid[name] for name in self._names)))
         # The order of the combinations must not change when a search is resumed with another
         # seed: combinations that were tried are known by their place in it.
-        np.random.RandomState(0).shuffle(self._combinations)  # type: ignore[arg-type]
+        np.random.RandomState(0).shuffle(self._combinations)
         self._open = optuna.samplers.RandomSampler(seed=seed)
 
     def infer_relative_search_space(

@@ -37,9 +37,19 @@ def space(
     )  # fmt: skip
 
 
-def study(folder: Path, **changes: object) -> StudySearch:
+def study(
+    folder: Path,
+    *,
+    lag: int | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+    **changes: object,
+) -> StudySearch:
     return StudySearch(
-        space(**changes), storage(folder), lambda existing: optuna.samplers.RandomSampler(existing)
+        space(**changes),
+        storage(folder),
+        lambda existing: optuna.samplers.RandomSampler(existing),
+        lag=lag,
+        pruner=pruner,
     )
 
 
