@@ -272,6 +272,8 @@ class SweepResult:
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.
         seed_plans: Where seeds were added by a plan, the plan of each task.
+        lags: Of each task that was searched, how many of the trials before it a trial did without
+            the results of; None where it knew what had ended, or where nothing reads results.
     """
 
     name: str
@@ -293,6 +295,7 @@ class SweepResult:
     worked: float = 0.0
     row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
+    lags: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:

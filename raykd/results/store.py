@@ -82,6 +82,7 @@ def load_results(run: str | Path) -> SweepResult:
         worked=replay.worked,
         row_outcomes=read_row_outcomes(folder, trials),
         seed_plans=replay.seed_plans,
+        lags=replay.lags,
     )
 
 

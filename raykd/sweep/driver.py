@@ -196,7 +196,8 @@ class Driver:
             teachers.release(task)
 
     def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, recorder: TrialRecorder) -> None:
-        self._log.emit("stage", stage="search", task=work.name)
+        lag = next(iter(work.arms.values())).study.lag
+        self._log.emit("stage", stage="search", task=work.name, lag=lag)
 
         def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
             return search_trial(self._spec, self._run, arm_study, number, chosen)

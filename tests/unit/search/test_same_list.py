@@ -3,7 +3,6 @@ and whenever a driver dies."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import zlib
@@ -13,7 +12,6 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage, JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 
 from raykd import params, registry
 from raykd.results.records import Status
@@ -23,6 +21,7 @@ from raykd.search.sampler_state import SamplerState
 from raykd.search.study import StudySearch, StudySpace, reopen
 from raykd.spec.domains import Domain
 from tests.simulated_search import METRIC, Training, search
+from tests.unit.search.studies import JournalInMemory
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -133,23 +132,17 @@ class Died(BaseException):
     """A driver was killed."""
 
 
-class Mortal(BaseJournalBackend):
-    """A journal in memory, whose driver dies right before it writes for the n-th time."""
+class Mortal(JournalInMemory):
+    """A journal whose driver dies right before it writes for the n-th time."""
 
     MOST = 10**9
-
-    def __init__(self) -> None:
-        self.left = self.MOST
-        self._written: list[dict] = []
-
-    def read_logs(self, log_number_from: int):
-        return iter(self._written[log_number_from:])
+    left = MOST
 
     def append_logs(self, logs: list[dict]) -> None:
         self.left -= 1
         if self.left < 0:
             raise Died
-        self._written += json.loads(json.dumps(logs))
+        super().append_logs(logs)
 
 
 def searched(folder: Path, deaths: list[int], slots: int) -> tuple[list[tuple], int]:
