@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import zlib
+from typing import Any
+
 import numpy as np
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+
+from raykd.search.study_view import StudyView
 
 STEPS = 1000
 """Steps of an epoch: intermediate values have whole numbers as their steps."""
@@ -49,6 +55,41 @@ class RungPruner(optuna.pruners.BasePruner):
         share = 100 * (1 - 1 / self._reduction_factor)
         bar = np.percentile([sign * value for value in reached], share)
         return bool(sign * trial.intermediate_values[step] < bar)
+
+
+class BracketPruner(optuna.pruners.BasePruner):
+    """Hyperband: a trial is compared with those of its bracket, the rungs of which begin later.
+
+    Args:
+        grace_period: Epochs of the first rung of the first bracket.
+        reduction_factor: Between rungs, and between the first rungs of brackets.
+        max_epochs: The end of a trial; in the last bracket no rung is long before it.
+    """
+
+    def __init__(self, grace_period: int, reduction_factor: int, max_epochs: int) -> None:
+        self._brackets: list[RungPruner] = []
+        first = grace_period
+        while first <= max(max_epochs, grace_period):
+            self._brackets.append(RungPruner(first, reduction_factor, max_epochs))
+            first *= reduction_factor
+        count = len(self._brackets)
+        # Trials of a bracket, in proportion: all brackets are to have as many epochs.
+        self._shares = [
+            math.ceil(count * reduction_factor**s / (s + 1)) for s in reversed(range(count))
+        ]
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial that has just been evaluated is too far behind in its bracket."""
+        name, bracket = study.study_name, self._bracket(study.study_name, trial.number)
+        others = study.get_trials(deepcopy=False)
+        view: Any = StudyView(
+            study, [t for t in others if self._bracket(name, t.number) == bracket]
+        )
+        return self._brackets[bracket].prune(view, trial)
+
+    def _bracket(self, study: str, number: int) -> int:
+        place = zlib.crc32(f"{study}_{number}".encode()) % sum(self._shares)
+        return next(k for k in range(len(self._shares)) if place < sum(self._shares[: k + 1]))
 
 
 def _first(trial: FrozenTrial, rung: int) -> int | None:

@@ -79,6 +79,29 @@ def test_a_grace_period_beyond_the_training_stops_nobody():
     assert [made.epochs_of([score] * 3) for score in (0.9, 0.1)] == [3, 3]
 
 
+def test_the_median_rule_waits_for_trials_to_end_and_then_stops_the_worse_half():
+    made = Search(scheduler("median", {"grace_period": 2, "startup_trials": 3}))
+    assert [made.epochs_of([score] * 4) for score in (0.1, 0.5, 0.9)] == [4, 4, 4]
+    assert made.epochs_of([0.4] * 4) == 2
+    assert made.epochs_of([0.6] * 4) == 4
+
+
+def test_hyperband_has_brackets_that_stop_late_or_never():
+    made = Search(scheduler("hyperband", {"grace_period": 1, "reduction_factor": 2}, max_epochs=4))
+    epochs = [made.epochs_of([1 - k / 100] * 4) for k in range(60)]
+    # Every trial is worse than those before it: it goes as far as the first rung of its bracket.
+    counts = [epochs[3:].count(n) for n in (1, 2, 4)]
+    assert sum(counts) == 57
+    assert counts[0] > counts[1] > 0
+    assert counts[2] > 0
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "none"])
+def test_a_scheduler_stops_nobody_who_is_ahead(name):
+    made = Search(scheduler(name))
+    assert [made.epochs_of([k / 100] * 8) for k in range(20)] == [8] * 20
+
+
 @pytest.mark.parametrize("given", [{"grace_period": 0}, {"reduction_factor": 1}])
 def test_parameters_have_bounds(given):
     with pytest.raises(SpecError):
