@@ -88,7 +88,7 @@ def arms(
     return found
 
 
-CASES = [(name, "asha") for name in registry.names("algorithms")] + [
+CASES = [(name, "none" if name == "gp" else "asha") for name in registry.names("algorithms")] + [
     ("random", name) for name in registry.names("schedulers") if name not in ("asha", "none")
 ]
 
@@ -97,14 +97,14 @@ CASES = [(name, "asha") for name in registry.names("algorithms")] + [
 def test_slots_and_the_order_of_ends_change_nothing(algorithm, scheduler):
     stop = ("asha", ASHA[1]) if scheduler == "asha" else (scheduler, {})
     names = {"tpe": tuple(ARMS), "gp": ("kd",)}.get(algorithm, ("kd", "ckd"))
-    budget = 12 if algorithm == "gp" else TRIALS  # a fit takes a second
+    budget = 7 if algorithm == "gp" else TRIALS  # a fit takes a second
     lists = []
     for slots, order in ((1, 0), (4, 2)):
         made = arms(InMemoryStorage(), names, algorithm=algorithm, scheduler=stop, budget=budget)
         lists.append(search(made, train(order), slots).trials)
     assert len(lists[0]) == budget * len(names)
     statuses = {trial.status for trial in lists[0].values()}
-    assert statuses == {Status.COMPLETED, Status.PRUNED}
+    assert (Status.PRUNED in statuses) == (scheduler != "none")
     assert all(found == lists[0] for found in lists[1:])
 
 
