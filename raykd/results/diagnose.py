@@ -25,6 +25,7 @@ from raykd.results.data_caveats import (
     teacher_rows,
     weak_teacher,
 )
+from raykd.results.early_stopping import stopped_too_early
 from raykd.results.micro_batches import cut_batches
 from raykd.results.precision import mixed_precision, teacher_precision
 from raykd.results.records import Status, SweepResult
@@ -158,7 +159,8 @@ _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, lost_confirm, collapsed, teacher_rows, few_seeds, undecided,
     weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt,
-    _unfinished, missing, other_runs, mixed_precision, teacher_precision, cut_batches, one_search,
+    stopped_too_early, _unfinished, missing, other_runs, mixed_precision, teacher_precision,
+    cut_batches, one_search,
 )  # fmt: skip
 
 

@@ -77,6 +77,8 @@ class TrialResult:
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
         batch_wide: What the method made of each micro batch in place of the batch, where it was
             computed in several and that is so.
+        control: Whether it is of the control group, which is not stopped early.
+        spared: The epoch at which it would have been, 0 if it would not.
     """
 
     sweep: str
@@ -106,6 +108,8 @@ class TrialResult:
     row_outcomes: str = ""
     micro_batch: int = 0
     batch_wide: str = ""
+    control: bool = False
+    spared: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -51,6 +51,7 @@ class _Live:
     number: int
     objective: float = math.nan
     stopped: bool = False
+    spared: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +142,8 @@ class ArmsSearch(Searcher):
         event = json.loads(result["event"]) if result and "event" in result else None
         study = self.arms[live.arm].study
         kind = event["kind"] if event else ""
+        if event is not None:
+            event |= {"control": live.number in study.control, "spared": live.spared}
         if kind == "done":
             assert event is not None
             values = [_value(event["metrics"], m) for m in self.arms[live.arm].metrics]
@@ -208,7 +211,10 @@ class ArmsScheduler(FIFOScheduler):
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
         if event["kind"] == "done" or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
-        if not arm.study.should_stop(trial.trial_id):
+        if live.spared or not arm.study.should_stop(trial.trial_id):
+            return str(TrialScheduler.CONTINUE)
+        if live.number in arm.study.control:
+            live.spared = float(evaluation["epoch"])
             return str(TrialScheduler.CONTINUE)
         live.stopped = True
         self._search.recorder.cancel(live.arm, live.number)

@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from raykd.params import Scalar
+from raykd.search.control import NOBODY, ControlGroup
 from raykd.search.lag import LaggedSampler, known_trials
 from raykd.search.optuna_private import OPTUNA, PARTS, put_back
 from raykd.search.rungs import STEPS
@@ -73,6 +74,7 @@ class StudySearch:
             which trial n is judged by, too; None: it knows what has ended. A study that has
             trials keeps its own.
         pruner: Stops trials early; None lets them run.
+        control: Trials that are never stopped.
 
     Raises:
         SetupError: raykd does not work with this version of Optuna.
@@ -87,12 +89,14 @@ class StudySearch:
         *,
         lag: int | None = 0,
         pruner: optuna.pruners.BasePruner | None = None,
+        control: ControlGroup = NOBODY,
     ) -> None:
         OPTUNA.require(PARTS)
         self.space = space
         before, attributes = _existing(space, storage)
         self.lag = None if lag is None else int(attributes.get(LAG, lag))
         self._pruner = pruner
+        self.control = control
         drawn = [t.number for t in before if t.params]
         self._drawn = len(drawn)
         self._sampler_state = sampler_state
@@ -177,7 +181,10 @@ class StudySearch:
             self._sampler_state.save(self._sampler, self._drawn)
 
     def should_stop(self, trial_id: str) -> bool:
-        """Whether a trial is too far behind those whose results its suggestion knew."""
+        """Whether a trial is too far behind those whose results its suggestion knew.
+
+        One of the control group may be, too: it is not stopped all the same.
+        """
         if self._pruner is None or len(self.space.directions) > 1:
             return False
         trials = self.study.get_trials(deepcopy=False)

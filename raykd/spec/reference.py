@@ -147,6 +147,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "trials": "Trials of each arm on each task.",
         "time_budget": "The search ends after this long, e.g. 6h.",
         "max_concurrent": "Trials at the same time.",
+        "control": "The share of trials that are never stopped early, by which stopping is judged.",
         "lag": "How many of the trials before it a trial does without the results of, so that the "
         "list does not depend on which ends first; none = it knows whatever has ended.",
         "objective": "What is improved; two make a front.",

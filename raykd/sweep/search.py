@@ -17,6 +17,7 @@ from ray.tune import TuneError
 from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
 from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
+from raykd.search.control import ControlGroup
 from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
@@ -76,9 +77,16 @@ def make_arm(
     if run is not None:
         name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"
         sampler_state = SamplerState(run / "samplers" / name)
+    lag = _lag(spec, slots)
+    stops = reads_results(registry.module("schedulers", spec.search.scheduler.name))
+    control = ControlGroup(
+        share=float(spec.search.control) if stops else 0.0,
+        seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),
+        first=0 if lag is None else lag + 1,
+    )
     study = StudySearch(
         study_space(spec, arm_study), storage, sampler, sampler_state,
-        lag=_lag(spec, slots), pruner=pruner,
+        lag=lag, pruner=pruner, control=control,
     )  # fmt: skip
     return Arm(study=study, metrics=arm_study.metrics)
 

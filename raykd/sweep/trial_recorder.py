@@ -214,6 +214,8 @@ class TrialRecorder:
             else write_row_outcomes(self._run, trial_id, params, outcomes),
             micro_batch=micro_batch,
             batch_wide=batch_wide(config.method) if micro_batch else "",
+            control=bool(event.get("control")),
+            spared=float(event.get("spared", 0.0)),
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

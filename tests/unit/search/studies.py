@@ -10,6 +10,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
+from raykd.search.control import NOBODY, ControlGroup
 from raykd.search.study import StudySearch, StudySpace
 from raykd.spec.domains import Domain
 
@@ -56,6 +57,7 @@ def study(
     *,
     lag: int | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
+    control: ControlGroup = NOBODY,
     **changes: object,
 ) -> StudySearch:
     return StudySearch(
@@ -64,6 +66,7 @@ def study(
         lambda existing: optuna.samplers.RandomSampler(existing),
         lag=lag,
         pruner=pruner,
+        control=control,
     )
 
 

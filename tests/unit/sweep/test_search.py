@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from optuna.storages import JournalStorage
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
@@ -63,3 +64,16 @@ def test_a_lag_too_small_for_the_slots_is_told():
     message = idle_slots(arms, len(arms) + 1)
     assert f"of {len(arms) + 1} slots at most {len(arms)} work at a time" in message
     assert f"search.lag: {lag_for(len(arms) + 1, len(arms))}" in message
+
+
+def test_the_control_group_is_as_large_as_the_file_says():
+    def members(**changes: object) -> set[int]:
+        made = spec(**changes)
+        arm = make_arm(made, arm_studies(made)[0], JournalStorage(JournalInMemory()))
+        return {n for n in range(100) if n in arm.study.control}
+
+    halving = {"search__scheduler": {"name": "asha"}}
+    assert len(members(**halving)) == pytest.approx(10, abs=1)
+    assert len(members(**halving, search__control=0.5)) == pytest.approx(50, abs=2)
+    assert members(**halving, search__control=0.0) == set()
+    assert members() == set()  # nobody is stopped
