@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
 from raykd.sweep.search import idle_slots, make_arm, open_storage, search
+from raykd.sweep.search_clock import SearchClock
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
@@ -100,8 +100,7 @@ class Driver:
         self._storage = open_storage(run)
         self._stop = threading.Event()
         self._closing = threading.Event()
-        budget = spec.search.time_budget_s
-        self._deadline = time.monotonic() + budget if budget else None
+        self._clock = SearchClock(spec.search.time_budget_s, len(spec.tasks))
 
     def drive(self, conclude: Callable[[BaseException | None], None]) -> None:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
@@ -205,16 +204,17 @@ class Driver:
         by_arm = {c.arm.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
             self._log.emit("note", message=message)
-        search(
-            work.arms,
-            SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
-            slots=autoscaler.count,
-            run=self._run,
-            name=work.name.replace("/", "-"),
-            deadline=self._deadline,
-            stop=self._stop,
-            note=lambda message: self._log.emit("note", message=message),
-        )
+        with self._clock.running() as deadline:
+            search(
+                work.arms,
+                SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
+                slots=autoscaler.count,
+                run=self._run,
+                name=work.name.replace("/", "-"),
+                deadline=deadline,
+                stop=self._stop,
+                note=lambda message: self._log.emit("note", message=message),
+            )
 
     def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
         """Confirm on all seeds, or look by look until nothing is left to decide."""
