@@ -145,7 +145,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "algorithm": "How parameters are chosen: raykd ls algorithms.",
         "scheduler": "How bad trials are stopped early: raykd ls schedulers.",
         "trials": "Trials of each arm on each task.",
-        "time_budget": "What the searches of all tasks may take together, e.g. 6h, in equal shares.",
+        "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
         "max_concurrent": "Trials at the same time.",
         "control": "The share of trials that are never stopped early, by which stopping is judged.",
         "lag": "How many of the trials before it a trial does without the results of, so that the "
