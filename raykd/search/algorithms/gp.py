@@ -21,7 +21,7 @@ class Params:
     startup_trials: int = param(8, low=1, help="Random trials before the model is used.")
 
 
-class _Sampler(optuna.samplers.GPSampler):
+class _FreshFits(optuna.samplers.GPSampler):
     """Optuna's sampler, each suggestion of which is fitted from scratch.
 
     It would begin a fit where the one before ended, which a resumed search does not know.
@@ -37,7 +37,7 @@ def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.sa
     """A sampler for few trials of parameters that are all searched in every trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _Sampler(
+        return _FreshFits(
             n_startup_trials=params.startup_trials, seed=seed, warn_independent_sampling=False
         )
 

@@ -57,12 +57,9 @@ class _Grid(optuna.samplers.BaseSampler):
         return {}
 
     def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str,
         param_distribution: BaseDistribution,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """The value of the trial's combination; what a start point leaves open is drawn."""
         if _is_start(trial):
             return self._open.sample_independent(study, trial, param_name, param_distribution)
