@@ -119,9 +119,9 @@ def _rung(epoch: float, stopped: int, whole: Sequence[TrialResult], metric: str,
     pairs = in_order = 0
     by_arm: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for trial in whole:
-        early = [e.metrics.get(metric, math.nan) for e in trial.history if e.epoch >= epoch]
-        if early and trial.objective is not None:
-            by_arm[trial.arm].append((sign * early[0], sign * trial.objective))
+        there = [e.metrics.get(metric, math.nan) for e in trial.history if e.epoch >= epoch]
+        if there and trial.objective is not None:
+            by_arm[trial.arm].append((sign * there[0], sign * trial.objective))
     for points in by_arm.values():
         for (early, end), (other_early, other_end) in itertools.combinations(points, 2):
             if early != other_early and end != other_end:
