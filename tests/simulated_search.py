@@ -21,6 +21,7 @@ from ray.tune.schedulers import TrialScheduler
 from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
+from raykd.search.device_budget import DeviceBudget
 from raykd.trial.coordinator import IDLE, CoordinatorState
 
 METRIC = "accuracy"
@@ -83,7 +84,8 @@ class Searched:
 class _Recorder(ArmsRecorder):
     """Keeps what is launched and cancelled for the loop, and how trials ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, train: Train) -> None:
+        self._train = train
         self.launched: list[str] = []
         self.cancelled: list[str] = []
         self.params: dict[tuple[str, int], Mapping[str, Scalar]] = {}
@@ -101,23 +103,33 @@ class _Recorder(ArmsRecorder):
 
     def finished(
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
-    ) -> None:
+    ) -> float:
         self.ends[arm, number] = status
+        return self.seconds(arm, number)
+
+    def seconds(self, arm: str, number: int) -> float:
+        """What a trial took until now."""
+        training = self._train(arm, number, self.params[arm, number])
+        return training.epoch_s * len(self.scores[arm, number])
 
     def cancel(self, arm: str, number: int) -> None:
         self.cancelled.append(_job(arm, number))
 
 
-def search(arms: Mapping[str, Arm], train: Train, slots: int) -> Searched:
+def search(
+    arms: Mapping[str, Arm], train: Train, slots: int, budget: DeviceBudget | None = None
+) -> Searched:
     """Run every arm to its budget."""
-    return asyncio.run(_Search(arms, train, slots).run())
+    return asyncio.run(_Search(arms, train, slots, budget).run())
 
 
 class _Search:
-    def __init__(self, arms: Mapping[str, Arm], train: Train, slots: int) -> None:
+    def __init__(
+        self, arms: Mapping[str, Arm], train: Train, slots: int, budget: DeviceBudget | None
+    ) -> None:
         self._train = train
-        self._recorder = _Recorder()
-        self._searcher = ArmsSearch(arms, self._recorder, lambda: slots)
+        self._recorder = _Recorder(train)
+        self._searcher = ArmsSearch(arms, self._recorder, lambda: slots, budget)
         self._scheduler = ArmsScheduler(self._searcher)
         self._coordinator = CoordinatorState(silence_s=1e9)
         self._clock: list[tuple[float, int, int, str, int, int]] = []

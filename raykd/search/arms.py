@@ -17,6 +17,7 @@ from ray.tune.search import Searcher
 
 from raykd.params import Scalar
 from raykd.results.records import Status
+from raykd.search.device_budget import DeviceBudget
 from raykd.search.study import StudySearch
 
 PENDING_TRIALS = 1
@@ -37,8 +38,8 @@ class ArmsRecorder(ABC):
     @abstractmethod
     def finished(
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
-    ) -> None:
-        """Record the end of a trial, before the study is told."""
+    ) -> float:
+        """Record the end of a trial, before the study is told; returns its device seconds."""
 
     @abstractmethod
     def cancel(self, arm: str, number: int) -> None:
@@ -74,16 +75,22 @@ class ArmsSearch(Searcher):
         arms: By name.
         recorder: Launches and records trials.
         max_concurrent: Trials at the same time; it may change.
+        budget: Device time of each arm, besides its trials.
     """
 
     def __init__(
-        self, arms: Mapping[str, Arm], recorder: ArmsRecorder, max_concurrent: Callable[[], int]
+        self,
+        arms: Mapping[str, Arm],
+        recorder: ArmsRecorder,
+        max_concurrent: Callable[[], int],
+        budget: DeviceBudget | None = None,
     ) -> None:
         super().__init__()
         self.arms = dict(arms)
         self.recorder = recorder
         self.live: dict[str, _Live] = {}
         self._max_concurrent = max_concurrent
+        self._budget = budget or DeviceBudget()
         self._started = {name: arm.study.counted() for name, arm in arms.items()}
         self._ending = False
 
@@ -98,10 +105,19 @@ class ArmsSearch(Searcher):
         self._ending = True
 
     def remaining(self) -> int:
-        """Trials not yet suggested."""
+        """Trials that may still be suggested."""
         return sum(
-            max(0, arm.study.space.budget - self._started[name]) for name, arm in self.arms.items()
+            self.arms[name].study.space.budget - self._started[name] for name in self._open()
         )
+
+    def _open(self) -> list[str]:
+        """Arms that have trials and device time left, the one furthest behind first."""
+        names = [
+            name
+            for name, arm in self.arms.items()
+            if self._started[name] < arm.study.space.budget and self._budget.allows(name)
+        ]
+        return sorted(names, key=lambda name: (self._budget.share(name), self._started[name]))
 
     def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
         """The next trial of the arm that is furthest behind."""
@@ -119,15 +135,12 @@ class ArmsSearch(Searcher):
 
     def _next_arm(self) -> str | None:
         """The arm furthest behind of those that may go on; None: all of them wait for a trial."""
-        started = {
-            name: self._started[name]
-            for name, arm in self.arms.items()
-            if self._started[name] < arm.study.space.budget
-        }
-        least = min(started.values())
-        for name in sorted(started, key=started.__getitem__):
+        names = self._open()
+        least = min(self._started[name] for name in names)
+        for name in names:
             study = self.arms[name].study
-            if started[name] - least <= (study.lag or 0) and study.is_ready():
+            ahead = 0 if self._budget.share(name) else self._started[name] - least
+            if ahead <= (study.lag or 0) and study.is_ready():
                 return name
         return None
 
@@ -151,25 +164,29 @@ class ArmsSearch(Searcher):
             if not finite:
                 event["error"] = f"the objective is not a number: {values}"
             status = Status.COMPLETED if finite else Status.FAILED
-            self.recorder.finished(live.arm, live.number, status, event)
+            self._finish(live, status, event)
             study.complete(trial_id, values)
         elif kind == "failed":
-            self.recorder.finished(live.arm, live.number, Status.FAILED, event)
+            self._finish(live, Status.FAILED, event)
             study.fail(trial_id)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
             self.recorder.cancel(live.arm, live.number)
             lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
-            self.recorder.finished(live.arm, live.number, Status.FAILED, lost)
+            self._finish(live, Status.FAILED, lost)
             study.fail(trial_id)
         elif live.stopped:
-            self.recorder.finished(live.arm, live.number, Status.PRUNED, event)
+            self._finish(live, Status.PRUNED, event)
             study.prune(trial_id)
         else:
             # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
-            self.recorder.finished(live.arm, live.number, Status.INTERRUPTED, event)
+            self._finish(live, Status.INTERRUPTED, event)
             study.abandon(trial_id)
+
+    def _finish(self, live: _Live, status: Status, event: Mapping[str, Any] | None) -> None:
+        seconds = self.recorder.finished(live.arm, live.number, status, event)
+        self._budget.add(live.arm, seconds)
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune pickles the searcher into a file that raykd never reads back.

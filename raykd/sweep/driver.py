@@ -19,12 +19,13 @@ from raykd.clusters.slots import slots
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
-from raykd.search.arms import Arm
+from raykd.results.store import load_results
+from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
-from raykd.sweep.search import idle_slots, make_arm, open_storage, search
+from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
 from raykd.sweep.search_clock import SearchClock
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
@@ -204,11 +205,15 @@ class Driver:
         by_arm = {c.arm.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
             self._log.emit("note", message=message)
+        searcher = ArmsSearch(
+            work.arms,
+            SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
+            autoscaler.count,
+            device_budget(self._spec, load_results(self._run), work.name, recorder.devices),
+        )
         with self._clock.running() as deadline:
             search(
-                work.arms,
-                SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
-                slots=autoscaler.count,
+                searcher,
                 run=self._run,
                 name=work.name.replace("/", "-"),
                 deadline=deadline,

@@ -16,8 +16,11 @@ from ray.tune import TuneError
 
 from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
-from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
+from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch
 from raykd.search.control import ControlGroup
+from raykd.search.device_budget import DeviceBudget
 from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
@@ -116,15 +119,42 @@ def idle_slots(arms: Mapping[str, Arm], slots: int) -> str:
     )
 
 
+def device_budget(spec: SweepSpec, result: SweepResult, task: str, devices: float) -> DeviceBudget:
+    """The device time of each arm of a task, less what an earlier driver and the teacher took.
+
+    The teacher is shared by the arms that read it, in equal parts, also where it was in the cache.
+
+    Args:
+        spec: The sweep.
+        result: What is on record of the run.
+        task: Task name.
+        devices: Of a slot.
+    """
+    if spec.search.device_budget_s is None:
+        return DeviceBudget()
+    teacher = result.teacher(task)
+    prepared = 0.0 if teacher is None else teacher.seconds * devices
+    reading = [n for n, arm in spec.methods.items() if arm.method not in METHODS_WITHOUT_TEACHER]
+    used = {
+        name: sum(t.device_seconds for t in result.of(task, name, "search") if is_over(t))
+        + (prepared / len(reading) if name in reading else 0.0)
+        for name in spec.methods
+    }
+    return DeviceBudget(spec.search.device_budget_s, used)
+
+
+def is_over(trial: TrialResult) -> bool:
+    """Whether a trial ended by itself; one that was cut short runs again, and is counted then."""
+    return trial.status is not Status.INTERRUPTED
+
+
 def _params(kind: str, named: Named) -> Any:
     return params.build(registry.params_of(kind, named.name), named.params)
 
 
 def search(
-    arms: Mapping[str, Arm],
-    recorder: ArmsRecorder,
+    searcher: ArmsSearch,
     *,
-    slots: Callable[[], int],
     run: Path,
     name: str,
     deadline: float | None,
@@ -134,16 +164,13 @@ def search(
     """Run every arm to its budget.
 
     Args:
-        arms: By name.
-        recorder: Launches and records trials.
-        slots: Trials that run at the same time; it may change.
+        searcher: Suggests the trials of all arms.
         run: Run folder.
         name: Name of the stage, unique in the run.
         deadline: Monotonic time after which no trial is suggested, or None.
         stop: Set from outside to suggest nothing more.
         note: Called with things worth telling.
     """
-    searcher = ArmsSearch(arms, recorder, slots)
     if searcher.remaining() == 0:
         return
     ray_private.keep_credentials_from_trials()

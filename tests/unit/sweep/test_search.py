@@ -9,9 +9,13 @@ from optuna.storages import JournalStorage
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
 from raykd.ray_private import silent_progress
+from raykd.results.store import load_results
 from raykd.search.lag import lag_for
+from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies
-from raykd.sweep.search import idle_slots, make_arm
+from raykd.sweep.search import device_budget, idle_slots, make_arm
+from tests.synthetic_run import spec as search_space
+from tests.synthetic_run import write_run
 from tests.unit.search.studies import JournalInMemory
 from tests.unit.sweep.specs import spec
 
@@ -77,3 +81,23 @@ def test_the_control_group_is_as_large_as_the_file_says():
     assert len(members(**halving, search__control=0.5)) == pytest.approx(50, abs=2)
     assert members(**halving, search__control=0.0) == set()
     assert members() == set()  # nobody is stopped
+
+
+def test_the_teacher_is_charged_to_the_arms_that_read_it(tmp_path):
+    run = write_run(tmp_path / "run").folder
+    result, made = load_results(run), search_space()
+    task = result.tasks[0].name
+    assert device_budget(made, result, task, 2.0).share("kd") == 0.0
+    limited = with_search(made, device_budget_s=100.0)
+    found = device_budget(limited, result, task, 2.0)
+    teacher = result.teacher(task)
+    assert teacher is not None
+    reading = [n for n, arm in made.methods.items() if arm.method != "none"]
+    for name in made.methods:
+        own = sum(t.device_seconds for t in result.of(task, name, "search"))
+        part = 2.0 * teacher.seconds / len(reading) if name in reading else 0.0
+        assert found.share(name) == pytest.approx((own + part) / 100.0)
+
+
+def with_search(made: SweepSpec, **search: object) -> SweepSpec:
+    return made.model_copy(update={"search": made.search.model_copy(update=search)})
