@@ -146,7 +146,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "scheduler": "How bad trials are stopped early: raykd ls schedulers.",
         "trials": "Trials of each arm on each task.",
         "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
-        "device_budget": "Device time that each arm of a task may search for, e.g. 2h, its share of "
+        "device_budget": "Device time that each arm of a task searches for, e.g. 2h, its share of "
         "the teacher included; trials is then the most there are.",
         "max_concurrent": "Trials at the same time.",
         "control": "The share of trials that are never stopped early, by which stopping is judged.",
