@@ -134,22 +134,22 @@ def stopped_too_early(
     result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
 ) -> Iterator[Caveat]:
     """Early stopping that would have cost an arm its best, or that is hardly better than chance."""
-    found = early_stopping(result, task)
-    if found is None:
+    outcome = early_stopping(result, task)
+    if outcome is None:
         return
     hint = "raise search.scheduler.grace_period, or use scheduler: none"
-    if found.lost_best:
+    if outcome.lost_best:
         yield Caveat(
             code="stopped-too-early",
             task=task,
             message=(
-                f"{found.lost_best} of {found.spared} trials that early stopping would have ended, "
+                f"{outcome.lost_best} of {outcome.spared} trials that early stopping would have ended, "
                 "and that ran on as a control group, became the best of their arm; "
-                f"{found.stopped} others were stopped."
+                f"{outcome.stopped} others were stopped."
             ),
             hint=hint,
         )
-    weak = [r for r in found.rungs if r.pairs >= MIN_PAIRS and r.tau < WEAK]
+    weak = [r for r in outcome.rungs if r.pairs >= MIN_PAIRS and r.tau < WEAK]
     if weak:
         listed = ", ".join(f"{r.tau:.2f} after epoch {r.epoch:g}" for r in weak)
         yield Caveat(

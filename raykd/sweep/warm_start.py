@@ -29,15 +29,15 @@ def started_from(spec: SweepSpec, run: Path) -> SweepSpec:
         RaykdError: It cannot be read.
     """
     result = load_results(run)
-    found = {name: _points(spec, result, name) for name in spec.methods}
-    if not any(found.values()):
+    points = {name: _points(spec, result, name) for name in spec.methods}
+    if not any(points.values()):
         raise SpecError(
             f"{run} has no completed trial that this search could start from",
             hint=f"it has the tasks {', '.join(t.name for t in result.tasks)} and the arms "
             f"{', '.join(result.arms)}; tasks, arms and searched parameters have to be the same",
         )
     methods = {
-        name: arm.model_copy(update={"start": (*arm.start, *found[name])})
+        name: arm.model_copy(update={"start": (*arm.start, *points[name])})
         for name, arm in spec.methods.items()
     }
     return spec.model_copy(update={"methods": methods})

@@ -22,8 +22,8 @@ class StoppingRecord:
 
 def record(result: SweepResult) -> StoppingRecord | None:
     """None where no trial was stopped early, or would have been."""
-    found = {t.name: early_stopping(result, t.name) for t in result.tasks}
-    there = {task: of for task, of in found.items() if of is not None}
+    by_task = {t.name: early_stopping(result, t.name) for t in result.tasks}
+    there = {task: of for task, of in by_task.items() if of is not None}
     if not there:
         return None
     return StoppingRecord(
@@ -40,29 +40,29 @@ def render(r: StoppingRecord) -> str:
     return template("stopping", r)
 
 
-def _heading(found: list[EarlyStopping]) -> str:
-    stopped, trials = sum(f.stopped for f in found), sum(f.trials for f in found)
+def _heading(outcomes: list[EarlyStopping]) -> str:
+    stopped, trials = sum(f.stopped for f in outcomes), sum(f.trials for f in outcomes)
     said = f"{stopped} of {trials} search trials were stopped early"
-    spared, best = sum(f.spared for f in found), sum(f.lost_best for f in found)
+    spared, best = sum(f.spared for f in outcomes), sum(f.lost_best for f in outcomes)
     if not spared:
         return f"{said}; whether one of them would have been best is not known"
     return f"{said}; of {spared} like them that ran on, {best} became the best of their arm"
 
 
-def _finding(found: EarlyStopping) -> str:
-    if not found.control:
+def _finding(outcome: EarlyStopping) -> str:
+    if not outcome.control:
         return (
             "No trial was kept from being stopped (search.control), so nothing is known of what "
             "the stopped ones would have become."
         )
     spared = (
-        f"{found.spared} of {found.control} trials of the control group would have been stopped"
+        f"{outcome.spared} of {outcome.control} trials of the control group would have been stopped"
     )
-    if not found.spared:
+    if not outcome.spared:
         return f"{spared}: nothing is known of what the stopped ones would have become."
     return (
-        f"{spared}; {found.lost_best} of them became the best of their arm. So at most "
-        f"{found.most_lost:.0%} of the {found.stopped} that were stopped would have (upper 95 % "
+        f"{spared}; {outcome.lost_best} of them became the best of their arm. So at most "
+        f"{outcome.most_lost:.0%} of the {outcome.stopped} that were stopped would have (upper 95 % "
         "bound)."
     )
 
