@@ -143,8 +143,8 @@ def stopped_too_early(
             code="stopped-too-early",
             task=task,
             message=(
-                f"{outcome.lost_best} of {outcome.spared} trials that early stopping would have ended, "
-                "and that ran on as a control group, became the best of their arm; "
+                f"{outcome.lost_best} of {outcome.spared} trials that early stopping would have "
+                "ended, and that ran on as a control group, became the best of their arm; "
                 f"{outcome.stopped} others were stopped."
             ),
             hint=hint,

@@ -62,8 +62,8 @@ def _finding(outcome: EarlyStopping) -> str:
         return f"{spared}: nothing is known of what the stopped ones would have become."
     return (
         f"{spared}; {outcome.lost_best} of them became the best of their arm. So at most "
-        f"{outcome.most_lost:.0%} of the {outcome.stopped} that were stopped would have (upper 95 % "
-        "bound)."
+        f"{outcome.most_lost:.0%} of the {outcome.stopped} that were stopped would have "
+        "(upper 95 % bound)."
     )
 
 
