@@ -39,6 +39,15 @@ class SweepArguments:
             "--resume", metavar="RUN", help="Continue this run folder.", autocompletion=runs
         ),
     ] = None
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--start-from",
+            metavar="RUN",
+            autocompletion=runs,
+            help="Try the best configurations of this run first.",
+        ),
+    ] = None
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster: auto, or an address.")
     ] = None
@@ -103,6 +112,15 @@ def sweep(output: Output, typed: SweepArguments) -> int:
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
     spec, source = _read(typed.file, typed.resume, overrides)
+    if typed.start_from is not None:
+        if typed.resume is not None or typed.submit is not None:
+            raise SpecError(
+                "--start-from begins a sweep here: it goes with neither --resume nor --submit",
+                hint="put the configurations under start of each method of the file",
+            )
+        from raykd.sweep.warm_start import started_from
+
+        spec = started_from(spec, typed.start_from)
     if typed.resume is not None and typed.trials is not None:
         from raykd.sweep.run_folder import with_budget
 

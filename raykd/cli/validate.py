@@ -166,6 +166,8 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
     search, resources = spec.search, spec.resources
     select_on, report_on = describe_splits(spec.data.select_on, spec.data.report_on)
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
+    if search.device_budget_s is not None:
+        budget += f", {search.device_budget_s:.0f} s of device time an arm and task"
     return {
         "data": _data(spec.data),
         **_sources(spec, seen),

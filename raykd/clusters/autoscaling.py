@@ -69,6 +69,11 @@ class SlotAutoscaler:
         """Slots there are; at least one, as a trial may wait for the first."""
         return max(1, self._agents.count())
 
+    @property
+    def wanted(self) -> int:
+        """Slots that the sweep is to have."""
+        return self._cluster.slots
+
     def close(self) -> None:
         """End every slot."""
         self._over.set()

@@ -6,9 +6,10 @@ They are counted and shown, and never left out of a mean.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import median
+from statistics import median, median_high
 
 import numpy as np
 from scipy import stats
@@ -35,7 +36,8 @@ def collapsed_runs(
     A run has collapsed if it is not better, by more than a standard error, than what one answer for
     every row scores, although the best run of its arm is by three or more; or if it is `FAR` robust
     deviations below the median of its arm. The deviation is the larger one of the arm's own and
-    that of all arms, so that an arm that happens to lie close together is not torn apart.
+    that of all arms, so that an arm that happens to lie close together is not torn apart. What a
+    seed takes from at least half of the arms is the seed's: a hard one is no collapse.
 
     Args:
         arms: Arm to seed to value.
@@ -55,6 +57,7 @@ def collapsed_runs(
     fewest = min((len(own) for own in values.values()), default=0)
     apart = [v - centre[name] for name, own in values.items() for v in own.values()]
     together = _deviation(apart, fewest)
+    hard = _hard_seeds(values, centre)
     collapsed: dict[str, tuple[int, ...]] = {}
     for name, own in values.items():
         learns = max(own.values()) > floor + 3 * error
@@ -62,9 +65,21 @@ def collapsed_runs(
         collapsed[name] = tuple(
             seed
             for seed, v in own.items()
-            if (learns and v <= floor + error) or (len(own) >= MIN_RUNS and v < bar)
+            if (learns and v <= floor + error)
+            or (len(own) >= MIN_RUNS and v - hard.get(seed, 0.0) < bar)
         )
     return collapsed
+
+
+def _hard_seeds(
+    values: Mapping[str, Mapping[int, float]], centre: Mapping[str, float]
+) -> dict[int, float]:
+    """How far each seed of several arms takes at least half of them below their medians."""
+    apart: dict[int, list[float]] = defaultdict(list)
+    for name, own in values.items():
+        for seed, value in own.items():
+            apart[seed].append(value - centre[name])
+    return {seed: min(median_high(of), 0.0) for seed, of in apart.items() if len(of) > 1}
 
 
 def _deviation(apart: Sequence[float], runs: int) -> float:

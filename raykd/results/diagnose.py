@@ -25,6 +25,7 @@ from raykd.results.data_caveats import (
     teacher_rows,
     weak_teacher,
 )
+from raykd.results.early_stopping import stopped_too_early
 from raykd.results.micro_batches import cut_batches
 from raykd.results.precision import mixed_precision, teacher_precision
 from raykd.results.records import Status, SweepResult
@@ -120,6 +121,8 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 
 def _unequal(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     counts = {a.name: a.num_search for a in arms}
+    if result.spec["search"].get("device_budget_s") is not None:
+        return  # what is equal is their device time
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{named(arm)} {n}" for arm, n in counts.items())
         yield Caveat(
@@ -158,7 +161,8 @@ _Check = Callable[[SweepResult, str, tuple[ArmSummary, ...]], Iterator[Caveat]]
 _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, lost_confirm, collapsed, teacher_rows, few_seeds, undecided,
     weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt,
-    _unfinished, missing, other_runs, mixed_precision, teacher_precision, cut_batches, one_search,
+    stopped_too_early, _unfinished, missing, other_runs, mixed_precision, teacher_precision,
+    cut_batches, one_search,
 )  # fmt: skip
 
 

@@ -77,6 +77,8 @@ class TrialResult:
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
         batch_wide: What the method made of each micro batch in place of the batch, where it was
             computed in several and that is so.
+        control: Whether it is of the control group, which is not stopped early.
+        spared: The epoch at which it would have been, 0 if it would not.
     """
 
     sweep: str
@@ -106,6 +108,8 @@ class TrialResult:
     row_outcomes: str = ""
     micro_batch: int = 0
     batch_wide: str = ""
+    control: bool = False
+    spared: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +276,8 @@ class SweepResult:
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.
         seed_plans: Where seeds were added by a plan, the plan of each task.
+        lags: Of each task that was searched, how many of the trials before it a trial did without
+            the results of; None where it knew what had ended, or where nothing reads results.
     """
 
     name: str
@@ -293,6 +299,7 @@ class SweepResult:
     worked: float = 0.0
     row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
+    lags: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class Replay:
         derived: Task name and key to derived teacher.
         spans: Timeline entries beside trials.
         seed_plans: Task name to the plan by which confirm seeds are added.
+        lags: Task name to the lag of its search, where it is on record.
         started: Time of the first event of the sweep.
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
         interrupted: Whether the user stopped it.
@@ -55,6 +56,7 @@ class Replay:
     derived: dict[tuple[str, str], DerivedTeacher] = field(default_factory=dict)
     spans: list[Mapping[str, Any]] = field(default_factory=list)
     seed_plans: dict[str, SeedPlanRecord] = field(default_factory=dict)
+    lags: dict[str, int | None] = field(default_factory=dict)
     started: float = 0.0
     finished: float = 0.0
     interrupted: bool = False
@@ -88,6 +90,7 @@ class Replay:
             "trial_report": self._trial_report,
             "trial_finished": self._trial_finished,
             "derived_teacher": self._derived_teacher,
+            "stage": self._stage,
             "seed_plan": self._seed_plan,
             "seed_look": self._seed_look,
             "note": self._note,
@@ -199,6 +202,10 @@ class Replay:
             by=tuple(event.get("by", ())),
             trials=(*(before.trials if before else ()), str(event["trial_id"])),
         )
+
+    def _stage(self, event: Event) -> None:
+        if "lag" in event:
+            self.lags[str(event["task"])] = event["lag"]
 
     def _seed_plan(self, event: Event) -> None:
         """The plan stays what it was before the first seed, also where a resumption repeats it."""

@@ -82,6 +82,7 @@ def load_results(run: str | Path) -> SweepResult:
         worked=replay.worked,
         row_outcomes=read_row_outcomes(folder, trials),
         seed_plans=replay.seed_plans,
+        lags=replay.lags,
     )
 
 
@@ -136,6 +137,8 @@ _SCHEMA = pa.schema(
     + [pa.field(name, pa.int64()) for name in ("number", "seed", "slot", "attempts")]
     + [pa.field(n, pa.float64()) for n in ("objective", "started", "seconds", "device_seconds")]
     + [
+        pa.field("control", pa.bool_()),
+        pa.field("spared", pa.float64()),
         pa.field("searched", pa.list_(pa.string())),
         pa.field("history_step", pa.list_(pa.int64())),
         pa.field("history_epoch", pa.list_(pa.float64())),

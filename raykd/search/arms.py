@@ -1,4 +1,4 @@
-"""All arms of a task in one Ray Tune run: equal budgets, one study and one scheduler for each arm.
+"""All arms of a task in one Ray Tune run: equal budgets, one study for each arm.
 
 One run instead of one per arm keeps every slot busy while an arm ends, and pays Tune's start once.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -18,7 +17,8 @@ from ray.tune.search import Searcher
 
 from raykd.params import Scalar
 from raykd.results.records import Status
-from raykd.search.study import StudySearch, repeated
+from raykd.search.device_budget import DeviceBudget
+from raykd.search.study import StudySearch
 
 PENDING_TRIALS = 1
 """Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
@@ -38,8 +38,8 @@ class ArmsRecorder(ABC):
     @abstractmethod
     def finished(
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
-    ) -> None:
-        """Record the end of a trial, before the study is told."""
+    ) -> float:
+        """Record the end of a trial, before the study is told; returns its device seconds."""
 
     @abstractmethod
     def cancel(self, arm: str, number: int) -> None:
@@ -52,20 +52,19 @@ class _Live:
     number: int
     objective: float = math.nan
     stopped: bool = False
+    spared: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """One arm: its study and its scheduler.
+    """One arm.
 
     Attributes:
-        study: The searcher of an arm.
-        scheduler: Early stopping among the trials of this arm.
-        metrics: Objectives, the first one drives the scheduler.
+        study: The searcher of an arm, which also stops trials of it early.
+        metrics: Objectives, by the first one of which trials are stopped.
     """
 
     study: StudySearch
-    scheduler: TrialScheduler
     metrics: tuple[str, ...]
 
 
@@ -76,16 +75,22 @@ class ArmsSearch(Searcher):
         arms: By name.
         recorder: Launches and records trials.
         max_concurrent: Trials at the same time; it may change.
+        budget: Device time of each arm, besides its trials.
     """
 
     def __init__(
-        self, arms: Mapping[str, Arm], recorder: ArmsRecorder, max_concurrent: Callable[[], int]
+        self,
+        arms: Mapping[str, Arm],
+        recorder: ArmsRecorder,
+        max_concurrent: Callable[[], int],
+        budget: DeviceBudget | None = None,
     ) -> None:
         super().__init__()
         self.arms = dict(arms)
         self.recorder = recorder
         self.live: dict[str, _Live] = {}
         self._max_concurrent = max_concurrent
+        self._budget = budget or DeviceBudget()
         self._started = {name: arm.study.counted() for name, arm in arms.items()}
         self._ending = False
 
@@ -100,10 +105,19 @@ class ArmsSearch(Searcher):
         self._ending = True
 
     def remaining(self) -> int:
-        """Trials not yet suggested."""
+        """Trials that may still be suggested."""
         return sum(
-            max(0, arm.study.space.budget - self._started[name]) for name, arm in self.arms.items()
+            self.arms[name].study.space.budget - self._started[name] for name in self._open()
         )
+
+    def _open(self) -> list[str]:
+        """Arms that have trials and device time left, the one furthest behind first."""
+        names = [
+            name
+            for name, arm in self.arms.items()
+            if self._started[name] < arm.study.space.budget and self._budget.allows(name)
+        ]
+        return sorted(names, key=lambda name: (self._budget.share(name), self._started[name]))
 
     def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
         """The next trial of the arm that is furthest behind."""
@@ -111,12 +125,24 @@ class ArmsSearch(Searcher):
             return Searcher.FINISHED
         if len(self.live) >= self._max_concurrent() + PENDING_TRIALS:
             return None
-        open_arms = [n for n, a in self.arms.items() if self._started[n] < a.study.space.budget]
-        arm = min(open_arms, key=lambda n: self._started[n] / self.arms[n].study.space.budget)
+        arm = self._next_arm()
+        if arm is None:
+            return None
         chosen = self.arms[arm].study.suggest(trial_id)
         self._started[arm] += 1
         self.live[trial_id] = _Live(arm, chosen["number"])
         return self.recorder.launch(arm, chosen["number"], chosen["params"])
+
+    def _next_arm(self) -> str | None:
+        """The arm furthest behind of those that may go on; None: all of them wait for a trial."""
+        names = self._open()
+        least = min(self._started[name] for name in names)
+        for name in names:
+            study = self.arms[name].study
+            ahead = 0 if self._budget.share(name) else self._started[name] - least
+            if ahead <= (study.lag or 0) and study.is_ready():
+                return name
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: `ArmsScheduler` sees every result first, also the one that stops a trial."""
@@ -129,6 +155,8 @@ class ArmsSearch(Searcher):
         event = json.loads(result["event"]) if result and "event" in result else None
         study = self.arms[live.arm].study
         kind = event["kind"] if event else ""
+        if event is not None:
+            event |= {"control": live.number in study.control, "spared": live.spared}
         if kind == "done":
             assert event is not None
             values = [_value(event["metrics"], m) for m in self.arms[live.arm].metrics]
@@ -136,25 +164,29 @@ class ArmsSearch(Searcher):
             if not finite:
                 event["error"] = f"the objective is not a number: {values}"
             status = Status.COMPLETED if finite else Status.FAILED
-            self.recorder.finished(live.arm, live.number, status, event)
+            self._finish(live, status, event)
             study.complete(trial_id, values)
         elif kind == "failed":
-            self.recorder.finished(live.arm, live.number, Status.FAILED, event)
+            self._finish(live, Status.FAILED, event)
             study.fail(trial_id)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
             self.recorder.cancel(live.arm, live.number)
             lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
-            self.recorder.finished(live.arm, live.number, Status.FAILED, lost)
+            self._finish(live, Status.FAILED, lost)
             study.fail(trial_id)
         elif live.stopped:
-            self.recorder.finished(live.arm, live.number, Status.PRUNED, event)
+            self._finish(live, Status.PRUNED, event)
             study.prune(trial_id)
         else:
             # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
-            self.recorder.finished(live.arm, live.number, Status.INTERRUPTED, event)
+            self._finish(live, Status.INTERRUPTED, event)
             study.abandon(trial_id)
+
+    def _finish(self, live: _Live, status: Status, event: Mapping[str, Any] | None) -> None:
+        seconds = self.recorder.finished(live.arm, live.number, status, event)
+        self._budget.add(live.arm, seconds)
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune pickles the searcher into a file that raykd never reads back.
@@ -168,7 +200,7 @@ class ArmsSearch(Searcher):
 
 
 class ArmsScheduler(FIFOScheduler):
-    """Passes each trial's evaluations to the scheduler of its arm, and its decision to stop on.
+    """Passes each trial's evaluations to the study of its arm, and its decision to stop on.
 
     Args:
         search: The searcher that knows which arm a trial belongs to.
@@ -177,19 +209,12 @@ class ArmsScheduler(FIFOScheduler):
     def __init__(self, search: ArmsSearch) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._search = search
-        for arm in search.arms.values():
-            _replay(arm)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Hand a new trial to the scheduler of its arm."""
-        arm = self._search.live[trial.trial_id].arm
-        self._search.arms[arm].scheduler.on_trial_add(tune_controller, trial)
-
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record an evaluation and ask the arm's scheduler whether to go on."""
+        """Record an evaluation and ask the arm's study whether to go on."""
         if result.get("done") or "event" not in result:
             return str(TrialScheduler.CONTINUE)
         event = json.loads(result["event"])
@@ -201,11 +226,12 @@ class ArmsScheduler(FIFOScheduler):
         live.objective = _value(evaluation["metrics"], arm.metrics[0])
         self._search.recorder.evaluated(live.arm, live.number, event)
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
-        if len(arm.metrics) > 1 or not math.isfinite(live.objective):
+        if event["kind"] == "done" or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
-        seen = {"epoch": evaluation["epoch"], "objective": live.objective}
-        verdict = arm.scheduler.on_trial_result(tune_controller, trial, seen)
-        if event["kind"] == "done" or verdict != TrialScheduler.STOP:
+        if live.spared or not arm.study.should_stop(trial.trial_id):
+            return str(TrialScheduler.CONTINUE)
+        if live.number in arm.study.control:
+            live.spared = float(evaluation["epoch"])
             return str(TrialScheduler.CONTINUE)
         live.stopped = True
         self._search.recorder.cancel(live.arm, live.number)
@@ -218,23 +244,3 @@ class ArmsScheduler(FIFOScheduler):
 
 def _value(metrics: Mapping[str, float], name: str) -> float:
     return float(metrics.get(name, math.nan))
-
-
-def _replay(arm: Arm) -> None:
-    """Fill the rungs of an arm's scheduler with the trials of an earlier driver.
-
-    Interrupted ones are left out: they run again, and would be judged against themselves.
-    """
-    if len(arm.metrics) > 1:
-        return
-    scheduler: Any = arm.scheduler  # given a stand-in for Tune's trial and no controller
-    again = repeated(arm.study.study)
-    for trial in arm.study.study.get_trials(deepcopy=False):
-        stand_in = SimpleNamespace(trial_id=f"earlier-{trial.number}")
-        steps: Sequence[int] = sorted(trial.intermediate_values)
-        if not steps or not trial.state.is_finished() or trial.number in again:
-            continue
-        scheduler.on_trial_add(None, stand_in)
-        for step in steps:
-            seen = {"epoch": step / 1000, "objective": trial.intermediate_values[step]}
-            scheduler.on_trial_result(None, stand_in, seen)

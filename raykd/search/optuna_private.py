@@ -36,6 +36,12 @@ def is_lazy_generator(value: object) -> TypeGuard[LazyGenerator]:
     return isinstance(value, LAZY_GENERATOR.find())
 
 
+def forget_fits(sampler: optuna.samplers.GPSampler) -> None:
+    """Drop the fitted kernels that a sampler would begin its next fit with."""
+    for name in ("_gprs_cache_list", "_constraints_gprs_cache_list"):
+        setattr(sampler, name, None)
+
+
 def put_back(study: optuna.Study, number: int) -> None:
     """Put a trial that was cut short back into the queue, with what it has drawn and reported.
 

@@ -41,18 +41,27 @@ class SamplerState:
             with contextlib.suppress(OSError):
                 self._path.unlink()
 
-    def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> bool:
-        """Restore the random state of a new sampler; returns whether that was possible."""
+    def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> int | None:
+        """Restore the random state of a new sampler.
+
+        Args:
+            sampler: The sampler.
+            drawn: Trials whose parameters are drawn; a driver may have died in the last of them.
+
+        Returns:
+            After how many trials the state is from, `drawn` or one less; None: it was not restored.
+        """
         generators = dict(_generators(sampler))
         try:
             plain = json.loads(self._path.read_text(encoding="utf-8"))
-            if plain["drawn"] != drawn or set(plain["generators"]) != set(generators):
-                return False
+            after = plain["drawn"]
+            if after not in (drawn, drawn - 1) or set(plain["generators"]) != set(generators):
+                return None
             for name, generator in generators.items():
                 _restore(generator, plain["generators"][name])
         except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return True
+            return None
+        return int(after)
 
 
 def _generators(owner: object, name: str = "", depth: int = 3) -> Iterator[tuple[str, Generator]]:

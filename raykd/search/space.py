@@ -50,6 +50,25 @@ def suggest(
     return chosen
 
 
+def redraw(trial: optuna.Trial, study: optuna.Study) -> None:
+    """Draw once more what a trial holds whose suggestion was cut short, and let it be.
+
+    So the sampler's generators stand where they would, and what is missing can be drawn.
+
+    Args:
+        trial: The trial, asked for again.
+        study: Its study.
+    """
+    frozen = study.get_trials(deepcopy=False)[trial.number]
+    given = frozen.system_attrs.get("fixed_params", {})
+    drawn = [name for name in frozen.params if name not in given]
+    relative = trial.relative_params if drawn else {}
+    for name in drawn:
+        distribution = frozen.distributions[name]
+        if name not in relative and not distribution.single():
+            study.sampler.sample_independent(study, frozen, name, distribution)
+
+
 def _draw(trial: optuna.Trial, name: str, domain: Domain) -> Scalar:
     if domain.kind == "choice":
         value: Scalar = trial.suggest_categorical(name, list(domain.choices))

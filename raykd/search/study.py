@@ -18,11 +18,17 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from raykd.params import Scalar
+from raykd.search.control import NOBODY, ControlGroup
+from raykd.search.lag import LaggedSampler, known_trials
 from raykd.search.optuna_private import OPTUNA, PARTS, put_back
+from raykd.search.rungs import STEPS
 from raykd.search.sampler_state import SamplerState
-from raykd.search.space import suggest
+from raykd.search.space import redraw, suggest
+from raykd.search.study_view import StudyView
 from raykd.spec.domains import Domain
 
+LAG = "lag"
+"""User attribute of a study: trials whose results a suggestion does without."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 RETRY_OF = "retry_of"
 """User attribute of a trial that repeats an interrupted one, whose number it holds.
@@ -64,6 +70,11 @@ class StudySearch:
             `sampler_state` knows how. Else it is made with the number of trials that exist, so that
             it does not replay the random stream of the first driver.
         sampler_state: Where the sampler's generators stood when an earlier driver ended.
+        lag: Suggestion n waits for the trials below n - lag, and knows their results alone, of
+            which trial n is judged by, too; None: it knows what has ended. A study that has
+            trials keeps its own.
+        pruner: Stops trials early; None lets them run.
+        control: Trials that are never stopped.
 
     Raises:
         SetupError: raykd does not work with this version of Optuna.
@@ -75,18 +86,34 @@ class StudySearch:
         storage: optuna.storages.BaseStorage,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
         sampler_state: SamplerState | None = None,
+        *,
+        lag: int | None = 0,
+        pruner: optuna.pruners.BasePruner | None = None,
+        control: ControlGroup = NOBODY,
     ) -> None:
         OPTUNA.require(PARTS)
         self.space = space
-        before = _existing(space, storage)
-        self._drawn = sum(bool(t.params) for t in before)
+        before, attributes = _existing(space, storage)
+        self.lag = None if lag is None else int(attributes.get(LAG, lag))
+        self._pruner = pruner
+        self.control = control
+        drawn = [t.number for t in before if t.params]
+        self._drawn = len(drawn)
         self._sampler_state = sampler_state
+        self._cut_short: int | None = None  # the trial that was being drawn when a driver died
         made = sampler(0)
-        if self._drawn and (sampler_state is None or not sampler_state.restore(made, self._drawn)):
-            made = sampler(len(before))
+        if drawn:
+            kept = None if sampler_state is None else sampler_state.restore(made, self._drawn)
+            if kept is None:
+                made = sampler(len(before))
+            elif kept < self._drawn:
+                self._cut_short = drawn[-1]
+        self._sampler = made
+        if not drawn:
+            self._save_sampler()
         self.study = optuna.create_study(
             storage=storage,
-            sampler=made,
+            sampler=made if self.lag is None else LaggedSampler(made, self.lag),
             pruner=optuna.pruners.NopPruner(),
             study_name=space.study_name,
             directions=[
@@ -95,8 +122,11 @@ class StudySearch:
             ],
             load_if_exists=True,
         )
+        if self.lag is not None and attributes.get(LAG) != self.lag:
+            self.study.set_user_attr(LAG, self.lag)
         self._open: dict[str, optuna.Trial] = {}
         self._reported: dict[str, int] = {}
+        self._next: FrozenTrial | int | None = None
         if space.metrics and self.study.metric_names != [*space.metrics]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -111,27 +141,64 @@ class StudySearch:
         trials = self.study.get_trials(deepcopy=False, states=FINISHED)
         return sum(t.number not in again for t in trials)
 
+    def is_ready(self) -> bool:
+        """Whether the trials whose results the next suggestion knows have ended."""
+        if self.lag is None:
+            return True
+        if self._next is None:
+            trials = self.study.get_trials(deepcopy=False)
+            waiting = (t for t in trials if t.state is TrialState.WAITING)
+            self._next = next(waiting, len(trials))
+        if isinstance(self._next, FrozenTrial):
+            if self._next.params and self._next.number != self._cut_short:
+                return True
+            number = self._next.number
+        else:
+            number = self._next
+        return all(trial.number >= number - self.lag for trial in self._open.values())
+
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Ask the study for a trial; returns its number and searched parameters."""
         trial = self.study.ask()
+        self._next = None
         self._open[trial_id] = trial
         # A trial that was cut short has its values already, and what it had reported.
         is_new = not trial.params
         before = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self._reported[trial_id] = max(before, default=-1)
+        if trial.number == self._cut_short:
+            redraw(trial, self.study)
+            self._cut_short, is_new = None, False
+            self._save_sampler()
         chosen = suggest(trial, self.space.domains, self.space.fixed)
         if is_new and chosen:
             self._drawn += 1
-            if self._sampler_state is not None:
-                self._sampler_state.save(self.study.sampler, self._drawn)
+            self._save_sampler()
         return {"number": trial.number, "params": chosen}
+
+    def _save_sampler(self) -> None:
+        if self._sampler_state is not None:
+            self._sampler_state.save(self._sampler, self._drawn)
+
+    def should_stop(self, trial_id: str) -> bool:
+        """Whether a trial is too far behind those whose results its suggestion knew.
+
+        One of the control group may be, too: it is not stopped all the same.
+        """
+        if self._pruner is None or len(self.space.directions) > 1:
+            return False
+        trials = self.study.get_trials(deepcopy=False)
+        own = trials[self._open[trial_id].number]
+        known = trials if self.lag is None else known_trials(trials, own.number, self.lag)
+        view: Any = StudyView(self.study, known)
+        return self._pruner.prune(view, own)
 
     def report(self, trial_id: str, epoch: float, objective: float) -> None:
         """Record an intermediate value; the step is the epoch in thousandths.
 
         A trial that begins again, after its slot was lost, repeats steps: the first values stand.
         """
-        trial, step = self._open[trial_id], round(epoch * 1000)
+        trial, step = self._open[trial_id], round(epoch * STEPS)
         if len(self.space.directions) > 1 or not math.isfinite(objective):
             return
         if step > self._reported.get(trial_id, -1):
@@ -162,12 +229,15 @@ class StudySearch:
         return self._open.pop(trial_id)
 
 
-def _existing(space: StudySpace, storage: optuna.storages.BaseStorage) -> list[FrozenTrial]:
+def _existing(
+    space: StudySpace, storage: optuna.storages.BaseStorage
+) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+    """Trials and user attributes of a study that is there already."""
     names = optuna.get_all_study_names(storage)
     if space.study_name not in names:
-        return []
+        return [], {}
     study = optuna.load_study(study_name=space.study_name, storage=storage)
-    return study.get_trials(deepcopy=False)
+    return study.get_trials(deepcopy=False), study.user_attrs
 
 
 def reopen(

@@ -24,6 +24,8 @@ def trials_for_sampler(
 ) -> list[FrozenTrial]:
     """All that run, the best and the newest of those that ended, in their order.
 
+    Of every set of parameters that were drawn together there is the first one, too.
+
     Args:
         trials: Running, completed and pruned ones.
         direction: Of the objective.
@@ -31,6 +33,9 @@ def trials_for_sampler(
     """
     ended = [t for t in trials if t.state.is_finished()]
     kept = {t.number for t in ended[-newest:]}
+    # TPE keeps the sets of parameters apart that occur together, in the order it first met them.
+    first = {frozenset(t.params): t.number for t in reversed(ended)}
+    kept |= set(first.values())
     kept |= {t.number for t in trials if not t.state.is_finished()}
     completed = [t for t in ended if t.state is TrialState.COMPLETE]
     best = heapq.nlargest if direction is StudyDirection.MAXIMIZE else heapq.nsmallest
@@ -56,10 +61,15 @@ class StudyView:
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        # The one way in which Optuna's samplers read trials. Were it renamed, a sampler would look
-        # at all of them again: slower, but not wrong.
+        # The one way in which Optuna's samplers read trials.
         shown = [t for t in self._trials if states is None or t.state in states]
         return copy.deepcopy(shown) if deepcopy else shown
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials that are shown, as `optuna.Study.get_trials`."""
+        return self._get_trials(deepcopy, states)
 
     def __getattr__(self, name: str) -> Any:  # whatever a study has
         return getattr(self._study, name)

@@ -116,12 +116,12 @@ def _domain(domain: Domain) -> Any:
 
 def _search(search: SearchSpec) -> dict[str, Any]:
     plain = _section(search)
-    budget = plain.pop("time_budget_s", None)
+    budgets = {key: plain.pop(f"{key}_s", None) for key in ("time_budget", "device_budget")}
     objectives = [_flow(objective.model_dump()) for objective in search.objective]
     return (
         {"algorithm": _named(search.algorithm), "scheduler": _named(search.scheduler)}
         | {k: v for k, v in plain.items() if k not in ("algorithm", "scheduler")}
-        | ({"time_budget": budget} if budget is not None else {})
+        | {key: seconds for key, seconds in budgets.items() if seconds is not None}
         | {"objective": objectives[0] if len(objectives) == 1 else objectives}
     )
 

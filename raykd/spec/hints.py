@@ -113,7 +113,7 @@ def _homes(key: str) -> list[str]:
     fields: dict[str, Collection[str]] = {
         "data": DataSpec.model_fields, "teacher": TeacherSpec.model_fields,
         "student": StudentSpec.model_fields, "train": TrainSettings.__dataclass_fields__,
-        "search": {*SearchSpec.model_fields, "time_budget"} - {"time_budget_s"},
+        "search": {field.removesuffix("_s") for field in SearchSpec.model_fields},
         "confirm": ConfirmSpec.model_fields, "resources": ResourceSpec.model_fields,
         "report": ReportSpec.model_fields,
     }  # fmt: skip

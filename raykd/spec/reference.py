@@ -145,8 +145,13 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "algorithm": "How parameters are chosen: raykd ls algorithms.",
         "scheduler": "How bad trials are stopped early: raykd ls schedulers.",
         "trials": "Trials of each arm on each task.",
-        "time_budget": "The search ends after this long, e.g. 6h.",
+        "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
+        "device_budget": "Device time that each arm of a task searches for, e.g. 2h, its share of "
+        "the teacher included; trials is then the most there are.",
         "max_concurrent": "Trials at the same time.",
+        "control": "The share of trials that are never stopped early, by which stopping is judged.",
+        "lag": "How many of the trials before it a trial does without the results of, so that the "
+        "list does not depend on which ends first; none = it knows whatever has ended.",
         "objective": "What is improved; two make a front.",
         "seed": "What is drawn, and the seeds of trials.",
     },
@@ -205,12 +210,12 @@ def keys_of(section: str) -> tuple[Key, ...]:
     properties = part.model_json_schema()["properties"]
     keys = []
     for field, info in part.model_fields.items():
-        name = "time_budget" if field == "time_budget_s" else field
+        name = field.removesuffix("_s")
         keys.append(
             Key(
                 name=name,
                 default="required" if info.is_required() else _default(properties[field]),
-                allowed="a duration" if name == "time_budget" else _allowed(properties[field]),
+                allowed="a duration" if name != field else _allowed(properties[field]),
                 help=_KEYS[part][name],
             )
         )

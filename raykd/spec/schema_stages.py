@@ -32,7 +32,10 @@ class SearchSpec(SpecSection):
     scheduler: Named = Named(name="none")
     trials: int = Field(default=20, ge=1, le=1_000_000)
     time_budget_s: float | None = None
+    device_budget_s: float | None = None
     max_concurrent: int | Literal["auto"] = "auto"
+    control: Number = Field(default=0.1, ge=0, le=0.5)
+    lag: Annotated[int, Field(ge=0, le=100_000)] | Literal["auto", "none"] = "auto"
     objective: tuple[Objective, ...] = (Objective(),)
     seed: Seed = 0
 

@@ -20,7 +20,8 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 LONGEST_S = 10 * 365 * 86400.0
 """Of a time budget; more is a slip."""
 
-_BY_HAND = ("algorithm", "scheduler", "objective", "time_budget")
+_BUDGETS = ("time_budget", "device_budget")
+_BY_HAND = ("algorithm", "scheduler", "objective", *_BUDGETS)
 
 
 def read_search(
@@ -47,8 +48,9 @@ def read_search(
     if "objective" in given:
         parsed["objective"] = _read_objectives(given["objective"], metrics, findings)
         _check_single(given, parsed, findings)
-    budget = given.get("time_budget")
-    parsed["time_budget_s"] = None if budget is None else _read_budget(budget, findings)
+    for key in _BUDGETS:
+        entry_of = given.get(key)
+        parsed[f"{key}_s"] = None if entry_of is None else _read_budget(key, entry_of, findings)
     made = read_section(SearchSpec, entry, "search", findings, parsed=parsed, by_hand=_BY_HAND)
     concurrent = entry.node.entries.get("max_concurrent")
     limit = "auto" if made is None else made.max_concurrent
@@ -146,14 +148,14 @@ def _check_single(
         findings.add(given["scheduler"].mark, "search.scheduler", message, hint)
 
 
-def _read_budget(entry: YamlEntry, findings: Findings) -> float | None:
+def _read_budget(key: str, entry: YamlEntry, findings: Findings) -> float | None:
     if entry.node.value is None:
         return None
     seconds = _seconds(entry.node.value) if entry.node.is_scalar else None
     if seconds is None or not 0 < seconds <= LONGEST_S:
-        message = f"'time_budget' must be a duration, got {entry.node.typed()}"
+        message = f"'{key}' must be a duration, got {entry.node.typed()}"
         hint = "for example 6h, 1h30m, 90s, or a number of seconds"
-        findings.add(entry.node.mark, "search.time_budget", message, hint)
+        findings.add(entry.node.mark, join("search", key), message, hint)
         return None
     return seconds
 

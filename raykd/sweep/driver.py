@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,14 @@ from raykd.clusters.slots import slots
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
-from raykd.search.arms import Arm
+from raykd.results.store import load_results
+from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
-from raykd.sweep.search import make_arm, open_storage, search
+from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
+from raykd.sweep.search_clock import SearchClock
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
@@ -53,7 +54,7 @@ class _TaskWork:
     Attributes:
         name: Its name.
         arm_studies: Its arms.
-        arms: Studies and schedulers by arm.
+        arms: Studies by arm.
         key: Fingerprint under which workers find the teacher.
     """
 
@@ -100,8 +101,7 @@ class Driver:
         self._storage = open_storage(run)
         self._stop = threading.Event()
         self._closing = threading.Event()
-        budget = spec.search.time_budget_s
-        self._deadline = time.monotonic() + budget if budget else None
+        self._clock = SearchClock(spec.search.time_budget_s, len(spec.tasks))
 
     def drive(self, conclude: Callable[[BaseException | None], None]) -> None:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
@@ -180,7 +180,12 @@ class Driver:
             if handle is None:
                 return
             of_task = [c for c in arm_studies(self._spec) if c.task == task]
-            arms = {c.arm.name: make_arm(self._spec, c, self._storage, self._run) for c in of_task}
+            arms = {
+                c.arm.name: make_arm(
+                    self._spec, c, self._storage, self._run, slots=autoscaler.wanted
+                )
+                for c in of_task
+            }
             work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
             if self._resumed:
                 settle(self._run, of_task, arms)
@@ -191,22 +196,30 @@ class Driver:
             teachers.release(task)
 
     def _search(self, work: _TaskWork, autoscaler: SlotAutoscaler, recorder: TrialRecorder) -> None:
-        self._log.emit("stage", stage="search", task=work.name)
+        lag = next(iter(work.arms.values())).study.lag
+        self._log.emit("stage", stage="search", task=work.name, lag=lag)
 
         def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
             return search_trial(self._spec, self._run, arm_study, number, chosen)
 
         by_arm = {c.arm.name: c for c in work.arm_studies}
-        search(
+        if message := idle_slots(work.arms, autoscaler.wanted):
+            self._log.emit("note", message=message)
+        searcher = ArmsSearch(
             work.arms,
             SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
-            slots=autoscaler.count,
-            run=self._run,
-            name=work.name.replace("/", "-"),
-            deadline=self._deadline,
-            stop=self._stop,
-            note=lambda message: self._log.emit("note", message=message),
+            autoscaler.count,
+            device_budget(self._spec, load_results(self._run), work.name, recorder.devices),
         )
+        with self._clock.running() as deadline:
+            search(
+                searcher,
+                run=self._run,
+                name=work.name.replace("/", "-"),
+                deadline=deadline,
+                stop=self._stop,
+                note=lambda message: self._log.emit("note", message=message),
+            )
 
     def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
         """Confirm on all seeds, or look by look until nothing is left to decide."""

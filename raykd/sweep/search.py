@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,12 @@ from ray.tune import TuneError
 
 from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
-from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
+from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch
+from raykd.search.control import ControlGroup
+from raykd.search.device_budget import DeviceBudget
+from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
@@ -42,15 +48,21 @@ def open_storage(run: Path) -> JournalStorage:
 
 
 def make_arm(
-    spec: SweepSpec, arm_study: ArmStudy, storage: JournalStorage, run: Path | None = None
+    spec: SweepSpec,
+    arm_study: ArmStudy,
+    storage: JournalStorage,
+    run: Path | None = None,
+    *,
+    slots: int = 1,
 ) -> Arm:
-    """Study and scheduler of an arm, continued where an earlier driver left them.
+    """The study of an arm, continued where an earlier driver left it.
 
     Args:
         spec: The sweep.
         arm_study: Which one.
         storage: The storage of the run.
         run: The run folder, where it is kept how far the sampler's generators are; None for none.
+        slots: Trials at the same time, which ``lag: auto`` of a new study is chosen for.
     """
     domains = domains_of(arm_study.arm, spec.train)
     algorithm = spec.search.algorithm
@@ -62,20 +74,78 @@ def make_arm(
         made: optuna.samplers.BaseSampler = build_sampler(settings, domains, seed)
         return made
 
-    scheduler = registry.load("schedulers", spec.search.scheduler.name)(
-        _params("schedulers", spec.search.scheduler),
-        mode=arm_study.modes[0],
-        max_epochs=max_epochs(spec),
-    )
+    build_pruner = registry.load("schedulers", spec.search.scheduler.name)
+    pruner = build_pruner(_params("schedulers", spec.search.scheduler), max_epochs=max_epochs(spec))
     sampler_state = None
     if run is not None:
         name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"
         sampler_state = SamplerState(run / "samplers" / name)
-    return Arm(
-        study=StudySearch(study_space(spec, arm_study), storage, sampler, sampler_state),
-        scheduler=scheduler,
-        metrics=arm_study.metrics,
+    lag = _lag(spec, slots)
+    stops = reads_results(registry.module("schedulers", spec.search.scheduler.name))
+    control = ControlGroup(
+        share=float(spec.search.control) if stops else 0.0,
+        seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),
+        first=0 if lag is None else lag + 1,
     )
+    study = StudySearch(
+        study_space(spec, arm_study), storage, sampler, sampler_state,
+        lag=lag, pruner=pruner, control=control,
+    )  # fmt: skip
+    return Arm(study=study, metrics=arm_study.metrics)
+
+
+def _lag(spec: SweepSpec, slots: int) -> int | None:
+    """The lag of new studies; None where trials know whatever has ended, or read no results."""
+    search = spec.search
+    modules = ("algorithms", search.algorithm.name), ("schedulers", search.scheduler.name)
+    if search.lag == "none":
+        return None
+    if not any(reads_results(registry.module(kind, name)) for kind, name in modules):
+        return None
+    return lag_for(slots, len(spec.methods)) if search.lag == "auto" else search.lag
+
+
+def idle_slots(arms: Mapping[str, Arm], slots: int) -> str:
+    """What to say where the lag lets fewer trials be open than there are slots; else empty."""
+    lags = {arm.study.lag for arm in arms.values()}
+    most = sum(math.inf if arm.study.lag is None else arm.study.lag + 1 for arm in arms.values())
+    if most >= slots:
+        return ""
+    needed = lag_for(slots, len(arms))
+    return (
+        f"of {slots} slots at most {most:.0f} work at a time, because search.lag is "
+        f"{max(lag for lag in lags if lag is not None)}; in a new sweep search.lag: {needed} "
+        "keeps all at work"
+    )
+
+
+def device_budget(spec: SweepSpec, result: SweepResult, task: str, devices: float) -> DeviceBudget:
+    """The device time of each arm of a task, less what an earlier driver and the teacher took.
+
+    The teacher is shared by the arms that read it, in equal parts, also where it was in the cache.
+
+    Args:
+        spec: The sweep.
+        result: What is on record of the run.
+        task: Task name.
+        devices: Of a slot.
+    """
+    if spec.search.device_budget_s is None:
+        return DeviceBudget()
+    teacher = result.teacher(task)
+    prepared = 0.0 if teacher is None else teacher.seconds * devices
+    reading = [n for n, arm in spec.methods.items() if arm.method not in METHODS_WITHOUT_TEACHER]
+    used = {
+        name: sum(t.device_seconds for t in result.of(task, name, "search") if is_over(t))
+        + (prepared / len(reading) if name in reading else 0.0)
+        for name in spec.methods
+    }
+    return DeviceBudget(spec.search.device_budget_s, used)
+
+
+def is_over(trial: TrialResult) -> bool:
+    """Whether a trial ended by itself; one that was cut short runs again, and is counted then."""
+    return trial.status is not Status.INTERRUPTED
 
 
 def _params(kind: str, named: Named) -> Any:
@@ -83,10 +153,8 @@ def _params(kind: str, named: Named) -> Any:
 
 
 def search(
-    arms: Mapping[str, Arm],
-    recorder: ArmsRecorder,
+    searcher: ArmsSearch,
     *,
-    slots: Callable[[], int],
     run: Path,
     name: str,
     deadline: float | None,
@@ -96,16 +164,13 @@ def search(
     """Run every arm to its budget.
 
     Args:
-        arms: By name.
-        recorder: Launches and records trials.
-        slots: Trials that run at the same time; it may change.
+        searcher: Suggests the trials of all arms.
         run: Run folder.
         name: Name of the stage, unique in the run.
         deadline: Monotonic time after which no trial is suggested, or None.
         stop: Set from outside to suggest nothing more.
         note: Called with things worth telling.
     """
-    searcher = ArmsSearch(arms, recorder, slots)
     if searcher.remaining() == 0:
         return
     ray_private.keep_credentials_from_trials()

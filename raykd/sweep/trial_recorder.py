@@ -67,7 +67,7 @@ class TrialRecorder:
         self._coordinator = coordinator
         self._log = log
         self._run = run
-        self._devices = devices
+        self.devices = devices
         self._max_failures = max_failures
         self._cut_short = cut_short
         self._running: dict[str, _Running] = {}
@@ -200,7 +200,7 @@ class TrialRecorder:
             history=tuple(running.history),
             started=started,
             seconds=seconds,
-            device_seconds=seconds * self._devices,
+            device_seconds=seconds * self.devices,
             node=str(lease.get("node", "")),
             slot=int(lease.get("slot", -1)),
             attempts=max(1, int(lease.get("attempt", 1))),
@@ -214,6 +214,8 @@ class TrialRecorder:
             else write_row_outcomes(self._run, trial_id, params, outcomes),
             micro_batch=micro_batch,
             batch_wide=batch_wide(config.method) if micro_batch else "",
+            control=bool(event.get("control")),
+            spared=float(event.get("spared", 0.0)),
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:
@@ -266,10 +268,11 @@ class SearchRecorder(ArmsRecorder):
 
     def finished(
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
-    ) -> None:
-        """Record the end of a trial."""
+    ) -> float:
+        """Record the end of a trial; returns its device seconds."""
         metric = self._arm_studies[arm].metrics[0]
-        self._trials.finished(self._ids.pop((arm, number)), status, event, metric)
+        trial = self._trials.finished(self._ids.pop((arm, number)), status, event, metric)
+        return trial.device_seconds
 
     def cancel(self, arm: str, number: int) -> None:
         """Stop the job of a trial."""

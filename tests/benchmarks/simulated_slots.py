@@ -31,6 +31,7 @@ import ray
 
 from raykd.clusters.connection import connected
 from raykd.results.event_log import EventLog
+from raykd.search.arms import ArmsSearch
 from raykd.spec.load import load_spec
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.search import make_arm, open_storage, search
@@ -155,7 +156,7 @@ def search_figures(count: int) -> None:
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()
         search(
-            arms, recorder, slots=lambda: count, run=run, name=name, deadline=None,
+            ArmsSearch(arms, recorder, lambda: count), run=run, name=name, deadline=None,
             stop=threading.Event(), note=print,
         )  # fmt: skip
         wall, used = time.monotonic() - began, time.process_time() - busy

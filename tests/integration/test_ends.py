@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raykd.results.diagnose import diagnose
-from raykd.results.records import SweepResult, TrialResult
+from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.store import load_results, read_events
 from tests.integration.test_sweep import _command, _file, _read_until
 
@@ -141,3 +141,32 @@ def test_a_sweep_that_was_killed_ends_as_one_that_was_not(
     assert not {c.code for c in diagnose(result)} & {"unfinished-trials", "unequal-trials"}
     assert json.loads((run / "env.json").read_text())["resumed"]
     assert not list((run / "state").iterdir())
+
+
+@pytest.mark.slow
+def test_two_slots_search_what_one_searches(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    """Suggestions of TPE, what ASHA stops, and every score, to the bit."""
+    found = []
+    for slots in (1, 2):
+        folder = tmp_path / str(slots)
+        folder.mkdir()
+        search = {
+            "trials": 8, "max_concurrent": slots,
+            "algorithm": {"name": "tpe", "params": {"startup_trials": 2}},
+            "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 2}},
+        }  # fmt: skip
+        short = {"fixed": {"epochs": 3, "batch_size": 8, "precision": "fp32"},
+                 "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
+        file = _file(folder, search=search, train=short)
+        sweep = _command("sweep", str(file), "--out", str(folder / "runs"), cache=cache_folder)
+        code, errors = _ended(sweep)
+        assert code == 0, errors
+        (run,) = (folder / "runs").iterdir()
+        found.append(load_results(run))
+    one, two = found
+    assert _table(one) == _table(two)
+    assert {t.slot for t in two.trials} == {0, 1}
+    assert Status.PRUNED in {t.status for t in one.trials}
+    assert set(one.lags.values()) == set(two.lags.values())

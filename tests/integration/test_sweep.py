@@ -76,6 +76,7 @@ def _killed_and_resumed(folder: Path, cache: Path, slots: int) -> Resumed:
     }  # fmt: skip
     search = {
         "trials": TRIALS, "algorithm": {"name": "tpe"}, "max_concurrent": slots,
+        "lag": 1, "control": 0.0,
         "scheduler": {"name": "asha", "params": {"grace_period": 1, "reduction_factor": 3}},
     }  # fmt: skip
     slow = {"fixed": {"epochs": EPOCHS, "batch_size": 8, "precision": "fp32"},

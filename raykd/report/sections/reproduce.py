@@ -51,10 +51,11 @@ def render(r: ReproduceRecord) -> str:
 
 
 def _heading(result: SweepResult) -> str:
-    """What the same command gives again: a search that learns depends on the order of ends."""
-    algorithm = (result.spec.get("search") or {}).get("algorithm") or {}
+    """What the same command gives again."""
+    search = result.spec.get("search") or {}
+    algorithm = search.get("algorithm") or {}
     name = algorithm.get("name", "") if isinstance(algorithm, Mapping) else str(algorithm)
-    if name in ("random", "grid"):
+    if name in ("random", "grid") or (result.lags and None not in result.lags.values()):
         return "The same command, file, versions and seeds give the same students"
     return (
         "The same configuration, seed and versions give the same trial; which configurations are "
@@ -72,6 +73,13 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
     if result.finished:
         yield "took", duration(result.worked or result.finished - result.started)
     yield "search seed", str((result.spec.get("search") or {}).get("seed", "n/a"))
+    lags = dict.fromkeys(lag for lag in result.lags.values() if lag is not None)
+    if lags:
+        yield (
+            "search lag",
+            ", ".join(str(lag) for lag in lags)
+            + (" (as search.lag, it repeats the search on any number of slots)"),
+        )
     seeds = (result.spec.get("confirm") or {}).get("seeds", ())
     if isinstance(seeds, Mapping):
         looks = ", ".join(str(n) for n in seeds["then"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from raykd.params import Scalar, param
 from raykd.spec.domains import Domain
@@ -27,8 +28,8 @@ class Params:
     )
 
 
-class _Grid(optuna.samplers.GridSampler):
-    """Optuna's grid sampler for a study that is asked and told, resumed, and given start points.
+class _Grid(optuna.samplers.BaseSampler):
+    """The combinations one after the other; which one is a matter of the trial's number alone.
 
     Args:
         grid: Values to try by name.
@@ -36,31 +37,39 @@ class _Grid(optuna.samplers.GridSampler):
     """
 
     def __init__(self, grid: Mapping[str, Sequence[Any]], seed: int) -> None:
+        self._names = sorted(grid)
+        self._combinations = list(itertools.product(*(grid[name] for name in self._names)))
         # The order of the combinations must not change when a search is resumed with another
         # seed: combinations that were tried are known by their place in it.
-        super().__init__(grid, seed=0)
+        np.random.RandomState(0).shuffle(self._combinations)
         self._open = optuna.samplers.RandomSampler(seed=seed)
 
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The value of the trial's combination; trials that were enqueued have none."""
-        if "grid_id" in trial.system_attrs:
-            return super().sample_independent(study, trial, param_name, param_distribution)
-        return self._open.sample_independent(study, trial, param_name, param_distribution)
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """None: every value is that of the combination."""
+        return {}
 
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Do nothing: the budget ends a search (Optuna's grid sampler would call `study.stop`)."""
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:  # fmt: skip
+        """The value of the trial's combination; what a start point leaves open is drawn."""
+        if _is_start(trial):
+            return self._open.sample_independent(study, trial, param_name, param_distribution)
+        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        place = sum(not _is_start(t) for t in earlier) % len(self._combinations)
+        return self._combinations[place][self._names.index(param_name)]
+
+
+def _is_start(trial: FrozenTrial) -> bool:
+    return "fixed_params" in trial.system_attrs
 
 
 def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.samplers.BaseSampler:
@@ -92,3 +101,4 @@ def grid_of(domain: Domain, points: int) -> list[Scalar]:
 
 
 ALGORITHM = build
+READS_RESULTS = False

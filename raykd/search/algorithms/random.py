@@ -21,3 +21,4 @@ def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.sa
 
 
 ALGORITHM = build
+READS_RESULTS = False

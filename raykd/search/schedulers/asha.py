@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from raykd.params import param
 
 if TYPE_CHECKING:
-    from ray.tune.schedulers import TrialScheduler
+    from optuna.pruners import BasePruner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,19 +21,11 @@ class Params:
     )
 
 
-def build(params: Params, *, mode: str, max_epochs: int) -> TrialScheduler:
-    """Ray Tune's ASHA on the objective, with rungs in epochs."""
-    from ray.tune.schedulers import AsyncHyperBandScheduler
+def build(params: Params, *, max_epochs: int) -> BasePruner:
+    """Rungs in epochs, from the grace period on, each `reduction_factor` times the one before."""
+    from raykd.search.rungs import RungPruner
 
-    return AsyncHyperBandScheduler(
-        time_attr="epoch",
-        metric="objective",
-        mode=mode,
-        max_t=max(max_epochs, params.grace_period),
-        grace_period=params.grace_period,
-        reduction_factor=params.reduction_factor,
-        stop_last_trials=False,
-    )
+    return RungPruner(params.grace_period, params.reduction_factor, max_epochs)
 
 
 SCHEDULER = build

@@ -28,6 +28,7 @@ OPTIONS = {
         "--out",
         "--resume",
         "--address",
+        "--start-from",
         "--submit",
         "--trials",
         "--time-budget",

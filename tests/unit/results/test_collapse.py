@@ -32,6 +32,19 @@ def test_a_run_far_below_its_arm_has_collapsed_whatever_the_direction():
     assert collapsed_runs(losses, "min") == {"a": (15,), "b": ()}
 
 
+def test_a_seed_that_is_hard_for_several_arms_is_no_collapse_of_each():
+    seeds = (11, 12, 13, 14, 15)
+    none = dict(zip(seeds, (0.6, 0.61, 0.6, 0.57, 0.6), strict=True))
+    kd = dict(zip(seeds, (0.7, 0.706, 0.703, 0.66, 0.702), strict=True))
+    lost = {s: v for s, v in zip(seeds, (0.696, 0.701, 0.699, 0, 0.697), strict=True) if v}
+    assert not any(collapsed_runs({"none": none, "kd": kd, "arm": lost}, "max").values())
+    # Alone on that seed, or much further below than the others, it is one.
+    alone = {"none": {**none, 14: 0.601}, "kd": kd, "arm": {**lost, 14: 0.7}}
+    assert collapsed_runs(alone, "max") == {"none": (), "kd": (14,), "arm": ()}
+    deep = {"none": none, "kd": {**kd, 14: 0.3}, "arm": lost}
+    assert collapsed_runs(deep, "max")["kd"] == (14,)
+
+
 def test_ordinary_runs_are_rarely_taken_for_collapsed_ones():
     rng = np.random.default_rng(0)
     flagged = total = 0

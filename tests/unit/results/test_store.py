@@ -139,3 +139,11 @@ def test_export_has_every_trial(full_run: Builder):
     assert lines[0].startswith("task,arm,method")
     assert "params.wrangle" in lines[0]
     assert len(lines) > len(result.trials)
+
+
+def test_the_lag_of_a_search_is_that_of_its_last_driver(builder: Builder):
+    builder.event("stage", stage="confirm", task="glue/rte")
+    assert not load_results(builder.folder).lags
+    for lag in (2, None, 4):
+        builder.event("stage", stage="search", task="glue/rte", lag=lag)
+    assert load_results(builder.folder).lags == {"glue/rte": 4}

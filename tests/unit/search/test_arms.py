@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from raykd.results.records import Status
@@ -38,6 +38,7 @@ class Notebook(ArmsRecorder):
     def finished(self, arm, number, status, event):
         self.lines.append(("finished", arm, number, status))
         self.events[arm, number] = event
+        return 1.0
 
     def cancel(self, arm, number):
         self.lines.append(("cancel", arm, number))
@@ -56,10 +57,7 @@ class Tune:
         self.last = {}
 
     def suggest(self, trial):
-        config = self.search.suggest(trial)
-        if isinstance(config, dict):
-            self.scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial))
-        return config
+        return self.search.suggest(trial)
 
     def report(self, trial, epoch, metrics, kind="evaluation"):
         evaluation = {"epoch": epoch, "metrics": metrics}
@@ -81,16 +79,12 @@ class Tune:
         return self.notebook.lines[-1][-1]
 
 
-def arm(folder, name="one", *, scheduler=None, metrics=("accuracy",), **changes):
-    return Arm(
-        study=study(folder, name=name, **changes),
-        scheduler=scheduler or FIFOScheduler(),
-        metrics=metrics,
-    )
+def arm(folder, name="one", *, metrics=("accuracy",), **changes):
+    return Arm(study=study(folder, name=name, **changes), metrics=metrics)
 
 
 def halving(folder, name="one", **changes):
-    return arm(folder, name, scheduler=asha.build(HALVING, mode="max", max_epochs=4), **changes)
+    return arm(folder, name, pruner=asha.build(HALVING, max_epochs=4), **changes)
 
 
 def states(made: Arm):
@@ -142,7 +136,12 @@ def test_a_trial_that_ends_is_recorded_before_its_study_is_told(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     tune.suggest("a")
     told = []
-    tune.notebook.finished = lambda *line: told.append(states(tune.search.arms["one"]))
+
+    def finished(*line):
+        told.append(states(tune.search.arms["one"]))
+        return 1.0
+
+    tune.notebook.finished = finished
     tune.train("a", [0.4, 0.6])
     assert told == [[TrialState.RUNNING]]
     assert states(tune.search.arms["one"]) == [TrialState.COMPLETE]
@@ -217,7 +216,7 @@ def test_a_failed_trial_is_recorded_with_its_event(tmp_path):
     event = {"kind": "failed", "error": "the loss is NaN"}
     tune.search.on_trial_complete("a", {"event": json.dumps(event)})
     assert tune.notebook.lines[-1] == ("finished", "one", 0, Status.FAILED)
-    assert tune.notebook.events["one", 0] == event
+    assert tune.notebook.events["one", 0].items() >= event.items()
     assert states(tune.search.arms["one"]) == [TrialState.FAIL]
     assert isinstance(tune.suggest("b"), dict)
 
@@ -258,7 +257,7 @@ def test_what_tune_repeats_at_the_end_is_not_an_evaluation(tmp_path):
 def test_two_objectives_are_told_together_and_stop_nobody(tmp_path):
     made = arm(
         tmp_path,
-        scheduler=asha.build(HALVING, mode="max", max_epochs=4),
+        pruner=asha.build(HALVING, max_epochs=4),
         metrics=("accuracy", "latency_ms"),
         directions=("maximize", "minimize"),
     )
@@ -285,10 +284,41 @@ def test_after_a_restart_trials_are_judged_against_the_earlier_ones(tmp_path):
     assert reopen(made.study.study, {}) == (1,)
     tune = Tune({"one": made})
     assert tune.search.remaining() == 3
+    for trial, value, status in (
+        ("b", 0.95, Status.COMPLETED), ("c", 0.1, Status.PRUNED), ("d", 0.94, Status.COMPLETED),
+    ):  # fmt: skip
+        tune.suggest(trial)
+        assert tune.train(trial, [value] * 4) == status
+
+
+def test_with_a_lag_an_arm_waits_for_what_its_next_trial_knows(tmp_path):
+    arms = {name: arm(tmp_path, name, budget=9, lag=1) for name in ("slow", "fast")}
+    tune = Tune(arms, max_concurrent=99)
+    for k in range(5):
+        tune.suggest(str(k))
+    assert tune.notebook.launched() == ["slow", "fast", "slow", "fast"]
+    tune.train("1", [0.5])
+    assert isinstance(tune.suggest("5"), dict)
+    tune.train("3", [0.5])
+    assert isinstance(tune.suggest("6"), dict)
+    tune.train("5", [0.5])
+    # An arm may be ahead by a trial more than the lag, and no further.
+    assert tune.suggest("7") is None
+    tune.train("0", [0.5])
+    tune.suggest("8")
+    tune.suggest("9")
+    assert tune.notebook.launched()[4:] == ["fast", "fast", "slow", "fast"]
+
+
+def test_with_a_lag_a_trial_is_judged_by_those_it_knows(tmp_path):
+    tune = Tune({"one": halving(tmp_path, lag=1)}, max_concurrent=99)
+    tune.suggest("a")
+    tune.suggest("b")
+    tune.train("a", [0.9] * 4)
+    # It began before the first one ended, and does not know of it.
+    assert tune.train("b", [0.1] * 4) == Status.COMPLETED
     tune.suggest("c")
-    tune.suggest("d")
     assert tune.train("c", [0.1] * 4) == Status.PRUNED
-    assert tune.train("d", [0.92] * 4) == Status.COMPLETED
 
 
 def test_a_trial_that_runs_again_is_not_judged_against_itself(tmp_path):

@@ -45,8 +45,19 @@ def test_the_best_the_newest_and_the_running_ones_are_seen(direction):
     completed = [t for t in trials if t.state is TrialState.COMPLETE]
     completed.sort(key=lambda t: t.value, reverse=direction == "maximize")
     best = {t.number for t in completed[:BEST]}
-    assert seen == set(range(400, 502)) | best
+    assert seen == set(range(400, 502)) | best | {0}
     assert min(best) < 400
+
+
+def test_of_each_set_of_parameters_the_first_one_is_seen():
+    """TPE keeps the sets apart in the order it first met them, also in a driver that goes on."""
+    trials = [ended(0.5) for _ in range(400)]
+    for k, trial in enumerate(trials):
+        trial.number = k
+        if k % 150 == 7:
+            trial.params = {"x": 0.5, "y": 0.5}
+    seen = trials_for_sampler(trials, optuna.study.StudyDirection.MAXIMIZE, 100)
+    assert {0, 7} <= {t.number for t in seen}
 
 
 def test_they_stay_in_order():

@@ -1,12 +1,23 @@
-"""What Ray Tune is left with of a trial that is over."""
+"""The studies of a sweep, and what Ray Tune is left with of a trial that is over."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+from optuna.storages import JournalStorage
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
 from raykd.ray_private import silent_progress
+from raykd.results.store import load_results
+from raykd.search.lag import lag_for
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.arm_studies import arm_studies
+from raykd.sweep.search import device_budget, idle_slots, make_arm
+from tests.synthetic_run import spec as search_space
+from tests.synthetic_run import write_run
+from tests.unit.search.studies import JournalInMemory
+from tests.unit.sweep.specs import spec
 
 
 def test_statistics_that_nobody_reads_are_dropped():
@@ -19,3 +30,74 @@ def test_statistics_that_nobody_reads_are_dropped():
     assert not kept.metric_analysis
     assert not kept.metric_n_steps
     assert kept.last_result == {"event": "{}"}
+
+
+def lags(**changes: object) -> list[int | None]:
+    """The lags of the arms of a task, each with studies of its own."""
+    made = spec(**changes)
+    storage = JournalStorage(JournalInMemory())
+    return [make_arm(made, arm, storage, slots=8).study.lag for arm in arm_studies(made)]
+
+
+def test_the_lag_of_a_file_is_that_of_new_studies():
+    assert set(lags(search__lag=5)) == {5}
+    assert set(lags(search__lag="none")) == {None}
+    (auto,) = set(lags())
+    assert auto == lag_for(8, len(spec().methods))
+
+
+def test_a_search_that_reads_no_results_waits_for_none():
+    assert set(lags(search__algorithm={"name": "random"})) == {None}
+    halving = {"search__algorithm": {"name": "random"}, "search__scheduler": {"name": "asha"}}
+    assert None not in lags(**halving)
+
+
+def test_a_study_keeps_its_lag():
+    storage = JournalStorage(JournalInMemory())
+    arm = arm_studies(spec())[0]
+    for slots in (4, 48):
+        made = make_arm(spec(), arm, storage, slots=slots).study
+        assert made.lag == lag_for(4, len(spec().methods))
+
+
+def test_a_lag_too_small_for_the_slots_is_told():
+    storage = JournalStorage(JournalInMemory())
+    made = spec(search__lag=0)
+    arms = {arm.arm.name: make_arm(made, arm, storage) for arm in arm_studies(made)}
+    assert not idle_slots(arms, len(arms))
+    message = idle_slots(arms, len(arms) + 1)
+    assert f"of {len(arms) + 1} slots at most {len(arms)} work at a time" in message
+    assert f"search.lag: {lag_for(len(arms) + 1, len(arms))}" in message
+
+
+def test_the_control_group_is_as_large_as_the_file_says():
+    def members(**changes: object) -> set[int]:
+        made = spec(**changes)
+        arm = make_arm(made, arm_studies(made)[0], JournalStorage(JournalInMemory()))
+        return {n for n in range(100) if n in arm.study.control}
+
+    halving = {"search__scheduler": {"name": "asha"}}
+    assert len(members(**halving)) == pytest.approx(10, abs=1)
+    assert len(members(**halving, search__control=0.5)) == pytest.approx(50, abs=2)
+    assert members(**halving, search__control=0.0) == set()
+    assert members() == set()  # nobody is stopped
+
+
+def test_the_teacher_is_charged_to_the_arms_that_read_it(tmp_path):
+    run = write_run(tmp_path / "run").folder
+    result, made = load_results(run), search_space()
+    task = result.tasks[0].name
+    assert device_budget(made, result, task, 2.0).share("kd") == 0.0
+    limited = with_search(made, device_budget_s=100.0)
+    found = device_budget(limited, result, task, 2.0)
+    teacher = result.teacher(task)
+    assert teacher is not None
+    reading = [n for n, arm in made.methods.items() if arm.method != "none"]
+    for name in made.methods:
+        own = sum(t.device_seconds for t in result.of(task, name, "search"))
+        part = 2.0 * teacher.seconds / len(reading) if name in reading else 0.0
+        assert found.share(name) == pytest.approx((own + part) / 100.0)
+
+
+def with_search(made: SweepSpec, **search: object) -> SweepSpec:
+    return made.model_copy(update={"search": made.search.model_copy(update=search)})

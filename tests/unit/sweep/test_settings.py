@@ -100,6 +100,8 @@ ELSEWHERE = {
     "student.from_teacher.weights": "sweep/test_task_setup.py::test_pretrained_layers_of_a",
     "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
     "search.algorithm": "search/algorithms/test_algorithms.py::test_tpe_moves_to_where_it_is_good",
+    "search.control": "sweep/test_search.py::test_the_control_group_is_as_large_as_the_file_says",
+    "search.lag": "sweep/test_search.py::test_the_lag_of_a_file_is_that_of_new_studies",
     "search.scheduler": "search/schedulers/test_schedulers.py::test_halving_stops_a_worse_trial_at",
     "resources.max_failures": "trial/test_coordinator.py::test_a_job_that_loses_its_worker_too",
     "report.margin": "../cases/test_verdict_cases.py::test_a_lead_below_the_margin_is_sure_and",
@@ -348,7 +350,8 @@ def test_every_setting_of_fine_tuning_reaches_the_teacher(plain):
 
 # The processes of Ray that these change are started by a sweep alone.
 STARTED = {
-    "search.time_budget_s": "deadline=self._deadline",
+    "search.device_budget_s": "DeviceBudget(spec.search.device_budget_s",
+    "search.time_budget_s": "SearchClock(spec.search.time_budget_s",
     "resources.isolate": "1 if spec.resources.isolate else None",
     "report.path": "Path(spec.report.path.format(name=spec.name))",
 }

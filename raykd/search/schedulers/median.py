@@ -1,0 +1,33 @@
+"""The median rule: a trial goes on while it is not worse than half of those that ran to the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raykd.params import param
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Parameters of the median rule (Golovin et al. 2017, https://doi.org/10.1145/3097983.3098043)."""
+
+    grace_period: int = param(1, low=1, help="Epochs before a trial may be stopped.")
+    startup_trials: int = param(4, low=1, help="Trials that have ended before one is stopped.")
+
+
+def build(params: Params, *, max_epochs: int) -> BasePruner:
+    """Optuna's own: the best evaluation so far against the median of others at the same epoch."""
+    from optuna.pruners import MedianPruner
+
+    from raykd.search.rungs import STEPS
+
+    return MedianPruner(
+        n_startup_trials=params.startup_trials, n_warmup_steps=params.grace_period * STEPS
+    )
+
+
+SCHEDULER = build
