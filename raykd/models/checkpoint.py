@@ -123,12 +123,17 @@ def _files(
     if quantization_of(stated) is not None:
         files, note = read_quantized(name, folder, stated, head_class)
         return files, (note,)
+    own_code = (
+        f"'{name}' brings code of its own (auto_map in its config.json), which is not run: it is "
+        f"read as the {stated['model_type']} of Transformers",
+    )
+    notes = own_code if stated.get("auto_map") else ()
     files = read_tensors(folder)
     is_whole = empty.state_dict().keys() - declared_ties(empty).keys() <= files.tensors.keys()
     if not is_whole and is_converted(empty):
         # Its published files have other tensors than the model, e.g. one for every expert.
         files = _converted(versions(folder), folder, head_class, empty.config.to_json_string())
-    return files, ()
+    return files, notes
 
 
 @functools.lru_cache(maxsize=2)

@@ -470,6 +470,16 @@ def test_code_beside_a_model_is_never_run_and_the_first_thing_that_is_said(place
     assert said.startswith(f"{key}.model: a 'mine' brings code of its own (auto_map")
 
 
+def test_a_known_type_with_code_of_its_own_is_read_as_the_librarys_and_says_so(place):
+    model = write_encoder(place / "m")
+    own = {"AutoModelForSequenceClassification": "modeling.Mine"}
+    change_config(place / "m", auto_map=own)
+    (place / "m/modeling.py").write_text("raise SystemExit('it was run')")
+    found = reviews(place)
+    assert same_weights(found, model)
+    assert any("which is not run: it is read as the bert of Transformers" in n for n in found.notes)
+
+
 def test_code_beside_a_tokenizer_is_never_run(place):
     write_encoder(place / "m")
     own = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["tokens.Mine", None]}}
