@@ -59,6 +59,7 @@ from raykd.training.device import DistributedContext, Precision
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings
 from raykd.training.student_runner import StudentRunner
+from tests.small_pairs import task_of
 
 LENGTH, CONTEXT_PADDING, LAYERS = 24, 2, 2
 TOLERANCE = 2e-5
@@ -119,6 +120,11 @@ def of_kind(kind: str) -> tuple[Any, Examples]:
         return task, task.read_table(Table(columns=columns, origin="made"))
     if kind == "masked_lm":
         return registry.load("tasks", "text"), rows
+    if kind == "token_classification":
+        task = task_of(kind)
+        words = [t.split() for t in rows.texts[0]]
+        tags = [[task.labels[k % len(task.labels)] for k in range(len(row))] for row in words]
+        return task, task.read_table(Table(columns={"words": words, "tags": tags}, origin="made"))
     task = replace(registry.load("tasks", "toy_text/replies"), max_new_tokens=5)
     rows = task.load("train", DataSettings(limit=ROWS))
     said = tuple(t if k % 3 else t[:3] for k, t in enumerate(rows.texts[1]))

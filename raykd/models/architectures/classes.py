@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from raykd.data.task_kinds import KINDS, task_kind
-from raykd.errors import SpecError
+from raykd.errors import RaykdError, SpecError
 from raykd.registry import suggestion
 
 
@@ -67,6 +68,28 @@ def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
     table: Any = getattr(modeling_auto, task_kind(kind).auto_mapping)
     classes = table[config_class(model_type)]
     return classes[0] if isinstance(classes, tuple) else classes
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Say of which architecture it is that the library refuses sizes.
+
+    Args:
+        name: Of the family.
+
+    Raises:
+        SpecError: In place of whatever it raises.
+    """
+    try:
+        yield
+    except RaykdError:
+        raise
+    except Exception as exc:  # an architecture may raise anything
+        reason = " ".join(str(exc).split())[:300]
+        raise SpecError(
+            f"Transformers makes no {name} of such sizes ({type(exc).__name__}: {reason})",
+            hint="change what it names, or save a model and name its folder",
+        ) from exc
 
 
 def unknown(model_type: str) -> SpecError:

@@ -122,6 +122,15 @@ def test_a_convolution_that_reads_padding_is_found_out_however_few_the_blocks():
     assert "depend on how far the row is padded" in capabilities(config).refused
 
 
+def test_sizes_that_the_library_refuses_are_refused_in_its_words():
+    without = sizes("diffllama", dropout=0.0)
+    assert family_named("diffllama").config(without, 50, "causal_lm", 1).num_hidden_layers == 3
+    config = family_named("diffllama").config(sizes("diffllama"), 50, "causal_lm", 1)
+    assert "does not support `attention_dropout > 0`" in capabilities(config).refused
+    with pytest.raises(SpecError, match="makes no bamba of such sizes"):
+        family_named("bamba").config(sizes("bamba"), 50, "causal_lm", 1)
+
+
 def test_a_model_of_several_models_is_refused_by_name():
     with pytest.raises(SpecError, match="a gemma3 is made of several models"):
         family_named("gemma3").config(sizes("gemma3"), 50, "causal_lm", 1)
