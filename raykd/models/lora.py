@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from raykd.data.task_kinds import KINDS, task_kind
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.dropout import set_dropout
@@ -24,9 +25,8 @@ from raykd.models.weights import ModelState
 
 ALL_LINEAR = "all-linear"
 TASK_TYPES: Mapping[str, str] = {
-    "classification": "SEQ_CLS", "regression": "SEQ_CLS", "span": "QUESTION_ANS",
-    "causal_lm": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM",
-}  # fmt: skip
+    name: task_kind(name).peft_type for name in KINDS if task_kind(name).peft_type
+}
 """What PEFT calls kinds of tasks; others have no name there."""
 _PLACE = "base_model.model."
 """Where a ``PeftModel`` keeps its base, in the names of a saved adapter."""

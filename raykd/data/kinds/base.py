@@ -33,6 +33,7 @@ class TaskKind(ABC):
         is_binary: Whether logits are scores of classes that are each a yes or no.
         has_class_names: Whether the outputs are the named classes of the task.
         problem_type: What Transformers calls it in a configuration; empty for nothing.
+        peft_type: What PEFT calls it; empty for nothing.
         auto_mapping: Name of the table of Transformers' automatic classes that has the models with
             a head for it, by architecture.
     """
@@ -48,6 +49,7 @@ class TaskKind(ABC):
     is_binary: ClassVar[bool] = False
     has_class_names: ClassVar[bool] = False
     problem_type: ClassVar[str] = ""
+    peft_type: ClassVar[str] = ""
 
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

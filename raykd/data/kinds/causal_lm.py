@@ -10,6 +10,7 @@ class CausalLM(TokenKind):
 
     name = "causal_lm"
     auto_mapping = "MODEL_FOR_CAUSAL_LM_MAPPING"
+    peft_type = "CAUSAL_LM"
     outputs = "distributions over the vocabulary"
     over_vocabulary = True
     generates = True

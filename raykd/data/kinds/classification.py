@@ -14,6 +14,7 @@ class Classification(TaskKind):
 
     name = "classification"
     auto_mapping = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"
+    peft_type = "SEQ_CLS"
     labels_of = "row"
     outputs = "class logits"
     has_class_names = True

@@ -14,6 +14,7 @@ class Regression(TaskKind):
 
     name = "regression"
     auto_mapping = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"
+    peft_type = "SEQ_CLS"
     labels_of = "row"
     outputs = "scores"
     is_categorical = False

@@ -10,6 +10,7 @@ class Seq2Seq(TokenKind):
 
     name = "seq2seq"
     auto_mapping = "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING"
+    peft_type = "SEQ_2_SEQ_LM"
     outputs = "distributions over the vocabulary"
     over_vocabulary = True
     generates = True

@@ -17,6 +17,7 @@ class Span(TaskKind):
 
     name = "span"
     auto_mapping = "MODEL_FOR_QUESTION_ANSWERING_MAPPING"
+    peft_type = "QUESTION_ANS"
     labels_of = "span"
     outputs = "first and last tokens of answers"
 
