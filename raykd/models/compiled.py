@@ -56,9 +56,9 @@ def _run(block: Any, *args: Any, **given: Any) -> Any:
     except RuntimeError as exc:
         if not type(exc).__module__.startswith(_COMPILERS):
             raise
-        said = " ".join(str(exc).strip().split("\n\n")[0].split()) or type(exc).__name__
+        reason = " ".join(str(exc).strip().split("\n\n")[0].split()) or type(exc).__name__
         raise TrialError(
-            f"train.compile is true, and a {type(block).__name__} cannot be compiled: {said}",
+            f"train.compile is true, and a {type(block).__name__} cannot be compiled: {reason}",
             hint="set train.compile to false; on a CPU, PyTorch compiles with g++",
         ) from exc
 
@@ -67,5 +67,5 @@ def _run(block: Any, *args: Any, **given: Any) -> Any:
 def _compiled(written: Callable[..., Any]) -> Callable[..., Any]:
     """The compiled form of the forward pass of a class; one in a process."""
     compiled: Any = torch.compile  # its types lack the limit
-    found: Callable[..., Any] = compiled(written, dynamic=True, recompile_limit=MOST_FORMS)
-    return found
+    runnable: Callable[..., Any] = compiled(written, dynamic=True, recompile_limit=MOST_FORMS)
+    return runnable

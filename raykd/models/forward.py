@@ -113,8 +113,8 @@ def _kind(config: Any) -> TaskKind:
 def can_pack(model: Any) -> bool:
     """Whether a model can be told where texts begin: of their positions, and by its masks."""
     config = model.config
-    told = takes(type(model), "position_ids") and makes_masks(attention_of(config))
-    return told and not family_of(config).takes_token_types(config)
+    can_tell = takes(type(model), "position_ids") and makes_masks(attention_of(config))
+    return can_tell and not family_of(config).takes_token_types(config)
 
 
 def _inputs(

@@ -79,8 +79,8 @@ def pack(batch: Batch) -> Packed | None:
     if len(rows) == len(lengths):
         return None
     device = batch.input_ids.device
-    found = _places(rows, lengths, width)
-    source, positions, texts, target = (moved(torch.from_numpy(of), device) for of in found)
+    places = _places(rows, lengths, width)
+    source, positions, texts, target = (moved(torch.from_numpy(of), device) for of in places)
     return Packed(
         input_ids=batch.input_ids.flatten()[source],
         positions=positions,

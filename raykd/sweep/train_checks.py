@@ -122,9 +122,9 @@ def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) 
         )
     for name, methods in _methods(spec, context):
         read = (signal for method in methods for signal in method.student_outputs())
-        if found := next((signal for signal in read if signal.by_position), None):
+        if placed := next((signal for signal in read if signal.by_position), None):
             raise SpecError(
-                f"{setting}, but arm '{name}' reads {found.title} by position", hint=_PACK_LESS
+                f"{setting}, but arm '{name}' reads {placed.title} by position", hint=_PACK_LESS
             )
 
 

@@ -141,10 +141,10 @@ class Optimizer:
 
 def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """What is remembered of a parameter as tensors only: bitsandbytes nests it, and counts."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, value in state.items():
-        found |= _tensors(value) if isinstance(value, Mapping) else {name: torch.as_tensor(value)}
-    return found
+        tensors |= _tensors(value) if isinstance(value, Mapping) else {name: torch.as_tensor(value)}
+    return tensors
 
 
 def _counted(moments: Mapping[str, Tensor]) -> dict[str, Any]:

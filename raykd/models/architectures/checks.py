@@ -119,10 +119,10 @@ def length(model: Any) -> str:
         with torch.no_grad():
             plain_logits(model, sample(model, count))
     except (IndexError, RuntimeError, ValueError, AssertionError) as exc:
-        said = " ".join(str(exc).split())
+        reason = " ".join(str(exc).split())
         return (
             f"a small copy of it cannot read a row as long as it has positions "
-            f"({type(exc).__name__}: {said[:200]})"
+            f"({type(exc).__name__}: {reason[:200]})"
         )
     return ""
 
@@ -271,8 +271,8 @@ def packing(model: Any) -> str:
         labels=ids.masked_fill(mask == 0, NO_LABEL), index=torch.arange(3),
     )  # fmt: skip
     with torch.no_grad():
-        found, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
-    return "" if near(found, want) else "texts that share a row see each other"
+        together, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
+    return "" if near(together, want) else "texts that share a row see each other"
 
 
 def layers(model: Any) -> str:

@@ -42,11 +42,11 @@ def render(r: StoppingRecord) -> str:
 
 def _heading(outcomes: list[EarlyStopping]) -> str:
     stopped, trials = sum(f.stopped for f in outcomes), sum(f.trials for f in outcomes)
-    said = f"{stopped} of {trials} search trials were stopped early"
+    early = f"{stopped} of {trials} search trials were stopped early"
     spared, best = sum(f.spared for f in outcomes), sum(f.lost_best for f in outcomes)
     if not spared:
-        return f"{said}; whether one of them would have been best is not known"
-    return f"{said}; of {spared} like them that ran on, {best} became the best of their arm"
+        return f"{early}; whether one of them would have been best is not known"
+    return f"{early}; of {spared} like them that ran on, {best} became the best of their arm"
 
 
 def _finding(outcome: EarlyStopping) -> str:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raykd.params import param
+from raykd.search.schedulers import asha
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
+class Params(asha.Params):
     """Parameters of Hyperband (Li et al. 2018, https://jmlr.org/papers/v18/16-558.html)."""
-
-    grace_period: int = param(1, low=1, help="Epochs before a trial may be stopped.", symbol="r")
-    reduction_factor: int = param(
-        3, low=2, help="One trial in this many goes on at each rung.", symbol="eta"
-    )
 
 
 def build(params: Params, *, max_epochs: int) -> BasePruner:
