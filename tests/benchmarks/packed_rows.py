@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--max-length", type=int, default=256)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--teacher", action="store_true")
     args = parser.parse_args(argv)
     task = registry.load("tasks", "dolly")
@@ -56,8 +57,10 @@ def main(argv: list[str] | None = None) -> None:
     method = "kd" if args.teacher else "sft"
     print(f"{method}, rows of at most {args.max_length} tokens, on {device.type}")
     for grouped in (True, False):
-        for size in (8, 32):
-            forms = [_form(task, method, len(tokenizer), device, packing) for packing in (0, 1)]
+        for size in args.batch_sizes:
+            forms = [
+                _form(task, method, len(tokenizer), device, packing) for packing in (False, True)
+            ]
             _report(encoded, forms, grouped, size, args, tokenizer.pad_token_id)
 
 
@@ -74,9 +77,9 @@ def _form(task: Any, method: str, vocabulary: int, device: torch.device, packing
     read = OnlineTeacher(teacher, vocabulary=context.compared_vocabulary, can_pack=True)
     return Step(
         student, learn, task,
-        read.outputs_fn(learn.teacher_outputs(), packing=bool(packing)),
+        read.outputs_fn(learn.teacher_outputs(), packing=packing),
         precision=Precision("fp32", device.type),
-        world=DistributedContext(0, 1, device), packing=bool(packing),
+        world=DistributedContext(0, 1, device), packing=packing,
     ).train()  # fmt: skip
 
 

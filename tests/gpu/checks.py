@@ -88,6 +88,34 @@ def no_waiting(given: Given) -> list[str]:
     return [f"{len(given.methods)} methods, fp32 and bf16"]
 
 
+def packing(given: Given) -> list[str]:
+    """Texts that share rows give the terms and gradients of rows of their own, and do not wait."""
+    most = {}
+    for name in ("kd", "jsd"):
+        plain, packed = (
+            Stepper.of(name, "causal_lm", given.device, packing=packing)
+            for packing in (False, True)
+        )
+        plain.rows = packed.rows
+        most[name] = _difference(plain.step(), packed.step())
+        with _waiting_is_an_error(given.device):
+            packed.step()
+    return _within(most, "rows of their own")
+
+
+def optimizers(given: Given) -> list[str]:
+    """Moments in 8 bits move weights as those in float32 do; small ones are in float32."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return ["left out: bitsandbytes is not installed"]
+    moved = []
+    for name in ("adamw", "adamw_8bit"):
+        stepper = Stepper.of("sft", "causal_lm", given.device, optimizer=name)
+        for _ in range(3):
+            stepper.step()
+        moved.append([p.detach() for p in stepper.model.parameters()])
+    return _within({"adamw_8bit": _difference(*moved)}, "adamw")
+
+
 def resume(given: Given) -> list[str]:
     """A training that was cut off and goes on gives the same weights, bit for bit."""
     for name in given.methods:
@@ -121,6 +149,8 @@ CHECKS: dict[str, Callable[[Given], list[str]]] = {
     "parity": parity,
     "recorded": recorded,
     "no_waiting": no_waiting,
+    "packing": packing,
+    "optimizers": optimizers,
     "resume": resume,
     "slots": slots,
 }

@@ -73,6 +73,8 @@ class Stepper:
         device: Where it trains.
         precision: ``fp32`` or ``bf16``.
         recorded: Whether the teacher's outputs are recorded before, on the device.
+        packing: Whether texts share rows; a batch then has all rows, so that some fit together.
+        optimizer: Moves the weights.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Stepper:
         *,
         precision: str = "fp32",
         recorded: bool = False,
+        packing: bool = False,
+        optimizer: str = "adamw",
     ) -> None:
         self.pair, self.method, self.device = pair, method, device
         torch.manual_seed(0)
@@ -92,14 +96,16 @@ class Stepper:
         read = (
             recorded_outputs(pair, method, teacher, device)
             if recorded
-            else pair.outputs_fn(method, teacher)
+            else pair.outputs_fn(method, teacher, packing=packing)
         )
         self.module = Step(
             self.model, method, pair.task, read,
             precision=Precision(precision, device.type), world=DistributedContext(0, 1, device),
-            text_ends=TextEnds(end=END, pad=PAD),
+            text_ends=TextEnds(end=END, pad=PAD), packing=packing,
         ).to(device).train()  # fmt: skip
-        self.optimizer = Optimizer(self.module, TrainSettings(precision=precision), 10)
+        settings = TrainSettings(precision=precision, optimizer=optimizer)
+        self.optimizer = Optimizer(self.module, settings, 10)
+        self.rows = 10 if packing else 5
         self.steps = 0
 
     @classmethod
@@ -110,7 +116,7 @@ class Stepper:
 
     def step(self) -> list[Tensor]:
         """One step: its terms and all gradients, on the device."""
-        rows = np.arange(5) + 5 * (self.steps % 2)
+        rows = (np.arange(self.rows) + 5 * (self.steps % 2)) % 10
         batch = self.pair.collator(self.method)(self.pair.read_by(self.method), rows)
         found = self.module.run([MicroBatch(batch=batch.to(self.device), rows=rows)], rows)
         gradients = [p.grad.clone() for p in self.module.parameters() if p.grad is not None]

@@ -19,15 +19,15 @@ from tests.gpu.steps import METHODS, WRITES, Stepper, can_be_recorded, kinds_of
 CPU = torch.device("cpu")
 
 
-def compare(name: str, kind: str, recorded: bool) -> None:
+def compare(name: str, kind: str, recorded: bool, packing: bool = False) -> None:
     """A step gives the same, and waits for nothing where it generates no text."""
     if recorded and not can_be_recorded(Stepper.of(name, kind, CPU).method):
         return
     steps = 2 if name in WRITES else 1
-    plain = Stepper.of(name, kind, CPU, recorded=recorded)
+    plain = Stepper.of(name, kind, CPU, recorded=recorded, packing=packing)
     want = [plain.step() for _ in range(steps)][-1]
     with pretended_cuda() as device:
-        stepper = Stepper.of(name, kind, DEVICE, recorded=recorded)
+        stepper = Stepper.of(name, kind, DEVICE, recorded=recorded, packing=packing)
         for _ in range(steps):
             device.waits.clear()
             found = stepper.step()
@@ -52,6 +52,11 @@ def test_a_step_gives_the_same_on_every_kind_of_task(name):
     _, *others = kinds_of(name)
     each(compare, [{"name": name, "kind": kind, "recorded": recorded}
                    for kind in others for recorded in (False, True)])  # fmt: skip
+
+
+def test_texts_that_share_rows_wait_for_nothing():
+    each(compare, [{"name": "kd", "kind": "causal_lm", "recorded": recorded, "packing": True}
+                   for recorded in (False, True)])  # fmt: skip
 
 
 def on(values: Tensor) -> Tensor:

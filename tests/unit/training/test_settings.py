@@ -17,7 +17,7 @@ from torch import nn
 from raykd.errors import SetupError
 from raykd.models.base import Outputs
 from raykd.spec.model_section import finetune_infos
-from raykd.training import optim
+from raykd.training import model_options, optim
 from raykd.training.device import has_bf16
 from raykd.training.loop import TrainResult, train_model
 from raykd.training.settings import TrainSettings
@@ -364,3 +364,12 @@ def test_auto_packs_where_rows_are_not_grouped_by_length():
     assert {of for of, does in packs.items() if does} == {
         ("auto", False), (True, False), (True, True),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "count"), [("auto", 0), (False, 0), (True, 1)])
+def test_blocks_are_compiled_where_the_file_says_so(monkeypatch, value, count):
+    """What compiled blocks compute is in tests/unit/models/test_compiled.py."""
+    compiled = []
+    monkeypatch.setattr(model_options, "compile_blocks", compiled.append)
+    train_model(job(method=Plain, epochs=1, compile=value))
+    assert len(compiled) == count
