@@ -263,12 +263,10 @@ def packing(model: Any) -> str:
     """Texts that share a row are what they are in rows of their own."""
     if not can_pack(model):
         return "it cannot be told at which position a token is, or with which attention mask"
-    batch, lengths = sample(model), (*LENGTHS, 4)
-    mask = (torch.arange(lengths[0]) < torch.tensor(lengths)[:, None]).long()
-    ids = batch.input_ids[[0, 0, 1]].masked_fill(mask == 0, model.config.pad_token_id or 0)
+    batch = sample(model)
     batch = replace(
-        batch, input_ids=ids, attention_mask=mask, token_type_ids=torch.zeros_like(ids),
-        labels=ids.masked_fill(mask == 0, NO_LABEL), index=torch.arange(3),
+        batch, token_type_ids=torch.zeros_like(batch.token_type_ids),
+        labels=batch.input_ids.masked_fill(batch.attention_mask == 0, NO_LABEL),
     )  # fmt: skip
     with torch.no_grad():
         found, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
