@@ -20,6 +20,8 @@ USABLE = 0.9
 """Share of a card that is not taken by the driver, its libraries and what lies between tensors."""
 TOKENS = 4096
 """Of a micro batch: 8 rows of 512 tokens, 32 of 128."""
+LEAST_8BIT, BLOCK_8BIT = 4096, 256
+"""Numbers of a parameter from which bitsandbytes keeps bytes, and those that share a scale."""
 RANK = 16
 """Of adapters, beside all linear layers."""
 _QWEN: Mapping[str, Any] = {
@@ -126,10 +128,17 @@ def optimizer(sizes: Sizes, name: str) -> int:
     Args:
         sizes: Of what it moves.
         name: ``adamw`` keeps two numbers for each weight, ``adafactor`` one for each row and column
-            of a matrix (of its last two axes) and one for each weight of a vector.
+            of a matrix (of its last two axes) and one for each weight of a vector. ``adamw_8bit``
+            keeps a byte in place of each number where there are `LEAST_8BIT`, and a scale for
+            `BLOCK_8BIT` of them.
     """
     if name == "adamw":
         return 8 * sizes.parameters
+    if name == "adamw_8bit":
+        counts = [math.prod(shape) for shape in sizes.shapes]
+        large = [count for count in counts if count >= LEAST_8BIT]
+        scales = sum(math.ceil(count / BLOCK_8BIT) for count in large)
+        return 2 * (sum(large) + 4 * scales) + 8 * (sum(counts) - sum(large))
     matrices = (shape for shape in sizes.shapes if len(shape) > 1)
     rows = sum(_count(shape) // shape[-1] + _count(shape) // shape[-2] for shape in matrices)
     return 4 * (rows + sum(_count(shape) for shape in sizes.shapes if len(shape) < 2))
@@ -157,7 +166,7 @@ def student(sizes: Sizes, name: str) -> int:
 
     Args:
         sizes: Of the student.
-        name: ``adamw``, ``adafactor``, or ``lora``: adapters with adamw.
+        name: Of the optimizer, or ``lora``: adapters with adamw.
     """
     if name == "lora":
         return weights(sizes) + 16 * sizes.adapters + activations(sizes)
@@ -199,7 +208,7 @@ def published() -> Mapping[str, Sizes]:
 def lines() -> Iterator[str]:
     """The section of the page."""
     known = published()
-    ways = ("adamw", "adafactor", "lora")
+    ways = ("adamw", "adamw_8bit", "adafactor", "lora")
     yield "## Which sizes fit which card"
     yield HEAD
     rows = []
@@ -229,14 +238,15 @@ memory at their published sizes. A test holds the arithmetic against what tiny m
 optimizers really keep.
 
 Students are trained in float32 with products in bf16 (`train.precision: bf16`): 4 bytes of weight,
-4 of gradient, 8 of `adamw` (for `adafactor` a row and a column of each matrix), 2 of the copy that
-autocast keeps; adapters (LoRA) of rank {RANK} beside all linear layers cost 16 bytes each, and 4
-for every weight that stays. Added to it is what the backward pass reads of {TOKENS:,} tokens a pass
-(`train.micro_batch: 8` with rows of 512) with `train.gradient_checkpointing: true`: 4 bytes a token
-and number between blocks, and the inside of one block. Scores of a vocabulary are computed in
-pieces and are small. A live teacher (`teacher.serve: weights`) costs 2 bytes a weight and the
-inside of one block; a recorded one (`teacher.serve: outputs`) nothing while students train, and
-while it is recorded as much as a live one without a student. Each slot of a card needs its own sum.
+4 of gradient, 8 of `adamw` (2 of `adamw_8bit`; for `adafactor` a row and a column of each matrix),
+2 of the copy that autocast keeps; adapters (LoRA) of rank {RANK} beside all linear layers cost 16
+bytes each, and 4 for every weight that stays. Added to it is what the backward pass reads of
+{TOKENS:,} tokens a pass (`train.micro_batch: 8` with rows of 512) with
+`train.gradient_checkpointing: true`: 4 bytes a token and number between blocks, and the inside of
+one block. Scores of a vocabulary are computed in pieces and are small. A live teacher
+(`teacher.serve: weights`) costs 2 bytes a weight and the inside of one block; a recorded one
+(`teacher.serve: outputs`) nothing while students train, and while it is recorded as much as a live
+one without a student. Each slot of a card needs its own sum.
 
 Cards are 16, 24, 40, 80 and 141 GiB, of which {USABLE:.0%} are counted on; `-` fits none of them.
 """

@@ -36,6 +36,13 @@ def test_published_sizes_have_as_many_weights_as_their_publishers_say():
     assert found["Llama 3.1 8B"] == 8_030_261_248
 
 
+def test_bytes_of_eight_bits_have_a_scale_and_small_parameters_have_none():
+    sizes = card_sizes.Sizes(
+        shapes=((64, 65), (10,)), adapters=0, blocks=1, width=64, intermediate=64
+    )
+    assert card_sizes.optimizer(sizes, "adamw_8bit") == 2 * (4160 + 4 * 17) + 8 * 10
+
+
 @pytest.mark.parametrize("name", ["adamw", "adafactor"])
 def test_an_optimizer_keeps_what_the_table_counts(name):
     model = tiny("llama", tie_word_embeddings=True)
