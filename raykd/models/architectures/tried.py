@@ -49,7 +49,8 @@ def sizes(name: str) -> RandomInitConfig:
 
 def config(name: str, kind: str) -> Any:
     """The configuration of a tiny model of an architecture."""
-    outputs = 3 if task_kind(kind).has_class_names else 2 if kind == "span" else 1
+    of = task_kind(kind)
+    outputs = 3 if of.has_class_names else 2 if of.labels_of == "span" else 1
     return family_named(name).config(sizes(name), 60, kind, outputs)
 
 
