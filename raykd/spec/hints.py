@@ -63,6 +63,8 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "optim": ("optimizer", ""),
     "attn_implementation": ("attention", ""),
     "activation_checkpointing": ("gradient_checkpointing", ""),
+    "fsdp": ("sharding", "sharding: full"),
+    "deepspeed": ("sharding", "sharding: full"),
     "max_seq_length": ("max_length", ""),
     "num_trials": ("trials", ""),
     "n_trials": ("trials", ""),
