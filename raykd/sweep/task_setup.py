@@ -33,8 +33,8 @@ from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabu
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
-from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
+from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
 

@@ -51,7 +51,11 @@ def check_models(spec: SweepSpec, teacher: Any, student: Any) -> None:
     finetune = spec.teacher.finetune
     given = (
         ("teacher.finetune", teacher, {n: (v,) for n, v in finetune.items()}),
-        ("train", student, {n: values_of(spec, n) for n in ("attention", "gradient_checkpointing")}),
+        (
+            "train",
+            student,
+            {n: values_of(spec, n) for n in ("attention", "gradient_checkpointing")},
+        ),
     )
     for section, model, values in given:
         for name in values.get("attention", ()):
@@ -170,6 +174,7 @@ def values_of(spec: SweepSpec, name: str) -> tuple[Scalar, ...]:
 
 
 def shown(spec: SweepSpec, name: str) -> str:
+    """A setting of training as the file gives it."""
     domain = spec.train.domains.get(name)
     return show(spec.train.fixed[name]) if domain is None else domain.describe()
 

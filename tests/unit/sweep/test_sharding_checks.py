@@ -19,8 +19,11 @@ SEARCHED = {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw", "ad
         ({"train": SHARDED}, "train.sharding is full, .* resources.workers is 1", "2 or more"),
         ({"train": MUON, "resources__workers": 2}, "train.optimizer muon", "adamw or sgd"),
         ({"train": SHARDED | SEARCHED, "resources__workers": 4}, "adafactor does not", "adamw or"),
-        ({"train": {"fixed": {"sharding": "full", "compile": True}}, "resources__workers": 2},
-         "train.compile is true", "auto or false"),
+        (
+            {"train": {"fixed": {"sharding": "full", "compile": True}}, "resources__workers": 2},
+            "train.compile is true",
+            "auto or false",
+        ),
         ({"teacher__finetune": {"sharding": "full"}}, "teacher.finetune.sharding is full", "leave"),
     ],
 )
