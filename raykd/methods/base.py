@@ -307,11 +307,7 @@ class Method(ABC, Generic[P]):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` gave.
-
-        Args:
-            state: The same names and values; tensors are on the CPU.
-        """
+        """Go on from what `state_dict` gave: the same names and values, which are on the CPU."""
 
     def prepare(
         self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn

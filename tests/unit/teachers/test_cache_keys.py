@@ -108,7 +108,7 @@ def test_every_setting_of_fine_tuning_is_another_teacher():
         "attention": "eager", "optimizer": "sgd", "lr": 9e-9, "warmup_ratio": 0.9,
         "schedule": "constant", "weight_decay": 0.9, "adam_epsilon": 1e-3,
         "max_grad_norm": 9.0, "dropout": 0.9, "length_grouping": False,
-        "evals_per_epoch": 9, "eval_batch_size": 9,
+        "evals_per_epoch": 9, "eval_batch_size": 9, "packing": True, "compile": True,
     }  # fmt: skip
     apart = {"precision", "sharding"}
     assert TrainSettings.__dataclass_fields__.keys() - apart == others.keys()
