@@ -77,7 +77,9 @@ class ThreadContext(DistributedContext):
 def on_ranks(size: int, run: Callable[[DistributedContext], T]) -> list[T]:
     """What a function gives on every rank, in the order of the ranks."""
     meeting = Meeting(size)
-    worlds = [ThreadContext(rank, size, torch.device("cpu"), meeting) for rank in range(size)]
+    worlds = [
+        ThreadContext(rank, size, torch.device("cpu"), meeting=meeting) for rank in range(size)
+    ]
     with ThreadPoolExecutor(size) as pool:
         futures = [pool.submit(_run, run, world) for world in worlds]
     errors = [e for f in futures if (e := f.exception()) is not None]

@@ -73,7 +73,8 @@ LAYERS = {
         # An evaluation is a record, from the loop to the report.
         raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
                "models.compiled", "models.dropout", "models.files", "models.forward",
-               "models.generation", "models.inference", "models.signals", "methods.base",
+               "models.generation", "models.inference", "models.sharding", "models.signals",
+               "methods.base",
                "results.records", "whole_file"},
         packages={"numpy", "torch", "safetensors"},
         later={"bitsandbytes"},
@@ -105,7 +106,7 @@ LAYERS = {
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
                "models.base", "models.file_arrays", "models.lora", "models.model_factory",
-               "models.signals", "models.weights",
+               "models.sharding", "models.signals", "models.weights",
                "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},

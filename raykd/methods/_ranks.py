@@ -23,6 +23,7 @@ class SingleProcess:
     takes_part: bool = True
     number: int = 0
     share: float = 1.0
+    lockstep: bool = False
 
     def at(self, number: int) -> SingleProcess:
         """The same: there is one pass."""
@@ -76,6 +77,11 @@ class Ranks(Protocol):
     @property
     def share(self) -> float:
         """Of this micro batch in the rows of the batch."""
+        ...
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether every rank must run the student equally often, also to no purpose."""
         ...
 
     def at(self, number: int) -> Ranks:

@@ -289,6 +289,10 @@ class Method(ABC, Generic[P]):
         """Most tokens that the student writes after a prompt while it trains, 0 for none."""
         return 0
 
+    def mixes_teacher(self) -> bool:
+        """Whether the tokens that the student writes are drawn from the teacher, too."""
+        return False
+
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Told before each pass: its number, from 0, and how many there are.
 
@@ -303,11 +307,7 @@ class Method(ABC, Generic[P]):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` gave.
-
-        Args:
-            state: The same names and values; tensors are on the CPU.
-        """
+        """Go on from what `state_dict` gave: the same names and values, which are on the CPU."""
 
     def prepare(
         self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn

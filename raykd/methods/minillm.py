@@ -121,6 +121,10 @@ class MiniLLM(Method[Params]):
         """Those of the responses that it samples."""
         return self.params.max_new_tokens
 
+    def mixes_teacher(self) -> bool:
+        """With a share above 0."""
+        return self.params.teacher_mixed_alpha > 0
+
     def divergences(self) -> tuple[Divergence, ...]:
         """It runs the teacher itself."""
         return (Divergence(kind="reverse_kl"),)
@@ -185,9 +189,10 @@ class MiniLLM(Method[Params]):
         self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn
     ) -> Rollout:
         """Responses to the rows of this rank; those to a row that stands in count nothing."""
-        own = [batch for k, batch in enumerate(batches) if self.ranks.at(k).takes_part]
-        sampled = [self._respond(batch, student, teacher) for batch in own or batches[:1]]
-        return rollout_of(sampled, self.params, self.ranks)
+        own = [k for k in range(len(batches)) if self.ranks.at(k).takes_part] or [0]
+        written = range(len(batches)) if self.ranks.lockstep else own
+        sampled = {k: self._respond(batches[k], student, teacher) for k in written}
+        return rollout_of([sampled[k] for k in own], self.params, self.ranks)
 
     def _respond(self, batch: Batch, student: StudentFn, teacher: TeacherOutputsFn) -> Sampled:
         p = self.params

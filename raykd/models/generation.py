@@ -21,6 +21,7 @@ from raykd.losses.policy import mixed_probabilities
 from raykd.models.architectures.classes import takes
 from raykd.models.families.base import family_of
 from raykd.models.inference import evaluation_mode
+from raykd.models.sharding import gather_outer, runs_together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +129,7 @@ def generate(
         processors.append(_TeacherMixture(teacher, mask, share, generation))
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
+    gather_outer(model)  # an encoder is run by itself, before the model is
     with evaluation_mode(model), _plain_generation(model):
         sequences: Tensor = model.generate(
             input_ids=ids,
@@ -139,6 +141,7 @@ def generate(
             pad_token_id=generation.pad,
             no_repeat_ngram_size=generation.no_repeat_ngram_size or None,
             use_cache=True,
+            synced_gpus=runs_together(model),
             **drawn,
         )
     # A decoder repeats the prompt, an encoder-decoder begins with a token that starts.

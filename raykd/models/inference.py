@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from raykd.data.base import Array
+from raykd.models.sharding import gather_outer, is_sharded
 
 
 @contextmanager
@@ -37,7 +38,10 @@ def inference(
         autocast: The precision of matrix products, one context around all batches, so that weights
             are cast once; None leaves the precision as it is.
     """
-    with evaluation_mode(model), torch.inference_mode(), autocast or nullcontext():
+    gather_outer(model)
+    # A sharded model keeps what it gathers into, and trains with it later.
+    without = torch.no_grad() if is_sharded(model) else torch.inference_mode()
+    with evaluation_mode(model), without, autocast or nullcontext():
         yield
 
 

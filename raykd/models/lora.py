@@ -20,6 +20,7 @@ from raykd.errors import Problem, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.dropout import set_dropout
 from raykd.models.families.base import family_of
+from raykd.models.sharding import collected
 from raykd.models.task_head import kind_of
 from raykd.models.weights import ModelState
 
@@ -143,7 +144,7 @@ def capture(model: Any, plan: LoraPlan, sizes: LoraSizes) -> ModelState:
     config = _config(model, plan, sizes, _trained_modules(model))
     plain = json.loads(json.dumps(config.to_dict(), default=sorted)) | {"inference_mode": True}
     state = weights.from_tensors(
-        {_PLACE + name: tensor for name, tensor in trained.items()},
+        {_PLACE + name: tensor for name, tensor in collected(trained.items())},
         json.loads(model.config.to_json_string(use_diff=False)),
     )
     return replace(state, adapter=plain)

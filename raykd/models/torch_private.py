@@ -1,4 +1,4 @@
-"""Everything that reading checkpoints uses of torch that is not documented, checked before use."""
+"""Everything that models use of torch that is not documented, checked before it is used."""
 
 from __future__ import annotations
 
@@ -15,19 +15,42 @@ FAKE_TENSORS = PrivateName(
     "torch._subclasses.fake_tensor", "FakeTensorMode", "finding out where weights lie in a file"
 )
 
-PARTS = (FAKE_TENSORS,)
+SHARDED_STATE = PrivateName(
+    "torch.distributed.fsdp", "FSDPModule._get_fsdp_state", "sharding a model that writes text"
+)
+SHARDED_ROOT = PrivateName(
+    "torch.distributed.fsdp._fully_shard._fsdp_state", "FSDPState._lazy_init",
+    "sharding a model that writes text",
+)  # fmt: skip
+
+READING = (FAKE_TENSORS,)
 """What checkpoints are read with."""
+SHARDING = (SHARDED_STATE, SHARDED_ROOT)
+"""What models are sharded with."""
+PARTS = (*READING, *SHARDING)
 
 
 def without_values(path: Path) -> Any:
     """What a file of ``torch.save`` holds, without the values of its tensors.
 
     Raises:
-        SetupError: This version of torch lacks one of `PARTS`.
+        SetupError: This version of torch lacks one of `READING`.
     """
-    TORCH.require(PARTS)
+    TORCH.require(READING)
     with FAKE_TENSORS.find()():
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def make_root(model: Any) -> None:
+    """Let a sharded model know that it is not a part of another one.
+
+    The first part of a model that is called would take itself for the root, e.g. an encoder.
+
+    Raises:
+        SetupError: This version of torch lacks one of `SHARDING`.
+    """
+    TORCH.require(SHARDING)
+    SHARDED_ROOT.find()(SHARDED_STATE.find()(model))
 
 
 def offset_of(tensor: torch.Tensor) -> int:

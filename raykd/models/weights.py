@@ -30,6 +30,7 @@ from raykd.models.generation_config import (
     write_json,
 )
 from raykd.models.output_layer import output_parts
+from raykd.models.sharding import collected
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import kind_of
 from raykd.models.transformers_private import without_weights
@@ -66,10 +67,12 @@ def capture(model: Any) -> ModelState:
     """A copy of a model's weights and configuration.
 
     Args:
-        model: A ``PreTrainedModel`` of a known family, on any device.
+        model: A ``PreTrainedModel`` of a known family, on any device. Of one that is sharded, all
+            ranks ask for it together, and the first gets it.
     """
     tied = tied_names(model)
-    own = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    named = ((name, tensor) for name, tensor in model.state_dict().items() if name not in tied)
+    own = dict(collected(named))
     return from_tensors(own, json.loads(model.config.to_json_string(use_diff=False)))
 
 

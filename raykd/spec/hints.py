@@ -65,6 +65,8 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "activation_checkpointing": ("gradient_checkpointing", ""),
     "torch_compile": ("compile", ""),
     "padding_free": ("packing", ""),
+    "fsdp": ("sharding", "sharding: full"),
+    "deepspeed": ("sharding", "sharding: full"),
     "max_seq_length": ("max_length", ""),
     "num_trials": ("trials", ""),
     "n_trials": ("trials", ""),

@@ -10,6 +10,7 @@ from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
+from raykd.training.settings import FULL
 
 FROM_TEACHER = "student.from_teacher"
 
@@ -51,6 +52,11 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
         message = "a checkpoint is fine-tuned already, so 'finetune' has no effect"
         hint = "remove finetune, or name the model with teacher.model"
         findings.add(given.mark, "teacher.finetune", message, hint)
+    if made is not None and made.sharding == FULL and made.checkpoint is None:
+        message = "a teacher that is fine-tuned here is whole where it runs, so that 'sharding' is "
+        hint = "set teacher.finetune.sharding: full, or name a fine-tuned teacher.checkpoint"
+        mark = entry.node.entries["sharding"].mark
+        findings.add(mark, "teacher.sharding", f"{message}of checkpoints only", hint)
     if made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
     return made if findings.count == before else None

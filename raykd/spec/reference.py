@@ -113,6 +113,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "serve": "Cached outputs (offline), or the weights: trials run the teacher (online).",
         "dtype": "How cached outputs are kept.",
         "precision": "Number format of the teacher where it is not trained; auto = bf16 on GPUs.",
+        "sharding": "full = a checkpoint too large for a device is spread over a trial's workers.",
         "cache": "What is recorded of distributions over a vocabulary.",
         "cache_size": "Draws of a sampled cache, or tokens of a top_k cache.",
     },

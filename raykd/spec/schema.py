@@ -192,6 +192,7 @@ class TeacherSpec(SpecSection):
     serve: Literal["auto", "outputs", "weights"] = "auto"
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    sharding: Literal["none", "full"] = "none"
     cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
     cache_size: int = Field(default=64, ge=1, le=4096)
 

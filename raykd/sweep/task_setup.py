@@ -33,6 +33,7 @@ from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabu
 from raykd.spec.descriptions import describe_model, describe_student
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
+from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
@@ -129,9 +130,11 @@ def _set_up(
         lora_plan(spec)  # that adapters can be saved
     context = _context(spec, task, pair)
     check_training(spec)
+    check_sharding(spec)
     check_models(spec, teacher.without_memory(), student)
     _refuse(spec, name, context)
     check_arms(spec, context)
+    check_sharded_arms(spec, context)
     unused = note_unused(spec, name, context)
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = union_of_outputs(spec, context).resolved(teacher.dims)

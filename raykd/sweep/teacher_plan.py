@@ -9,7 +9,7 @@ from raykd.sweep.task_setup import TaskSetup
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.serving_plan import ServingPlan, ServingSettings, TeacherNeeds, plan_serving
 from raykd.training.device import Ability
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import FULL, TrainSettings
 
 
 def plan_teacher(
@@ -62,6 +62,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         dtype=spec.teacher.dtype,
         precision=settings.precision,
         frozen_precision=spec.teacher.precision,
+        sharded=spec.teacher.sharding == FULL,
         own_prompts=setup.own_prompts,
         fingerprint="",
     )

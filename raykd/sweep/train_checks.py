@@ -29,11 +29,11 @@ def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
     Raises:
         SetupError: With the reason.
     """
-    for value in _values(spec, "attention"):
+    for value in values_of(spec, "attention"):
         check_attention(value, gpus=gpus)
     key = "teacher.finetune.attention"
     check_attention(spec.teacher.finetune.get("attention"), gpus=gpus, key=key)
-    for value in (*_values(spec, "optimizer"), spec.teacher.finetune.get("optimizer")):
+    for value in (*values_of(spec, "optimizer"), spec.teacher.finetune.get("optimizer")):
         check_optimizer(value)
 
 
@@ -51,7 +51,11 @@ def check_models(spec: SweepSpec, teacher: Any, student: Any) -> None:
     finetune = spec.teacher.finetune
     given = (
         ("teacher.finetune", teacher, {n: (v,) for n, v in finetune.items()}),
-        ("train", student, {n: _values(spec, n) for n in ("attention", "gradient_checkpointing")}),
+        (
+            "train",
+            student,
+            {n: values_of(spec, n) for n in ("attention", "gradient_checkpointing")},
+        ),
     )
     for section, model, values in given:
         for name in values.get("attention", ()):
@@ -72,13 +76,13 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
     if spec.teacher.finetune.get("compile") is True:
         _check_blocks("teacher.finetune.compile is true", "teacher", context.teacher)
     for name, check in _CHECKS.items():
-        if True in _values(spec, name):
-            check(spec, context, f"train.{name} is {_shown(spec, name)}")
+        if True in values_of(spec, name):
+            check(spec, context, f"train.{name} is {shown(spec, name)}")
 
 
 def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
     """Refuse arms whose blocks cannot be computed again."""
-    for name, methods in _methods(spec, context):
+    for name, methods in methods_of(spec, context):
         if any(method.subnets() for method in methods):
             raise SpecError(
                 f"{setting}, but arm '{name}' runs subnets of the student, whose blocks are not "
@@ -90,7 +94,7 @@ def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting:
 def _check_compile(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
     """Refuse students and arms whose blocks cannot be compiled."""
     _check_blocks(setting, "student", context.student)
-    for name, methods in _methods(spec, context):
+    for name, methods in methods_of(spec, context):
         read = (signal for method in methods for signal in method.student_outputs())
         what = next((signal.title for signal in read if signal.inside_blocks), "")
         if any(method.subnets() for method in methods):
@@ -114,13 +118,13 @@ def _check_blocks(setting: str, side: str, model: ModelDims) -> None:
 def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
     """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
     _check_packed(setting, "student", context, context.student)
-    if FLASH in _values(spec, "attention"):
+    if FLASH in values_of(spec, "attention"):
         raise SpecError(
-            f"{setting}, but train.attention is {_shown(spec, 'attention')}: {FLASH} has no masks "
+            f"{setting}, but train.attention is {shown(spec, 'attention')}: {FLASH} has no masks "
             "that end where a text does",
             hint=f"set train.attention to auto; {_PACK_LESS}",
         )
-    for name, methods in _methods(spec, context):
+    for name, methods in methods_of(spec, context):
         read = (signal for method in methods for signal in method.student_outputs())
         if placed := next((signal for signal in read if signal.by_position), None):
             raise SpecError(
@@ -152,7 +156,7 @@ def batch_wide(method: str) -> str:
     return cls.batch_wide
 
 
-def _methods(
+def methods_of(
     spec: SweepSpec, context: DistillationContext
 ) -> Iterator[tuple[str, list[Method[object]]]]:
     """Every arm with its method, as its parameters can make it."""
@@ -161,7 +165,7 @@ def _methods(
         yield name, [cls(parameters(arm.method, v), context) for v in combinations(arm)]
 
 
-def _values(spec: SweepSpec, name: str) -> tuple[Scalar, ...]:
+def values_of(spec: SweepSpec, name: str) -> tuple[Scalar, ...]:
     """The values that a setting of training can have, where the file names it."""
     domain = spec.train.domains.get(name)
     if domain is not None:
@@ -169,26 +173,27 @@ def _values(spec: SweepSpec, name: str) -> tuple[Scalar, ...]:
     return (spec.train.fixed[name],) if name in spec.train.fixed else ()
 
 
-def _shown(spec: SweepSpec, name: str) -> str:
+def shown(spec: SweepSpec, name: str) -> str:
+    """A setting of training as the file gives it."""
     domain = spec.train.domains.get(name)
     return show(spec.train.fixed[name]) if domain is None else domain.describe()
 
 
 def _micro_batch_notes(spec: SweepSpec) -> Iterator[str]:
-    if set(_values(spec, "micro_batch")) <= {AUTO}:
+    if set(values_of(spec, "micro_batch")) <= {AUTO}:
         return
     for name, arm in spec.methods.items():
         if changes := batch_wide(arm.method):
-            setting = _shown(spec, "micro_batch")
+            setting = shown(spec, "micro_batch")
             yield f"train.micro_batch is {setting}; in arm '{name}' {changes}"
 
 
 def _attention_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:
-    if set(_values(spec, "attention")) <= {AUTO, "eager"}:
+    if set(values_of(spec, "attention")) <= {AUTO, "eager"}:
         return
-    for name, methods in _methods(spec, context):
+    for name, methods in methods_of(spec, context):
         if any(signal.attention for method in methods for signal in method.student_outputs()):
-            setting = _shown(spec, "attention")
+            setting = shown(spec, "attention")
             yield (
                 f"train.attention is {setting}; arm '{name}' reads attention maps, "
                 "which only eager attention gives, and is trained with it"

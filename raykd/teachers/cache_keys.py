@@ -38,6 +38,8 @@ RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
 )  # fmt: skip
 """What names of parts begin with."""
 
+_NAMED_ELSEWHERE = ("precision", "sharding")
+"""Settings of training that are named apart, or, like the number of ranks, decide no weight."""
 _NO_MATTER = ("_name_or_path", "transformers_version")
 """Entries of a configuration that say where it comes from."""
 
@@ -119,7 +121,7 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[s
     if settings is None:
         return record
     # Ranks do not count: the global batch and its loss are the same for any number of them.
-    plain = {name: value for name, value in asdict(settings).items() if name != "precision"}
+    plain = {n: value for n, value in asdict(settings).items() if n not in _NAMED_ELSEWHERE}
     return record | {
         "rows and labels it is trained on": rows.digest("finetune"),
         "teacher.finetune": [plain, inputs.finetune_seed, inputs.explain],

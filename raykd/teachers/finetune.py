@@ -24,7 +24,7 @@ def finetune(
     """Fine-tune a teacher in place; every rank of `world` takes part.
 
     Args:
-        model: The teacher, on the device of `world`.
+        model: The teacher; it moves to the device of `world`, or is sharded.
         inputs: What is prepared; its settings of fine-tuning are there.
         world: This process.
         progress: Told about every evaluation.

@@ -21,7 +21,8 @@ def open_teacher(prepared: PreparedTask, world: DistributedContext) -> Teacher:
     if prepared.cached_outputs is not None:
         return open_offline(prepared, prepared.cached_outputs, world)
     assert prepared.teacher is not None
-    return _online(prepared, frozen(prepared.teacher, prepared.precision, world.device), world)
+    model = frozen(prepared.teacher, prepared.precision, world, sharded=prepared.sharded)
+    return _online(prepared, model, world)
 
 
 def open_offline(

@@ -11,46 +11,106 @@ import torch
 from torch import nn
 
 from raykd.data.base import Array
+from raykd.errors import TeacherError
 from raykd.models.model_factory import ModelFactory
+from raykd.models.sharding import is_sharded, shard
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
+from raykd.models.weights import capture, is_whole
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.teachers.vocab_cache.signal import VocabularyScores
-from raykd.training.device import FROZEN_DTYPES
+from raykd.training.device import FROZEN_DTYPES, DistributedContext
+from raykd.training.lead import led
+from raykd.training.settings import FULL
 
 MEASURED_ROWS = 32
 """Rows of the validation split that the two precisions are compared on."""
 
 
-def frozen(factory: ModelFactory, precision: str, device: torch.device) -> nn.Module:
+def frozen(
+    factory: ModelFactory, precision: str, world: DistributedContext, *, sharded: bool = False
+) -> nn.Module:
     """A read-only teacher whose weights and products have a precision.
 
     Args:
         factory: Builds it.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        device: Where to.
+        world: The ranks, and the device of this one.
+        sharded: Whether its weights are spread over the ranks, where there are several; all of them
+            ask for it together then.
     """
-    return factory.frozen(FROZEN_DTYPES[precision]).to(device)
+    model = factory.frozen(FROZEN_DTYPES[precision])
+    if not sharded or world.size == 1:
+        return model.to(world.device)
+    shard(model, world.device)
+    return model
+
+
+def _is_cut_next(inputs: TaskInputs, world: DistributedContext) -> bool:
+    """Whether fine-tuning is next and spreads the teacher over the ranks and their devices."""
+    settings = inputs.finetune if inputs.known.state is None else None
+    return world.size > 1 and settings is not None and settings.sharding == FULL
+
+
+def exact(inputs: TaskInputs, factory: ModelFactory, world: DistributedContext) -> nn.Module:
+    """The teacher in float32, as it is fine-tuned, or as it is.
+
+    Args:
+        inputs: What is prepared.
+        factory: Builds it, on every rank.
+        world: The ranks, and the device of this one.
+
+    Raises:
+        TeacherError: A teacher that is to be sharded lacks weights.
+    """
+    if not inputs.sharded or world.size == 1:
+        model = factory.build(inputs.finetune_seed)
+        return model if _is_cut_next(inputs, world) else model.to(world.device)
+    if factory.state is None or not is_whole(factory.state):
+        raise TeacherError(
+            "teacher.sharding is full, and the checkpoint has no head for this task",
+            hint="fine-tune it first: teacher.model, with teacher.finetune.sharding: full",
+        )
+    return frozen(factory, "fp32", world, sharded=True)
+
+
+def whole_again(model: nn.Module, inputs: TaskInputs, world: DistributedContext) -> nn.Module:
+    """A teacher after fine-tuning; one that was sharded is whole on rank 0, and nothing elsewhere.
+
+    Args:
+        model: What `finetune` trained.
+        inputs: What is prepared.
+        world: This process.
+    """
+    if not is_sharded(model):
+        return model
+    state = capture(model)
+    if world.rank != 0:
+        return nn.Module()
+    return replace(inputs.teacher, state=state, random_init=None).build(0).to(world.device)
 
 
 def serve(
-    inputs: TaskInputs, model: nn.Module, factory: ModelFactory, device: torch.device
+    inputs: TaskInputs, model: nn.Module, factory: ModelFactory, world: DistributedContext
 ) -> tuple[nn.Module, Mapping[str, float]]:
     """The teacher as it is scored, recorded and run, and how far it is from float32.
 
     Args:
         inputs: What is prepared.
-        model: The teacher in float32, on `device`.
+        model: The teacher in float32, on the device of `world` or sharded.
         factory: Builds it.
-        device: Where to run.
+        world: The ranks, all of which ask for a teacher that is sharded; the first one gets how far
+            it is.
     """
     if inputs.frozen_precision == "fp32":
         return model, {}
-    served = frozen(factory, inputs.frozen_precision, device)
-    error = inputs.known.precision_error or error_of(inputs, model, served, device)
-    return served, error
+    served = frozen(factory, inputs.frozen_precision, world, sharded=inputs.sharded)
+    if inputs.known.precision_error:
+        return served, inputs.known.precision_error
+    found = led(world, lambda: error_of(inputs, model, served, world.device), model, served)
+    return served, found or {}
 
 
 def error_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from raykd.data.base import TokenizedDataset
 from raykd.models import weights
 from raykd.models.logit_transform import logit_transform
 from raykd.models.model_factory import ModelFactory
+from raykd.models.sharding import is_sharded
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
@@ -21,11 +22,12 @@ from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune import finetune
-from raykd.teachers.inputs import Progress, TaskInputs, scored_roles
-from raykd.teachers.precision import serve
+from raykd.teachers.inputs import Progress, TaskInputs
+from raykd.teachers.precision import exact, serve, whole_again
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.teachers.recording import Recording, kept, record
+from raykd.teachers.recording import Recording, record
+from raykd.teachers.row_counter import RowCounter, missing_outputs
 from raykd.teachers.scoring import metrics_of, score_teacher
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
@@ -39,6 +41,7 @@ from raykd.teachers.teacher_variants import (
 from raykd.teachers.vocab_cache.hidden import HiddenCache
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 from raykd.training.device import DistributedContext
+from raykd.training.lead import led
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import TrainSettings
 
@@ -66,8 +69,8 @@ def make(
 ) -> PreparedParts | None:
     """Make the missing parts: fine-tune or load the teacher, score it, record its outputs.
 
-    Every rank of `world` takes part in fine-tuning; rank 0 does the rest and is the only one
-    that gets the result.
+    Every rank of `world` takes part in fine-tuning, and holds out its part of a teacher that is
+    sharded; rank 0 does the rest and is the only one that gets the result.
 
     Args:
         inputs: What to work on, and what is known already.
@@ -82,42 +85,73 @@ def make(
         TeacherError: Fine-tuning diverged, or outputs are not finite.
     """
     began = time.monotonic()
-    known = inputs.known
     seed_everything(inputs.finetune_seed)
-    model = _teacher_init(inputs).build(inputs.finetune_seed).to(world.device)
+    model = exact(inputs, _teacher_init(inputs), world)
     history: tuple[Evaluation, ...] = ()
-    if inputs.finetune is not None and known.state is None:
+    if inputs.finetune is not None and inputs.known.state is None:
         history = finetune(model, inputs, world, progress)
-    if world.rank != 0:
+        model = whole_again(model, inputs, world)
+    if world.rank != 0 and not is_sharded(model):
         return None
     model.eval()
-    state = known.state or _state_of(inputs, model)
+    state = inputs.known.state or _state_of(inputs, model)
     factory = replace(inputs.teacher, state=state, random_init=None)
-    served, error = serve(inputs, model, factory, world.device)
-    rows = _RowCounter(inputs, progress)
+    served, error = serve(inputs, model, factory, world)
+    teacher = _Opened(model, served, state, factory)
+    made = led(world, lambda: _made(inputs, teacher, world, progress, recorder), served)
+    if made is None:
+        return None
+    found = replace(made, history=history, precision_error=error)
+    known = inputs.known.merged_with(found)
+    analysis_results = _analyse(inputs, model, known, world, progress)
+    return replace(found, analysis_results=analysis_results, seconds=time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A teacher in this process.
+
+    Attributes:
+        model: In float32.
+        served: As it is scored and recorded.
+        state: Its weights.
+        factory: Builds it.
+    """
+
+    model: nn.Module
+    served: nn.Module
+    state: ModelState
+    factory: ModelFactory
+
+
+def _made(
+    inputs: TaskInputs,
+    teacher: _Opened,
+    world: DistributedContext,
+    progress: Progress,
+    recorder: Recorder,
+) -> PreparedParts:
+    """The missing parts that are made by running the teacher, and the initial student."""
+    served, rows = teacher.served, RowCounter(inputs, progress)
     scores = score_teacher(served, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
     if output_spec is not None:
         recording = inputs.recording("train", output_spec, inputs.train_output_spec())
-        cached_outputs = recorder(served, factory, recording, rows.of("train"))
+        cached_outputs = recorder(served, teacher.factory, recording, rows.of("train"))
     student = None
-    if isinstance(inputs.student, StudentFromTeacher) and known.student is None:
-        student = student_init(inputs, state, model, world.device)
-    made = PreparedParts(
-        state=state,
-        history=history,
-        parameters=sum(p.numel() for p in model.parameters()),
+    if isinstance(inputs.student, StudentFromTeacher) and inputs.known.student is None:
+        student = student_init(inputs, teacher.state, teacher.model, world.device)
+    return PreparedParts(
+        state=teacher.state,
+        parameters=sum(p.numel() for p in teacher.model.parameters()),
         scores=scores,
         cached_outputs=cached_outputs,
         test_outputs=_test_outputs(inputs, served, world),
         teacher_texts=_teacher_texts(inputs, served, progress),
-        precision_error=error,
         student=student,
         rows=rows.done,
     )
-    analysis_results = _analyse(inputs, model, known.merged_with(made), world, progress)
-    return replace(made, analysis_results=analysis_results, seconds=time.monotonic() - began)
 
 
 def _state_of(inputs: TaskInputs, model: nn.Module) -> ModelState:
@@ -187,6 +221,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
         teacher=factory if keeps_weights else None,
         precision=inputs.frozen_precision,
+        sharded=inputs.sharded,
         precision_error=dict(made.precision_error),
         test_outputs=made.test_outputs,
         output_layer=_output_layer(state, made.cached_outputs, made.test_outputs),
@@ -207,42 +242,6 @@ def _nothing(inputs: TaskInputs) -> CachedOutputs:
     return merge_signals(
         {}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks()
     )[0]
-
-
-class _RowCounter:
-    """Counts the rows that pass through the teacher, and reports the count as progress.
-
-    Rows that two roles share pass once.
-    """
-
-    def __init__(self, inputs: TaskInputs, progress: Progress) -> None:
-        self._progress = progress
-        self._splits = splits = inputs.teacher_splits
-        roles = [r for r in scored_roles(splits) if r not in inputs.known.scores]
-        if missing_outputs(inputs) is not None:
-            roles.append("train")
-        # Tokens are scored role by role.
-        once = {(id(s), r if s.token_labels else ""): len(s) for r in roles for s in [splits[r]]}
-        self._total = sum(once.values())
-        self.done = 0
-
-    def of(self, role: str) -> Callable[[int], None]:
-        """A function to call with the number of rows of a role that are done."""
-        before = self.done
-        self.done += len(self._splits[role])
-        return lambda done: self._progress("record", before + done, self._total, role)
-
-
-def missing_outputs(inputs: TaskInputs) -> OutputSpec | None:
-    """The outputs on the train rows that are still to be recorded, None if there are none."""
-    if not inputs.records():
-        return None
-    wanted, known = inputs.train_output_spec(), inputs.known.cached_outputs
-    if known is None:
-        return wanted
-    token_labels = inputs.teacher_splits["train"].token_labels
-    missing = [s.name for s in kept(wanted, token_labels=token_labels) if s not in known.signals]
-    return wanted.only(missing) if missing else None
 
 
 def _test_outputs(

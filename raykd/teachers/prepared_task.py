@@ -41,6 +41,7 @@ class PreparedTask:
         teacher: The teacher itself, where it is served by its weights or others are derived from
             it; else None.
         precision: Number format of its weights where it runs.
+        sharded: Whether they are spread over the ranks of a slot there.
         precision_error: How far its outputs are from those in float32, by kind of signal.
         test_outputs: Cached outputs on the text of the test split, to tell how far students are
             from the teacher; None where no text is generated.
@@ -74,6 +75,7 @@ class PreparedTask:
     cached_outputs: CachedOutputs | None
     teacher: ModelFactory | None
     precision: str
+    sharded: bool
     precision_error: Mapping[str, float]
     test_outputs: CachedOutputs | None
     output_layer: ModelState | None

@@ -52,6 +52,10 @@ class TrainState:
     random: tuple[RandomState, ...]
     methods: tuple[Mapping[str, Tensor], ...]
 
+    def without_tensors(self) -> TrainState:
+        """The state without weights and moments, which are large."""
+        return dataclasses.replace(self, weights={}, moments={})
+
 
 def save(state: TrainState, path: Path) -> None:
     """Write a state; an earlier one under the same name stays until the new one is complete.
@@ -124,12 +128,6 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
 def _frozen(module: nn.Module) -> set[str]:
     named = module.named_parameters(remove_duplicate=False)
     return {name for name, parameter in named if not parameter.requires_grad}
-
-
-def restore_weights(state: TrainState, module: nn.Module) -> None:
-    """Put the weights back to a state; those that are frozen stay."""
-    kept = {name: value for name, value in module.state_dict().items() if name in _frozen(module)}
-    module.load_state_dict({**kept, **state.weights})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:

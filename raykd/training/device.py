@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from raykd.errors import SetupError
+from raykd.models.sharding import is_sharded
 from raykd.training.memory import OutOfMemory, ran_out
 from raykd.training.settings import FLOAT32_PRODUCTS
 
@@ -70,11 +71,14 @@ class DistributedContext:
         rank: Number of this process, from 0.
         size: How many there are.
         device: Where this process computes.
+        lockstep: Whether ranks wait for each other within the passes of a model, as its weights are
+            spread over them; one that runs out of memory there cannot tell the others.
     """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=choose_device)
+    lockstep: bool = False
 
     def broadcast(self, obj: T) -> T:
         """What rank 0 passed, on every rank; the value of the others is ignored."""
@@ -140,6 +144,11 @@ class DistributedContext:
         return bool(self.size * squares == total**2)
 
 
+def in_lockstep(world: DistributedContext) -> DistributedContext:
+    """The same ranks, which wait for each other within passes."""
+    return replace(world, lockstep=True)
+
+
 def _group_of(tensor: Tensor) -> dist.ProcessGroup | None:
     """The process group that can add a tensor up; None is the default one."""
     if tensor.device.type != "cpu" or "gloo" in str(dist.get_backend_config()):
@@ -159,7 +168,7 @@ def together(world: DistributedContext) -> Iterator[None]:
     """A part of a step after which every rank knows whether memory ran out on one of them.
 
     Raises:
-        OutOfMemory: It did.
+        OutOfMemory: It did; in lockstep, on this one.
     """
     failure = ""
     try:
@@ -170,6 +179,8 @@ def together(world: DistributedContext) -> Iterator[None]:
         failure = ran_out(exc)
         if not failure:
             raise
+        if world.lockstep:
+            raise OutOfMemory(failure) from exc
     world.agree(failure)
 
 
@@ -180,16 +191,20 @@ class Precision:
     Attributes:
         name: ``fp32`` or ``bf16``.
         device_type: ``cpu`` or ``cuda``.
+        keeps_casts: Whether a weight that was cast is kept until the context ends. Those of a
+            sharded model are not, as they would be the whole model.
     """
 
     name: str
     device_type: str
+    keeps_casts: bool = True
 
     def autocast(self) -> AbstractContextManager[object]:
         """A context in which a model computes in this precision; nothing happens for fp32."""
         if self.name == "fp32":
             return nullcontext()
-        return torch.autocast(self.device_type, dtype=torch.bfloat16)
+        kept = None if self.keeps_casts else False
+        return torch.autocast(self.device_type, dtype=torch.bfloat16, cache_enabled=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +278,8 @@ def choose_precision(wanted: str, device: torch.device, model: nn.Module) -> Pre
             f"train.precision is bf16, but this {_describe(device)} has no bf16 instructions",
             hint="set train.precision to auto or fp32",
         )
-    return Precision(resolve_precision(wanted, ability, width(model)), device.type)
+    name = resolve_precision(wanted, ability, width(model))
+    return Precision(name, device.type, keeps_casts=not is_sharded(model))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -1,4 +1,11 @@
-"""Gradients over ranks: their mean, for the parameters that some rank has used."""
+"""Gradients over ranks: their mean, for the parameters that some rank has used.
+
+They are averaged when the last pass of a step has ended, and not while it still runs, as
+`torch.nn.parallel.DistributedDataParallel` does it: ranks meet before the first collective of a
+step, so that all hear of it if memory ran out on one and the step can be repeated in more passes.
+One that ran out in the middle of a pass could not take part in what the others have begun. Also,
+a parameter that no rank uses is known as such only when all passes have ended.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,7 +10,9 @@ from typing import TypeVar
 from torch import nn
 
 from raykd.data.base import Array, Batch, TokenizedDataset
+from raykd.models.forward import forward
 from raykd.models.inference import batches_by_length, inference
+from raykd.models.sharding import runs_together
 from raykd.training.batches import Collate, stream
 from raykd.training.device import DistributedContext, choose_precision, together
 from raykd.training.memory import OutOfMemory, release
@@ -44,13 +46,13 @@ class InferenceSetup:
         """What a pass gives, repeated with half as many rows per batch each time memory runs out.
 
         Raises:
-            OutOfMemory: It does with one row.
+            OutOfMemory: It does with one row, or in lockstep.
         """
         while True:
             try:
                 return run()
             except OutOfMemory:
-                if self.batch_size == 1:
+                if self.batch_size == 1 or self.world.lockstep:
                     raise
             self.most_rows = self.batch_size // 2
             release(self.world.device)
@@ -92,5 +94,25 @@ def inference_batches(
     """
     batches = batches_by_length(encoded.lengths(), setup.batch_size)
     world = setup.world
+    own = batches[world.rank :: world.size]
     with inference_pass(model, setup):
-        yield stream(batches[world.rank :: world.size], encoded, setup.collate, device=world.device)
+        yield stream(own, encoded, setup.collate, device=world.device)
+        for rows in stand_ins(model, batches, world):
+            forward(model, setup.collate(encoded, rows).to(world.device))
+
+
+def stand_ins(
+    model: nn.Module, batches: Sequence[Array], world: DistributedContext
+) -> Sequence[Array]:
+    """Batches that this rank computes to no purpose, as others have one more that counts.
+
+    All ranks of a sharded model run it equally often.
+
+    Args:
+        model: What is run.
+        batches: Of all ranks.
+        world: The ranks.
+    """
+    here = len(batches[world.rank :: world.size])
+    most = -(-len(batches) // world.size)
+    return batches[: most - here] if runs_together(model) else ()

@@ -25,10 +25,11 @@ from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
+from raykd.models.sharding import shard
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.batches import Collate, LengthGroupedBatches
-from raykd.training.device import DistributedContext, choose_precision
+from raykd.training.device import DistributedContext, choose_precision, in_lockstep
 from raykd.training.evaluate import score
 from raykd.training.inference import InferenceSetup
 from raykd.training.micro_batches import MicroBatches
@@ -40,7 +41,7 @@ from raykd.training.seeding import (
     restore_random,
     seed_everything,
 )
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import FULL, TrainSettings
 from raykd.training.step import Step
 from raykd.training.terms import LossTracker
 from raykd.training.vocab_subset import VocabSubset
@@ -51,7 +52,7 @@ class TrainJob:
     """One training.
 
     Attributes:
-        model: Trained in place; moved to the device of `world`.
+        model: Trained in place; moved to the device of `world`, or sharded over its ranks.
         method: What is minimised; its modules are trained along.
         task: Gives the task loss and the metrics.
         train: Rows to learn from.
@@ -125,31 +126,32 @@ class _Training:
     """The state of one `train_model`."""
 
     def __init__(self, job: TrainJob) -> None:
-        self.job = job
-        self.world = job.world
         settings = job.settings
+        sharded = settings.sharding == FULL and job.world.size > 1
+        self.world = in_lockstep(job.world) if sharded else job.world
+        self.job = job
         seed_everything(derive_seed(job.seed, "train", self.world.rank))
-        job.model.to(self.world.device)
+        if not sharded:
+            job.model.to(self.world.device)
         prepare_model(job.model, settings, self.world.device)
+        if sharded:
+            shard(job.model, self.world.device)
         precision = choose_precision(settings.precision, self.world.device, job.model)
         read = [job.train] + ([job.validation] if job.validation is not None else [])
         # What a model writes may be any token of the vocabulary.
-        whole = job.task.task_kind.generates or settings.optimizer not in ELEMENTWISE
+        whole = job.task.task_kind.generates or settings.optimizer not in ELEMENTWISE or sharded
         self.vocab_subset = VocabSubset(job.model, None if whole else read, [job.collator.pad_id])
-        self.module = (
-            Step(
-                job.model,
-                job.method,
-                job.task,
-                job.teacher,
-                precision=precision,
-                world=job.world,
-                text_ends=TextEnds(end=job.end_id, pad=job.collator.pad_id),
-                packing=settings.packs,
-            )
-            .to(self.world.device)
-            .train()
-        )
+        self.module = Step(
+            job.model,
+            job.method,
+            job.task,
+            job.teacher,
+            precision=precision,
+            world=self.world,
+            text_ends=TextEnds(end=job.end_id, pad=job.collator.pad_id),
+            packing=settings.packs,
+        ).train()
+        self.plan = self.module.plan
         self.batches = LengthGroupedBatches(
             lengths=job.train.lengths(),
             batch_size=settings.batch_size,
@@ -158,7 +160,7 @@ class _Training:
         )
         self.micro_batches = MicroBatches(settings, job.train, job.collator, self.world)
         self.total = settings.epochs * len(self.batches)
-        self.optimizer = Optimizer(self.module, settings, self.total)
+        self.optimizer = Optimizer(self.plan.moved, settings, self.total, self.plan.norm)
         self.loss_tracker = LossTracker(self.world)
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
@@ -170,7 +172,7 @@ class _Training:
         stopped = self._replay_evaluations()
         if self.step == 0:
             self._calibrate()
-        self.world.equalise(self.module.state_dict().values())
+        self.plan.equalise()
         eval_steps = _eval_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
             stopped = self._epoch(eval_steps)
@@ -273,6 +275,8 @@ class _Training:
         random = self.world.gather(capture_random(self.world.device))
         kept = {name: value.cpu() for name, value in self.job.method.state_dict().items()}
         remembered = self.world.gather(kept)
+        weights = self.plan.weights()
+        moments = self.plan.moments(self.optimizer.moments(), self.optimizer.trained)
         failure: RaykdError | None = None
         if self.world.rank == 0:
             assert self.job.state_path is not None
@@ -282,8 +286,8 @@ class _Training:
                 micro_batch=self.micro_batches.rows,
                 seconds=time.monotonic() - self.began,
                 history=tuple(self.history),
-                weights=checkpoint.weights_of(self.module),
-                moments=self.optimizer.moments(),
+                weights=weights,
+                moments=moments,
                 random=tuple(random),
                 methods=tuple(remembered),
             )
@@ -305,7 +309,8 @@ class _Training:
                 state = checkpoint.load(path)
             except SetupError as exc:
                 state = exc
-        state = self.world.broadcast(state)
+        whole = state if isinstance(state, checkpoint.TrainState) else None
+        state = self.world.broadcast(state if whole is None else whole.without_tensors())
         if state is None:
             return
         if isinstance(state, RaykdError):
@@ -315,8 +320,7 @@ class _Training:
                 f"'{path}' holds the state of a training with other settings, seed or rows",
                 hint="delete it; the training then begins anew",
             )
-        checkpoint.restore_weights(state, self.module)
-        self.optimizer.restore(state.moments)
+        self.plan.restore(whole, self.optimizer.trained, self.optimizer.restore)
         self.step = state.step
         self.micro_batches.go_on_with(state.micro_batch)
         self.history = list(state.history)

@@ -106,7 +106,8 @@ class MicroBatches:
             method: Whose step it is.
 
         Raises:
-            TrialError: Memory ran out with one row in a pass, or the setting is a number.
+            TrialError: Memory ran out with one row in a pass, the setting is a number, or weights
+                are spread over ranks, which are in the middle of a pass then.
         """
         device = self._world.device
         before = (capture_draws(device), method.state_dict()) if self._auto else None
@@ -125,14 +126,15 @@ class MicroBatches:
     def _refine(self, rows: Array, failure: OutOfMemory) -> None:
         """Half as many rows in a pass, from now on, as memory ran out with."""
         size = min(self._rows, self._largest(rows))
-        if not self._auto or size == 1:
+        if self._world.lockstep or not self._auto or size == 1:
             what = "1 row" if size == 1 else f"{size:,} rows"
             raise TrialError(
                 f"memory ran out with {what} in a pass: {failure.reason}",
                 hint="set train.gradient_checkpointing: true, or take shorter rows "
                 "(data.max_length) or a smaller model"
                 if size == 1
-                else "set train.micro_batch to auto or a smaller number",
+                else f"set train.micro_batch to {'' if self._world.lockstep else 'auto or '}"
+                "a smaller number",
             )
         self._rows = -(-size // 2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,15 +74,26 @@ class Optimizer:
         module: What is trained; parameters without gradient are left out.
         settings: Optimizer, rate, decay, epsilon, clipping.
         total_steps: Steps of the whole training.
+        norm: The norm of the gradients of some parameters; None: of those that are here.
+
+    Attributes:
+        trained: Its parameters, in the order of their numbers.
     """
 
-    def __init__(self, module: nn.Module, settings: TrainSettings, total_steps: int) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        settings: TrainSettings,
+        total_steps: int,
+        norm: Callable[[Sequence[nn.Parameter]], Tensor] | None = None,
+    ) -> None:
         self.schedule = Schedule.of(settings, total_steps)
         self.max_norm = settings.max_grad_norm
         self._weight_decay = settings.weight_decay
         self.parts = _OPTIMIZERS[settings.optimizer](module, settings)
         self._scales = settings.optimizer == "adamw"
-        self._trained = [p for group in self._groups() for p in group["params"]]
+        self._norm = norm or gradient_norm
+        self.trained = [p for group in self._groups() for p in group["params"]]
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         return (group for part in self.parts for group in part.param_groups)
@@ -97,15 +108,13 @@ class Optimizer:
     def step(self, step: int) -> None:
         """Clip, move the weights with the rate of `step` (from 0), and forget the gradients."""
         if self.max_norm is not None:
-            gradients = [p.grad for p in self._trained if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients, foreach=True)
-            factor = (norm / self.max_norm).clamp_(min=1.0)
+            factor = (self._norm(self.trained) / self.max_norm).clamp_(min=1.0)
             if self._scales:
                 # The fused kernel divides by this in its own pass over the gradients, as it does
                 # for torch's GradScaler; clipping beforehand would be a pass of its own.
                 self.parts[0].grad_scale = factor  # type: ignore[attr-defined]
             else:
-                torch._foreach_div_(gradients, factor)
+                torch._foreach_div_(_gradients(self.trained), factor)
         rate = self.schedule.rate(step)
         for group in self._groups():
             group["lr"] = rate
@@ -115,7 +124,7 @@ class Optimizer:
 
     def forget(self) -> None:
         """Drop the gradients."""
-        for parameter in self._trained:
+        for parameter in self.trained:
             parameter.grad = None
 
     def moments(self) -> dict[int, dict[str, Tensor]]:
@@ -153,6 +162,15 @@ def _counted(moments: Mapping[str, Tensor]) -> dict[str, Any]:
         name: value if value.dim() or value.is_floating_point() else int(value)
         for name, value in moments.items()
     }
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The norm of the gradients of some parameters together, a scalar."""
+    return nn.utils.get_total_norm(_gradients(parameters), foreach=True)
+
+
+def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def _size(part: torch.optim.Optimizer) -> int:

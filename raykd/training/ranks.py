@@ -40,6 +40,11 @@ class StepRanks:
         """How many there are."""
         return self.world.size
 
+    @property
+    def lockstep(self) -> bool:
+        """Whether every rank must run the student equally often, also to no purpose."""
+        return self.world.lockstep
+
     def at(self, number: int) -> StepRanks:
         """The same in the pass of one micro batch."""
         return replace(self, number=number)

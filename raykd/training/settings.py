@@ -13,6 +13,10 @@ FLOAT32_PRODUCTS = "highest"
 TF32. Who wants speed asks for bf16, which has as few bits and is recorded with every trial."""
 AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
+FULL = "full"
+"""A sharding: of everything."""
+IN_PARTS = ("adamw", "sgd")
+"""Optimizers that move a part of a matrix as they would in the whole."""
 FLASH = "flash_attention_2"
 """An attention that needs a package and a GPU."""
 ADAMW_8BIT = "adamw_8bit"
@@ -33,6 +37,13 @@ class TrainSettings:
         choices=(AUTO,),
         help="Most rows of a forward and backward pass on each worker; gradients of the passes of "
         "a step are added up. auto = the whole batch, half as many each time memory runs out.",
+    )
+    sharding: str = param(
+        "none",
+        choices=("none", FULL),
+        help="full = every worker of a trial keeps a part of weights, gradients and moments, and "
+        "gathers a block of the model as it runs (FSDP2), so that students need not fit on a "
+        "device; none = every worker keeps all of them. The same result, within rounding.",
     )
     gradient_checkpointing: bool = param(
         False,

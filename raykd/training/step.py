@@ -16,8 +16,8 @@ from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import NO_TEXT, TextEnds
 from raykd.training.device import DistributedContext, Precision, together
-from raykd.training.gradients import average_gradients
 from raykd.training.micro_batches import MicroBatch
+from raykd.training.plans import plan_of
 from raykd.training.ranks import StepRanks
 from raykd.training.student_runner import StudentRunner
 from raykd.training.terms import Foreseen, StepTerms, Totals, shares, step_of, totals
@@ -42,7 +42,7 @@ class Step(nn.Module):
     """Everything trained, as one module: from a batch to its gradient.
 
     Args:
-        model: The student.
+        model: The student, on the device of `world`, sharded or not.
         method: Gives the terms.
         task: Gives the loss on the labels.
         teacher: Gives the teacher's outputs.
@@ -50,6 +50,9 @@ class Step(nn.Module):
         world: The ranks.
         text_ends: What ends the texts that the student writes, and pads them.
         packing: Whether short texts share a row, where the student can.
+
+    Attributes:
+        plan: Where weights and gradients are.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.extra = method.modules()
+        if self.extra is not None:
+            self.extra.to(world.device)
+        self.plan = plan_of(self, world)
         self._world = world
         self._method = method
         self._teacher = teacher
         self._token_labels = task.task_kind.labels_of == "token"
         self._terms: StepTerms | None = None
-        self._parameters_trained = [p for p in self.parameters() if p.requires_grad]
         self._student = StudentRunner(
             model,
             task,
@@ -108,7 +113,7 @@ class Step(nn.Module):
         names = (*result.terms.names, str(result.terms.num_metrics))
         if not self._world.agree(about=repr(sorted(names))):
             raise _other_terms("ranks", result.terms)
-        average_gradients(self._parameters_trained, self._world)
+        self.plan.average()
         return result
 
     def _foreseen(self, batches: Sequence[Batch], ranks: StepRanks) -> Foreseen:
@@ -139,7 +144,8 @@ class Step(nn.Module):
             counted = foreseen.totals(terms.names)
         if self._world.size > 1 or foreseen is not None:
             values = values * shares(terms, counted, self._world)
-        torch.autograd.backward(values[: len(values) - terms.num_metrics].sum())
+        loss = values[: len(values) - terms.num_metrics].sum()
+        torch.autograd.backward(self.plan.connected(loss))
         return StepResult(values=values.detach(), terms=terms, totals=counted)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -12,7 +12,12 @@ from raykd.errors import TrialError
 from raykd.models.forward import forward
 from raykd.models.generation import GenerationSettings, generate, until_end
 from raykd.models.inference import batches_by_length
-from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
+from raykd.training.inference import (
+    InferenceSetup,
+    inference_batches,
+    inference_pass,
+    stand_ins,
+)
 
 
 def texts_of(
@@ -101,8 +106,9 @@ def _generated(
     lengths = np.asarray([len(prompt) for prompt in prompts])
     batches = batches_by_length(lengths, setup.batch_size)
     own: dict[int, Array] = {}
+    batches_here = batches[setup.world.rank :: setup.world.size]
     with inference_pass(model, setup):
-        for rows in batches[setup.world.rank :: setup.world.size]:
+        for rows in [*batches_here, *stand_ins(model, batches, setup.world)]:
             texts = until_end(
                 generate(model, [prompts[row] for row in rows], generation), generation.end
             )

@@ -17,6 +17,7 @@ from raykd.models import lora, weights
 from raykd.models.base import Subnet
 from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
+from raykd.models.sharding import is_sharded
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import unrecorded
 from raykd.models.weights import ModelState
@@ -26,7 +27,7 @@ from raykd.teachers.open_teacher import open_offline, open_teacher, open_variant
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_variants import analysis_name
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.evaluate import (
     Scored,
     latency_ms,
@@ -175,6 +176,7 @@ class _Student:
     def __init__(self, config: TrialConfig, factory: ModelFactory, settings: TrainSettings) -> None:
         self.model = factory.build(config.seed)
         self.settings = settings
+        self._is_saved = config.save_path is not None
         self._plan = config.lora
         if self._plan is None:
             return
@@ -195,11 +197,20 @@ class _Student:
         if self._plan is not None and not self._plan.base:
             lora.merge(self.model)
 
-    def captured(self) -> ModelState:
-        """What is saved."""
+    def captured(self, world: DistributedContext) -> ModelState | None:
+        """What is saved, if it is, on rank 0; of a sharded student, all ranks ask for it."""
+        if not self._is_saved or (world.rank != 0 and not is_sharded(self.model)):
+            return None
         if self._plan is not None and self._plan.base:
-            return lora.capture(self.model, self._plan, self._sizes)
-        return weights.capture(self.model)
+            found = lora.capture(self.model, self._plan, self._sizes)
+        else:
+            found = weights.capture(self.model)
+        return found if world.rank == 0 else None
+
+
+def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:
+    """The ranks, which meet in every pass of a model that is sharded."""
+    return in_lockstep(world) if sharded and world.size > 1 else world
 
 
 def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
@@ -220,7 +231,7 @@ def run_trial(
     teacher: Teacher | None = None,
     derive: Derive | None = None,
 ) -> TrialOutcome:
-    """Train one student.
+    """Train one student; call it on every rank.
 
     Args:
         config: What to train.
@@ -237,9 +248,9 @@ def run_trial(
     began = time.monotonic()
     seed_everything(config.seed)
     begun = _Student(config, prepared.student, _settings(config))
-    settings, model = begun.settings, begun.model.to(world.device)
-    method = build_method(config, prepared, task)
+    settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
+    world = _meeting(world, prepared.sharded and prepared.cached_outputs is None)
     splits, collator = _read_by(method, prepared), _collator(method, prepared)
     result = train_model(
         TrainJob(
@@ -259,16 +270,16 @@ def run_trial(
         )
     )
     begun.finish()
+    world = _meeting(world, is_sharded(model))
     student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
     ending, outcomes = ({}, None) if result.stopped else _ending(config, method, prepared, student)
-    is_kept = config.save_path is not None and not result.stopped and world.rank == 0
     last = result.history[-1]
     return TrialOutcome(
         evaluation=last,
         metrics={**last.metrics, **ending},
         seconds=time.monotonic() - began,
         stopped=result.stopped,
-        student=begun.captured() if is_kept else None,
+        student=None if result.stopped else begun.captured(world),
         row_outcomes=outcomes,
     )
 

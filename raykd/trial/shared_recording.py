@@ -21,8 +21,10 @@ from raykd.teachers.cached_outputs import CachedOutputs, joined
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.object_store import StoredBlock
 from raykd.teachers.precision import frozen
-from raykd.teachers.prepare import missing_outputs
 from raykd.teachers.recording import Recording
+from raykd.teachers.row_counter import missing_outputs
+from raykd.training.device import DistributedContext
+from raykd.training.lead import led
 from raykd.trial.coordinator import MINE, READY, answer
 
 WAIT_S = 1.0
@@ -37,12 +39,14 @@ class RecordJob:
         number: Of the block.
         inputs: A reference to the `TaskInputs`.
         teacher: A reference to the `ModelFactory` of the teacher.
+        sharded: Whether all ranks of a slot hold a part of it.
     """
 
     key: str
     number: int
     inputs: tuple[Any, ...]
     teacher: tuple[Any, ...]
+    sharded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +83,13 @@ class OpenRecording:
             raise
         return True
 
+    def job_done(
+        self, world: DistributedContext, coordinator: Any, slot: int, number: int
+    ) -> dict[str, Any] | None:
+        """`record_block` on all ranks of a slot; the first one gets the event that says so."""
+        done = led(world, lambda: self.record_block(coordinator, slot, number), self.model)
+        return None if done is None else {"kind": "done"}
+
     def read_block(self, coordinator: Any, number: int) -> tuple[StoredBlock, CachedOutputs]:
         """An existing block in the store, and its values."""
         (about,) = answer(coordinator.read.remote(f"{self._name(number)}/about"))
@@ -90,8 +101,8 @@ class OpenRecording:
         return f"{self.key}/block-{number}"
 
 
-def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
-    """Build the teacher that another slot prepared."""
+def open_recording(job: RecordJob, world: DistributedContext) -> OpenRecording:
+    """Build the teacher that another slot prepared; on every rank, if it is sharded."""
     inputs: TaskInputs = ray.get(job.inputs[0])
     factory: ModelFactory = ray.get(job.teacher[0])
     output_spec = missing_outputs(inputs)
@@ -99,10 +110,10 @@ def open_recording(job: RecordJob, device: torch.device) -> OpenRecording:
     recording = inputs.recording("train", output_spec, inputs.train_output_spec())
     return OpenRecording(
         key=job.key,
-        model=frozen(factory, inputs.frozen_precision, device),
+        model=frozen(factory, inputs.frozen_precision, world, sharded=job.sharded),
         recording=recording,
         rows=recording.blocks(),
-        device=device,
+        device=world.device,
     )
 
 
@@ -134,6 +145,7 @@ class SharedRecorder:
         self._key = inputs.fingerprint
         self._where = where
         self._alone = alone
+        self._sharded = inputs.sharded
         self.blocks: tuple[StoredBlock, ...] = ()
 
     def __call__(
@@ -168,6 +180,9 @@ class SharedRecorder:
             return
         teacher = (ray.put(factory),)
         for number in range(1, count):
-            job = RecordJob(key=self._key, number=number, inputs=self._where, teacher=teacher)
+            job = RecordJob(
+                key=self._key, number=number, inputs=self._where, teacher=teacher,
+                sharded=self._sharded,
+            )  # fmt: skip
             name = f"record.{self._key}.{number}"
             answer(self._coordinator.submit.remote(name, job, 0))

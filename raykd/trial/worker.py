@@ -219,13 +219,12 @@ class SlotWorker:
 
     def _record(self, job: RecordJob) -> dict[str, Any] | None:
         """Record a block of another slot's teacher; the model stays loaded for the next block."""
-        if self.world.rank != 0:
+        if self.world.rank != 0 and not job.sharded:
             return None
         if self._recording is None or self._recording[0] != job.key:
             self._recording = None  # before the next one needs room
-            self._recording = (job.key, open_recording(job, self.world.device))
-        self._recording[1].record_block(self.coordinator, self.slot, job.number)
-        return {"kind": "done"}
+            self._recording = (job.key, open_recording(job, self.world))
+        return self._recording[1].job_done(self.world, self.coordinator, self.slot, job.number)
 
     def _trial(
         self, job: TrialJob, attempt: int, push: Callable[[dict[str, Any]], str]

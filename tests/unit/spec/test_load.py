@@ -253,6 +253,9 @@ def test_a_misspelt_key_is_not_reported_again_by_a_condition(tmp_path):
         ("model: {family: bert, layers: 2, hidden: 96, heads: 2}",
          "checkpoint: a\n  finetune: {epochs: 1}", "teacher.finetune",
          "a checkpoint is fine-tuned already, so 'finetune' has no effect"),
+        ("{family: bert, layers: 2, hidden: 96, heads: 2}", "a\n  sharding: full",
+         "teacher.sharding", "a teacher that is fine-tuned here is whole where it runs, so that "
+         "'sharding' is of checkpoints only"),
         ("model: {family: bert, layers: 1, hidden: 48, heads: 2}", "from_teacher: {layers: [0, 2]}",
          "student.from_teacher.layers", "the teacher has 2 layers (0 to 1), got 2"),
         ("model: {family: bert, layers: 1, hidden: 48, heads: 2}", "from_teacher: {layers: [0, 0]}",

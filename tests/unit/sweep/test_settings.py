@@ -58,6 +58,7 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "teacher.serve": ({"teacher__serve": "weights"}, "serving"),
     "teacher.dtype": ({"teacher__dtype": "fp32"}, "serving"),
     "teacher.precision": ({"teacher__precision": "bf16"}, "serving"),
+    "teacher.sharding": ({"teacher__sharding": "full", "resources__workers": 2}, "serving"),
     "student.model": ({"student__model": {**SHAPE, "hidden": 12, "layers": 1}}, "models"),
     "student.from_teacher": ({"student": {"from_teacher": FROM_TEACHER}}, "models"),
     "student.from_teacher.layers": ({"student": {"from_teacher": {**FROM_TEACHER, "layers": [0]}}},
@@ -129,7 +130,7 @@ def picture(**changes: Any) -> dict[str, Any]:
         "models": repr((inputs.teacher.random_init, setup.student if not hasattr(
             setup.student, "random_init") else setup.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
-        "serving": (inputs.mode, inputs.dtype, inputs.frozen_precision),
+        "serving": (inputs.mode, inputs.dtype, inputs.frozen_precision, inputs.sharded),
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
                    search_trial(made, Path("r"), arm_study, 0, {}).seed),
         "confirm": [confirm_trial(made, Path("r"), arm_study, 0, seed, {}).seed
@@ -330,8 +331,8 @@ def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
 
 FINETUNE = {
     "rows": 40, "seed": 7, "explain": 0.5, "epochs": 2, "batch_size": 8, "micro_batch": 3,
-    "gradient_checkpointing": True, "attention": "eager", "compile": True, "packing": False,
-    "optimizer": "sgd", "lr": 2e-3,
+    "sharding": "full", "gradient_checkpointing": True, "attention": "eager", "compile": True,
+    "packing": False, "optimizer": "sgd", "lr": 2e-3,
     "warmup_ratio": 0.3, "schedule": "constant", "weight_decay": 0.5, "adam_epsilon": 1e-4,
     "max_grad_norm": 2.0, "precision": "bf16", "dropout": 0.4, "length_grouping": False,
     "evals_per_epoch": 2, "eval_batch_size": 64,
@@ -344,7 +345,7 @@ def test_every_setting_of_fine_tuning_reaches_the_teacher(plain):
         if name == "explain":  # which a task on classes refuses
             continue
         finetune = {"epochs": 1, "lr": 1e-3, "rows": 80, name: value}
-        changed = picture(teacher__finetune=finetune)
+        changed = picture(teacher__finetune=finetune, resources__workers=2)
         assert changed["rows" if name == "rows" else "finetune"] != plain[
             "rows" if name == "rows" else "finetune"]  # fmt: skip
 

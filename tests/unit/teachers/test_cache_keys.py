@@ -108,9 +108,11 @@ def test_every_setting_of_fine_tuning_is_another_teacher():
         "attention": "eager", "optimizer": "sgd", "lr": 9e-9, "warmup_ratio": 0.9,
         "schedule": "constant", "weight_decay": 0.9, "adam_epsilon": 1e-3,
         "max_grad_norm": 9.0, "dropout": 0.9, "length_grouping": False,
-        "evals_per_epoch": 9, "eval_batch_size": 9,
+        "evals_per_epoch": 9, "eval_batch_size": 9, "packing": True, "compile": True,
     }  # fmt: skip
-    assert {f for f in TrainSettings.__dataclass_fields__ if f != "precision"} == set(others)
+    apart = {"precision", "sharding"}
+    assert TrainSettings.__dataclass_fields__.keys() - apart == others.keys()
+    assert keys(finetune=replace(FINETUNE, sharding="full")).teacher == keys().teacher
     found = {keys(finetune=replace(FINETUNE, **{n: v})).teacher for n, v in others.items()}
     assert len(found | {keys().teacher}) == len(others) + 1
 

@@ -108,7 +108,7 @@ def test_the_error_of_a_teacher_of_tokens_is_that_of_its_hidden_states():
     assert inputs.frozen_precision == "bf16"
     model = inputs.teacher.build(0).eval()
     factory = replace(inputs.teacher, state=weights.capture(model), random_init=None)
-    served = frozen(factory, "bf16", tiny.WORLD.device)
+    served = frozen(factory, "bf16", tiny.WORLD)
     error = error_of(inputs, model, served, tiny.WORLD.device)
     assert list(error) == ["tokens"]
     assert 1e-5 < error["tokens"] < 0.05

@@ -20,14 +20,23 @@ from raykd.errors import TrialError
 from raykd.losses.terms import Count
 from raykd.methods.base import LossTerms, Mean
 from raykd.models.base import Outputs
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, together
 from raykd.training.loop import train_model
 from raykd.training.memory import ran_out
 from raykd.training.micro_batches import MicroBatches
 from raykd.training.settings import TrainSettings
 from tests.processes import on_processes
 from tests.ranks import on_ranks
-from tests.unit.training.toys import COLLATOR, CPU, Plain, encoded, job, numbers
+from tests.unit.training.toys import (
+    COLLATOR,
+    CPU,
+    Params,
+    Plain,
+    context,
+    encoded,
+    job,
+    numbers,
+)
 
 MB = 1 << 20
 ROW_MB = 200
@@ -211,3 +220,17 @@ def test_other_errors_are_no_shortage_of_memory():
     assert ran_out(torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")) == (
         "CUDA out of memory. Tried"
     )
+
+
+def test_ranks_that_meet_in_passes_do_not_wait_for_one_without_memory():
+    """It could not tell them: they wait for its weights. No process group is here to ask."""
+    world = DistributedContext(0, 2, CPU, lockstep=True)
+    cut = MicroBatches(TrainSettings(batch_size=16), encoded(20), COLLATOR, world)
+
+    def step():
+        with together(world):
+            raise MemoryError
+
+    with pytest.raises(TrialError, match="memory ran out with 8 rows in a pass") as caught:
+        cut.attempt(step, np.arange(16), Plain(Params(), context(16)))
+    assert caught.value.hint == "set train.micro_batch to a smaller number"

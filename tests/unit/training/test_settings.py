@@ -25,9 +25,10 @@ from tests.unit.training.toys import COLLATOR, CPU, Plain, bert, encoded, job
 
 ROWS, VALIDATION_ROWS = 20, 11
 CHECKED = {
-    "epochs", "batch_size", "micro_batch", "gradient_checkpointing", "attention", "compile",
-    "optimizer", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon", "max_grad_norm",
-    "precision", "dropout", "length_grouping", "packing", "evals_per_epoch", "eval_batch_size",
+    "epochs", "batch_size", "micro_batch", "sharding", "gradient_checkpointing", "attention",
+    "compile", "optimizer", "lr", "warmup_ratio", "schedule", "weight_decay", "adam_epsilon",
+    "max_grad_norm", "precision", "dropout", "length_grouping", "packing", "evals_per_epoch",
+    "eval_batch_size",
 }  # fmt: skip
 
 
@@ -83,6 +84,15 @@ def test_every_setting_is_checked_here():
     names = {field.name for field in dataclasses.fields(TrainSettings)}
     assert names == CHECKED
     assert set(finetune_infos()) == CHECKED | {"rows", "seed", "explain"}
+
+
+def test_sharding_over_one_rank_changes_nothing(monkeypatch):
+    """Over several: `tests.contracts.test_sharding`."""
+    norms = []
+    for sharding in ("none", "full"):
+        with monkeypatch.context() as patch:
+            norms.append(Watched(patch, sharding=sharding).norms)
+    assert norms[0] == norms[1]
 
 
 def test_epochs_are_passes_over_all_rows(monkeypatch):

@@ -1,0 +1,147 @@
+"""A model whose weights are spread over ranks does what it does on one: students and teachers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from raykd.models import weights
+from raykd.models.forward import forward
+from raykd.training import student_runner
+from tests.contracts.sharded_work import (
+    ALONE,
+    EVERY,
+    SOME,
+    all_methods,
+    everything,
+    interrupted,
+    likeliest,
+    of_several,
+    steps,
+    training,
+)
+from tests.small_pairs import SmallPair
+
+
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def both(request, tmp_path_factory):
+    """What one process found, and several, that went on from what the other ones had left."""
+    folder = tmp_path_factory.mktemp("sharding")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(student_runner, "GenerationSettings", likeliest)
+        if request.param == 2:
+            interrupted(ALONE, folder)
+        else:
+            of_several(2, folder, interrupted)
+        several = of_several(request.param, folder, everything)
+        shutil.copy(folder / "of_several.safetensors", folder / "to_go_on.safetensors")
+        one = everything(ALONE, folder)
+        one["resumed"] = training(ALONE, state=folder / "to_go_on.safetensors")
+    return one, several
+
+
+def check_steps(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str) -> None:
+    for number, (one, several) in enumerate(zip(mine["logged"], theirs["logged"], strict=True)):
+        assert several == pytest.approx(one, rel=1e-5, abs=1e-6), (where, number)
+    for what in ("weights", "moments"):
+        check_tensors(mine[what], theirs[what], 1e-6, where)
+
+
+def check_tensors(mine: Any, theirs: Any, most: float, where: str) -> None:
+    assert mine.keys() == theirs.keys(), where
+    for name in mine:
+        one, several = torch.as_tensor(mine[name]), torch.as_tensor(theirs[name])
+        assert one.shape == several.shape, (where, name)
+        largest = max(1.0, one.abs().max().item())
+        assert (several - one).abs().max().item() <= most * largest, (where, name)
+
+
+@pytest.mark.parametrize(("kind", "name"), SOME)
+def test_a_sharded_student_learns_what_a_whole_one_does(both, kind, name):
+    one, several = (found[f"{kind}-{name}"] for found in both)
+    check_steps(one, several, f"{kind}-{name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_every_method_on_every_kind_of_task_does(size, tmp_path, monkeypatch):
+    monkeypatch.setattr(student_runner, "GenerationSettings", likeliest)
+    several = of_several(size, tmp_path, all_methods)
+    for kind, name in EVERY:
+        check_steps(steps(kind, name, ALONE), several[f"{kind}-{name}"], f"{kind}-{name}")
+
+
+@pytest.mark.parametrize("which", ["training", "again", "adapted", "resumed"])
+def test_evaluations_and_the_saved_student_are_those_of_one_rank(both, which):
+    """Also with blocks that are computed again, adapters, and a state of other ranks."""
+    one, several = (found[which] for found in both)
+    assert len(one["history"]) == 3
+    for mine, theirs in zip(one["history"], several["history"], strict=True):
+        assert mine[0] == theirs[0]
+        assert theirs[1] == pytest.approx(mine[1])
+        assert theirs[2] == pytest.approx(mine[2], rel=1e-3)
+    assert np.allclose(several["said"], one["said"], atol=1e-4)
+    assert several["state"].config == one["state"].config
+    check_tensors(one["state"].tensors, several["state"].tensors, 1e-4, which)
+    assert all(several["parts"])
+    assert not any(one["parts"])
+    assert several["held"] < 0.6 * one["held"]
+
+
+def test_the_saved_student_opens_elsewhere_and_says_the_same(both, tmp_path):
+    _, several = both
+    trained = several["training"]
+    weights.save(trained["state"], tmp_path / "student")
+    opened = AutoModelForSequenceClassification.from_pretrained(tmp_path / "student").eval()
+    pair = SmallPair.of("classification")
+    batch = pair.collator(pair.method("kd"))(pair.rows, np.arange(len(pair.rows)))
+    assert np.allclose(forward(opened, batch).logits.detach(), trained["said"], atol=1e-5)
+
+
+def test_a_trial_is_scored_and_saved_as_on_one_rank(both):
+    one, several = (found["trial"] for found in both)
+    measured = {name for name in one.metrics if "latency" not in name}
+    for name in measured:
+        assert several.metrics[name] == pytest.approx(one.metrics[name], abs=0.05), name
+    assert several.metrics.keys() == one.metrics.keys()
+    assert np.mean(several.row_outcomes != one.row_outcomes) < 0.1
+    check_tensors(one.student.tensors, several.student.tensors, 1e-3, "trial")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_sharded_teacher_is_recorded_bit_for_bit(both, precision):
+    one, several = (found["teacher"][precision] for found in both)
+    assert several.scores == one.scores
+    assert several.parameters == one.parameters
+    assert several.precision_error == one.precision_error
+    assert bool(one.precision_error) == (precision == "bf16")
+    mine, theirs = one.cached_outputs, several.cached_outputs
+    assert mine.signals == theirs.signals
+    for name, part in mine.parts.items():
+        for a, b in zip(part.chunks, theirs.parts[name].chunks, strict=True):
+            assert np.array_equal(a, b), name
+
+
+def test_a_sharded_teacher_beside_the_student_says_the_same(both):
+    one, several = (found["beside"] for found in both)
+    assert torch.equal(one, several)
+
+
+def test_a_teacher_that_is_fine_tuned_in_parts_is_the_same(both):
+    one, several = (found["finetuned"] for found in both)
+    check_tensors(one.state.tensors, several.state.tensors, 1e-4, "fine-tuned")
+    assert several.scores["test"] == pytest.approx(one.scores["test"], abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
+def test_sharded_models_write_the_same(both, kind):
+    one, several = (found["texts"][kind] for found in both)
+    assert torch.equal(one["first"], several["first"])
+    for mine, theirs in zip(one["together"], several["together"], strict=True):
+        assert torch.equal(mine, theirs)
