@@ -54,6 +54,9 @@ class DistillationContext:
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
         adapted: Whether the student trains adapters beside its weights.
+        holds: Kinds of signal that there are of a teacher that is no model here, whose sizes are
+            then those of the student; None: whatever a model gives.
+        unlabelled: Train rows without a label.
     """
 
     teacher: ModelDims
@@ -66,6 +69,8 @@ class DistillationContext:
     teacher_name: str = "teacher"
     student_name: str = "student"
     adapted: bool = False
+    holds: tuple[str, ...] | None = None
+    unlabelled: int = 0
 
     @property
     def task_kind(self) -> TaskKind:
@@ -228,6 +233,13 @@ class Method(ABC, Generic[P]):
     def teacher_outputs(self) -> OutputSpec:
         """What it reads from the teacher with these parameters; within `requires`."""
         return self.requires
+
+    def learns_without_labels(self) -> bool:
+        """Whether it learns of rows that have no label; they are left out for it otherwise.
+
+        It does if it reads outputs of the teacher on rows. The task loss of such rows is 0.
+        """
+        return bool(self.teacher_outputs().cacheable)
 
     def views(self) -> tuple[str, ...]:
         """Names of further views that batches carry (`Batch.views`)."""

@@ -38,7 +38,7 @@ def open_offline(
         world.device,
         matrix,
         bias,
-        prepared.context().compared_vocabulary,
+        prepared.teacher_vocabulary,
         prepared.logit_transform,
     )
 
@@ -50,7 +50,7 @@ def _online(prepared: PreparedTask, model: nn.Module, world: DistributedContext)
         own = TeacherRows(prepared.teacher_train, collate, world.device)
     context = prepared.context()
     return OnlineTeacher(
-        model, own, context.compared_vocabulary, can_pack=not context.no_packing(context.teacher)
+        model, own, prepared.teacher_vocabulary, can_pack=not context.no_packing(context.teacher)
     )
 
 
