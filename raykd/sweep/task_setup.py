@@ -6,7 +6,7 @@ before the first second of training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,9 +157,7 @@ def _set_up(
     student_splits = teacher_splits
     if not tokenizers.same:
         student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
-    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
-    if ways:
-        student_splits = _paired(student_splits, teacher_splits, ways)
+    student_splits = _paired(student_splits, teacher_splits, output_spec)
     if more:
         check_views(name, student_splits)
     if explains:
@@ -286,9 +284,12 @@ def _encoded(
 def _paired(
     student: Mapping[str, TokenizedDataset],
     teacher: Mapping[str, TokenizedDataset],
-    ways: Sequence[str],
-) -> dict[str, TokenizedDataset]:
+    output_spec: OutputSpec,
+) -> Mapping[str, TokenizedDataset]:
     """The student's splits; train says which of the teacher's tokens its own are compared with."""
+    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
+    if not ways:
+        return student
     found = []
     for splits in (student, teacher):
         references = splits["validation"].references
