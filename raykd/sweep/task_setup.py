@@ -154,7 +154,7 @@ def _set_up(
         check_rationales(name, rows["finetune"])
     more = explains or any(signal.needs_views for signal in signals)
     teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
-    student_splits = teacher_splits
+    student_splits: Mapping[str, TokenizedDataset] = teacher_splits
     if not tokenizers.same:
         student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
     student_splits = _paired(student_splits, teacher_splits, output_spec)
