@@ -14,8 +14,9 @@ TITLES = {
     "tasks": "An entry of `tasks`", "sources": "An entry of `sources` of a task", "data": "`data`",
     "select_on": "`data.select_on`", "report_on": "`data.report_on`",
     "augment": "`data.augment`", "rationales": "`data.rationales`",
-    "teacher": "`teacher`", "finetune": "`teacher.finetune`", "student": "`student`",
-    "from_teacher": "`student.from_teacher`", "lora": "`student.lora`",
+    "teacher": "`teacher`", "outputs": "`teacher.outputs`", "finetune": "`teacher.finetune`",
+    "student": "`student`", "from_teacher": "`student.from_teacher`",
+    "lora": "`student.lora`",
     "model": "`model`, given by its sizes", "train": "`train`", "search": "`search`",
     "objective": "`search.objective`", "confirm": "`confirm`",
     "seeds": "`confirm.seeds`, by a plan", "resources": "`resources`",
@@ -80,10 +81,12 @@ says otherwise, so that two arms can compare two settings of one method. Two key
 | `method` | The method of this arm: a name of `raykd ls methods`, or of a module, with dots. |
 | `start` | A list of known good settings, which the search tries first. |
 
-All other keys are parameters of the method ([Methods](methods.md)). Training settings are the same
-for every arm and stand under [`train`](#train). An arm whose value is `false` is left out, which
-is how `--set methods.kd=false` switches one off. A file without an arm that learns from no teacher
-(`none`, `sft`) gets the arm `none`: the share of the gap that a method recovers needs that floor.
+A third one is a parameter of every arm, to be set or searched: `unlabelled`, which is `true` unless
+an arm is to leave out the rows of `data.unlabelled`. All other keys are parameters of the method
+([Methods](methods.md)). Training settings are the same for every arm and stand under
+[`train`](#train). An arm whose value is `false` is left out, which is how `--set methods.kd=false`
+switches one off. A file without an arm that learns from no teacher (`none`, `sft`) gets the arm
+`none`: the share of the gap that a method recovers needs that floor.
 """
 
 

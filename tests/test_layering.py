@@ -54,7 +54,7 @@ LAYERS = {
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
                "data.base", "data.kinds", "data.prompts", "data.row_checks", "data.task_kinds",
-               "whole_file"},
+               "data.token_pairs", "whole_file"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),
@@ -71,7 +71,8 @@ LAYERS = {
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
-        raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "models.base",
+        raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "data.unlabelled",
+               "models.base",
                "models.compiled", "models.dropout", "models.files", "models.forward",
                "models.generation", "models.inference", "models.sharding", "models.signals",
                "methods.base",
@@ -83,9 +84,10 @@ LAYERS = {
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
         # Augmented rows are kept in the cache of teachers.
         raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
+               "data.bits_per_byte",
                "data.classification", "data.collate", "data.hold_out", "data.prompts",
-               "data.task_kinds", "data.vectors", "models", "methods.base", "training",
-               "results.records"},
+               "data.task_kinds", "data.unlabelled", "data.vectors", "models", "methods.base",
+               "training", "results.records"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(
@@ -105,7 +107,8 @@ LAYERS = {
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
-               "models.base", "models.file_arrays", "models.lora", "models.model_factory",
+               "data.bits_per_byte", "data.unlabelled", "models.base", "models.file_arrays",
+               "models.lora", "models.model_factory",
                "models.sharding", "models.signals", "models.weights",
                "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.

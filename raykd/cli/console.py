@@ -124,6 +124,7 @@ class Lines(Console):
         if kind == "teacher_ready":
             score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
+            how = how if event["teacher"].get("parameters", 1) else "read as it was given"
             return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
         if kind == "trial_finished":
             return [_finished(self._state, event)]

@@ -220,9 +220,13 @@ def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str,
 
 
 def _teacher(spec: SweepSpec) -> str:
+    from raykd.spec.descriptions import describe_teacher
+
     teacher = spec.teacher
     if teacher.checkpoint is not None:
         return f"checkpoint {teacher.checkpoint}"
+    if teacher.outputs is not None:
+        return describe_teacher(teacher)
     assert teacher.model is not None
     tuned = _pairs(_constants(teacher.finetune)) or "defaults"
     return f"{_model(teacher.model)}, fine-tuned with {tuned}"

@@ -21,6 +21,7 @@ from raykd.data.batch import Batch as Batch
 from raykd.data.batch import moved as moved
 from raykd.data.kinds.base import TaskKind
 from raykd.data.plain_tokenizer import PlainTokenizer as PlainTokenizer
+from raykd.data.source_settings import DataSettings as DataSettings
 from raykd.data.task_kinds import KINDS as KINDS
 from raykd.data.task_kinds import TEXT_KINDS as TEXT_KINDS
 from raykd.data.task_kinds import TOKEN_KINDS as TOKEN_KINDS
@@ -31,22 +32,6 @@ PREDICT, EXPLAIN = "predict", "explain"
 """Names of the two tasks of step-by-step distillation, which its prompts begin with."""
 PLAIN = "plain"
 """Name of the plain rows, among the views of a batch."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataSettings:
-    """Where rows come from; the ``data`` part of the search space that readers need.
-
-    Attributes:
-        root: Folder that holds ``<task>/<split>.parquet`` (or ``.csv``, ``.jsonl``, ...) or the
-            GLUE script's folders; None = hub.
-        limit: Most rows per split, None = all. Taken from a seeded shuffle.
-        seed: Seeds generated data, holding out and sampling of rows.
-    """
-
-    root: str | None = None
-    limit: int | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +160,11 @@ class TokenizedDataset:
         counts: Array = np.add.reduceat(self.labels != NO_LABEL, borders[:-1], dtype=np.int64)
         return counts
 
+    def label_rows(self) -> list[Array]:
+        """The labels of each row, without tokens that have none; for token labels."""
+        borders = self.offsets if self.label_offsets is None else self.label_offsets
+        return [row[row != NO_LABEL] for row in np.split(self.labels, borders[1:-1])]
+
     def prompt(self, row: int) -> Array:
         """Token ids of a row before the first token of its last response, int64 ``[L]``."""
         own = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
@@ -206,8 +196,8 @@ class Task(ABC):
             most likely choice where rows carry `EvalReferences.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
         units: What metrics of its own are: ``share``, ``token_share``, ``correlation``,
-            ``log_likelihood``, ``divergence``, ``milliseconds`` or ``number``, by name. Those of
-            the package are known.
+            ``log_likelihood``, ``divergence``, ``bits``, ``milliseconds`` or ``number``, by name.
+            Those of the package are known.
     """
 
     kind: str

@@ -23,6 +23,10 @@ NO_LABEL = -100
 """Label of a token that has none."""
 ROW_WEIGHT = "row_weight"
 """Column of batches, and field of rows: the weight of a row in the loss of the task."""
+LABELLED = "labelled"
+"""Column of batches, and field of rows: 1 for a row with a label, 0 for one without."""
+ROW_COLUMNS = (ROW_WEIGHT, LABELLED)
+"""Fields of rows that are columns of batches."""
 PADDED = -1e4
 """Logit of a position that does not exist: its probability is 0, and 0 times it is finite."""
 

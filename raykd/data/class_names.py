@@ -186,7 +186,10 @@ def _refuse(
         value, place = values[row], table.place(row)
         if _is_nothing(value):
             holds = "is empty" if is_missing(value) else f"holds {shown(value)}"
-            hint = "label or remove them; unlabelled splits, such as the GLUE tests, cannot be used"
+            hint = (
+                "label or remove them (unlabelled train rows: data.unlabelled); unlabelled splits, "
+                "such as the GLUE tests, cannot be used"
+            )
             faults.add("rows have no label", place, f"has no label (column '{name}' {holds})", hint)
         else:
             what = f"column '{name}' holds {shown(value)}, {expected}{every}"

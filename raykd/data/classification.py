@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from raykd.data import columns, metrics, row_outcomes
 from raykd.data.base import Array, Examples, Task, TokenizedDataset
-from raykd.data.batch import ROW_WEIGHT
 from raykd.data.encode import encode
 from raykd.data.files import FileTask
 from raykd.data.keys import at_key
@@ -32,11 +31,7 @@ class TextTask(Task):
             DataError: Labels are no class ids, or no numbers.
         """
         metrics.check_labels(rows.labels, self.num_labels if self.labels else None)
-        encoded = encode(rows, tokenizer, max_length)
-        if ROW_WEIGHT not in rows.fields:
-            return encoded
-        weights = np.asarray(rows.fields[ROW_WEIGHT], np.float32)
-        return replace(encoded, columns={**encoded.columns, ROW_WEIGHT: weights})
+        return encode(rows, tokenizer, max_length)
 
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task."""
@@ -73,6 +68,20 @@ class TextClassification(TextTask, FileTask):
 
     def read_table(self, table: Table) -> Examples:
         """Rows from raw columns."""
+        own, texts = self.own, self._texts(table)
+        with at_key(".label" if own else ""):
+            if not self.task_kind.has_class_names:
+                labels = columns.scores(table, self.label, *self.span, own=own)
+            else:
+                labels = columns.class_ids(table, self.label, self.labels, own=own)
+        return columns.checked(texts, labels, table.origin)
+
+    def read_unlabelled(self, table: Table) -> Examples:
+        """The texts alone."""
+        kind = np.int64 if self.task_kind.has_class_names else np.float32
+        return columns.checked(self._texts(table), np.zeros(len(table), kind), table.origin)
+
+    def _texts(self, table: Table) -> list[tuple[str, ...]]:
         own = self.own
         texts: list[tuple[str, ...]] = []
         for k, name in enumerate(self.texts):
@@ -80,9 +89,4 @@ class TextClassification(TextTask, FileTask):
                 texts.append(columns.texts(table, name, own=own))
         if self.compose is not None:
             texts = [*zip(*(self.compose(*row) for row in zip(*texts, strict=True)), strict=True)]
-        with at_key(".label" if own else ""):
-            if not self.task_kind.has_class_names:
-                labels = columns.scores(table, self.label, *self.span, own=own)
-            else:
-                labels = columns.class_ids(table, self.label, self.labels, own=own)
-        return columns.checked(texts, labels, table.origin)
+        return texts

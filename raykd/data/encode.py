@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import Examples, TokenizedDataset
+from raykd.data.batch import ROW_COLUMNS
 from raykd.errors import DataError
 
 ROWS_AT_ONCE = 4096
@@ -63,4 +64,9 @@ def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         offsets=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
         labels=rows.labels,
         truncated=truncated,
+        columns={
+            name: np.asarray(rows.fields[name], np.float32)
+            for name in ROW_COLUMNS
+            if name in rows.fields
+        },
     )

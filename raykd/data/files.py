@@ -60,7 +60,25 @@ class FileTask(Task):
         """Rows of one split, checked, at most ``settings.limit`` of them."""
         with at_key(self.file_key(split, settings)):
             table = self.reader(settings).read(split).well_formed()
-        return limited(self.read_table(table), f"{self.name}/{split}", settings)
+        rows = self.with_beside(self.read_table(table), table)
+        if settings.teacher is not None:
+            rows = settings.teacher.add_to(rows, table, split, self)
+        return limited(rows, f"{self.name}/{split}", settings)
+
+    def read_unlabelled(self, table: Table) -> Examples:
+        """Rows without a label; what stands in place of one is not read.
+
+        Raises:
+            DataError: Texts are missing, or rows of this task cannot be without a label.
+        """
+        raise DataError(
+            f"rows of {self.name} cannot be without a label",
+            hint="data.unlabelled is for tasks on texts in columns; remove it",
+        )
+
+    def with_beside(self, rows: Examples, table: Table) -> Examples:
+        """The rows with what the table knows of them beside its columns."""
+        return rows
 
     def file_key(self, split: str, settings: DataSettings) -> str:
         """The key of the user's file that says where a split is, see `raykd.data.keys`."""

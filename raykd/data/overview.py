@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from raykd.data.base import NO_LABEL, Array, Examples, Task, TokenizedDataset
+from raykd.data.batch import LABELLED
 
 UNCUT = 1_000_000
 """Tokens of a row that nothing exceeds."""
@@ -98,7 +99,9 @@ def _sample(task: Task, encoded: TokenizedDataset, tokenizer: Any, row: int) -> 
         if task.task_kind.is_joined:
             ids = np.append(ids, labels[-1:][labels[-1:] != NO_LABEL])
         return Sample(read=tokenizer.decode(ids.tolist()), learnt=tokenizer.decode(learnt))
-    return Sample(read=tokenizer.decode(ids.tolist()), learnt=_label(task, encoded.labels[row]))
+    has_label = LABELLED not in encoded.columns or encoded.columns[LABELLED][row]
+    learnt = _label(task, encoded.labels[row]) if has_label else "(no label)"
+    return Sample(read=tokenizer.decode(ids.tolist()), learnt=learnt)
 
 
 def _label(task: Task, label: Any) -> str:

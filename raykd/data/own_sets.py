@@ -32,13 +32,22 @@ class OwnSets(UserRows):
 
     def read_table(self, table: Table) -> Examples:
         """Rows from raw columns."""
+        texts = self._texts(table)
+        with at_key(".label"):
+            sets = label_sets(table, self.label, self.labels, own=self.name)
+        return columns.checked(texts, sets, table.origin)
+
+    def read_unlabelled(self, table: Table) -> Examples:
+        """The texts alone."""
+        none = np.zeros((len(table), len(self.labels)), np.float32)
+        return columns.checked(self._texts(table), none, table.origin)
+
+    def _texts(self, table: Table) -> list[tuple[str, ...]]:
         texts = []
         for k, name in enumerate(self.texts):
             with at_key(f".texts[{k}]"):
                 texts.append(columns.texts(table, name, own=self.name))
-        with at_key(".label"):
-            sets = label_sets(table, self.label, self.labels, own=self.name)
-        return columns.checked(texts, sets, table.origin)
+        return texts
 
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first."""

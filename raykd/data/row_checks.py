@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from raykd.data.answer_choices import CHOICE_TOKENS
 from raykd.data.base import NO_LABEL, Examples, TokenizedDataset
+from raykd.data.table import Faults
 from raykd.errors import DataError
 
 
@@ -41,6 +42,27 @@ def check_views(name: str, splits: Mapping[str, TokenizedDataset]) -> None:
                     f"prompts begin with '{view}: '",
                     hint="raise data.max_length, so that responses are not cut",
                 )
+
+
+def check_ends(encoded: TokenizedDataset, places: Sequence[str], end: int, max_length: int) -> None:
+    """Refuse responses that were cut.
+
+    Args:
+        encoded: Rows with token labels.
+        places: Where each of them stands, in words.
+        end: The token that ends a response.
+        max_length: Most tokens of a row.
+
+    Raises:
+        DataError: Says how many, and the first one.
+    """
+    faults = Faults("")
+    for labels, place in zip(encoded.label_rows(), places, strict=True):
+        if not len(labels) or labels[-1] != end:
+            what = f"its response does not fit {max_length} tokens beside the prompt"
+            hint = "raise data.max_length, or shorten the responses"
+            faults.add("rows have responses that are cut", place, what, hint)
+    faults.check()
 
 
 def check_choices(name: str, train: Examples, encoded: TokenizedDataset) -> None:

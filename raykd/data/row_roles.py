@@ -15,6 +15,7 @@ from raykd.data.hold_out import choose, hold_out
 from raykd.data.keys import at_key
 from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.table import NoSplit
+from raykd.data.unlabelled_files import with_unlabelled
 
 UNBALANCED = Balance()
 
@@ -49,6 +50,7 @@ class RoleSettings:
         llm_labels: Whether students learn the responses of a language model.
         augment: Adds rows to those that students are trained on; None: they stay as they are.
         balance: What is done about classes of different sizes.
+        unlabelled: Files of further rows for students, without labels.
     """
 
     source: DataSettings
@@ -61,6 +63,7 @@ class RoleSettings:
     llm_labels: bool = False
     augment: Callable[[Examples], Examples] | None = None
     balance: Balance = UNBALANCED
+    unlabelled: tuple[str, ...] = ()
 
 
 def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
@@ -91,6 +94,8 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
         roles["train"] = settings.augment(roles["train"])
     for role in ("finetune", "train"):
         roles[role] = weighted(roles[role], balance)
+    if settings.unlabelled:
+        roles["train"] = with_unlabelled(roles["train"], task, source, settings.unlabelled)
     if settings.llm_labels:
         with at_key("data.label_type"):
             roles["train"] = relabelled(roles["train"], task.name)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raykd.data.base import Examples, Task
+from raykd.data.batch import LABELLED
 
 
 def digests(task: Task, rows: Examples) -> list[bytes]:
@@ -58,7 +59,11 @@ def shared(
                 counts[f"{role} in {place}"] = count, len(of[role])
     if task.task_kind.has_class_names and task.task_kind.labels_of == "row":
         labels: dict[bytes, list[Any]] = defaultdict(list)
-        for digest, label in zip(of["train"], splits["train"].labels.tolist(), strict=True):
+        train = splits["train"]
+        marks = train.fields.get(LABELLED, (1.0,) * len(train))
+        for digest, label, mark in zip(of["train"], train.labels.tolist(), marks, strict=True):
+            if not mark:
+                continue
             labels[digest].append(tuple(label) if isinstance(label, list) else label)
         count = sum(len(own) for own in labels.values() if len(set(own)) > 1)
         if count:

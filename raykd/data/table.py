@@ -28,6 +28,8 @@ class Table:
         places: Where each row stands, in words, for tables of several files.
         weights: How often each row counts in training, for tables of weighted sources.
         lacking: Columns that not all of several files have, and the first file without each.
+        positions: Place of each row in the set it was carved from; empty: in order, all of it.
+        whole: Rows of that set, 0 where these are all; -1: carved from several sets.
     """
 
     columns: Mapping[str, Sequence[Any]]
@@ -39,6 +41,8 @@ class Table:
     places: Sequence[str] = ()
     weights: Sequence[float] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
+    positions: Sequence[int] = ()
+    whole: int = 0
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -88,6 +92,8 @@ class Table:
             numbers=[numbers[row] for row in rows],
             places=[self.places[row] for row in rows] if len(self.places) else (),
             weights=[self.weights[row] for row in rows] if len(self.weights) else (),
+            positions=[self.positions[row] for row in rows] if len(self.positions) else rows,
+            whole=self.whole or len(self),
         )
 
     def holds_columns(self) -> bool:
@@ -175,6 +181,7 @@ def concatenated(tables: Sequence[Table], origin: str, weights: Sequence[float] 
         ],
         weights=repeated,
         lacking=lacking,
+        whole=-1 if any(table.whole for table in tables) else 0,
     )
 
 
@@ -227,7 +234,7 @@ class Faults:
         """
         self._keys.setdefault(kind, key)
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._first.setdefault(kind, f"{self._origin} {place}: {what}")
+        self._first.setdefault(kind, f"{self._origin} {place}: {what}".lstrip())
         self._hints.setdefault(kind, hint)
 
     def check(self) -> None:

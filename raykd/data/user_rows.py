@@ -13,8 +13,7 @@ from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder, us
 from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.readers import HubReader
-from raykd.data.sample import limited
-from raykd.data.table import Reader
+from raykd.data.table import Reader, Table
 from raykd.errors import DataError
 
 HUB_SPLITS = ("train", "validation", "test")
@@ -87,14 +86,11 @@ class UserRows(FileTask):
             return ".sources"
         return ".hub" if self.path is None else ".path"
 
-    def load(self, split: str, settings: DataSettings) -> Examples:
-        """Rows of one split, checked, at most ``settings.limit`` of them."""
-        with at_key(self.file_key(split, settings)):
-            table = self.reader(settings).read(split).well_formed()
-        rows = self.read_table(table)
+    def with_beside(self, rows: Examples, table: Table) -> Examples:
+        """How often rows of a weighted source count."""
         if len(set(table.weights)) > 1 or any(weight != 1 for weight in table.weights):
-            rows = replace(rows, fields={**rows.fields, WEIGHT: tuple(table.weights)})
-        return limited(rows, f"{self.name}/{split}", settings)
+            return replace(rows, fields={**rows.fields, WEIGHT: tuple(table.weights)})
+        return rows
 
     def reader(self, settings: DataSettings) -> Reader:
         """What reads the rows; `settings.root` is where a relative path may start, too.

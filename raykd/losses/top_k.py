@@ -17,6 +17,8 @@ from torch import Tensor
 
 from raykd.losses.precision import working
 
+NONE = -1e4
+"""The logarithm of a probability of 0: that of a token that is not there."""
 LEAST_TAIL = 1e-8
 """Least probability of the rest, on both sides."""
 
@@ -27,13 +29,14 @@ def top_k_divergence(student: Tensor, ids: Tensor, log_probabilities: Tensor) ->
     Args:
         student: Logits, ``[..., V]``.
         ids: The teacher's tokens, ``[..., K]``.
-        log_probabilities: Theirs among all V, same shape.
+        log_probabilities: Theirs among all V, same shape; `NONE` or less for a place without one.
 
     Returns:
         Nats per row, ``[...]``.
     """
     log_q = F.log_softmax(working(student), dim=-1).gather(-1, ids.long())
     log_p = working(log_probabilities.detach())
+    log_q = log_q.masked_fill(log_p <= NONE, NONE)
     log_p = torch.cat([log_p, _log_rest(log_p)], dim=-1)
     log_q = torch.cat([log_q, _log_rest(log_q)], dim=-1)
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from raykd.data.base import PLAIN
 from raykd.models.signals.base import CONTEXT
+from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import needs_running_model
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def pair_refusal(
         view: Name of the view of the rows that the student learns from.
         derives: Whether teachers are derived from the teacher.
     """
+    if context.holds is not None and (reason := _not_held(context.holds, needs, derives=derives)):
+        return reason
     if not context.same_tokens and (reason := _other_tokens(context, needs, derives=derives)):
         return reason
     positions, kind = bool(needs.by_position), context.task_kind
@@ -57,6 +60,22 @@ def pair_refusal(
     return ""
 
 
+def _not_held(holds: tuple[str, ...], needs: OutputSpec, *, derives: bool) -> str:
+    """Why outputs that were made elsewhere will not do, or empty."""
+    asked = [signal.title for signal in needs if signal.of_teacher and signal.kind not in holds]
+    if needs_running_model(needs):
+        asked = asked or ["the running model"]
+    if not asked and not derives:
+        return ""
+    what = f"reads {asked[0]} of the teacher" if asked else "derives other teachers from the model"
+    there = {"logits": "logits (kd)", "generations": "responses (seqkd)"}
+    others = " or ".join(there[kind] for kind in holds)
+    return (
+        f"{what}, and teacher.outputs holds {' and '.join(holds)} only\n"
+        f"name a model with teacher.checkpoint, or choose a method on {others}"
+    )
+
+
 def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: bool) -> str:
     """Why models that split text differently will not do, or empty."""
     pair = (
@@ -67,12 +86,13 @@ def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: b
     kind = context.task_kind
     hint = "choose a student with the teacher's tokenizer"
     if kind.generates:
-        hint += ", or a method on texts (seqkd)"
+        hint += ", or a method that crosses tokenizers (uld, uld_aligned, seqkd)"
     elif kind.labels_of == "row":
         hint += f", or a method on {kind.outputs} (kd)"
     if needs.by_position:
         return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-    if needs.cacheable and kind.labels_of != "row":
+    is_paired = any(isinstance(signal, TokenPairs) for signal in needs)
+    if needs.cacheable and kind.labels_of != "row" and not is_paired:
         return f"compares {kind.outputs}, but {pair}\n{hint}"
     if needs_running_model(needs):
         return f"lets the teacher read text of the student, but {pair}\n{hint}"

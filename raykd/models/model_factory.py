@@ -21,7 +21,8 @@ class ModelFactory:
         kind: Kind of task; chooses the head.
         num_labels: Width of the logits.
         dims: Its sizes.
-        state: Initial weights; what they lack (a fresh head) is drawn from the seed.
+        state: Initial weights; what they lack (a fresh head) is drawn from the seed. Without them
+            and `random_init` nothing can be built.
         random_init: Sizes of a model with random weights, when there is no `state`.
         labels: Names of the classes, in the order of the logits.
         pad: The token that pads in a model with random weights, None where another one stands in.

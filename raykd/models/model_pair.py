@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raykd.data.base import Examples, Task
@@ -26,6 +26,9 @@ from raykd.models.pair_checks import (
 from raykd.models.resolve import read_config, resolve
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.tokenizers import load_tokenizer, same_tokens, train_tokenizer
+
+STUDENT_KEY = "student.model"
+"""The place of the student in the search space."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +56,8 @@ class ModelPair:
     """A teacher and a student.
 
     Attributes:
-        teacher: How the teacher begins.
+        teacher: How the teacher begins; without weights and sizes to draw them where it is no
+            model here, and nothing can be built.
         student: How the student begins, or which blocks of the teacher it is.
         tokenizers: Their tokenizers.
         notes: What a user should know of how they were read.
@@ -76,7 +80,7 @@ class PairSettings:
     """Which models are paired, by their names or sizes.
 
     Attributes:
-        teacher: Name or folder of the teacher, or its sizes.
+        teacher: Name or folder of the teacher, or its sizes; None where there is no such model.
         teacher_key: Its place in the search space.
         teacher_name: The teacher in the user's words.
         finetuned: Whether the teacher is a checkpoint that is used as it is.
@@ -85,7 +89,7 @@ class PairSettings:
         max_length: Most tokens of a row.
     """
 
-    teacher: str | RandomInitConfig
+    teacher: str | RandomInitConfig | None
     teacher_key: str
     teacher_name: str
     finetuned: bool
@@ -93,14 +97,18 @@ class PairSettings:
     student_name: str
     max_length: int
 
-    def teacher_family(self) -> ModelFamily:
-        """The family of the teacher.
+    def reading_family(self) -> ModelFamily:
+        """The family whose kind of text the rows are read for: the teacher's if there is one.
 
         Raises:
             RaykdError: There is no such model, or none of a known family; says under which key.
         """
-        with under(self.teacher_key):
-            return family_in(self.teacher)
+        named, key = self.teacher, self.teacher_key
+        if named is None:
+            assert not isinstance(self.student, StudentFromTeacher)
+            named, key = self.student, STUDENT_KEY
+        with under(key):
+            return family_in(named)
 
 
 def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
@@ -118,8 +126,10 @@ def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) 
     """
     key, name = settings.teacher_key, settings.teacher_name
     notes: list[str] = []
+    if settings.teacher is None:
+        return _student_alone(settings, task, rows)
     with under(key):
-        teacher_tokens = _teacher_tokenizer(settings.teacher, rows)
+        teacher_tokens = _own_tokenizer(settings.teacher, rows)
         teacher, checkpoint = _factory(settings.teacher, task, teacher_tokens, notes)
         if isinstance(settings.teacher, RandomInitConfig):
             notes += unused_sizes(settings.teacher, teacher, key)
@@ -133,6 +143,26 @@ def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) 
     return ModelPair(teacher=teacher, student=student, tokenizers=tokenizers, notes=tuple(notes))
 
 
+def _student_alone(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
+    """The pair of a sweep whose teacher is no model here: the student stands for its sizes."""
+    student = settings.student
+    assert not isinstance(student, StudentFromTeacher)
+    notes: list[str] = []
+    with under(STUDENT_KEY):
+        tokens = _own_tokenizer(student, rows)
+        factory, _ = _factory(student, task, tokens, notes)
+        if isinstance(student, RandomInitConfig):
+            notes += unused_sizes(student, factory, STUDENT_KEY)
+        check_tokens(tokens, factory.dims.vocabulary, settings.student_name)
+    check_positions(factory, settings.max_length, settings.student_name, STUDENT_KEY)
+    return ModelPair(
+        teacher=replace(factory, state=None, random_init=None),
+        student=factory,
+        tokenizers=TokenizerPair(teacher=tokens, student=tokens, same=True),
+        notes=tuple(notes),
+    )
+
+
 def family_in(named: str | RandomInitConfig) -> ModelFamily:
     """The family of a named model, or of one given by its sizes."""
     if isinstance(named, RandomInitConfig):
@@ -140,7 +170,7 @@ def family_in(named: str | RandomInitConfig) -> ModelFamily:
     return family_of(read_config(resolve(named)))
 
 
-def _teacher_tokenizer(named: str | RandomInitConfig, rows: Mapping[str, Examples]) -> Any:
+def _own_tokenizer(named: str | RandomInitConfig, rows: Mapping[str, Examples]) -> Any:
     if isinstance(named, str):
         return load_tokenizer(named)
     texts = [text for column in rows["finetune"].texts for text in column]
@@ -191,21 +221,22 @@ def _student(
     notes: list[str],
 ) -> tuple[TokenizerPair, ModelFactory | StudentFromTeacher]:
     student, name = settings.student, settings.student_name
+    assert settings.teacher is not None
     if isinstance(student, StudentFromTeacher):
         check_from_teacher(teacher, student)
         return TokenizerPair(teacher=teacher_tokens, student=teacher_tokens, same=True), student
     if isinstance(student, RandomInitConfig):
         notes += unused_vocabulary(student, settings.teacher, id_count(teacher_tokens))
-    with under("student.model"):
+    with under(STUDENT_KEY):
         family_in(student)  # what cannot be used at all is said before its tokenizer
         own = load_tokenizer(student) if isinstance(student, str) else teacher_tokens
         factory, _ = _factory(student, task, own, notes)
         if isinstance(student, RandomInitConfig):
-            notes += unused_sizes(student, factory, "student.model")
+            notes += unused_sizes(student, factory, STUDENT_KEY)
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
-    check_positions(factory, settings.max_length, name, "student.model")
+    check_positions(factory, settings.max_length, name, STUDENT_KEY)
     if shared is None:
         return TokenizerPair(teacher=teacher_tokens, student=own, same=False), factory
     if task.task_kind.generates and shared.eos_token_id != own.eos_token_id:

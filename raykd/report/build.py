@@ -151,7 +151,7 @@ def _subtitle(result: SweepResult) -> str:
 
 
 def _model(name: str, parameters: int) -> str:
-    return f"{name} ({parameters:,} weights)"
+    return f"{name} ({parameters:,} weights)" if parameters else name
 
 
 def _plotly_tag(plotlyjs: PlotlyJs) -> markupsafe.Markup:

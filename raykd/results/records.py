@@ -122,7 +122,7 @@ class TeacherRecord:
         fingerprint: Identity of teacher, rows, tokenizer, length, precision and outputs.
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
         metrics: ``validation/<metric>`` and ``test/<metric>``.
-        parameters: Number of weights.
+        parameters: Number of weights; 0 where its outputs were made elsewhere.
         forwards: Examples passed through it to record outputs and scores, in all preparations
             that made what is read of it now.
         distinct: Distinct examples among them.
@@ -189,6 +189,10 @@ class DerivedTeacher:
     by: tuple[str, ...] = ()
 
 
+UNLABELLED = "without a label"
+"""What train rows are called in `TaskRecord.rows` that students learn of the teacher alone."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskRecord:
     """A task as it was swept.
@@ -199,7 +203,8 @@ class TaskRecord:
         mode: ``max`` or ``min``.
         metrics: All metrics.
         rows: Rows per role: ``teacher``, ``train``, ``validation``, ``test``; of train, those
-            ``with a rationale`` and those ``left out without a label``, where that is so.
+            ``with a rationale``, `UNLABELLED`, and those ``left out without a label``, where that
+            is so.
         select_on: The validation split in words.
         report_on: The test split in words.
         data_fingerprint: Hash of the rows.
@@ -212,6 +217,8 @@ class TaskRecord:
             empty where nothing can be said.
         shared: How many rows of a split occur elsewhere, and of how many: ``test in train``,
             ``test in validation`` and the like; of train, those that occur ``with another label``.
+        unlabelled: Whether the trials of each arm learnt from rows without a label: ``yes``, ``no``
+            or ``some``; empty where there are none.
     """
 
     name: str
@@ -228,6 +235,7 @@ class TaskRecord:
     units: Mapping[str, str] = field(default_factory=dict)
     constant: Mapping[str, Sequence[float]] = field(default_factory=dict)
     shared: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,6 +68,7 @@ UNITS: Mapping[str, Scale] = {
     "correlation": Scale(factor=100.0, unit="points", low=-1.0, high=1.0, per_row=True),
     "log_likelihood": Scale(factor=1.0, unit="nats", high=0.0),
     "divergence": Scale(factor=1.0, unit="nats", low=0.0),
+    "bits": Scale(factor=1.0, unit="bits", low=0.0),
     "milliseconds": Scale(factor=1.0, unit="ms", low=0.0),
     "number": Scale(factor=1.0, unit=""),
 }
@@ -93,6 +94,7 @@ KNOWN: Mapping[str, str] = {
     **dict.fromkeys(("matthews", "pearson", "spearman"), "correlation"),
     **dict.fromkeys(("log_likelihood", "masked_log_likelihood"), "log_likelihood"),
     "teacher_kl": "divergence",
+    "bits_per_byte": "bits",
     "latency_ms": "milliseconds",
 }
 """What the metrics of the package are; a task says it of metrics of its own (`Task.units`)."""

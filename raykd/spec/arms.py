@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raykd import registry
-from raykd.params import Scalar, build
+from raykd.params import Scalar, build, describe
 from raykd.spec.domains import Domain
 from raykd.spec.schema import ArmSpec, SweepSpec
+from raykd.training.settings import RowSettings
 
 if TYPE_CHECKING:
     from raykd.losses.targets import Divergence
@@ -127,7 +128,13 @@ def parameters(method: str, values: Mapping[str, Scalar]) -> Any:  # the method'
     Raises:
         SpecError: If the values do not go together.
     """
-    return build(registry.params_of("methods", method), values)
+    return build(registry.params_of("methods", method), own_parameters(values))
+
+
+def own_parameters(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The parameters of the method among those of an arm."""
+    shared = {info.name for info in describe(RowSettings)}
+    return {name: value for name, value in values.items() if name not in shared}
 
 
 def built(
@@ -228,13 +235,34 @@ def unused(arm: ArmSpec, context: DistillationContext) -> Mapping[str, str]:
     method = registry.load("methods", arm.method)
     left = dict.fromkeys((*arm.fixed, *arm.domains), "")
     for values in combinations(arm, ends=False):
-        reasons = method(parameters(arm.method, values), context).unused()
+        made = method(parameters(arm.method, values), context)
+        reasons = {**made.unused(), **_unused_rows(made)}
         left = {
             n: reasons.get(n, why) for n, why in left.items() if n in reasons or n not in values
         }
         if not left:
             break
     return {name: why for name, why in left.items() if why}
+
+
+def use_of_unlabelled(arm: ArmSpec, context: DistillationContext) -> str:
+    """Whether trials of an arm learn from rows without a label: ``yes``, ``no`` or ``some``."""
+    method = registry.load("methods", arm.method)
+    uses = {
+        bool(values.get("unlabelled", RowSettings().unlabelled))
+        and method(parameters(arm.method, values), context).learns_without_labels()
+        for values in combinations(arm, ends=False)
+    }
+    return "some" if len(uses) > 1 else "yes" if uses.pop() else "no"
+
+
+def _unused_rows(method: Method[Any]) -> Mapping[str, str]:
+    """That it makes no difference whether rows without a label are there."""
+    if not method.context.unlabelled:
+        return {"unlabelled": "there are no rows without a label (data.unlabelled)"}
+    if not method.learns_without_labels():
+        return {"unlabelled": "it learns of labels alone, and such rows are left out for it"}
+    return {}
 
 
 def _endless(arm: ArmSpec, context: DistillationContext) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raykd import registry
-from raykd.spec.schema import Places, RandomInitSpec, SourceSpec, SplitRef, SweepSpec
+from raykd.spec.schema import (
+    Places,
+    RandomInitSpec,
+    SourceSpec,
+    SplitRef,
+    SweepSpec,
+    TeacherSpec,
+)
 
 
 def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
@@ -31,6 +38,23 @@ def describe_model(model: str | RandomInitSpec | None) -> str:
     if isinstance(model, RandomInitSpec):
         return f"{model.family} {model.layers}x{model.hidden}, random weights"
     return model or ""
+
+
+def describe_teacher(teacher: TeacherSpec) -> str:
+    """The teacher as the user named it, or where its outputs stand."""
+    outputs = teacher.outputs
+    if outputs is None:
+        return describe_model(teacher.checkpoint or teacher.model)
+    named = [(key, getattr(outputs, key)) for key in outputs.given()]
+    words = [
+        f"{key} in {'column' if isinstance(of, str) else 'columns'} "
+        f"{of if isinstance(of, str) else ', '.join(of)}"
+        for key, of in named
+    ]
+    path = (
+        outputs.path if not isinstance(outputs.path, Mapping) else ", ".join(outputs.path.values())
+    )
+    return " and ".join(words) + (f" of {path}" if path else "")
 
 
 def describe_student(spec: SweepSpec) -> str:

@@ -22,6 +22,7 @@ _FORMS = {
     "report_on": "{split: validation}",
     "augment": "{model: bert-base-uncased}",
     "rationales": "{source: data}",
+    "outputs": "{probabilities: COLUMN}, or {responses: COLUMN, path: answers.jsonl}",
     "finetune": "{epochs: 3, lr: 2e-5}",
     "from_teacher": "{layers: [0, 2]}",
     "search": "{algorithm: tpe, trials: 20}",

@@ -16,7 +16,7 @@ from raykd.spec.schema import ArmSpec, ParameterSpec
 from raykd.spec.search_values import ParsedParameters, check_conditions, check_constant, read_value
 from raykd.spec.sections import is_section, unknown_keys
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import RowSettings, TrainSettings
 
 RESERVED = ("method", "start")
 MOST_BUILT = 20_000
@@ -100,7 +100,7 @@ def _read_arm(
     if method is None:
         return None
     before = findings.count
-    infos = {i.name: i for i in describe(registry.params_of("methods", method))}
+    infos = arm_infos(method)
     values, meant = ParsedParameters(), set[str]()
     for name, entry in block.node.entries.items():
         if name in infos:
@@ -112,6 +112,12 @@ def _read_arm(
     if findings.count > before:
         return None
     return ArmSpec(name=arm, method=method, fixed=values.fixed, domains=values.domains, start=start)
+
+
+def arm_infos(method: str) -> dict[str, ParamInfo]:
+    """The parameters that an arm of a method may set or search."""
+    own = describe(registry.params_of("methods", method))
+    return {info.name: info for info in (*own, *describe(RowSettings))}
 
 
 def _method_of(arm: str, block: YamlEntry, path: str, findings: Findings) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raykd import registry
 from raykd.params import ParamInfo, Scalar
 from raykd.spec.method_section import train_infos
+from raykd.spec.outputs_section import check_alone, read_outputs
 from raykd.spec.schema import FromTeacher, LoraSpec, RandomInitSpec, StudentSpec, TeacherSpec
 from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
@@ -42,10 +43,12 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
     before = findings.count
     model = _read_model(entry, "teacher", findings)
     finetune = _read_finetune(entry, findings)
-    _exactly_one(entry, "teacher", ("model", "checkpoint"), findings)
+    outputs = read_outputs(entry, findings)
+    _exactly_one(entry, "teacher", ("model", "checkpoint", "outputs"), findings)
     made = read_section(
         TeacherSpec, entry, "teacher", findings,
-        parsed={"model": model, "finetune": finetune}, by_hand=("model", "finetune"),
+        parsed={"model": model, "finetune": finetune, "outputs": outputs},
+        by_hand=("model", "finetune", "outputs"),
     )  # fmt: skip
     given = entry.node.entries.get("finetune")
     if made is not None and made.checkpoint is not None and made.finetune and given is not None:
@@ -57,7 +60,9 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
         hint = "set teacher.finetune.sharding: full, or name a fine-tuned teacher.checkpoint"
         mark = entry.node.entries["sharding"].mark
         findings.add(mark, "teacher.sharding", f"{message}of checkpoints only", hint)
-    if made is not None and made.cache not in ("sampled", "top_k"):
+    if made is not None and made.outputs is not None:
+        check_alone(made, entry, findings)
+    elif made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
     return made if findings.count == before else None
 
@@ -90,6 +95,10 @@ def read_student(
     if part is not None and part.node.value is not None:
         from_teacher = _read_from_teacher(part, teacher, findings)
     _exactly_one(entry, "student", ("model", "from_teacher"), findings)
+    if from_teacher is not None and teacher is not None and teacher.outputs is not None:
+        assert part is not None
+        message = "'from_teacher' takes layers of a model, and teacher.outputs is read from columns"
+        findings.add(part.mark, FROM_TEACHER, message, "name the student with student.model")
     made = read_section(
         StudentSpec, entry, "student", findings,
         parsed={"model": model, "from_teacher": from_teacher, "lora": lora},
@@ -108,18 +117,18 @@ def _check_saved(model: str | RandomInitSpec | None, lora: YamlEntry, findings: 
         findings.add(mark, "student.lora.save", message, "set save: merged, or leave it out")
 
 
-def _exactly_one(entry: YamlEntry, path: str, keys: tuple[str, str], findings: Findings) -> None:
+def _exactly_one(entry: YamlEntry, path: str, keys: tuple[str, ...], findings: Findings) -> None:
     given = [
         key
         for key, value in entry.node.entries.items()
         if key in keys and value.node.value is not None
     ]
-    if len(given) == 2:
+    if len(given) >= 2:
         mark = entry.node.entries[given[1]].mark
-        message = f"give either '{keys[0]}' or '{keys[1]}', not both"
+        message = f"give either '{given[0]}' or '{given[1]}', not both"
         findings.add(mark, join(path, given[1]), message, "remove one of them")
     elif not given and not set(entry.node.entries) - set(_known(path)):
-        findings.add(entry.mark, path, f"needs '{keys[0]}' or '{keys[1]}'")
+        findings.add(entry.mark, path, f"needs {' or '.join(map(repr, keys))}")
 
 
 def _known(path: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from raykd.spec.schema import (
     DataSpec,
     FromTeacher,
     LoraSpec,
+    OutputsSpec,
     OwnTaskSpec,
     RandomInitSpec,
     RationaleSpec,
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, type[SpecSection]] = {
     "tasks": OwnTaskSpec, "sources": SourceSpec, "data": DataSpec,
     "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
+    "outputs": OutputsSpec,
     "student": StudentSpec, "from_teacher": FromTeacher, "lora": LoraSpec, "model": RandomInitSpec,
     "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "seeds": SeedPlan,
     "resources": ResourceSpec,
@@ -77,6 +79,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     },
     DataSpec: {
         "root": "Folder of the shipped tasks' data; null = the hub.",
+        "unlabelled": "Files of texts without labels, which students learn of the teacher alone.",
         "limit": "Most rows that are read of a split.",
         "student_rows": "Most train rows that students see; the teacher sees all.",
         "max_length": "Most tokens of a row.",
@@ -109,6 +112,7 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     TeacherSpec: {
         "model": "A model to fine-tune: a name, a folder, or sizes for random weights.",
         "checkpoint": "A folder with a fine-tuned model, which is used as it is.",
+        "outputs": "What a teacher said that ran elsewhere, in place of a model.",
         "finetune": "Settings of training, and rows, seed, explain.",
         "serve": "Cached outputs (offline), or the weights: trials run the teacher (online).",
         "dtype": "How cached outputs are kept.",
@@ -116,6 +120,14 @@ _KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "sharding": "full = a checkpoint too large for a device is spread over a trial's workers.",
         "cache": "What is recorded of distributions over a vocabulary.",
         "cache_size": "Draws of a sampled cache, or tokens of a top_k cache.",
+    },
+    OutputsSpec: {
+        "probabilities": "The column of probabilities of all classes, or a column per class.",
+        "logits": "The same before the softmax; in regression, the column of scores.",
+        "responses": "The column of responses, which seqkd learns from.",
+        "logprobs": "The column of log-probabilities of the tokens of the rows' responses.",
+        "path": "The file with these columns, or {split: file}; null = the rows have them.",
+        "id": "The column that names rows, in the data and the file; null = rows go by place.",
     },
     StudentSpec: {
         "model": "A name, a folder, or sizes for random weights.",

@@ -152,6 +152,7 @@ class DataSpec(SpecSection):
     """
 
     root: str | None = None
+    unlabelled: Places | None = None
     limit: int | None = Field(default=None, ge=1)
     student_rows: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=128, ge=4, le=1_000_000)
@@ -178,8 +179,34 @@ class RandomInitSpec(SpecSection):
     dropout: Number = Field(default=0.1, ge=0, lt=1)
 
 
+class OutputsSpec(SpecSection):
+    """What a teacher said that ran elsewhere: columns of the rows, or of a file.
+
+    ``probabilities`` or ``logits`` are of whole rows; ``responses`` and ``logprobs`` are for tasks
+    that are answered in text.
+    """
+
+    probabilities: str | tuple[str, ...] | None = None
+    logits: str | tuple[str, ...] | None = None
+    responses: str | None = None
+    logprobs: str | None = None
+    path: str | Mapping[str, str] | None = None
+    id: str | None = None
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The columns of probabilities or logits."""
+        given = self.probabilities if self.logits is None else self.logits
+        return (given,) if isinstance(given, str) else given or ()
+
+    def given(self) -> tuple[str, ...]:
+        """The keys that name columns of outputs."""
+        keys = ("probabilities", "logits", "responses", "logprobs")
+        return tuple(key for key in keys if getattr(self, key) is not None)
+
+
 class TeacherSpec(SpecSection):
-    """The teacher: a model to fine-tune, or a fine-tuned checkpoint.
+    """The teacher: a model to fine-tune, a fine-tuned checkpoint, or outputs made elsewhere.
 
     `finetune` holds `TrainSettings` by name, plus ``rows``, ``seed`` and ``explain``. `cache` is
     what is recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that
@@ -188,6 +215,7 @@ class TeacherSpec(SpecSection):
 
     model: str | RandomInitSpec | None = None
     checkpoint: str | None = None
+    outputs: OutputsSpec | None = None
     finetune: Mapping[str, Scalar] = Field(default_factory=dict)
     serve: Literal["auto", "outputs", "weights"] = "auto"
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
@@ -195,6 +223,11 @@ class TeacherSpec(SpecSection):
     sharding: Literal["none", "full"] = "none"
     cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
     cache_size: int = Field(default=64, ge=1, le=4096)
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether it is fine-tuned here; a checkpoint is used as it is, and so are outputs."""
+        return self.checkpoint is None and self.outputs is None
 
     @property
     def explain(self) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raykd import params, registry
+from raykd import params
 from raykd.data.base import Task
 from raykd.errors import SetupError, SpecError
 from raykd.models.tokenizers import save_tokenizer
@@ -19,6 +19,7 @@ from raykd.registry import suggestion
 from raykd.results.records import Evaluation
 from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
+from raykd.spec.method_section import arm_infos
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
@@ -71,7 +72,13 @@ def prepared_teacher(
 
     Raises:
         SetupError: Something is missing and the cache cannot be written, said before any work.
+        SpecError: The teacher is no model that could be prepared.
     """
+    if spec.teacher.outputs is not None:
+        raise SpecError(
+            "teacher.outputs is read as it is: there is no teacher to prepare",
+            hint="raykd validate FILE reads and checks it",
+        )
     cache, why = open_cache()
     with contextlib.closing(cache):
         _, plan, prepared, cached = _prepared(
@@ -193,8 +200,7 @@ def trial_of(
         )
     shared = (*params.describe(TrainSettings), *params.describe(LoraSettings))
     in_training = {i.name for i in shared}
-    coefficients = registry.params_of("methods", arm_study.arm.method)
-    known = {i.name: i for i in (*shared, *params.describe(coefficients))}
+    known = {i.name: i for i in (*shared, *arm_infos(arm_study.arm.method).values())}
     for name, value in given.items():
         if name in known and (wrong := known[name].problem(value)):
             raise SpecError(wrong)

@@ -14,7 +14,7 @@ from raykd.models.lora import LoraPlan
 from raykd.models.model_pair import PairSettings
 from raykd.models.resolve import hub_commit, is_adapter, resolve
 from raykd.models.student_from_teacher import StudentFromTeacher
-from raykd.spec.descriptions import describe_model
+from raykd.spec.descriptions import describe_model, describe_teacher
 from raykd.spec.schema import (
     AugmentSpec,
     DataSpec,
@@ -24,6 +24,7 @@ from raykd.spec.schema import (
     SweepSpec,
 )
 from raykd.spec.splits import split_problems
+from raykd.sweep.given_teacher import teacher_columns
 from raykd.sweep.user_cache import open_cache
 from raykd.teachers.augmented_rows import AugmentSettings, augmented
 
@@ -47,7 +48,12 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
             return augmented(task, train, how, open_cache()[0].folder)
 
     return RoleSettings(
-        source=DataSettings(root=data.root, limit=data.limit, seed=data.seed),
+        source=DataSettings(
+            root=data.root,
+            limit=data.limit,
+            seed=data.seed,
+            teacher=teacher_columns(spec.teacher.outputs),
+        ),
         validation=_split_part(data, "select_on"),
         test=_split_part(data, "report_on"),
         finetune_rows=finetune_rows,
@@ -55,6 +61,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
         rationale_file=data.rationales.file,
         rationales_in_prompts=data.rationales.as_input,
         llm_labels=data.label_type == "llm",
+        unlabelled=unlabelled_files(data),
         augment=augment if how is not None else None,
         balance=Balance(
             class_weights=data.class_weights == "balanced",
@@ -62,6 +69,12 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
             seed=data.seed,
         ),
     )
+
+
+def unlabelled_files(data: DataSpec) -> tuple[str, ...]:
+    """Files or patterns of train rows without labels."""
+    given = data.unlabelled or ()
+    return (given,) if isinstance(given, str) else given
 
 
 def augment_settings(augment: AugmentSpec) -> AugmentSettings:
@@ -89,16 +102,15 @@ def pair_settings(spec: SweepSpec) -> PairSettings:
     """Which models are paired."""
     checkpoint, student = spec.teacher.checkpoint, spec.student
     teacher = checkpoint or spec.teacher.model
-    assert teacher is not None
     if student.from_teacher is not None:
         derived: str | RandomInitConfig | StudentFromTeacher = _derived(student.from_teacher)
     else:
         assert student.model is not None
         derived = _model(student.model)
     return PairSettings(
-        teacher=_model(teacher),
+        teacher=None if teacher is None else _model(teacher),
         teacher_key="teacher.model" if checkpoint is None else "teacher.checkpoint",
-        teacher_name=describe_model(teacher),
+        teacher_name=describe_teacher(spec.teacher),
         finetuned=checkpoint is not None,
         student=derived,
         student_name=describe_model(student.model),

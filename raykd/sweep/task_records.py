@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.data.chance_level import constant_scores
+from raykd.data.unlabelled_files import unlabelled_count
 from raykd.models.file_arrays import nbytes
 from raykd.models.signals.unrecorded import unrecorded
-from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.results.records import UNLABELLED, TaskRecord, TeacherRecord
 from raykd.results.scales import unit_of
-from raykd.spec.descriptions import describe_model, describe_splits, describe_student
+from raykd.spec.arms import use_of_unlabelled
+from raykd.spec.descriptions import describe_splits, describe_student, describe_teacher
 from raykd.sweep.arm_studies import objectives
 from raykd.sweep.task_setup import TaskSetup
-from raykd.sweep.teacher_plan import finetunes_teacher
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
@@ -22,15 +23,21 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
     metric, mode = objectives(setup.spec, setup.task)[0]
     data = setup.spec.data
     select_on, report_on = describe_splits(data.select_on, data.report_on)
+    without = unlabelled_count(setup.rows["train"])
     return TaskRecord(
         name=setup.task.name,
         metric=metric,
         mode=mode,
         metrics=setup.task.metrics,
         rows={
-            "teacher": len(setup.rows["finetune"]) if finetunes_teacher(setup.spec) else 0,
+            "teacher": len(setup.rows["finetune"]) if setup.spec.teacher.is_trained_here else 0,
             **{role: len(setup.rows[role]) for role in ("train", "validation", "test")},
             **_explained(setup, prepared),
+            **({UNLABELLED: without} if without else {}),
+        },
+        unlabelled={
+            name: use_of_unlabelled(arm, prepared.context())
+            for name, arm in (setup.spec.methods.items() if without else ())
         },
         select_on=select_on,
         report_on=report_on,
@@ -83,9 +90,9 @@ def teacher_record(
         )
     return TeacherRecord(
         task=setup.task.name,
-        model=describe_model(setup.spec.teacher.checkpoint or setup.spec.teacher.model),
+        model=describe_teacher(setup.spec.teacher),
         fingerprint=prepared.fingerprint,
-        rows=len(setup.rows["finetune"]) if finetunes_teacher(setup.spec) else 0,
+        rows=len(setup.rows["finetune"]) if setup.spec.teacher.is_trained_here else 0,
         metrics=prepared.metrics,
         parameters=prepared.parameters,
         forwards=prepared.forwards,
@@ -95,7 +102,7 @@ def teacher_record(
         seconds=prepared.seconds,
         cached=cached,
         serving=plan.serving,
-        precision=plan.inputs.precision if finetunes_teacher(setup.spec) else "",
+        precision=plan.inputs.precision if setup.spec.teacher.is_trained_here else "",
         frozen_precision=prepared.precision,
         precision_error=dict(prepared.precision_error),
         weights=plan.keys.teacher,

@@ -19,6 +19,9 @@ from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_rationales, check_views
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
+from raykd.data.token_pairs import with_pairs
+from raykd.data.token_texts import token_bytes
+from raykd.data.unlabelled_files import unlabelled_count
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
@@ -26,17 +29,20 @@ from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
-from raykd.spec.descriptions import describe_model, describe_student
+from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
+from raykd.teachers.given_outputs import GivenOutputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +65,7 @@ class TaskSetup:
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
         own_prompts: Prompts for texts of the teacher, by the name of the signal that needs them.
+        given: All that there is of a teacher that is no model here, or None.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.
         notes: What a user should know of how rows and models were read.
@@ -78,6 +85,7 @@ class TaskSetup:
     teacher_splits: Mapping[str, TokenizedDataset]
     student_splits: Mapping[str, TokenizedDataset]
     own_prompts: Mapping[str, TextPrompts]
+    given: GivenOutputs | None
     data_fingerprint: str
     shared: Mapping[str, tuple[int, int]]
     notes: tuple[str, ...] = ()
@@ -91,9 +99,10 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
         DataError: The rows are not what the task needs.
         SetupError: Data or models cannot be reached.
     """
+    check_rows_are_the_data(spec)
     with listening() as heard:
         models = pair_settings(spec)
-        task = task_of(spec, name).read_by(models.teacher_family().text_kind())
+        task = task_of(spec, name).read_by(models.reading_family().text_kind())
         rows = load_roles(task, spec, name)
         pair = load_pair(models, task, rows)
         with at_key(_place(spec, name)):
@@ -128,10 +137,10 @@ def _set_up(
         check_installed()
         check_targets(student, spec.student.lora.targets)
         lora_plan(spec)  # that adapters can be saved
-    context = _context(spec, task, pair)
+    context = replace(_context(spec, task, pair), unlabelled=unlabelled_count(rows["train"]))
     check_training(spec)
     check_sharding(spec)
-    check_models(spec, teacher.without_memory(), student)
+    check_models(spec, student if context.holds else teacher.without_memory(), student)
     _refuse(spec, name, context)
     check_arms(spec, context)
     check_sharded_arms(spec, context)
@@ -148,9 +157,10 @@ def _set_up(
         check_rationales(name, rows["finetune"])
     more = explains or any(signal.needs_views for signal in signals)
     teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
-    student_splits = teacher_splits
+    student_splits: Mapping[str, TokenizedDataset] = teacher_splits
     if not tokenizers.same:
         student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
+    student_splits = _paired(student_splits, teacher_splits, output_spec)
     if more:
         check_views(name, student_splits)
     if explains:
@@ -172,6 +182,7 @@ def _set_up(
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         own_prompts=own_prompts,
+        given=given_outputs(spec, task, rows, student_splits, tokenizers.student),
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
         notes=(*pair.notes, *unused, *training_notes(spec, context)),
@@ -189,9 +200,10 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         same_tokens=tokenizers.same,
         vocabulary=tokenizers.shared_ids() if tokenizers.same else id_count(tokenizers.student),
         teacher_views=_teacher_views(spec),
-        teacher_name=describe_model(spec.teacher.checkpoint or spec.teacher.model),
+        teacher_name=describe_teacher(spec.teacher),
         student_name=describe_student(spec),
         adapted=spec.student.lora is not None,
+        holds=held(spec.teacher.outputs),
     )
 
 
@@ -199,12 +211,12 @@ def _teacher_views(spec: SweepSpec) -> tuple[str, ...]:
     """What the teacher is fine-tuned on; nobody knows that of one that is loaded."""
     if spec.teacher.explain > 0:
         return (PREDICT, EXPLAIN)
-    return () if spec.teacher.checkpoint is not None else (PLAIN,)
+    return (PLAIN,) if spec.teacher.is_trained_here else ()
 
 
 def _trained_on(spec: SweepSpec) -> tuple[str, ...]:
     """Roles whose rows a model is trained on; a loaded checkpoint is not trained."""
-    return ("train",) if spec.teacher.checkpoint is not None else ("train", "finetune")
+    return ("train", "finetune") if spec.teacher.is_trained_here else ("train",)
 
 
 def load_roles(task: Task, spec: SweepSpec, name: str) -> dict[str, Examples]:
@@ -270,6 +282,25 @@ def _encoded(
                 views = {n: replace(other, references=None) for n, other in views.items()}
             done[id(part)] = replace(encoded, views=views)
     return {role: done[id(part)] for role, part in rows.items()}
+
+
+def _paired(
+    student: Mapping[str, TokenizedDataset],
+    teacher: Mapping[str, TokenizedDataset],
+    output_spec: OutputSpec,
+) -> Mapping[str, TokenizedDataset]:
+    """The student's splits; train says which of the teacher's tokens its own are compared with."""
+    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
+    if not ways:
+        return student
+    found = []
+    for splits in (student, teacher):
+        references = splits["validation"].references
+        assert references is not None
+        assert references.tokens is not None
+        found.append(token_bytes(references.tokens))
+    train = with_pairs(student["train"], teacher["train"], ways, (found[0], found[1]))
+    return {**student, "train": train}
 
 
 def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:

@@ -6,6 +6,7 @@ from raykd import params
 from raykd.spec.arms import built
 from raykd.spec.schema import SweepSpec, TeacherSpec
 from raykd.sweep.task_setup import TaskSetup
+from raykd.teachers.given_outputs import GivenOutputs
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.serving_plan import ServingPlan, ServingSettings, TeacherNeeds, plan_serving
 from raykd.training.device import Ability
@@ -35,7 +36,8 @@ def plan_teacher(
         new_tokens=_new_tokens(spec, inputs),
     )
     tokenizer = setup.tokenizers.teacher
-    return plan_serving(inputs, needs, _serving_settings(spec), tokenizer, store_bytes, ability)
+    settings = _serving_settings(spec, setup.given)
+    return plan_serving(inputs, needs, settings, tokenizer, store_bytes, ability)
 
 
 def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
@@ -48,7 +50,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         student_splits=setup.student_splits,
         teacher=setup.teacher,
         teacher_pad=setup.tokenizers.teacher.pad_token_id,
-        finetune=settings if finetunes_teacher(spec) else None,
+        finetune=settings if spec.teacher.is_trained_here else None,
         finetune_seed=seed,
         explain=spec.teacher.explain,
         student=setup.student,
@@ -64,6 +66,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         frozen_precision=spec.teacher.precision,
         sharded=spec.teacher.sharding == FULL,
         own_prompts=setup.own_prompts,
+        given=setup.given,
         fingerprint="",
     )
 
@@ -76,21 +79,17 @@ def _new_tokens(spec: SweepSpec, inputs: TaskInputs) -> int:
     return max(method.new_tokens() for method in methods)
 
 
-def _serving_settings(spec: SweepSpec) -> ServingSettings:
+def _serving_settings(spec: SweepSpec, given: GivenOutputs | None) -> ServingSettings:
     epochs = spec.train.fixed.get("epochs", TrainSettings().epochs)
+    known = 0 if given is None else given.alternatives
     return ServingSettings(
-        serve=spec.teacher.serve,
-        vocab_cache=spec.teacher.cache,
-        vocab_cache_size=spec.teacher.cache_size,
+        serve=spec.teacher.serve if given is None else "outputs",
+        vocab_cache="top_k" if known else spec.teacher.cache,
+        vocab_cache_size=known or spec.teacher.cache_size,
         chooses_dtype=spec.teacher.dtype != TeacherSpec().dtype,
         epochs=epochs if isinstance(epochs, int | float) else None,
         runs=len(spec.methods) * (spec.search.trials + spec.confirm_runs),
     )
-
-
-def finetunes_teacher(spec: SweepSpec) -> bool:
-    """Whether the teacher is fine-tuned here; a checkpoint is used as it is."""
-    return spec.teacher.checkpoint is None
 
 
 def _finetune_settings(spec: SweepSpec) -> TrainSettings:

@@ -68,6 +68,8 @@ def cache_keys_of(inputs: TaskInputs, tokenizer: Any) -> CacheKeys:
         inputs: What is prepared.
         tokenizer: The teacher's, which is kept beside its weights.
     """
+    if inputs.given is not None:
+        return CacheKeys(teacher=digest(inputs.given.digest()), identity={}, parts={}, rows="")
     rows = _SplitDigests(inputs)
     identity = {
         name: digest(value, digits=12) for name, value in _decisive(inputs, tokenizer, rows).items()

@@ -14,6 +14,7 @@ from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.teachers.given_outputs import GivenOutputs
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.recording import Recording, kept, row_bytes
 from raykd.teachers.teacher_text import TeacherTextSettings
@@ -54,6 +55,7 @@ class TaskInputs:
         own_prompts: Prompts of signals that are not the train rows, by the name of the signal.
         fingerprint: Identity of all of the above.
         known: What was made of it before; the rest is made now.
+        given: All that there is of a teacher that is no model here, else None.
     """
 
     task: Task
@@ -79,6 +81,7 @@ class TaskInputs:
     own_prompts: Mapping[str, TextPrompts] = field(default_factory=dict)
     fingerprint: str
     known: PreparedParts = field(default_factory=PreparedParts)
+    given: GivenOutputs | None = None
 
     @property
     def same_rows(self) -> bool:
@@ -108,6 +111,7 @@ class TaskInputs:
             same_tokens=self.same_tokens,
             vocabulary=vocabulary,
             teacher_views=(PREDICT, EXPLAIN) if self.explain else (),
+            holds=None if self.given is None else self.given.holds,
         )
 
     @property
@@ -148,6 +152,14 @@ class TaskInputs:
             max_length=self.max_length,
         )
 
+    def teacher_vocabulary(self) -> int | None:
+        """Token ids whose scores are read of the teacher; None where scores are not of tokens.
+
+        Those that mean something to both; all of its tokenizer where the student has another one.
+        """
+        compared = self.context().compared_vocabulary
+        return compared if compared is None or self.same_tokens else self.vocabulary
+
     def train_output_spec(self) -> OutputSpec:
         """What is recorded of the train rows; logits at least, analyses read them."""
         return self.output_spec if self.mode == "outputs" else OutputSpec(Logits())
@@ -164,7 +176,8 @@ class TaskInputs:
 
     def records_test_outputs(self) -> bool:
         """Whether the test split is recorded, to tell how far generated text is from it."""
-        return self.task.task_kind.generates and self.same_tokens
+        generates = self.task.task_kind.generates
+        return generates and self.same_tokens and self.given is None
 
     def writes_for(self, role: str) -> bool:
         """Whether the teacher generates text to score the rows of a role."""
@@ -208,6 +221,8 @@ class TaskInputs:
 
     def distinct(self) -> list[TokenizedDataset]:
         """The splits that the teacher reads after fine-tuning, those that are the same once."""
+        if self.given is not None:
+            return []
         recorded = ("train",) if self.records() else ()
         roles = (*recorded, *scored_roles(self.teacher_splits))
         read = (self.teacher_splits[role] for role in roles)

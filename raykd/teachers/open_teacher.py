@@ -39,7 +39,7 @@ def open_offline(
         world.device,
         matrix,
         bias,
-        prepared.context().compared_vocabulary,
+        prepared.teacher_vocabulary,
         prepared.logit_transform,
     )
 
@@ -51,7 +51,7 @@ def _online(prepared: PreparedTask, model: nn.Module, world: DistributedContext)
         own = TeacherRows(prepared.teacher_train, collate, world.device)
     context = prepared.context()
     return OnlineTeacher(
-        model, own, context.compared_vocabulary, can_pack=not context.no_packing(context.teacher)
+        model, own, prepared.teacher_vocabulary, can_pack=not context.no_packing(context.teacher)
     )
 
 

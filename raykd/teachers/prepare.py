@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from raykd.data.base import TokenizedDataset
+from raykd.data.unlabelled import labelled_rows
 from raykd.models import weights
 from raykd.models.logit_transform import logit_transform
 from raykd.models.model_factory import ModelFactory
@@ -213,6 +214,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         max_length=inputs.max_length,
         same_tokens=inputs.same_tokens,
         vocabulary=context.vocabulary,
+        teacher_vocabulary=inputs.teacher_vocabulary(),
         teacher_views=context.teacher_views,
         teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
         teacher_pad=inputs.teacher_pad,
@@ -315,7 +317,7 @@ def _analyse(
         task=inputs.task,
         model=model,
         factory=student,
-        splits=inputs.teacher_splits,
+        splits={**inputs.teacher_splits, "train": labelled_rows(inputs.teacher_splits["train"])},
         read=teacher.outputs_fn(OutputSpec(Logits())),
         pad_id=inputs.teacher_pad,
         max_length=inputs.max_length,

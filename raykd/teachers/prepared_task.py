@@ -31,6 +31,7 @@ class PreparedTask:
         max_length: Longest row in tokens.
         same_tokens: Whether teacher and student split text alike.
         vocabulary: Token ids that the student's tokenizer can give; None where that is not known.
+        teacher_vocabulary: Token ids whose scores are read of the teacher; None where that is all.
         teacher_views: See `raykd.methods.base.DistillationContext`.
         teacher_train: The train rows as the teacher reads them, where it is run by students and
             reads other tokens than they do; else None.
@@ -67,6 +68,7 @@ class PreparedTask:
     max_length: int
     same_tokens: bool
     vocabulary: int | None
+    teacher_vocabulary: int | None
     teacher_views: tuple[str, ...]
     teacher_train: TokenizedDataset | None
     teacher_pad: int

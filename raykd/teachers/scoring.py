@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from raykd.data.base import Array, TokenizedDataset
+from raykd.data.bits_per_byte import bits_per_byte
 from raykd.data.collate import Collator
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
@@ -56,7 +57,7 @@ def score_teacher(
 def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Metrics by role as they are named in reports: ``validation/<metric>``, ``test/<metric>``."""
     metrics: dict[str, float] = {}
-    for role in scored_roles(scores):
+    for role in (role for role in scored_roles(scores) if role in scores):
         stage, _, suffix = role.partition("_")
         end = f"_{suffix}" if suffix else ""
         metrics |= {f"{stage}/{metric}{end}": value for metric, value in scores[role].items()}
@@ -68,4 +69,5 @@ def _score_tokens(
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
     setup = InferenceSetup(inputs.scoring(), collator, DistributedContext(device=device))
-    return score(model, inputs.task, rows, setup, texts=texts)
+    found = score(model, inputs.task, rows, setup, texts=texts)
+    return {**found, **bits_per_byte(found, rows)}

@@ -224,11 +224,12 @@ def _with_cache(
         refused.append(("", "a method of this file reads the scores of the whole vocabulary"))
     if refused:
         arm, reason = refused[0]
-        where = f"methods.{arm} with teacher.cache: {wanted}: " if arm else ""
-        problem = Problem(
-            path="teacher.cache", message=where + reason, hint="use auto, hidden or dense"
-        )
-        raise SpecError(problems=[problem])
+        key, asked, hint = "teacher.cache", f"teacher.cache: {wanted}", "use auto, hidden or dense"
+        if inputs.given is not None:
+            key = asked = "teacher.outputs.logprobs"
+            hint = "choose the forward divergence at temperature 1, as kd does"
+        where = f"methods.{arm} with {asked}: " if arm else ""
+        raise SpecError(problems=[Problem(path=key, message=where + reason, hint=hint)])
     scores = OutputSpec(VocabularyScores(name))
     needs = replace(
         needs,
@@ -276,6 +277,11 @@ def _smaller(inputs: TaskInputs, needs: TeacherNeeds) -> tuple[OutputSpec, int, 
 def _describe(inputs: TaskInputs, settings: ServingSettings, needed: int, room: int) -> str:
     """The decision and its arithmetic."""
     rows, mode = len(inputs.teacher_splits["train"]), inputs.mode
+    if inputs.given is not None:
+        return (
+            f"served by outputs that were made elsewhere: those on {rows:,} rows take "
+            f"{_mib(needed)}, the object store has room for {_mib(room)}"
+        )
     text = (
         f"served by its {mode}: its outputs on {rows:,} rows take {_mib(needed)}, "
         f"the object store has room for {_mib(room)}"

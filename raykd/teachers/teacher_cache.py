@@ -43,7 +43,13 @@ class TeacherCache:
         self._uses: dict[str, HeldLock] = {}
 
     def look_up(self, inputs: TaskInputs, keys: CacheKeys) -> CacheLookup:
-        """Look up the parts of a task in the cache; they are not deleted before `close`."""
+        """Look up the parts of a task in the cache; they are not deleted before `close`.
+
+        A teacher that is no model here is not in it, and nothing of it is missing.
+        """
+        if inputs.given is not None:
+            signals = split_signals(inputs.given.recorded) if inputs.given.recorded else {}
+            return CacheLookup(made=inputs.given.parts(), signals=signals, missing=())
         wanted = [*([WEIGHTS] if inputs.finetune is not None else []), *keys.parts]
         if self.folder is None:
             return CacheLookup(missing=tuple(wanted), is_new=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from raykd.data.base import Array, Batch, TokenizedDataset
+from raykd.data.unlabelled import weighted_by_batch
 from raykd.errors import TrialError
 from raykd.methods.base import Method
 from raykd.training.batches import Collate, stream
@@ -88,8 +89,9 @@ class MicroBatches:
         """The row numbers of every batch, and its micro batches on the device of this rank."""
         cut = [self.cut(rows) for rows in batches]
         world = self._world
+        train = weighted_by_batch(self._train, batches)
         coming = stream(
-            (part for parts in cut for part in parts), self._train, self._collate,
+            (part for parts in cut for part in parts), train, self._collate,
             rank=world.rank, size=world.size, device=world.device,
         )  # fmt: skip
         for rows, parts in zip(batches, cut, strict=True):

@@ -154,6 +154,16 @@ def check_optimizer(name: object) -> None:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowSettings:
+    """Which rows an arm learns from; parameters of every arm beside those of its method."""
+
+    unlabelled: bool = param(
+        True,
+        help="Learn from the rows of data.unlabelled, too; the task loss counts rows with a label.",
+    )
+
+
 LORA = "lora_"
 """What the names of a section ``student.lora`` begin with where they stand beside those above."""
 

@@ -11,7 +11,9 @@ from torch import nn
 
 from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
+from raykd.data.bits_per_byte import bits_per_byte
 from raykd.data.collate import Collator
+from raykd.data.unlabelled import labelled_rows
 from raykd.methods.base import Method, OutputSpec, TeacherOutputsFn, TeacherVariant
 from raykd.models import lora, weights
 from raykd.models.base import Subnet
@@ -38,7 +40,7 @@ from raykd.training.evaluate import (
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
-from raykd.training.settings import LORA, LoraSettings, TrainSettings
+from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,12 +112,24 @@ def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Met
     declared = registry.params_of("methods", config.method)
     context = replace(prepared.context(), kind=task.kind, num_labels=task.num_labels)
     kind: type[Method[object]] = registry.load("methods", config.method)
-    return kind(params.build(declared, config.coefficients), context)
+    return kind(params.build(declared, _apart(config)[0]), context)
 
 
-def _read_by(method: Method[object], prepared: PreparedTask) -> Mapping[str, TokenizedDataset]:
-    """The rows of every role as a method reads them."""
+def _apart(config: TrialConfig) -> tuple[dict[str, Scalar], RowSettings]:
+    """The parameters of the method, and those of every arm beside them."""
+    shared = {info.name for info in params.describe(RowSettings)}
+    own = {name: value for name, value in config.coefficients.items() if name not in shared}
+    others = {name: value for name, value in config.coefficients.items() if name in shared}
+    return own, params.build(RowSettings, others)
+
+
+def _read_by(
+    config: TrialConfig, method: Method[object], prepared: PreparedTask
+) -> Mapping[str, TokenizedDataset]:
+    """The rows of every role as the method of a trial reads them."""
     splits = dict(prepared.splits)
+    if not (_apart(config)[1].unlabelled and method.learns_without_labels()):
+        splits["train"] = labelled_rows(splits["train"])
     for signal in unrecorded(method.teacher_outputs()):
         splits["train"] = signal.train_rows(splits)
     if not method.view:
@@ -251,7 +265,7 @@ def run_trial(
     settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
     world = _meeting(world, prepared.sharded and prepared.cached_outputs is None)
-    splits, collator = _read_by(method, prepared), _collator(method, prepared)
+    splits, collator = _read_by(config, method, prepared), _collator(method, prepared)
     result = train_model(
         TrainJob(
             model=model,
@@ -326,7 +340,9 @@ def _ending(
             if stage == "test":
                 end = f"_{suffix}" if suffix else ""
                 scored = student.score_by_row(role, "" if suffix else config.row_metric)
-                metrics |= {f"test/{name}{end}": v for name, v in scored.metrics.items()}
+                density = bits_per_byte(scored.metrics, student.splits[role])
+                found = {**scored.metrics, **density}
+                metrics |= {f"test/{name}{end}": v for name, v in found.items()}
                 outcomes = outcomes if suffix else scored.outcomes
     model, setup = student.model, student.setup
     if config.score_test and prepared.test_outputs is not None:

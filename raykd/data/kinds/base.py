@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.batch import Batch
+from raykd.data.batch import ROW_WEIGHT, Batch
 
 
 class TaskKind(ABC):
@@ -93,6 +93,11 @@ class TaskKind(ABC):
             lengths: Tokens of each row, ``[N]``.
         """
         return logits
+
+
+def mean_over_rows(of_rows: Tensor, batch: Batch) -> Tensor:
+    """The mean of losses ``[B]`` of rows that have weights, whose mean is 1 over train."""
+    return (batch.columns[ROW_WEIGHT] * of_rows).mean()
 
 
 class TokenKind(TaskKind):

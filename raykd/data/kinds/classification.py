@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raykd.data.batch import ROW_WEIGHT, Batch
-from raykd.data.kinds.base import TaskKind
+from raykd.data.kinds.base import TaskKind, mean_over_rows
 
 
 class Classification(TaskKind):
@@ -25,7 +25,7 @@ class Classification(TaskKind):
         if ROW_WEIGHT not in batch.columns:
             return F.cross_entropy(logits.float(), batch.labels)
         of_rows = F.cross_entropy(logits.float(), batch.labels, reduction="none")
-        return (batch.columns[ROW_WEIGHT] * of_rows).mean()
+        return mean_over_rows(of_rows, batch)
 
 
 KIND = Classification()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.batch import Batch
-from raykd.data.kinds.base import TaskKind
+from raykd.data.batch import ROW_WEIGHT, Batch
+from raykd.data.kinds.base import TaskKind, mean_over_rows
 
 
 class MultiLabel(TaskKind):
@@ -23,7 +23,11 @@ class MultiLabel(TaskKind):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Binary cross-entropy of logits ``[B, C]``, mean over rows and classes."""
-        return F.binary_cross_entropy_with_logits(logits.float(), batch.labels.float())
+        scores, labels = logits.float(), batch.labels.float()
+        if ROW_WEIGHT not in batch.columns:
+            return F.binary_cross_entropy_with_logits(scores, labels)
+        each = F.binary_cross_entropy_with_logits(scores, labels, reduction="none")
+        return mean_over_rows(each.mean(dim=1), batch)
 
 
 KIND = MultiLabel()

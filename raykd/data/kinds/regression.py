@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from raykd.data.batch import Batch
-from raykd.data.kinds.base import TaskKind
+from raykd.data.batch import ROW_WEIGHT, Batch
+from raykd.data.kinds.base import TaskKind, mean_over_rows
 
 
 class Regression(TaskKind):
@@ -22,7 +22,10 @@ class Regression(TaskKind):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The squared error of outputs ``[B, 1]``, mean over the batch."""
-        return F.mse_loss(logits.float().squeeze(-1), batch.labels.float())
+        scores, labels = logits.float().squeeze(-1), batch.labels.float()
+        if ROW_WEIGHT not in batch.columns:
+            return F.mse_loss(scores, labels)
+        return mean_over_rows(F.mse_loss(scores, labels, reduction="none"), batch)
 
 
 KIND = Regression()

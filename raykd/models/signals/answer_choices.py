@@ -17,6 +17,7 @@ class AnswerChoices(UnrecordedSignal):
     """The tokens that tell the answer choices of a row apart; see `raykd.data.answer_choices`."""
 
     title = "answer choices"
+    of_teacher = False
 
     @property
     def name(self) -> str:

@@ -105,6 +105,7 @@ class Signal(ABC):
     Attributes:
         title: What it is, in a few words.
         by_position: Whether it belongs to positions, so that both models must split text alike.
+        of_teacher: Whether a teacher gives it; other signals come with the rows.
         is_recorded: Whether a recording keeps it. Signals that are text, or a request such as
             the running model, are not.
         is_rounded: Whether a recording keeps it in ``teacher.dtype``; otherwise it is exact.
@@ -116,6 +117,7 @@ class Signal(ABC):
 
     title: ClassVar[str]
     by_position: ClassVar[bool] = False
+    of_teacher: ClassVar[bool] = True
     is_recorded: ClassVar[bool] = True
     is_rounded: ClassVar[bool] = False
     uses_context_padding: ClassVar[bool] = False

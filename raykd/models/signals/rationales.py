@@ -16,6 +16,7 @@ class Rationales(UnrecordedSignal):
     """Rationale texts of the rows."""
 
     title = "rationales"
+    of_teacher = False
     needs_views = True
     texts = "teacher_rationales"
     stream = "explained"

@@ -79,17 +79,26 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
         f"{name} {size(b)}" + _rounded(teacher.rounding.get(name, 0.0))
         for name, b in teacher.stored.items()
     )
+    elsewhere = not teacher.parameters
+    trained = "n/a (its outputs were given)" if elsewhere else "loaded fine-tuned"
     return (
         teacher.task,
         teacher.model,
-        f"{teacher.parameters:,}",
+        "n/a" if elsewhere else f"{teacher.parameters:,}",
         scores or "n/a",
-        f"{teacher.rows:,}" if teacher.rows else "loaded fine-tuned",
-        stored or "nothing (served as weights)",
+        f"{teacher.rows:,}" if teacher.rows else trained,
+        stored or ("texts only" if elsewhere else "nothing (served as weights)"),
         size(teacher.store_bytes),
         "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
-        "read from the cache" if teacher.cached else duration(teacher.seconds),
+        _made(teacher),
     )
+
+
+def _made(teacher: TeacherRecord) -> str:
+    """How what is served came to be."""
+    if not teacher.parameters:
+        return "made elsewhere"
+    return "read from the cache" if teacher.cached else duration(teacher.seconds)
 
 
 def _rounded(error: float) -> str:

@@ -242,7 +242,7 @@ def test_a_misspelt_key_is_not_reported_again_by_a_condition(tmp_path):
         ("{family: bert, layers: 2, hidden: 96, heads: 2}", "a\n  checkpoint: b",
          "teacher.checkpoint", "give either 'model' or 'checkpoint', not both"),
         ("{family: bert, layers: 2, hidden: 96, heads: 2}", "null", "teacher",
-         "needs 'model' or 'checkpoint'"),
+         "needs 'model' or 'checkpoint' or 'outputs'"),
         ("{family: bert, layers: 2, hidden: 96, heads: 2}", "a\n  finetune: {epoch: 3}",
          "teacher.finetune.epoch", "unknown key 'epoch'"),
         ("{family: bert, layers: 2, hidden: 96, heads: 2}", "a\n  finetune: {lr: 0}",

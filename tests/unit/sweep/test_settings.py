@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[3]
 SECTIONS = {
     "data": schema.DataSpec, "data.augment": schema.AugmentSpec,
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
+    "teacher.outputs": schema.OutputsSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
     "student.lora": schema.LoraSpec,
     "search": schema_stages.SearchSpec, "confirm": schema_stages.ConfirmSpec,
@@ -96,7 +97,15 @@ ELSEWHERE = {
     "data.rationales.source": "sweep/test_rationales.py::test_rationales_of_a_file_take_the_place",
     "data.rationales.as_input": "sweep/test_rationales.py::test_rationales_in_prompts_are_there",
     "data.rationales.max_new_tokens": "sweep/test_rationales.py::test_what_the_teacher_is_asked",
+    "data.unlabelled": "sweep/test_unlabelled.py::test_the_teacher_is_trained_on_labels_and",
     "data.label_type": "sweep/test_rationales.py::test_labels_of_a_model_are_those_of_train_alone",
+    **{
+        f"teacher.{name}": "sweep/test_given_teacher.py::test_a_file_beside_the_rows_goes_by_id"
+        for name in ("outputs", "outputs.logits", "outputs.path", "outputs.id")
+    },
+    "teacher.outputs.probabilities": "sweep/test_given_teacher.py::test_probabilities_in_any_form",
+    "teacher.outputs.responses": "sweep/test_given_texts.py::test_seqkd_learns_the_given_responses",
+    "teacher.outputs.logprobs": "sweep/test_given_texts.py::test_logprobs_teach_what_the_recorded",
     "teacher.checkpoint": "sweep/test_task_setup.py::test_a_checkpoint_is_known_by_its_weights",
     "student.from_teacher.weights": "sweep/test_task_setup.py::test_pretrained_layers_of_a",
     "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
