@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from raykd.data.base import TokenizedDataset
 from raykd.data.token_texts import token_bytes
@@ -29,10 +29,16 @@ def bits_per_byte(metrics: Mapping[str, float], encoded: TokenizedDataset) -> di
     likelihood = metrics.get("log_likelihood")
     if likelihood is None or references is None or references.tokens is None:
         return {}
-    lengths = {number: len(text) for number, text in token_bytes(references.tokens).items()}
+    texts = token_bytes(references.tokens)
     rows = encoded.label_rows()
-    size = sum(lengths.get(number, 0) for row in rows for number in row.tolist())
+    size = sum(_size([texts.get(number, b"") for number in row.tolist()]) for row in rows)
     if not size:
         return {}
     tokens = sum(map(len, rows))
     return {NAME: -likelihood * tokens / math.log(2) / size}
+
+
+def _size(texts: Sequence[bytes]) -> int:
+    """Bytes of a response; a blank before it counts for nothing: some tokenizers put one there."""
+    whole = b"".join(texts)
+    return len(whole) - whole.startswith(b" ")

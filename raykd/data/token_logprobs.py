@@ -200,7 +200,7 @@ def _row(
         if len(set(numbers)) < len(numbers):
             return ids, logs, f"token {k + 1} has an alternative twice"
         ids[k, : len(numbers)] = np.asarray(numbers, np.int64)
-        logs[k, : len(numbers)] = [value for _, value in one.alternatives]
+        logs[k, : len(numbers)] = [max(value, PADDED) for _, value in one.alternatives]
     if len(choices) < len(wanted):
         if wanted[-1] != tokens.tokens.end:
             return ids, logs, "the response is cut"

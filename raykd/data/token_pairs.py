@@ -29,9 +29,12 @@ def by_place(student: Texts, teacher: Texts) -> list[tuple[int, int]]:
 
 
 def by_text(student: Texts, teacher: Texts) -> list[tuple[int, int]]:
-    """Tokens before which both have read the same bytes of the response."""
-    starts = {at: k for k, at in reversed([*enumerate(_starts(teacher))])}
-    return [(k, starts[at]) for k, at in enumerate(_starts(student)) if at in starts]
+    """Tokens before which both have read the same bytes of the response.
+
+    Of several that begin at one place, all but the last stand for nothing: a lone blank.
+    """
+    own, other = ({at: k for k, at in enumerate(_starts(texts))} for texts in (student, teacher))
+    return [(k, other[at]) for at, k in own.items() if at in other]
 
 
 WAYS: Mapping[str, Callable[[Texts, Texts], list[tuple[int, int]]]] = {

@@ -35,7 +35,7 @@ def top_k_divergence(student: Tensor, ids: Tensor, log_probabilities: Tensor) ->
         Nats per row, ``[...]``.
     """
     log_q = F.log_softmax(working(student), dim=-1).gather(-1, ids.long())
-    log_p = working(log_probabilities.detach())
+    log_p = working(log_probabilities.detach()).clamp(min=NONE)
     log_q = log_q.masked_fill(log_p <= NONE, NONE)
     log_p = torch.cat([log_p, _log_rest(log_p)], dim=-1)
     log_q = torch.cat([log_q, _log_rest(log_q)], dim=-1)

@@ -53,7 +53,7 @@ class MiniLLMStepByStep(minillm.MiniLLM):
         terms = dict(distilled.means)
         terms["responses"] = alpha * terms["responses"]
         if alpha < 1:
-            half = Half.rationales(batch.views[EXPLAIN], student)
+            half = Half.rationales(batch.views[EXPLAIN], student, lockstep=self.ranks.lockstep)
             terms["rationale"] = half.loss(1 - alpha, Divergence())
         return LossTerms(distilled.metric_means, **terms)
 

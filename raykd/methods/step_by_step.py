@@ -77,6 +77,8 @@ class Half:
         student: StudentFn,
         teacher: TeacherOutputsFn | None = None,
         share: float = 0.0,
+        *,
+        lockstep: bool = False,
     ) -> Half:
         """The rationales of a batch, of which some rows or all may have none.
 
@@ -85,9 +87,10 @@ class Half:
             student: Is run where there is something to learn.
             teacher: Where it has a share.
             share: Of the teacher.
+            lockstep: Whether all ranks run a model equally often, so also where there is nothing.
         """
         labels = explain.label_ids
-        if not len(labels):
+        if not len(labels) and not lockstep:
             return cls(scores=None, labels=labels)
         scores = student(explain).lazy_logits
         target = teacher(explain).target if teacher is not None and share > 0 else None
@@ -96,8 +99,10 @@ class Half:
     def loss(self, weight: float, of: Divergence) -> Mean:
         """``weight * ((1 - share) * likelihood + share * divergence)``, a mean over M tokens."""
         count = len(self.labels)
-        if self.scores is None or not count:
+        if self.scores is None:
             return Mean(torch.zeros((), device=self.labels.device), 0)
+        if not count:
+            return Mean(0.0 * self.scores.states.sum(), 0)
         target = None if self.target is None else self.target.cast(self.scores.dtype)
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
@@ -215,7 +220,9 @@ class StepByStep(Method[Params]):
             plain_outputs = teacher(plain) if p.kappa_l > 0 else Outputs()
             label = self._label(batch, student(batch), plain_outputs)
         if p.alpha < 1:
-            rationale = Half.rationales(batch.views[EXPLAIN], student, teacher, p.kappa_r)
+            rationale = Half.rationales(
+                batch.views[EXPLAIN], student, teacher, p.kappa_r, lockstep=self.ranks.lockstep
+            )
         if label is None and rationale is not None and rationale.scores is None:
             # No row of the batch has a rationale, and labels have no weight: nothing is learnt.
             nothing = 0.0 * student(batch).lazy_logits.states.sum()

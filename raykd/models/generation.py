@@ -21,7 +21,7 @@ from raykd.losses.policy import mixed_probabilities
 from raykd.models.architectures.classes import takes
 from raykd.models.families.base import family_of
 from raykd.models.inference import evaluation_mode
-from raykd.models.sharding import gather_outer, runs_together
+from raykd.models.sharding import gather_outer, run_on, runs_together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,8 @@ def generate(
         drawn |= {"temperature": 1.0}
         readers.append(teacher)
     gather_outer(model)  # an encoder is run by itself, before the model is
-    with evaluation_mode(model), _plain_generation(model):
+    positions = family_of(model.config).positions(model.config)
+    with evaluation_mode(model), _plain_generation(model), run_on(model, positions):
         sequences: Tensor = model.generate(
             input_ids=ids,
             attention_mask=mask,

@@ -20,7 +20,7 @@ from raykd.errors import Problem, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.dropout import set_dropout
 from raykd.models.families.base import family_of
-from raykd.models.sharding import collected
+from raykd.models.sharding import collected, release_outer
 from raykd.models.task_head import kind_of
 from raykd.models.weights import ModelState
 
@@ -131,6 +131,7 @@ def merge(model: nn.Module) -> None:
     """Add the adapter to the weights, in place; the model is one without adapter then."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    release_outer(model)  # what is gathered is a copy, which is not what is saved
     for name, module in list(model.named_modules()):
         if isinstance(module, BaseTunerLayer):
             module.merge()

@@ -71,6 +71,31 @@ def alone(models: Iterable[nn.Module]) -> Iterator[None]:
             delattr(model, _ALONE)
 
 
+@contextmanager
+def run_on(model: nn.Module, count: int | None) -> Iterator[None]:
+    """Let a model that has written its texts run on with other ranks, at positions that it has.
+
+    Args:
+        model: Sharded or not.
+        count: Positions of the model; None: as many as are asked for.
+    """
+    if count is None or not runs_together(model):
+        yield
+        return
+    last = count - 1
+
+    def keep_inside(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        positions = kwargs.get("position_ids")
+        inside = {} if positions is None else {"position_ids": positions.clamp(max=last)}
+        return args, {**kwargs, **inside}
+
+    hook = model.register_forward_pre_hook(keep_inside, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def blocks(model: nn.Module) -> tuple[nn.Module, ...]:
     """The parts whose weights are gathered together: those of the outermost lists of parts."""
     found: list[nn.Module] = []

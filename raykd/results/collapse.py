@@ -37,7 +37,7 @@ def collapsed_runs(
     every row scores, although the best run of its arm is by three or more; or if it is `FAR` robust
     deviations below the median of its arm. The deviation is the larger one of the arm's own and
     that of all arms, so that an arm that happens to lie close together is not torn apart. What a
-    seed takes from at least half of the arms is the seed's: a hard one is no collapse.
+    seed takes from more than half of the arms is the seed's: a hard one is no collapse.
 
     Args:
         arms: Arm to seed to value.
@@ -74,7 +74,7 @@ def collapsed_runs(
 def _hard_seeds(
     values: Mapping[str, Mapping[int, float]], centre: Mapping[str, float]
 ) -> dict[int, float]:
-    """How far each seed of several arms takes at least half of them below their medians."""
+    """How far each seed of several arms takes more than half of them below their medians."""
     apart: dict[int, list[float]] = defaultdict(list)
     for name, own in values.items():
         for seed, value in own.items():

@@ -121,7 +121,7 @@ def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
 
 def _unequal(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     counts = {a.name: a.num_search for a in arms}
-    if result.spec["search"].get("device_budget_s") is not None:
+    if result.spec.get("search", {}).get("device_budget_s") is not None:
         return  # what is equal is their device time
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{named(arm)} {n}" for arm, n in counts.items())

@@ -228,7 +228,7 @@ class ArmsScheduler(FIFOScheduler):
         arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
         if event["kind"] == "done" or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
-        if live.spared or not arm.study.should_stop(trial.trial_id):
+        if live.spared or not arm.study.should_stop(trial.trial_id, evaluation["epoch"]):
             return str(TrialScheduler.CONTINUE)
         if live.number in arm.study.control:
             live.spared = float(evaluation["epoch"])

@@ -7,6 +7,7 @@ open (here: failed), drops the report at which a stop was decided, and pickles i
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -180,15 +181,25 @@ class StudySearch:
         if self._sampler_state is not None:
             self._sampler_state.save(self._sampler, self._drawn)
 
-    def should_stop(self, trial_id: str) -> bool:
+    def should_stop(self, trial_id: str, epoch: float) -> bool:
         """Whether a trial is too far behind those whose results its suggestion knew.
 
         One of the control group may be, too: it is not stopped all the same.
+
+        Args:
+            trial_id: An open trial.
+            epoch: Of the evaluation that is judged. A trial that goes on after a driver died has
+                reported later ones, which count for nothing.
         """
         if self._pruner is None or len(self.space.directions) > 1:
             return False
         trials = self.study.get_trials(deepcopy=False)
-        own = trials[self._open[trial_id].number]
+        own = copy.copy(trials[self._open[trial_id].number])
+        own.intermediate_values = {
+            step: value
+            for step, value in own.intermediate_values.items()
+            if step <= round(epoch * STEPS)
+        }
         known = trials if self.lag is None else known_trials(trials, own.number, self.lag)
         view: Any = StudyView(self.study, known)
         return self._pruner.prune(view, own)

@@ -82,15 +82,14 @@ def make_arm(
         sampler_state = SamplerState(run / "samplers" / name)
     lag = _lag(spec, slots)
     stops = reads_results(registry.module("schedulers", spec.search.scheduler.name))
-    control = ControlGroup(
+    study = StudySearch(
+        study_space(spec, arm_study), storage, sampler, sampler_state, lag=lag, pruner=pruner
+    )
+    study.control = ControlGroup(
         share=float(spec.search.control) if stops else 0.0,
         seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),
-        first=0 if lag is None else lag + 1,
+        first=0 if study.lag is None else study.lag + 1,  # of a study that goes on, as it began
     )
-    study = StudySearch(
-        study_space(spec, arm_study), storage, sampler, sampler_state,
-        lag=lag, pruner=pruner, control=control,
-    )  # fmt: skip
     return Arm(study=study, metrics=arm_study.metrics)
 
 

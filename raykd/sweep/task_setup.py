@@ -152,8 +152,7 @@ def _set_up(
     own_prompts = _own_prompts(signals, spec, task, rows["train"], tokenizers)
     for signal in signals:
         signal.check_rows(name, rows["train"], own_prompts.get(signal.name))
-    explains = spec.teacher.explain > 0
-    if explains:
+    if explains := spec.teacher.explain > 0:
         check_rationales(name, rows["finetune"])
     more = explains or any(signal.needs_views for signal in signals)
     teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
@@ -161,8 +160,8 @@ def _set_up(
     if not tokenizers.same:
         student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
     student_splits = _paired(student_splits, teacher_splits, output_spec)
-    if more:
-        check_views(name, student_splits)
+    for splits in (student_splits, teacher_splits) if more else ():
+        check_views(name, splits)
     if explains:
         teacher_splits = {role: e.views[PREDICT] for role, e in teacher_splits.items()}
     for signal in signals:

@@ -72,7 +72,10 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
         SpecError: With the arm.
     """
     if spec.teacher.finetune.get("packing") is True:
-        _check_packed("teacher.finetune.packing is true", "teacher", context, context.teacher)
+        setting = "teacher.finetune.packing is true"
+        _check_packed(setting, "teacher", context, context.teacher)
+        if (attention := spec.teacher.finetune.get("attention")) == FLASH:
+            raise _flash(setting, "teacher.finetune.attention", str(attention))
     if spec.teacher.finetune.get("compile") is True:
         _check_blocks("teacher.finetune.compile is true", "teacher", context.teacher)
     for name, check in _CHECKS.items():
@@ -115,15 +118,18 @@ def _check_blocks(setting: str, side: str, model: ModelDims) -> None:
         )
 
 
+def _flash(setting: str, key: str, value: str) -> SpecError:
+    return SpecError(
+        f"{setting}, but {key} is {value}: {FLASH} has no masks that end where a text does",
+        hint=f"set {key} to auto; {_PACK_LESS}",
+    )
+
+
 def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
     """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
     _check_packed(setting, "student", context, context.student)
     if FLASH in values_of(spec, "attention"):
-        raise SpecError(
-            f"{setting}, but train.attention is {shown(spec, 'attention')}: {FLASH} has no masks "
-            "that end where a text does",
-            hint=f"set train.attention to auto; {_PACK_LESS}",
-        )
+        raise _flash(setting, "train.attention", shown(spec, "attention"))
     for name, methods in methods_of(spec, context):
         read = (signal for method in methods for signal in method.student_outputs())
         if placed := next((signal for signal in read if signal.by_position), None):

@@ -211,10 +211,11 @@ def _adamw_of(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> to
 def _adamw_8bit(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """Dettmers et al., 2021, https://arxiv.org/abs/2110.02861; tensors below 4,096 in float32."""
     check_optimizer(settings.optimizer)
-    from bitsandbytes.optim import AdamW8bit
+    from bitsandbytes.optim.adamw import AdamW8bit
 
     groups = decay_groups(module.parameters(), settings.weight_decay)
-    return [AdamW8bit(groups, lr=settings.lr, eps=settings.adam_epsilon)]
+    make: Callable[..., torch.optim.Optimizer] = AdamW8bit
+    return [make(groups, lr=settings.lr, eps=settings.adam_epsilon)]
 
 
 def _adafactor(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:

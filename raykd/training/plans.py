@@ -154,7 +154,8 @@ class Plan(ABC):
         found = whole(local, like)
         if not is_part(like):
             return found
-        return found.cpu() if self._world.rank == 0 else found[:0]
+        # A view would keep the whole of it in memory.
+        return found.cpu() if self._world.rank == 0 else found.new_empty(0)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -7,40 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
-
 from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
-from raykd.data.bits_per_byte import bits_per_byte
 from raykd.data.collate import Collator
 from raykd.data.unlabelled import labelled_rows
 from raykd.methods.base import Method, OutputSpec, TeacherOutputsFn, TeacherVariant
 from raykd.models import lora, weights
-from raykd.models.base import Subnet
 from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
 from raykd.models.sharding import is_sharded
-from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import unrecorded
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
-from raykd.teachers.open_teacher import open_offline, open_teacher, open_variant
+from raykd.teachers.open_teacher import open_teacher, open_variant
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.teachers.teacher_variants import analysis_name
 from raykd.training.device import DistributedContext, in_lockstep
-from raykd.training.evaluate import (
-    Scored,
-    latency_ms,
-    score,
-    score_by_row,
-    teacher_divergence,
-)
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
+from raykd.trial.measurements import Measurements, TrainedStudent, measure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +216,12 @@ def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:
     return in_lockstep(world) if sharded and world.size > 1 else world
 
 
+def _wanted(config: TrialConfig) -> Measurements:
+    return Measurements(
+        test=config.score_test, row_metric=config.row_metric, latency=config.latency
+    )
+
+
 def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
     return Collator(
         prepared.pad_id,
@@ -285,72 +280,14 @@ def run_trial(
     )
     begun.finish()
     world = _meeting(world, is_sharded(model))
-    student = _Trained(model, task, splits, InferenceSetup(settings, collator, world))
-    ending, outcomes = ({}, None) if result.stopped else _ending(config, method, prepared, student)
-    last = result.history[-1]
+    student = TrainedStudent(model, task, splits, InferenceSetup(settings, collator, world))
+    wanted = _wanted(config)
+    ending, outcomes = ({}, None) if result.stopped else measure(student, method, prepared, wanted)
     return TrialOutcome(
-        evaluation=last,
+        evaluation=(last := result.history[-1]),
         metrics={**last.metrics, **ending},
-        seconds=time.monotonic() - began,
+        seconds=max(time.monotonic() - began, last.seconds),  # of one that was resumed, all of it
         stopped=result.stopped,
         student=None if result.stopped else begun.captured(world),
         row_outcomes=outcomes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """A trained student and everything its scoring needs."""
-
-    model: nn.Module
-    task: Task
-    splits: Mapping[str, TokenizedDataset]
-    setup: InferenceSetup
-
-    def score(self, role: str, subnet: Subnet | None = None) -> Mapping[str, float]:
-        """The task's metrics of the student, or of a subnet of it, on a role's rows."""
-        return score(self.model, self.task, self.splits[role], self.setup, subnet)
-
-    def score_by_row(self, role: str, metric: str) -> Scored:
-        """The task's metrics on a role's rows, and what each row adds to one; none if empty."""
-        if not metric:
-            return Scored(self.score(role), None)
-        return score_by_row(self.model, self.task, self.splits[role], self.setup, metric)
-
-
-def _ending(
-    config: TrialConfig, method: Method[object], prepared: PreparedTask, student: _Trained
-) -> tuple[dict[str, float], Array | None]:
-    """Measurements of a student after training, in addition to its last evaluation.
-
-    Returns:
-        Metrics, and what each test row adds to the one that is asked for.
-    """
-    metrics: dict[str, float] = {}
-    outcomes = None
-    for subnet in method.subnets():
-        at = f"@w{subnet.width:g}d{subnet.depth:g}"
-        metrics |= {f"{name}{at}": v for name, v in student.score("validation", subnet).items()}
-        if config.score_test:
-            values = student.score("test", subnet)
-            metrics |= {f"test/{name}{at}": v for name, v in values.items()}
-    if config.score_test:
-        for role in student.splits:
-            stage, _, suffix = role.partition("_")
-            if stage == "test":
-                end = f"_{suffix}" if suffix else ""
-                scored = student.score_by_row(role, "" if suffix else config.row_metric)
-                density = bits_per_byte(scored.metrics, student.splits[role])
-                found = {**scored.metrics, **density}
-                metrics |= {f"test/{name}{end}": v for name, v in found.items()}
-                outcomes = outcomes if suffix else scored.outcomes
-    model, setup = student.model, student.setup
-    if config.score_test and prepared.test_outputs is not None:
-        teacher = open_offline(prepared, prepared.test_outputs, setup.world)
-        metrics["test/teacher_kl"] = teacher_divergence(
-            model, teacher.outputs_fn(OutputSpec(Logits())), student.splits["test"], setup
-        )
-    if config.latency:
-        rows = student.splits["validation"]
-        metrics["latency_ms"] = latency_ms(model, rows, setup)
-    return metrics, outcomes

@@ -32,6 +32,7 @@ from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
+from raykd.training.memory import ran_out
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
@@ -150,10 +151,10 @@ class SlotWorker:
                     raise TrialError("the job was taken from this slot") from exc
                 end = None
             except (Exception, SystemExit, KeyboardInterrupt) as exc:
-                # Whatever a trial dies of is the trial's failure; the slot goes on. With several
-                # ranks the others may wait in a collective call, so the group must start afresh.
+                # Whatever a trial dies of is its failure; the slot goes on. Other ranks may wait in a
+                # collective call and cannot name what one alone ran into: the group starts afresh.
                 failure = _failure(exc)
-                if self.world.rank == 0:
+                if self.world.rank == 0 or isinstance(exc, TrialError) or ran_out(exc):
                     push(failure)
                 if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
                     raise TrialError(failure["error"]) from exc

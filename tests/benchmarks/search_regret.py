@@ -158,7 +158,7 @@ def search(variant: Variant, surface: Surface, trials: int, seed: int) -> Found:
         stopped = 0
         for epoch, score in enumerate(curve[:-1], start=1):
             study.report("it", epoch, score)
-            if study.should_stop("it"):
+            if study.should_stop("it", epoch):
                 stopped = epoch
                 break
         if stopped:

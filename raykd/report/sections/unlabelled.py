@@ -83,9 +83,13 @@ def _pairs(result: SweepResult, task: TaskRecord, arms: tuple[ArmSummary, ...]) 
 
 
 def _without(result: SweepResult, name: str) -> dict[str, Any]:
-    """An arm of the file without its name, and without whether it learns from such rows."""
+    """An arm of the file without its name, and without whether it learns from such rows.
+
+    Configurations of an earlier run, which its search begins with, make no other arm of it.
+    """
     arm = dict(result.spec["methods"].get(name, {}))
-    arm.pop("name", None)
+    for key in ("name", "start"):
+        arm.pop(key, None)
     fixed = {k: v for k, v in (arm.get("fixed") or {}).items() if k != "unlabelled"}
     return {**arm, "fixed": fixed}
 

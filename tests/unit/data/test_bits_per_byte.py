@@ -16,8 +16,10 @@ TEXT = "it is Größe"
 
 
 @pytest.mark.parametrize("tokenizer", [SMALL, LARGE])
-def test_guessing_every_byte_costs_eight_bits_whatever_the_tokens_are(tokenizer):
-    ids = [*tokenizer(TEXT, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+@pytest.mark.parametrize("text", [TEXT, f" {TEXT}"])
+def test_guessing_every_byte_costs_eight_bits_whatever_the_tokens_are(tokenizer, text):
+    """A blank before the text is the tokenizer's."""
+    ids = [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     rows = replace(
         encoded([ids]), references=EvalReferences(groups=np.zeros(1), tokens=plain(tokenizer))
     )

@@ -95,3 +95,8 @@ def test_rows_carry_what_is_compared():
     assert found.columns[TEACHER_TOKENS].tolist() == [3, 1]
     assert found.columns[PAIRS + "place"].tolist() == [[0, 1], [0, NO_LABEL]]
     assert found.columns[PAIRS + "text"].tolist() == [[0, 2], [0, NO_LABEL]]
+
+
+def test_a_blank_of_its_own_before_a_response_is_compared_with_nothing():
+    assert by_text([b" ", b"1", b"2", b""], [b"12", b""]) == [(1, 0), (3, 1)]
+    assert by_text([b"12", b""], [b" ", b"1", b"2", b""]) == [(0, 1), (1, 3)]

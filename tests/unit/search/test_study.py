@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from raykd.search.schedulers import asha
 from raykd.search.study import RETRY_OF, StudySearch, reopen, repeated
 from tests.unit.search.studies import DOMAINS, run, space, storage, study
 
@@ -243,3 +244,16 @@ def test_other_programs_see_what_an_objective_is_called(tmp_path):
         made = StudySearch(named, storage(tmp_path), lambda seed: optuna.samplers.RandomSampler())
     assert made.study.metric_names == ["accuracy, validation split"]
     assert (tmp_path / "studies.journal").read_text().count("validation split") == 1
+
+
+def test_a_trial_that_goes_on_is_judged_as_it_was_at_the_same_epoch(tmp_path):
+    """What it reported after that, before its driver died, is not there yet."""
+    pruner = asha.build(asha.Params(grace_period=1, reduction_factor=2), max_epochs=4)
+    search = study(tmp_path, pruner=pruner)
+    for trial, score in (("good", 0.9), ("bad", 0.1)):
+        search.suggest(trial)
+        search.report(trial, 1.0, score)
+    assert search.should_stop("bad", 1.0)
+    search.report("bad", 1.5, 0.2)
+    assert search.should_stop("bad", 1.0)
+    assert not search.should_stop("bad", 1.5)
