@@ -151,7 +151,7 @@ class SlotWorker:
                     raise TrialError("the job was taken from this slot") from exc
                 end = None
             except (Exception, SystemExit, KeyboardInterrupt) as exc:
-                # Whatever a trial dies of is its failure; the slot goes on. Other ranks may wait in a
+                # Whatever a trial dies of is its failure; the slot goes on. Others may wait in a
                 # collective call and cannot name what one alone ran into: the group starts afresh.
                 failure = _failure(exc)
                 if self.world.rank == 0 or isinstance(exc, TrialError) or ran_out(exc):
