@@ -59,6 +59,7 @@ EVERY = [
     for kind in KINDS
     if name not in REFUSED and kind in registry.load("methods", name).kinds
 ]
+EXPLAINED = [(kind, name) for kind, name in EVERY if name in ("step_by_step", "minillm_sbs")]
 SOME = [
     ("classification", "kd"), ("classification", "minilmv2"), ("masked_lm", "ckd"),
     ("causal_lm", "gkd"), ("seq2seq", "kd"), ("causal_lm", "minillm"),
@@ -227,6 +228,11 @@ def interrupted(world: DistributedContext, folder: Path) -> dict[str, Any]:
 
 def all_methods(world: DistributedContext, folder: Path) -> dict[str, Any]:
     return {f"{kind}-{name}": steps(kind, name, world) for kind, name in EVERY}
+
+
+def rationales(world: DistributedContext, folder: Path) -> dict[str, Any]:
+    """Of four ranks, one has only rows without any."""
+    return {f"{kind}-{name}": steps(kind, name, world) for kind, name in EXPLAINED}
 
 
 def _rank(rank: int, size: int, folder: str, work: Work) -> None:

@@ -17,12 +17,14 @@ from raykd.training import student_runner
 from tests.contracts.sharded_work import (
     ALONE,
     EVERY,
+    EXPLAINED,
     SOME,
     all_methods,
     everything,
     interrupted,
     likeliest,
     of_several,
+    rationales,
     steps,
     training,
 )
@@ -74,6 +76,14 @@ def test_every_method_on_every_kind_of_task_does(size, tmp_path, monkeypatch):
     monkeypatch.setattr(student_runner, "GenerationSettings", likeliest)
     several = of_several(size, tmp_path, all_methods)
     for kind, name in EVERY:
+        check_steps(steps(kind, name, ALONE), several[f"{kind}-{name}"], f"{kind}-{name}")
+
+
+@pytest.mark.slow
+def test_ranks_whose_rows_have_no_rationale_run_the_student_with_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(student_runner, "GenerationSettings", likeliest)
+    several = of_several(4, tmp_path, rationales)
+    for kind, name in EXPLAINED:
         check_steps(steps(kind, name, ALONE), several[f"{kind}-{name}"], f"{kind}-{name}")
 
 
