@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class DeviceBudget:
@@ -32,3 +32,13 @@ class DeviceBudget:
     def allows(self, arm: str) -> bool:
         """Whether an arm may begin another trial."""
         return self.share(arm) < 1.0
+
+    def used_up(self, arms: Iterable[str]) -> str:
+        """What to say where arms may begin no trial any more; else empty."""
+        names = [f"'{arm}'" for arm in arms if not self.allows(arm)]
+        if not names:
+            return ""
+        return (
+            f"no trial of {', '.join(names)} begins: search.device_budget is used up, an equal share "
+            "of the teacher's time included; a larger one leaves time to search"
+        )

@@ -205,11 +205,14 @@ class Driver:
         by_arm = {c.arm.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
             self._log.emit("note", message=message)
+        budget = device_budget(self._spec, load_results(self._run), work.name, recorder.devices)
+        if message := budget.used_up(work.arms):
+            self._log.emit("note", message=f"{work.name}: {message}")
         searcher = ArmsSearch(
             work.arms,
             SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
             autoscaler.count,
-            device_budget(self._spec, load_results(self._run), work.name, recorder.devices),
+            budget,
         )
         with self._clock.running() as deadline:
             search(
