@@ -39,6 +39,6 @@ class DeviceBudget:
         if not names:
             return ""
         return (
-            f"no trial of {', '.join(names)} begins: search.device_budget is used up, an equal share "
-            "of the teacher's time included; a larger one leaves time to search"
+            f"no trial of {', '.join(names)} begins: search.device_budget is used up, an equal "
+            "share of the teacher's time included; a larger one leaves time to search"
         )
