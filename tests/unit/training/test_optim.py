@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import pytest
 import torch
 from torch import nn
@@ -70,7 +68,6 @@ def test_gradients_are_clipped_by_their_common_norm(max_norm, expected):
     assert all(p.grad is None for p in module)
 
 
-@pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
 def test_moments_of_large_matrices_take_a_byte_each_and_move_them_alike():
     """Held against AdamW; what is small is kept in float32 and is the same."""
     models = [nn.Linear(128, 64), nn.Linear(128, 64)]

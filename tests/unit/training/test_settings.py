@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -195,13 +194,7 @@ def test_the_optimizer_is_what_moves_the_weights(name):
     assert torch.allclose(moved[matrix], plain.detach() - before[matrix], atol=1e-6)
 
 
-EIGHT_BITS = pytest.param(
-    "adamw_8bit",
-    marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed"),
-)
-
-
-@pytest.mark.parametrize("name", ["adafactor", "sgd", "muon", EIGHT_BITS])
+@pytest.mark.parametrize("name", ["adafactor", "sgd", "muon", "adamw_8bit"])
 def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
     settings = {"optimizer": name, "epochs": 3, "weight_decay": 0.5, "lr": 1e-2}
 
