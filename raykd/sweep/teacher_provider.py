@@ -34,7 +34,7 @@ from raykd.teachers.teacher_cache import (
     with_known_parts,
 )
 from raykd.trial import drafts
-from raykd.trial.coordinator import RAY_THREAD, answer
+from raykd.trial.coordinator import RAY_THREAD, answer, unread
 from raykd.trial.follow import follow
 from raykd.trial.spreading import Spreading
 from raykd.trial.worker import PrepareJob
@@ -187,7 +187,7 @@ class TeacherProvider:
         ref = ray.put(inputs)
         self._inputs.append((ref, inputs.teacher, inputs.student))
         work.files = drafts.draft_of(self._run.resolve() / "teachers" / plan.keys.teacher)
-        job = PrepareJob(inputs=(ref,), files=str(work.files))
+        job = unread(PrepareJob(inputs=(ref,), files=str(work.files)))
         answer(self._coordinator.submit.remote(_job(task), job, self._retries))
         return True
 
@@ -306,7 +306,7 @@ class TeacherProvider:
         else:
             blocks = iter(())
         handle = object_store.publish(bare, self._setups[task].task, blocks, version)
-        answer(self._coordinator.publish.remote(handle.fingerprint, handle))
+        answer(self._coordinator.publish.remote(handle.fingerprint, unread(handle)))
         answer(self._coordinator.delete.remote(f"{handle.fingerprint}/prepared"))
         return bare, handle
 

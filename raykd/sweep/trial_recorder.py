@@ -21,7 +21,7 @@ from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
 from raykd.sweep.train_checks import batch_wide
 from raykd.training.settings import AUTO
-from raykd.trial.coordinator import answer
+from raykd.trial.coordinator import answer, unread
 from raykd.trial.run import TrialConfig
 from raykd.trial.worker import TrialJob
 
@@ -88,7 +88,7 @@ class TrialRecorder:
         config = self._resolved(config)
         is_retry = again or config.trial_id in self._cut_short
         self._running[config.trial_id] = _Running(config, searched, time.time(), is_retry)
-        job = TrialJob(config=config, key=key)
+        job = unread(TrialJob(config=config, key=key))
         answer(self._coordinator.submit.remote(config.trial_id, job, self._max_failures, again))
 
     def _resolved(self, config: TrialConfig) -> TrialConfig:

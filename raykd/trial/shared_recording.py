@@ -25,7 +25,7 @@ from raykd.teachers.recording import Recording
 from raykd.teachers.row_counter import missing_outputs
 from raykd.training.device import DistributedContext
 from raykd.training.lead import led
-from raykd.trial.coordinator import MINE, READY, answer
+from raykd.trial.coordinator import MINE, READY, answer, unread
 
 WAIT_S = 1.0
 
@@ -185,4 +185,4 @@ class SharedRecorder:
                 sharded=self._sharded,
             )  # fmt: skip
             name = f"record.{self._key}.{number}"
-            answer(self._coordinator.submit.remote(name, job, 0))
+            answer(self._coordinator.submit.remote(name, unread(job), 0))

@@ -34,7 +34,7 @@ from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
 from raykd.training.memory import ran_out
 from raykd.trial import drafts
-from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
+from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, read
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
 from raykd.trial.run import TrialConfig, run_trial
@@ -126,7 +126,7 @@ class SlotWorker:
         job_id, attempt = self.world.broadcast(taken)
         if self.world.rank != 0 and job_id not in (IDLE, CLOSE):
             payload = answer(self.coordinator.payload.remote(job_id))
-        return job_id, attempt, payload
+        return job_id, attempt, read(payload) if payload is not None else None
 
     def ask(self, request: Callable[[], Any]) -> Any:
         """Ask the coordinator on rank 0 and tell every rank the answer.
@@ -269,7 +269,7 @@ class SlotWorker:
 
     def _fetch(self, key: str) -> tuple[TeacherHandle, PreparedTask]:
         """Read a prepared task; if it was lost, request it again and wait for it."""
-        handle: TeacherHandle = answer(self.coordinator.read.remote(key))
+        handle: TeacherHandle = read(answer(self.coordinator.read.remote(key)))
         until = time.monotonic() + LOST_S
         while True:
             try:
@@ -284,7 +284,7 @@ class SlotWorker:
                             hint="raykd sweep --resume publishes it again",
                         ) from exc
                     time.sleep(POLL_S / 4)
-                    handle = answer(self.coordinator.read.remote(key))
+                    handle = read(answer(self.coordinator.read.remote(key)))
 
 
 class NoHeartbeat:

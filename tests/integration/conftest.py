@@ -24,7 +24,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.coordinator import answer, start_coordinator
+from raykd.trial.coordinator import answer, start_coordinator, unread
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 from raykd.trial.slot_pool import SlotPool, SlotShape
@@ -114,7 +114,7 @@ class Bench:
 
     def submit(self, config: TrialConfig, max_failures: int = 0) -> str:
         job = f"{config.trial_id}-{uuid.uuid4().hex[:6]}"
-        payload = TrialJob(config=config, key=self.handle.fingerprint)
+        payload = unread(TrialJob(config=config, key=self.handle.fingerprint))
         answer(self.coordinator.submit.remote(job, payload, max_failures))
         return job
 
@@ -127,6 +127,10 @@ class Bench:
         return self.events(self.submit(config, max_failures))
 
 
+def publish(coordinator: Any, handle: object_store.TeacherHandle) -> None:
+    answer(coordinator.publish.remote(handle.fingerprint, unread(handle)))
+
+
 def open_bench(
     prepared: PreparedTask, workers: int, folder: Path, slots: int = 1
 ) -> Iterator[Bench]:
@@ -137,7 +141,7 @@ def open_bench(
     pool = SlotPool(coordinator, name, namespace, shape, None, str(folder))
     pool.start(range(slots))
     handle = object_store.publish(prepared, registry.load("tasks", prepared.task))
-    answer(coordinator.publish.remote(handle.fingerprint, handle))
+    publish(coordinator, handle)
     yield Bench(coordinator, handle, pool)
     pool.close()
     ray.kill(coordinator)

@@ -10,7 +10,7 @@ from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer
 from raykd.trial.follow import follow
-from tests.integration.conftest import TASK, Bench, tiny_spec, trial_config
+from tests.integration.conftest import TASK, Bench, publish, tiny_spec, trial_config
 
 METHOD = "tests.integration.scaled_teacher"
 
@@ -26,7 +26,7 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> PreparedTask:
 @pytest.fixture(scope="module")
 def own_teacher(two_slots: Bench, scaled: PreparedTask) -> Bench:
     handle = object_store.publish(scaled, registry.load("tasks", scaled.task))
-    answer(two_slots.coordinator.publish.remote(handle.fingerprint, handle))
+    publish(two_slots.coordinator, handle)
     return Bench(two_slots.coordinator, handle)
 
 
@@ -41,6 +41,7 @@ def told(bench: Bench) -> list[dict]:
     return [n for n in notifications if n["kind"] == "derived_teacher"]
 
 
+@pytest.mark.slow
 def test_trials_with_the_same_choice_share_one_teacher(
     own_teacher: Bench, scaled: PreparedTask
 ) -> None:

@@ -32,10 +32,10 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
-from raykd.trial.coordinator import answer
+from raykd.trial.coordinator import answer, read, unread
 from raykd.trial.spreading import Spreading
 from raykd.trial.worker import PrepareJob
-from tests.integration.conftest import TASK, Bench, open_bench, tiny_spec, trial_config
+from tests.integration.conftest import TASK, Bench, open_bench, publish, tiny_spec, trial_config
 from tests.integration.test_slot import worker_pids
 
 ROWS = 5000  # three blocks
@@ -64,7 +64,8 @@ def done(
 ) -> tuple[PreparedTask, list[Any]]:
     """What came out of a preparation on the slots, and its blocks."""
     ref = ray.put(inputs)
-    answer(bench.coordinator.submit.remote("teacher", PrepareJob(inputs=(ref,), files=files), 1))
+    job = unread(PrepareJob(inputs=(ref,), files=files))
+    answer(bench.coordinator.submit.remote("teacher", job, 1))
     end = bench.events("teacher")[-1]
     assert end["kind"] == "done", end
     made = ray.get(end["result"][0])
@@ -98,6 +99,7 @@ def wait_for_slots(bench: Bench, count: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_slots_record_together_what_one_records_alone(two_slots: Bench, inputs: TaskInputs) -> None:
     wait_for_slots(two_slots, 2)
     found, blocks = done(two_slots, inputs)
@@ -121,11 +123,8 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     wait_for_slots(bench, 2)
     other = replace(inputs, fingerprint="killed")
     ref = ray.put(other)
-    answer(
-        bench.coordinator.submit.remote(
-            "teacher", PrepareJob(inputs=(ref,), files="/nowhere/draft"), 1
-        )
-    )
+    job = unread(PrepareJob(inputs=(ref,), files="/nowhere/draft"))
+    answer(bench.coordinator.submit.remote("teacher", job, 1))
     while not any(job.startswith("record.") for job in leases(bench)):
         time.sleep(0.05)
     helper = {slot for job, slot in leases(bench).items() if job.startswith("record.")}
@@ -140,6 +139,7 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("validation", "test"))
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_reach_nodes_that_do_not_reach_the_file(
     cluster: None, inputs: TaskInputs, tmp_path: Path
 ) -> None:
@@ -177,13 +177,14 @@ class Owner:
         return object_store.publish(prepared, registry.load("tasks", prepared.task))
 
 
+@pytest.mark.slow
 def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     bench: Bench, prepared: PreparedTask, cache_folder: Path
 ) -> None:
     lost = replace(prepared, fingerprint="lost")
     owner: Any = Owner.remote()  # type: ignore[attr-defined]
     handle = ray.get(owner.publish.remote(lost))
-    answer(bench.coordinator.publish.remote("lost", handle))
+    publish(bench.coordinator, handle)
     ray.kill(owner)
     time.sleep(1.0)
     job = Bench(bench.coordinator, handle).submit(trial_config())
@@ -197,7 +198,7 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     assert cached
     again = object_store.publish(replace(kept, fingerprint="lost"), handle.task, version=1)
     assert again.checksum == handle.checksum == object_store.checksum_of(lost)
-    answer(bench.coordinator.publish.remote("lost", again))
+    publish(bench.coordinator, again)
     assert bench.events(job)[-1]["kind"] == "done"
 
 
@@ -216,7 +217,7 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     first = teachers.wait(TASK)
     assert first is not None
     teachers.republish(first.fingerprint, first.version)
-    second = answer(bench.coordinator.read.remote(first.fingerprint))
+    second = read(answer(bench.coordinator.read.remote(first.fingerprint)))
     assert (first.version, second.version) == (0, 1)
     assert second.checksum == first.checksum
     assert not set(first.refs) & set(second.refs)

@@ -19,8 +19,9 @@ from raykd.results.records import Evaluation
 from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.coordinator import answer
-from tests.integration.conftest import Bench, trial_config
+from raykd.trial.coordinator import answer, read, start_coordinator, unread
+from raykd.trial.worker import TrialJob
+from tests.integration.conftest import Bench, publish, trial_config
 
 COLD = """
 import json, sys, torch
@@ -135,6 +136,23 @@ def test_a_method_that_kills_its_process_is_given_up_with_what_may_be_the_cause(
     assert bench.run(trial_config())[-1]["kind"] == "done"
 
 
+def test_the_coordinator_imports_nothing_of_what_it_passes_on(
+    cluster: None, prepared: PreparedTask
+) -> None:
+    coordinator = start_coordinator("passing-on", ray.get_runtime_context().namespace)
+    handle = object_store.publish(prepared, registry.load("tasks", prepared.task))
+    publish(coordinator, handle)
+    job = TrialJob(config=trial_config(), key=handle.fingerprint)
+    answer(coordinator.submit.remote("one", unread(job), 0))
+    taken, _, payload = answer(coordinator.take.remote(0, "here", 10.0))
+    assert (taken, read(payload)) == ("one", job)
+    assert read(answer(coordinator.read.remote(job.key))).checksum == handle.checksum
+    imported = answer(coordinator.__ray_call__.remote(lambda self: set(sys.modules)))
+    assert "ray" in imported
+    assert not {"torch", "transformers", "optuna"} & imported
+    ray.kill(coordinator)
+
+
 def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench) -> None:
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     end = bench.run(trial_config(train=diverging))[-1]
@@ -147,7 +165,7 @@ def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench)
 def test_write_to_the_shared_teacher_is_noticed(bench: Bench, prepared: PreparedTask) -> None:
     own = replace(prepared, fingerprint="to-be-spoilt")
     handle = object_store.publish(own, registry.load("tasks", own.task))
-    answer(bench.coordinator.publish.remote(handle.fingerprint, handle))
+    publish(bench.coordinator, handle)
     spoilt = Bench(bench.coordinator, handle)
     assert spoilt.run(trial_config())[-1]["kind"] == "done"
     # NumPy refuses to write to the store's memory; torch does not look.
@@ -203,6 +221,7 @@ def test_only_workers_import_torch_and_nobody_hands_out_datasets(bench: Bench) -
     assert not worker_pids("DatasetManager")
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one_does(
     bench: Bench, two_ranks: Bench, prepared: PreparedTask
 ) -> None:

@@ -231,6 +231,7 @@ def interrupted(
     )
 
 
+@pytest.mark.slow
 def test_one_arm_more_records_what_is_missing_and_trains_no_teacher_again(
     stopped_early: tuple[SweepResult, Path], interrupted: Interrupted
 ) -> None:
@@ -377,6 +378,7 @@ def test_a_sweep_finds_the_teacher_that_another_process_made_in_the_cache(
     assert teacher.fingerprint == prepared.fingerprint
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_results_and_writes_the_report(interrupted: Interrupted) -> None:
     assert interrupted.code == 130, interrupted.said
     assert interrupted.seconds < 60
