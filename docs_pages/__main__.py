@@ -22,12 +22,18 @@ def pages() -> Iterator[ModuleType]:
             yield module
 
 
+def text_of(page: ModuleType) -> str:
+    """What the page is to say."""
+    text: str = page.text()
+    return wrapped(text) if page.PATH.suffix == ".md" else text
+
+
 def stale() -> list[str]:
     """Generated pages whose text is not what the code says now."""
     return [
         str(page.PATH.relative_to(docs_pages.ROOT))
         for page in pages()
-        if not page.PATH.exists() or page.PATH.read_text(encoding="utf-8") != wrapped(page.text())
+        if not page.PATH.exists() or page.PATH.read_text(encoding="utf-8") != text_of(page)
     ]
 
 
@@ -39,7 +45,7 @@ def main(arguments: list[str]) -> int:
             print(f"{path} is stale: run make docs-pages", file=sys.stderr)
         return 1 if found else 0
     for page in pages():
-        page.PATH.write_text(wrapped(page.text()), encoding="utf-8")
+        page.PATH.write_text(text_of(page), encoding="utf-8")
     return 0
 
 

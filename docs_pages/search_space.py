@@ -54,6 +54,12 @@ resources: {gpus_per_worker: 0.5}
 report: {baseline: kd}
 ```
 
+## In an editor
+
+Editors that read JSON schemas complete keys and names, explain them and check values while you
+type. Write the schema beside the file with `raykd schema > schema.json`, and begin the file with
+the line `# yaml-language-server: $schema=schema.json`, as the shipped files do.
+
 ## Domains
 
 A parameter under `train` or under an arm of `methods` is either a constant or a domain. A domain is

@@ -43,7 +43,7 @@ SECTIONS: Mapping[str, type[SpecSection]] = {
 }  # fmt: skip
 """Everything in a file that has keys of its own, except training and methods."""
 
-_KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
+KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     OwnTaskSpec: {
         "name": "What the task is called; a shipped task is named without a mapping.",
         "texts": "The column with the text, or the two columns of a pair.",
@@ -213,6 +213,11 @@ class Key:
     help: str
 
 
+def file_key(field: str) -> str:
+    """The key of a field in a file: a duration is a number of seconds only in here."""
+    return field.removesuffix("_s")
+
+
 def keys_of(section: str) -> tuple[Key, ...]:
     """The keys of a section, in the order of the schema.
 
@@ -223,13 +228,13 @@ def keys_of(section: str) -> tuple[Key, ...]:
     properties = part.model_json_schema()["properties"]
     keys = []
     for field, info in part.model_fields.items():
-        name = field.removesuffix("_s")
+        name = file_key(field)
         keys.append(
             Key(
                 name=name,
                 default="required" if info.is_required() else _default(properties[field]),
                 allowed="a duration" if name != field else _allowed(properties[field]),
-                help=_KEYS[part][name],
+                help=KEYS[part][name],
             )
         )
     return tuple(keys)

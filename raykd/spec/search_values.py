@@ -11,7 +11,7 @@ from raykd.spec.domains import KINDS, Domain, Kind
 from raykd.spec.hints import value_hint
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
-_FITTING: Mapping[type, tuple[Kind, ...]] = {
+FITTING: Mapping[type, tuple[Kind, ...]] = {
     float: KINDS,
     int: ("int", "logint", "choice"),
     bool: ("choice",),
@@ -112,7 +112,7 @@ def _read_domain(
         hint = hint or f"one of {', '.join(KINDS)}"
         findings.add(node.mark, place, f"unknown distribution '{kind}'", hint)
         return None
-    fitting = _FITTING[info.type]
+    fitting = FITTING[info.type]
     if known not in fitting:
         what = {int: "a whole number", bool: "true or false", str: "text"}[info.type]
         message = f"'{info.name}' is {what}, which {kind} does not draw"

@@ -34,9 +34,10 @@ from raykd.teachers.teacher_cache import (
     with_known_parts,
 )
 from raykd.trial import drafts
-from raykd.trial.coordinator import RAY_THREAD, answer, unread
+from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
 from raykd.trial.spreading import Spreading
+from raykd.trial.unread import unread
 from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}

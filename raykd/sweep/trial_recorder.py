@@ -21,8 +21,9 @@ from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
 from raykd.sweep.train_checks import batch_wide
 from raykd.training.settings import AUTO
-from raykd.trial.coordinator import answer, unread
+from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
+from raykd.trial.unread import unread
 from raykd.trial.worker import TrialJob
 
 _ERROR_LINES = 40

@@ -342,21 +342,6 @@ def start_coordinator(name: str, namespace: str, silence_s: float = LEASE_SILENC
     return actor.remote(silence_s, ray.put)
 
 
-def unread(value: Any) -> tuple[Any, ...]:
-    """A value for the coordinator to pass on without reading it; its caller owns the object.
-
-    The coordinator would import what the value is made of, torch among it: seconds of the start,
-    and memory of the head. Ray passes on references only inside other values, hence the tuple.
-    """
-    return (ray.put(value),)
-
-
-def read(passed: tuple[Any, ...]) -> Any:  # what `unread` was given
-    """The value that was passed on by the coordinator."""
-    value: Any = ray.get(passed[0])
-    return value
-
-
 def answer(request: Any) -> Any:  # what the coordinator's method returns
     """Wait for the answer to ``coordinator.method.remote(...)``."""
     reply: Any = ray.get(request)

@@ -25,7 +25,8 @@ from raykd.teachers.recording import Recording
 from raykd.teachers.row_counter import missing_outputs
 from raykd.training.device import DistributedContext
 from raykd.training.lead import led
-from raykd.trial.coordinator import MINE, READY, answer, unread
+from raykd.trial.coordinator import MINE, READY, answer
+from raykd.trial.unread import unread
 
 WAIT_S = 1.0
 

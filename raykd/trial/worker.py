@@ -34,11 +34,12 @@ from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
 from raykd.training.memory import ran_out
 from raykd.trial import drafts
-from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer, read
+from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
 from raykd.trial.run import TrialConfig, run_trial
 from raykd.trial.shared_recording import OpenRecording, RecordJob, SharedRecorder, open_recording
+from raykd.trial.unread import read
 
 POLL_S = 2.0
 

@@ -24,10 +24,11 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.coordinator import answer, start_coordinator, unread
+from raykd.trial.coordinator import answer, start_coordinator
 from raykd.trial.follow import follow
 from raykd.trial.run import TrialConfig
 from raykd.trial.slot_pool import SlotPool, SlotShape
+from raykd.trial.unread import unread
 from raykd.trial.worker import TrialJob
 
 TASK = "toy/sentiment"

@@ -32,8 +32,9 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
-from raykd.trial.coordinator import answer, read, unread
+from raykd.trial.coordinator import answer
 from raykd.trial.spreading import Spreading
+from raykd.trial.unread import read, unread
 from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, publish, tiny_spec, trial_config
 from tests.integration.test_slot import worker_pids

@@ -19,7 +19,8 @@ from raykd.results.records import Evaluation
 from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.trial.coordinator import answer, read, start_coordinator, unread
+from raykd.trial.coordinator import answer, start_coordinator
+from raykd.trial.unread import read, unread
 from raykd.trial.worker import TrialJob
 from tests.integration.conftest import Bench, publish, trial_config
 
