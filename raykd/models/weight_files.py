@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raykd.errors import DataError, SpecError
+from raykd.errors import DataError, RaykdError, SpecError
 from raykd.models.file_arrays import FileArrays, FilePart, FileVersion, parts_of_safetensors
 from raykd.models.torch_private import offset_of, without_values
 
@@ -99,6 +99,15 @@ def read_tensors(folder: Path) -> FileTensors:
             read = _shards(folder, folder / name) if shards else read_file(folder / name)
             return FileTensors(read)
     raise _nothing(folder)
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Whether a folder holds a configuration and weights, of a model or an adapter, not cut off."""
+    written = [folder / name for name in (SAFE, ADAPTER_FILES[0]) if (folder / name).is_file()]
+    try:
+        return bool(read_json(folder / "config.json")) and bool(written and read_file(written[0]))
+    except RaykdError:
+        return False
 
 
 def versions(folder: Path) -> tuple[FileVersion, ...]:

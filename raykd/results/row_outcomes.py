@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,10 @@ def read_row_outcomes(run: Path, trials: Iterable[TrialResult]) -> dict[str, NDA
     columns = {}
     for name in dict.fromkeys(t.row_outcomes for t in trials if t.row_outcomes):
         try:
-            column = pq.read_table(run / name, columns=[COLUMN])[COLUMN]
-        except (OSError, pa.ArrowException):
+            # Its name comes from a record: of a folder that was sent, it may be any.
+            path = run / FOLDER / PurePath(name).name
+            column = pq.read_table(path, columns=[COLUMN])[COLUMN]
+            columns[name] = column.to_numpy().astype(np.float32)
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             continue
-        columns[name] = column.to_numpy().astype(np.float32)
     return columns

@@ -5,6 +5,7 @@ The event log is the truth; everything else in the folder is derived from it or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from raykd.whole_file import whole_file
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 2
+SPEC_HASH = "resolved.yaml"
+"""Where the environment has the hash of the resolved search space."""
 _DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
 
 
@@ -45,28 +48,29 @@ def load_results(run: str | Path) -> SweepResult:
             f"{folder} is not a run folder: it has no events.jsonl",
             hint="give the folder that `raykd sweep` printed as `run:`",
         )
-    spec = _read_json(folder / "resolved.json")
-    env = _read_json(folder / "env.json")
-    _check_version(folder, env)
-    for part in ("methods", "train"):
-        if not isinstance(spec.get(part), Mapping):
-            raise RaykdError(f"{folder / 'resolved.json'} has no '{part}'", hint="is it complete?")
+    spec, env = _beginning(folder)
     events, torn = read_events(folder / "events.jsonl")
     name = folder.resolve().name
     replay = Replay(run=name, spec=spec)
     try:
         replay.apply(events)
-    except (KeyError, TypeError, ValueError) as exc:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         raise RaykdError(
             f"{folder / 'events.jsonl'} holds an event that cannot be understood: {exc!r}",
             hint=f"this raykd reads run folders of version {VERSION}",
         ) from exc
     trials = replay.trials()
+    row_outcomes = read_row_outcomes(folder, trials)
+    spec_text = _read_text(folder / "resolved.yaml")
+    dropped = [
+        *([torn_lines(torn)] if torn else []),
+        *_damaged(env, spec_text, row_outcomes, trials),
+    ]
     return SweepResult(
         name=str(spec.get("name", name)),
         run=name,
         spec=spec,
-        spec_text=_read_text(folder / "resolved.yaml"),
+        spec_text=spec_text,
         command=_command(env),
         env=env,
         baseline=_baseline(env, spec),
@@ -78,12 +82,23 @@ def load_results(run: str | Path) -> SweepResult:
         started=replay.started or float(env.get("started") or 0.0),
         finished=replay.finished,
         interrupted=replay.interrupted,
-        notes=tuple(_notes(replay, torn)),
+        notes=tuple(_notes(replay, dropped)),
         worked=replay.worked,
-        row_outcomes=read_row_outcomes(folder, trials),
+        row_outcomes=row_outcomes,
         seed_plans=replay.seed_plans,
         lags=replay.lags,
     )
+
+
+def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The resolved search space and the environment that a run began with."""
+    spec = _read_json(folder / "resolved.json")
+    env = _read_json(folder / "env.json")
+    _check_version(folder, env)
+    for part in ("methods", "train"):
+        if not isinstance(spec.get(part), Mapping):
+            raise RaykdError(f"{folder / 'resolved.json'} has no '{part}'", hint="is it complete?")
+    return spec, env
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:
@@ -94,23 +109,36 @@ def read_events(path: Path) -> tuple[list[Event], int]:
     Raises:
         RaykdError: If a line is no torn event but something else.
     """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return events_in(file, str(path))
+
+
+def events_in(lines: Iterable[str], where: str) -> tuple[list[Event], int]:
+    """The events in the lines of a log; see `read_events`."""
     events: list[Event] = []
     torn = 0
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            text = line.strip()
-            if not text:
-                continue
-            if not text.startswith("{"):
-                raise RaykdError(
-                    f"{path}:{number}: expected a JSON object, got {text[:60]!r}",
-                    hint="the event log is written by raykd only; was it edited?",
-                )
-            try:
-                events.append(json.loads(text))
-            except json.JSONDecodeError:
-                torn += 1
+    for number, line in enumerate(lines, start=1):
+        # After a power failure, what was cut may be zeros.
+        text = line.strip().strip("\0")
+        if not text:
+            torn += "\0" in line
+            continue
+        if not text.startswith("{"):
+            raise RaykdError(
+                f"{where}:{number}: expected a JSON object, got {text[:60]!r}",
+                hint="the event log is written by raykd only; was it edited?",
+            )
+        try:
+            events.append(json.loads(text))
+        except (ValueError, RecursionError):
+            torn += 1
     return events, torn
+
+
+def torn_lines(torn: int) -> str:
+    """What to say of lines of the log that were left out."""
+    lines = "a line" if torn == 1 else f"{torn} lines"
+    return f"{lines} of the event log had no end, as after a kill, and was left out"
 
 
 def write_trials(run: str | Path, trials: Iterable[TrialResult]) -> Path:
@@ -166,11 +194,29 @@ def _dump(values: Mapping[str, Any]) -> str:
     return json.dumps(json_safe(values), sort_keys=True, allow_nan=False)
 
 
-def _notes(replay: Replay, torn: int) -> Iterator[str]:
+def text_hash(text: str) -> str:
+    """What `env.json` has of ``resolved.yaml``, so that one that was cut can be told."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _damaged(
+    env: Mapping[str, Any],
+    spec_text: str,
+    row_outcomes: Mapping[str, Any],
+    trials: Iterable[TrialResult],
+) -> Iterator[str]:
+    """Files that are not what the sweep wrote, as far as that can be told."""
+    if env.get(SPEC_HASH, text_hash(spec_text)) != text_hash(spec_text):
+        yield "resolved.yaml was cut or changed since the sweep wrote it; resolved.json counts"
+    lost = {t.row_outcomes for t in trials if t.row_outcomes} - set(row_outcomes)
+    if lost:
+        runs = "of a confirm run" if len(lost) == 1 else f"of {len(lost)} confirm runs"
+        yield f"the outcomes by row {runs} cannot be read; only their means are compared"
+
+
+def _notes(replay: Replay, dropped: Iterable[str]) -> Iterator[str]:
     yield from replay.notes
-    if torn:
-        lines = "a line" if torn == 1 else f"{torn} lines"
-        yield f"{lines} of the event log had no end, as after a kill, and was left out"
+    yield from dropped
     if not replay.finished:
         yield "the run has no end: it is still going, or was killed"
 
@@ -188,12 +234,20 @@ def _baseline(env: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 
 
 def _check_version(folder: Path, env: Mapping[str, Any]) -> None:
-    version = env.get("version", VERSION)
-    if version != VERSION:
+    if (wrong := other_version(env)) is not None:
         raise RaykdError(
-            f"{folder} is a run folder of version {version}, this raykd reads version {VERSION}",
+            f"{folder / 'env.json'} says that the run folder is {wrong}, this raykd reads version "
+            f"{VERSION}",
             hint="install the version of raykd named in its env.json",
         )
+
+
+def other_version(env: object) -> str | None:
+    """Which version of run folders an environment is of, in words; None for this one."""
+    version = env.get("version") if isinstance(env, Mapping) else None
+    if version == VERSION:
+        return None
+    return "of no version" if version is None else f"of version {version}"
 
 
 def _read_text(path: Path) -> str:
@@ -213,7 +267,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_read_text(path))
     except json.JSONDecodeError as exc:
-        raise RaykdError(f"{path}:{exc.lineno}:{exc.colno}: not JSON: {exc.msg}") from exc
+        raise RaykdError(
+            f"{path}:{exc.lineno}:{exc.colno}: not JSON: {exc.msg}",
+            hint="the file is cut, or was edited; bring it back from a copy of the run",
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        raise RaykdError(
+            f"{path} is no JSON that raykd wrote: {exc}", hint="was it edited?"
+        ) from exc
     if not isinstance(value, dict):
         raise RaykdError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value

@@ -30,7 +30,7 @@ def ordered(domains: Mapping[str, Domain]) -> list[str]:
 
 
 def suggest(
-    trial: optuna.Trial, domains: Mapping[str, Domain], fixed: Mapping[str, Scalar]
+    trial: optuna.trial.BaseTrial, domains: Mapping[str, Domain], fixed: Mapping[str, Scalar]
 ) -> dict[str, Scalar]:
     """Draw the searched parameters whose conditions hold.
 
@@ -69,7 +69,7 @@ def redraw(trial: optuna.Trial, study: optuna.Study) -> None:
             study.sampler.sample_independent(study, frozen, name, distribution)
 
 
-def _draw(trial: optuna.Trial, name: str, domain: Domain) -> Scalar:
+def _draw(trial: optuna.trial.BaseTrial, name: str, domain: Domain) -> Scalar:
     if domain.kind == "choice":
         value: Scalar = trial.suggest_categorical(name, list(domain.choices))
         return value

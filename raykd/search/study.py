@@ -94,7 +94,7 @@ class StudySearch:
     ) -> None:
         OPTUNA.require(PARTS)
         self.space = space
-        before, attributes = _existing(space, storage)
+        before, attributes = existing(space, storage)
         self.lag = None if lag is None else int(attributes.get(LAG, lag))
         self._pruner = pruner
         self.control = control
@@ -112,16 +112,8 @@ class StudySearch:
         self._sampler = made
         if not drawn:
             self._save_sampler()
-        self.study = optuna.create_study(
-            storage=storage,
-            sampler=made if self.lag is None else LaggedSampler(made, self.lag),
-            pruner=optuna.pruners.NopPruner(),
-            study_name=space.study_name,
-            directions=[
-                StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE
-                for d in space.directions
-            ],
-            load_if_exists=True,
+        self.study = create_study(
+            space, storage, made if self.lag is None else LaggedSampler(made, self.lag)
         )
         if self.lag is not None and attributes.get(LAG) != self.lag:
             self.study.set_user_attr(LAG, self.lag)
@@ -240,7 +232,26 @@ class StudySearch:
         return self._open.pop(trial_id)
 
 
-def _existing(
+def create_study(
+    space: StudySpace,
+    storage: optuna.storages.BaseStorage,
+    sampler: optuna.samplers.BaseSampler | None = None,
+) -> optuna.Study:
+    """The Optuna study of an arm, made where there is none; Optuna stops no trial of it."""
+    return optuna.create_study(
+        storage=storage,
+        sampler=sampler,
+        pruner=optuna.pruners.NopPruner(),
+        study_name=space.study_name,
+        directions=[
+            StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE
+            for d in space.directions
+        ],
+        load_if_exists=True,
+    )
+
+
+def existing(
     space: StudySpace, storage: optuna.storages.BaseStorage
 ) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
     """Trials and user attributes of a study that is there already."""

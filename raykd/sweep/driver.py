@@ -24,7 +24,7 @@ from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
-from raykd.sweep.resume import cut_short, finished_confirmations, settle
+from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studies, settle
 from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
 from raykd.sweep.search_clock import SearchClock
 from raykd.sweep.seed_looks import SeedLooks
@@ -98,7 +98,7 @@ class Driver:
         self._resumed = resumed
         self._with_confirm = with_confirm
         self._elastic = elastic
-        self._storage = open_storage(run)
+        self._storage = open_storage(run, self._note)
         self._stop = threading.Event()
         self._closing = threading.Event()
         self._clock = SearchClock(spec.search.time_budget_s, len(spec.tasks))
@@ -120,7 +120,7 @@ class Driver:
         check_training(self._spec, gpus=bool(cluster.shape.gpus))
         cache, why = open_cache(self._cache)
         if why is not None:
-            self._log.emit("note", message=without_cache(cache, why))
+            self._note(without_cache(cache, why))
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
         widths = {task: student_width(setup) for task, setup in self._setups.items()}
@@ -155,6 +155,9 @@ class Driver:
                 raise
             conclude(None)
 
+    def _note(self, message: str) -> None:
+        self._log.emit("note", message=message)
+
     def _halt(self, coordinator: Any, work: BackgroundThread, why: BaseException) -> None:
         """Stop running jobs, so that their end is recorded."""
         if isinstance(why, KeyboardInterrupt):
@@ -180,6 +183,8 @@ class Driver:
             if handle is None:
                 return
             of_task = [c for c in arm_studies(self._spec) if c.task == task]
+            if self._resumed:
+                rebuild_studies(self._spec, self._run, of_task, self._storage, self._note)
             arms = {
                 c.arm.name: make_arm(
                     self._spec, c, self._storage, self._run, slots=autoscaler.wanted
@@ -204,10 +209,10 @@ class Driver:
 
         by_arm = {c.arm.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
-            self._log.emit("note", message=message)
+            self._note(message)
         budget = device_budget(self._spec, load_results(self._run), work.name, recorder.devices)
         if message := budget.used_up(work.arms):
-            self._log.emit("note", message=f"{work.name}: {message}")
+            self._note(f"{work.name}: {message}")
         searcher = ArmsSearch(
             work.arms,
             SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
@@ -221,7 +226,7 @@ class Driver:
                 name=work.name.replace("/", "-"),
                 deadline=deadline,
                 stop=self._stop,
-                note=lambda message: self._log.emit("note", message=message),
+                note=self._note,
             )
 
     def _confirm(self, work: _TaskWork, coordinator: Any, recorder: TrialRecorder) -> None:
@@ -288,13 +293,15 @@ class Driver:
             }
             self._log.emit("slot", **{"node": "", **what})
             if notification["state"] == "silent":
-                message = f"slot {notification['slot']} waits for no job: {notification['reason']}"
-                self._log.emit("note", message=message)
+                self._note(
+                    f"slot {notification['slot']} waits for no job: {notification['reason']}"
+                )
         elif notification["kind"] == "derived_teacher":
             what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
             self._log.emit("derived_teacher", **what)
         elif notification["kind"] == "lost":
             teachers.republish(notification["key"], notification["version"])
         elif notification["kind"] == "requeued":
-            message = f"{notification['job']} goes to another slot: {notification['why']}"
-            self._log.emit("note", message=message)
+            self._note(f"{notification['job']} goes to another slot: {notification['why']}")
+        elif notification["kind"] == "note":
+            self._note(notification["message"])

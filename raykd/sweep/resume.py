@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from raykd.models.weight_files import is_whole_model
 from raykd.params import Scalar
 from raykd.results.records import Status, TrialResult
 from raykd.results.store import load_results
 from raykd.search.arms import Arm
+from raykd.search.rebuild import Recorded, rebuild
 from raykd.search.study import reopen
-from raykd.sweep.arm_studies import ArmStudy
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.arm_studies import ArmStudy, study_space
 
 _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
+
+
+def rebuild_studies(
+    spec: SweepSpec,
+    run: Path,
+    arm_studies: Sequence[ArmStudy],
+    storage: BaseStorage,
+    note: Callable[[str], None],
+) -> None:
+    """Make again from the event log whatever study does not fit it.
+
+    A journal or a log that lost its end no longer knows what the other one does.
+
+    Args:
+        spec: The sweep.
+        run: Its run folder.
+        arm_studies: Those to look at.
+        storage: Where the studies are.
+        note: Hears of studies that were made again.
+    """
+    results = load_results(run)
+    for arm_study in arm_studies:
+        trials = results.of(arm_study.task, arm_study.arm.name, "search")
+        recorded = Recorded(
+            trials={trial.number: trial for trial in trials},
+            metrics=arm_study.metrics,
+            lag=results.lags.get(arm_study.task),
+        )
+        wrong = rebuild(study_space(spec, arm_study), storage, recorded)
+        if wrong:
+            numbers = ", ".join(f"s{number:03d}" for number in wrong)
+            note(
+                f"studies.journal and events.jsonl did not agree on {numbers} of "
+                f"{arm_study.study_name}; the study was made again from events.jsonl"
+            )
 
 
 def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) -> int:
@@ -57,5 +96,5 @@ def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
         t.trial_id: t.params
         for t in load_results(run).trials
         if t.stage == "confirm" and t.status is Status.COMPLETED
-        if not t.checkpoint or (run / t.checkpoint / "config.json").is_file()
+        if not t.checkpoint or is_whole_model(run / t.checkpoint)
     }

@@ -14,7 +14,7 @@ from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
 from raykd.results.event_log import EventLog, Listener
 from raykd.results.records import Status, SweepResult
-from raykd.results.store import load_results, read_events, write_trials
+from raykd.results.store import load_results, read_events, torn_lines, write_trials
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.spec.yaml_loader import read_text
@@ -231,9 +231,12 @@ def _write_report(spec: SweepSpec, run: Path) -> Path:
 
 def _replay(run: Path, listener: Listener) -> None:
     """Send earlier events to the listener, marked as ``replayed``."""
-    for event in read_events(run / "events.jsonl")[0]:
-        if event["event"] in _REPLAYED:
+    events, torn = read_events(run / "events.jsonl")
+    for event in events:
+        if event.get("event") in _REPLAYED:
             listener({**event, "replayed": True})
+    if torn:  # the report says it from the log
+        listener({"event": "note", "time": time.time(), "message": torn_lines(torn)})
 
 
 def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:

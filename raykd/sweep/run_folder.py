@@ -18,7 +18,7 @@ import raykd
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.serialization import to_dict
-from raykd.results.store import VERSION, load_results
+from raykd.results.store import SPEC_HASH, VERSION, load_results, other_version, text_hash
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
@@ -62,8 +62,11 @@ def create(
         for part in ("teachers", "checkpoints", "state"):
             (run / part).mkdir()
         (run / "spec.yaml").write_text(source, encoding="utf-8")
-        write_spec(run, spec)
-        began = {"inputs": dict(inputs or {}), HUB_MODELS: dict(commits or {})}
+        began = {
+            SPEC_HASH: write_spec(run, spec),
+            "inputs": dict(inputs or {}),
+            HUB_MODELS: dict(commits or {}),
+        }
         _write(run / "env.json", {**environment(command, baseline), **began})
     except OSError as exc:
         raise SetupError(
@@ -101,8 +104,11 @@ def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
     return spec.with_trials(trials)
 
 
-def write_spec(run: Path, spec: SweepSpec) -> None:
+def write_spec(run: Path, spec: SweepSpec) -> str:
     """Write the resolved search space as YAML and as JSON.
+
+    Returns:
+        The hash of the YAML.
 
     Raises:
         ValueError: It is none that could be read again, and what was there before stays.
@@ -110,8 +116,10 @@ def write_spec(run: Path, spec: SweepSpec) -> None:
     plain = spec.as_dict()
     spec_from_dict(plain)
     _write(run / "resolved.json", plain)
+    text = to_yaml(spec)
     with whole_file(run / "resolved.yaml") as part:
-        part.write_text(to_yaml(spec), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
+    return text_hash(text)
 
 
 def write_resumption(
@@ -130,7 +138,7 @@ def write_resumption(
     began = {"inputs": dict(inputs), HUB_MODELS: dict(commits)}
     again = {**environment(command, str(env.get("baseline", ""))), **began}
     try:
-        write_spec(run, spec)
+        env = {**env, SPEC_HASH: write_spec(run, spec)}
         _write(run / "env.json", {**env, "resumed": [*env.get("resumed", ()), again]})
     except OSError as exc:
         raise SetupError(
@@ -158,10 +166,10 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
             f"'{run}' is not a run folder: {exc}",
             hint="give the folder that raykd printed as 'run:', e.g. runs/quickstart-20260114-0930",
         ) from exc
-    version = env.get("version", VERSION) if isinstance(env, dict) else None
-    if version != VERSION:
+    if (wrong := other_version(env)) is not None:
         raise SpecError(
-            f"{run} is a run folder of version {version}, this raykd goes on with {VERSION}",
+            f"{run / 'env.json'} says that the run folder is {wrong}, this raykd goes on with "
+            f"version {VERSION}",
             hint="go on with the version of raykd that its env.json names",
         )
     try:
@@ -264,4 +272,4 @@ def write_teacher(run: Path, task: str, teacher: TeacherRecord, record: TaskReco
     """Write the record of how the teacher of a task was prepared."""
     plain = {"teacher": to_dict(teacher), "record": to_dict(record)}
     path = run / "teachers" / f"{task.replace('/', '-')}.json"
-    path.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    _write(path, plain)

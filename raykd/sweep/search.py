@@ -25,7 +25,7 @@ from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
-from raykd.search.study_journal import StudyJournal
+from raykd.search.study_journal import open_journal
 from raykd.spec.schema import SweepSpec
 from raykd.spec.schema_stages import Named
 from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
@@ -38,13 +38,20 @@ TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
 
-def open_storage(run: Path) -> JournalStorage:
+def open_storage(run: Path, note: Callable[[str], None] = lambda message: None) -> JournalStorage:
     """The Optuna storage of a run, for the sweep that holds its lock.
 
     `optuna-dashboard` opens the same file.
+
+    Args:
+        run: The run folder.
+        note: Hears of what could not be read.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return JournalStorage(StudyJournal(run / JOURNAL))
+    storage, dropped = open_journal(run / JOURNAL)
+    if dropped:
+        note(dropped)
+    return storage
 
 
 def make_arm(

@@ -24,6 +24,7 @@ from raykd.training.seeding import RandomState
 from raykd.whole_file import whole_file
 
 _RECORD = "raykd"
+ANEW = "delete it; the training then begins anew"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +89,30 @@ def load(path: Path) -> TrainState:
         SetupError: The file cannot be read.
     """
     tensors, record = read_tensors(path)
+    try:
+        return _state(tensors, record)
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        raise SetupError(
+            f"'{path}' holds a state of another version of raykd: {exc!r}", hint=ANEW
+        ) from exc
+
+
+def load_own(path: Path, identity: str) -> TrainState:
+    """Read the state of a training by its identity.
+
+    Raises:
+        SetupError: The file cannot be read, or is of another training.
+    """
+    state = load(path)
+    if state.identity != identity:
+        raise SetupError(
+            f"'{path}' holds the state of a training with other settings, seed or rows",
+            hint=ANEW,
+        )
+    return state
+
+
+def _state(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> TrainState:
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
     random: list[dict[str, Tensor]] = [{} for _ in record["random"]]
@@ -166,10 +191,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             record: dict[str, Any] = json.loads((file.metadata() or {})[_RECORD])
             return {key: file.get_tensor(key) for key in file.keys()}, record  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as exc:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as exc:
         raise SetupError(
             f"'{path}' cannot be read as a saved state: {exc}",
-            hint="delete it; the training then begins anew",
+            hint=ANEW,
         ) from exc
 
 

@@ -71,6 +71,7 @@ class TrainJob:
         state_path: Where the state to go on from is kept, or None. A state found there is used;
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
+        note: Hears of a state that cannot be used.
     """
 
     model: nn.Module
@@ -87,6 +88,7 @@ class TrainJob:
     end_id: int = 0
     state_path: Path | None = None
     state_every_s: float = 60.0
+    note: Callable[[str], None] = lambda message: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,25 +303,19 @@ class _Training:
         self.saved = time.monotonic()
 
     def _resume(self) -> None:
-        """Resume from a saved state if there is one."""
+        """Resume from a saved state if there is one that can be read and is of this training."""
         path = self.job.state_path
-        state: checkpoint.TrainState | RaykdError | None = None
+        whole: checkpoint.TrainState | None = None
         if path is not None and self.world.rank == 0 and path.exists():
             try:
-                state = checkpoint.load(path)
+                whole = checkpoint.load_own(path, self._identity())
             except SetupError as exc:
-                state = exc
-        whole = state if isinstance(state, checkpoint.TrainState) else None
-        state = self.world.broadcast(state if whole is None else whole.without_tensors())
+                self.job.note(f"{exc}; the training begins anew")
+        state: checkpoint.TrainState | None = self.world.broadcast(
+            None if whole is None else whole.without_tensors()
+        )
         if state is None:
             return
-        if isinstance(state, RaykdError):
-            raise state
-        if state.identity != self._identity():
-            raise SetupError(
-                f"'{path}' holds the state of a training with other settings, seed or rows",
-                hint="delete it; the training then begins anew",
-            )
         self.plan.restore(whole, self.optimizer.trained, self.optimizer.restore)
         self.step = state.step
         self.micro_batches.go_on_with(state.micro_batch)

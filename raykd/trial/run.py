@@ -239,6 +239,7 @@ def run_trial(
     on_evaluation: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
     derive: Derive | None = None,
+    note: Callable[[str], None] = lambda message: None,
 ) -> TrialOutcome:
     """Train one student; call it on every rank.
 
@@ -250,6 +251,7 @@ def run_trial(
         on_evaluation: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
         derive: Opens teachers derived from it; None makes them here.
+        note: Hears of a saved state that cannot be used.
 
     Raises:
         TrialError: The loss became NaN or infinite.
@@ -263,11 +265,8 @@ def run_trial(
     splits, collator = _read_by(config, method, prepared), _collator(method, prepared)
     result = train_model(
         TrainJob(
-            model=model,
-            method=method,
-            task=task,
-            train=splits["train"],
-            validation=splits["validation"],
+            model=model, method=method, task=task,
+            train=splits["train"], validation=splits["validation"],
             teacher=_read_from(teacher, method, settings),
             settings=settings,
             collator=collator,
@@ -276,8 +275,9 @@ def run_trial(
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
             end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,
+            note=note,
         )
-    )
+    )  # fmt: skip
     begun.finish()
     world = _meeting(world, is_sharded(model))
     student = TrainedStudent(model, task, splits, InferenceSetup(settings, collator, world))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import glob
 import os
 import time
 import traceback
@@ -37,6 +36,7 @@ from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
+from raykd.trial.own_state import with_own_state
 from raykd.trial.run import TrialConfig, run_trial
 from raykd.trial.shared_recording import OpenRecording, RecordJob, SharedRecorder, open_recording
 from raykd.trial.unread import read
@@ -238,14 +238,19 @@ class SlotWorker:
             fields = dataclasses.asdict(evaluation)
             return push({"kind": "evaluation", "evaluation": fields}) == STOP
 
+        def note(message: str) -> None:
+            what = {"message": f"{job.config.trial_id}: {message}"}
+            answer(self.coordinator.notify.remote("note", what))
+
         outcome = run_trial(
-            _with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
+            with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
             prepared,
             handle.task,
             self.world,
             on_evaluation,
             teacher,
             DerivedTeachers(self.coordinator, self.slot, self.world, job.config.trial_id, prepared),
+            note,
         )
         object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
@@ -300,26 +305,6 @@ class NoHeartbeat:
     def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Nothing interrupts."""
         return contextlib.nullcontext()
-
-
-def _with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> TrialConfig:
-    """The trial with a state file of this attempt, copied from an earlier one if there is any.
-
-    A worker that lost its job may still be at it: two writers of one file would mix their states.
-    Where the run folder is not on this machine there is no state to go on from.
-    """
-    if config.state_path is None:
-        return config
-    path = Path(config.state_path)
-    if not path.parents[1].is_dir():
-        return dataclasses.replace(config, state_path=None)
-    own = path.with_name(f"{path.stem}.{attempt}{path.suffix}")
-    if takes_over:
-        with contextlib.suppress(FileNotFoundError):  # its owner has just finished, or saves anew
-            saved = path.parent.glob(f"{glob.escape(path.stem)}*{path.suffix}")
-            newest = max(saved, key=lambda file: file.stat().st_mtime, default=own)
-            os.replace(newest, own)
-    return dataclasses.replace(config, state_path=str(own))
 
 
 def _failure(exc: BaseException) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 
 from raykd.errors import SetupError
 from raykd.search.study import StudySearch
-from raykd.search.study_journal import StudyJournal, repair
+from raykd.search.study_journal import StudyJournal, open_journal, repair
 from tests.unit.search.studies import space
 
 
@@ -68,12 +68,26 @@ def test_a_whole_journal_is_left_as_it_is(tmp_path):
     assert repair(tmp_path / "none.journal") == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe garbage", b"[1]\n3\n"])
-def test_what_is_no_operation_is_dropped(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\0\0\0", b'{"op_c'])
+def test_what_was_cut_to_nothing_is_dropped(tmp_path, content):
     path = tmp_path / "studies.journal"
     path.write_bytes(content)
     one_trial(path)
     assert [t.value for t in opened(path).study.get_trials()] == [0.5]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe garbage", b"[1]\n3\n", b'{"a": 1}\n', b'{"op_code": 99}\n']
+)
+def test_another_file_is_moved_aside_and_not_lost(tmp_path, content):
+    path = tmp_path / "studies.journal"
+    path.write_bytes(content)
+    storage, dropped = open_journal(path)
+    assert "is now studies.journal.unreadable" in dropped
+    assert (tmp_path / "studies.journal.unreadable").read_bytes() == content
+    assert storage.get_all_studies() == []
+    one_trial(path)
+    assert open_journal(path)[1] == ""
 
 
 def test_the_lock_of_a_killed_driver_is_not_waited_for(tmp_path):

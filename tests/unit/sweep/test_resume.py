@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import TrialState
+from safetensors.torch import save_file
 
 from raykd.results.event_log import EventLog
 from raykd.results.records import Evaluation, Status, TrialResult
@@ -25,11 +27,12 @@ PARAMS = {"random": {}, "tpe": {"startup_trials": 3}, "grid": {"points": 4}}
 class Driver:
     """What a driver leaves behind in a run folder: studies, and a log."""
 
-    def __init__(self, run, sweep):
+    def __init__(self, run, sweep, storage=None):
         self.run, self.spec = run, sweep
         self.arm_studies = [c for c in arm_studies(sweep) if c.task == TASK]
         self.arms = {
-            c.arm.name: make_arm(sweep, c, open_storage(run), run) for c in self.arm_studies
+            c.arm.name: make_arm(sweep, c, storage or open_storage(run), run)
+            for c in self.arm_studies
         }
         self.log = EventLog(run / "events.jsonl", lambda event: None)
         self.log.emit("sweep_resumed")
@@ -75,7 +78,8 @@ def save(config):
     """Its student, as far as anyone looks."""
     folder = Path(config.save_path)
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    save_file({"weight": torch.ones(4)}, folder / "model.safetensors")
 
 
 @pytest.fixture

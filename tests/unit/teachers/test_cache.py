@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from contextlib import contextmanager
 
@@ -127,6 +128,20 @@ def test_a_damaged_part_is_made_again_and_nothing_else(tmp_path, name, file, siz
     assert again.made.history == ()
     assert same(again.prepared.cached_outputs, done.prepared.cached_outputs)
     assert tiny.through(tmp_path, tiny.inputs()).made is None
+
+
+@pytest.mark.parametrize("file", [*TEACHER_FILES, *PART_FILES["recorded/hidden_states/2"]])
+def test_a_file_that_is_cut_anywhere_is_not_taken_for_a_whole_one(tmp_path, file):
+    done = tiny.kept(tmp_path)
+    name = "recorded/hidden_states/2"
+    is_part = file in PART_FILES[name]
+    path = (part_of(done, name) if is_part else done.entry) / file
+    for size in reversed(range(max(0, path.stat().st_size - 4096), path.stat().st_size)):
+        os.truncate(path, size)
+        if is_part:
+            assert cache.read_signal(done.entry, done.keys.parts[name]) is None
+        else:
+            assert cache.read_teacher(done.entry) is None
 
 
 def _damage(path, size):

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import resource
 
 import numpy as np
@@ -57,3 +58,12 @@ def test_a_broken_file_is_one_message(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(SetupError, match="cannot be read as a saved state"):
         read_tensors(path)
+
+
+def test_a_state_that_is_cut_anywhere_cannot_be_read(tmp_path):
+    path = tmp_path / "state.safetensors"
+    write_tensors(path, {"a": torch.ones(700), "b": torch.ones(3)}, {"step": 1})
+    for size in reversed(range(max(0, path.stat().st_size - 4096), path.stat().st_size)):
+        os.truncate(path, size)
+        with pytest.raises(SetupError, match="cannot be read as a saved state"):
+            read_tensors(path)

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import random
 
 import numpy as np
@@ -145,12 +146,25 @@ def test_states_are_not_saved_more_often_than_asked(tmp_path):
     assert not path.exists()
 
 
-def test_a_state_of_another_training_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("lr", "left", "why"),
+    [
+        (0.5, 1.0, "holds the state of a training with other settings, seed or rows"),
+        (1e-3, 0.9, "cannot be read as a saved state"),
+        (1e-3, 0.0, "cannot be read as a saved state"),
+    ],
+)
+def test_a_state_that_is_cut_or_of_another_training_is_left_out(tmp_path, lr, left, why):
     path = tmp_path / "state.safetensors"
     with pytest.raises(Interrupted):
         train_model(job(state_path=path, state_every_s=0.0, on_evaluation=_raise_at_the_end))
-    with pytest.raises(SetupError, match="other settings, seed or rows"):
-        train_model(job(state_path=path, lr=0.5))
+    os.truncate(path, int(path.stat().st_size * left))
+    notes = []
+    result = train_model(job(state_path=path, lr=lr, note=notes.append))
+    assert numbers(result.history) == numbers(train_model(job(lr=lr)).history)
+    (note,) = notes
+    assert why in note
+    assert note.endswith("; the training begins anew")
 
 
 def test_a_state_that_cannot_be_saved_is_a_setup_error(tmp_path):

@@ -155,7 +155,7 @@ def job(
     **changes: Any,
 ) -> TrainJob:
     """A training; `changes` are settings of training or fields of the job."""
-    names = ("state_path", "state_every_s", "validation", "model")
+    names = ("state_path", "state_every_s", "validation", "model", "note")
     fields = {name: changes.pop(name) for name in names if name in changes}
     defaults: dict[str, Any] = {"epochs": 2, "batch_size": 16, "lr": 1e-3}
     torch.manual_seed(seed)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from raykd.errors import TrialError
+from raykd.trial.own_state import with_own_state
 from raykd.trial.run import TrialConfig
-from raykd.trial.worker import _failure, _with_own_state
+from raykd.trial.worker import _failure
 
 
 def config(folder, name="toy.kd.s001"):
@@ -18,7 +19,7 @@ def config(folder, name="toy.kd.s001"):
 
 
 def own(folder, attempt, takes_over=True, **changes):
-    made = _with_own_state(config(folder, **changes), attempt, takes_over=takes_over)
+    made = with_own_state(config(folder, **changes), attempt, takes_over=takes_over)
     return made.state_path and os.path.basename(made.state_path)
 
 
