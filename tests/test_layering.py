@@ -87,7 +87,7 @@ LAYERS = {
                "data.bits_per_byte",
                "data.classification", "data.collate", "data.hold_out", "data.prompts",
                "data.task_kinds", "data.unlabelled", "data.vectors", "models", "methods.base",
-               "training", "results.records"},
+               "training", "results.records", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},
     ),
     "spec": Layer(

@@ -112,6 +112,27 @@ class TrialResult:
     spared: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class FinetuneTrial:
+    """One training of the search for a teacher's own settings.
+
+    Attributes:
+        lr: Peak learning rate.
+        epochs: Passes over its rows.
+        metric: What it is judged by, the task's own.
+        score: Its last value of that on the validation split; NaN where it diverged.
+        seconds: Time it took.
+        chosen: Whether the teacher is the one that came out of it.
+    """
+
+    lr: float
+    epochs: int
+    metric: str
+    score: float
+    seconds: float
+    chosen: bool = False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherRecord:
     """How the teacher of one task was prepared.
@@ -140,6 +161,7 @@ class TeacherRecord:
         weights: Name of its weights: equal ones are the same teacher, however it is served.
         cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
+        tried: Trainings of the search for its settings; empty without one.
     """
 
     task: str
@@ -162,6 +184,7 @@ class TeacherRecord:
     rounding: Mapping[str, float] = field(default_factory=dict)
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()
+    tried: tuple[FinetuneTrial, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

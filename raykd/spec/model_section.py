@@ -14,6 +14,8 @@ from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import FULL
 
 FROM_TEACHER = "student.from_teacher"
+_TRIED = ("lr", "epochs")
+"""What a search of fine-tuning tries other values of."""
 
 
 def finetune_infos() -> dict[str, ParamInfo]:
@@ -26,6 +28,12 @@ def finetune_infos() -> dict[str, ParamInfo]:
         "seed": ParamInfo(
             name="seed", type=int, optional=False, default=0, low=0, high=LARGEST_SEED, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
+        ),
+        "search": ParamInfo(
+            name="search", type=int, optional=False, default=0, low=0, high=1000, open=False,
+            choices=(), help="Trainings of a search for the teacher's own lr (a quarter to four "
+            "times the given one) and epochs (half, as given, twice); the best on the validation "
+            "split is taken. 0 = none.", symbol="",
         ),
         "explain": ParamInfo(
             name="explain", type=float, optional=False, default=0.0, low=0.0, high=1.0, open=False,
@@ -184,7 +192,8 @@ def _read_finetune(entry: YamlEntry, findings: Findings) -> dict[str, Scalar]:
             continue
         if isinstance(value.node.value, dict):
             message = f"'{name}' must be one value: the teacher is prepared once, not searched"
-            findings.add(value.node.mark, where, message)
+            hint = "search: 6 tries other values of lr and epochs" if name in _TRIED else ""
+            findings.add(value.node.mark, where, message, hint)
         elif check_constant(value.node, where, infos[name], findings):
             values[name] = value.node.scalar()
     return values

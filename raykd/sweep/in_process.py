@@ -30,6 +30,7 @@ from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
+from raykd.teachers.stepwise_store import StepwiseStore
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -148,11 +149,14 @@ def _prepared(
     if lookup.missing:
         if missing := describe_missing(cache, task, keys, lookup):
             note(missing)
-        made = make(with_known_parts(inputs, lookup), DistributedContext(), progress)
+        tokenizer = functools.partial(save_tokenizer, setup.tokenizers.teacher)
+        kept = StepwiseStore(cache, inputs, keys, lookup, tokenizer)
+        made = make(
+            with_known_parts(inputs, lookup), DistributedContext(), progress, keep=kept.weights
+        )
         assert made is not None
         try:
-            tokenizer = functools.partial(save_tokenizer, setup.tokenizers.teacher)
-            cache.store(inputs, keys, lookup, made, tokenizer)
+            kept.rest(made)
         except SetupError as exc:
             if must_keep:
                 raise

@@ -111,4 +111,5 @@ def teacher_record(
         else {},
         analysed={name: analysis.seconds for name, analysis in prepared.analysis_results.items()},
         history=prepared.history,
+        tried=prepared.tried,
     )

@@ -43,7 +43,9 @@ def plan_teacher(
 def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
     """What is known of the preparation before it is planned."""
     settings, seed = _finetune_settings(spec), spec.teacher.finetune.get("seed", 0)
+    tried = spec.teacher.finetune.get("search", 0)
     assert isinstance(seed, int)
+    assert isinstance(tried, int)
     return TaskInputs(
         task=setup.task,
         teacher_splits=setup.teacher_splits,
@@ -52,6 +54,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         teacher_pad=setup.tokenizers.teacher.pad_token_id,
         finetune=settings if spec.teacher.is_trained_here else None,
         finetune_seed=seed,
+        finetune_search=tried,
         explain=spec.teacher.explain,
         student=setup.student,
         student_pad=setup.tokenizers.student.pad_token_id,

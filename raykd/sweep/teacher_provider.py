@@ -6,7 +6,7 @@ import functools
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,11 @@ from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
 from raykd.sweep.task_records import task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
+from raykd.sweep.teacher_work import TeacherWork
 from raykd.teachers import cache_index, object_store
-from raykd.teachers.cache_lookup import CacheLookup
-from raykd.teachers.cached_outputs import Block
-from raykd.teachers.object_store import StoredBlock
-from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
+from raykd.teachers.stepwise_store import StepwiseStore
 from raykd.teachers.teacher_cache import (
     TeacherCache,
     describe_missing,
@@ -36,42 +34,12 @@ from raykd.teachers.teacher_cache import (
 from raykd.trial import drafts
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow
+from raykd.trial.preparation import PrepareJob
 from raykd.trial.spreading import Spreading
 from raykd.trial.unread import unread
-from raykd.trial.worker import PrepareJob
 
 _UNITS = {"finetune": "evaluations", "analyse": "analyses"}
 _POLL_S = 0.2
-
-
-@dataclass(slots=True)
-class _Work:
-    """How far the teacher of a task is.
-
-    Attributes:
-        plan: What is wanted.
-        lookup: What was in the cache.
-        made: What a slot made of the rest, without the values of what it recorded.
-        blocks: These values in the object store, block by block.
-        files: Folder of the weights that were made, until the cache has them.
-        over: Set when there is nothing more to wait for.
-        error: What ended it.
-        fresh: Whether anything was made now.
-    """
-
-    plan: ServingPlan
-    lookup: CacheLookup
-    fresh: bool = False
-    made: PreparedParts | None = None
-    blocks: tuple[StoredBlock, ...] = ()
-    files: Path | None = None
-    over: threading.Event = field(default_factory=threading.Event)
-    error: BaseException | None = None
-
-    def block(self, number: int) -> Block:
-        """The values of a block that was recorded now."""
-        values: Block = ray.get(self.blocks[number].ref)
-        return values
 
 
 class TeacherProvider:
@@ -110,7 +78,7 @@ class TeacherProvider:
         self._cache_bytes = cache_bytes
         self._retries = retries
         self._plans = plans
-        self._work: dict[str, _Work] = {}
+        self._work: dict[str, TeacherWork] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
         self._spreading = Spreading(needed=len(nodes.alive()) > 1)
@@ -192,9 +160,12 @@ class TeacherProvider:
         answer(self._coordinator.submit.remote(_job(task), job, self._retries))
         return True
 
-    def _look_up(self, task: str) -> _Work:
+    def _look_up(self, task: str) -> TeacherWork:
         plan = self._plans[task]
-        work = _Work(plan=plan, lookup=self._cache.look_up(plan.inputs, plan.keys))
+        lookup = self._cache.look_up(plan.inputs, plan.keys)
+        tokenizer = functools.partial(save_tokenizer, self._setups[task].tokenizers.teacher)
+        store = StepwiseStore(self._cache, plan.inputs, plan.keys, lookup, tokenizer)
+        work = TeacherWork(plan=plan, lookup=lookup, store=store)
         self._work[task] = work
         return work
 
@@ -220,6 +191,8 @@ class TeacherProvider:
                 unit=_UNITS.get(event["phase"], "rows"),
                 **{k: event[k] for k in ("phase", "done", "total", "detail")},
             )
+        elif event["kind"] == "finetuned":
+            work.store.weights(ray.get(event["result"][0]))
         elif event["kind"] == "done":
             work.made, work.blocks = ray.get(event["result"][0]), tuple(event["blocks"])
             work.fresh = True
@@ -233,13 +206,11 @@ class TeacherProvider:
             self._cache.release(work.plan.keys)
             work.over.set()
 
-    def _keep(self, task: str, work: _Work) -> None:
+    def _keep(self, task: str, work: TeacherWork) -> None:
         """Write what a slot made to the cache, block by block; the sweep goes on without it."""
         assert work.made is not None
-        plan = work.plan
-        tokenizer = functools.partial(save_tokenizer, self._setups[task].tokenizers.teacher)
         try:
-            self._cache.store(plan.inputs, plan.keys, work.lookup, work.made, tokenizer, work.block)
+            work.store.rest(work.made, work.block)
             self._make_room()
             if self._cache.writable:
                 self._take_weights_from_cache(work)
@@ -248,7 +219,7 @@ class TeacherProvider:
         except (SetupError, OSError) as exc:
             self._note(f"the teacher of {task} is not kept for the next sweep: {exc}")
 
-    def _take_weights_from_cache(self, work: _Work) -> None:
+    def _take_weights_from_cache(self, work: TeacherWork) -> None:
         """Read weights from the cache from now on, and delete what the slot wrote of them."""
         lookup = self._cache.look_up(work.plan.inputs, work.plan.keys)
         assert work.made is not None
@@ -257,11 +228,11 @@ class TeacherProvider:
         work.made = replace(work.made, state=state, student=student)
         self._delete_files(work)
 
-    def _delete_files(self, work: _Work) -> None:
+    def _delete_files(self, work: TeacherWork) -> None:
         if work.files is not None:
             shutil.rmtree(work.files, ignore_errors=True)
 
-    def _leave_to_the_cache(self, work: _Work) -> None:
+    def _leave_to_the_cache(self, work: TeacherWork) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
         lookup = self._cache.look_up(work.plan.inputs, work.plan.keys)
         if not lookup.missing:
@@ -280,7 +251,7 @@ class TeacherProvider:
                 f"{len(gone)} entries not used for longest were deleted ({freed:,.2f} GiB)"
             )
 
-    def _publish(self, task: str, work: _Work) -> None:
+    def _publish(self, task: str, work: TeacherWork) -> None:
         """Publish a teacher for the trials of its task."""
         bare, handle = self._published(task, work)
         teacher = teacher_record(
@@ -296,7 +267,7 @@ class TeacherProvider:
         self._ready[task] = handle
 
     def _published(
-        self, task: str, work: _Work, version: int = 0
+        self, task: str, work: TeacherWork, version: int = 0
     ) -> tuple[PreparedTask, object_store.TeacherHandle]:
         bare, values = finish_task(work.plan.inputs, work.lookup, work.made, work.block)
         bare = self._spreading.prepared(bare)
@@ -308,7 +279,8 @@ class TeacherProvider:
             blocks = iter(())
         handle = object_store.publish(bare, self._setups[task].task, blocks, version)
         answer(self._coordinator.publish.remote(handle.fingerprint, unread(handle)))
-        answer(self._coordinator.delete.remote(f"{handle.fingerprint}/prepared"))
+        for made in ("prepared", "finetuned"):
+            answer(self._coordinator.delete.remote(f"{handle.fingerprint}/{made}"))
         return bare, handle
 
     def republish(self, fingerprint: str, version: int) -> None:

@@ -34,7 +34,7 @@ from raykd.models.files import write_aligned, write_readable
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.ragged import Ragged
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation
+from raykd.results.records import Evaluation, FinetuneTrial
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import PART, PARTS, TEACHER
 from raykd.teachers.cached_signals import CachedSignal, SignalMetadata, overlaps
@@ -49,6 +49,7 @@ class TrainedTeacher:
     Attributes:
         state: Its weights, None where it was not trained here; in the file without its tensors.
         history: Evaluations during fine-tuning.
+        tried: Trainings of the search for its settings; empty without one.
         rows: Name of the rows that it was evaluated on.
         parameters: Its number of weights.
         seconds: Time it took.
@@ -61,6 +62,7 @@ class TrainedTeacher:
     parameters: int
     seconds: float
     order: tuple[str, ...] = ()
+    tried: tuple[FinetuneTrial, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +83,7 @@ _TYPES: Mapping[str, type[Any]] = {
     for kind in (
         TrainedTeacher, StoredPart, SignalMetadata, TokenizedDataset, EvalReferences,
         PlainTokenizer, ModelFactory,
-        ModelState, RandomInitConfig, ModelDims, Evaluation, AnalysisResult,
+        ModelState, RandomInitConfig, ModelDims, Evaluation, FinetuneTrial, AnalysisResult,
     )
 }  # fmt: skip
 

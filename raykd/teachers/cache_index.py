@@ -6,6 +6,7 @@ weights; it is touched whenever the thing is used.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd.teachers.locks import DRAFT, GONE, CacheLocks, rename_away
+from raykd.whole_file import whole_file
 
 ABOUT = PART = "about.json"
 TEACHER = "teacher"
@@ -94,6 +96,17 @@ def write_metadata(folder: Path, about: TeacherMetadata) -> None:
         "task": about.task, "metrics": dict(about.metrics), "identity": dict(about.identity)
     }  # fmt: skip
     (folder / ABOUT).write_text(json.dumps(plain), encoding="utf-8")
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Add scores of a teacher to what a listing shows, which lacks them where it is read-only."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        plain = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if metrics.keys() <= plain["metrics"].keys():
+            return
+        plain["metrics"] = {**metrics, **plain["metrics"]}
+        with whole_file(folder / ABOUT, durable=False) as draft:
+            draft.write_text(json.dumps(plain), encoding="utf-8")
 
 
 def name_part(folder: Path, name: str) -> None:

@@ -24,6 +24,7 @@ from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.digest import code_digest, digest, package_version
+from raykd.teachers.finetune_search import candidates
 from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import kept
 from raykd.teachers.teacher_variants import analysis_name
@@ -124,6 +125,10 @@ def _decisive(inputs: TaskInputs, tokenizer: Any, rows: _SplitDigests) -> dict[s
         return record
     # Ranks do not count: the global batch and its loss are the same for any number of them.
     plain = {n: value for n, value in asdict(settings).items() if n not in _NAMED_ELSEWHERE}
+    if inputs.finetune_search:  # the rows that training is looked at with choose the best of them
+        tried = [(one.lr, one.epochs) for one in candidates(settings, inputs.finetune_search)]
+        searched = [tried, rows.digest("validation"), task.metric]
+        record["teacher.finetune.search"] = searched
     return record | {
         "rows and labels it is trained on": rows.digest("finetune"),
         "teacher.finetune": [plain, inputs.finetune_seed, inputs.explain],

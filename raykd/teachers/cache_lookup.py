@@ -82,6 +82,7 @@ def look_up_parts(
     made = replace(
         made,
         history=trained.history if trained.rows == keys.rows else (),
+        tried=trained.tried,
         parameters=trained.parameters,
         seconds=seconds,
     )

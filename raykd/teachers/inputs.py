@@ -37,6 +37,7 @@ class TaskInputs:
         teacher_pad: Padding token of the teacher.
         finetune: Settings of fine-tuning, None for a teacher that is used as it is.
         finetune_seed: Seed of fine-tuning.
+        finetune_search: Trainings of the search for its rate and epochs; 0 for none.
         explain: Weight of rationales in it, 0 where only responses are learnt; otherwise rows are
             read with the names of the tasks.
         student: Builds the initial student, or says how it is derived from the teacher.
@@ -65,6 +66,7 @@ class TaskInputs:
     teacher_pad: int
     finetune: TrainSettings | None
     finetune_seed: int
+    finetune_search: int = 0
     explain: float = 0.0
     student: ModelFactory | StudentFromTeacher
     student_pad: int

@@ -19,12 +19,11 @@ from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.cached_signals import merge_signals
-from raykd.teachers.finetune import finetune
+from raykd.teachers.finetune_search import Finetuned, finetuned
 from raykd.teachers.inputs import Progress, TaskInputs
-from raykd.teachers.precision import exact, serve, whole_again
+from raykd.teachers.precision import exact, serve
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
@@ -51,6 +50,9 @@ Recorder = Callable[[nn.Module, ModelFactory, Recording, Callable[[int], None]],
 to call with the number of rows done."""
 
 
+Keep = Callable[[PreparedParts], PreparedParts]
+"""Keeps a teacher that was fine-tuned; gives it back with its weights where they lie then."""
+
 TEST_OUTPUT_SPEC = OutputSpec(VocabularyScores(HiddenCache().name))
 """What is recorded of the text of the test split."""
 
@@ -67,6 +69,7 @@ def make(
     world: DistributedContext,
     progress: Progress,
     recorder: Recorder = record_here,
+    keep: Keep = lambda parts: parts,
 ) -> PreparedParts | None:
     """Make the missing parts: fine-tune or load the teacher, score it, record its outputs.
 
@@ -78,6 +81,7 @@ def make(
         world: This process.
         progress: Told how far it is.
         recorder: Records the train rows.
+        keep: Told on rank 0 of a teacher that was fine-tuned, before anything is made of it.
 
     Returns:
         What is new, with the teacher's weights.
@@ -86,26 +90,43 @@ def make(
         TeacherError: Fine-tuning diverged, or outputs are not finite.
     """
     began = time.monotonic()
-    seed_everything(inputs.finetune_seed)
-    model = exact(inputs, _teacher_init(inputs), world)
-    history: tuple[Evaluation, ...] = ()
-    if inputs.finetune is not None and inputs.known.state is None:
-        history = finetune(model, inputs, world, progress)
-        model = whole_again(model, inputs, world)
+    begun = _begun(inputs, world, progress)
+    model = begun.model
     if world.rank != 0 and not is_sharded(model):
         return None
     model.eval()
     state = inputs.known.state or _state_of(inputs, model)
+    if begun.history and world.rank == 0:
+        state = _kept(begun, state, began, keep)
     factory = replace(inputs.teacher, state=state, random_init=None)
     served, error = serve(inputs, model, factory, world)
     teacher = _Opened(model, served, state, factory)
     made = led(world, lambda: _made(inputs, teacher, world, progress, recorder), served)
     if made is None:
         return None
-    found = replace(made, history=history, precision_error=error)
+    found = replace(made, history=begun.history, tried=begun.tried, precision_error=error)
     known = inputs.known.merged_with(found)
     analysis_results = _analyse(inputs, model, known, world, progress)
     return replace(found, analysis_results=analysis_results, seconds=time.monotonic() - began)
+
+
+def _kept(begun: Finetuned, state: ModelState, began: float, keep: Keep) -> ModelState:
+    """The weights of a teacher that was fine-tuned, where they are kept."""
+    count = sum(p.numel() for p in begun.model.parameters())
+    parts = PreparedParts(
+        state=state, history=begun.history, tried=begun.tried, parameters=count,
+        seconds=time.monotonic() - began,
+    )  # fmt: skip
+    return keep(parts).state or state
+
+
+def _begun(inputs: TaskInputs, world: DistributedContext, progress: Progress) -> Finetuned:
+    """The teacher: fine-tuned now, or as it is known."""
+    factory = _teacher_init(inputs)
+    if inputs.finetune is not None and inputs.known.state is None:
+        return finetuned(inputs, factory, world, progress)
+    seed_everything(inputs.finetune_seed)
+    return Finetuned(model=exact(inputs, factory, world), history=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +252,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
         history=made.history,
+        tried=made.tried,
         parameters=made.parameters,
         forwards=made.rows,
         distinct=distinct,

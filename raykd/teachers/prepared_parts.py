@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from raykd.data.base import TokenizedDataset
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation
+from raykd.results.records import Evaluation, FinetuneTrial
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.teacher_variants import AnalysisResult
 
@@ -20,6 +20,7 @@ class PreparedParts:
     Attributes:
         state: The teacher's weights, None where they are not there (yet).
         history: Evaluations during fine-tuning.
+        tried: Trainings of the search for its settings; empty without one.
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
         cached_outputs: Its outputs on the train rows.
@@ -36,6 +37,7 @@ class PreparedParts:
 
     state: ModelState | None = None
     history: tuple[Evaluation, ...] = ()
+    tried: tuple[FinetuneTrial, ...] = ()
     parameters: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cached_outputs: CachedOutputs | None = None
@@ -53,6 +55,7 @@ class PreparedParts:
             more,
             state=more.state or self.state,
             history=more.history or self.history,
+            tried=more.tried or self.tried,
             parameters=more.parameters or self.parameters,
             scores={**self.scores, **more.scores},
             cached_outputs=more.cached_outputs or self.cached_outputs,

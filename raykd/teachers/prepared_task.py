@@ -12,7 +12,7 @@ from raykd.models.base import ModelDims
 from raykd.models.file_arrays import in_memory, mapped
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation
+from raykd.results.records import Evaluation, FinetuneTrial
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.teacher_variants import AnalysisResult
 
@@ -53,6 +53,7 @@ class PreparedTask:
             `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
         history: Evaluations during fine-tuning.
+        tried: Trainings of the search for its settings; empty without one.
         parameters: The teacher's number of weights.
         forwards: Rows passed through the teacher after fine-tuning, over all preparations that
             made what is here.
@@ -89,6 +90,7 @@ class PreparedTask:
     forwards: int
     distinct: int
     seconds: float
+    tried: tuple[FinetuneTrial, ...] = ()
 
     def context(self) -> DistillationContext:
         """The pair that methods work on."""

@@ -129,6 +129,7 @@ class TeacherCache:
             trained = TrainedTeacher(
                 state=made.state if inputs.finetune is not None else None,
                 history=made.history,
+                tried=made.tried,
                 rows=keys.rows,
                 parameters=made.parameters,
                 seconds=made.seconds,
@@ -136,10 +137,12 @@ class TeacherCache:
             cache.write_teacher(entry, trained, about, self._locks, tokenizer)
             seconds = 0.0
         else:
-            seconds = made.seconds / max(1, len(lookup.missing))
+            seconds = made.seconds
+            cache_index.add_metrics(entry, metrics_of(made.scores))
         missing = [name for name in keys.parts if name in lookup.missing]
-        for name, value in _values(made, missing).items():
-            kept = cache.StoredPart(value=value, seconds=seconds)
+        values = _values(made, missing)
+        for name, value in values.items():
+            kept = cache.StoredPart(value=value, seconds=seconds / len(values))
             cache.write_part(entry, keys.parts[name], name, kept, self._locks)
         for name, (signal, blocks) in _new_signals(inputs, made, missing, block).items():
             cache.write_signal(entry, keys.parts[name], name, signal, blocks, self._locks)

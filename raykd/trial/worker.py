@@ -13,7 +13,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import ray
@@ -24,10 +23,8 @@ from ray.train.torch import get_device
 from raykd.errors import RaykdError, TrialError
 from raykd.results.records import Evaluation
 from raykd.teachers import object_store
-from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.open_teacher import open_teacher
-from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
@@ -37,25 +34,15 @@ from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost
 from raykd.trial.own_state import with_own_state
+from raykd.trial.preparation import PrepareJob, SlotPreparation
 from raykd.trial.run import TrialConfig, run_trial
-from raykd.trial.shared_recording import OpenRecording, RecordJob, SharedRecorder, open_recording
+from raykd.trial.shared_recording import OpenRecording, RecordJob, open_recording
 from raykd.trial.unread import read
 
 POLL_S = 2.0
 
 LOST_S = 600.0
 """A trial waits this long for the driver to publish a lost teacher again."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class PrepareJob:
-    """Prepare the teacher of a task; `inputs` is a reference to its `TaskInputs`.
-
-    Weights that are made go into the folder `files`, which is on the machine of the driver.
-    """
-
-    inputs: tuple[Any, ...]
-    files: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,28 +183,9 @@ class SlotWorker:
     def _prepare(
         self, job: PrepareJob, push: Callable[[dict[str, Any]], str]
     ) -> dict[str, Any] | None:
-        inputs: TaskInputs = ray.get(job.inputs[0])
-
-        def progress(phase: str, done: int, total: int, detail: str) -> None:
-            if self.world.rank != 0:
-                return
-            event = {
-                "kind": "progress", "phase": phase, "done": done, "total": total, "detail": detail
-            }  # fmt: skip
-            if push(event) == STOP:
-                raise JobLost
-
         self._recording = None
-        recorder = SharedRecorder(
-            self.coordinator, self.slot, inputs, job.inputs, alone=self.recycle_after is not None
-        )
-        made = make(inputs, self.world, progress, recorder)
-        if made is None:
-            return None
-        key = f"{inputs.fingerprint}/prepared"
-        answer(self.coordinator.put.remote(key, drafts.in_files(made.bare(), Path(job.files))))
-        kept = answer(self.coordinator.read.remote(key))
-        return {"kind": "done", "result": kept, "blocks": recorder.blocks}
+        preparation = SlotPreparation(job, self.coordinator, self.slot, self.world, push)
+        return preparation.run(alone=self.recycle_after is not None)
 
     def _record(self, job: RecordJob) -> dict[str, Any] | None:
         """Record a block of another slot's teacher; the model stays loaded for the next block."""

@@ -33,9 +33,9 @@ from raykd.teachers.prepare import assemble, prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.coordinator import answer
+from raykd.trial.preparation import PrepareJob
 from raykd.trial.spreading import Spreading
 from raykd.trial.unread import read, unread
-from raykd.trial.worker import PrepareJob
 from tests.integration.conftest import TASK, Bench, open_bench, publish, tiny_spec, trial_config
 from tests.integration.test_slot import worker_pids
 
@@ -80,6 +80,11 @@ def leases(bench: Bench) -> dict[str, int]:
     """Which slot took which job."""
     notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
     return {n["job"]: n["slot"] for n in notifications if n["kind"] == "leased"}
+
+
+def so_far(bench: Bench, job: str) -> list[dict[str, Any]]:
+    """The events of a job up to now."""
+    return list(answer(bench.coordinator.pull.remote(job, 0, 0.0)))
 
 
 def alone(inputs: TaskInputs) -> PreparedTask:
@@ -138,6 +143,33 @@ def test_a_killed_helper_loses_nothing(own_slots: Bench, inputs: TaskInputs) -> 
     blocks = ray.get([block.ref for block in end["blocks"]])
     assert sum(len(b[0]) for b in blocks) == ROWS
     assert made.rows == ROWS + sum(len(other.teacher_splits[r]) for r in ("validation", "test"))
+
+
+@pytest.mark.slow
+def test_a_teacher_whose_slot_is_killed_while_it_records_is_not_fine_tuned_again(
+    own_slots: Bench, inputs: TaskInputs, tmp_path: Path
+) -> None:
+    bench = own_slots
+    before = set(worker_pids())
+    wait_for_slots(bench, 2)
+    ref = ray.put(replace(inputs, fingerprint="killed after"))
+    job = unread(PrepareJob(inputs=(ref,), files=str(tmp_path / "draft")))
+    answer(bench.coordinator.submit.remote("teacher", job, 1))
+    while "record" not in [e.get("phase") for e in so_far(bench, "teacher")]:
+        time.sleep(0.02)
+    for pid in set(worker_pids()) - before:
+        os.kill(pid, signal.SIGKILL)
+    events = bench.events("teacher")
+    assert events[-1]["kind"] == "done", events[-1]
+    assert events[-1]["lease"]["attempt"] == 2
+    tuned = {e["lease"]["attempt"] for e in events if e.get("phase") == "finetune"}
+    assert tuned == {1}
+    made = ray.get(events[-1]["result"][0])
+    assert made.history
+    assert made.state is not None
+    alone_state = prepare(inputs, DistributedContext(), lambda *progress: None)
+    assert alone_state is not None
+    assert digest_of(made.state.tensors) == digest_of(alone_state[1].tensors)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from raykd.registry import METHODS_WITHOUT_TEACHER
@@ -24,6 +25,7 @@ class TeacherSectionRecord:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     served: tuple[str, ...]
+    searched: tuple[str, ...]
 
 
 def record(result: SweepResult) -> TeacherSectionRecord | None:
@@ -43,6 +45,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         served=tuple(
             f"{t.task}: {t.serving}{describe_precision(t)}" for t in result.teachers if t.serving
         ),
+        searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
     )
 
 
@@ -62,6 +65,23 @@ def describe_precision(teacher: TeacherRecord) -> str:
         return ""
     errors = ", ".join(f"{k} by {100 * e:.2g} %" for k, e in teacher.precision_error.items())
     return f"; it runs in {teacher.frozen_precision}, which changes {errors} against fp32"
+
+
+def describe_search(result: SweepResult, teacher: TeacherRecord) -> str:
+    """The search for the settings that a teacher was fine-tuned with, and what it cost."""
+    metric = teacher.tried[0].metric
+    scale = scale_of(result, teacher.task, metric)
+    tried = "; ".join(
+        f"lr {t.lr:.3g}, {t.epochs} epochs: "
+        + (scale.show(t.score) if math.isfinite(t.score) else "diverged")
+        + (" (taken)" if t.chosen else "")
+        for t in teacher.tried
+    )
+    seconds = sum(t.seconds for t in teacher.tried)
+    return (
+        f"{teacher.task}: {len(teacher.tried)} trainings of the teacher, {duration(seconds)} in "
+        f"all, searched its settings by {metric} on the validation split. {tried}"
+    )
 
 
 def _times(ratio: float) -> str:

@@ -1,0 +1,31 @@
+"""What the section on the teacher says of how it was fine-tuned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from raykd.report.sections import teacher
+from raykd.results.records import FinetuneTrial, SweepResult
+
+
+def test_the_search_for_its_settings_is_shown_with_its_cost(result: SweepResult):
+    first, *others = result.teachers
+    metric = result.tasks[0].metric
+    tried = (
+        FinetuneTrial(2e-5, 3, metric, 0.71, 60.0),
+        FinetuneTrial(4e-5, 6, metric, 0.734, 120.0, chosen=True),
+        FinetuneTrial(8e-5, 3, metric, math.nan, 60.0),
+    )
+    found = teacher.record(replace(result, teachers=(replace(first, tried=tried), *others)))
+    assert found is not None
+    (line,) = found.searched
+    assert line.startswith(f"{first.task}: 3 trainings of the teacher, 4 min in all, searched")
+    assert "lr 4e-05, 6 epochs: 73.4 (taken); lr 8e-05, 3 epochs: diverged" in line
+    assert line in teacher.render(found)
+
+
+def test_a_teacher_that_was_trained_once_has_no_search(result: SweepResult):
+    found = teacher.record(result)
+    assert found is not None
+    assert found.searched == ()
