@@ -155,6 +155,7 @@ def test_a_folder_below_no_home_is_one_that_is_not_there(
     assert "bug" not in said
 
 
+@pytest.mark.slow
 def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
     """Ray asks for the home when it is imported; a user whom the system does not know has none."""
     code = (

@@ -19,6 +19,7 @@ from tests.contracts.sharded_work import (
     EVERY,
     EXPLAINED,
     SOME,
+    a_little,
     all_methods,
     everything,
     interrupted,
@@ -31,7 +32,9 @@ from tests.contracts.sharded_work import (
 from tests.small_pairs import SmallPair
 
 
-@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(size, marks=pytest.mark.slow) for size in (2, 4)]
+)
 def both(request, tmp_path_factory):
     """What one process found, and several, that went on from what the other ones had left."""
     folder = tmp_path_factory.mktemp("sharding")
@@ -62,6 +65,17 @@ def check_tensors(mine: Any, theirs: Any, most: float, where: str) -> None:
         assert one.shape == several.shape, (where, name)
         largest = max(1.0, one.abs().max().item())
         assert (several - one).abs().max().item() <= most * largest, (where, name)
+
+
+def test_two_ranks_learn_save_and_record_what_one_does(tmp_path):
+    """A little of all that the tests below look at."""
+    several, one = of_several(2, tmp_path, a_little), a_little(ALONE, tmp_path)
+    check_steps(one["steps"], several["steps"], "classification-kd")
+    mine, theirs = one["training"], several["training"]
+    assert [e[0] for e in theirs["history"]] == [e[0] for e in mine["history"]]
+    check_tensors(mine["state"].tensors, theirs["state"].tensors, 1e-4, "training")
+    check_parts(mine, theirs)
+    check_recorded(one["teacher"], several["teacher"], "fp32")
 
 
 @pytest.mark.parametrize(("kind", "name"), SOME)
@@ -99,6 +113,11 @@ def test_evaluations_and_the_saved_student_are_those_of_one_rank(both, which):
     assert np.allclose(several["said"], one["said"], atol=1e-4)
     assert several["state"].config == one["state"].config
     check_tensors(one["state"].tensors, several["state"].tensors, 1e-4, which)
+    check_parts(one, several)
+
+
+def check_parts(one: Mapping[str, Any], several: Mapping[str, Any]) -> None:
+    """Ranks hold parts of every weight, and little else."""
     assert all(several["parts"])
     assert not any(one["parts"])
     assert several["held"] < 0.6 * one["held"]
@@ -126,7 +145,10 @@ def test_a_trial_is_scored_and_saved_as_on_one_rank(both):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_sharded_teacher_is_recorded_bit_for_bit(both, precision):
-    one, several = (found["teacher"][precision] for found in both)
+    check_recorded(*(found["teacher"][precision] for found in both), precision)
+
+
+def check_recorded(one: Any, several: Any, precision: str) -> None:
     assert several.scores == one.scores
     assert several.parameters == one.parameters
     assert several.precision_error == one.precision_error

@@ -39,6 +39,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(json.dumps(found())), json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["fingerprint", "vocabulary", "digest"])
 def test_it_is_the_same_in_another_process(what, both):
     here, there = both

@@ -96,7 +96,7 @@ def test_angles_equal_plain_loops(mask, loss):
 
 @pytest.mark.parametrize("loss", DIFFERENCE_LOSSES)
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("width", [3, 5, 13])
+@pytest.mark.parametrize("width", [3, 5, pytest.param(13, marks=pytest.mark.slow)])
 def test_windowed_angles_equal_plain_loops(mask, loss, masked, width):
     student, teacher = states(0, 5), states(1, 7)
     term = words(context_padding=width // 2, window=width, lossfunc=loss, mask_neighbours=masked)
@@ -224,7 +224,9 @@ def test_gradient_is_the_derivative(term, mask):
     teacher = [x[:, :6] for x in states(1, 3)]
     student = [x[:, :6, :3].clone().requires_grad_() for x in states(0, 5)]
     mask = mask_of([6, 3, 1], 6)
-    assert torch.autograd.gradcheck(lambda *s: term(list(s), teacher, mask), student, atol=1e-6)
+    assert torch.autograd.gradcheck(
+        lambda *s: term(list(s), teacher, mask), student, atol=1e-6, fast_mode=True
+    )
 
 
 @each_term

@@ -127,6 +127,7 @@ def test_memory_that_is_too_small_is_one_message(asked, megabytes, message, hint
     assert caught.value.hint.startswith(hint)
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_computes_as_many_rows_as_before(tmp_path):
     path = tmp_path / "state.safetensors"
 

@@ -151,7 +151,7 @@ def test_a_task_whose_rows_are_not_here_reads_the_same_layout(tmp_path):
         ("wsc", "validation", 104, 104),
         ("copa", "train", 400, 800),
         ("copa", "validation", 100, 200),
-        ("multirc", "validation", 953, 4848),
+        pytest.param("multirc", "validation", 953, 4848, marks=pytest.mark.slow),
         ("record", "dev_32", 32, None),
     ],
 )
