@@ -34,7 +34,7 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "finished": result.finished,
         "worked": result.worked,
         "interrupted": result.interrupted,
-        "notes": list(result.notes),
+        "notes": [*result.notes, *result.teacher_notes],
         "tasks": [to_dict(t) for t in result.tasks],
         "teachers": [to_dict(t) for t in result.teachers],
         "trials": [to_dict(t) for t in result.trials],

@@ -54,6 +54,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         interrupted=any(p.interrupted for p in parts),
         worked=math.fsum(p.worked for p in parts),
         notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
+        teacher_notes=tuple(f"{p.run}: {note}" for p in parts for note in p.teacher_notes),
         row_outcomes=_same_rows(parts),
     )
 

@@ -261,6 +261,10 @@ class TaskRecord:
     unlabelled: Mapping[str, str] = field(default_factory=dict)
 
 
+TEACHER_NOTE = "teacher"
+"""What a note is about that says where a teacher came from: a matter of cost, not of trust."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedPlanRecord:
     """The plan of looks at the confirm runs of a task, written before the first of them.
@@ -303,6 +307,7 @@ class SweepResult:
         finished: When it ended, 0 when it did not.
         interrupted: Whether it was stopped by the user.
         notes: Things worth telling, e.g. a setting that was ignored.
+        teacher_notes: Where teachers came from, and what was made anew.
         worked: Seconds in which it was at work, without the time between its end and a resumption.
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.
@@ -327,6 +332,7 @@ class SweepResult:
     finished: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    teacher_notes: tuple[str, ...] = ()
     worked: float = 0.0
     row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)

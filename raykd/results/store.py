@@ -83,6 +83,7 @@ def load_results(run: str | Path) -> SweepResult:
         finished=replay.finished,
         interrupted=replay.interrupted,
         notes=tuple(_notes(replay, dropped)),
+        teacher_notes=tuple(replay.teacher_notes),
         worked=replay.worked,
         row_outcomes=row_outcomes,
         seed_plans=replay.seed_plans,

@@ -19,6 +19,7 @@ from raykd.clusters.slots import slots
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
+from raykd.results.records import TEACHER_NOTE
 from raykd.results.store import load_results
 from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
@@ -120,7 +121,7 @@ class Driver:
         check_training(self._spec, gpus=bool(cluster.shape.gpus))
         cache, why = open_cache(self._cache)
         if why is not None:
-            self._note(without_cache(cache, why))
+            self._log.emit("note", message=without_cache(cache, why), about=TEACHER_NOTE)
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
         widths = {task: student_width(setup) for task, setup in self._setups.items()}
