@@ -14,7 +14,7 @@ from raykd.results.serialization import json_safe, to_dict
 from raykd.results.summary import metric_of, scale_of
 
 _COLUMNS = (
-    "task", "arm", "method", "stage", "trial_id", "number", "status", "objective", "seed",
+    "task", "arm", "method", "stage", "trial_id", "number", "repeat", "status", "objective", "seed",
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
     "error",
 )  # fmt: skip

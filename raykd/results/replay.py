@@ -12,12 +12,12 @@ from raykd.results.records import (
     TEACHER_NOTE,
     DerivedTeacher,
     Evaluation,
-    SeedPlanRecord,
     Status,
     TaskRecord,
     TeacherRecord,
     TrialResult,
 )
+from raykd.results.seed_plan_record import SeedPlanRecord
 from raykd.results.serialization import from_dict
 
 Event = Mapping[str, Any]  # one line of events.jsonl
@@ -242,6 +242,7 @@ class Replay:
             method=str(method.get("method", arm)),
             trial_id=trial,
             number=int(event["number"]),
+            repeat=int(event.get("repeat", 0)),
             stage=str(event["stage"]),
             status=Status.INTERRUPTED,
             params=dict(event["params"]),

@@ -46,8 +46,9 @@ class Verdict:
         equal_within: The margin, in words, within which the leading arms are equal; empty where
             that is not shown.
         on: What the claim is about: ``these seeds and rows``.
-        seeds: Confirm seeds of the leader.
+        seeds: Confirm seeds of the leader, or its searches, where there are several.
         compared: Confirmed arms.
+        counted: What arms are compared over: ``seed`` of one configuration each, or ``search``.
     """
 
     task: str
@@ -63,6 +64,7 @@ class Verdict:
     on: str = ""
     seeds: int = 0
     compared: int = 0
+    counted: str = "seed"
 
 
 def verdict(result: SweepResult, task: str) -> Verdict:
@@ -78,15 +80,16 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     order = rank_arms(arms, measure.mode)
     if not order:
         return _from_search(result, task)
-    broken = [a for a in order if len(a.lost) > len(a.seeds)]
+    broken = [a for a in order if len(a.lost) > len(a.runs)]
     kept = [a for a in order if a not in broken] or list(order)
     leader, others = kept[0], kept[1:]
     if not others:
         head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
         return Verdict(
-            task=task, headline=f"{head}{sentences.own_interval(leader, measure.scale)}.",
+            task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
             details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)),
             leader=leader.name, decided=False, leading=(leader.name,), seeds=len(leader.seeds),
+            counted=measure.counted,
         )  # fmt: skip
     together = compare(measure, arms)
     differences = {a.name: together.difference(leader.name, a.name) for a in others}
@@ -121,9 +124,10 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         else 1,
         is_small=least is not None and 0.0 < least[1].mean < measure.margin,
         equal_within=sentences.margin(measure) if equal else "",
-        on=sentences.about(next((d for d in differences.values() if d is not None), None)),
+        on=sentences.about(measure, next((d for d in differences.values() if d is not None), None)),
         seeds=len(leader.seeds),
         compared=len(kept),
+        counted=measure.counted,
     )
 
 
@@ -176,7 +180,7 @@ def _gap(
     none, teacher = no_teacher_arm(arms), teacher_score(result, task)
     if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
-    return [sentences.gap(leader, none, teacher, scale_of(result, task))]
+    return [sentences.gap(leader, none, teacher, task_metric(result, task))]
 
 
 def _from_search(result: SweepResult, task: str) -> Verdict:

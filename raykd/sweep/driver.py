@@ -54,8 +54,8 @@ class _TaskWork:
 
     Attributes:
         name: Its name.
-        arm_studies: Its arms.
-        arms: Studies by arm.
+        arm_studies: Its arms, each as often as it is searched.
+        arms: Studies by `ArmStudy.name`.
         key: Fingerprint under which workers find the teacher.
     """
 
@@ -187,9 +187,7 @@ class Driver:
             if self._resumed:
                 rebuild_studies(self._spec, self._run, of_task, self._storage, self._note)
             arms = {
-                c.arm.name: make_arm(
-                    self._spec, c, self._storage, self._run, slots=autoscaler.wanted
-                )
+                c.name: make_arm(self._spec, c, self._storage, self._run, slots=autoscaler.wanted)
                 for c in of_task
             }
             work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
@@ -208,15 +206,16 @@ class Driver:
         def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
             return search_trial(self._spec, self._run, arm_study, number, chosen)
 
-        by_arm = {c.arm.name: c for c in work.arm_studies}
+        by_name = {c.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
             self._note(message)
-        budget = device_budget(self._spec, load_results(self._run), work.name, recorder.devices)
+        before = load_results(self._run)
+        budget = device_budget(self._spec, before, work.arm_studies, recorder.devices)
         if message := budget.used_up(work.arms):
             self._note(f"{work.name}: {message}")
         searcher = ArmsSearch(
             work.arms,
-            SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
+            SearchRecorder(recorder, by_name, configure, work.key, autoscaler.trainable_config),
             autoscaler.count,
             budget,
         )
