@@ -47,5 +47,5 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
             )
         )
     columns = ("arm", f"confirmed {scale.axis(result.task(task).metric)}", "95 % interval",
-               "confirm runs", "gap recovered", "search trials")  # fmt: skip
+               "runs", "gap recovered", "search trials")  # fmt: skip
     output.table(columns, rows, title=f"{task}: {verdict(result, task).headline}")

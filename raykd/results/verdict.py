@@ -87,8 +87,8 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
         return Verdict(
             task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
-            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)),
-            leader=leader.name, decided=False, leading=(leader.name,), seeds=len(leader.seeds),
+            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)), decided=False,
+            leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
             counted=measure.counted,
         )  # fmt: skip
     together = compare(measure, arms)
@@ -97,9 +97,9 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     among = close or others
     rival = next((a for a in among if a.name == result.baseline), among[0])
     decided = not close and not leader.lost
+    known = [d for d in differences.values() if d is not None]
     least = _least(differences) if decided else None
-    tied = [d for a in close if (d := differences[a.name]) is not None]
-    equal = bool(close) and len(tied) == len(close) and all(_is_equal(measure, d) for d in tied)
+    equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
     details = [
         *_beaten(measure, leader, differences, (result.baseline, no_teacher_arm(arms)), rival),
         *_gap(result, task, leader, arms),
@@ -119,12 +119,10 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         decided=decided,
         leading=(leader.name, *(a.name for a in close)),
         lead=sentences.least_lead(*least, measure.scale) if least else "",
-        p=max((d.p or 0.0 for d in differences.values() if d is not None), default=1.0)
-        if decided
-        else 1,
+        p=max((d.p or 0.0 for d in known), default=1.0) if decided else 1.0,
         is_small=least is not None and 0.0 < least[1].mean < measure.margin,
         equal_within=sentences.margin(measure) if equal else "",
-        on=sentences.about(measure, next((d for d in differences.values() if d is not None), None)),
+        on=sentences.about(measure, next(iter(known), None)),
         seeds=len(leader.seeds),
         compared=len(kept),
         counted=measure.counted,
@@ -146,8 +144,8 @@ def _is_better(d: PairedDifference | None) -> bool:
     return d is not None and d.better
 
 
-def _is_equal(measure: TaskMetric, d: PairedDifference) -> bool:
-    return measure.margin > 0 and d.within(measure.margin)
+def _is_equal(measure: TaskMetric, d: PairedDifference | None) -> bool:
+    return d is not None and measure.margin > 0 and d.within(measure.margin)
 
 
 def _least(differences: Mapping[str, PairedDifference | None]) -> tuple[str, PairedDifference]:

@@ -17,6 +17,7 @@ from raykd.errors import DataError
 from raykd.search.lag import lag_for
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
 from raykd.sweep.confirm import to_confirm
+from raykd.sweep.in_process import trial_of
 from raykd.sweep.search import make_arm
 from raykd.sweep.task_setup import set_up_task
 from tests.unit.search.studies import JournalInMemory
@@ -124,3 +125,12 @@ def test_open_trials_of_more_searches_wait_less_for_each_other():
     storage = JournalStorage(JournalInMemory())
     made = repeated()
     assert make_arm(made, arm_studies(made)[0], storage, slots=8).study.lag == lag_for(8, 9)
+
+
+def test_a_trial_that_is_run_again_is_evaluated_on_the_rows_of_its_search():
+    made = repeated()
+    study = next(s for s in arm_studies(made) if (s.arm.name, s.repeat) == ("kd", 2))
+    before = search_trial(made, RUN, study, 0, CHOSEN)
+    again = trial_of(made, RUN, TASK, "kd", CHOSEN, repeat=2)
+    assert (again.select_on, again.repeat) == (before.select_on, before.repeat)
+    assert trial_of(made, RUN, TASK, "kd", CHOSEN).select_on == selecting_role(0)
