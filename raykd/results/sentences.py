@@ -45,9 +45,10 @@ def comparison(
         )
     by, ci = f"{_size(scale, abs(d.mean))} {scale.unit}", _printed(measure, d)
     if d.better and not leader.lost:
-        if one == "search":
-            return f"{leader.name} beats {rival.name} by {by} ({ci}){clause}."
-        return f"{leader.name}'s configuration beats {rival.name}'s by {by} ({ci}){clause}."
+        of_one = (
+            "" if one == "search" else f": {leader.name}'s configuration against {rival.name}'s"
+        )
+        return f"{leader.name} beats {rival.name} by {by} ({ci}){of_one}{clause}."
     if abs(d.mean) < _ROUNDING:
         return f"{both} cannot be told apart: their means are equal ({ci}){clause}."
     ahead = f"{leader.name if d.mean > 0 else rival.name} is ahead by {by}"
@@ -93,11 +94,8 @@ def about(measure: TaskMetric, d: PairedDifference | None) -> str:
 def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDifference) -> str:
     """The leader is better than another arm."""
     by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
-    first, second = named(leader.name, first=True), named(other)
-    if measure.counted == "seed":
-        first = f"{leader.name}'s configuration" if first == leader.name else first
-        second = f"{other}'s" if second == other else "that without a teacher"
-    return f"{first} beats {second} by {by} ({_printed(measure, d)})."
+    first = named(leader.name, first=True)
+    return f"{first} beats {named(other)} by {by} ({_printed(measure, d)})."
 
 
 def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:

@@ -64,7 +64,7 @@ def test_what_is_said_of_one_search_is_said_of_one_search_alone():
     assert "one-search" not in several
     one = sweep(**{arm: [s for own in of for s in own] for arm, of in AHEAD.items()})
     assert "one-search" in caveats(one)
-    assert "kd's configuration beats none's by" in verdict(one, TASK).headline
+    assert "): kd's configuration against none's; none is the" in verdict(one, TASK).headline
     assert heading(one).startswith("Take kd's configuration: ")
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
 
-
 NOTE = "the prepared teacher of glue/rte in the cache does not fit: its rows differ"
 SHOWN = "<li>The prepared teacher of glue/rte in the cache does not fit: its rows differ.</li>"
 
