@@ -41,11 +41,11 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
                 arm.name,
                 scale.show(sure.mean) if sure else "n/a",
                 f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure and known else "n/a",
-                f"{len(arm.seeds)}{lost}",
+                f"{len(arm.runs)}{lost}",
                 f"{arm.gap.share:.0%}" if arm.gap is not None else "n/a",
                 ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
             )
         )
     columns = ("arm", f"confirmed {scale.axis(result.task(task).metric)}", "95 % interval",
-               "seeds", "gap recovered", "search trials")  # fmt: skip
+               "runs", "gap recovered", "search trials")  # fmt: skip
     output.table(columns, rows, title=f"{task}: {verdict(result, task).headline}")

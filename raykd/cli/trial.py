@@ -48,7 +48,7 @@ def trial(output: Output, typed: TrialArguments) -> None:
     from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 
     spec, chosen = _chosen(typed)
-    config = trial_of(spec, Path("runs"), chosen.task, chosen.arm, chosen.parameters)
+    config = trial_of(spec, Path("runs"), chosen.task, chosen.arm, chosen.parameters, chosen.repeat)
     if chosen.seed is not None:
         config = replace(config, seed=chosen.seed)
     if chosen.precision is not None:
@@ -88,6 +88,7 @@ class _Chosen:
     parameters: dict[str, Scalar]
     seed: int | None
     precision: str | None = None
+    repeat: int = 0
 
 
 def _chosen(typed: TrialArguments) -> tuple[SweepSpec, _Chosen]:
@@ -105,6 +106,7 @@ def _chosen(typed: TrialArguments) -> tuple[SweepSpec, _Chosen]:
             parameters={**earlier.params, **given},
             seed=earlier.seed if typed.seed is None else typed.seed,
             precision=earlier.precision,
+            repeat=earlier.repeat,
         )
     spec = load_spec(typed.source, typed.override or ())
     if typed.arm is None:

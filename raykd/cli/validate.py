@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -100,7 +101,11 @@ def show_plan(
     if output.is_json or output.quiet:
         return
     studies = made["studies"]
-    arms = f"{len(spec.tasks)} x {len(spec.methods)} = {len(studies)} studies (task x arm)"
+    sizes = {"task": len(spec.tasks), "arm": len(spec.methods)}
+    if spec.search.repeats > 1:
+        sizes["search"] = spec.search.repeats
+    product, names_of = (" x ".join(str(part) for part in of) for of in (sizes.values(), sizes))
+    arms = f"{product} = {math.prod(sizes.values())} studies ({names_of})"
     output.text(
         f"{file}: valid; {arms}, {made['trials']} trials, {made['confirm_runs']} confirm runs"
     )
@@ -143,7 +148,8 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[TaskPreflight] | None = None
                     "metric": _objectives(spec, task),
                     "arm": name,
                     "method": arm.method,
-                    "trials": spec.search.trials,
+                    "searches": spec.search.repeats,
+                    "trials": spec.search_trials,
                     "confirm_runs": runs,
                     "searched": _texts(arm) | _texts(spec.train),
                     "fixed": _constants(arm.fixed) | _constants(spec.train.fixed),
@@ -152,7 +158,7 @@ def plan(file: str, spec: SweepSpec, seen: Sequence[TaskPreflight] | None = None
     return {
         "file": file,
         "name": spec.name,
-        "trials": spec.search.trials * len(studies),
+        "trials": spec.search_trials * len(studies),
         "confirm_runs": runs * len(studies),
         "studies": studies,
         "setup": _setup(spec, seen),
@@ -164,10 +170,10 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
     from raykd.spec.descriptions import describe_splits
 
     search, resources = spec.search, spec.resources
-    select_on, report_on = describe_splits(spec.data.select_on, spec.data.report_on)
+    select_on, report_on = describe_splits(spec.data.select_on, spec.data.report_on, search.repeats)
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     if search.device_budget_s is not None:
-        budget += f", {search.device_budget_s:.0f} s of device time an arm and task"
+        budget += f", {search.device_budget_s:.0f} s of device time a search"
     return {
         "data": _data(spec.data),
         **_sources(spec, seen),
@@ -176,7 +182,8 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
         "teacher": _teacher(spec),
         "student": _student(spec),
         "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
-        f"{_named(search.scheduler.name, search.scheduler.params)}, seed {search.seed}{budget}",
+        f"{_named(search.scheduler.name, search.scheduler.params)}, seed {search.seed}{budget}"
+        + (f", {search.repeats} searches of each arm" if search.repeats > 1 else ""),
         "resources": f"{resources.workers} x ({resources.cpus_per_worker} CPUs, "
         f"{resources.gpus_per_worker} GPUs) a trial",
         "report": spec.report.path.format(name=spec.name)

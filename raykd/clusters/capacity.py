@@ -68,7 +68,7 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
     if wanted != "auto":
         # On a cluster that grows, more may be asked for than it holds now.
         fitting = wanted if elastic else min(fitting, wanted)
-    runs = max(spec.search.trials * len(spec.methods), len(spec.tasks))
+    runs = max(spec.search_trials * len(spec.methods), len(spec.tasks))
     return Cluster(
         nodes=here,
         store_bytes=sum(n.store_bytes for n in everything),

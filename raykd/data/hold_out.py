@@ -13,10 +13,9 @@ import numpy as np
 from raykd.data.base import Array, Examples
 from raykd.errors import DataError
 
-_HOLD_OUT, _CHOOSE = (
-    1,
-    2,
-)  # separate random streams: the held-out part tells nothing about the choice
+_HOLD_OUT, _CHOOSE, _DEAL = 1, 2, 3  # random streams: what one decides says nothing of another
+LEAST_DEALT = 10
+"""Rows of a part; of fewer, which configuration is best on them is chance."""
 
 
 def hold_out(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
@@ -41,6 +40,22 @@ def hold_out(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
     order = np.random.default_rng([seed, _HOLD_OUT]).permutation(num_rows)
     count = min(max(round(num_rows * fraction), 1), num_rows - 1)
     return np.sort(order[count:]), np.sort(order[:count])
+
+
+def deal(num_rows: int, parts: int, seed: int) -> list[Array]:
+    """Row numbers dealt to parts as equal as can be, each sorted; every row is in one of them.
+
+    Raises:
+        DataError: A part would have fewer than `LEAST_DEALT` rows.
+    """
+    if num_rows // parts < LEAST_DEALT:
+        raise DataError(
+            f"{num_rows:,} rows to select on cannot be dealt to {parts} searches: each needs "
+            f"{LEAST_DEALT}",
+            hint="give data.select_on more rows, or repeat the search less often",
+        )
+    order = np.random.default_rng([seed, _DEAL]).permutation(num_rows)
+    return [np.sort(order[part::parts]) for part in range(parts)]
 
 
 def choose(rows: Array, count: int | None, seed: int) -> Array:

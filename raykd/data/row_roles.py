@@ -11,7 +11,7 @@ import numpy as np
 
 from raykd.data.balance import Balance, check_classes, resampled, weighted
 from raykd.data.base import Array, DataSettings, Examples, Task
-from raykd.data.hold_out import choose, hold_out
+from raykd.data.hold_out import choose, deal, hold_out
 from raykd.data.keys import at_key
 from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.table import NoSplit
@@ -51,6 +51,7 @@ class RoleSettings:
         augment: Adds rows to those that students are trained on; None: they stay as they are.
         balance: What is done about classes of different sizes.
         unlabelled: Files of further rows for students, without labels.
+        searches: Searches of each arm, to which the rows to select on are dealt.
     """
 
     source: DataSettings
@@ -64,12 +65,24 @@ class RoleSettings:
     augment: Callable[[Examples], Examples] | None = None
     balance: Balance = UNBALANCED
     unlabelled: tuple[str, ...] = ()
+    searches: int = 1
+
+
+def selecting_role(search: int) -> str:
+    """The role of the rows that one of several searches selects on; they are numbered from 0."""
+    return f"validation_{search + 1}"
+
+
+def is_selecting(role: str) -> bool:
+    """Whether a role holds the rows of one of several searches."""
+    return role.startswith("validation_")
 
 
 def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
     """Rows by role: ``finetune`` and ``train``, which may share rows, ``validation``, ``test``.
 
-    Extra evaluation splits, where they can be reached, are ``test_<suffix>``.
+    Extra evaluation splits, where they can be reached, are ``test_<suffix>``. Where there are
+    several searches, each selects on a part of ``validation`` of its own, see `selecting_role`.
 
     Parts that are held out from a split are disjoint. What is trained on is what they leave of
     train; likewise, a role that names all of a split has what a part of it leaves. Roles that have
@@ -86,6 +99,11 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
         for suffix, split in task.extra_eval_splits.items():
             if split in reachable:
                 roles[f"test_{suffix}"] = _load(task, split, settings)
+    if settings.searches > 1:
+        with at_key("search.repeats"):
+            dealt = deal(len(roles["validation"]), settings.searches, source.seed)
+        parts = {selecting_role(k): roles["validation"].take(of) for k, of in enumerate(dealt)}
+        roles.update(parts)
     balance = settings.balance
     check_classes(balance, has_classes=task.has_row_classes, name=task.name)
     for role, count in (("finetune", settings.finetune_rows), ("train", settings.student_rows)):

@@ -57,9 +57,11 @@ def study_of(result: SweepResult, task: str, arm: str) -> optuna.Study:
         name: distribution_of(domain) for name, domain in domains_of(result, arm).items()
     }
     study = quiet_study(plain(arm), [mode])
-    for trial in sorted(result.of(task, arm, "search"), key=lambda t: t.number):
+    for trial in sorted(result.of(task, arm, "search"), key=result.place):
         if trial.status in _STATES:
-            study.add_trial(_frozen(trial, distributions, metric, factor))
+            study.add_trial(
+                _frozen(trial, result.place(trial), distributions, metric=metric, factor=factor)
+            )
     return study
 
 
@@ -109,7 +111,12 @@ def quiet_study(name: str, modes: Sequence[str]) -> optuna.Study:
 
 
 def _frozen(
-    trial: TrialResult, distributions: Mapping[str, BaseDistribution], metric: str, factor: float
+    trial: TrialResult,
+    number: int,
+    distributions: Mapping[str, BaseDistribution],
+    *,
+    metric: str,
+    factor: float,
 ) -> FrozenTrial:
     usable = trial.objective is not None and math.isfinite(trial.objective)
     state = _STATES[trial.status] if usable else TrialState.FAIL
@@ -122,8 +129,8 @@ def _frozen(
     params = {name: value for name, value in params.items() if _fits(distributions[name], value)}
     started = datetime.datetime.fromtimestamp(trial.started, tz=datetime.UTC)
     return _Trial(
-        number=trial.number,
-        trial_id=trial.number,
+        number=number,
+        trial_id=number,
         state=state,
         value=None if state is TrialState.FAIL else (trial.objective or 0.0) * factor,
         params=params,

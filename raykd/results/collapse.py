@@ -10,11 +10,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median, median_high
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
 
 from raykd.results.stats import ConfidenceInterval
+
+Run = TypeVar("Run")
+"""What names a run; runs of several arms with the same name are paired."""
 
 FAR = 5.0
 """So many deviations below the median of its arm a run is no ordinary one (1 in 500 is)."""
@@ -24,14 +28,14 @@ MIN_RUNS = 3
 
 
 def collapsed_runs(
-    arms: Mapping[str, Mapping[int, float]],
+    arms: Mapping[str, Mapping[Run, float]],
     mode: str,
     *,
     constant: Sequence[float] = (),
     error: float = 0.0,
     min_sd: float = 0.0,
-) -> dict[str, tuple[int, ...]]:
-    """The seeds of each arm whose run collapsed.
+) -> dict[str, tuple[Run, ...]]:
+    """The runs of each arm that collapsed.
 
     A run has collapsed if it is not better, by more than a standard error, than what one answer for
     every row scores, although the best run of its arm is by three or more; or if it is `FAR` robust
@@ -40,7 +44,7 @@ def collapsed_runs(
     seed takes from more than half of the arms is the seed's: a hard one is no collapse.
 
     Args:
-        arms: Arm to seed to value.
+        arms: Arm to run (its seed) to value.
         mode: ``max`` or ``min``.
         constant: What predictions that are the same for every row score.
         error: The standard error of such a score over rows.
@@ -58,7 +62,7 @@ def collapsed_runs(
     apart = [v - centre[name] for name, own in values.items() for v in own.values()]
     together = _deviation(apart, fewest)
     hard = _hard_seeds(values, centre)
-    collapsed: dict[str, tuple[int, ...]] = {}
+    collapsed: dict[str, tuple[Run, ...]] = {}
     for name, own in values.items():
         learns = max(own.values()) > floor + 3 * error
         bar = centre[name] - FAR * max(spread[name], together, min_sd)
@@ -72,10 +76,10 @@ def collapsed_runs(
 
 
 def _hard_seeds(
-    values: Mapping[str, Mapping[int, float]], centre: Mapping[str, float]
-) -> dict[int, float]:
+    values: Mapping[str, Mapping[Run, float]], centre: Mapping[str, float]
+) -> dict[Run, float]:
     """How far each seed of several arms takes more than half of them below their medians."""
-    apart: dict[int, list[float]] = defaultdict(list)
+    apart: dict[Run, list[float]] = defaultdict(list)
     for name, own in values.items():
         for seed, value in own.items():
             apart[seed].append(value - centre[name])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from raykd.results.arm_runs import RunKey, describe_runs
 from raykd.results.caveat import Caveat
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
@@ -19,10 +20,19 @@ def few_seeds(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
     short = [a for a in arms if len(a.seeds) < MIN_SEEDS]
     if not short:
         return
+    counts = _counts(short, "seeds")
+    if result.searches > 1:
+        yield Caveat(
+            code="few-searches",
+            task=task,
+            message=f"Fewer than {MIN_SEEDS} searches that were confirmed whole: {counts}.",
+            hint="set search.repeats to 5, at least to 3; what is compared is searches",
+        )
+        return
     yield Caveat(
         code="few-seeds",
         task=task,
-        message=f"Fewer than {MIN_SEEDS} confirm seeds: {_counts(short, 'seeds')}.",
+        message=f"Fewer than {MIN_SEEDS} confirm seeds: {counts}.",
         hint="list at least 5 under confirm.seeds; fewer say little about the spread",
     )
 
@@ -42,6 +52,8 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
         "{start: 5, then: [10, 20]}; seeds that are added without one, until zero is left out, "
         "find differences that are not there"
     )
+    if result.searches > 1:
+        hint = "where the difference matters, begin a new sweep with more search.repeats"
     if len(intervals) > MAX_SINGLE:
         together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in intervals)
         yield Caveat(
@@ -70,11 +82,11 @@ def lost_confirm(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
     for arm in arms:
         if not arm.lost:
             continue
-        runs = len(arm.lost) + len(arm.seeds) + len(arm.missing)
-        reasons: dict[str, list[int]] = {}
-        for seed, reason in arm.lost.items():
-            reasons.setdefault(reason, []).append(seed)
-        why = "; ".join(f"{_seeds(s)}: {reason}" for reason, s in reasons.items())
+        runs = len(arm.lost) + len(arm.runs) + len(arm.missing)
+        reasons: dict[str, list[RunKey]] = {}
+        for run, reason in arm.lost.items():
+            reasons.setdefault(reason, []).append(run)
+        why = "; ".join(f"{describe_runs(s)}: {reason}" for reason, s in reasons.items())
         yield Caveat(
             code="lost-confirm-runs",
             task=task,
@@ -94,7 +106,7 @@ def collapsed(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
     for arm in arms:
         if not arm.collapsed:
             continue
-        values = list(arm.seeds.values())
+        values = list(arm.runs.values())
         span = f"{scale.show(min(values))} to {scale.show(max(values))}"
         yield Caveat(
             code="collapsed-runs",
@@ -102,7 +114,7 @@ def collapsed(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
             arm=arm.name,
             message=(
                 f"{len(arm.collapsed)} of {len(values)} confirm runs of {named(arm.name)} "
-                f"collapsed ({_seeds(list(arm.collapsed))}): median "
+                f"collapsed ({describe_runs(arm.collapsed)}): median "
                 f"{scale.show(median(values))}, range {span}."
             ),
             hint="they are part of its mean; intervals of so uneven values miss the true mean more "
@@ -113,7 +125,7 @@ def collapsed(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
 def one_search(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     """What a verdict on one search is about."""
     counts = [a.num_search for a in arms if a.num_search and a.seeds]
-    if not counts:
+    if not counts or result.searches > 1:
         return
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     trials = f"{span} trial{'s' * (max(counts) > 1)}"
@@ -122,7 +134,7 @@ def one_search(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
         task=task,
         message=f"Each arm is one configuration, found by one search of {trials}.",
         hint="another search would find another one: what is decided holds for these "
-        "configurations; of the methods it says less",
+        "configurations; of the methods it says less (search.repeats compares those)",
     )
 
 
@@ -167,7 +179,7 @@ def same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
     scale = scale_of(result, task)
     constant = result.task(task).constant.get("test", ())
     for arm in arms:
-        values = list(arm.seeds.values())
+        values = list(arm.runs.values())
         flat = [v for v in values if any(math.isclose(v, c, abs_tol=1e-9) for c in constant)]
         if len(flat) > 1 and 2 * len(flat) >= len(values):  # one alone may be chance
             shown = ", ".join(scale.show(v) for v in sorted(set(flat)))
@@ -191,7 +203,3 @@ def same_value(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
                 "seed.",
                 hint="equal scores are no certainty; see whether seeds and training did anything",
             )
-
-
-def _seeds(seeds: list[int]) -> str:
-    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(str(s) for s in seeds)

@@ -59,7 +59,7 @@ def confirmed(
     """
     if not trials:
         return Confirmed()
-    planned = _planned(result, trials)
+    planned = planned_seeds(result, trials)
     groups: dict[tuple[int, str], dict[int, TrialResult]] = {}
     for trial in sorted(trials, key=lambda t: t.started):
         groups.setdefault((trial.number, _key(trial)), {})[confirm_seed(trial)] = trial
@@ -83,7 +83,7 @@ def confirmed(
     )  # fmt: skip
 
 
-def _planned(result: SweepResult, trials: Sequence[TrialResult]) -> tuple[int, ...]:
+def planned_seeds(result: SweepResult, trials: Sequence[TrialResult]) -> tuple[int, ...]:
     """The seeds of the file, and any other that was run.
 
     Of seeds that are added by a plan, those up to the look that the runs of the task are at.

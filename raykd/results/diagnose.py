@@ -28,7 +28,7 @@ from raykd.results.data_caveats import (
 from raykd.results.early_stopping import stopped_too_early
 from raykd.results.micro_batches import cut_batches
 from raykd.results.precision import mixed_precision, teacher_precision
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -101,22 +101,36 @@ def near_edge(domain: Mapping[str, Any], value: object) -> str:
 def _late_best(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
     _, mode = metric_of(result, task)
     for arm in arms:
-        trials = sorted(result.of(task, arm.name, "search"), key=lambda t: t.number)
-        best = best_trial(tuple(trials), mode)
-        if best is None or len(trials) < MIN_TRIALS_FOR_LATE:
+        of_arm = result.of(task, arm.name, "search")
+        places = [
+            _place_of_best([t for t in of_arm if t.repeat == repeat], mode)
+            for repeat in range(result.searches)
+        ]
+        late = [(place, count) for place, count in places if place > (1 - LATE_SHARE) * count]
+        if 2 * len(late) <= len(places):
             continue
-        place = trials.index(best) + 1
-        if place > (1 - LATE_SHARE) * len(trials):
-            yield Caveat(
-                code="still-improving",
-                task=task,
-                arm=arm.name,
-                message=(
-                    f"{named(arm.name, first=True)} found its best in trial {place} of "
-                    f"{len(trials)}: more of them may find a better one."
-                ),
-                hint="continue with more: raykd sweep --resume RUN --trials N",
-            )
+        where = f"in trial {late[0][0]} of {late[0][1]}"
+        if len(places) > 1:
+            where = f"among the last trials of {len(late)} of {len(places)} searches"
+        yield Caveat(
+            code="still-improving",
+            task=task,
+            arm=arm.name,
+            message=(
+                f"{named(arm.name, first=True)} found its best {where}: more of them may find a "
+                "better one."
+            ),
+            hint="continue with more: raykd sweep --resume RUN --trials N",
+        )
+
+
+def _place_of_best(of_search: list[TrialResult], mode: str) -> tuple[int, int]:
+    """Which trial of a search, counted from 1, is its best, and of how many; 0 of too few."""
+    trials = sorted(of_search, key=lambda t: t.number)
+    best = best_trial(tuple(trials), mode)
+    if best is None or len(trials) < MIN_TRIALS_FOR_LATE:
+        return 0, len(trials)
+    return trials.index(best) + 1, len(trials)
 
 
 def _unequal(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:

@@ -27,7 +27,7 @@ class Rung:
     Attributes:
         epoch: Where trials were stopped.
         stopped: How many.
-        pairs: Pairs of trials of one arm that nothing was selected of.
+        pairs: Pairs of trials of one search that nothing was selected of.
         in_order: Those whose better one at the epoch is the better one at the end.
     """
 
@@ -81,7 +81,11 @@ def early_stopping(result: SweepResult, task: str) -> EarlyStopping | None:
     spared = [t for t in ended if t.spared]
     if not stopped and not spared:
         return None
-    best = [best_trial(result.of(task, arm, "search"), mode) for arm in result.arms]
+    best = [
+        best_trial(tuple(t for t in ended if (t.arm, t.repeat) == (arm, repeat)), mode)
+        for arm in result.arms
+        for repeat in range(result.searches)
+    ]
     at: dict[float, int] = defaultdict(int)
     for trial in stopped:
         at[_last_epoch(trial)] += 1
@@ -117,12 +121,12 @@ def _last_epoch(trial: TrialResult) -> float:
 def _rung(epoch: float, stopped: int, whole: Sequence[TrialResult], metric: str, mode: str) -> Rung:
     sign = -1.0 if mode == "min" else 1.0
     pairs = in_order = 0
-    by_arm: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    by_search: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
     for trial in whole:
         there = [e.metrics.get(metric, math.nan) for e in trial.history if e.epoch >= epoch]
         if there and trial.objective is not None:
-            by_arm[trial.arm].append((sign * there[0], sign * trial.objective))
-    for points in by_arm.values():
+            by_search[trial.arm, trial.repeat].append((sign * there[0], sign * trial.objective))
+    for points in by_search.values():
         for (early, end), (other_early, other_end) in itertools.combinations(points, 2):
             if early != other_early and end != other_end:
                 pairs += 1

@@ -14,7 +14,7 @@ from raykd.results.serialization import json_safe, to_dict
 from raykd.results.summary import metric_of, scale_of
 
 _COLUMNS = (
-    "task", "arm", "method", "stage", "trial_id", "number", "status", "objective", "seed",
+    "task", "arm", "method", "stage", "trial_id", "number", "repeat", "status", "objective", "seed",
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
     "error",
 )  # fmt: skip
@@ -34,7 +34,7 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "finished": result.finished,
         "worked": result.worked,
         "interrupted": result.interrupted,
-        "notes": list(result.notes),
+        "notes": [*result.notes, *result.teacher_notes],
         "tasks": [to_dict(t) for t in result.tasks],
         "teachers": [to_dict(t) for t in result.teachers],
         "trials": [to_dict(t) for t in result.trials],

@@ -21,12 +21,18 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     training settings, data and teacher fingerprints, for `raykd.results.diagnose`.
 
     Raises:
-        RaykdError: Without any run.
+        RaykdError: Without any run, or with different `search.repeats`.
     """
     if not results:
         raise RaykdError("no run was given", hint="raykd report runs/NAME [runs/OTHER ...]")
     if len(results) == 1:
         return results[0]
+    if len({r.searches for r in results}) > 1:
+        counts_of = ", ".join(f"{r.run}: {r.searches}" for r in results)
+        raise RaykdError(
+            f"the runs have different numbers of searches of an arm ({counts_of})",
+            hint="compare runs with the same search.repeats: a search and a seed are no pair",
+        )
     results = _distinct_names(results)
     counts = Counter(arm for r in results for arm in r.arms)
     parts = [_renamed(r, counts, keep_references=i == 0) for i, r in enumerate(results)]
@@ -54,6 +60,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         interrupted=any(p.interrupted for p in parts),
         worked=math.fsum(p.worked for p in parts),
         notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
+        teacher_notes=tuple(f"{p.run}: {note}" for p in parts for note in p.teacher_notes),
         row_outcomes=_same_rows(parts),
     )
 

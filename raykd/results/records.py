@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raykd.params import Scalar
+from raykd.results.seed_plan_record import SeedPlanRecord
 
 
 class Status(StrEnum):
@@ -54,6 +55,7 @@ class TrialResult:
         method: Method name.
         trial_id: Unique in the sweep: ``glue-rte.ckd.s007`` (search), ``glue-rte.ckd.c0.11``.
         number: Number of the trial in its study; the rank of the configuration in confirm.
+        repeat: Which of several searches of the arm on the task it belongs to, from 0.
         stage: ``search`` or ``confirm``.
         status: What became of it.
         params: Searched and fixed parameters of method and training that were set or searched.
@@ -110,6 +112,7 @@ class TrialResult:
     batch_wide: str = ""
     control: bool = False
     spared: float = 0.0
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,24 +264,8 @@ class TaskRecord:
     unlabelled: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeedPlanRecord:
-    """The plan of looks at the confirm runs of a task, written before the first of them.
-
-    Attributes:
-        task: Task name.
-        looks: Confirm seeds of an arm at each look.
-        levels: The level at which each look tests, so that all of them together keep the usual one.
-        ended: Why the confirm stage ended, empty while it goes on: ``decided``, ``futile`` or
-            ``last``.
-        seeds: Confirm seeds of an arm at the last look that was taken.
-    """
-
-    task: str
-    looks: tuple[int, ...]
-    levels: tuple[float, ...]
-    ended: str = ""
-    seeds: int = 0
+TEACHER_NOTE = "teacher"
+"""What a note is about that says where a teacher came from: a matter of cost, not of trust."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,6 +290,7 @@ class SweepResult:
         finished: When it ended, 0 when it did not.
         interrupted: Whether it was stopped by the user.
         notes: Things worth telling, e.g. a setting that was ignored.
+        teacher_notes: Where teachers came from, and what was made anew.
         worked: Seconds in which it was at work, without the time between its end and a resumption.
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.
@@ -327,6 +315,7 @@ class SweepResult:
     finished: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    teacher_notes: tuple[str, ...] = ()
     worked: float = 0.0
     row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
@@ -336,6 +325,15 @@ class SweepResult:
     def arms(self) -> tuple[str, ...]:
         """Arms in the order of the file."""
         return tuple(self.spec["methods"])
+
+    @property
+    def searches(self) -> int:
+        """Searches of each arm on each task."""
+        return int((self.spec.get("search") or {}).get("repeats", 1))
+
+    def place(self, trial: TrialResult) -> int:
+        """The number of a search trial among those of all searches of its arm, which take turns."""
+        return trial.number * self.searches + trial.repeat
 
     def of(self, task: str, arm: str, stage: str) -> tuple[TrialResult, ...]:
         """The trials of one arm in one stage."""

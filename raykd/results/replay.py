@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raykd.results.records import (
+    TEACHER_NOTE,
     DerivedTeacher,
     Evaluation,
-    SeedPlanRecord,
     Status,
     TaskRecord,
     TeacherRecord,
     TrialResult,
 )
+from raykd.results.seed_plan_record import SeedPlanRecord
 from raykd.results.serialization import from_dict
 
 Event = Mapping[str, Any]  # one line of events.jsonl
@@ -45,6 +46,7 @@ class Replay:
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
         interrupted: Whether the user stopped it.
         notes: Things worth telling.
+        teacher_notes: Those that say where teachers came from.
         last: Time of the last event.
     """
 
@@ -61,6 +63,7 @@ class Replay:
     finished: float = 0.0
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
+    teacher_notes: list[str] = field(default_factory=list)
     last: float = 0.0
     _before: float = 0.0
     _session: float = 0.0
@@ -131,7 +134,7 @@ class Replay:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            self._add_note("the sweep ended with an error; --resume goes on with it")
+            _add(self.notes, "the sweep ended with an error; --resume goes on with it")
 
     def _teacher_ready(self, event: Event) -> None:
         task = str(event["task"])
@@ -220,12 +223,10 @@ class Replay:
         )
 
     def _note(self, event: Event) -> None:
-        if not event.get("caveat"):  # of what is a caveat, the records say more
-            self._add_note(str(event["message"]))
-
-    def _add_note(self, message: str) -> None:
-        if message not in self.notes:
-            self.notes.append(message)
+        if event.get("about") == TEACHER_NOTE:
+            _add(self.teacher_notes, str(event["message"]))
+        elif not event.get("caveat"):  # of what is a caveat, the records say more
+            _add(self.notes, str(event["message"]))
 
     def _cut_short(self, event: Event) -> TrialResult:
         """The record of a trial that started and never ended."""
@@ -241,6 +242,7 @@ class Replay:
             method=str(method.get("method", arm)),
             trial_id=trial,
             number=int(event["number"]),
+            repeat=int(event.get("repeat", 0)),
             stage=str(event["stage"]),
             status=Status.INTERRUPTED,
             params=dict(event["params"]),
@@ -253,6 +255,11 @@ class Replay:
             slot=slot,
             error="started and never finished",
         )
+
+
+def _add(notes: list[str], message: str) -> None:
+    if message not in notes:
+        notes.append(message)
 
 
 def _place(trial: Mapping[str, Any]) -> tuple[str, str]:

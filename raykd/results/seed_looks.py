@@ -6,7 +6,8 @@ import math
 
 from scipy import special
 
-from raykd.results.records import SeedPlanRecord, SweepResult
+from raykd.results.records import SweepResult
+from raykd.results.seed_plan_record import SeedPlanRecord
 from raykd.results.summary import arm_summaries, compare, rank_arms, task_metric
 from raykd.results.verdict import verdict
 

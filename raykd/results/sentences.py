@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from raykd.results.collapse import more_reliable
 from raykd.results.differences import MIN_SEEDS, PairedDifference
 from raykd.results.power import POWER, rows_needed, seeds_needed, smallest_difference
-from raykd.results.records import SeedPlanRecord
 from raykd.results.scales import Scale
+from raykd.results.seed_plan_record import SeedPlanRecord
 from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
 from raykd.results.summary import ArmSummary, TaskMetric, named
 
 _ROUNDING = 1e-12  # differences below are those of equal values
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def plural(one: str) -> str:
+    """``seeds``, ``searches``."""
+    return f"{one}es" if one.endswith("ch") else f"{one}s"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -29,60 +34,68 @@ def comparison(
     means = f"{scale.show(leader.score)} against {scale.show(rival.score)}"
     both = f"{leader.name} and {rival.name}"
     clause = _which_is_none(leader, rival)
+    one = measure.counted
     if d is None:
-        return f"{both} share no confirm seed, so they cannot be compared ({means}){clause}."
+        what = "confirm seed" if one == "seed" else "search"
+        return f"{both} share no {what}, so they cannot be compared ({means}){clause}."
     if d.n < 2:
         return (
-            f"{both} cannot be told apart on one seed ({means}): one seed gives no "
+            f"{both} cannot be told apart on one {one} ({means}): one {one} gives no "
             f"interval{clause}."
         )
-    by, ci = f"{_size(scale, abs(d.mean))} {scale.unit}", _printed(scale, d)
+    by, ci = f"{_size(scale, abs(d.mean))} {scale.unit}", _printed(measure, d)
     if d.better and not leader.lost:
-        return f"{leader.name} beats {rival.name} by {by} ({ci}){clause}."
+        of_one = (
+            "" if one == "search" else f": {leader.name}'s configuration against {rival.name}'s"
+        )
+        return f"{leader.name} beats {rival.name} by {by} ({ci}){of_one}{clause}."
     if abs(d.mean) < _ROUNDING:
         return f"{both} cannot be told apart: their means are equal ({ci}){clause}."
     ahead = f"{leader.name if d.mean > 0 else rival.name} is ahead by {by}"
-    return f"{both} cannot be told apart: {ahead}, but {_why_not(leader, d)} ({ci}){clause}."
+    return f"{both} cannot be told apart: {ahead}, but {_why_not(leader, d, one)} ({ci}){clause}."
 
 
-def _why_not(leader: ArmSummary, d: PairedDifference) -> str:
+def _why_not(leader: ArmSummary, d: PairedDifference, one: str) -> str:
     """Why a difference is not taken for one."""
     e = d.interval
     if d.better:
-        runs = len(leader.lost) + len(leader.seeds)
+        runs = len(leader.lost) + len(leader.runs)
         return f"{leader.name} lost {len(leader.lost)} of its {runs} confirm runs"
     if d.n < MIN_SEEDS:
-        return f"fewer than {MIN_SEEDS} seeds decide nothing"
+        return f"fewer than {MIN_SEEDS} {plural(one)} decide nothing"
     if e.low <= 0.0 <= e.high:
         return "the interval contains zero"
     return (
-        "only on the seeds that both have"
+        f"only on the {plural(one)} that both have"
         if e.high < 0.0
         else (f"{d.n} equal differences are no certainty")
     )
 
 
-def _printed(scale: Scale, d: PairedDifference) -> str:
+def _printed(measure: TaskMetric, d: PairedDifference) -> str:
     """``95 % CI 0.3 to 2.1, 5 seeds and 277 rows``."""
-    e = d.interval
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ", on these rows"
-    return f"{_percent(d.alpha)} % CI {_ends(scale, e)}, {d.n} seeds{rows}"
+    counted = f"{d.n} {plural(measure.counted)}"
+    return f"{_percent(d.alpha)} % CI {_ends(measure.scale, d.interval)}, {counted}{rows}"
 
 
 def _percent(alpha: float) -> str:
     return f"{100 * (1 - alpha):.3g}"
 
 
-def about(d: PairedDifference | None) -> str:
+def about(measure: TaskMetric, d: PairedDifference | None) -> str:
     """What a claim is about, as far as it was measured."""
-    return "over seeds and rows" if d is not None and d.error.rows else "on these rows"
+    counted = plural(measure.counted)
+    if d is not None and d.error.rows:
+        return f"over {counted} and rows"
+    return "on these rows" if measure.counted == "seed" else f"over {counted}, on these rows"
 
 
 def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDifference) -> str:
     """The leader is better than another arm."""
     by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
     first = named(leader.name, first=True)
-    return f"{first} beats {named(other)} by {by} ({_printed(measure.scale, d)})."
+    return f"{first} beats {named(other)} by {by} ({_printed(measure, d)})."
 
 
 def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:
@@ -91,20 +104,21 @@ def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:
     return f"{size} over {named(name)}, {_ends(scale, d.interval)}"
 
 
-def gap(leader: ArmSummary, none: ArmSummary, teacher: float, scale: Scale) -> str:
+def gap(leader: ArmSummary, none: ArmSummary, teacher: float, measure: TaskMetric) -> str:
     """How much of the gap between no teacher and teacher the leader recovers."""
+    scale, one = measure.scale, measure.counted
     span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
     if leader.name == none.name:
         return f"No arm with a teacher is ahead of the one without; the gap is between {span}."
     if leader.gap is None:
         return (
-            f"The gap between {span} is too small against the spread over seeds, so no share of it "
-            "is given."
+            f"The gap between {span} is too small against the spread over {plural(one)}, so no "
+            "share of it is given."
         )
     ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
     return (
         f"{leader.name} recovers {100 * leader.gap.share:.0f} % of the gap between {span} ({ends}, "
-        "if teachers vary from seed to seed as these students do; this one was trained once)."
+        f"if teachers vary from {one} to {one} as these students do; this one was trained once)."
     )
 
 
@@ -120,7 +134,7 @@ def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> 
 def left_out(broken: Sequence[ArmSummary]) -> list[str]:
     """Arms that lost so many runs that they are no part of the comparison."""
     return [
-        f"{named(a.name, first=True)} lost {len(a.lost)} of {len(a.lost) + len(a.seeds)} confirm "
+        f"{named(a.name, first=True)} lost {len(a.lost)} of {len(a.lost) + len(a.runs)} confirm "
         "runs and is left out of the comparison."
         for a in broken
     ]
@@ -161,11 +175,11 @@ def of_size(
 
 def _detectable(measure: TaskMetric, d: PairedDifference) -> str:
     """The least difference that a sweep of this size finds, and what a smaller one would take."""
-    scale, least = measure.scale, smallest_difference(d)
+    scale, least, counted = measure.scale, smallest_difference(d), plural(measure.counted)
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ""
     text = (
-        f"With {d.n} seeds{rows}, differences from about {_size(scale, least)} {scale.unit} on are "
-        f"found ({100 * POWER:.0f} % power)"
+        f"With {d.n} {counted}{rows}, differences from about {_size(scale, least)} {scale.unit} on "
+        f"are found ({100 * POWER:.0f} % power)"
     )
     size = measure.margin or abs(d.mean)
     if size < _ROUNDING or size >= least:
@@ -173,10 +187,10 @@ def _detectable(measure: TaskMetric, d: PairedDifference) -> str:
     what = f"{_size(scale, size)} {scale.unit}"
     seeds, more = seeds_needed(d, size), rows_needed(d, size)
     if seeds is not None:
-        return f"{text}; {what} would take about {seeds} seeds an arm."
+        return f"{text}; {what} would take about {seeds} {counted} an arm."
     if more is not None:
-        return f"{text}; {what} would take about {more:,} test rows, with as many seeds."
-    more_of = "seeds and rows" if d.error.rows else "seeds"
+        return f"{text}; {what} would take about {more:,} test rows, with as many {counted}."
+    more_of = f"{counted} and rows" if d.error.rows else counted
     return f"{text}; {what} would take more {more_of} than any sweep has."
 
 
@@ -203,7 +217,7 @@ def reliability(leader: ArmSummary, others: Sequence[ArmSummary]) -> list[str]:
 
 def _bad(arm: ArmSummary) -> tuple[int, int]:
     """Runs that collapsed or were lost, and all runs that were begun."""
-    return len(arm.collapsed) + len(arm.lost), len(arm.seeds) + len(arm.lost)
+    return len(arm.collapsed) + len(arm.lost), len(arm.runs) + len(arm.lost)
 
 
 def of_plan(plan: SeedPlanRecord | None) -> list[str]:
@@ -223,12 +237,13 @@ def of_plan(plan: SeedPlanRecord | None) -> list[str]:
     ]
 
 
-def own_interval(arm: ArmSummary, scale: Scale) -> str:
+def own_interval(arm: ArmSummary, measure: TaskMetric) -> str:
     """The interval of one arm by itself."""
-    e = arm.confirmed
+    e, scale = arm.confirmed, measure.scale
     if e is None or not e.has_interval:
-        return " (1 seed, no interval)"
-    return f" (95 % CI {scale.show(e.low)} to {scale.show(e.high)}, {e.n} seeds)"
+        return f" (1 {measure.counted}, no interval)"
+    ends = f"{scale.show(e.low)} to {scale.show(e.high)}"
+    return f" (95 % CI {ends}, {e.n} {plural(measure.counted)})"
 
 
 def _which_is_none(*arms: ArmSummary) -> str:

@@ -83,6 +83,7 @@ def load_results(run: str | Path) -> SweepResult:
         finished=replay.finished,
         interrupted=replay.interrupted,
         notes=tuple(_notes(replay, dropped)),
+        teacher_notes=tuple(replay.teacher_notes),
         worked=replay.worked,
         row_outcomes=row_outcomes,
         seed_plans=replay.seed_plans,
@@ -162,7 +163,7 @@ _TEXT = ("sweep", "task", "arm", "method", "trial_id", "stage", "status", "param
          "node", "precision", "error", "traceback", "checkpoint", "row_outcomes")  # fmt: skip
 _SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in _TEXT]
-    + [pa.field(name, pa.int64()) for name in ("number", "seed", "slot", "attempts")]
+    + [pa.field(name, pa.int64()) for name in ("number", "repeat", "seed", "slot", "attempts")]
     + [pa.field(n, pa.float64()) for n in ("objective", "started", "seconds", "device_seconds")]
     + [
         pa.field("control", pa.bool_()),

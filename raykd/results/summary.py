@@ -12,8 +12,9 @@ from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.arm_runs import RunKey, arm_runs
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
-from raykd.results.confirmed import Confirmed, confirm_seed, confirmed
+from raykd.results.confirmed import confirm_seed
 from raykd.results.differences import (
     Comparison,
     ConfirmScores,
@@ -46,12 +47,15 @@ class ArmSummary:
         name: Name of the arm.
         method: Method name.
         confirmed: Mean over confirm seeds of the chosen configuration on the test split, with its
-            interval over seeds and, where outcomes were kept, over rows.
-        seeds: Confirm seed to value.
-        outcomes: Confirm seed to the outcome on each test row; empty where they were not kept.
-        collapsed: Seeds whose run fell to the level of one answer, or far below the others.
-        lost: Confirm seed to the reason why its run left no value.
-        missing: Planned confirm seeds that were not run to their end.
+            interval over seeds and, where outcomes were kept, over rows. With several searches,
+            over them.
+        seeds: Confirm seed to value; with several searches, number of the search to the mean of its
+            configuration.
+        outcomes: By the same, the outcome on each test row; empty where they were not kept.
+        runs: Each confirm run to its value; without several searches the same as `seeds`.
+        collapsed: Runs that fell to the level of one answer, or far below the others.
+        lost: Confirm runs to the reason why they left no value.
+        missing: Planned confirm runs that have not ended.
         other_runs: Completed confirm runs of other configurations, which are left out.
         versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
             None for the baseline itself.
@@ -81,9 +85,10 @@ class ArmSummary:
     trial_seconds: float
     confirm_seconds: float = 0.0
     outcomes: Outcomes = dataclasses.field(default_factory=dict)
-    collapsed: tuple[int, ...] = ()
-    lost: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    missing: tuple[int, ...] = ()
+    runs: Mapping[RunKey, float] = dataclasses.field(default_factory=dict)
+    collapsed: tuple[RunKey, ...] = ()
+    lost: Mapping[RunKey, str] = dataclasses.field(default_factory=dict)
+    missing: tuple[RunKey, ...] = ()
     other_runs: int = 0
 
     @property
@@ -108,6 +113,7 @@ class TaskMetric:
         min_sd: The least spread over seeds that the test split can tell from none.
         alpha: The level of the comparison; less than usual at an early look of a plan of seeds.
         margin: The least difference that matters to the reader, 0 where nothing was said.
+        counted: What arms are compared over: ``seed`` of one configuration each, or ``search``.
     """
 
     metric: str
@@ -116,6 +122,7 @@ class TaskMetric:
     min_sd: float
     alpha: float
     margin: float
+    counted: str = "seed"
 
 
 def task_metric(result: SweepResult, task: str) -> TaskMetric:
@@ -127,6 +134,7 @@ def task_metric(result: SweepResult, task: str) -> TaskMetric:
     return TaskMetric(
         metric=metric, mode=mode, scale=scale, min_sd=least,
         alpha=level_of(result, task), margin=float(margin) / scale.factor,
+        counted="seed" if result.searches == 1 else "search",
     )  # fmt: skip
 
 
@@ -193,11 +201,11 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     none = no_teacher_arm(alone)
     teacher = teacher_score(result, task)
     collapsed = collapsed_runs(
-        {a.name: a.seeds for a in alone}, measure.mode, min_sd=measure.min_sd,
+        {a.name: a.runs for a in alone}, measure.mode, min_sd=measure.min_sd,
         **_of_one_answer(result, task),
     )  # fmt: skip
-    fallen = [a.seeds[s] for a in alone for s in collapsed.get(a.name, ())]
-    runs = sum(len(a.seeds) for a in alone)
+    fallen = [a.runs[run] for a in alone for run in collapsed.get(a.name, ())]
+    runs = sum(len(a.runs) for a in alone)
     versus = [
         None if a.name == result.baseline else together.difference(a.name, result.baseline)
         for a in alone
@@ -294,22 +302,22 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
     """The summary of one arm by itself, without comparisons."""
     search, confirm = result.of(task, name, "search"), result.of(task, name, "confirm")
     best = best_trial(search, measure.mode)
-    runs = confirmed(result, confirm, measure.metric, measure.mode)
+    own = arm_runs(result, confirm, measure.metric, measure.mode)
     finished = [t.seconds for t in search if t.status is Status.COMPLETED]
-    shown = runs.runs[0] if runs.runs else best
-    outcomes = _outcomes(result, runs)
-    scores = ConfirmScores(name=name, seeds=runs.seeds, outcomes=outcomes)
+    shown = own.trials[0] if own.trials else best
+    scores = ConfirmScores(name=name, seeds=own.seeds, outcomes=own.outcomes)
     mean = mean_of(scores, measure.min_sd)
     return ArmSummary(
         task=task,
         name=name,
         method=str(result.spec["methods"].get(name, {}).get("method", name)),
         confirmed=measure.scale.clip(mean) if mean else None,
-        seeds=runs.seeds,
-        outcomes=outcomes,
-        lost=runs.lost,
-        missing=runs.missing if confirm else (),
-        other_runs=runs.others,
+        seeds=own.seeds,
+        outcomes=own.outcomes,
+        runs=own.runs,
+        lost=own.lost,
+        missing=own.missing,
+        other_runs=own.others,
         versus=None,
         p_holm=None,
         gap=None,
@@ -320,9 +328,3 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         confirm_seconds=math.fsum(t.device_seconds for t in confirm),
         trial_seconds=median(finished) if finished else math.nan,
     )
-
-
-def _outcomes(result: SweepResult, runs: Confirmed) -> Outcomes:
-    """The outcomes of the confirm runs on the test rows, by seed, as far as they were kept."""
-    kept = {confirm_seed(t): result.row_outcomes.get(t.row_outcomes) for t in runs.runs}
-    return {seed: values for seed, values in kept.items() if values is not None}

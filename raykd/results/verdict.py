@@ -46,8 +46,9 @@ class Verdict:
         equal_within: The margin, in words, within which the leading arms are equal; empty where
             that is not shown.
         on: What the claim is about: ``these seeds and rows``.
-        seeds: Confirm seeds of the leader.
+        seeds: Confirm seeds of the leader, or its searches, where there are several.
         compared: Confirmed arms.
+        counted: What arms are compared over: ``seed`` of one configuration each, or ``search``.
     """
 
     task: str
@@ -63,6 +64,7 @@ class Verdict:
     on: str = ""
     seeds: int = 0
     compared: int = 0
+    counted: str = "seed"
 
 
 def verdict(result: SweepResult, task: str) -> Verdict:
@@ -78,15 +80,16 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     order = rank_arms(arms, measure.mode)
     if not order:
         return _from_search(result, task)
-    broken = [a for a in order if len(a.lost) > len(a.seeds)]
+    broken = [a for a in order if len(a.lost) > len(a.runs)]
     kept = [a for a in order if a not in broken] or list(order)
     leader, others = kept[0], kept[1:]
     if not others:
         head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
         return Verdict(
-            task=task, headline=f"{head}{sentences.own_interval(leader, measure.scale)}.",
-            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)),
-            leader=leader.name, decided=False, leading=(leader.name,), seeds=len(leader.seeds),
+            task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
+            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)), decided=False,
+            leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
+            counted=measure.counted,
         )  # fmt: skip
     together = compare(measure, arms)
     differences = {a.name: together.difference(leader.name, a.name) for a in others}
@@ -94,9 +97,9 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     among = close or others
     rival = next((a for a in among if a.name == result.baseline), among[0])
     decided = not close and not leader.lost
+    known = [d for d in differences.values() if d is not None]
     least = _least(differences) if decided else None
-    tied = [d for a in close if (d := differences[a.name]) is not None]
-    equal = bool(close) and len(tied) == len(close) and all(_is_equal(measure, d) for d in tied)
+    equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
     details = [
         *_beaten(measure, leader, differences, (result.baseline, no_teacher_arm(arms)), rival),
         *_gap(result, task, leader, arms),
@@ -116,14 +119,13 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         decided=decided,
         leading=(leader.name, *(a.name for a in close)),
         lead=sentences.least_lead(*least, measure.scale) if least else "",
-        p=max((d.p or 0.0 for d in differences.values() if d is not None), default=1.0)
-        if decided
-        else 1,
+        p=max((d.p or 0.0 for d in known), default=1.0) if decided else 1.0,
         is_small=least is not None and 0.0 < least[1].mean < measure.margin,
         equal_within=sentences.margin(measure) if equal else "",
-        on=sentences.about(next((d for d in differences.values() if d is not None), None)),
+        on=sentences.about(measure, next(iter(known), None)),
         seeds=len(leader.seeds),
         compared=len(kept),
+        counted=measure.counted,
     )
 
 
@@ -142,8 +144,8 @@ def _is_better(d: PairedDifference | None) -> bool:
     return d is not None and d.better
 
 
-def _is_equal(measure: TaskMetric, d: PairedDifference) -> bool:
-    return measure.margin > 0 and d.within(measure.margin)
+def _is_equal(measure: TaskMetric, d: PairedDifference | None) -> bool:
+    return d is not None and measure.margin > 0 and d.within(measure.margin)
 
 
 def _least(differences: Mapping[str, PairedDifference | None]) -> tuple[str, PairedDifference]:
@@ -176,7 +178,7 @@ def _gap(
     none, teacher = no_teacher_arm(arms), teacher_score(result, task)
     if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
-    return [sentences.gap(leader, none, teacher, scale_of(result, task))]
+    return [sentences.gap(leader, none, teacher, task_metric(result, task))]
 
 
 def _from_search(result: SweepResult, task: str) -> Verdict:

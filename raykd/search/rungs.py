@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from raykd.search.study_view import StudyView
 
@@ -90,6 +90,41 @@ class BracketPruner(optuna.pruners.BasePruner):
     def _bracket(self, study: str, number: int) -> int:
         place = zlib.crc32(f"{study}_{number}".encode()) % sum(self._shares)
         return next(k for k in range(len(self._shares)) if place < sum(self._shares[: k + 1]))
+
+
+class MedianPruner(optuna.pruners.BasePruner):
+    """The median rule: a trial goes on while it is no worse than half of those that completed.
+
+    Its best evaluation so far is compared with the last one of each other trial up to that epoch,
+    so that trials that are evaluated at other epochs (their batches are larger) count, too; where
+    all are evaluated at the same ones, this is Optuna's pruner of the same name.
+
+    Args:
+        grace_period: Epochs before a trial may be stopped.
+        startup_trials: Trials that have completed before one is stopped.
+    """
+
+    def __init__(self, grace_period: int, startup_trials: int) -> None:
+        self._grace_period = grace_period * STEPS
+        self._startup_trials = startup_trials
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial that has just been evaluated is worse than half of the others."""
+        step = max(trial.intermediate_values, default=0)
+        completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if step < self._grace_period or len(completed) < self._startup_trials:
+            return False
+        there = [t.intermediate_values[s] for t in completed if (s := _last(t, step)) is not None]
+        if not there:
+            return False
+        sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
+        best = max(sign * value for value in trial.intermediate_values.values())
+        return bool(best < sign * np.median(there))
+
+
+def _last(trial: FrozenTrial, step: int) -> int | None:
+    """The step of the last evaluation at or before a step."""
+    return max((s for s in trial.intermediate_values if s <= step), default=None)
 
 
 def _first(trial: FrozenTrial, rung: int) -> int | None:

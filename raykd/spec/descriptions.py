@@ -27,10 +27,17 @@ def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
     return name if ref.fraction is None else f"{ref.fraction:.0%} of {name}"
 
 
-def describe_splits(validation: SplitRef, test: SplitRef) -> tuple[str, str]:
-    """The validation and the test split, each with what the other leaves of it."""
+def describe_splits(validation: SplitRef, test: SplitRef, searches: int = 1) -> tuple[str, str]:
+    """The validation and the test split, each with what the other leaves of it.
+
+    Args:
+        validation: The rows to select on.
+        test: The rows of the report.
+        searches: Searches of each arm, to which the first ones are dealt.
+    """
     before = test if validation.fraction is None else None
-    return describe_split(validation, before), describe_split(test, validation)
+    dealt = f", dealt to {searches} searches" if searches > 1 else ""
+    return describe_split(validation, before) + dealt, describe_split(test, validation)
 
 
 def describe_model(model: str | RandomInitSpec | None) -> str:

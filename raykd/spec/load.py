@@ -23,7 +23,7 @@ from raykd.spec.name_rules import name_problem
 from raykd.spec.overrides import apply_overrides
 from raykd.spec.report_path import path_problem
 from raykd.spec.schema import ArmSpec, DataSpec, RationaleSpec, SplitRef, SweepSpec
-from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SeedPlan
+from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec, SeedPlan
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
 from raykd.spec.splits import split_problems
@@ -127,6 +127,7 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
     search = read_search(entries.get("search"), tasks.metrics, findings)
     confirm = _read_confirm(entries.get("confirm"), findings)
+    _check_repeats(search, confirm, entries.get("confirm"), findings)
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
     if search is not None and "methods" in entries:
@@ -218,6 +219,24 @@ def _read_confirm(entry: YamlEntry | None, findings: Findings) -> ConfirmSpec | 
             message = f"seed {made.all_seeds[k]} is listed twice"
             findings.add(node.mark, "confirm.seeds", message, "arms are paired by seed")
     return made
+
+
+def _check_repeats(
+    search: SearchSpec | None,
+    confirm: ConfirmSpec | None,
+    entry: YamlEntry | None,
+    findings: Findings,
+) -> None:
+    """Refuse a plan of seeds where searches are what is counted."""
+    if search is None or confirm is None or search.repeats == 1 or entry is None:
+        return
+    if isinstance(confirm.seeds, SeedPlan):
+        message = (
+            "seeds by a plan decide between single configurations, and search.repeats: "
+            f"{search.repeats} compares searches"
+        )
+        hint = "list seeds, e.g. [1, 2], or remove search.repeats"
+        findings.add(entry.node.entries["seeds"].node.mark, "confirm.seeds", message, hint)
 
 
 def _read_seed_plan(entry: YamlEntry, findings: Findings) -> SeedPlan | None:

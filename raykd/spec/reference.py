@@ -157,9 +157,11 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     SearchSpec: {
         "algorithm": "How parameters are chosen: raykd ls algorithms.",
         "scheduler": "How bad trials are stopped early: raykd ls schedulers.",
-        "trials": "Trials of each arm on each task.",
+        "trials": "Trials of each search: of each arm on each task.",
+        "repeats": "Searches of each arm on each task, each with rows of its own to select on; "
+        "from three on, what is compared is methods with their searches, not one configuration.",
         "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
-        "device_budget": "Device time that each arm of a task searches for, e.g. 2h, its share of "
+        "device_budget": "Device time of each search of an arm on a task, e.g. 2h, its share of "
         "the teacher included; trials is then the most there are.",
         "max_concurrent": "Trials at the same time.",
         "control": "The share of trials that are never stopped early, by which stopping is judged.",

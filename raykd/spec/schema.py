@@ -305,7 +305,13 @@ class SweepSpec(SpecSection):
     @property
     def confirm_runs(self) -> int:
         """Most runs that confirm one arm on one task: of no more configurations than trials."""
-        return min(self.confirm.top_k, self.search.trials) * len(self.confirm.all_seeds)
+        of_search = min(self.confirm.top_k, self.search.trials) * len(self.confirm.all_seeds)
+        return of_search * self.search.repeats
+
+    @property
+    def search_trials(self) -> int:
+        """Search trials of one arm on one task, in all of its searches."""
+        return self.search.trials * self.search.repeats
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -31,6 +31,7 @@ class SearchSpec(SpecSection):
     algorithm: Named = Named(name="tpe")
     scheduler: Named = Named(name="none")
     trials: int = Field(default=20, ge=1, le=1_000_000)
+    repeats: int = Field(default=1, ge=1, le=1000)
     time_budget_s: float | None = None
     device_budget_s: float | None = None
     max_concurrent: int | Literal["auto"] = "auto"

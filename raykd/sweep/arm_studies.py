@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd.data.base import Task
+from raykd.data.row_roles import selecting_role
 from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
@@ -30,6 +31,7 @@ class ArmStudy:
         study_name: Name of its study in the run's storage.
         metrics: Objectives; the first one decides.
         modes: ``max`` or ``min`` for each.
+        repeat: Which of several searches of the arm on the task, from 0.
     """
 
     task: str
@@ -37,21 +39,39 @@ class ArmStudy:
     study_name: str
     metrics: tuple[str, ...]
     modes: tuple[str, ...]
+    repeat: int = 0
+
+    @property
+    def name(self) -> str:
+        """The arm, with the number of the search after the first one; unique in a task."""
+        return self.arm.name + (f" (search {self.repeat + 1})" if self.repeat else "")
+
+    def stage(self, name: str) -> str:
+        """What seeds of a stage are derived from: those of two searches have nothing in common."""
+        return f"{name} {self.repeat + 1}" if self.repeat else name
 
 
 def arm_studies(spec: SweepSpec) -> tuple[ArmStudy, ...]:
-    """Every arm on every task, task by task."""
+    """Every arm on every task, task by task, as often as it is searched."""
     return tuple(
-        ArmStudy(
-            task=task,
-            arm=arm,
-            study_name=f"{task} {name}",
-            metrics=tuple(name for name, _ in objectives(spec, task_of(spec, task))),
-            modes=tuple(mode for _, mode in objectives(spec, task_of(spec, task))),
-        )
+        _arm_study(spec, task, arm, repeat)
         for task in spec.tasks
-        for name, arm in spec.methods.items()
+        for repeat in range(spec.search.repeats)
+        for arm in spec.methods.values()
     )
+
+
+def _arm_study(spec: SweepSpec, task: str, arm: ArmSpec, repeat: int) -> ArmStudy:
+    wanted = objectives(spec, task_of(spec, task))
+    one = ArmStudy(
+        task=task,
+        arm=arm,
+        study_name="",
+        metrics=tuple(name for name, _ in wanted),
+        modes=tuple(mode for _, mode in wanted),
+        repeat=repeat,
+    )
+    return replace(one, study_name=f"{task} {one.name}")
 
 
 def objectives(spec: SweepSpec, task: Task) -> tuple[tuple[str, str], ...]:
@@ -96,15 +116,23 @@ def trial_id(task: str, arm: str, name: str) -> str:
     return f"{task.replace('/', '-')}.{arm}.{name}"
 
 
+def _identifier(arm_study: ArmStudy, name: str) -> str:
+    """The id of a trial of a study."""
+    of_search = f"r{arm_study.repeat + 1}." if arm_study.repeat else ""
+    return trial_id(arm_study.task, arm_study.arm.name, of_search + name)
+
+
 def search_trial(
     spec: SweepSpec, run: Path, arm_study: ArmStudy, number: int, chosen: Mapping[str, Scalar]
 ) -> TrialConfig:
     """The configuration of a search trial."""
-    identifier = trial_id(arm_study.task, arm_study.arm.name, f"s{number:03d}")
+    identifier = _identifier(arm_study, f"s{number:03d}")
     return _config(
         spec, run, arm_study, identifier, chosen,
         number=number,
-        seed=derive_seed(spec.search.seed, arm_study.task, arm_study.arm.name, "search", number),
+        seed=derive_seed(
+            spec.search.seed, arm_study.task, arm_study.arm.name, arm_study.stage("search"), number
+        ),
     )  # fmt: skip
 
 
@@ -121,12 +149,14 @@ def confirm_trial(
     Arms share the seeds: with the same seed they begin with the same weights and see the rows in
     the same order, so that differences can be paired.
     """
-    identifier = trial_id(arm_study.task, arm_study.arm.name, f"c{rank}.{seed}")
-    saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / "best"
+    identifier = _identifier(arm_study, f"c{rank}.{seed}")
+    folder = "best" if not arm_study.repeat else f"best-{arm_study.repeat + 1}"
+    saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / folder
     is_kept = rank == 0 and seed == spec.confirm.all_seeds[0]
     config = _config(
         spec, run, arm_study, identifier, chosen,
-        number=rank, seed=derive_seed(spec.search.seed, arm_study.task, "confirm", seed),
+        number=rank,
+        seed=derive_seed(spec.search.seed, arm_study.task, arm_study.stage("confirm"), seed),
     )  # fmt: skip
     save_path = str(saved.resolve()) if is_kept else None
     return replace(
@@ -156,6 +186,8 @@ def _config(
         arm=arm_study.arm.name,
         method=arm_study.arm.method,
         number=number,
+        repeat=arm_study.repeat,
+        select_on=selecting_role(arm_study.repeat) if spec.search.repeats > 1 else "validation",
         stage="search",
         coefficients={**arm_study.arm.fixed, **coefficients},
         train={**spec.train.fixed, **train},

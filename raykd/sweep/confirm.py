@@ -48,7 +48,7 @@ def to_confirm(
     for seed in seeds:
         for arm_study in arm_studies:
             for rank, chosen in enumerate(
-                best(arms[arm_study.arm.name].study.study, spec.confirm.top_k)
+                best(arms[arm_study.name].study.study, spec.confirm.top_k)
             ):
                 config = confirm_trial(spec, run, arm_study, rank, seed, chosen)
                 jobs.append((config, tuple(chosen)))

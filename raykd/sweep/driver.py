@@ -19,6 +19,7 @@ from raykd.clusters.slots import slots
 from raykd.errors import SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
+from raykd.results.records import TEACHER_NOTE
 from raykd.results.store import load_results
 from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
@@ -53,8 +54,8 @@ class _TaskWork:
 
     Attributes:
         name: Its name.
-        arm_studies: Its arms.
-        arms: Studies by arm.
+        arm_studies: Its arms, each as often as it is searched.
+        arms: Studies by `ArmStudy.name`.
         key: Fingerprint under which workers find the teacher.
     """
 
@@ -120,7 +121,7 @@ class Driver:
         check_training(self._spec, gpus=bool(cluster.shape.gpus))
         cache, why = open_cache(self._cache)
         if why is not None:
-            self._note(without_cache(cache, why))
+            self._log.emit("note", message=without_cache(cache, why), about=TEACHER_NOTE)
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
         widths = {task: student_width(setup) for task, setup in self._setups.items()}
@@ -186,9 +187,7 @@ class Driver:
             if self._resumed:
                 rebuild_studies(self._spec, self._run, of_task, self._storage, self._note)
             arms = {
-                c.arm.name: make_arm(
-                    self._spec, c, self._storage, self._run, slots=autoscaler.wanted
-                )
+                c.name: make_arm(self._spec, c, self._storage, self._run, slots=autoscaler.wanted)
                 for c in of_task
             }
             work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
@@ -207,15 +206,16 @@ class Driver:
         def configure(arm_study: ArmStudy, number: int, chosen: Mapping[str, Any]) -> TrialConfig:
             return search_trial(self._spec, self._run, arm_study, number, chosen)
 
-        by_arm = {c.arm.name: c for c in work.arm_studies}
+        by_name = {c.name: c for c in work.arm_studies}
         if message := idle_slots(work.arms, autoscaler.wanted):
             self._note(message)
-        budget = device_budget(self._spec, load_results(self._run), work.name, recorder.devices)
+        before = load_results(self._run)
+        budget = device_budget(self._spec, before, work.arm_studies, recorder.devices)
         if message := budget.used_up(work.arms):
             self._note(f"{work.name}: {message}")
         searcher = ArmsSearch(
             work.arms,
-            SearchRecorder(recorder, by_arm, configure, work.key, autoscaler.trainable_config),
+            SearchRecorder(recorder, by_name, configure, work.key, autoscaler.trainable_config),
             autoscaler.count,
             budget,
         )

@@ -174,7 +174,7 @@ def free_memory() -> int:
 
 
 def trial_of(
-    spec: SweepSpec, run: Path, task: str, arm: str, given: Mapping[str, Scalar]
+    spec: SweepSpec, run: Path, task: str, arm: str, given: Mapping[str, Scalar], repeat: int = 0
 ) -> TrialConfig:
     """The configuration of one trial of an arm.
 
@@ -187,6 +187,7 @@ def trial_of(
         task: Task name.
         arm: Arm.
         given: Parameters of the method or of training, searched or not.
+        repeat: The search whose rows it is evaluated on, where the arm has several.
 
     Raises:
         SpecError: No such task or arm, or a parameter that neither method nor training has.
@@ -196,7 +197,10 @@ def trial_of(
             f"the file has no task '{task}'",
             hint=suggestion(task, spec.tasks) or f"tasks: {', '.join(spec.tasks)}",
         )
-    arm_study = next((c for c in arm_studies(spec) if (c.task, c.arm.name) == (task, arm)), None)
+    wanted = (task, arm, repeat)
+    arm_study = next(
+        (c for c in arm_studies(spec) if (c.task, c.arm.name, c.repeat) == wanted), None
+    )
     if arm_study is None:
         raise SpecError(
             f"the file has no arm '{arm}'",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raykd.data.base import Examples
 from raykd.data.notes import listening
+from raykd.data.row_roles import is_selecting
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
@@ -78,4 +79,5 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
 
 
 def _counts(rows: Mapping[str, Examples]) -> dict[str, int]:
-    return {role: len(part) for role, part in rows.items()}
+    """Rows by role; those of the searches are those of ``validation``."""
+    return {role: len(part) for role, part in rows.items() if not is_selecting(role)}

@@ -17,6 +17,7 @@ from raykd.search.rebuild import Recorded, rebuild
 from raykd.search.study import reopen
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, study_space
+from raykd.sweep.search import trials_of
 
 _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
@@ -41,7 +42,7 @@ def rebuild_studies(
     """
     results = load_results(run)
     for arm_study in arm_studies:
-        trials = results.of(arm_study.task, arm_study.arm.name, "search")
+        trials = trials_of(results, arm_study)
         recorded = Recorded(
             trials={trial.number: trial for trial in trials},
             metrics=arm_study.metrics,
@@ -66,11 +67,11 @@ def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) 
     again = 0
     for arm_study in arm_studies:
         settled: dict[int, Sequence[float] | TrialState] = {}
-        for trial in results.of(arm_study.task, arm_study.arm.name, "search"):
+        for trial in trials_of(results, arm_study):
             end = _end(trial, arm_study.metrics)
             if end is not None:
                 settled[trial.number] = end
-        again += len(reopen(arms[arm_study.arm.name].study.study, settled))
+        again += len(reopen(arms[arm_study.name].study.study, settled))
     return again
 
 

@@ -258,6 +258,6 @@ def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:
         folder=str(run),
         tasks=list(spec.tasks),
         arms=list(spec.methods),
-        trials=spec.search.trials,
+        trials=spec.search_trials,
         confirm_runs=spec.confirm_runs,
     )

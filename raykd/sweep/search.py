@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def make_arm(
     pruner = build_pruner(_params("schedulers", spec.search.scheduler), max_epochs=max_epochs(spec))
     sampler_state = None
     if run is not None:
-        name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}.json"
+        of_search = f".{arm_study.repeat + 1}" if arm_study.repeat else ""
+        name = f"{arm_study.task.replace('/', '-')}.{arm_study.arm.name}{of_search}.json"
         sampler_state = SamplerState(run / "samplers" / name)
     lag = _lag(spec, slots)
     stops = reads_results(registry.module("schedulers", spec.search.scheduler.name))
@@ -108,7 +109,8 @@ def _lag(spec: SweepSpec, slots: int) -> int | None:
         return None
     if not any(reads_results(registry.module(kind, name)) for kind, name in modules):
         return None
-    return lag_for(slots, len(spec.methods)) if search.lag == "auto" else search.lag
+    studies = len(spec.methods) * search.repeats
+    return lag_for(slots, studies) if search.lag == "auto" else search.lag
 
 
 def idle_slots(arms: Mapping[str, Arm], slots: int) -> str:
@@ -125,28 +127,36 @@ def idle_slots(arms: Mapping[str, Arm], slots: int) -> str:
     )
 
 
-def device_budget(spec: SweepSpec, result: SweepResult, task: str, devices: float) -> DeviceBudget:
-    """The device time of each arm of a task, less what an earlier driver and the teacher took.
+def device_budget(
+    spec: SweepSpec, result: SweepResult, searches: Sequence[ArmStudy], devices: float
+) -> DeviceBudget:
+    """The device time of each search of a task, less what an earlier driver and the teacher took.
 
-    The teacher is shared by the arms that read it, in equal parts, also where it was in the cache.
+    The teacher is shared by those that read it, in equal parts, also where it was in the cache.
 
     Args:
         spec: The sweep.
         result: What is on record of the run.
-        task: Task name.
+        searches: Those of the task.
         devices: Of a slot.
     """
     if spec.search.device_budget_s is None:
         return DeviceBudget()
-    teacher = result.teacher(task)
+    teacher = result.teacher(searches[0].task)
     prepared = 0.0 if teacher is None else teacher.seconds * devices
-    reading = [n for n, arm in spec.methods.items() if arm.method not in METHODS_WITHOUT_TEACHER]
+    reading = [s.name for s in searches if s.arm.method not in METHODS_WITHOUT_TEACHER]
     used = {
-        name: sum(t.device_seconds for t in result.of(task, name, "search") if is_over(t))
-        + (prepared / len(reading) if name in reading else 0.0)
-        for name in spec.methods
+        s.name: sum(t.device_seconds for t in trials_of(result, s) if is_over(t))
+        + (prepared / len(reading) if s.name in reading else 0.0)
+        for s in searches
     }
     return DeviceBudget(spec.search.device_budget_s, used)
+
+
+def trials_of(result: SweepResult, search: ArmStudy) -> list[TrialResult]:
+    """The trials of a search that are on record."""
+    of_arm = result.of(search.task, search.arm.name, "search")
+    return [trial for trial in of_arm if trial.repeat == search.repeat]
 
 
 def is_over(trial: TrialResult) -> bool:

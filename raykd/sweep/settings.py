@@ -62,6 +62,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
         rationales_in_prompts=data.rationales.as_input,
         llm_labels=data.label_type == "llm",
         unlabelled=unlabelled_files(data),
+        searches=spec.search.repeats,
         augment=augment if how is not None else None,
         balance=Balance(
             class_weights=data.class_weights == "balanced",

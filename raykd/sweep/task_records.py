@@ -22,7 +22,9 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
     """The task as the report shows it."""
     metric, mode = objectives(setup.spec, setup.task)[0]
     data = setup.spec.data
-    select_on, report_on = describe_splits(data.select_on, data.report_on)
+    select_on, report_on = describe_splits(
+        data.select_on, data.report_on, setup.spec.search.repeats
+    )
     without = unlabelled_count(setup.rows["train"])
     return TaskRecord(
         name=setup.task.name,

@@ -91,7 +91,7 @@ def _serving_settings(spec: SweepSpec, given: GivenOutputs | None) -> ServingSet
         vocab_cache_size=known or spec.teacher.cache_size,
         chooses_dtype=spec.teacher.dtype != TeacherSpec().dtype,
         epochs=epochs if isinstance(epochs, int | float) else None,
-        runs=len(spec.methods) * (spec.search.trials + spec.confirm_runs),
+        runs=len(spec.methods) * (spec.search_trials + spec.confirm_runs),
     )
 
 

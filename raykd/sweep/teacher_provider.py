@@ -16,6 +16,7 @@ from raykd.clusters import nodes
 from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
+from raykd.results.records import TEACHER_NOTE
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
 from raykd.sweep.task_records import task_record, teacher_record
@@ -313,7 +314,7 @@ class TeacherProvider:
         drafts.clear(self._run / "teachers")
 
     def _note(self, message: str) -> None:
-        self._log.emit("note", message=message)
+        self._log.emit("note", message=message, about=TEACHER_NOTE)
 
 
 def _job(task: str) -> str:

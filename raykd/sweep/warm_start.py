@@ -10,7 +10,7 @@ from raykd.params import Scalar
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
 from raykd.results.summary import best_trial, metric_of
-from raykd.search.space import domains_of
+from raykd.search.space import domains_of, ordered
 from raykd.spec.schema import SweepSpec
 
 
@@ -18,7 +18,8 @@ def started_from(spec: SweepSpec, run: Path) -> SweepSpec:
     """The sweep with the best configurations of an earlier run as its first trials.
 
     Of each arm that both have, the best completed search trial of every task that both have gives a
-    point. A value that is not searched now, or not in the domain, is left out and drawn.
+    point. A value that is not searched now, or not in the domain, is left out and drawn, and so is
+    one whose condition the point does not meet, e.g. because what it depends on is left out.
 
     Args:
         spec: The sweep.
@@ -44,18 +45,22 @@ def started_from(spec: SweepSpec, run: Path) -> SweepSpec:
 
 
 def _points(spec: SweepSpec, result: SweepResult, arm: str) -> list[Mapping[str, Scalar]]:
-    domains = domains_of(spec.methods[arm], spec.train)
+    own = spec.methods[arm]
+    domains = domains_of(own, spec.train)
+    fixed = {**own.fixed, **spec.train.fixed}
     points: list[Mapping[str, Scalar]] = []
     for task in result.tasks:
         mode = metric_of(result, task.name)[1]
         best = best_trial(result.of(task.name, arm, "search"), mode)
         if task.name not in spec.tasks or best is None:
             continue
-        point = {
-            name: value
-            for name, value in best.params.items()
-            if name in domains and domains[name].contains(value)
-        }
-        if point and point not in (*points, *spec.methods[arm].start):
+        point: dict[str, Scalar] = {}
+        for name in ordered(domains):
+            domain = domains[name]
+            if name not in best.params or not domain.active({**fixed, **point}):
+                continue
+            if domain.contains(best.params[name]):
+                point[name] = best.params[name]
+        if point and point not in (*points, *own.start):
             points.append(point)
     return points

@@ -42,6 +42,8 @@ class TrialConfig:
         arm: Arm.
         method: Method name.
         number: Trial number in its study, or rank of the configuration in confirm.
+        repeat: Which of several searches of the arm it belongs to, from 0.
+        select_on: The role of the rows that are evaluated on.
         stage: ``search`` or ``confirm``.
         coefficients: Parameters of the method.
         train: Parameters of training, and of the student's adapter.
@@ -65,6 +67,8 @@ class TrialConfig:
     coefficients: Mapping[str, Scalar]
     train: Mapping[str, Scalar]
     seed: int
+    repeat: int = 0
+    select_on: str = "validation"
     score_test: bool = False
     row_metric: str = ""
     latency: bool = False
@@ -116,7 +120,7 @@ def _read_by(
     config: TrialConfig, method: Method[object], prepared: PreparedTask
 ) -> Mapping[str, TokenizedDataset]:
     """The rows of every role as the method of a trial reads them."""
-    splits = dict(prepared.splits)
+    splits = {**prepared.splits, "validation": prepared.splits[config.select_on]}
     if not (_apart(config)[1].unlabelled and method.learns_without_labels()):
         splits["train"] = labelled_rows(splits["train"])
     for signal in unrecorded(method.teacher_outputs()):

@@ -54,6 +54,10 @@ class World:
         lost: Share of the confirm runs that leave no score.
         rows: Test rows whose outcomes are kept; 0: scores alone.
         share: Of the variance over rows, what an arm has of its own.
+        apart: The sd, in points, of the true scores of the configurations that searches of one
+            method find.
+        searches: Of each arm, each confirmed on `seeds`; 1: the seeds of one configuration are what
+            is counted, and the truth is still that of the method.
     """
 
     arms: int = 5
@@ -65,6 +69,8 @@ class World:
     lost: float = 0.0
     rows: int = 0
     share: float = 0.1
+    apart: float = 0.0
+    searches: int = 1
 
     def names(self) -> list[str]:
         return ["none", BASELINE, *(f"arm{i}" for i in range(2, self.arms))]
@@ -87,7 +93,7 @@ class Drawn:
 def draw(of: World, rng: np.random.Generator) -> Drawn:
     if of.rows:
         return _draw_rows(of, rng)
-    shape = (of.arms, of.seeds)
+    shape = (of.arms, of.seeds * of.searches)
     means = np.full(of.arms, MEAN)
     means[of.arms - of.best :] += of.effect * SD
     own = rng.standard_normal(shape)
@@ -96,12 +102,17 @@ def draw(of: World, rng: np.random.Generator) -> Drawn:
     scale = np.full((of.arms, 1), SD)
     if of.noise == "uneven":
         scale[-1] *= 3
-    shared = rng.standard_normal((1, of.seeds))
+    shared = rng.standard_normal((1, shape[1]))
     scores = means[:, None] + scale * (np.sqrt(of.rho) * shared + np.sqrt(1 - of.rho) * own)
     if of.noise == "collapse":
         scores = np.where(rng.random(shape) < 0.1, MAJORITY + 0.002 * own, scores)
         means = 0.9 * means + 0.1 * MAJORITY
-    gone = rng.random(shape) < of.lost
+    if of.apart:
+        found = of.apart / 100 * rng.standard_normal((of.arms, of.searches))
+        scores = scores + np.repeat(found, of.seeds, axis=1)
+    if of.searches > 1:
+        scores = scores.reshape(of.arms, of.searches, of.seeds).mean(2)
+    gone = rng.random(scores.shape) < of.lost
     gone[:, :2] = False
     return Drawn(scores=np.where(gone, np.nan, scores), truth=means)
 
@@ -355,9 +366,18 @@ def summary_table(worlds: int, seed: int) -> Iterator[str]:
     yield _line("9 tasks, 5 arms, 5 seeds, 2 best by 3 sd", {"false": wrong})
 
 
+def searches_table(worlds: int, seed: int) -> Iterator[str]:
+    """Methods whose searches find configurations that differ truly, judged by one or by several."""
+    for apart, k, effect in itertools.product((0.3, 0.6, 1.0, 1.5), (2, 5), (0.0, 2.0)):
+        for searches, seeds in ((1, 5), (1, 10), (3, 1), (3, 2), (5, 1), (5, 2), (10, 1)):
+            of = World(arms=k, seeds=seeds, searches=searches, apart=apart, effect=effect)
+            label = f"{k} arms, {searches} x {seeds}, {apart} points apart, best by {effect:g} sd"
+            yield _line(label, judge(of, worlds, seed))
+
+
 TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
     "summary": summary_table, "seeds": seeds_table, "rows": rows_table, "plan": plan_table,
-    "tasks": tasks_table,
+    "tasks": tasks_table, "searches": searches_table,
 }  # fmt: skip
 
 

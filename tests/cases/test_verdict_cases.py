@@ -195,7 +195,9 @@ def test_a_winner_is_ahead_of_every_other_arm():
     result = sweep(**scores)
     v = verdict(result, TASK)
     assert (v.decided, v.leader, v.leading) == (True, "b", ("b",))
-    assert heading(result).startswith("Take b: ahead of every other arm on these rows (least lead")
+    assert heading(result).startswith(
+        "Take b's configuration: ahead of every other arm on these rows (least lead"
+    )
     assert "over a" in heading(result)
     assert "spread over seeds" not in heading(result)
 

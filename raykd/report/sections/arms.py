@@ -19,15 +19,17 @@ from raykd.report.section import Section, template
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import Status, SweepResult
 from raykd.results.scales import Scale
+from raykd.results.sentences import plural
 from raykd.results.stats import ALPHA, TaskRanks, rank_over_tasks
 from raykd.results.summary import (
     ArmSummary,
+    TaskMetric,
     arm_summaries,
-    metric_of,
     named,
     no_teacher_arm,
     rank_arms,
     scale_of,
+    task_metric,
     teacher_score,
 )
 from raykd.results.verdict import verdict
@@ -102,8 +104,8 @@ def render(r: ArmsRecord) -> str:
 
 def _task(result: SweepResult, task: str, index: int) -> TaskArms:
     arms = arm_summaries(result, task)
-    scale = scale_of(result, task)
-    info = result.task(task)
+    measure = task_metric(result, task)
+    scale, info = measure.scale, result.task(task)
     order = rank_arms(arms, info.mode)
     marks = _marks(result, task, len(order))
     has_p = any(a.p_holm is not None for a in arms)
@@ -111,9 +113,12 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
-        caption=_caption(info.mode, arms, has_p=has_p),
+        caption=_caption(measure, arms, has_p=has_p),
         rows=tuple(
-            ArmRow(cells=_cells(a, scale, result.baseline, has_p=has_p), mark=marks.get(a.name, ""))
+            ArmRow(
+                cells=_cells(a, scale, result.baseline, measure.counted, has_p=has_p),
+                mark=marks.get(a.name, ""),
+            )
             for a in arms
         ),
         costs=tuple(_costs(a, scale) for a in arms),
@@ -129,10 +134,10 @@ def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
     return dict.fromkeys(outcome.leading, "ahead") if len(outcome.leading) < count else {}
 
 
-def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
+def _caption(measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
     """What the columns mean, and what is missing."""
     parts = ["Positive differences are better"]
-    if mode == "min":
+    if measure.mode == "min":
         parts[0] += ", although lower values are"
     parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
     if has_p:
@@ -141,7 +146,9 @@ def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
             "95 % of tables without a difference none is found"
         )
     elif any(a.versus is not None for a in arms):
-        parts.append(f"No p values: fewer than {MIN_SEEDS} seeds decide nothing")
+        parts.append(
+            f"No p values: fewer than {MIN_SEEDS} {plural(measure.counted)} decide nothing"
+        )
     else:
         parts.append("No arm can be compared with the baseline")
     return ". ".join(parts) + "."
@@ -149,14 +156,16 @@ def _caption(mode: str, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
 
 def _runs(arm: ArmSummary) -> str:
     """Confirm runs that count, and what became of the others."""
-    planned = len(arm.seeds) + len(arm.lost) + len(arm.missing)
+    planned = len(arm.runs) + len(arm.lost) + len(arm.missing)
     counts = {"lost": arm.lost, "not run": arm.missing, "collapsed": arm.collapsed}
     kinds = ", ".join(f"{len(seeds)} {what}" for what, seeds in counts.items() if seeds)
-    ran = str(planned) if planned == len(arm.seeds) else f"{len(arm.seeds)} of {planned}"
+    ran = str(planned) if planned == len(arm.runs) else f"{len(arm.runs)} of {planned}"
     return f"{ran} ({kinds})" if kinds else ran
 
 
-def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tuple[str, ...]:
+def _cells(
+    arm: ArmSummary, scale: Scale, baseline: str, counted: str, *, has_p: bool
+) -> tuple[str, ...]:
     e, d = arm.confirmed, arm.versus
     interval = f"{scale.show(e.low)} to {scale.show(e.high)}" if e and e.has_interval else "n/a"
     gap = arm.gap
@@ -171,7 +180,7 @@ def _cells(arm: ArmSummary, scale: Scale, baseline: str, *, has_p: bool) -> tupl
         sure = "" if not d.undecided else ", not told apart"
         wide = d.corrected
         ends = f"{scale.signed(wide.low)} to {scale.signed(wide.high)}"
-        difference = scale.signed(d.mean) + (f" ({ends}{sure})" if d.n > 1 else " (one seed)")
+        difference = scale.signed(d.mean) + (f" ({ends}{sure})" if d.n > 1 else f" (one {counted})")
     return (
         arm.name,
         scale.show(arm.score),
@@ -198,9 +207,9 @@ def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
 
 
 def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str) -> Figure:
-    """Means with intervals as bars, seeds as dots; the teacher as a line."""
-    scale, styles = scale_of(result, task), arm_styles(result.arms)
-    metric, mode = metric_of(result, task)
+    """Means with intervals as bars, seeds or searches as dots; the teacher as a line."""
+    measure, styles = task_metric(result, task), arm_styles(result.arms)
+    scale, metric, mode, one = measure.scale, measure.metric, measure.mode, measure.counted
     chart = go.Figure()
     for arm in reversed(rank_arms(arms, mode)):
         e, style = arm.confirmed, styles[arm.name]
@@ -209,7 +218,7 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         above, below = (max(end, 0.0) * scale.factor for end in ends)
         chart.add_scatter(
             x=[v * scale.factor for v in arm.seeds.values()], y=[plain(arm.name)] * e.n,
-            mode="markers", showlegend=False, hovertemplate="seed %{customdata}: %{x:.4g}",
+            mode="markers", showlegend=False, hovertemplate=one + " %{customdata}: %{x:.4g}",
             customdata=[str(s) for s in arm.seeds], name=plain(arm.name),
             marker={"symbol": f"{style.symbol}-open", "size": 8, "color": style.colour},
         )  # fmt: skip
@@ -239,11 +248,11 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
         key=key,
         title=f"{metric} of every arm on {task}",
         finding=(
-            "Filled marks are means with their 95 % intervals, open marks the seeds. "
-            "Differences are paired by seed, so arms may be told apart though these overlap."
+            f"Filled marks are means with their 95 % intervals, open marks the {plural(one)}. "
+            f"Differences are paired by {one}, so arms may be told apart though these overlap."
             + (' "Same answer" is the best score of one answer for every row.' if constant else "")
         ),
-        columns=("arm", "mean", "low", "high", "seeds"),
+        columns=("arm", "mean", "low", "high", plural(one)),
         rows=[
             (
                 a.name,

@@ -71,8 +71,8 @@ def render(r: BudgetRecord) -> str:
 
 
 def search_trials(result: SweepResult, task: str, arm: str) -> list[TrialResult]:
-    """Search trials of an arm by number."""
-    return sorted(result.of(task, arm, "search"), key=lambda t: t.number)
+    """Search trials of an arm by number; those of several searches take turns."""
+    return sorted(result.of(task, arm, "search"), key=result.place)
 
 
 def _scores(trials: list[TrialResult]) -> list[float | None]:

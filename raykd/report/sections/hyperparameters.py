@@ -20,7 +20,7 @@ from raykd.report.studies import (
     study_of,
 )
 from raykd.results.diagnose import domains_of
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import metric_of, named, scale_of
 
 NUM_BEST = 5
@@ -264,8 +264,13 @@ def _best(
     rows = []
     for t in done:
         values = dict(shown_params(t))
-        rows.append((str(t.number), scale.show(t.objective), *(values.get(n, "") for n in names)))
+        rows.append((_number(t), scale.show(t.objective), *(values.get(n, "") for n in names)))
     return ("trial", metric_of(result, task)[0], *names), tuple(rows)
+
+
+def _number(trial: TrialResult) -> str:
+    """``7``; ``7 (search 2)`` in another search than the first."""
+    return f"{trial.number}" + (f" (search {trial.repeat + 1})" if trial.repeat else "")
 
 
 SECTION = Section(order=50, title="Which hyperparameters matter?", record=record, render=render)

@@ -11,6 +11,9 @@ from raykd.report.charts import duration
 from raykd.report.section import Section, template
 from raykd.results.records import SweepResult
 
+_BUDGETS = ("time_budget", "device_budget")
+_BLIND = ("random", "grid")
+"""Search algorithms that read no results."""
 _SHOWN_ELSEWHERE = ("version", "command", "baseline", "started", "merged", "packages")
 
 
@@ -51,16 +54,42 @@ def render(r: ReproduceRecord) -> str:
 
 
 def _heading(result: SweepResult) -> str:
-    """What the same command gives again."""
+    """What the same command gives again, and where."""
     search = result.spec.get("search") or {}
-    algorithm = search.get("algorithm") or {}
-    name = algorithm.get("name", "") if isinstance(algorithm, Mapping) else str(algorithm)
-    if name in ("random", "grid") or (result.lags and None not in result.lags.values()):
-        return "The same command, file, versions and seeds give the same students"
-    return (
-        "The same configuration, seed and versions give the same trial; which configurations are "
-        "searched depends on the order in which trials end"
-    )
+    same = "The same command, file, versions and seeds give the same"
+    budgets = [key for key in _BUDGETS if search.get(f"{key}_s") is not None]
+    if not _is_repeatable(result):
+        return (
+            "The same configuration, seed and versions give the same trial; which configurations "
+            "are searched depends on the order in which trials end"
+        )
+    where = _where(result)
+    if budgets:
+        limits = " and ".join(f"search.{key}" for key in budgets)
+        return f"{same} trials{where}; how many of them {limits} allows depends on the machine"
+    return f"{same} students{where}"
+
+
+def _is_repeatable(result: SweepResult) -> bool:
+    """Whether what is searched does not depend on which trial ends first."""
+    search = result.spec.get("search") or {}
+    if _name(search.get("algorithm")) in _BLIND and _name(search.get("scheduler")) == "none":
+        return True
+    return bool(result.lags) and None not in result.lags.values()
+
+
+def _name(named: object) -> str:
+    """The name of an algorithm or a scheduler, ``none`` without one."""
+    return str(named.get("name", "none")) if isinstance(named, Mapping) else str(named or "none")
+
+
+def _where(result: SweepResult) -> str:
+    """On which number of slots; empty for any."""
+    lags = {lag for lag in result.lags.values() if lag is not None}
+    if not lags or (result.spec.get("search") or {}).get("lag", "auto") != "auto":
+        return ""
+    lag = ", ".join(str(n) for n in sorted(lags))
+    return f" on as many slots; on any number with search.lag: {lag}"
 
 
 def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:

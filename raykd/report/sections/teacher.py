@@ -26,6 +26,7 @@ class TeacherSectionRecord:
     rows: tuple[tuple[str, ...], ...]
     served: tuple[str, ...]
     searched: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def record(result: SweepResult) -> TeacherSectionRecord | None:
@@ -46,6 +47,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
             f"{t.task}: {t.serving}{describe_precision(t)}" for t in result.teachers if t.serving
         ),
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
+        notes=result.teacher_notes,
     )
 
 

@@ -11,6 +11,7 @@ from raykd.results.caveat import Caveat
 from raykd.results.diagnose import diagnose
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
+from raykd.results.sentences import plural
 from raykd.results.summary import ArmSummary, arm_summaries, metric_of, named, scale_of
 from raykd.results.verdict import Verdict, listed, sure_winners, verdict
 
@@ -38,6 +39,7 @@ class VerdictRecord:
     more_caveats: tuple[Caveat, ...]
     notes: tuple[str, ...]
     name_tasks: bool
+    several_searches: bool
 
 
 def record(result: SweepResult) -> VerdictRecord:
@@ -52,6 +54,7 @@ def record(result: SweepResult) -> VerdictRecord:
         more_caveats=caveats[MAX_SHOWN_CAVEATS:],
         notes=result.notes,
         name_tasks=len(tasks) > 1,
+        several_searches=result.searches > 1,
     )
 
 
@@ -112,13 +115,16 @@ def _heading(cards: tuple[TaskVerdict, ...]) -> str:
     leaders = {v.leader for v in sure}
     if len(leaders) == 1 and len(sure) == len(cards):
         alone = f"ahead of every other arm on {_all(len(cards))} tasks ({corrected})"
-        return f"{_take(leaders.pop())}: {alone}"
+        return f"{_take(sure[0])}: {alone}"
     parts = ", ".join(f"{named(v.leader)} on {v.task}" for v in sure)
     return f"A clear winner on {len(sure)} of {len(cards)} tasks, {corrected}: {parts}"
 
 
-def _take(arm: str) -> str:
-    return f"Take {arm}" if named(arm) == arm else "Take the student without a teacher"
+def _take(v: Verdict) -> str:
+    """What to take: a method, or the configuration of it that one search found."""
+    if named(v.leader) != v.leader:
+        return "Take the student without a teacher"
+    return f"Take {v.leader}" if v.counted == "search" else f"Take {v.leader}'s configuration"
 
 
 def _alone(v: Verdict) -> str:
@@ -128,9 +134,9 @@ def _alone(v: Verdict) -> str:
     if v.decided:
         lead = f"ahead of every other arm {v.on} (least lead {v.lead})"
         small = f"{named(v.leader)} is {lead}, but by less than matters to you"
-        return small if v.is_small else f"{_take(v.leader)}: {lead}"
+        return small if v.is_small else f"{_take(v)}: {lead}"
     if len(v.leading) < 2 or v.seeds < MIN_SEEDS:
-        why = "few seeds" if v.leading else "nothing was confirmed"
+        why = f"few {plural(v.counted)}" if v.leading else "nothing was confirmed"
         why = "it lost confirm runs" if len(v.leading) == 1 and v.seeds >= MIN_SEEDS else why
         ahead = f"{named(v.leader)} is ahead"
         return f"No winner yet; {ahead}, but {why}" if v.leading else f"No winner yet; {why}"

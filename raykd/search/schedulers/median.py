@@ -20,14 +20,10 @@ class Params:
 
 
 def build(params: Params, *, max_epochs: int) -> BasePruner:
-    """Optuna's own: the best evaluation so far against the median of others at the same epoch."""
-    from optuna.pruners import MedianPruner
+    """The best evaluation so far against the median of those that completed, at that epoch."""
+    from raykd.search.rungs import MedianPruner
 
-    from raykd.search.rungs import STEPS
-
-    return MedianPruner(
-        n_startup_trials=params.startup_trials, n_warmup_steps=params.grace_period * STEPS
-    )
+    return MedianPruner(params.grace_period, params.startup_trials)
 
 
 SCHEDULER = build

@@ -183,7 +183,8 @@ def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
     ("words", "incomplete", "offered"),
     [
         (["show"], "ck", {"ckd", "ckd_adaptive"}), (["show"], "glue/rt", {"glue/rte"}),
-        (["show"], "confi", {"confirm"}), (["init"], "quick", {"quickstart", "quickstart_lm"}),
+        (["show"], "confi", {"confirm"}),
+        (["init"], "quick", {"quickstart", "quickstart_lm", "quickstart_repeats"}),
         (["ls"], "", {*LISTED}), (["trial", "space.yaml", "--arm"], "", {"none", "one"}),
         (["sweep", "--resume"], "runs/", {"runs/mine"}),
     ],

@@ -1,5 +1,6 @@
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_one_file_holds_plotly_once_unless_it_lies_beside(run_folder: Path, tmp_
 
 
 def test_the_verdict_can_be_read_without_script(html: str):
-    text = re.sub(r"<script.*?</script>", "", html, flags=re.S)
+    text = unescape(re.sub(r"<script.*?</script>", "", html, flags=re.S))
     assert re.search(r"ckd beats kd by \d\.\d points \(95 % CI \d\.\d to \d\.\d, 5 seeds", text)
     assert "Before you trust this" in text
     assert "trained on 10,000 rows, the students on 1,000" in text

@@ -31,6 +31,8 @@ def test_what_is_counted_is_what_the_verdict_says():
         World(arms=4, seeds=5, lost=0.15),
         World(arms=2, seeds=10, rows=277, share=0.2),
         World(arms=4, seeds=5, rows=56, share=0.1),
+        World(arms=2, seeds=1, searches=5, apart=1.0),
+        World(arms=5, seeds=2, searches=3, apart=1.5),
     ],
     ids=str,
 )
@@ -40,6 +42,11 @@ def test_claims_without_a_difference_are_rare(world: World):
     assert found["marks"] <= most(5.0)
     assert found["worse"] <= most(0.5)
     assert found["interval"] >= 93.0 - 3.0
+
+
+def test_one_search_says_of_configurations_what_is_not_so_of_methods():
+    one = judge(World(arms=2, seeds=5, apart=1.0), WORLDS, 2)
+    assert one["false"] > 20.0
 
 
 def test_a_difference_of_two_deviations_is_found():

@@ -10,7 +10,7 @@ from raykd.results.export import as_csv, as_json
 from raykd.results.records import Status, TeacherRecord, TrialResult
 from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.results.store import load_results
-from tests.synthetic_run import Builder
+from tests.synthetic_run import Builder, write_run
 
 
 def test_a_trial_round_trips_through_json(full_run: Builder):
@@ -147,3 +147,13 @@ def test_the_lag_of_a_search_is_that_of_its_last_driver(builder: Builder):
     for lag in (2, None, 4):
         builder.event("stage", stage="search", task="glue/rte", lag=lag)
     assert load_results(builder.folder).lags == {"glue/rte": 4}
+
+
+def test_where_a_teacher_came_from_is_no_note_on_trust(tmp_path: Path):
+    builder = write_run(tmp_path / "run")
+    builder.event("note", message="the teacher of glue/rte was made", about="teacher")
+    builder.event("note", message="a key was ignored")
+    result = load_results(tmp_path / "run")
+    assert result.teacher_notes == ("the teacher of glue/rte was made",)
+    assert "a key was ignored" in result.notes
+    assert result.teacher_notes[0] not in result.notes

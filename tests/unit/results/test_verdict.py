@@ -30,7 +30,10 @@ def test_a_clear_difference_names_winner_size_interval_and_gap(builder: Builder)
     # differences 0.012, 0.011, 0.013: mean 1.2 points, variance 0.01 points; the third contrast of
     # the arms, none against the mean of the others, has (2 * 0.01 + 2 * v) / 4 = 0.005 with v = 0:
     # half width 2.7764 * sqrt(0.00333 + ...) / sqrt(3)
-    assert v.headline == "ckd beats kd by 1.2 points (95 % CI 1.1 to 1.3, 3 seeds, on these rows)."
+    assert v.headline == (
+        "ckd beats kd by 1.2 points (95 % CI 1.1 to 1.3, 3 seeds, on these rows): "
+        "ckd's configuration against kd's."
+    )
     # (0.712 - 0.66) / (0.726 - 0.66) = 0.788
     assert v.details[0].startswith("ckd beats no teacher by 5.2 points (95 % CI 5.1 to 5.3, 3")
     assert "recovers 79 % of the gap between no teacher (66.0) and teacher (72.6)" in v.details[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from raykd.results.records import Status
@@ -10,13 +12,29 @@ from raykd.search.schedulers import asha
 from tests.unit.search.test_arms import HALVING, Tune, arm
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_of_each_so_many_trials_in_a_row_one_is_in_it(share):
-    group, row = ControlGroup(share=share, seed=3, first=4), round(1 / share)
-    members = [n for n in range(4 + 99 * row) if n in group]
-    assert [(n - 4) // row for n in members] == list(range(99))
-    assert len({(n - 4) % row for n in members}) == row
-    assert members != [n for n in range(4 + 99 * row) if n in ControlGroup(share=share, seed=4)]
+@pytest.mark.parametrize(
+    ("share", "rows"),
+    [(0.1, [10]), (0.25, [4]), (0.5, [2]), (0.4, [2, 3]), (0.3, [3, 3, 4]), (1 / 3, [3])],
+)
+def test_of_each_so_many_trials_in_a_row_one_is_in_it(share, rows):
+    group = ControlGroup(share=share, seed=3, first=4)
+    lengths = itertools.islice(itertools.cycle(rows), 300)
+    begins = list(itertools.accumulate(lengths, initial=4))
+    ends = begins[1:]
+    members = [n for n in range(ends[-1]) if n in group]
+    assert len(members) == 300
+    assert members == sorted(members)
+    assert all(a <= n < b for a, n, b in zip(begins, members, ends, strict=False))
+    assert len(members) == pytest.approx(share * (ends[-1] - 4), abs=1)
+    places = {n - a for a, n in zip(begins, members, strict=False)}
+    assert places == set(range(max(rows)))
+    other = ControlGroup(share=share, seed=4, first=4)
+    assert members != [n for n in range(ends[-1]) if n in other]
+
+
+def test_a_share_that_is_one_over_a_whole_number_keeps_its_members():
+    group = ControlGroup(share=0.1, seed=3, first=2)
+    assert [n for n in range(60) if n in group] == [11, 19, 25, 41, 42, 55]
 
 
 def test_nobody_is_in_none():

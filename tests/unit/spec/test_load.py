@@ -356,6 +356,10 @@ def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
          "'start' must be >= 3, got 2"),
         ("confirm: {seeds: {start: 5, then: [10, 8]}}", "confirm.seeds.then",
          "'then' must be growing numbers of seeds above start, got [10, 8]"),
+        ("confirm: {seeds: {start: 5, then: [9]}}\nsearch: {repeats: 3}", "confirm.seeds",
+         "seeds by a plan decide between single configurations, and search.repeats: 3 compares "
+         "searches"),
+        ("search: {repeats: 0}", "search.repeats", "'repeats' must be >= 1, got 0"),
         ("confirm: {seeds: {start: 5, then: [5]}}", "confirm.seeds.then",
          "'then' must be growing numbers of seeds above start, got [5]"),
         ("confirm: {seeds: {start: 5, than: [10]}}", "confirm.seeds.than", "unknown key 'than'"),

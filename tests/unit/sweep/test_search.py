@@ -87,9 +87,10 @@ def test_the_teacher_is_charged_to_the_arms_that_read_it(tmp_path):
     run = write_run(tmp_path / "run").folder
     result, made = load_results(run), search_space()
     task = result.tasks[0].name
-    assert device_budget(made, result, task, 2.0).share("kd") == 0.0
+    searches = [s for s in arm_studies(made) if s.task == task]
+    assert device_budget(made, result, searches, 2.0).share("kd") == 0.0
     limited = with_search(made, device_budget_s=100.0)
-    found = device_budget(limited, result, task, 2.0)
+    found = device_budget(limited, result, searches, 2.0)
     teacher = result.teacher(task)
     assert teacher is not None
     reading = [n for n, arm in made.methods.items() if arm.method != "none"]

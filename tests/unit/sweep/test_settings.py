@@ -80,6 +80,7 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
                                                 "max_positions": 40}}, "models"),
     "model.dropout": ({"student__model": {**SHAPE, "hidden": 8, "layers": 1, "dropout": 0.3}},
                       "models"),
+    "search.repeats": ({"search__repeats": 2, "data__select_on": {"split": "test"}}, "rows"),
     "search.trials": ({"search__trials": 6}, "search"),
     "search.objective": ({"search__objective": [{"metric": "f1_macro"}]}, "search"),
     "search.seed": ({"search__seed": 6}, "search"),

@@ -64,6 +64,29 @@ def test_what_is_not_searched_now_is_drawn(run: Path):
     assert all(name not in point for point in started.methods[arm.name].start)
 
 
+@pytest.mark.parametrize("parent", ["other choices", "fixed to another value"])
+def test_what_depends_on_a_value_that_is_left_out_is_left_out(run: Path, parent: str):
+    spec, result = search_space(), load_results(run)
+    arm = spec.methods["ckd"]
+    best = [best_trial(result.of(task, "ckd", "search"), "max") for task in spec.tasks]
+    assert any("wrangle" in t.params for t in best if t is not None)
+    assert any("wrangle" in point for point in started_from(spec, run).methods["ckd"].start)
+    domains = dict(arm.domains)
+    if parent == "other choices":
+        domains["angles"] = Domain(kind="choice", choices=(False,))
+        changes = {"domains": domains}
+    else:
+        del domains["angles"]
+        changes = {"domains": domains, "fixed": {**arm.fixed, "angles": False}}
+    changed = arm.model_copy(update=changes)
+    started = started_from(
+        spec.model_copy(update={"methods": {**spec.methods, "ckd": changed}}), run
+    )
+    points = started.methods["ckd"].start
+    assert points
+    assert all("wrangle" not in point for point in points)
+
+
 def test_a_run_without_anything_to_start_from_is_refused(run: Path):
     spec = search_space()
     other = {"other": spec.methods["kd"].model_copy(update={"name": "other"})}

@@ -1,12 +1,15 @@
-"""What the section on the teacher says of how it was fine-tuned."""
+"""What the section on the teacher says of how it was made."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from raykd.report.sections import teacher
+from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
+
+NOTE = "the prepared teacher of glue/rte in the cache does not fit: its rows differ"
+SHOWN = "<li>The prepared teacher of glue/rte in the cache does not fit: its rows differ.</li>"
 
 
 def test_the_search_for_its_settings_is_shown_with_its_cost(result: SweepResult):
@@ -29,3 +32,11 @@ def test_a_teacher_that_was_trained_once_has_no_search(result: SweepResult):
     found = teacher.record(result)
     assert found is not None
     assert found.searched == ()
+
+
+def test_where_a_teacher_came_from_stands_beside_its_cost(result: SweepResult):
+    noted = replace(result, teacher_notes=(NOTE,))
+    made = teacher.record(noted)
+    assert made is not None
+    assert SHOWN in teacher.render(made)
+    assert "does not fit" not in verdict.render(verdict.record(noted))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -84,6 +86,30 @@ def test_the_median_rule_waits_for_trials_to_end_and_then_stops_the_worse_half()
     assert [made.epochs_of([score] * 4) for score in (0.1, 0.5, 0.9)] == [4, 4, 4]
     assert made.epochs_of([0.4] * 4) == 2
     assert made.epochs_of([0.6] * 4) == 4
+
+
+def test_the_median_rule_compares_trials_that_are_evaluated_at_other_epochs():
+    made = Search(scheduler("median", {"grace_period": 1, "startup_trials": 3}))
+    for score in (0.5, 0.6, 0.7):  # with another batch size, half an epoch is another number
+        trial = made.study.ask()
+        for step in (503, 1003, 1503, 2000):
+            trial.report(score if step < 2000 else 0.9, step)
+        made.study.tell(trial, 0.9)
+    for score, is_stopped in ((0.59, True), (0.61, False)):
+        trial = made.study.ask()
+        trial.report(score, 1497)
+        own = made.study.get_trials(deepcopy=False)[trial.number]
+        assert made.pruner.prune(made.study, own) == is_stopped
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_median_rule_is_that_of_optuna_where_epochs_are_equal(direction):
+    ours = Search(scheduler("median", {"grace_period": 2, "startup_trials": 4}), direction)
+    theirs = Search(optuna.pruners.MedianPruner(4, 2 * STEPS), direction)
+    draw = random.Random(0)
+    for _ in range(60):
+        scores = [draw.gauss(0, 1) for _ in range(8)]
+        assert ours.epochs_of(scores) == theirs.epochs_of(scores)
 
 
 def test_hyperband_has_brackets_that_stop_late_or_never():
