@@ -65,6 +65,7 @@ def command_lines(path: Path) -> Iterator[list[str]]:
     lines += re.findall(r"`(raykd [^`]+)`", prose(path))
     for line in lines:
         words = shlex.split(line, comments=True)
+        words = words[: words.index(">")] if ">" in words else words
         if words and Path(words[0]).name == "raykd":
             yield words[1:]
 

@@ -139,7 +139,8 @@ def picture(**changes: Any) -> dict[str, Any]:
         "tokens": {role: split.input_ids.tolist() for role, split in splits.items()},
         "models": repr((inputs.teacher.random_init, setup.student if not hasattr(
             setup.student, "random_init") else setup.student.random_init)),
-        "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain),
+        "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain,
+                     inputs.finetune_search),
         "serving": (inputs.mode, inputs.dtype, inputs.frozen_precision, inputs.sharded),
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
                    search_trial(made, Path("r"), arm_study, 0, {}).seed),
@@ -340,7 +341,7 @@ def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
 
 
 FINETUNE = {
-    "rows": 40, "seed": 7, "explain": 0.5, "epochs": 2, "batch_size": 8, "micro_batch": 3,
+    "rows": 40, "seed": 7, "explain": 0.5, "search": 3, "epochs": 2, "batch_size": 8, "micro_batch": 3,
     "sharding": "full", "gradient_checkpointing": True, "attention": "eager", "compile": True,
     "packing": False, "optimizer": "sgd", "lr": 2e-3,
     "warmup_ratio": 0.3, "schedule": "constant", "weight_decay": 0.5, "adam_epsilon": 1e-4,
